@@ -1,0 +1,3 @@
+"""Plugwarden's collector: receive, store, judge, decide, announce."""
+
+__version__ = "0.1.0"

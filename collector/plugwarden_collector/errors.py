@@ -1,0 +1,84 @@
+"""What can go wrong in the collector, and what its callers should do about it.
+
+    CollectorError
+    ├── MalformedTelemetryError   the bytes are not OTLP: permanent, do not send again
+    ├── PayloadTooLargeError      above the size limit: permanent
+    ├── BusyError                 the queue is full: send again later
+    ├── StoreError                the database would not do it
+    │   ├── QueryError            the caller's SQL is wrong or not allowed
+    │   └── QueryTimeoutError     the caller's SQL took too long
+    ├── RulesError                a rules file is wrong; names file, key and fix
+    ├── NotFoundError             no such plugin, quarantine, ...
+    ├── ConflictError             the request does not fit the state it meets
+    └── SettingsError             a flag or variable is wrong; the process does not start
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BusyError",
+    "CollectorError",
+    "ConflictError",
+    "MalformedTelemetryError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "QueryError",
+    "QueryTimeoutError",
+    "RulesError",
+    "SettingsError",
+    "StoreError",
+]
+
+
+class CollectorError(Exception):
+    """Base of everything the collector raises on purpose."""
+
+
+class MalformedTelemetryError(CollectorError):
+    """The bytes are not what they claim to be."""
+
+
+class PayloadTooLargeError(CollectorError):
+    """A request above the size limit, before or after decompression."""
+
+
+class BusyError(CollectorError):
+    """The store cannot take more right now."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """When to try again."""
+
+
+class StoreError(CollectorError):
+    """The database would not do it."""
+
+
+class QueryError(StoreError):
+    """SQL that is wrong, or that a read-only user must not run."""
+
+
+class QueryTimeoutError(StoreError):
+    """SQL that was interrupted at its time limit."""
+
+
+class RulesError(CollectorError):
+    """A rules file that cannot be used. Every problem found is listed."""
+
+    def __init__(self, file: str, problems: list[str]) -> None:
+        super().__init__(f"{file}: " + "; ".join(problems))
+        self.file = file
+        self.problems = problems
+
+
+class NotFoundError(CollectorError):
+    """What was asked for does not exist."""
+
+
+class ConflictError(CollectorError):
+    """The request does not fit the state it meets."""
+
+
+class SettingsError(CollectorError):
+    """A flag or variable is wrong."""

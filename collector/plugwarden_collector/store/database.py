@@ -1,0 +1,141 @@
+"""Opens the DuckDB file, brings its schema up to date, and hands out cursors.
+
+One process owns the file. The writer has the only connection that changes anything; every reader gets a cursor of its
+own, so that a long query neither blocks nor sees half of a commit (DuckDB is multi-version).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from plugwarden_collector.errors import StoreError
+
+from .statements import Statement
+
+__all__ = ["Database", "Row"]
+
+Row = dict[str, Any]
+
+FILE_NAME = "plugwarden.duckdb"
+MEMORY_LIMIT = "1GB"
+"""The design's target is a machine with two cores and little memory; DuckDB spills to disk above it."""
+
+
+class Database:
+    """The open file. Close it once, after the writer."""
+
+    def __init__(self, folder: Path, *, memory_limit: str = MEMORY_LIMIT, threads: int = 2) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / FILE_NAME
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "temp_directory": str(folder / "spill"),
+            # Telemetry and users' SQL are hostile input: nothing in a query may reach files, networks or Python.
+            "enable_external_access": False,
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        try:
+            self._connection = duckdb.connect(str(self.path), config=config)
+            self._migrate()
+            self._connection.execute("set lock_configuration = true")
+        except duckdb.IOException as error:
+            raise StoreError(f"{self.path}: cannot be opened; another process may own it: {error}") from error
+        except duckdb.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
+        self.epoch = self._epoch()
+        """The identity of this database: sidecars take a lower revision only from another epoch."""
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the same database. The caller closes it."""
+        return self._connection.cursor()
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for one piece of reading, with one view of the data."""
+        cursor = self.cursor()
+        try:
+            cursor.execute("begin transaction read only")
+            yield cursor
+        except duckdb.Error as error:
+            raise StoreError(str(error)) from error
+        finally:
+            cursor.close()
+
+    def fetch(self, statement: Statement, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of one named statement, as dictionaries."""
+        with self.reading() as cursor:
+            return fetch_rows(cursor, statement.sql, parameters)
+
+    def fetch_arrow(self, statement: Statement, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The rows of one named statement, as an Arrow table."""
+        with self.reading() as cursor:
+            relation = cursor.sql(statement.sql, params=dict(parameters or {}))
+            return relation.to_arrow_table()
+
+    def size_bytes(self) -> int:
+        """What the file and its write-ahead log take on disk."""
+        files = (self.path, self.path.with_name(self.path.name + ".wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def close(self) -> None:
+        """Write everything into the file and let it go."""
+        try:
+            self._connection.execute("checkpoint")
+        except duckdb.Error:
+            pass  # a reader still holds a transaction; the write-ahead log keeps everything
+        self._connection.close()
+
+    def _migrate(self) -> None:
+        connection = self._connection
+        connection.execute("create table if not exists migrations (number integer primary key, digest varchar)")
+        done = dict(connection.execute("select number, digest from migrations").fetchall())
+        known = _migrations()
+        if done and max(done) > max(known):
+            raise StoreError(
+                f"{self.path}: has schema {max(done)}, this version knows {max(known)}; use a newer plugwarden"
+            )
+        for number, sql in sorted(known.items()):
+            digest = hashlib.blake2b(sql.encode(), digest_size=16).hexdigest()
+            if number in done:
+                if done[number] != digest:
+                    raise StoreError(f"migration {number} is not the one that {self.path} was made with")
+                continue
+            connection.execute("begin")
+            connection.execute(sql)
+            connection.execute("insert into migrations values (?, ?)", [number, digest])
+            connection.execute("commit")
+
+    def _epoch(self) -> str:
+        self._connection.execute("insert into meta values ('epoch', ?) on conflict do nothing", [uuid.uuid4().hex])
+        row = self._connection.execute("select value from meta where key = 'epoch'").fetchone()
+        if row is None:
+            raise StoreError(f"{self.path}: has no epoch")
+        return str(row[0])
+
+
+def fetch_rows(
+    cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+) -> list[Row]:
+    """Run one statement and answer its rows as dictionaries."""
+    cursor.execute(sql, dict(parameters) if parameters else None)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _migrations() -> dict[int, str]:
+    folder = resources.files(__package__).joinpath("migrations")
+    return {
+        int(item.name.split("_")[0]): item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".sql")
+    }

@@ -1,0 +1,5 @@
+-- Remember resources seen for the first time. Takes: staging table incoming_resources.
+insert into resources
+select distinct on (id) id, service_name, instance_id, host_name, environment, attributes
+from incoming_resources
+on conflict do nothing

@@ -1,0 +1,32 @@
+"""Named SQL: one statement a file in `sql/`, loaded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+__all__ = ["Statement", "all_statements", "statement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL file."""
+
+    name: str
+    """Its file name without the ending."""
+    sql: str
+    """Its text, comments included."""
+
+
+@cache
+def statement(name: str) -> Statement:
+    """The statement in `sql/<name>.sql`."""
+    text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
+    return Statement(name, text)
+
+
+def all_statements() -> list[Statement]:
+    """Every statement there is, for the test that binds them all."""
+    folder = resources.files(__package__).joinpath("sql")
+    return [statement(item.name.removesuffix(".sql")) for item in folder.iterdir() if item.name.endswith(".sql")]

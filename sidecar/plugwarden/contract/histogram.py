@@ -1,0 +1,85 @@
+"""Base-2 exponential histograms at one fixed scale, so that any two merge by adding counts.
+
+At scale 4 a bucket spans a factor of 2^(1/16) = 1.0443, so a quantile read at a bucket's geometric middle is wrong by at
+most 2.2 % ((base - 1) / (base + 1); OpenTelemetry metrics data model, exponential histogram). Buckets are sparse
+(index -> count); index i holds values in (base^i, base^(i+1)].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = [
+    "BASE",
+    "MAX_INDEX",
+    "MIN_INDEX",
+    "SCALE",
+    "bucket_index",
+    "lower_bound_seconds",
+    "merge",
+    "quantile_seconds",
+    "threshold_index",
+    "upper_bound_seconds",
+]
+
+SCALE = 4
+BASE = 2.0 ** (2.0**-SCALE)
+MIN_INDEX = -30 * 2**SCALE
+"""About a nanosecond: a shorter call cannot be measured, so the histogram's size is bounded."""
+MAX_INDEX = 17 * 2**SCALE - 1
+"""About 36 hours."""
+_PER_OCTAVE = 2**SCALE
+_log2 = math.log2
+_ceil = math.ceil
+
+
+def bucket_index(seconds: float) -> int:
+    """The bucket that holds a duration, clamped to [MIN_INDEX, MAX_INDEX]; zero and below go to MIN_INDEX."""
+    if seconds <= 0.0:
+        return MIN_INDEX
+    index = _ceil(_log2(seconds) * _PER_OCTAVE) - 1
+    if index < MIN_INDEX:
+        return MIN_INDEX
+    return index if index < MAX_INDEX else MAX_INDEX
+
+
+def lower_bound_seconds(index: int) -> float:
+    """The exclusive lower edge of a bucket."""
+    return float(2.0 ** (index / _PER_OCTAVE))
+
+
+def upper_bound_seconds(index: int) -> float:
+    """The inclusive upper edge of a bucket."""
+    return float(2.0 ** ((index + 1) / _PER_OCTAVE))
+
+
+def threshold_index(seconds: float) -> int:
+    """The last bucket counted as "at most `seconds`": a threshold inside a bucket takes the whole bucket."""
+    return bucket_index(seconds)
+
+
+def merge(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    """The histogram of all values together. Associative and commutative."""
+    merged: dict[int, int] = {}
+    for histogram in histograms:
+        for index, count in histogram.items():
+            merged[index] = merged.get(index, 0) + count
+    return merged
+
+
+def quantile_seconds(indexes: Sequence[int], counts: Sequence[int], q: float) -> float | None:
+    """The q-quantile (q in [0, 1]) of a histogram given as index-ordered pairs; None when it is empty.
+
+    Uses the nearest-rank definition and answers the geometric middle of the bucket that holds the rank.
+    """
+    total = sum(counts)
+    if total == 0:
+        return None
+    rank = max(1, _ceil(q * total))
+    seen = 0
+    for index, count in zip(indexes, counts, strict=True):
+        seen += count
+        if seen >= rank:
+            return float(2.0 ** ((index + 0.5) / _PER_OCTAVE))
+    return None

@@ -1,0 +1,62 @@
+"""The enumerations of the design, with fixed integers where a metric carries them."""
+
+from enum import Enum, StrEnum
+from typing import Final
+
+__all__ = ["BreakerState", "ErrorSource", "Outcome", "QuarantineState", "RejectionReason"]
+
+
+class Outcome(StrEnum):
+    """How an invocation ended."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class ErrorSource(StrEnum):
+    """Who is to blame for a failed or refused invocation."""
+
+    PLUGIN = "plugin"
+    DOWNSTREAM = "downstream"
+    HOST = "host"
+    CALLER = "caller"
+    QUOTA = "quota"
+
+
+class RejectionReason(StrEnum):
+    """Why the gate refused an invocation."""
+
+    QUARANTINED = "quarantined"
+    PROBATION = "probation"
+    CIRCUIT_OPEN = "circuit_open"
+
+
+class _Exported(Enum):
+    """A state whose integer is part of the wire contract: never renumber, only append."""
+
+    def __init__(self, word: str, number: int) -> None:
+        self.word: Final = word
+        self.number: Final = number
+
+
+class BreakerState(_Exported):
+    """The breaker of one plugin operation in one sidecar."""
+
+    CLOSED = ("closed", 0)
+    OPEN = ("open", 1)
+    HALF_OPEN = ("half_open", 2)
+    FORCED_OPEN = ("forced_open", 3)
+    DISABLED = ("disabled", 4)
+    METRICS_ONLY = ("metrics_only", 5)
+
+
+class QuarantineState(_Exported):
+    """What the collector has decided for a scope."""
+
+    HEALTHY = ("healthy", 0)
+    DEGRADED = ("degraded", 1)
+    QUARANTINED = ("quarantined", 2)
+    PROBATION = ("probation", 3)

@@ -1,0 +1,78 @@
+"""Which directives bear on one wrapped operation: a pure function, run when directives change, never per call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plugwarden.contract import Action, Directive, RejectionReason, Scope
+
+__all__ = ["Rule", "resolve"]
+
+_STRICTNESS = {Action.ISOLATE: 2, Action.PROBE: 1, Action.ALLOW: 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one directive means for one operation."""
+
+    share_ratio: float
+    """The share of calls let through, in [0, 1]."""
+    reason: RejectionReason
+    """Why the others are refused."""
+    explanation: str
+    """The same in a sentence."""
+    directive_id: str
+    """The quarantine behind it."""
+    tenant: str | None = None
+    """Applies to calls of this tenant alone, where set."""
+
+
+def resolve(directives: Iterable[Directive], operation: Scope) -> tuple[Rule, ...]:
+    """The rules for `operation` (plugin, version, operation and instance all known), the deciding one first.
+
+    The most specific directive decides; among equals the strictest does. A version that an isolated sibling's directive
+    does not know yet is let in by that directive's newcomer share, unless a directive names the version itself.
+    """
+    found: list[tuple[tuple[int, int], Rule]] = []
+    named = False
+    newcomer: Rule | None = None
+    for directive in directives:
+        scope = directive.scope
+        if scope.plugin != operation.plugin:
+            continue
+        if not (_covers(scope.operation, operation.operation) and _covers(scope.instance, operation.instance)):
+            continue
+        if _covers(scope.version, operation.version):
+            named = named or scope.version is not None
+            specificity = sum(part is not None for part in (scope.version, scope.operation, scope.instance, scope.tenant))
+            found.append(((specificity, _STRICTNESS[directive.action]), _rule(directive)))
+        elif directive.action is Action.ISOLATE and directive.newcomers is not None:
+            newcomers = directive.newcomers
+            if operation.version not in newcomers.known_versions:
+                newcomer = Rule(
+                    newcomers.share_ratio,
+                    RejectionReason.PROBATION,
+                    f"a new version while {scope} is isolated: {newcomers.share_ratio:.0%} of calls are let through",
+                    directive.id,
+                    scope.tenant,
+                )
+    found.sort(key=lambda item: item[0], reverse=True)
+    rules = [rule for _, rule in found]
+    if newcomer is not None and not named:
+        rules.append(newcomer)
+    return tuple(rules)
+
+
+def _covers(wanted: str | None, actual: str | None) -> bool:
+    return wanted is None or wanted == actual
+
+
+def _rule(directive: Directive) -> Rule:
+    if directive.action is Action.ALLOW:
+        return Rule(1.0, RejectionReason.QUARANTINED, directive.reason, directive.id, directive.scope.tenant)
+    if directive.action is Action.PROBE:
+        why = directive.reason or f"in probation: {directive.share_ratio:.0%} of calls are let through"
+        return Rule(directive.share_ratio, RejectionReason.PROBATION, why, directive.id, directive.scope.tenant)
+    why = directive.reason or "isolated by a directive"
+    return Rule(0.0, RejectionReason.QUARANTINED, why, directive.id, directive.scope.tenant)
