@@ -26,7 +26,7 @@ def read_logs(request: pa.RecordBatch) -> Batch:
     span, no_span = optional_ids(field("span_id"), 8)
     table = pa.table(
         {
-            "at": timestamps(at),
+            "time": timestamps(at),
             "severity_number": field("severity_number").cast(pa.int16(), safe=False),
             "severity_text": field("severity_text"),
             "body": body_text(field("body")).fill_null(""),

@@ -65,7 +65,7 @@ def _table(
         "kind": pa.array([kind] * rows, pa.string()),
         "temporality": temporality,
         "started_at": timestamps(pc.struct_field(points, "start_time_unix_nano")),
-        "at": timestamps(pc.struct_field(points, "time_unix_nano")),
+        "time": timestamps(pc.struct_field(points, "time_unix_nano")),
         "value": value,
         "count": field("count", pa.nulls(rows, pa.uint64())),
         "sum": field("sum", nothing),

@@ -67,7 +67,7 @@ def _events(lists: pa.ListArray) -> pa.Array:
             pc.struct_field(events, "name"),
             AttributeColumn(pc.struct_field(events, "attributes")).rest(),
         ],
-        ["at", "name", "attributes"],
+        ["time", "name", "attributes"],
     )
     return pa.ListArray.from_arrays(_offsets(lists), rows)
 

@@ -39,7 +39,6 @@ class Database:
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": threads,
-            "temp_directory": str(folder / "spill"),
             # Telemetry and users' SQL are hostile input: nothing in a query may reach files, networks or Python.
             "enable_external_access": False,
             "python_enable_replacements": False,

@@ -223,7 +223,7 @@ class Writer:
             raise
 
     def _load_recent(self) -> dict[int, float]:
-        rows = self._connection.execute("select hash, epoch(at) from requests").fetchall()
+        rows = self._connection.execute("select hash, epoch(time) from requests").fetchall()
         return {int(hash): float(at) for hash, at in rows}
 
     def _forget(self) -> None:
@@ -232,7 +232,7 @@ class Writer:
         self._forget_at = time.monotonic() + REMEMBER_SECONDS / 4
         horizon = time.time() - REMEMBER_SECONDS
         self._recent = {hash: at for hash, at in self._recent.items() if at >= horizon}
-        self._connection.execute("delete from requests where epoch(at) < $horizon", {"horizon": horizon})
+        self._connection.execute("delete from requests where epoch(time) < $horizon", {"horizon": horizon})
 
 
 def _rows(request: _Request) -> int:

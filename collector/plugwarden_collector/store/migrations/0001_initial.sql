@@ -3,7 +3,7 @@
 create table meta (key varchar primary key, value varchar not null);
 
 -- Hash of every request accepted of late: the same bytes sent again are counted once.
-create table requests (hash ubigint primary key, at timestamp not null);
+create table requests (hash ubigint primary key, time timestamp not null);
 
 create table resources (
     id ubigint primary key, service_name varchar not null, instance_id varchar not null,
@@ -19,12 +19,12 @@ create table span_rows (
     plugin_id varchar, plugin_version varchar, plugin_operation varchar,
     outcome varchar, error_source varchar, error_type varchar, tenant_id varchar, downstream varchar,
     attributes map(varchar, varchar),
-    events struct(at timestamp, name varchar, attributes map(varchar, varchar))[],
+    events struct(time timestamp, name varchar, attributes map(varchar, varchar))[],
     links struct(trace_id varchar, span_id varchar, attributes map(varchar, varchar))[]
 );
 
 create table log_rows (
-    at timestamp not null, severity_number smallint not null, severity_text varchar not null,
+    time timestamp not null, severity_number smallint not null, severity_text varchar not null,
     body varchar not null, event_name varchar, trace_hi ubigint, trace_lo ubigint, span_id ubigint,
     resource_id ubigint not null, service_name varchar not null, instance_id varchar not null,
     scope_name varchar not null, scope_version varchar not null,
@@ -35,7 +35,7 @@ create table log_rows (
 
 create table point_rows (
     metric varchar not null, unit varchar not null, kind varchar not null, temporality tinyint,
-    started_at timestamp not null, at timestamp not null,
+    started_at timestamp not null, time timestamp not null,
     value double, count ubigint, sum double, min double, max double,
     zero_count ubigint, scale tinyint, bucket_index integer[], bucket_count ubigint[], explicit_bounds double[],
     exemplar_trace_hi ubigint, exemplar_trace_lo ubigint, exemplar_value double,
@@ -56,8 +56,6 @@ create table call_seconds (
 );
 create table call_minutes as from call_seconds limit 0;
 
-create view resources_view as from resources;
-
 create view spans as
 select
     format('{:016x}{:016x}', trace_hi, trace_lo) as trace_id,
@@ -75,7 +73,7 @@ from span_rows;
 
 create view logs as
 select
-    at, severity_number, severity_text, body, event_name,
+    time, severity_number, severity_text, body, event_name,
     format('{:016x}{:016x}', trace_hi, trace_lo) as trace_id, format('{:016x}', span_id) as span_id,
     service_name, instance_id, plugin_id, plugin_version, plugin_operation, error_type, tenant_id,
     scope_name, scope_version, attributes, resource_id
@@ -84,7 +82,7 @@ from log_rows;
 create view metric_points as
 select
     metric, unit, kind, case temporality when 1 then 'delta' when 2 then 'cumulative' end as temporality,
-    started_at, at, value, count, sum, min, max, zero_count, scale, bucket_index, bucket_count, explicit_bounds,
+    started_at, time, value, count, sum, min, max, zero_count, scale, bucket_index, bucket_count, explicit_bounds,
     format('{:016x}{:016x}', exemplar_trace_hi, exemplar_trace_lo) as exemplar_trace_id, exemplar_value,
     service_name, instance_id, plugin_id, plugin_version, plugin_operation,
     outcome, error_source, error_type, tenant_id, downstream,
@@ -109,7 +107,7 @@ from totals where calls > 0 or cpu_seconds > 0;
 
 -- What the judge, the automation and people did.
 create table slo_status (
-    slo varchar not null, plugin_id varchar not null, plugin_version varchar not null, at timestamp not null,
+    slo varchar not null, plugin_id varchar not null, plugin_version varchar not null, time timestamp not null,
     sli varchar not null, objective double not null, period_seconds double not null,
     total ubigint not null, bad ubigint not null, sli_value double, budget_remaining_ratio double,
     fast_burn_rate double, exhausted_in_seconds double,
@@ -124,7 +122,7 @@ create table alerts (
     inhibited_by varchar, source varchar not null, detail json not null
 );
 create table alert_events (
-    at timestamp not null, fingerprint varchar not null, name varchar not null, severity varchar not null,
+    time timestamp not null, fingerprint varchar not null, name varchar not null, severity varchar not null,
     plugin_id varchar, plugin_version varchar, before varchar not null, after varchar not null, reason varchar not null
 );
 create table incidents (
@@ -137,24 +135,25 @@ create table quarantines (
     instance_id varchar, tenant_id varchar, state varchar not null, step integer not null,
     share_ratio double not null, reason varchar not null, actor varchar not null, enforcement varchar not null,
     started_at timestamp not null, changed_at timestamp not null, hold_until timestamp, ended_at timestamp,
-    repeats integer not null, superseded_by varchar, evidence json not null
+    repeats integer not null, superseded_by varchar, successor_of varchar, known_versions varchar[] not null,
+    alert varchar, evidence json not null
 );
 
 create table decisions (
-    sequence ubigint primary key, at timestamp not null, kind varchar not null, actor varchar not null,
+    sequence ubigint primary key, time timestamp not null, kind varchar not null, actor varchar not null,
     scope varchar not null, quarantine_id varchar, enforcement varchar not null, reason varchar not null,
     evidence json not null, previous_hash varchar not null, hash varchar not null
 );
 
-create table directive_sets (revision ubigint primary key, at timestamp not null, body json not null);
+create table directive_sets (revision ubigint primary key, time timestamp not null, body json not null);
 
 create table notifications (
-    at timestamp not null, receiver varchar not null, fingerprint varchar, status varchar not null,
+    time timestamp not null, receiver varchar not null, fingerprint varchar, status varchar not null,
     attempt integer not null, error varchar, body json not null
 );
 
 create table changes (
-    at timestamp not null, kind varchar not null, plugin_id varchar, plugin_version varchar,
+    time timestamp not null, kind varchar not null, plugin_id varchar, plugin_version varchar,
     service_name varchar, text varchar not null
 );
 

@@ -1,0 +1,479 @@
+"""The HTTP API: what is stored, what is decided, and what people decide. Scopes are checked here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import pyarrow as pa
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import PlainTextResponse
+from plugwarden.contract import Scope
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import CollectorRegistry
+from starlette.responses import Response, StreamingResponse
+
+from plugwarden_collector import __version__
+from plugwarden_collector.announce.board import Board
+from plugwarden_collector.clock import Clock
+from plugwarden_collector.decide import audit
+from plugwarden_collector.errors import NotFoundError
+from plugwarden_collector.store import Database, Writer, run_query, statement
+from plugwarden_collector.warden import Warden
+
+from . import problem
+from .auth import Principal, TokenBook
+from .models import AutomationRequest, ExternalAlert, QuarantineRequest, QueryRequest, ReleaseRequest
+from .span_of_time import TimeRange
+
+__all__ = ["api_app"]
+
+ARROW = "application/vnd.apache.arrow.stream"
+MAX_WAIT_SECONDS = 60.0
+KEEP_ALIVE_SECONDS = 15.0
+
+
+def api_app(
+    database: Database,
+    writer: Writer,
+    warden: Warden,
+    board: Board,
+    tokens: TokenBook,
+    registry: CollectorRegistry,
+    clock: Clock,
+    ready: Callable[[], str | None],
+) -> FastAPI:
+    """The ASGI application for port 8420. `ready` answers why the collector is not ready, or None."""
+    app = FastAPI(
+        title="Plugwarden collector",
+        version=__version__,
+        description="Plugin health, error budgets, alerts, quarantine and its audit.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    problem.install(app)
+
+    def needs(scope: str) -> Any:
+        def check(request: Request) -> Principal:
+            principal = tokens.principal(request.headers.get("authorization"))
+            if principal is None:
+                raise HTTPException(401, "send `Authorization: Bearer TOKEN`", {"www-authenticate": "Bearer"})
+            if not principal.may(scope):
+                raise HTTPException(403, f"this token lacks the scope {scope!r}")
+            return principal
+
+        return Depends(check)
+
+    reading, operating, administering, ingesting = (needs(scope) for scope in ("read", "operate", "admin", "ingest"))
+
+    async def rows(name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(database.fetch, statement(name), parameters)
+
+    def spanned(span: TimeRange) -> dict[str, Any]:
+        return {"since": span.since, "until": span.until}
+
+    Span = Annotated[TimeRange, Depends(_time_range(clock))]
+
+    # -- health -------------------------------------------------------------------------------------------------------
+
+    @app.get("/livez", tags=["health"], response_class=PlainTextResponse)
+    async def livez() -> str:
+        """The process runs."""
+        return "ok"
+
+    @app.get("/readyz", tags=["health"])
+    async def readyz() -> Response:
+        """The store takes data and the loop turns; says nothing about the health of any plugin."""
+        why_not = ready()
+        if why_not:
+            return problem.problem(503, "not ready", why_not)
+        return PlainTextResponse("ok")
+
+    @app.get("/metrics", tags=["health"], dependencies=[reading])
+    async def metrics() -> Response:
+        """Our own health, for Prometheus."""
+        return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/api/v1/status", tags=["health"], dependencies=[reading])
+    async def status() -> Any:
+        """How fresh the data are, how large the store is, and who listens for directives."""
+        newest = (await rows("freshness"))[0]["newest"]
+        now = asyncio.get_running_loop().time()
+        listening = [
+            {"service": service, "instance": instance}
+            for instance, (service, at) in board.listeners.items()
+            if now - at < MAX_WAIT_SECONDS
+        ]
+        return _json(
+            {
+                "version": __version__,
+                "at": clock(),
+                "newest_data_at": newest,
+                "data_age_seconds": None if newest is None else max(0.0, (clock() - newest).total_seconds()),
+                "database_bytes": database.size_bytes(),
+                "queued_bytes": writer.queued_bytes,
+                "commits": writer.stats.commits,
+                "commit_seconds_last": writer.stats.commit_seconds_last,
+                "duplicates": writer.stats.duplicates,
+                "ticks": warden.stats.ticks,
+                "tick_failures": warden.stats.failures,
+                "tick_seconds_last": warden.stats.seconds_last,
+                "enforcement": warden.rules.policy.enforcement.value,
+                "rules": warden.rules.source,
+                "rules_warnings": warden.rules.warnings,
+                "frozen": warden.standing.frozen,
+                "directive_revision": board.current.revision,
+                "listeners": listening,
+                "firing": sum(1 for item in warden.standing.alerts.values() if item.alert.state.value == "firing"),
+                "quarantined": sum(1 for item in warden.standing.quarantines.values() if item.in_force),
+                "rows": {row["name"]: row["rows"] for row in await rows("storage")},
+            }
+        )
+
+    # -- SQL ----------------------------------------------------------------------------------------------------------
+
+    @app.post("/api/v1/query", tags=["sql"], dependencies=[reading])
+    async def query(body: QueryRequest, request: Request) -> Response:
+        """Read-only SQL. Arrow when the Accept header asks for it, JSON otherwise."""
+        answer = await asyncio.to_thread(run_query, database, body.sql, body.params, limit=body.limit)
+        headers = {"x-truncated": str(answer.truncated).lower(), "x-elapsed-ms": f"{answer.elapsed_ms:.1f}"}
+        if ARROW in request.headers.get("accept", ""):
+            return Response(await asyncio.to_thread(_arrow, answer.table), media_type=ARROW, headers=headers)
+        values = [list(row.values()) for row in answer.table.to_pylist()]
+        return _json(
+            {
+                "columns": answer.table.column_names,
+                "rows": values,
+                "truncated": answer.truncated,
+                "elapsed_ms": round(answer.elapsed_ms, 1),
+            }
+        )
+
+    # -- plugins ------------------------------------------------------------------------------------------------------
+
+    @app.get("/api/v1/plugins", tags=["plugins"], dependencies=[reading])
+    async def plugins(span: Span) -> Any:
+        """Every plugin with calls in the span of time: state and why, SLIs, budget."""
+        parameters = {**spanned(span), "seconds": span.seconds}
+        found, budgets = await asyncio.gather(rows("fleet", parameters), rows("list_slo_status"))
+        return _json([_with_state(row, budgets, warden) for row in found])
+
+    @app.get("/api/v1/plugins/{plugin_id}", tags=["plugins"], dependencies=[reading])
+    async def plugin(plugin_id: str, span: Span) -> Any:
+        """One plugin: the same, with operations, errors, objectives, quarantines and failing traces."""
+        parameters = {**spanned(span), "plugin": plugin_id}
+        fleet, budgets, operations, errors, traces = await asyncio.gather(
+            rows("fleet", {**spanned(span), "seconds": span.seconds}),
+            rows("list_slo_status"),
+            rows("plugin_operations", parameters),
+            rows("error_types", {**parameters, "version": None}),
+            rows("failing_traces", {"plugin": plugin_id, "version": None, "since": span.since, "limit": 20}),
+        )
+        row = next((row for row in fleet if row["plugin_id"] == plugin_id), None)
+        budgets = [item for item in budgets if item["plugin_id"] == plugin_id]
+        if row is None and not budgets:
+            raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
+        detail = _with_state(row or {"plugin_id": plugin_id, "calls": 0}, budgets, warden)
+        detail |= {"slos": budgets, "operations": operations, "errors": errors, "failing_traces": traces}
+        return _json(detail)
+
+    @app.get("/api/v1/plugins/{plugin_id}/series", tags=["plugins"], dependencies=[reading])
+    async def series(plugin_id: str, span: Span) -> Any:
+        """One plugin's calls by step, version and outcome, and its latency distribution by step."""
+        parameters = {**spanned(span), "plugin": plugin_id, "step": span.step}
+        calls, heat = await asyncio.gather(rows("plugin_series", parameters), rows("plugin_heatmap", parameters))
+        return _json({"step_seconds": span.step, "calls": calls, "latency": heat})
+
+    @app.get("/api/v1/series", tags=["plugins"], dependencies=[reading])
+    async def fleet_series(span: Span) -> Any:
+        """Calls of every plugin by step."""
+        return _json(
+            {"step_seconds": span.step, "calls": await rows("fleet_series", {**spanned(span), "step": span.step})}
+        )
+
+    @app.get("/api/v1/slos", tags=["judging"], dependencies=[reading])
+    async def slos() -> Any:
+        """Every objective of every plugin version: counts, SLI, budget left, burn rate."""
+        return _json(await rows("list_slo_status"))
+
+    @app.get("/api/v1/rules", tags=["judging"], dependencies=[reading])
+    async def rules() -> Any:
+        """Objectives and policy in force."""
+        return _json(_rules(warden))
+
+    @app.get("/api/v1/alerts", tags=["judging"], dependencies=[reading])
+    async def alerts(history_hours: Annotated[float, Query(ge=0, le=24 * 35)] = 24) -> Any:
+        """Alerts with their history, and open incidents."""
+        now, events, incidents = await asyncio.gather(
+            rows("list_alerts"),
+            rows("list_alert_events", {"since": clock() - timedelta(hours=history_hours)}),
+            rows("list_incidents"),
+        )
+        return _json({"alerts": _parsed(now), "history": events, "incidents": incidents})
+
+    @app.get("/api/v1/changes", tags=["judging"], dependencies=[reading])
+    async def changes() -> Any:
+        """Deployments and other annotations, newest first."""
+        return _json(await rows("list_changes"))
+
+    @app.get("/api/v1/capacity", tags=["capacity"], dependencies=[reading])
+    async def capacity(span: Span) -> Any:
+        """What each plugin asks of its hosts: rate, concurrency, CPU cores."""
+        return _json(await rows("capacity", {**spanned(span), "seconds": span.seconds}))
+
+    # -- traces -------------------------------------------------------------------------------------------------------
+
+    @app.get("/api/v1/traces", tags=["traces"], dependencies=[reading])
+    async def traces(
+        span: Span,
+        plugin: str | None = None,
+        version: str | None = None,
+        outcome: str | None = None,
+        text: str | None = None,
+        min_seconds: float | None = None,
+        max_seconds: float | None = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Any:
+        """Traces that hold a matching span, newest first."""
+        parameters = {
+            **spanned(span), "plugin": plugin, "version": version, "outcome": outcome, "text": text,
+            "min_seconds": min_seconds, "max_seconds": max_seconds, "limit": limit,
+        }  # fmt: skip
+        return _json(await rows("trace_search", parameters))
+
+    @app.get("/api/v1/traces/{trace_id}", tags=["traces"], dependencies=[reading])
+    async def trace(trace_id: str) -> Any:
+        """All spans and log records of one trace."""
+        try:
+            number = int(trace_id, 16)
+        except ValueError:
+            number = -1
+        if len(trace_id) != 32 or number < 0:
+            raise HTTPException(422, "trace_id: must be 32 hex digits")
+        halves = {"hi": number >> 64, "lo": number & (2**64 - 1)}
+        spans, logs = await asyncio.gather(rows("trace_rows", halves), rows("trace_logs", halves))
+        if not spans and not logs:
+            raise NotFoundError(f"no trace {trace_id}: sampled out, expired, or not arrived yet")
+        return _json({"trace_id": trace_id, "spans": spans, "logs": logs})
+
+    # -- deciding -----------------------------------------------------------------------------------------------------
+
+    @app.get("/api/v1/quarantine", tags=["quarantine"], dependencies=[reading])
+    async def quarantines() -> Any:
+        """All quarantines with scope, reason, evidence and actor; those in force first."""
+        return _json(_parsed(await rows("list_quarantines")))
+
+    @app.post("/api/v1/quarantine", tags=["quarantine"], status_code=201)
+    async def quarantine(body: QuarantineRequest, who: Annotated[Principal, operating]) -> Any:
+        """Take a scope out of service by hand."""
+        scope = Scope(body.plugin, body.version, body.operation, body.instance, body.tenant)
+        hold = None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds)
+        actor = _actor(who, body.actor)
+        item = await asyncio.to_thread(warden.quarantine, scope, body.reason, actor, hold=hold)
+        return _json({"id": item.id, "scope": str(scope), "state": item.state.word}, 201)
+
+    @app.post("/api/v1/quarantine/{identity}/release", tags=["quarantine"])
+    async def release(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
+        """End a quarantine by hand."""
+        item = await asyncio.to_thread(warden.release, identity, body.reason, _actor(who, body.actor))
+        return _json({"id": item.id, "scope": str(item.scope), "state": item.state.word})
+
+    @app.post("/api/v1/automation", tags=["quarantine"])
+    async def automation(body: AutomationRequest, who: Annotated[Principal, administering]) -> Any:
+        """The freeze switch: a frozen automation judges and records, and quarantines nothing."""
+        actor = _actor(who, body.actor)
+        await asyncio.to_thread(warden.freeze, body.reason if body.frozen else None, actor)
+        return _json({"frozen": warden.standing.frozen})
+
+    @app.get("/api/v1/directives", tags=["directives"])
+    async def directives(
+        request: Request,
+        who: Annotated[Principal, ingesting],
+        after: Annotated[int, Query(ge=0)] = 0,
+        epoch: str = "",
+        wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
+        service: str = "",
+        instance: str = "",
+    ) -> Response:
+        """What sidecars obey. Held until there is a revision after `after`, or for `wait` seconds (then 204)."""
+        board.heard_from(service, instance)
+        found = await board.wait_beyond(epoch, after, wait)
+        return Response(status_code=204) if found is None else _json(found.as_dict())
+
+    @app.get("/api/v1/directives/stream", tags=["directives"], dependencies=[ingesting])
+    async def stream(request: Request) -> Response:
+        """The same as server-sent events: one event per revision, comments in between to keep the line open."""
+
+        async def events() -> AsyncIterator[str]:
+            epoch, revision = "", -1
+            while not await request.is_disconnected():
+                found = await board.wait_beyond(epoch, revision, KEEP_ALIVE_SECONDS)
+                if found is None:
+                    yield ": still here\n\n"
+                    continue
+                epoch, revision = found.epoch, found.revision
+                yield f"id: {revision}\nevent: directives\ndata: {json.dumps(found.as_dict())}\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    @app.get("/api/v1/audit", tags=["audit"], dependencies=[reading])
+    async def decisions(limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> Any:
+        """Every decision with its evidence, newest first."""
+        return _json(_parsed(await rows("list_decisions", {"limit": limit})))
+
+    @app.get("/api/v1/audit/verify", tags=["audit"], dependencies=[reading])
+    async def verify() -> Any:
+        """Recompute the hash chain over all decisions."""
+        chain = await rows("chain")
+        count, broken = await asyncio.to_thread(audit.verify, chain)
+        head = chain[-1]["hash"] if chain else audit.GENESIS
+        return _json({"valid": broken is None, "decisions": count, "problem": broken, "head": head})
+
+    # -- Alertmanager's own API -----------------------------------------------------------------------------------------
+
+    @app.post("/api/v2/alerts", tags=["alertmanager"], dependencies=[operating])
+    async def external(body: list[ExternalAlert]) -> Any:
+        """Alerts that a Prometheus pushes; they are shown beside our own."""
+        if len(body) > 1000:
+            raise HTTPException(413, "at most 1000 alerts at a time")
+        found = [_external(item, clock()) for item in body]
+
+        def work(connection: Any) -> None:
+            for row in found:
+                marks = ", ".join("?" * len(row))
+                connection.execute(f"insert or replace into alerts values ({marks})", row)  # noqa: S608 - only marks
+
+        await asyncio.wrap_future(writer.run(work))
+        return _json({})
+
+    return app
+
+
+def _actor(who: Principal, on_behalf_of: str | None) -> str:
+    return who.name if on_behalf_of is None else f"{on_behalf_of} (through {who.name})"
+
+
+def _time_range(clock: Clock) -> Any:
+    def read(
+        since: Annotated[str | None, Query(description='ISO 8601 (UTC), or "15m" for that long ago')] = None,
+        until: Annotated[str | None, Query(description="ISO 8601 (UTC); none: now")] = None,
+    ) -> TimeRange:
+        try:
+            return TimeRange.parse(since, until, clock())
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+
+    return read
+
+
+def _with_state(row: dict[str, Any], budgets: list[dict[str, Any]], warden: Warden) -> dict[str, Any]:
+    """The worst of what is known about a plugin, and why."""
+    name = row["plugin_id"]
+    standing = warden.standing
+    own = [item for item in budgets if item["plugin_id"] == name and item["budget_remaining_ratio"] is not None]
+    worst = min(own, key=lambda item: item["budget_remaining_ratio"], default=None)
+    current = row.get("versions") or []
+    held = [item for item in standing.quarantines.values() if item.in_force and item.scope.plugin == name]
+    firing = [
+        item
+        for item in standing.alerts.values()
+        if item.plugin == name and item.alert.state.value == "firing"
+    ]
+    state, why = "healthy", ""
+    open_alerts = [item for item in firing if item.inhibited_by is None]
+    incidents = [item for item in standing.incidents.values() if name in item.plugins]
+    probing = [item for item in held if item.state.word == "probation"]
+    isolated = [item for item in held if item.state.word == "quarantined" and item.superseded_by is None]
+    if firing and (open_alerts or incidents):
+        state = "degraded"
+        why = incidents[0].summary if incidents else open_alerts[0].summary
+    if probing:
+        state, why = "probation", f"{probing[0].scope} at {probing[0].share_ratio:.0%}: {probing[0].reason}"
+    elif isolated:
+        state, why = "quarantined", f"{isolated[0].scope}: {isolated[0].reason}"
+    return {
+        **row,
+        "state": state,
+        "why": why,
+        "versions": current,
+        "budget_remaining_ratio": None if worst is None else worst["budget_remaining_ratio"],
+        "budget_slo": None if worst is None else worst["slo"],
+        "budget_version": None if worst is None else worst["plugin_version"],
+        "fast_burn_rate": max((item["fast_burn_rate"] or 0.0 for item in own), default=None),
+        "firing": len(firing),
+    }
+
+
+def _rules(warden: Warden) -> dict[str, Any]:
+    rules = warden.rules
+    return {
+        "source": rules.source,
+        "warnings": rules.warnings,
+        "policy": asdict(rules.policy),
+        "objectives": [
+            {**asdict(item), "tiers": [asdict(tier) for tier in item.tiers]} for item in rules.objectives
+        ],
+    }
+
+
+def _external(item: ExternalAlert, at: datetime) -> list[Any]:
+    labels = dict(sorted(item.labels.items()))
+    fingerprint = "x-" + hashlib.blake2b(json.dumps(labels).encode(), digest_size=8).hexdigest()
+    started = _moment(item.startsAt) or at
+    ended = _moment(item.endsAt)
+    over = ended is not None and ended <= at
+    return [
+        fingerprint, labels.get("alertname", "unnamed"), labels.get("severity", "ticket"),
+        "inactive" if over else "firing", None, labels.get("plugin"), labels.get("version"), json.dumps(labels),
+        item.annotations.get("summary", ""), item.annotations.get("description", ""), started, started,
+        ended if over else None, at, None, "prometheus", json.dumps({"generator": item.generatorURL}),
+    ]  # fmt: skip
+
+
+def _moment(text: str | None) -> datetime | None:
+    if not text or text.startswith("0001-"):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise HTTPException(422, f"startsAt, endsAt: {text!r} is not RFC 3339") from error
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _parsed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON columns as what they hold."""
+    for row in rows:
+        for name in ("evidence", "labels", "detail"):
+            if isinstance(row.get(name), str):
+                row[name] = json.loads(row[name])
+    return rows
+
+
+def _arrow(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(json.dumps(value, default=_plain, ensure_ascii=False), status, media_type="application/json")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat() + ("Z" if value.tzinfo is None else "")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    return str(value)
+

@@ -1,0 +1,5 @@
+"""The `plugwarden` command."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,482 @@
+"""`plugwarden`: run the parts, ask, decide, check."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plugwarden_collector.api.client import ApiError, CollectorClient
+from plugwarden_collector.errors import CollectorError
+
+from .output import clean, console, emit_json, fail, number, percent, seconds, show
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    help="Watches the plugins inside a host, and isolates the ones that hurt it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+rules_app = typer.Typer(help="Check rules files, and try them on stored data.", no_args_is_help=True)
+audit_app = typer.Typer(help="The decision log.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
+app.add_typer(audit_app, name="audit")
+
+Url = Annotated[
+    str, typer.Option("--url", envvar="PLUGWARDEN_COLLECTOR_URL", help="The collector's HTTP API.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Data = Annotated[Path, typer.Option("--data", help="Folder of the database.")]
+Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file (TOML).")]
+Since = Annotated[str, typer.Option("--since", help='How far back: "15m", "6h", or ISO 8601.')]
+Reason = Annotated[str, typer.Option("--reason", help="Why; goes into the audit log.")]
+Actor = Annotated[str | None, typer.Option("--actor", help="On whose behalf.", envvar="USER")]
+DEFAULT_URL = "http://127.0.0.1:8420"
+
+
+def main() -> None:
+    """Run the command; errors become one line and an exit code."""
+    try:
+        app()
+    except ApiError as error:
+        hint = ""
+        if error.status == 0:
+            hint = ". Start one with `plugwarden up`, or name another with --url"
+        elif error.status == 401:
+            hint = " (PLUGWARDEN_TOKEN is read from the environment)"
+        fail(f"{error}{hint}")
+    except CollectorError as error:
+        fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` had enough
+
+
+def client(url: str) -> CollectorClient:
+    """The collector that commands talk to."""
+    return CollectorClient(url, token=os.environ.get("PLUGWARDEN_TOKEN"))
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def collector(
+    data: Data = Path("data"),
+    grpc: Annotated[str, typer.Option(help="OTLP over gRPC, HOST:PORT.")] = "127.0.0.1:4317",
+    http: Annotated[str, typer.Option(help="OTLP over HTTP, HOST:PORT.")] = "127.0.0.1:4318",
+    api: Annotated[str, typer.Option(help="The HTTP API, HOST:PORT.")] = "127.0.0.1:8420",
+    rules: Rules = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the collector until Ctrl-C. SIGHUP reads the rules file again. Port 0 picks a free port."""
+    from .run_collector import run_collector
+
+    run_collector(data, grpc, http, api, rules, as_json)
+
+
+@app.command()
+def dashboards(
+    address: Annotated[str, typer.Option("--address", help="HOST:PORT to listen on.")] = "127.0.0.1:8501",
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Run the dashboards until Ctrl-C."""
+    from .processes import exec_dashboards
+
+    exec_dashboards(address, url)
+
+
+@app.command()
+def up(
+    data: Data = Path("data"),
+    rules: Rules = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run collector and dashboards together until Ctrl-C."""
+    from .processes import run_up
+
+    run_up(data, rules, as_json)
+
+
+@app.command()
+def demo(
+    for_: Annotated[str | None, typer.Option("--for", help='End by itself after this long, such as "90s".')] = None,
+    data: Annotated[Path | None, typer.Option(help="Keep the database here; none: a new one each time.")] = None,
+    no_dashboards: Annotated[bool, typer.Option("--no-dashboards", help="Only collector and host.")] = False,
+    port: Annotated[int, typer.Option(help="Of the dashboards; 0 picks a free one.")] = 8501,
+    as_json: AsJson = False,
+) -> None:
+    """Show the whole loop on a real pipeline: a bad deployment, its quarantine, a slow downstream, the release."""
+    try:
+        from plugwarden_demo.story import run_demo
+    except ModuleNotFoundError:
+        fail("the demo host is not installed; run `make demo` in a checkout, or install plugwarden-demo")
+    raise SystemExit(run_demo(for_, data, dashboards=not no_dashboards, port=port, as_json=as_json))
+
+
+# -- asking -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT. Views: spans, logs, metric_points, plugin_calls, …")],
+    url: Url = DEFAULT_URL,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 1_000,
+    as_json: AsJson = False,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV instead of a table.")] = False,
+    parquet: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    watch: Annotated[float | None, typer.Option(min=0.5, help="Ask again every so many seconds.")] = None,
+) -> None:
+    """Run read-only SQL on the collector's store."""
+    with client(url) as api:
+        while True:
+            table = api.query(sql, limit=limit)
+            if watch is not None and sys.stdout.isatty():
+                console.clear()
+            _print_table(table, as_json, csv, parquet)
+            if watch is None:
+                return
+            try:
+                time.sleep(watch)
+            except KeyboardInterrupt:
+                return
+
+
+def _print_table(table: Any, as_json: bool, csv: bool, parquet: Path | None) -> None:
+    truncated = (table.schema.metadata or {}).get(b"truncated") == b"true"
+    if parquet is not None:
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, parquet)
+        console.print(f"{len(table)} rows written to {parquet}")
+    elif as_json:
+        emit_json({"columns": table.column_names, "rows": [list(row.values()) for row in table.to_pylist()], "truncated": truncated})
+    elif csv:
+        import pyarrow.csv as pacsv
+
+        pacsv.write_csv(_flat(table), sys.stdout.buffer)
+    else:
+        show(table.to_pylist(), {name: name for name in table.column_names}, empty="no rows")
+        console.print(f"\n{len(table)} rows{' (there are more; raise --limit)' if truncated else ''}")
+
+
+def _flat(table: Any) -> Any:
+    """Nested columns as text: CSV has no other way to hold them."""
+    import pyarrow as pa
+
+    for index, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            texts = pa.array([json.dumps(item, default=str) for item in table.column(index).to_pylist()])
+            table = table.set_column(index, field.name, texts)
+    return table
+
+
+@app.command()
+def plugins(
+    plugin: Annotated[str | None, typer.Argument(help="One plugin, in detail.")] = None,
+    url: Url = DEFAULT_URL,
+    since: Since = "15m",
+    as_json: AsJson = False,
+) -> None:
+    """List plugins with their state, latency and error budget."""
+    with client(url) as api:
+        found = api.get("plugins" if plugin is None else f"plugins/{plugin}", since=since)
+    if as_json:
+        emit_json(found)
+        return
+    rows = found if plugin is None else [found]
+    show(
+        [{**row, "failures": row["failed"] / row["calls"] if row["calls"] else None} for row in rows if "failed" in row],
+        {
+            "plugin_id": "plugin",
+            "state": "state",
+            "calls_per_second": ("calls/s", number),
+            "failures": ("failed", percent),
+            "p50_seconds": ("p50", seconds),
+            "p99_seconds": ("p99", seconds),
+            "budget_remaining_ratio": ("budget", percent),
+            "versions": "versions",
+        },
+        empty=f"no plugin has made a call within {since}",
+    )
+    if plugin is None:
+        return
+    if found["why"]:
+        console.print(f"\nwhy: {clean(found['why'])}")
+    show(
+        found["operations"],
+        {"plugin_version": "version", "plugin_operation": "operation", "calls": ("calls", number),
+         "failed": ("failed", number), "rejected": ("refused", number), "mean_seconds": ("mean", seconds)},
+        title="\nOperations",
+    )  # fmt: skip
+    show(
+        found["errors"],
+        {"plugin_version": "version", "error_type": "error", "error_source": "blamed on", "calls": ("calls", number)},
+        title="\nErrors",
+        empty="\nno errors",
+    )
+
+
+@app.command()
+def alerts(
+    url: Url = DEFAULT_URL,
+    everything: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List alerts and open incidents."""
+    with client(url) as api:
+        found = api.get("alerts")
+    if as_json:
+        emit_json(found)
+        return
+    rows = [row for row in found["alerts"] if everything or row["state"] != "inactive"]
+    show(
+        rows,
+        {"state": "state", "severity": "severity", "summary": "summary", "firing_at": "since", "inhibited_by": "covered by"},
+        empty="no alert is pending or firing",
+    )
+    for incident in found["incidents"]:
+        if incident["ended_at"] is None:
+            console.print(f"\nincident {incident['id']}: {clean(incident['summary'])}", soft_wrap=True)
+
+
+@app.command()
+def quarantines(
+    url: Url = DEFAULT_URL,
+    everything: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List quarantines."""
+    with client(url) as api:
+        found = api.get("quarantine")
+    if as_json:
+        emit_json(found)
+        return
+    show(
+        [row for row in found if everything or row["ended_at"] is None],
+        {"id": "id", "plugin_id": "plugin", "plugin_version": "version", "state": "state",
+         "share_ratio": ("let through", percent), "actor": "by", "reason": "why"},
+        empty="nothing is quarantined",
+    )  # fmt: skip
+
+
+@app.command()
+def capacity(url: Url = DEFAULT_URL, since: Since = "15m", as_json: AsJson = False) -> None:
+    """Show what each plugin asks of its hosts."""
+    with client(url) as api:
+        found = api.get("capacity", since=since)
+    if as_json:
+        emit_json(found)
+        return
+    show(
+        found,
+        {"plugin_id": "plugin", "calls_per_second": ("calls/s", number), "peak_calls_per_second": ("peak/s", number),
+         "concurrency": ("concurrency", number), "cpu_cores": ("CPU cores", number)},
+        empty=f"no plugin has made a call within {since}",
+    )  # fmt: skip
+
+
+@app.command()
+def export(
+    view: Annotated[str, typer.Argument(help="A view, such as plugin_calls or decisions.")],
+    file: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    url: Url = DEFAULT_URL,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 100_000,
+    as_json: AsJson = False,
+) -> None:
+    """Write the rows of a view to a Parquet file."""
+    import pyarrow.parquet as pq
+
+    if not view.replace("_", "").isalnum():
+        fail(f"{view!r} is not the name of a view")
+    with client(url) as api:
+        table = api.query(f'from "{view}"', limit=limit)  # the name is checked above; SQL cannot bind it
+    truncated = (table.schema.metadata or {}).get(b"truncated") == b"true"
+    pq.write_table(table, file)
+    if as_json:
+        emit_json({"file": str(file), "rows": len(table), "truncated": truncated})
+    else:
+        console.print(f"{len(table)} rows written to {file}{' (there are more: narrow with `query`)' if truncated else ''}")
+
+
+@app.command()
+def doctor(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Check the collector and say what is wrong with it."""
+    with client(url) as api:
+        status = api.get("status")
+        verified = api.get("audit/verify")
+    age = status["data_age_seconds"]
+    checks = [
+        ("collector answers", True, f"version {status['version']} at {url}"),
+        ("data arrive", age is not None and age < 30, "never" if age is None else f"newest call {seconds(age)} old"),
+        ("judging runs", status["tick_failures"] == 0 and status["ticks"] > 0,
+         f"{status['ticks']} turns, {status['tick_failures']} failed"),
+        ("sidecars listen", bool(status["listeners"]), f"{len(status['listeners'])} ask for directives"),
+        ("automation is not frozen", status["frozen"] is None, status["frozen"] or status["enforcement"]),
+        ("audit log is whole", verified["valid"], verified["problem"] or f"{verified['decisions']} decisions"),
+        ("rules make sense", not status["rules_warnings"], "; ".join(status["rules_warnings"]) or status["rules"]),
+    ]  # fmt: skip
+    if as_json:
+        emit_json([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks])
+    else:
+        show([{"ok": "ok" if ok else "NOT OK", "name": name, "detail": detail} for name, ok, detail in checks],
+             {"ok": "", "name": "check", "detail": "seen"})  # fmt: skip
+    if not all(ok for _, ok, _ in checks):
+        raise SystemExit(1)
+
+
+# -- deciding ---------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def quarantine(
+    plugin: str,
+    reason: Reason,
+    version: Annotated[str | None, typer.Option(help="One version only.")] = None,
+    operation: Annotated[str | None, typer.Option(help="One operation only.")] = None,
+    hold: Annotated[str | None, typer.Option(help='Begin probation after this long, such as "1h".')] = None,
+    actor: Actor = None,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Take a plugin out of service, in all hosts."""
+    from plugwarden_collector.judge.rules import seconds as parse_seconds
+
+    try:
+        hold_seconds = None if hold is None else parse_seconds(hold)
+    except ValueError as error:
+        fail(f"--hold: {error}")
+    body = {"plugin": plugin, "version": version, "operation": operation, "reason": reason,
+            "hold_seconds": hold_seconds, "actor": actor}  # fmt: skip
+    with client(url) as api:
+        answer = api.post("quarantine", body)
+    if as_json:
+        emit_json(answer)
+    else:
+        console.print(f"{clean(answer['scope'])} is quarantined; undo with: plugwarden release {answer['id']} --reason …")
+
+
+@app.command()
+def release(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="From `plugwarden quarantines`.")],
+    reason: Reason,
+    actor: Actor = None,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """End a quarantine."""
+    with client(url) as api:
+        answer = api.post(f"quarantine/{identity}/release", {"reason": reason, "actor": actor})
+    if as_json:
+        emit_json(answer)
+    else:
+        console.print(f"{clean(answer['scope'])} is released")
+
+
+@app.command()
+def freeze(reason: Reason, actor: Actor = None, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Switch the automation off: it goes on judging and recording, and quarantines nothing."""
+    _automation(True, reason, actor, url, as_json)
+
+
+@app.command()
+def unfreeze(reason: Reason, actor: Actor = None, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Switch the automation on again."""
+    _automation(False, reason, actor, url, as_json)
+
+
+def _automation(frozen: bool, reason: str, actor: str | None, url: str, as_json: bool) -> None:
+    with client(url) as api:
+        answer = api.post("automation", {"frozen": frozen, "reason": reason, "actor": actor})
+    if as_json:
+        emit_json(answer)
+    else:
+        console.print("the automation is frozen" if frozen else "the automation runs")
+
+
+@audit_app.command("list")
+def audit_list(
+    url: Url = DEFAULT_URL, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50, as_json: AsJson = False
+) -> None:
+    """List decisions, newest first."""
+    with client(url) as api:
+        found = api.get("audit", limit=limit)
+    if as_json:
+        emit_json(found)
+        return
+    show(found, {"sequence": "#", "time": "time", "kind": "what", "actor": "by", "scope": "scope", "reason": "why"},
+         empty="nothing was decided yet")  # fmt: skip
+
+
+@audit_app.command("verify")
+def audit_verify(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Recompute the hash chain over all decisions."""
+    with client(url) as api:
+        found = api.get("audit/verify")
+    if as_json:
+        emit_json(found)
+    elif found["valid"]:
+        console.print(f"{found['decisions']} decisions, unbroken; head {found['head'][:16]}…")
+    else:
+        console.print(f"BROKEN after {found['decisions']} decisions: {clean(found['problem'])}")
+    if not found["valid"]:
+        raise SystemExit(1)
+
+
+@rules_app.command("check")
+def rules_check(file: Path, as_json: AsJson = False) -> None:
+    """Read a rules file and say everything that is wrong with it."""
+    from plugwarden_collector.errors import RulesError
+    from plugwarden_collector.judge.rules import load_rules
+
+    try:
+        rules = load_rules(file)
+    except RulesError as error:
+        if as_json:
+            emit_json({"valid": False, "problems": error.problems, "warnings": []})
+        else:
+            for problem in error.problems:
+                console.print(f"{file}: {clean(problem)}", soft_wrap=True)
+        raise SystemExit(1) from error
+    if as_json:
+        emit_json({"valid": True, "problems": [], "warnings": rules.warnings, "objectives": len(rules.objectives)})
+        return
+    for warning in rules.warnings:
+        console.print(f"{file}: warning: {clean(warning)}", soft_wrap=True)
+    show(
+        [{"slo": item.name, "plugins": item.plugins, "sli": item.sli.value, "objective": item.target_ratio,
+          "severity": tier.severity, "windows": f"{seconds(tier.long_seconds)} and {seconds(tier.short_seconds)}",
+          "factor": tier.factor} for item in rules.objectives for tier in item.tiers],
+        {"slo": "objective", "plugins": "plugins", "sli": "SLI", "objective": ("target", percent),
+         "severity": "tier", "windows": "windows", "factor": ("burn rate", number)},
+    )  # fmt: skip
+    console.print(f"\n{file}: {len(rules.objectives)} objectives; the policy is to {rules.policy.enforcement.value}")
+
+
+@rules_app.command("backtest")
+def rules_backtest(
+    file: Path,
+    data: Data = Path("data"),
+    since: Annotated[str | None, typer.Option(help="Begin this long before the newest data.")] = None,
+    step: Annotated[float, typer.Option(min=0.5, help="Seconds between turns.")] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Replay stored calls through a rules file and show what it would have decided. Needs the collector stopped."""
+    from plugwarden_collector.backtest import backtest
+    from plugwarden_collector.judge.rules import load_rules
+
+    report = backtest(data, load_rules(file), since=since, step_seconds=step)
+    if as_json:
+        emit_json(report)
+        return
+    show(report["decisions"], {"time": "time", "kind": "what", "scope": "scope", "reason": "why"},
+         empty="these rules would have decided nothing")  # fmt: skip
+    console.print(f"\n{report['ticks']} turns from {report['from']} to {report['to']}; {report['alerts']} alerts")
+

@@ -1,0 +1,96 @@
+"""What commands print: tables for people, JSON for programs. Text from telemetry is shown, never interpreted."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["clean", "console", "emit_json", "fail", "number", "percent", "seconds", "show"]
+
+console = Console(highlight=False, markup=False, emoji=False)
+_errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control and direction characters: a plugin's error message must not move the cursor or hide text."""
+
+
+def clean(value: object) -> str:
+    """A value as one line of harmless text; — where there is none."""
+    if value is None or value == "":
+        return "—"
+    if isinstance(value, list):
+        return ", ".join(clean(item) for item in value) or "—"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return _CONTROL.sub("�", str(value)).replace("\n", " ⏎ ")
+
+
+def number(value: float | None) -> str:
+    """A number with three significant digits."""
+    if value is None:
+        return "—"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio as a percentage; never 0 % for something above it."""
+    if ratio is None:
+        return "—"
+    if 0 < ratio < 0.0001:
+        return "<0.01 %"
+    return f"{ratio * 100:.4g} %"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit that suits it."""
+    if value is None:
+        return "—"
+    for size, unit, factor in ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (60.0, "s", 1.0), (3600.0, "min", 1 / 60)):
+        if value < size:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value / 3600:.3g} h"
+
+
+def emit_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def show(
+    rows: Iterable[Mapping[str, Any]],
+    columns: Mapping[str, tuple[str, Callable[[Any], str]] | str],
+    *,
+    title: str | None = None,
+    empty: str = "nothing to show",
+) -> None:
+    """A table. Columns map a key to a heading, or to a heading and a formatter."""
+    rows = list(rows)
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    formats: list[tuple[str, Callable[[Any], str]]] = []
+    for key, heading in columns.items():
+        name, form = (heading, clean) if isinstance(heading, str) else heading
+        numeric = form in {number, percent, seconds}
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        formats.append((key, form))
+    for row in rows:
+        table.add_row(*(Text(form(row.get(key))) for key, form in formats))
+    console.print(table)
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say what went wrong on stderr and end."""
+    _errors.print(f"plugwarden: {clean(message)}", soft_wrap=True)
+    raise SystemExit(code)

@@ -1,0 +1,68 @@
+"""`plugwarden collector`: the process around the collector."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from plugwarden_collector.app import Collector, open_app
+from plugwarden_collector.errors import RulesError, SettingsError, StoreError
+from plugwarden_collector.settings import Address, Settings
+
+from .output import console, emit_json, fail
+
+__all__ = ["run_collector"]
+
+
+def run_collector(data: Path, grpc: str, http: str, api: str, rules: Path | None, as_json: bool) -> None:
+    """Run until SIGINT or SIGTERM; ends with 1 when a part fails, 2 when it could not start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings(
+            data,
+            Address.parse(grpc, "--grpc"),
+            Address.parse(http, "--http"),
+            Address.parse(api, "--api"),
+            rules,
+            Settings.tokens_from(),
+        )
+        asyncio.run(_run(settings, as_json))
+    except (SettingsError, RulesError, StoreError) as error:
+        fail(str(error), 2)
+
+
+async def _run(settings: Settings, as_json: bool) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with open_app(settings) as collector:
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _reload, collector, settings.rules))
+        ready = {"grpc": collector.grpc, "http": collector.http, "api": collector.api}
+        if as_json:
+            emit_json({"event": "ready", **{name: str(address) for name, address in ready.items()}})
+        else:
+            console.print(
+                f"collector ready: OTLP gRPC {collector.grpc}, OTLP HTTP {collector.http}, API http://{collector.api}, "
+                f"data in {settings.data}",
+                soft_wrap=True,
+            )
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait({waiting, collector.failed}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if collector.failed.done():
+            await collector.failed
+
+
+def _reload(collector: Collector, rules: Path | None) -> None:
+    log = logging.getLogger(__name__)
+    if rules is None:
+        log.warning("SIGHUP: there is no rules file to read again; start with --rules FILE")
+        return
+    try:
+        loaded = collector.warden.reload(rules)
+        log.info("rules read again: %d objectives from %s", len(loaded.objectives), rules)
+    except RulesError as error:
+        log.error("the old rules stay in force: %s", error)

@@ -1,0 +1,68 @@
+"""The alert state machine: inactive, pending, firing. Time is an argument; no data holds the state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+__all__ = ["Alert", "AlertState", "Reading", "transition"]
+
+
+class AlertState(StrEnum):
+    """As in Prometheus."""
+
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    FIRING = "firing"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of one objective, plugin version and severity."""
+
+    fingerprint: str
+    state: AlertState = AlertState.INACTIVE
+    pending_at: datetime | None = None
+    firing_at: datetime | None = None
+    resolved_at: datetime | None = None
+    quiet_since: datetime | None = None
+    """Since when it has not been burning, while it fires."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one evaluation saw."""
+
+    burning: bool | None
+    """None: not enough data to say. That holds the state; it is no recovery."""
+    reason: str
+    """The numbers, in a sentence."""
+
+
+def transition(
+    alert: Alert, reading: Reading, at: datetime, *, for_seconds: float, keep_firing_seconds: float
+) -> tuple[Alert, str | None]:
+    """The alert after one reading, and why it changed state (None when it did not)."""
+    if reading.burning is None:
+        return alert, None
+    if reading.burning:
+        if alert.state is AlertState.FIRING:
+            return (replace(alert, quiet_since=None) if alert.quiet_since else alert), None
+        since = alert.pending_at if alert.state is AlertState.PENDING and alert.pending_at else at
+        if at - since >= timedelta(seconds=for_seconds):
+            fired = replace(
+                alert, state=AlertState.FIRING, pending_at=since, firing_at=at, resolved_at=None, quiet_since=None
+            )
+            return fired, reading.reason
+        if alert.state is AlertState.PENDING:
+            return alert, None
+        return replace(alert, state=AlertState.PENDING, pending_at=at, resolved_at=None), reading.reason
+    if alert.state is AlertState.PENDING:
+        return replace(alert, state=AlertState.INACTIVE, pending_at=None), reading.reason
+    if alert.state is AlertState.FIRING:
+        quiet_since = alert.quiet_since or at
+        if at - quiet_since >= timedelta(seconds=keep_firing_seconds):
+            return replace(alert, state=AlertState.INACTIVE, resolved_at=at, quiet_since=None), reading.reason
+        return replace(alert, quiet_since=quiet_since), None
+    return alert, None

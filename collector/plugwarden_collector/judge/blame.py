@@ -1,0 +1,155 @@
+"""Who is to blame: one plugin version, a part of it, or a cause that several plugins share.
+
+A shared cause is one incident for people, and no plugin is taken down for it. Pure functions of counts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from plugwarden.contract import Scope
+
+from .objective import Sli
+
+__all__ = ["Burning", "CommonCause", "Waits", "common_causes", "failing_cell_scope", "troubled_downstreams"]
+
+SLOWDOWN = 2.0
+"""A downstream is in trouble when a wait takes this many times as long as it used to ..."""
+TIME_SHARE = 0.5
+"""... and waits make up this share of the plugin's time; or when this ..."""
+FAILURE_SHARE = 0.1
+"""... share of the waits fail."""
+MIN_WAITS = 5
+TOGETHER = timedelta(seconds=60)
+"""Plugins that start to burn within this time of each other may share a cause."""
+TOGETHER_COUNT, TOGETHER_SHARE = 3, 0.3
+"""So many plugins, and this share of those that run, make it one incident (Envoy's panic threshold, the other way round)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burning:
+    """A plugin version whose page-severity alert burns."""
+
+    plugin: str
+    version: str
+    sli: Sli
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A plugin's waits for one downstream, lately and before."""
+
+    plugin: str
+    downstream: str
+    recent_waits: int
+    recent_seconds: float
+    recent_failures: int
+    baseline_waits: int
+    baseline_seconds: float
+    plugin_seconds: float
+    """All the time lately spent in the plugin, waits included."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommonCause:
+    """What several burning plugins share, or a downstream that excuses even one."""
+
+    kind: str
+    """`downstream` or `simultaneous`."""
+    name: str
+    """The downstream; empty for `simultaneous`."""
+    plugins: tuple[str, ...]
+    explanation: str
+    """In a sentence, with numbers."""
+
+
+def troubled_downstreams(waits: Sequence[Waits]) -> dict[str, dict[str, str]]:
+    """Downstream -> plugin -> why the downstream, and not the plugin, explains the plugin's trouble."""
+    troubled: dict[str, dict[str, str]] = defaultdict(dict)
+    for item in waits:
+        if item.recent_waits < MIN_WAITS:
+            continue
+        failing = item.recent_failures / item.recent_waits
+        mean = item.recent_seconds / item.recent_waits
+        share = item.recent_seconds / item.plugin_seconds if item.plugin_seconds > 0 else 0.0
+        if failing >= FAILURE_SHARE:
+            why = f"{failing:.0%} of {item.plugin}'s waits for {item.downstream} fail"
+            troubled[item.downstream][item.plugin] = why
+        elif item.baseline_waits >= MIN_WAITS and share >= TIME_SHARE:
+            before = item.baseline_seconds / item.baseline_waits
+            if mean >= SLOWDOWN * before:
+                why = (
+                    f"{item.plugin} waits {mean * 1000:.0f} ms for {item.downstream}, {mean / before:.1f} times as long "
+                    f"as before, {share:.0%} of its time"
+                )
+                troubled[item.downstream][item.plugin] = why
+    return dict(troubled)
+
+
+def common_causes(
+    burning: Sequence[Burning], waits: Sequence[Waits], running: int, quarantined: Collection[Scope] = ()
+) -> list[CommonCause]:
+    """The shared causes behind what burns; plugins named in one must not be quarantined for it.
+
+    `running` is how many plugins have traffic. Versions already quarantined are left out: their cause is known.
+    """
+    known = {(scope.plugin, scope.version) for scope in quarantined}
+    burning = [item for item in burning if (item.plugin, item.version) not in known]
+    causes: list[CommonCause] = []
+    explained: set[str] = set()
+    slow = {item.plugin for item in burning if item.sli is Sli.LATENCY}
+    for downstream, plugins in sorted(troubled_downstreams(waits).items()):
+        # Waits that fail never count against a plugin's availability, so only slowness needs this excuse.
+        hit = sorted(slow & set(plugins))
+        if hit:
+            explained.update(hit)
+            causes.append(CommonCause("downstream", downstream, tuple(hit), "; ".join(plugins[name] for name in hit)))
+    rest = sorted((item for item in burning if item.plugin not in explained), key=lambda item: item.since)
+    for start, first in enumerate(rest):
+        group = sorted({item.plugin for item in rest[start:] if item.since - first.since <= TOGETHER})
+        if len(group) >= TOGETHER_COUNT and len(group) >= TOGETHER_SHARE * running:
+            why = f"{len(group)} of {running} running plugins began to fail within {TOGETHER.seconds} s of each other"
+            causes.append(CommonCause("simultaneous", "", tuple(group), why))
+            break
+    return causes
+
+
+def failing_cell_scope(
+    plugin: str, version: str, cells: Sequence[Mapping[str, object]], *, tolerated_ratio: float, min_events: int
+) -> tuple[Scope, str]:
+    """The smallest scope that holds a version's failures while its complement is healthy, and why.
+
+    `cells` are counts by plugin_version, plugin_operation and instance_id. The complement must have at least
+    `min_events` calls and fail in no more than `tolerated_ratio` of them to count as healthy.
+    """
+    scope = Scope(plugin, version)
+    others = [cell for cell in cells if cell["plugin_version"] != version]
+    total, bad = _sum(others)
+    if total and bad / total > tolerated_ratio:
+        return Scope(plugin), f"other versions fail as well ({bad} of {total} calls)"
+    reason = f"other versions are healthy ({bad} bad of {total} calls)" if total else "no other version is running"
+    mine = [cell for cell in cells if cell["plugin_version"] == version]
+    narrowed: dict[str, str] = {}
+    for part, key in (("operation", "plugin_operation"), ("instance", "instance_id")):
+        values = {str(cell[key]) for cell in mine if _count(cell, "bad")}
+        if len(values) != 1:
+            continue
+        value = values.pop()
+        total, bad = _sum([cell for cell in mine if str(cell[key]) != value])
+        if total >= min_events and bad / total <= tolerated_ratio:
+            narrowed[part] = value
+            reason += f"; outside {part} {value} it is healthy ({bad} bad of {total} calls)"
+    return Scope(plugin, version, narrowed.get("operation"), narrowed.get("instance")), reason
+
+
+def _count(cell: Mapping[str, object], name: str) -> int:
+    value = cell[name]
+    return int(value) if isinstance(value, int) else 0
+
+
+def _sum(cells: Sequence[Mapping[str, object]]) -> tuple[int, int]:
+    return sum(_count(cell, "total") for cell in cells), sum(_count(cell, "bad") for cell in cells)

@@ -1,0 +1,159 @@
+"""Reads the rollups for one tick: one query per kind, for all plugins at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from plugwarden_collector.cycle import Observation
+from plugwarden_collector.decide.quarantine import Probes, Quarantine
+from plugwarden_collector.judge.blame import Waits
+from plugwarden_collector.judge.objective import Counts, Objective, Sli
+from plugwarden_collector.judge.rules import Rules
+from plugwarden_collector.store import Database, statement
+
+__all__ = ["StoredEvidence", "observe"]
+
+RECENT_SECONDS = 10.0
+"""Waits for downstreams are compared over this long ..."""
+BASELINE_SECONDS = 600.0
+"""... with this long before it."""
+SKEW = timedelta(minutes=1)
+"""Calls from hosts whose clocks run ahead by up to this much are counted; later ones wait for their time."""
+RUNNING_SECONDS = 300.0
+"""A plugin with a call this recently is running."""
+
+_Counted = dict[tuple[str, str], dict[float, Counts]]
+
+
+def observe(
+    database: Database, rules: Rules, at: datetime, *, since: datetime, budgets: bool, skew: timedelta = SKEW
+) -> Observation:
+    """What the rollups say at `at`. Versions are looked for from `since` on; `budgets` adds the full periods.
+
+    A replay sets `skew` to zero, so that it knows nothing of its own future.
+    """
+    until = at + skew
+    windows: dict[str, _Counted] = {}
+    periods: dict[str, dict[tuple[str, str], Counts]] = {}
+    short = sorted({size for item in rules.objectives for size in item.windows if size != item.period_seconds})
+    counted = _windows(database, rules, at, until, short)
+    for objective in rules.objectives:
+        windows[objective.name] = counted.get(objective.name, {})
+    if budgets:
+        full = _windows(database, rules, at, until, sorted({item.period_seconds for item in rules.objectives}))
+        for objective in rules.objectives:
+            periods[objective.name] = {
+                key: found.get(objective.period_seconds, Counts())
+                for key, found in full.get(objective.name, {}).items()
+            }
+    seen = database.fetch(statement("versions_seen"), {"since": since, "until": until})
+    active = {row["plugin_id"] for row in seen if row["last_at"] > at - timedelta(seconds=RUNNING_SECONDS)}
+    return Observation(
+        at,
+        windows,
+        periods if budgets else None,
+        _waits(database, at, until),
+        len(active),
+        {(row["plugin_id"], row["plugin_version"]): row["first_at"] for row in seen},
+    )
+
+
+class StoredEvidence:
+    """Answers the tick's further questions from the database."""
+
+    def __init__(self, database: Database, skew: timedelta = SKEW) -> None:
+        self._database = database
+        self._skew = skew
+
+    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
+        """Counts by plugin_version, plugin_operation and instance_id."""
+        parameters = {"plugin": plugin, "at": at, "until": at + self._skew, "window": window_seconds}
+        return self._database.fetch(statement("failure_cells"), parameters)
+
+    def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
+        """Calls in the scope since it last changed."""
+        scope = quarantine.scope
+        parameters = {
+            "plugin": scope.plugin,
+            "version": scope.version,
+            "operation": scope.operation,
+            "instance": scope.instance,
+            # Rollups count by the second: what began before the change must not be taken for a probe.
+            "since": quarantine.changed_at + timedelta(seconds=1),
+            "until": at + self._skew,
+        }
+        row = self._database.fetch(statement("probe_counts"), parameters)[0]
+        return Probes(int(row["total"]), int(row["bad"]))
+
+    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
+        """Failed calls by error type, most first."""
+        parameters = {"plugin": plugin, "version": version, "since": since, "until": until}
+        return self._database.fetch(statement("error_types"), parameters)
+
+    def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
+        """Some failed spans."""
+        parameters = {"plugin": plugin, "version": version, "since": since, "limit": 5}
+        return self._database.fetch(statement("failing_traces"), parameters)
+
+
+def _windows(
+    database: Database, rules: Rules, at: datetime, until: datetime, sizes: list[float]
+) -> dict[str, _Counted]:
+    found: dict[str, _Counted] = {}
+    by_availability = [item for item in rules.objectives if item.sli is Sli.AVAILABILITY]
+    by_latency = [item for item in rules.objectives if item.sli is Sli.LATENCY]
+    rows = database.fetch(statement("window_counts"), {"at": at, "until": until, "windows": sizes})
+    for objective in by_availability:
+        found[objective.name] = _grouped(row for row in rows if objective.covers(row["plugin_id"]))
+    if by_latency:
+        plugins = sorted({row["plugin_id"] for row in rows})
+        pairs = [(item, plugin) for item in by_latency for plugin in plugins if item.covers(plugin)]
+        if pairs:
+            slow = database.fetch(
+                statement("window_slow"),
+                {
+                    "at": at,
+                    "until": until,
+                    "windows": sizes,
+                    "slos": [item.name for item, _ in pairs],
+                    "plugins": [plugin for _, plugin in pairs],
+                    "indexes": [item.threshold_index for item, _ in pairs],
+                },
+            )
+            for objective in by_latency:
+                found[objective.name] = _grouped(row for row in slow if row["slo"] == objective.name)
+    return found
+
+
+def _grouped(rows: Any) -> _Counted:
+    grouped: _Counted = defaultdict(dict)
+    for row in rows:
+        counts = Counts(int(row["total"]), int(row["bad"]))
+        grouped[row["plugin_id"], row["plugin_version"]][float(row["window_seconds"])] = counts
+    return dict(grouped)
+
+
+def _waits(database: Database, at: datetime, until: datetime) -> list[Waits]:
+    rows = database.fetch(
+        statement("downstream_waits"), {"at": at, "until": until, "recent": RECENT_SECONDS, "baseline": BASELINE_SECONDS}
+    )
+    if not rows:
+        return []
+    times = database.fetch(statement("plugin_time"), {"at": at, "until": until, "recent": RECENT_SECONDS})
+    seconds = {row["plugin_id"]: float(row["seconds"] or 0.0) for row in times}
+    return [
+        Waits(
+            row["plugin_id"],
+            row["downstream"],
+            int(row["recent_waits"]),
+            float(row["recent_seconds"]),
+            int(row["recent_failures"]),
+            int(row["baseline_waits"]),
+            float(row["baseline_seconds"]),
+            seconds.get(row["plugin_id"], 0.0),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,78 @@
+"""From request bytes to an acknowledged commit: what the gRPC and the HTTP receiver share."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+
+from plugwarden_collector.errors import MalformedTelemetryError, PayloadTooLargeError
+from plugwarden_collector.store import Writer
+
+from .decode import Signal, read
+
+__all__ = ["MAX_BODY_BYTES", "Intake", "Receipt", "inflate"]
+
+MAX_BODY_BYTES = 20 * 1024 * 1024
+"""Before and after decompression. OTLP recommends 20 MiB for HTTP; gRPC's own default is 4 MiB."""
+COMMIT_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one export request."""
+
+    accepted: int
+    rejected: int
+    reason: str
+    repeated: bool
+    """The same bytes had been stored before."""
+
+
+class Intake:
+    """Decodes in a thread, queues at the writer, waits for the commit."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.requests: Counter[tuple[str, str, str]] = Counter()
+        """(signal, transport, result) -> requests."""
+        self.items: Counter[tuple[str, str]] = Counter()
+        """(signal, `accepted` or `rejected`) -> spans, points or records."""
+        self.received_at = 0.0
+
+    async def take(self, signal: Signal, body: bytes) -> Receipt:
+        """Store one request; returns when it is on disk. Raises `MalformedTelemetryError`, `BusyError`, `StoreError`."""
+        batch = await asyncio.to_thread(read, signal, body)
+        self.received_at = time.time()
+        stored = True
+        if batch.accepted:
+            digest = hashlib.blake2b(body, digest_size=8, person=signal.encode()[:16]).digest()
+            done = self._writer.submit(int.from_bytes(digest, "big"), batch.tables, batch.nbytes)
+            async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+                stored = await asyncio.wrap_future(done)
+        if stored:
+            self.items[signal.value, "accepted"] += batch.accepted
+        self.items[signal.value, "rejected"] += batch.rejected
+        return Receipt(batch.accepted, batch.rejected, batch.reason, not stored)
+
+
+def inflate(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Undo a content encoding, stopping at the limit: a bomb costs no more than an honest request of that size."""
+    if encoding in {"", "identity", "none"}:
+        return body
+    if encoding not in {"gzip", "deflate"}:
+        raise MalformedTelemetryError(f"content-encoding {encoding!r} is not supported; use gzip or none")
+    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip and zlib, by their header
+    try:
+        data = decoder.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise MalformedTelemetryError(f"not {encoding}: {error}") from error
+    if len(data) > limit:
+        raise PayloadTooLargeError(f"larger than {limit} bytes when decompressed")
+    if not decoder.eof:
+        raise MalformedTelemetryError(f"the {encoding} data end too early")
+    return data
+

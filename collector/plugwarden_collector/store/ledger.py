@@ -1,0 +1,188 @@
+"""The state of judging and deciding in the database: alerts, quarantines, decisions, directives. Written in one transaction
+per tick, read at start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+from plugwarden.contract import DirectiveSet, QuarantineState, Scope
+
+from plugwarden_collector.decide.audit import GENESIS, Draft, seal
+from plugwarden_collector.decide.policy import Enforcement
+from plugwarden_collector.decide.quarantine import Quarantine
+from plugwarden_collector.decide.standing import AlertRecord, Changes, Incident
+from plugwarden_collector.judge.alert import Alert, AlertState
+
+from .database import Database, Row, fetch_rows
+
+__all__ = [
+    "append_decisions",
+    "apply_changes",
+    "load_action_times",
+    "load_alerts",
+    "load_directives",
+    "load_frozen",
+    "load_incidents",
+    "load_quarantines",
+    "store_frozen",
+]
+
+_STATES = {state.word: state for state in QuarantineState}
+
+
+def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
+    """Write a tick's changes. The caller holds the transaction."""
+    for record in changes.alerts:
+        connection.execute(
+            "insert or replace into alerts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _alert_row(record)
+        )
+    for at, record, before, after, reason in changes.alert_events:
+        fingerprint = record.alert.fingerprint
+        row = [at, fingerprint, record.name, record.severity, record.plugin, record.version, before, after, reason]
+        connection.execute("insert into alert_events values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    for quarantine in changes.quarantines:
+        marks = ", ".join("?" * 22)
+        connection.execute(f"insert or replace into quarantines values ({marks})", _quarantine_row(quarantine))  # noqa: S608
+    for incident in changes.incidents:
+        row = [incident.id, incident.cause, incident.summary, list(incident.plugins)]
+        connection.execute(
+            "insert or replace into incidents values (?, ?, ?, ?, ?, ?, '{}')",
+            [*row, incident.started_at, incident.ended_at],
+        )
+    append_decisions(connection, changes.decisions)
+    if changes.directives is not None:
+        body = json.dumps(changes.directives.as_dict())
+        connection.execute(
+            "insert into directive_sets values (?, ?, ?)", [changes.directives.revision, changes.at, body]
+        )
+    if changes.slo_status:
+        marks = ", ".join("?" * len(changes.slo_status[0]))
+        connection.executemany(f"insert or replace into slo_status values ({marks})", changes.slo_status)  # noqa: S608
+    for at, kind, plugin, version, text in changes.changes:
+        connection.execute("insert into changes values (?, ?, ?, ?, null, ?)", [at, kind, plugin, version, text])
+
+
+def append_decisions(connection: duckdb.DuckDBPyConnection, drafts: Sequence[Draft]) -> None:
+    """Seal decisions onto the end of the chain."""
+    if not drafts:
+        return
+    last = connection.execute("select sequence, hash from decisions order by sequence desc limit 1").fetchone()
+    sequence, previous = (int(last[0]), str(last[1])) if last else (0, GENESIS)
+    for draft in drafts:
+        sequence += 1
+        entry = seal(draft, sequence, previous)
+        previous = entry.hash
+        row = [sequence, draft.at, draft.kind, draft.actor, draft.scope, draft.quarantine_id, draft.enforcement]
+        connection.execute(
+            "insert into decisions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [*row, draft.reason, entry.evidence_json, entry.previous_hash, entry.hash],
+        )
+
+
+def load_alerts(database: Database) -> list[AlertRecord]:
+    """All stored alerts of our own."""
+    with database.reading() as cursor:
+        rows = fetch_rows(cursor, "from alerts where source = 'plugwarden'")
+    return [_alert(row) for row in rows]
+
+
+def load_quarantines(database: Database) -> list[Quarantine]:
+    """All stored quarantines, oldest first."""
+    with database.reading() as cursor:
+        rows = fetch_rows(cursor, "from quarantines order by started_at")
+    return [_quarantine(row) for row in rows]
+
+
+def load_incidents(database: Database) -> list[Incident]:
+    """Incidents that have not ended."""
+    with database.reading() as cursor:
+        rows = fetch_rows(cursor, "from incidents where ended_at is null")
+    return [
+        Incident(row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None) for row in rows
+    ]
+
+
+def load_directives(database: Database) -> DirectiveSet | None:
+    """The newest directive set, if there ever was one."""
+    with database.reading() as cursor:
+        rows = fetch_rows(cursor, "select body from directive_sets order by revision desc limit 1")
+    return DirectiveSet.from_dict(json.loads(rows[0]["body"])) if rows else None
+
+
+def load_action_times(database: Database, since: datetime) -> list[datetime]:
+    """When the automation quarantined something, for the limit per hour."""
+    with database.reading() as cursor:
+        rows = fetch_rows(
+            cursor,
+            "select time from decisions where kind = 'quarantined' and actor = 'automation' and time > $since",
+            {"since": since},
+        )
+    return [row["time"] for row in rows]
+
+
+def load_frozen(database: Database) -> str | None:
+    """Why the automation is switched off, if it is."""
+    with database.reading() as cursor:
+        rows = fetch_rows(cursor, "select value from meta where key = 'frozen'")
+    return str(rows[0]["value"]) if rows else None
+
+
+def store_frozen(connection: duckdb.DuckDBPyConnection, reason: str | None) -> None:
+    """Switch the automation off (with a reason) or on (None)."""
+    connection.execute("delete from meta where key = 'frozen'")
+    if reason is not None:
+        connection.execute("insert into meta values ('frozen', ?)", [reason])
+
+
+def _alert_row(record: AlertRecord) -> list[Any]:
+    alert = record.alert
+    labels = {"plugin": record.plugin, "version": record.version, "slo": record.slo, "severity": record.severity}
+    detail = {**record.detail, "quiet_since": alert.quiet_since}
+    return [
+        alert.fingerprint, record.name, record.severity, alert.state.value, record.slo, record.plugin, record.version,
+        json.dumps(labels), record.summary, record.description, alert.pending_at, alert.firing_at, alert.resolved_at,
+        record.changed_at, record.inhibited_by, "plugwarden", json.dumps(detail, default=str),
+    ]  # fmt: skip
+
+
+def _alert(row: Row) -> AlertRecord:
+    detail = json.loads(row["detail"])
+    quiet = detail.pop("quiet_since", None)
+    alert = Alert(
+        row["fingerprint"],
+        AlertState(row["state"]),
+        row["pending_at"],
+        row["firing_at"],
+        row["resolved_at"],
+        datetime.fromisoformat(quiet) if quiet else None,
+    )
+    return AlertRecord(
+        alert, row["name"], row["severity"], row["slo"], row["plugin_id"], row["plugin_version"], row["summary"],
+        row["description"], row["changed_at"], row["inhibited_by"], detail,
+    )  # fmt: skip
+
+
+def _quarantine_row(item: Quarantine) -> list[Any]:
+    scope = item.scope
+    return [
+        item.id, scope.plugin, scope.version, scope.operation, scope.instance, scope.tenant, item.state.word, item.step,
+        item.share_ratio, item.reason, item.actor, item.enforcement.value, item.started_at, item.changed_at,
+        item.hold_until, item.ended_at, item.repeats, item.superseded_by, item.successor_of, list(item.known_versions),
+        item.alert, json.dumps(item.evidence, default=str),
+    ]  # fmt: skip
+
+
+def _quarantine(row: Row) -> Quarantine:
+    scope = Scope(
+        row["plugin_id"], row["plugin_version"], row["plugin_operation"], row["instance_id"], row["tenant_id"]
+    )
+    return Quarantine(
+        row["id"], scope, _STATES[row["state"]], row["reason"], row["actor"], Enforcement(row["enforcement"]),
+        row["started_at"], row["changed_at"], row["step"], row["share_ratio"], row["hold_until"], row["ended_at"],
+        row["repeats"], row["superseded_by"], row["successor_of"], tuple(row["known_versions"]), row["alert"],
+        json.loads(row["evidence"]),
+    )  # fmt: skip

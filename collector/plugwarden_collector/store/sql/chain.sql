@@ -1,0 +1,2 @@
+-- The decision log in order, to verify its hashes.
+from decisions order by sequence

@@ -1,0 +1,38 @@
+-- One row per plugin over a span of time. Takes: since, until (timestamp), seconds (double).
+-- Gives: plugin_id, calls_per_second, calls, failed, rejected, bad, p50, p95, p99 (s), cpu_seconds, versions, last_at.
+with cells as (
+    from call_rows where bucket_start > $since::timestamp and bucket_start <= $until::timestamp
+),
+totals as (
+    select
+        plugin_id, sum(calls)::bigint as calls,
+        coalesce(sum(calls) filter (outcome in ('error', 'timeout')), 0)::bigint as failed,
+        coalesce(sum(calls) filter (outcome in ('error', 'timeout') and error_source = 'plugin'), 0)::bigint as bad,
+        coalesce(sum(calls) filter (outcome = 'rejected'), 0)::bigint as rejected,
+        sum(cpu_seconds) as cpu_seconds, sum(duration_seconds_sum) as busy_seconds,
+        list(distinct plugin_version order by plugin_version) filter (calls > 0) as versions,
+        max(bucket_start) as last_at
+    from cells group by plugin_id
+),
+buckets as (
+    select plugin_id, index, sum(count) as count from (
+        select plugin_id, unnest(bucket_index) as index, unnest(bucket_count) as count
+        from cells where outcome <> 'rejected'
+    ) group by all
+),
+running as (
+    select plugin_id, index,
+        sum(count) over (partition by plugin_id order by index) as seen, sum(count) over (partition by plugin_id) as whole
+    from buckets
+),
+quantiles as (
+    select
+        plugin_id,
+        pow(2, (min(index) filter (seen >= 0.50 * whole) + 0.5) / 16) as p50_seconds,
+        pow(2, (min(index) filter (seen >= 0.95 * whole) + 0.5) / 16) as p95_seconds,
+        pow(2, (min(index) filter (seen >= 0.99 * whole) + 0.5) / 16) as p99_seconds
+    from running group by plugin_id
+)
+select totals.*, calls / $seconds as calls_per_second, p50_seconds, p95_seconds, p99_seconds
+from totals left join quantiles using (plugin_id)
+order by plugin_id

@@ -1,0 +1,2 @@
+-- All rows of changes.
+from changes order by time desc limit 10000

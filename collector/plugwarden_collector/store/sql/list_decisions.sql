@@ -1,0 +1,2 @@
+-- The decision log, newest first. Takes: limit.
+from decisions order by sequence desc limit $limit

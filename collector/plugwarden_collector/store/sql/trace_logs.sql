@@ -1,0 +1,3 @@
+-- Log records of one trace. Takes: hi, lo (ubigint). Gives: time, severity_text, body, plugin_id, span_id.
+select time, severity_text, body, plugin_id, format('{:016x}', span_id) as span_id
+from log_rows where trace_hi = $hi::ubigint and trace_lo = $lo::ubigint order by time limit 1000

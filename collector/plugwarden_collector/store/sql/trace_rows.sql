@@ -1,0 +1,10 @@
+-- All spans of one trace, found by its two halves. Takes: hi, lo (ubigint). Gives one row a span, oldest first.
+select
+    format('{:016x}', span_id) as span_id, format('{:016x}', parent_span_id) as parent_span_id, name,
+    case kind when 1 then 'internal' when 2 then 'server' when 3 then 'client'
+              when 4 then 'producer' when 5 then 'consumer' else 'unspecified' end as kind,
+    service_name, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, downstream,
+    started_at, duration_ns / 1e9 as duration_seconds,
+    case status_code when 1 then 'ok' when 2 then 'error' else 'unset' end as status, status_message,
+    attributes, events
+from span_rows where trace_hi = $hi::ubigint and trace_lo = $lo::ubigint order by started_at limit 10000

@@ -1,0 +1,17 @@
+-- Calls per plugin version and window, all windows in one pass.
+-- Takes: at, until (timestamp), windows (double[], seconds). Gives: plugin_id, plugin_version, window_seconds, total, bad, failed.
+-- total: calls that ended by themselves; bad: those the plugin is to blame for; failed: whoever is to blame.
+with windows as (select unnest($windows::double[]) as window_seconds),
+recent as (
+    from call_rows
+    where bucket_start > $at::timestamp - to_seconds((select max(window_seconds) from windows))
+      and bucket_start <= $until::timestamp
+      and outcome in ('success', 'error', 'timeout')
+)
+select
+    plugin_id, plugin_version, window_seconds,
+    coalesce(sum(calls), 0)::bigint as total,
+    coalesce(sum(calls) filter (outcome <> 'success' and error_source = 'plugin'), 0)::bigint as bad,
+    coalesce(sum(calls) filter (outcome <> 'success'), 0)::bigint as failed
+from recent join windows on bucket_start > $at::timestamp - to_seconds(window_seconds)
+group by all

@@ -1,0 +1,20 @@
+-- Calls slower than an objective's threshold per plugin version and window.
+-- Takes: at, until (timestamp), windows (double[], seconds), and three lists of one length: slos, plugins, indexes (the last
+-- histogram bucket that is still fast). Gives: slo, plugin_id, plugin_version, window_seconds, total, bad.
+with windows as (select unnest($windows::double[]) as window_seconds),
+thresholds as (
+    select unnest($slos::varchar[]) as slo, unnest($plugins::varchar[]) as plugin_id, unnest($indexes::integer[]) as fast
+),
+recent as (
+    select slo, plugin_id, plugin_version, bucket_start, calls,
+        list_sum(list_transform(list_zip(bucket_index, bucket_count), lambda b: if(b[1] > fast, b[2], 0))) as slow
+    from call_rows join thresholds using (plugin_id)
+    where bucket_start > $at::timestamp - to_seconds((select max(window_seconds) from windows))
+      and bucket_start <= $until::timestamp
+      and outcome in ('success', 'error', 'timeout')
+)
+select
+    slo, plugin_id, plugin_version, window_seconds,
+    coalesce(sum(calls), 0)::bigint as total, coalesce(sum(slow), 0)::bigint as bad
+from recent join windows on bucket_start > $at::timestamp - to_seconds(window_seconds)
+group by all

@@ -1,0 +1,246 @@
+"""The live loop: observe, evaluate, store, announce. Also where people's decisions come in, under the same lock."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from plugwarden.contract import DirectiveSet, QuarantineState, Scope
+
+from plugwarden_collector.announce.board import Board
+from plugwarden_collector.announce.notify import Notifier
+from plugwarden_collector.clock import Clock
+from plugwarden_collector.cycle import directives_for, evaluate, new_id
+from plugwarden_collector.decide.audit import Draft
+from plugwarden_collector.decide.policy import Enforcement
+from plugwarden_collector.decide.quarantine import Quarantine, release
+from plugwarden_collector.decide.standing import Changes, Standing
+from plugwarden_collector.errors import ConflictError, NotFoundError
+from plugwarden_collector.judge.rules import Rules, load_rules
+from plugwarden_collector.observe import StoredEvidence, observe
+from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import ledger
+
+__all__ = ["TickStats", "Warden"]
+
+TICK_SECONDS = 1.0
+"""The loop turns this often when nothing arrives ..."""
+EAGER_SECONDS = 0.25
+"""... and at most this often when something does."""
+BUDGET_SECONDS = 5.0
+"""How often full-period budgets are brought up to date."""
+VERSION_HORIZON = timedelta(days=35)
+"""How far back versions are looked for at start: as long as minute rollups are kept."""
+WRITE_TIMEOUT_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class TickStats:
+    """What the loop has done since the start, for our own metrics."""
+
+    ticks: int = 0
+    failures: int = 0
+    seconds_last: float = 0.0
+    ticked_at: float = 0.0
+
+
+class Warden:
+    """Owns where things stand. Everything that changes it goes through one lock and one transaction."""
+
+    def __init__(
+        self, database: Database, writer: Writer, board: Board, notifier: Notifier, rules: Rules, clock: Clock
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._board = board
+        self._notifier = notifier
+        self._clock = clock
+        self._evidence = StoredEvidence(database)
+        self._lock = threading.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._budgets_at = 0.0
+        self.rules = rules
+        self.stats = TickStats()
+        self.standing = self._load()
+
+    def wake(self) -> None:
+        """Something was stored. May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    async def run_warden(self) -> None:
+        """Tick for as long as the collector runs. A failed tick is counted and tried again; nothing of it is kept."""
+        while True:
+            started = self._loop.time()
+            try:
+                await asyncio.to_thread(self.tick)
+            except Exception:
+                self.stats.failures += 1
+                _log.exception("a tick failed; the next one starts from the last stored state")
+            try:
+                async with asyncio.timeout(max(0.01, TICK_SECONDS - (self._loop.time() - started))):
+                    await self._news.wait()
+            except TimeoutError:
+                pass  # nothing arrived: time itself may still move an alert or a quarantine
+            self._news.clear()
+            await asyncio.sleep(max(0.0, EAGER_SECONDS - (self._loop.time() - started)))
+
+    def tick(self) -> Changes:
+        """One turn of the loop, in the caller's thread."""
+        with self._lock:
+            began = time.perf_counter()
+            budgets = began - self._budgets_at >= BUDGET_SECONDS
+            at = self._clock()
+            since = at - (VERSION_HORIZON if not self.standing.versions else timedelta(minutes=10))
+            seen = observe(self._database, self.rules, at, since=since, budgets=budgets)
+            standing = _copy(self.standing)
+            changes = evaluate(self.rules, standing, seen, self._evidence, random.random)
+            self._commit(standing, changes)
+            if budgets:
+                self._budgets_at = began
+            self.stats.ticks += 1
+            self.stats.seconds_last = time.perf_counter() - began
+            self.stats.ticked_at = time.time()
+            return changes
+
+    # -- people -------------------------------------------------------------------------------------------------------
+
+    def quarantine(self, scope: Scope, reason: str, actor: str, *, hold: timedelta | None = None) -> Quarantine:
+        """A person isolates a scope; it stays isolated until a person releases it, or for `hold`."""
+        with self._lock:
+            at = self._clock()
+            standing = _copy(self.standing)
+            for item in standing.quarantines.values():
+                if item.ended_at is None and item.scope == scope and item.in_force:
+                    raise ConflictError(f"{scope} is {item.state.word} already ({item.id}: {item.reason})")
+            known = tuple(
+                sorted(
+                    version for plugin, version in standing.versions if plugin == scope.plugin and version != scope.version
+                )
+            )
+            item = Quarantine(
+                id=new_id("q", scope, at),
+                scope=scope,
+                state=QuarantineState.QUARANTINED,
+                reason=reason,
+                actor=actor,
+                enforcement=Enforcement.ENFORCE,
+                started_at=at,
+                changed_at=at,
+                hold_until=None if hold is None else at + hold,
+                known_versions=known if scope.version is not None else (),
+            )
+            changes = Changes(at=at)
+            for other in list(standing.quarantines.values()):
+                if other.ended_at is None and other.scope == scope:  # a suggestion that is hereby followed
+                    standing.quarantines[other.id] = release(other, at)
+                    changes.quarantines.append(standing.quarantines[other.id])
+            standing.quarantines[item.id] = item
+            changes.quarantines.append(item)
+            changes.decisions.append(Draft(at, "quarantined", actor, str(scope), reason, "enforce", item.id))
+            self._announce_and_commit(standing, changes)
+            return item
+
+    def release(self, identity: str, reason: str, actor: str) -> Quarantine:
+        """A person ends a quarantine; the automation leaves the scope alone for a while."""
+        with self._lock:
+            at = self._clock()
+            standing = _copy(self.standing)
+            item = standing.quarantines.get(identity)
+            if item is None:
+                raise NotFoundError(f"there is no quarantine {identity!r}; `plugwarden quarantines` lists them")
+            if item.ended_at is not None:
+                raise ConflictError(f"{identity} ended at {item.ended_at:%Y-%m-%d %H:%M:%S} already")
+            after = release(item, at)
+            after = replace(after, evidence={**after.evidence, "released_by": actor})
+            standing.quarantines[identity] = after
+            changes = Changes(at=at, quarantines=[after])
+            changes.decisions.append(Draft(at, "released", actor, str(item.scope), reason, "enforce", identity))
+            self._announce_and_commit(standing, changes)
+            return after
+
+    def freeze(self, reason: str | None, actor: str) -> None:
+        """Switch the automation off (with a reason) or on again (None). Quarantines in force stay."""
+        with self._lock:
+            at = self._clock()
+            kind, text = ("frozen", reason) if reason is not None else ("unfrozen", "the automation runs again")
+            draft = Draft(at, kind, actor, "automation", text or "", "enforce")
+
+            def work(connection: object) -> None:
+                ledger.store_frozen(connection, reason)  # type: ignore[arg-type]
+                ledger.append_decisions(connection, [draft])  # type: ignore[arg-type]
+
+            self._writer.run(work).result(WRITE_TIMEOUT_SECONDS)
+            self.standing.frozen = reason
+
+    def reload(self, path: Path, actor: str = "operator") -> Rules:
+        """Take the rules of a file, as a whole; raises `RulesError` and keeps the old ones when it is wrong."""
+        rules = load_rules(path)
+        with self._lock:
+            self.rules = rules
+            draft = Draft(self._clock(), "rules_loaded", actor, str(path), f"{len(rules.objectives)} objectives")
+            self._writer.run(lambda connection: ledger.append_decisions(connection, [draft])).result(
+                WRITE_TIMEOUT_SECONDS
+            )
+        return rules
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _load(self) -> Standing:
+        directives = ledger.load_directives(self._database)
+        standing = Standing(
+            alerts={record.alert.fingerprint: record for record in ledger.load_alerts(self._database)},
+            quarantines={item.id: item for item in ledger.load_quarantines(self._database)},
+            incidents={item.id: item for item in ledger.load_incidents(self._database)},
+            directives=directives or DirectiveSet(self._database.epoch, 0, ()),
+            actions=ledger.load_action_times(self._database, self._clock() - timedelta(hours=1)),
+            frozen=ledger.load_frozen(self._database),
+        )
+        self._board.publish(standing.directives)
+        with self._database.reading() as cursor:
+            rows = cursor.execute("select plugin_id, plugin_version, min(time) from changes where kind = 'deployment' group by all")
+            standing.versions = {(plugin, version): at for plugin, version, at in rows.fetchall()}
+        return standing
+
+    def _announce_and_commit(self, standing: Standing, changes: Changes) -> None:
+        directives = directives_for(standing, self.rules)
+        if directives != tuple(standing.directives.directives):
+            standing.directives = DirectiveSet(self._database.epoch, standing.directives.revision + 1, directives)
+            changes.directives = standing.directives
+        self._commit(standing, changes)
+
+    def _commit(self, standing: Standing, changes: Changes) -> None:
+        """First the database, then memory, then everyone who listens."""
+        if changes:
+            self._writer.run(_apply(changes)).result(WRITE_TIMEOUT_SECONDS)
+        self.standing = standing
+        if changes.directives is not None:
+            self._board.publish(changes.directives)
+        for _, record, before, after, _ in changes.alert_events:
+            if after == "firing" and record.inhibited_by is None:
+                self._notifier.announce(self.rules.receivers, record, "firing")
+            elif before == "firing" and after == "inactive":
+                self._notifier.announce(self.rules.receivers, record, "resolved")
+
+
+def _apply(changes: Changes) -> Callable[[object], None]:
+    return lambda connection: ledger.apply_changes(connection, changes)  # type: ignore[arg-type]
+
+
+def _copy(standing: Standing) -> Standing:
+    """Its values are frozen, so copies of the containers are enough to throw a failed tick away."""
+    fresh = copy.copy(standing)
+    for name in ("alerts", "quarantines", "incidents", "actions", "versions", "noted"):
+        setattr(fresh, name, copy.copy(getattr(standing, name)))
+    return fresh
+
