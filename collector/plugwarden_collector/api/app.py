@@ -1,6 +1,7 @@
-"""The HTTP API: what is stored, what is decided, and what people decide. Scopes are checked here and nowhere else."""
+"""The HTTP API: what is stored, what is decided, and what people decide. Scopes are checked here and nowhere else.
 
-from __future__ import annotations
+Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
+"""
 
 import asyncio
 import hashlib

@@ -1,0 +1,1 @@
+"""A document-and-data pipeline with third-party plugins: the host that Plugwarden's demo watches."""
