@@ -83,6 +83,7 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         api = api_app(database, writer, warden, board, settings.tokens, registry, clock, not_ready)
         http_port = await _serve(stack, otlp_app(intake, settings.tokens), settings.http, "--http", failed)
         api_port = await _serve(stack, api, settings.api, "--api", failed)
+        stack.callback(board.close)
         yield Collector(
             Address(settings.grpc.host, grpc_port),
             Address(settings.http.host, http_port),

@@ -226,7 +226,9 @@ def _bad_release(story: _Story) -> None:
     budgets = [
         row for row in story.wait("the budget", lambda: _slo(story.api, "2.0.0"), 15) if row["slo"] == "availability"
     ]
-    story.tell("budget", f"{percent(budgets[0]['budget_remaining_ratio'])} of its error budget is left")
+    left = budgets[0]["budget_remaining_ratio"]
+    state = f"{percent(left)} of it is left" if left > 0 else f"it is overspent {1 - left:.0f}-fold"
+    story.tell("budget", f"the error budget of {BAD}: {budgets[0]['bad']} bad of {budgets[0]['total']} calls, {state}")
     story.pause(3)
     served = _scalar(
         story.api,

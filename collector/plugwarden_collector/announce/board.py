@@ -19,6 +19,12 @@ class Board:
         """Instance -> (service, when it last asked, in loop time): who hears of a directive."""
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+        self._closing = False
+
+    def close(self) -> None:
+        """Let everyone who waits go, so that a shutdown need not wait for them."""
+        self._closing = True
+        self._changed.set()
 
     def publish(self, directives: DirectiveSet) -> None:
         """Put up a new set and wake everyone who waits."""
@@ -29,7 +35,7 @@ class Board:
         deadline = self._loop.time() + timeout
         while self.current.epoch == epoch and self.current.revision <= revision:
             remaining = deadline - self._loop.time()
-            if remaining <= 0:
+            if remaining <= 0 or self._closing:
                 return None
             changed = self._changed
             with suppress(TimeoutError):

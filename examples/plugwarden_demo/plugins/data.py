@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 
 import duckdb
 import pandas as pd
@@ -60,10 +59,6 @@ class Table:
 
     name, version = "table", "2.0.3"
 
-    def __init__(self) -> None:
-        self._connection = duckdb.connect(config={"threads": 1})
-        self._lock = threading.Lock()
-
     @hookimpl
     def on_data(self, document: Document) -> bytes:
         """Rows and distinct values of the first column."""
@@ -71,8 +66,7 @@ class Table:
         if frame.columns.empty:
             return b"[]"
         first = pd.DataFrame({"value": frame.iloc[:, 0]})
-        with self._lock:
-            self._connection.register("incoming", first)
-            rows = self._connection.execute("select count(*), count(distinct value) from incoming").fetchall()
-            self._connection.unregister("incoming")
+        with duckdb.connect(config={"threads": 1}) as connection:
+            connection.register("incoming", first)
+            rows = connection.execute("select count(*), count(distinct value) from incoming").fetchall()
         return json.dumps(rows).encode()

@@ -1,0 +1,208 @@
+"""Turns frames into charts and does nothing else. Times are UTC; durations carry their unit on the axis.
+
+Colours: Okabe and Ito's palette, which people with colour-blindness tell apart; red only for what is bad.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+__all__ = ["burn_rates", "calls_by_outcome", "latency_heatmap", "latency_lines", "trace_scatter", "versions", "waterfall"]
+
+OUTCOMES = {
+    "success": "#0072B2",
+    "error": "#D55E00",
+    "timeout": "#E69F00",
+    "rejected": "#CC79A7",
+    "cancelled": "#999999",
+}
+PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"]
+DURATION_LABEL = (
+    "datum.value<1e-3?format(datum.value*1e6,'.3~g')+' µs':datum.value<1?format(datum.value*1e3,'.3~g')+' ms':"
+    "datum.value<60?format(datum.value,'.3~g')+' s':format(datum.value/60,'.3~g')+' min'"
+)
+_TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)
+
+
+def calls_by_outcome(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> alt.LayerChart:
+    """Calls per second, stacked by outcome. Columns: at, until, outcome, rate."""
+    bars = (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X("at:T", axis=_TIME),
+            x2="until:T",
+            y=alt.Y("rate:Q", title="calls per second", stack="zero"),
+            color=alt.Color(
+                "outcome:N",
+                scale=alt.Scale(domain=list(OUTCOMES), range=list(OUTCOMES.values())),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=[alt.Tooltip("at:T", format="%H:%M:%S"), "outcome:N", alt.Tooltip("rate:Q", format=".3g")],
+        )
+    )
+    return alt.layer(bars, _rules(changes)).properties(height=height)
+
+
+def versions(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> alt.LayerChart:
+    """Calls that ran per second, by version. Columns: at, until, version, rate."""
+    bars = (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X("at:T", axis=_TIME),
+            x2="until:T",
+            y=alt.Y("rate:Q", title="calls per second", stack="zero"),
+            color=alt.Color(
+                "version:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=None, orient="top")
+            ),
+            tooltip=[alt.Tooltip("at:T", format="%H:%M:%S"), "version:N", alt.Tooltip("rate:Q", format=".3g")],
+        )
+    )
+    return alt.layer(bars, _rules(changes)).properties(height=height)
+
+
+def latency_heatmap(
+    cells: pd.DataFrame, threshold_seconds: float | None, changes: pd.DataFrame, height: int = 260
+) -> alt.LayerChart:
+    """Where the calls are, time by log latency. Columns: at, until, low, high (s), count."""
+    domain = [float(cells["low"].min()), float(cells["high"].max())]
+    if threshold_seconds is not None:
+        domain = [min(domain[0], threshold_seconds / 2), max(domain[1], threshold_seconds * 2)]
+    heat = (
+        alt.Chart(cells)
+        .mark_rect()
+        .encode(
+            x=alt.X("at:T", axis=_TIME),
+            x2="until:T",
+            y=alt.Y(
+                "low:Q",
+                scale=alt.Scale(type="log", domain=domain, nice=False),
+                axis=alt.Axis(title="latency", labelExpr=DURATION_LABEL, grid=False),
+            ),
+            y2="high:Q",
+            color=alt.Color(
+                "count:Q", scale=alt.Scale(scheme="viridis", type="symlog"), legend=alt.Legend(title="calls")
+            ),
+            tooltip=[
+                alt.Tooltip("at:T", format="%H:%M:%S"),
+                alt.Tooltip("low:Q", title="from (s)", format=".3g"),
+                alt.Tooltip("high:Q", title="to (s)", format=".3g"),
+                alt.Tooltip("count:Q", title="calls"),
+            ],
+        )
+    )
+    layers: list[Any] = [heat, _rules(changes)]
+    if threshold_seconds is not None:
+        line = alt.Chart(pd.DataFrame({"threshold": [threshold_seconds]}))
+        layers.append(line.mark_rule(strokeDash=[6, 4], color="#D55E00", size=2).encode(y="threshold:Q"))
+    return alt.layer(*layers).properties(height=height)
+
+
+def latency_lines(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> alt.LayerChart:
+    """p50, p95 and p99 over time: one hue, three weights. Columns: at, quantile, seconds."""
+    lines = (
+        alt.Chart(frame)
+        .mark_line(interpolate="step-after", color="#0072B2")
+        .encode(
+            x=alt.X("at:T", axis=_TIME),
+            y=alt.Y(
+                "seconds:Q",
+                scale=alt.Scale(type="log", nice=True),
+                axis=alt.Axis(title="latency", labelExpr=DURATION_LABEL),
+            ),
+            strokeDash=alt.StrokeDash(
+                "quantile:N",
+                scale=alt.Scale(domain=["p50", "p95", "p99"], range=[[1, 0], [6, 3], [2, 2]]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            opacity=alt.Opacity(
+                "quantile:N", scale=alt.Scale(domain=["p50", "p95", "p99"], range=[0.6, 0.8, 1.0]), legend=None
+            ),
+            tooltip=[
+                alt.Tooltip("at:T", format="%H:%M:%S"), "quantile:N", alt.Tooltip("seconds:Q", format=".3g"),
+            ],
+        )
+    )  # fmt: skip
+    return alt.layer(lines, _rules(changes)).properties(height=height)
+
+
+def burn_rates(frame: pd.DataFrame, height: int = 220) -> alt.LayerChart:
+    """Burn rate and limit per window of one objective. Columns: window, rate, limit, state."""
+    order = list(frame["window"])
+    bars = (
+        alt.Chart(frame)
+        .mark_bar(size=16)
+        .encode(
+            y=alt.Y("window:N", sort=order, axis=alt.Axis(title=None, labelLimit=240)),
+            x=alt.X("rate:Q", title="burn rate (× of what the objective allows)"),
+            color=alt.Color(
+                "state:N",
+                scale=alt.Scale(domain=["within", "too fast"], range=["#0072B2", "#D55E00"]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=["window:N", alt.Tooltip("rate:Q", format=".3g"), alt.Tooltip("limit:Q", format=".3g")],
+        )
+    )
+    limits = (
+        alt.Chart(frame).mark_tick(color="#E69F00", thickness=3, size=24).encode(y=alt.Y("window:N", sort=order), x="limit:Q")
+    )
+    return alt.layer(bars, limits).properties(height=height)
+
+
+def trace_scatter(frame: pd.DataFrame, height: int = 220) -> alt.Chart:
+    """Traces by time and duration. Columns: started, seconds, spans, status, root."""
+    return (
+        alt.Chart(frame)
+        .mark_circle(opacity=0.75)
+        .encode(
+            x=alt.X("started:T", axis=_TIME),
+            y=alt.Y(
+                "seconds:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title="duration", labelExpr=DURATION_LABEL)
+            ),
+            size=alt.Size("spans:Q", legend=None, scale=alt.Scale(range=[20, 200])),
+            color=alt.Color(
+                "status:N",
+                scale=alt.Scale(domain=["ok", "error"], range=["#0072B2", "#D55E00"]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=["root:N", alt.Tooltip("seconds:Q", format=".3g"), "spans:Q", "status:N"],
+        )
+        .properties(height=height)
+    )
+
+
+def waterfall(frame: pd.DataFrame) -> alt.LayerChart:
+    """Spans of one trace over time. Columns: row, label, start_ms, end_ms, plugin, status; at most 2,000 rows."""
+    rows = alt.Y("row:O", axis=None)
+    bars = (
+        alt.Chart(frame)
+        .mark_bar(height={"band": 0.7}, cornerRadius=2)
+        .encode(
+            x=alt.X("start_ms:Q", title="ms since the trace began", scale=alt.Scale(nice=False)),
+            x2="end_ms:Q",
+            y=rows,
+            color=alt.Color("plugin:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=None, orient="top")),
+            stroke=alt.condition(alt.datum.status == "error", alt.value("#D00000"), alt.value(None)),
+            strokeWidth=alt.condition(alt.datum.status == "error", alt.value(2.5), alt.value(0)),
+            tooltip=["label:N", alt.Tooltip("start_ms:Q", format=".3f"), alt.Tooltip("length_ms:Q", format=".3f"), "status:N"],
+        )
+    )
+    names = (
+        alt.Chart(frame)
+        .mark_text(align="left", baseline="middle", dx=5, limit=420, color="#8A93A0", fontSize=12)
+        .encode(x="text_ms:Q", y=rows, text="label:N")
+    )
+    return alt.layer(bars, names).properties(height=max(80, 26 * len(frame)))
+
+
+def _rules(changes: pd.DataFrame) -> alt.Chart:
+    """Deployments and decisions as vertical lines. Columns: at, what."""
+    return (
+        alt.Chart(changes)
+        .mark_rule(color="#CC79A7", strokeDash=[3, 3], size=1.5)
+        .encode(x="at:T", tooltip=[alt.Tooltip("at:T", format="%H:%M:%S"), "what:N"])
+    )

@@ -1,0 +1,117 @@
+"""Asks the collector and caches its answers. When the collector is gone, the last answer is shown and said to be old."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from plugwarden_collector.api.client import ApiError, CollectorClient, Unreachable
+
+__all__ = ["Answer", "fetch", "login_required", "post", "trouble"]
+
+CACHE_SECONDS = 1.0
+"""So many viewers cost one request; well below the quickest refresh."""
+MAX_REMEMBERED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the collector said, and when."""
+
+    value: Any
+    """None when it never said anything."""
+    at: float
+    """Unix time of the answer."""
+    problem: str | None
+    """Why this is not fresh; None when it is."""
+
+
+class _Remembered:
+    """The last good answers, bounded, shared by all sessions with the same token."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: dict[tuple[Any, ...], tuple[Any, float]] = {}
+
+    def put(self, key: tuple[Any, ...], value: Any, at: float) -> None:
+        """Keep an answer."""
+        with self._lock:
+            self._answers.pop(key, None)
+            self._answers[key] = (value, at)
+            if len(self._answers) > MAX_REMEMBERED:
+                del self._answers[next(iter(self._answers))]
+
+    def get(self, key: tuple[Any, ...]) -> tuple[Any, float] | None:
+        """The last answer to this question."""
+        return self._answers.get(key)
+
+
+@st.cache_resource(max_entries=100, show_spinner=False)
+def _client(url: str, token: str | None) -> CollectorClient:
+    return CollectorClient(url, token=token, timeout=5.0)
+
+
+@st.cache_resource(show_spinner=False)
+def _remembered() -> _Remembered:
+    return _Remembered()
+
+
+@st.cache_data(ttl=CACHE_SECONDS, max_entries=256, show_spinner=False)
+def _ask(url: str, token: str | None, path: str, parameters: tuple[tuple[str, Any], ...]) -> tuple[Any, float]:
+    return _client(url, token).get(path, **dict(parameters)), time.time()
+
+
+def fetch(path: str, **parameters: Any) -> Answer:
+    """The answer to a GET below /api/v1. Never raises for a collector that is gone; refusals raise `ApiError`."""
+    url, token = _address()
+    items = tuple(sorted((name, value) for name, value in parameters.items() if value not in (None, "")))
+    key = (url, token, path, items)
+    try:
+        value, at = _ask(url, token, path, items)
+    except Unreachable as error:
+        known = _remembered().get(key)
+        st.session_state["collector_problem"] = str(error)
+        return Answer(None, 0.0, str(error)) if known is None else Answer(known[0], known[1], str(error))
+    st.session_state.pop("collector_problem", None)
+    _remembered().put(key, value, at)
+    return Answer(value, at, None)
+
+
+def post(path: str, body: dict[str, Any]) -> Any:
+    """The answer to a POST below /api/v1; raises `ApiError`."""
+    url, token = _address()
+    answer = _client(url, token).post(path, body)
+    _ask.clear()
+    return answer
+
+
+def trouble() -> str | None:
+    """Why the collector could not be asked last time; None when it could."""
+    found: str | None = st.session_state.get("collector_problem")
+    return found
+
+
+def login_required() -> bool:
+    """Whether this visitor has to bring a token first."""
+    return os.environ.get("PLUGWARDEN_DASHBOARDS_LOGIN") == "required" and not st.session_state.get("token")
+
+
+def check_token(token: str) -> str | None:
+    """Why a token is no good; None when it is."""
+    try:
+        _client(_address()[0], token).get("status")
+    except ApiError as error:
+        return str(error)
+    return None
+
+
+def _address() -> tuple[str, str | None]:
+    token: str | None = st.session_state.get("token")
+    if os.environ.get("PLUGWARDEN_DASHBOARDS_LOGIN") != "required":
+        token = os.environ.get("PLUGWARDEN_TOKEN")
+    return os.environ.get("PLUGWARDEN_COLLECTOR_URL", "http://127.0.0.1:8420"), token

@@ -1,0 +1,98 @@
+"""API answers as frames for charts: reshaping only, no business rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from plugwarden.contract.histogram import lower_bound_seconds, quantile_seconds, upper_bound_seconds
+
+__all__ = ["annotations", "heat", "quantiles", "rates", "times", "tree"]
+
+
+def times(column: pd.Series[Any]) -> pd.Series[Any]:
+    """The API's times as UTC without a zone: charts show them as they are."""
+    return pd.to_datetime(column, utc=True, format="ISO8601").dt.tz_localize(None)
+
+
+def rates(calls: list[dict[str, Any]], by: str, step: float, *, ran_only: bool = False) -> pd.DataFrame:
+    """Calls per second by step and one key. Columns: at, until, `by`, rate."""
+    frame = pd.DataFrame(calls)
+    if ran_only and not frame.empty:
+        frame = frame[frame["outcome"] != "rejected"]
+    if frame.empty:
+        return pd.DataFrame({"at": [], "until": [], by: [], "rate": []})
+    key = {"version": "plugin_version"}.get(by, by)
+    grouped = frame.groupby(["time", key], as_index=False)["calls"].sum()
+    grouped["at"] = times(grouped["time"])
+    grouped["until"] = grouped["at"] + pd.Timedelta(seconds=step)
+    grouped["rate"] = grouped["calls"] / step
+    return grouped.rename(columns={key: by})[["at", "until", by, "rate"]]
+
+
+def heat(latency: list[dict[str, Any]], step: float) -> pd.DataFrame:
+    """Histogram buckets by step. Columns: at, until, low, high, count."""
+    frame = pd.DataFrame(latency)
+    if frame.empty:
+        return frame
+    frame["at"] = times(frame["time"])
+    frame["until"] = frame["at"] + pd.Timedelta(seconds=step)
+    frame["low"] = [lower_bound_seconds(index) for index in frame["index"]]
+    frame["high"] = [upper_bound_seconds(index) for index in frame["index"]]
+    return frame[["at", "until", "low", "high", "count"]]
+
+
+def quantiles(latency: list[dict[str, Any]]) -> pd.DataFrame:
+    """p50, p95 and p99 by step. Columns: at, quantile, seconds."""
+    frame = pd.DataFrame(latency)
+    if frame.empty:
+        return frame
+    rows = []
+    for moment, group in frame.sort_values("index").groupby("time"):
+        indexes, counts = group["index"].tolist(), group["count"].tolist()
+        for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+            rows.append({"time": moment, "quantile": name, "seconds": quantile_seconds(indexes, counts, q)})
+    found = pd.DataFrame(rows)
+    found["at"] = times(found["time"])
+    return found[["at", "quantile", "seconds"]]
+
+
+def annotations(changes: list[dict[str, Any]], decisions: list[dict[str, Any]], plugin: str, since: pd.Timestamp) -> pd.DataFrame:
+    """Deployments of a plugin and decisions about it. Columns: at, what."""
+    rows = [(item["time"], item["text"]) for item in changes if item["plugin_id"] == plugin]
+    rows += [
+        (item["time"], f"{item['kind']} {item['scope']}") for item in decisions if item["scope"].split("@")[0] == plugin
+    ]
+    frame = pd.DataFrame(rows, columns=["time", "what"])
+    frame["at"] = times(frame["time"])
+    return frame[frame["at"] >= since][["at", "what"]]
+
+
+def tree(spans: list[dict[str, Any]], limit: int = 2000) -> pd.DataFrame:
+    """Spans in the order of a waterfall, parents before children, children by start. Iterative: traces can be deep."""
+    known = {span["span_id"] for span in spans}
+    children: dict[str | None, list[dict[str, Any]]] = {}
+    for span in spans:
+        parent = span["parent_span_id"] if span["parent_span_id"] in known else None
+        children.setdefault(parent, []).append(span)
+    start = min(pd.Timestamp(span["started_at"]) for span in spans)
+    rows: list[dict[str, Any]] = []
+    stack = [(span, 0) for span in sorted(children.get(None, []), key=lambda item: item["started_at"], reverse=True)]
+    while stack and len(rows) < limit:
+        span, depth = stack.pop()
+        begins = (pd.Timestamp(span["started_at"]) - start).total_seconds() * 1000
+        length = span["duration_seconds"] * 1000
+        # A host's own spans carry a scope that is no plugin; they are told apart by having no outcome.
+        owner = f"{span['plugin_id']}@{span['plugin_version']}" if span["outcome"] else "host"
+        if span["downstream"]:
+            owner = f"downstream {span['downstream']}"
+        rows.append(
+            {
+                "row": len(rows), "depth": depth, "label": "  " * depth + span["name"], "start_ms": begins,
+                "end_ms": begins + max(length, 0.001), "length_ms": length, "plugin": owner, "status": span["status"],
+                "span_id": span["span_id"], "text_ms": begins,
+            }
+        )  # fmt: skip
+        following = sorted(children.get(span["span_id"], []), key=lambda item: item["started_at"], reverse=True)
+        stack.extend((child, depth + 1) for child in following)
+    return pd.DataFrame(rows)

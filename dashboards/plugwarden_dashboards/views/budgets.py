@@ -1,0 +1,124 @@
+"""Error budgets: how much is left, how fast it goes, and in which windows that is too fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from plugwarden_dashboards import charts, data, words
+from plugwarden_dashboards.page import live
+
+__all__ = ["page"]
+
+
+def page() -> None:
+    """The page."""
+    live(_body, "budgets_body")
+
+
+def _body() -> None:
+    answer, rules = data.fetch("slos"), data.fetch("rules")
+    if answer.value is None or rules.value is None:
+        return
+    rows = sorted(answer.value, key=lambda row: (_left(row), row["plugin_id"]))
+    if not rows:
+        st.info("No objective has been judged yet: budgets appear a few seconds after the first calls.")
+        return
+    spent = [row for row in rows if row["budget_remaining_ratio"] is not None and row["budget_remaining_ratio"] <= 0]
+    with st.grid(4, row_height="content"):
+        st.metric("Budgets kept", len(rows), border=True)
+        st.metric("Overspent", len(spent), border=True)
+        st.metric("Fastest burn", words.burn(max((row["fast_burn_rate"] or 0 for row in rows), default=0)), border=True)
+        st.metric("Objectives", len(rules.value["objectives"]), border=True)
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "Plugin": words.plain(row["plugin_id"]),
+                    "Version": words.plain(row["plugin_version"]),
+                    "Objective": words.plain(row["slo"]),
+                    "Target": words.percent(row["objective"], 5),
+                    "Over": words.duration(row["period_seconds"]),
+                    "Measured": words.percent(row["sli_value"], 4),
+                    "Bad / all": f"{words.count(row['bad'])} / {words.count(row['total'])}",
+                    "Left": max(0.0, _left(row)),
+                    "Exactly": _exactly(row),
+                    "Burn rate": words.burn(row["fast_burn_rate"]),
+                    "Empty in": _empty_in(row),
+                }
+                for row in rows
+            ]
+        ),
+        hide_index=True,
+        key="budgets_table",
+        alt="Error budgets, those with the least left first",
+        height=min(620, 38 * (len(rows) + 1)),
+        column_config={"Left": st.column_config.ProgressColumn("Budget left", min_value=0, max_value=1, format="percent")},
+    )
+    _tiers(rows, rules.value["objectives"])
+
+
+def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None:
+    st.subheader("When an objective burns too fast")
+    st.text(
+        "A tier is met when both of its windows burn faster than its limit. At a burn rate of 1 the budget is spent exactly "
+        "when the period ends."
+    )
+    for objective in objectives:
+        worst = max(
+            (row for row in rows if row["slo"] == objective["name"]), key=lambda row: row["fast_burn_rate"] or 0, default=None
+        )
+        st.markdown(f"**{words.md(objective['name'])}** · {words.percent(objective['target_ratio'], 5)} over {words.duration(objective['period_seconds'])}")
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "Tier": tier["severity"],
+                        "Windows": f"{words.duration(tier['long_seconds'])} and {words.duration(tier['short_seconds'])}",
+                        "Limit": words.burn(tier["factor"]),
+                        "Fails at": words.percent(tier["factor"] * (1 - objective["target_ratio"])),
+                        "Whole budget gone in": words.duration(objective["period_seconds"] / tier["factor"]),
+                    }
+                    for tier in objective["tiers"]
+                ]
+            ),
+            hide_index=True, key=f"tiers_{objective['name']}", alt="Burn-rate tiers",
+        )  # fmt: skip
+        if worst is not None and (worst["fast_burn_rate"] or 0) > 0:
+            fast = max(objective["tiers"], key=lambda tier: tier["factor"])
+            frame = pd.DataFrame(
+                [
+                    {
+                        "window": f"{words.plain(row['plugin_id'], 40)}@{words.plain(row['plugin_version'], 20)}",
+                        "rate": row["fast_burn_rate"] or 0.0,
+                        "limit": fast["factor"],
+                        "state": "too fast" if (row["fast_burn_rate"] or 0) >= fast["factor"] else "within",
+                    }
+                    for row in sorted(rows, key=lambda row: -(row["fast_burn_rate"] or 0))
+                    if row["slo"] == objective["name"]
+                ][:12]
+            )
+            st.altair_chart(
+                charts.burn_rates(frame, 40 + 26 * len(frame)), key=f"burn_{objective['name']}", width="stretch",
+                alt=f"Burn rates over {words.duration(fast['long_seconds'])}; the tick is the limit",
+            )  # fmt: skip
+
+
+def _left(row: dict[str, Any]) -> float:
+    left = row["budget_remaining_ratio"]
+    return 1.0 if left is None else float(left)
+
+
+def _exactly(row: dict[str, Any]) -> str:
+    left = row["budget_remaining_ratio"]
+    if left is None:
+        return "no calls"
+    return words.percent(left, 4) if left >= 0 else f"overspent {words.count(1 - left)}-fold"
+
+
+def _empty_in(row: dict[str, Any]) -> str:
+    if row["budget_remaining_ratio"] is not None and row["budget_remaining_ratio"] <= 0:
+        return "empty"
+    return "not at this rate" if row["exhausted_in_seconds"] is None else words.duration(row["exhausted_in_seconds"])

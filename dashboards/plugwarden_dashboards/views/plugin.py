@@ -1,0 +1,169 @@
+"""One plugin: how it does, what fails, which version, and why it was taken down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from plugwarden_collector.api.client import ApiError
+from plugwarden_dashboards import charts, data, frames, words
+from plugwarden_dashboards.page import goto, live, since
+
+__all__ = ["page"]
+
+
+def page() -> None:
+    """The page."""
+    known = [row["plugin_id"] for row in data.fetch("plugins", since=since()).value or []]
+    asked = st.query_params.get("plugin")
+    if asked and asked not in known:
+        known.append(asked)
+    if not known:
+        st.info(f"No plugin has made a call within {since()}.")
+        return
+    st.selectbox("Plugin", sorted(known), key="plugin", bind="query-params", width=320)
+    live(_body, "plugin_body")
+
+
+def _body() -> None:
+    name = st.session_state.get("plugin")
+    if not name:
+        return
+    try:
+        answer = data.fetch(f"plugins/{name}", since=since())
+        series = data.fetch(f"plugins/{name}/series", since=since())
+    except ApiError as error:
+        st.warning(words.md(error))
+        return
+    if answer.value is None or series.value is None:
+        return
+    detail, step = answer.value, series.value["step_seconds"]
+    st.markdown(f"### {words.md(name)} · {words.state(detail['state'])}")
+    if detail["why"]:
+        st.text(words.plain(detail["why"], 1000))
+    _tiles(detail)
+    calls, latency = series.value["calls"], series.value["latency"]
+    if not calls:
+        st.info("No calls in this time range.")
+        return
+    begin = frames.times(pd.Series([row["time"] for row in calls])).min()
+    changes = frames.annotations(
+        data.fetch("changes").value or [], data.fetch("audit", limit=200).value or [], name, begin
+    )
+    threshold = next((row for row in _objectives() if row["sli"] == "latency"), None)
+    limit = None if threshold is None else threshold["threshold_seconds"]
+    if latency:
+        st.subheader("Latency")
+        st.altair_chart(
+            charts.latency_heatmap(frames.heat(latency, step), limit, changes), key="plugin_heat", width="stretch",
+            alt=f"Heatmap of {words.plain(name)}'s latency over time; the dashed line is the objective's threshold",
+        )  # fmt: skip
+        st.altair_chart(
+            charts.latency_lines(frames.quantiles(latency), changes), key="plugin_lines", width="stretch",
+            alt="50th, 95th and 99th percentile of latency over time",
+        )  # fmt: skip
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Throughput by outcome")
+        st.altair_chart(
+            charts.calls_by_outcome(frames.rates(calls, "outcome", step), changes), key="plugin_outcomes",
+            width="stretch", alt="Calls per second by outcome; dotted lines are deployments and decisions",
+        )  # fmt: skip
+    with right:
+        st.subheader("Versions that ran")
+        st.altair_chart(
+            charts.versions(frames.rates(calls, "version", step, ran_only=True), changes), key="plugin_versions",
+            width="stretch", alt="Calls per second by version",
+        )  # fmt: skip
+    _tables(detail)
+
+
+def _tiles(detail: dict[str, Any]) -> None:
+    ran = detail["calls"] - detail.get("rejected", 0)
+    with st.grid(5, row_height="content"):
+        st.metric("Calls per second", words.count(detail.get("calls_per_second")), border=True)
+        st.metric("Failed", words.percent(detail.get("failed", 0) / ran if ran else None), border=True)
+        st.metric("Refused", words.count(detail.get("rejected")), border=True)
+        st.metric("p50 / p99", f"{words.duration(detail.get('p50_seconds'))} / {words.duration(detail.get('p99_seconds'))}", border=True)
+        st.metric("CPU per call", words.duration(detail["cpu_seconds"] / ran if ran and detail.get("cpu_seconds") else None), border=True)
+
+
+def _tables(detail: dict[str, Any]) -> None:
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Operations by version")
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "Version": words.plain(row["plugin_version"]),
+                        "Operation": words.plain(row["plugin_operation"]),
+                        "Calls": row["calls"],
+                        "Failed": row["failed"],
+                        "Refused": row["rejected"],
+                        "Mean": words.duration(row["mean_seconds"]),
+                        "CPU": words.duration(row["cpu_seconds"]),
+                        "First seen": words.moment(row["first_at"]),
+                    }
+                    for row in detail["operations"]
+                ]
+            ),
+            hide_index=True, key="plugin_operations", alt="Operations by version",
+        )  # fmt: skip
+    with right:
+        st.subheader("Errors")
+        if not detail["errors"]:
+            st.text("None in this time range.")
+        else:
+            st.dataframe(
+                pd.DataFrame(
+                    [
+                        {
+                            "Error": words.plain(row["error_type"]),
+                            "Version": words.plain(row["plugin_version"]),
+                            "Blamed on": row["error_source"] or "—",
+                            "Calls": row["calls"],
+                            "First": words.moment(row["first_at"]),
+                            "Last": words.moment(row["last_at"]),
+                        }
+                        for row in detail["errors"]
+                    ]
+                ),
+                hide_index=True, key="plugin_errors", alt="Errors by type and version",
+            )  # fmt: skip
+    failing = detail["failing_traces"]
+    if failing:
+        st.subheader("Failing traces")
+        st.session_state["plugin_trace_order"] = [row["trace_id"] for row in failing]
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "open": ["Open"] * len(failing),
+                    "when": [words.moment(row["started_at"]) for row in failing],
+                    "error": [words.plain(row["error_type"]) for row in failing],
+                    "message": [words.plain(row["status_message"], 200) for row in failing],
+                    "took": [words.duration(row["duration_seconds"]) for row in failing],
+                }
+            ),
+            hide_index=True,
+            key="plugin_traces",
+            alt="Recent failing traces",
+            column_config={
+                "open": st.column_config.ButtonColumn("", key="plugin_open_trace", on_click=_open_trace, width="small"),
+                "when": "When", "error": "Error", "message": "Message", "took": "Took",
+            },
+        )  # fmt: skip
+
+
+def _open_trace() -> None:
+    row = st.session_state["plugin_open_trace"].row
+    order = st.session_state.get("plugin_trace_order", [])
+    if 0 <= row < len(order):
+        goto("trace", trace_id=order[row])
+
+
+def _objectives() -> list[dict[str, Any]]:
+    rules = data.fetch("rules").value
+    return [] if rules is None else list(rules["objectives"])
