@@ -21,7 +21,7 @@ from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantin
 from plugwarden_collector.decide.standing import AlertRecord, Changes, Incident, Standing
 from plugwarden_collector.judge.alert import Alert, AlertState, Reading
 from plugwarden_collector.judge.alert import transition as alert_transition
-from plugwarden_collector.judge.blame import Burning, Waits, common_causes, failing_cell_scope
+from plugwarden_collector.judge.blame import Burning, Waits, common_causes, failing_cell_scope, troubled_downstreams
 from plugwarden_collector.judge.objective import Burn, Counts, Objective, Sli, budget, burns
 from plugwarden_collector.judge.rules import Rules
 
@@ -138,8 +138,15 @@ def _note_versions(tick: _Tick) -> None:
 def _judge(tick: _Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
     """Bring every alert forward; answers the burns behind each, by fingerprint."""
     behind: dict[str, tuple[Objective, tuple[Burn, ...]]] = {}
+    superseded = {
+        (item.scope.plugin, item.scope.version)
+        for item in tick.standing.quarantines.values()
+        if item.superseded_by is not None and item.ended_at is None
+    }
     for objective in tick.rules.objectives:
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
+            if (plugin, version) in superseded:
+                continue  # its windows still hold old failures, but it will not run again
             found = burns(objective, windows)
             for severity in SEVERITIES:
                 tiers = tuple(burn for burn in found if burn.tier.severity == severity)
@@ -267,10 +274,12 @@ def _find_causes(tick: _Tick) -> None:
     standing = tick.standing
     slis = {objective.name: objective.sli for objective in tick.rules.objectives}
     firing = _firing_pages(tick)
+    waiting = {name for plugins in troubled_downstreams(tick.seen.waits).values() for name in plugins}
     burning = [
         Burning(record.plugin, record.version, slis[record.slo], record.alert.pending_at or tick.at)
         for record in firing
-        if record.slo in slis
+        # What an open downstream incident explains already must not look like a second cause when the wait is over.
+        if record.slo in slis and (_excuse(tick, record) is None or record.plugin in waiting)
     ]
     isolated = [item.scope for item in standing.quarantines.values() if item.in_force]
     for cause in common_causes(burning, tick.seen.waits, tick.seen.running, isolated):

@@ -28,14 +28,15 @@ _TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)
 
 
 def calls_by_outcome(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> alt.LayerChart:
-    """Calls per second, stacked by outcome. Columns: at, until, outcome, rate."""
+    """Calls per second, stacked by outcome. Columns: at, until, outcome, rate, low, high."""
     bars = (
         alt.Chart(frame)
-        .mark_bar()
+        .mark_rect()
         .encode(
             x=alt.X("at:T", axis=_TIME),
             x2="until:T",
-            y=alt.Y("rate:Q", title="calls per second", stack="zero"),
+            y=alt.Y("low:Q", title="calls per second"),
+            y2="high:Q",
             color=alt.Color(
                 "outcome:N",
                 scale=alt.Scale(domain=list(OUTCOMES), range=list(OUTCOMES.values())),
@@ -48,14 +49,15 @@ def calls_by_outcome(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 2
 
 
 def versions(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> alt.LayerChart:
-    """Calls that ran per second, by version. Columns: at, until, version, rate."""
+    """Calls that ran per second, by version. Columns: at, until, version, rate, low, high."""
     bars = (
         alt.Chart(frame)
-        .mark_bar()
+        .mark_rect()
         .encode(
             x=alt.X("at:T", axis=_TIME),
             x2="until:T",
-            y=alt.Y("rate:Q", title="calls per second", stack="zero"),
+            y=alt.Y("low:Q", title="calls per second"),
+            y2="high:Q",
             color=alt.Color(
                 "version:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=None, orient="top")
             ),
@@ -112,7 +114,7 @@ def latency_lines(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200)
             y=alt.Y(
                 "seconds:Q",
                 scale=alt.Scale(type="log", nice=True),
-                axis=alt.Axis(title="latency", labelExpr=DURATION_LABEL),
+                axis=alt.Axis(title="latency", labelExpr=DURATION_LABEL, grid=False),
             ),
             strokeDash=alt.StrokeDash(
                 "quantile:N",
@@ -137,7 +139,7 @@ def burn_rates(frame: pd.DataFrame, height: int = 220) -> alt.LayerChart:
         alt.Chart(frame)
         .mark_bar(size=16)
         .encode(
-            y=alt.Y("window:N", sort=order, axis=alt.Axis(title=None, labelLimit=240)),
+            y=alt.Y("window:N", sort=order, axis=alt.Axis(title=None, labelLimit=240, labelOverlap=False)),
             x=alt.X("rate:Q", title="burn rate (× of what the objective allows)"),
             color=alt.Color(
                 "state:N",
@@ -161,7 +163,7 @@ def trace_scatter(frame: pd.DataFrame, height: int = 220) -> alt.Chart:
         .encode(
             x=alt.X("started:T", axis=_TIME),
             y=alt.Y(
-                "seconds:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title="duration", labelExpr=DURATION_LABEL)
+                "seconds:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title="duration", labelExpr=DURATION_LABEL, grid=False)
             ),
             size=alt.Size("spans:Q", legend=None, scale=alt.Scale(range=[20, 200])),
             color=alt.Color(

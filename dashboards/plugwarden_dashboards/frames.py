@@ -9,6 +9,9 @@ from plugwarden.contract.histogram import lower_bound_seconds, quantile_seconds,
 
 __all__ = ["annotations", "heat", "quantiles", "rates", "times", "tree"]
 
+JOINED = 8
+"""Buckets of the scale-4 histogram per row of the heatmap: half an octave."""
+
 
 def times(column: pd.Series[Any]) -> pd.Series[Any]:
     """The API's times as UTC without a zone: charts show them as they are."""
@@ -16,29 +19,34 @@ def times(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def rates(calls: list[dict[str, Any]], by: str, step: float, *, ran_only: bool = False) -> pd.DataFrame:
-    """Calls per second by step and one key. Columns: at, until, `by`, rate."""
+    """Calls per second by step and one key. Columns: at, until, `by`, rate, low, high."""
     frame = pd.DataFrame(calls)
     if ran_only and not frame.empty:
         frame = frame[frame["outcome"] != "rejected"]
     if frame.empty:
-        return pd.DataFrame({"at": [], "until": [], by: [], "rate": []})
+        return pd.DataFrame({"at": [], "until": [], by: [], "rate": [], "low": [], "high": []})
     key = {"version": "plugin_version"}.get(by, by)
     grouped = frame.groupby(["time", key], as_index=False)["calls"].sum()
     grouped["at"] = times(grouped["time"])
     grouped["until"] = grouped["at"] + pd.Timedelta(seconds=step)
     grouped["rate"] = grouped["calls"] / step
-    return grouped.rename(columns={key: by})[["at", "until", by, "rate"]]
+    # Stacked here: Vega cannot stack marks that span a range of time.
+    grouped["high"] = grouped.groupby("at")["rate"].cumsum()
+    grouped["low"] = grouped["high"] - grouped["rate"]
+    return grouped.rename(columns={key: by})[["at", "until", by, "rate", "low", "high"]]
 
 
 def heat(latency: list[dict[str, Any]], step: float) -> pd.DataFrame:
-    """Histogram buckets by step. Columns: at, until, low, high, count."""
+    """Histogram buckets by step, joined to half octaves so that a cell can be seen. Columns: at, until, low, high, count."""
     frame = pd.DataFrame(latency)
     if frame.empty:
         return frame
+    frame["index"] = frame["index"] // JOINED * JOINED
+    frame = frame.groupby(["time", "index"], as_index=False)["count"].sum()
     frame["at"] = times(frame["time"])
     frame["until"] = frame["at"] + pd.Timedelta(seconds=step)
     frame["low"] = [lower_bound_seconds(index) for index in frame["index"]]
-    frame["high"] = [upper_bound_seconds(index) for index in frame["index"]]
+    frame["high"] = [upper_bound_seconds(index + JOINED - 1) for index in frame["index"]]
     return frame[["at", "until", "low", "high", "count"]]
 
 

@@ -12,7 +12,7 @@ __all__ = [
 STATES = {
     "healthy": "● healthy",
     "degraded": "▲ degraded",
-    "quarantined": "⛔ quarantined",
+    "quarantined": "■ quarantined",
     "probation": "◐ probation",
     "firing": "■ firing",
     "pending": "▲ pending",

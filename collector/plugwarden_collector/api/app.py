@@ -395,9 +395,9 @@ def _with_state(row: dict[str, Any], budgets: list[dict[str, Any]], warden: Ward
         state = "degraded"
         why = incidents[0].summary if incidents else open_alerts[0].summary
     if probing:
-        state, why = "probation", f"{probing[0].scope} at {probing[0].share_ratio:.0%}: {probing[0].reason}"
+        state, why = "probation", f"{probing[0].scope} at {probing[0].share_ratio:.0%} of calls: {probing[0].reason}"
     elif isolated:
-        state, why = "quarantined", f"{isolated[0].scope}: {isolated[0].reason}"
+        state, why = "quarantined", f"{isolated[0].scope} is isolated by {isolated[0].actor}: {isolated[0].reason}"
     return {
         **row,
         "state": state,

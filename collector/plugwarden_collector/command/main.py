@@ -14,7 +14,7 @@ import typer
 from plugwarden_collector.api.client import ApiError, CollectorClient
 from plugwarden_collector.errors import CollectorError
 
-from .output import clean, console, emit_json, fail, number, percent, seconds, show
+from .output import budget, clean, clock, console, emit_json, fail, number, percent, prose, seconds, show
 
 __all__ = ["main"]
 
@@ -163,7 +163,7 @@ def _print_table(table: Any, as_json: bool, csv: bool, parquet: Path | None) -> 
 
         pacsv.write_csv(_flat(table), sys.stdout.buffer)
     else:
-        show(table.to_pylist(), {name: name for name in table.column_names}, empty="no rows")
+        show(table.to_pylist(), {name: (name, prose) for name in table.column_names}, empty="no rows")
         console.print(f"\n{len(table)} rows{' (there are more; raise --limit)' if truncated else ''}")
 
 
@@ -201,8 +201,8 @@ def plugins(
             "failures": ("failed", percent),
             "p50_seconds": ("p50", seconds),
             "p99_seconds": ("p99", seconds),
-            "budget_remaining_ratio": ("budget", percent),
-            "versions": "versions",
+            "budget_remaining_ratio": ("budget", budget),
+            "versions": ("versions", prose),
         },
         empty=f"no plugin has made a call within {since}",
     )
@@ -239,7 +239,7 @@ def alerts(
     rows = [row for row in found["alerts"] if everything or row["state"] != "inactive"]
     show(
         rows,
-        {"state": "state", "severity": "severity", "summary": "summary", "firing_at": "since", "inhibited_by": "covered by"},
+        {"state": "state", "severity": "severity", "firing_at": ("since", clock), "inhibited_by": "covered by", "summary": ("summary", prose)},
         empty="no alert is pending or firing",
     )
     for incident in found["incidents"]:
@@ -262,7 +262,7 @@ def quarantines(
     show(
         [row for row in found if everything or row["ended_at"] is None],
         {"id": "id", "plugin_id": "plugin", "plugin_version": "version", "state": "state",
-         "share_ratio": ("let through", percent), "actor": "by", "reason": "why"},
+         "share_ratio": ("share", percent), "reason": ("why", prose)},
         empty="nothing is quarantined",
     )  # fmt: skip
 
@@ -327,7 +327,7 @@ def doctor(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         emit_json([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks])
     else:
         show([{"ok": "ok" if ok else "NOT OK", "name": name, "detail": detail} for name, ok, detail in checks],
-             {"ok": "", "name": "check", "detail": "seen"})  # fmt: skip
+             {"ok": "", "name": "check", "detail": ("seen", prose)})  # fmt: skip
     if not all(ok for _, ok, _ in checks):
         raise SystemExit(1)
 
@@ -411,7 +411,7 @@ def audit_list(
     if as_json:
         emit_json(found)
         return
-    show(found, {"sequence": "#", "time": "time", "kind": "what", "actor": "by", "scope": "scope", "reason": "why"},
+    show(found, {"sequence": "#", "time": ("time", clock), "kind": "what", "scope": ("scope", prose), "reason": ("why", prose)},
          empty="nothing was decided yet")  # fmt: skip
 
 
@@ -476,7 +476,7 @@ def rules_backtest(
     if as_json:
         emit_json(report)
         return
-    show(report["decisions"], {"time": "time", "kind": "what", "scope": "scope", "reason": "why"},
+    show(report["decisions"], {"time": ("time", clock), "kind": "what", "scope": ("scope", prose), "reason": ("why", prose)},
          empty="these rules would have decided nothing")  # fmt: skip
     console.print(f"\n{report['ticks']} turns from {report['from']} to {report['to']}; {report['alerts']} alerts")
 

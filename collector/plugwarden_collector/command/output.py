@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["clean", "console", "emit_json", "fail", "number", "percent", "seconds", "show"]
+__all__ = ["budget", "clean", "clock", "console", "emit_json", "fail", "number", "percent", "prose", "seconds", "show"]
 
 console = Console(highlight=False, markup=False, emoji=False)
 _errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -39,6 +39,23 @@ def number(value: float | None) -> str:
     if value is None:
         return "—"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def prose(value: object) -> str:
+    """Text that may take several lines; everything else stays on one."""
+    return clean(value)
+
+
+def clock(value: object) -> str:
+    """A time of the API, to the second."""
+    return "—" if not value else str(value)[:19].replace("T", " ")
+
+
+def budget(ratio: float | None) -> str:
+    """What is left of an error budget."""
+    if ratio is None or ratio > 0:
+        return percent(ratio)
+    return "spent" if ratio > -1 else f"spent {1 - ratio:.0f}×"
 
 
 def percent(ratio: float | None) -> str:
@@ -82,8 +99,9 @@ def show(
     formats: list[tuple[str, Callable[[Any], str]]] = []
     for key, heading in columns.items():
         name, form = (heading, clean) if isinstance(heading, str) else heading
-        numeric = form in {number, percent, seconds}
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        numeric = form in {number, percent, seconds, budget}
+        wraps = form is prose
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=not wraps)
         formats.append((key, form))
     for row in rows:
         table.add_row(*(Text(form(row.get(key))) for key, form in formats))

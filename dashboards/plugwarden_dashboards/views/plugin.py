@@ -82,11 +82,12 @@ def _body() -> None:
 
 def _tiles(detail: dict[str, Any]) -> None:
     ran = detail["calls"] - detail.get("rejected", 0)
-    with st.grid(5, row_height="content"):
+    with st.grid(6, row_height="content"):
         st.metric("Calls per second", words.count(detail.get("calls_per_second")), border=True)
         st.metric("Failed", words.percent(detail.get("failed", 0) / ran if ran else None), border=True)
         st.metric("Refused", words.count(detail.get("rejected")), border=True)
-        st.metric("p50 / p99", f"{words.duration(detail.get('p50_seconds'))} / {words.duration(detail.get('p99_seconds'))}", border=True)
+        st.metric("p50", words.duration(detail.get("p50_seconds")), border=True)
+        st.metric("p99", words.duration(detail.get("p99_seconds")), border=True)
         st.metric("CPU per call", words.duration(detail["cpu_seconds"] / ran if ran and detail.get("cpu_seconds") else None), border=True)
 
 
