@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from plugwarden.contract import DirectiveSet
 
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Delivery, Notifier
@@ -28,7 +29,6 @@ from plugwarden_collector.store.ledger import load_directives
 from plugwarden_collector.store.retention import run_retention
 from plugwarden_collector.telemetry import own_registry
 from plugwarden_collector.warden import Warden
-from plugwarden.contract import DirectiveSet
 
 __all__ = ["Collector", "open_app"]
 

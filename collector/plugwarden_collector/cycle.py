@@ -215,7 +215,11 @@ def _reading(tiers: tuple[Burn, ...]) -> Reading:
 
 
 def _describe(tick: _Tick, objective: Objective, plugin: str, version: str, burn: Burn) -> tuple[str, str]:
-    what = "calls failed" if objective.sli is Sli.AVAILABILITY else f"calls took longer than {objective.threshold_seconds} s"
+    what = (
+        "calls failed"
+        if objective.sli is Sli.AVAILABILITY
+        else f"calls took longer than {objective.threshold_seconds} s"
+    )
     share = burn.long.bad / burn.long.total if burn.long.total else 0.0
     summary = (
         f"{plugin}@{version}: {burn.long.bad} of {burn.long.total} {what} ({share:.0%}) within "
@@ -235,15 +239,11 @@ def _describe(tick: _Tick, objective: Objective, plugin: str, version: str, burn
     if carried:
         first = carried[0]
         total = sum(int(item["calls"]) for item in carried)
-        description += (
-            f" {int(first['calls']) / total:.0%} of the failures are {first['error_type']} (source: {first['error_source']})."
-        )
+        description += f" {int(first['calls']) / total:.0%} of the failures are {first['error_type']} (source: {first['error_source']})."
     return summary, description
 
 
-def _keep_budget(
-    tick: _Tick, objective: Objective, plugin: str, version: str, found: tuple[Burn, ...]
-) -> None:
+def _keep_budget(tick: _Tick, objective: Objective, plugin: str, version: str, found: tuple[Burn, ...]) -> None:
     counts = (tick.seen.periods or {}).get(objective.name, {}).get((plugin, version), Counts())
     state = budget(objective, counts)
     fast = max(found, key=lambda burn: burn.tier.factor)
@@ -283,7 +283,9 @@ def _find_causes(tick: _Tick) -> None:
     ]
     isolated = [item.scope for item in standing.quarantines.values() if item.in_force]
     for cause in common_causes(burning, tick.seen.waits, tick.seen.running, isolated):
-        incident = next((item for item in standing.incidents.values() if item.cause == f"{cause.kind}:{cause.name}"), None)
+        incident = next(
+            (item for item in standing.incidents.values() if item.cause == f"{cause.kind}:{cause.name}"), None
+        )
         if incident is not None and set(cause.plugins) <= set(incident.plugins):
             continue
         plugins = tuple(sorted({*cause.plugins, *(incident.plugins if incident else ())}))
@@ -408,7 +410,16 @@ def _advance(tick: _Tick) -> None:
         tick.changes.quarantines.append(after)
         counted = {"calls": probes.total, "bad": probes.bad, "share_ratio": item.share_ratio}
         tick.changes.decisions.append(
-            Draft(tick.at, effect.kind, AUTOMATION, str(item.scope), effect.reason, item.enforcement.value, item.id, counted)
+            Draft(
+                tick.at,
+                effect.kind,
+                AUTOMATION,
+                str(item.scope),
+                effect.reason,
+                item.enforcement.value,
+                item.id,
+                counted,
+            )
         )
         if effect.kind == "released":
             _supersede(tick, after)
@@ -442,7 +453,9 @@ def _supersede(tick: _Tick, released: Quarantine) -> None:
 def _admit_newcomers(tick: _Tick) -> None:
     """Versions first seen while a sibling is isolated are on probation from their first call."""
     standing, policy = tick.standing, tick.rules.policy
-    judged = {(item.scope.plugin, item.scope.version) for item in standing.quarantines.values() if item.ended_at is None}
+    judged = {
+        (item.scope.plugin, item.scope.version) for item in standing.quarantines.values() if item.ended_at is None
+    }
     for item in list(standing.quarantines.values()):
         isolating = item.in_force and item.state is QuarantineState.QUARANTINED and item.scope.version is not None
         if not isolating or item.superseded_by is not None:
@@ -474,7 +487,15 @@ def _end_suspicion(tick: _Tick, item: Quarantine) -> None:
         tick.standing.quarantines[item.id] = after
         tick.changes.quarantines.append(after)
         tick.changes.decisions.append(
-            Draft(tick.at, "suspicion_over", AUTOMATION, str(item.scope), "the alert resolved", item.enforcement.value, item.id)
+            Draft(
+                tick.at,
+                "suspicion_over",
+                AUTOMATION,
+                str(item.scope),
+                "the alert resolved",
+                item.enforcement.value,
+                item.id,
+            )
         )
 
 
@@ -498,15 +519,16 @@ def _inhibit(tick: _Tick) -> None:
 
 def _covering(standing: Standing, record: AlertRecord) -> Quarantine | None:
     for item in standing.quarantines.values():
-        if item.ended_at is None and item.scope.plugin == record.plugin:
-            if item.scope.version in {None, record.version}:
-                return item
+        if (
+            item.ended_at is None
+            and item.scope.plugin == record.plugin
+            and item.scope.version in {None, record.version}
+        ):
+            return item
     return None
 
 
-def _note(
-    tick: _Tick, record: AlertRecord, kind: str, scope: Scope, reason: str, evidence: dict[str, Any]
-) -> None:
+def _note(tick: _Tick, record: AlertRecord, kind: str, scope: Scope, reason: str, evidence: dict[str, Any]) -> None:
     key = (record.alert.fingerprint, str(record.alert.firing_at), kind)
     if key in tick.standing.noted:
         return

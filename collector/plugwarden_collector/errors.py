@@ -1,16 +1,16 @@
 """What can go wrong in the collector, and what its callers should do about it.
 
-    CollectorError
-    ├── MalformedTelemetryError   the bytes are not OTLP: permanent, do not send again
-    ├── PayloadTooLargeError      above the size limit: permanent
-    ├── BusyError                 the queue is full: send again later
-    ├── StoreError                the database would not do it
-    │   ├── QueryError            the caller's SQL is wrong or not allowed
-    │   └── QueryTimeoutError     the caller's SQL took too long
-    ├── RulesError                a rules file is wrong; names file, key and fix
-    ├── NotFoundError             no such plugin, quarantine, ...
-    ├── ConflictError             the request does not fit the state it meets
-    └── SettingsError             a flag or variable is wrong; the process does not start
+CollectorError
+├── MalformedTelemetryError   the bytes are not OTLP: permanent, do not send again
+├── PayloadTooLargeError      above the size limit: permanent
+├── BusyError                 the queue is full: send again later
+├── StoreError                the database would not do it
+│   ├── QueryError            the caller's SQL is wrong or not allowed
+│   └── QueryTimeoutError     the caller's SQL took too long
+├── RulesError                a rules file is wrong; names file, key and fix
+├── NotFoundError             no such plugin, quarantine, ...
+├── ConflictError             the request does not fit the state it meets
+└── SettingsError             a flag or variable is wrong; the process does not start
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 from plugwarden_collector.cycle import Observation
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
 from plugwarden_collector.judge.blame import Waits
-from plugwarden_collector.judge.objective import Counts, Objective, Sli
+from plugwarden_collector.judge.objective import Counts, Sli
 from plugwarden_collector.judge.rules import Rules
 from plugwarden_collector.store import Database, statement
 
@@ -138,7 +138,8 @@ def _grouped(rows: Any) -> _Counted:
 
 def _waits(database: Database, at: datetime, until: datetime) -> list[Waits]:
     rows = database.fetch(
-        statement("downstream_waits"), {"at": at, "until": until, "recent": RECENT_SECONDS, "baseline": BASELINE_SECONDS}
+        statement("downstream_waits"),
+        {"at": at, "until": until, "recent": RECENT_SECONDS, "baseline": BASELINE_SECONDS},
     )
     if not rows:
         return []

@@ -26,8 +26,7 @@ from plugwarden_collector.decide.standing import Changes, Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError
 from plugwarden_collector.judge.rules import Rules, load_rules
 from plugwarden_collector.observe import StoredEvidence, observe
-from plugwarden_collector.store import Database, Writer
-from plugwarden_collector.store import ledger
+from plugwarden_collector.store import Database, Writer, ledger
 
 __all__ = ["TickStats", "Warden"]
 
@@ -84,7 +83,7 @@ class Warden:
             started = self._loop.time()
             try:
                 await asyncio.to_thread(self.tick)
-            except Exception:
+            except Exception:  # noqa: BLE001 - counted, logged, and tried again
                 self.stats.failures += 1
                 _log.exception("a tick failed; the next one starts from the last stored state")
             try:
@@ -125,7 +124,9 @@ class Warden:
                     raise ConflictError(f"{scope} is {item.state.word} already ({item.id}: {item.reason})")
             known = tuple(
                 sorted(
-                    version for plugin, version in standing.versions if plugin == scope.plugin and version != scope.version
+                    version
+                    for plugin, version in standing.versions
+                    if plugin == scope.plugin and version != scope.version
                 )
             )
             item = Quarantine(
@@ -208,7 +209,9 @@ class Warden:
         )
         self._board.publish(standing.directives)
         with self._database.reading() as cursor:
-            rows = cursor.execute("select plugin_id, plugin_version, min(time) from changes where kind = 'deployment' group by all")
+            rows = cursor.execute(
+                "select plugin_id, plugin_version, min(time) from changes where kind = 'deployment' group by all"
+            )
             standing.versions = {(plugin, version): at for plugin, version, at in rows.fetchall()}
         return standing
 
@@ -243,4 +246,3 @@ def _copy(standing: Standing) -> Standing:
     for name in ("alerts", "quarantines", "incidents", "actions", "versions", "noted"):
         setattr(fresh, name, copy.copy(getattr(standing, name)))
     return fresh
-

@@ -10,7 +10,18 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-__all__ = ["burn_rates", "calls_by_outcome", "latency_heatmap", "latency_lines", "trace_scatter", "versions", "waterfall"]
+__all__ = [
+    "burn_rates",
+    "calls_by_outcome",
+    "latency_heatmap",
+    "latency_lines",
+    "trace_scatter",
+    "versions",
+    "waterfall",
+]
+
+AnyChart = Any
+"""Altair's own types differ between calls that a reader takes for the same."""
 
 OUTCOMES = {
     "success": "#0072B2",
@@ -27,7 +38,7 @@ DURATION_LABEL = (
 _TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)
 
 
-def calls_by_outcome(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> alt.LayerChart:
+def calls_by_outcome(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> AnyChart:
     """Calls per second, stacked by outcome. Columns: at, until, outcome, rate, low, high."""
     bars = (
         alt.Chart(frame)
@@ -48,7 +59,7 @@ def calls_by_outcome(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 2
     return alt.layer(bars, _rules(changes)).properties(height=height)
 
 
-def versions(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> alt.LayerChart:
+def versions(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> AnyChart:
     """Calls that ran per second, by version. Columns: at, until, version, rate, low, high."""
     bars = (
         alt.Chart(frame)
@@ -58,9 +69,7 @@ def versions(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> a
             x2="until:T",
             y=alt.Y("low:Q", title="calls per second"),
             y2="high:Q",
-            color=alt.Color(
-                "version:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=None, orient="top")
-            ),
+            color=alt.Color("version:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=None, orient="top")),
             tooltip=[alt.Tooltip("at:T", format="%H:%M:%S"), "version:N", alt.Tooltip("rate:Q", format=".3g")],
         )
     )
@@ -69,7 +78,7 @@ def versions(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> a
 
 def latency_heatmap(
     cells: pd.DataFrame, threshold_seconds: float | None, changes: pd.DataFrame, height: int = 260
-) -> alt.LayerChart:
+) -> AnyChart:
     """Where the calls are, time by log latency. Columns: at, until, low, high (s), count."""
     domain = [float(cells["low"].min()), float(cells["high"].max())]
     if threshold_seconds is not None:
@@ -104,7 +113,7 @@ def latency_heatmap(
     return alt.layer(*layers).properties(height=height)
 
 
-def latency_lines(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> alt.LayerChart:
+def latency_lines(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> AnyChart:
     """p50, p95 and p99 over time: one hue, three weights. Columns: at, quantile, seconds."""
     lines = (
         alt.Chart(frame)
@@ -132,7 +141,7 @@ def latency_lines(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200)
     return alt.layer(lines, _rules(changes)).properties(height=height)
 
 
-def burn_rates(frame: pd.DataFrame, height: int = 220) -> alt.LayerChart:
+def burn_rates(frame: pd.DataFrame, height: int = 220) -> AnyChart:
     """Burn rate and limit per window of one objective. Columns: window, rate, limit, state."""
     order = list(frame["window"])
     bars = (
@@ -150,12 +159,14 @@ def burn_rates(frame: pd.DataFrame, height: int = 220) -> alt.LayerChart:
         )
     )
     limits = (
-        alt.Chart(frame).mark_tick(color="#E69F00", thickness=3, size=24).encode(y=alt.Y("window:N", sort=order), x="limit:Q")
+        alt.Chart(frame)
+        .mark_tick(color="#E69F00", thickness=3, size=24)
+        .encode(y=alt.Y("window:N", sort=order), x="limit:Q")
     )
     return alt.layer(bars, limits).properties(height=height)
 
 
-def trace_scatter(frame: pd.DataFrame, height: int = 220) -> alt.Chart:
+def trace_scatter(frame: pd.DataFrame, height: int = 220) -> AnyChart:
     """Traces by time and duration. Columns: started, seconds, spans, status, root."""
     return (
         alt.Chart(frame)
@@ -163,7 +174,9 @@ def trace_scatter(frame: pd.DataFrame, height: int = 220) -> alt.Chart:
         .encode(
             x=alt.X("started:T", axis=_TIME),
             y=alt.Y(
-                "seconds:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title="duration", labelExpr=DURATION_LABEL, grid=False)
+                "seconds:Q",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(title="duration", labelExpr=DURATION_LABEL, grid=False),
             ),
             size=alt.Size("spans:Q", legend=None, scale=alt.Scale(range=[20, 200])),
             color=alt.Color(
@@ -177,9 +190,16 @@ def trace_scatter(frame: pd.DataFrame, height: int = 220) -> alt.Chart:
     )
 
 
-def waterfall(frame: pd.DataFrame) -> alt.LayerChart:
-    """Spans of one trace over time. Columns: row, label, start_ms, end_ms, plugin, status; at most 2,000 rows."""
-    rows = alt.Y("row:O", axis=None)
+def waterfall(frame: pd.DataFrame) -> AnyChart:
+    """Spans of one trace over time. Columns: name (unique), label, start_ms, end_ms, length_ms, plugin, status."""
+    rows = alt.Y(
+        "name:N",
+        sort=None,
+        axis=alt.Axis(
+            title=None, labelAlign="left", labelPadding=300, labelLimit=295, minExtent=300, labelOverlap=False, ticks=False,
+            domain=False,
+        ),
+    )  # fmt: skip
     bars = (
         alt.Chart(frame)
         .mark_bar(height={"band": 0.7}, cornerRadius=2)
@@ -190,18 +210,18 @@ def waterfall(frame: pd.DataFrame) -> alt.LayerChart:
             color=alt.Color("plugin:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=None, orient="top")),
             stroke=alt.condition(alt.datum.status == "error", alt.value("#D00000"), alt.value(None)),
             strokeWidth=alt.condition(alt.datum.status == "error", alt.value(2.5), alt.value(0)),
-            tooltip=["label:N", alt.Tooltip("start_ms:Q", format=".3f"), alt.Tooltip("length_ms:Q", format=".3f"), "status:N"],
+            tooltip=[
+                "label:N",
+                alt.Tooltip("start_ms:Q", format=".3f"),
+                alt.Tooltip("length_ms:Q", format=".3f"),
+                "status:N",
+            ],
         )
     )
-    names = (
-        alt.Chart(frame)
-        .mark_text(align="left", baseline="middle", dx=5, limit=420, color="#8A93A0", fontSize=12)
-        .encode(x="text_ms:Q", y=rows, text="label:N")
-    )
-    return alt.layer(bars, names).properties(height=max(80, 26 * len(frame)))
+    return bars.properties(height=max(80, 26 * len(frame)))
 
 
-def _rules(changes: pd.DataFrame) -> alt.Chart:
+def _rules(changes: pd.DataFrame) -> AnyChart:
     """Deployments and decisions as vertical lines. Columns: at, what."""
     return (
         alt.Chart(changes)

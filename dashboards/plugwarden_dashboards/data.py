@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
-
 from plugwarden_collector.api.client import ApiError, CollectorClient, Unreachable
 
 __all__ = ["Answer", "fetch", "login_required", "post", "trouble"]

@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 from plugwarden.contract.histogram import lower_bound_seconds, quantile_seconds, upper_bound_seconds
 
-__all__ = ["annotations", "heat", "quantiles", "rates", "times", "tree"]
+from plugwarden_dashboards.words import plain
+
+__all__ = ["heat", "marks", "quantiles", "rates", "times", "tree"]
 
 JOINED = 8
 """Buckets of the scale-4 histogram per row of the heatmap: half an octave."""
@@ -26,7 +28,7 @@ def rates(calls: list[dict[str, Any]], by: str, step: float, *, ran_only: bool =
     if frame.empty:
         return pd.DataFrame({"at": [], "until": [], by: [], "rate": [], "low": [], "high": []})
     key = {"version": "plugin_version"}.get(by, by)
-    grouped = frame.groupby(["time", key], as_index=False)["calls"].sum()
+    grouped = pd.DataFrame(frame.groupby(["time", key], as_index=False)["calls"].sum())
     grouped["at"] = times(grouped["time"])
     grouped["until"] = grouped["at"] + pd.Timedelta(seconds=step)
     grouped["rate"] = grouped["calls"] / step
@@ -42,7 +44,7 @@ def heat(latency: list[dict[str, Any]], step: float) -> pd.DataFrame:
     if frame.empty:
         return frame
     frame["index"] = frame["index"] // JOINED * JOINED
-    frame = frame.groupby(["time", "index"], as_index=False)["count"].sum()
+    frame = pd.DataFrame(frame.groupby(["time", "index"], as_index=False)["count"].sum())
     frame["at"] = times(frame["time"])
     frame["until"] = frame["at"] + pd.Timedelta(seconds=step)
     frame["low"] = [lower_bound_seconds(index) for index in frame["index"]]
@@ -65,7 +67,9 @@ def quantiles(latency: list[dict[str, Any]]) -> pd.DataFrame:
     return found[["at", "quantile", "seconds"]]
 
 
-def annotations(changes: list[dict[str, Any]], decisions: list[dict[str, Any]], plugin: str, since: pd.Timestamp) -> pd.DataFrame:
+def marks(
+    changes: list[dict[str, Any]], decisions: list[dict[str, Any]], plugin: str, since: pd.Timestamp
+) -> pd.DataFrame:
     """Deployments of a plugin and decisions about it. Columns: at, what."""
     rows = [(item["time"], item["text"]) for item in changes if item["plugin_id"] == plugin]
     rows += [
@@ -96,9 +100,10 @@ def tree(spans: list[dict[str, Any]], limit: int = 2000) -> pd.DataFrame:
             owner = f"downstream {span['downstream']}"
         rows.append(
             {
-                "row": len(rows), "depth": depth, "label": "  " * depth + span["name"], "start_ms": begins,
-                "end_ms": begins + max(length, 0.001), "length_ms": length, "plugin": owner, "status": span["status"],
-                "span_id": span["span_id"], "text_ms": begins,
+                # Zero-width spaces keep equal names apart: the axis would fold them into one row.
+                "name": "\u00a0\u00a0" * min(depth, 12) + plain(span["name"], 80) + "\u200b" * len(rows),
+                "label": plain(span["name"], 80), "start_ms": begins, "end_ms": begins + max(length, 0.001),
+                "length_ms": length, "plugin": owner, "status": span["status"], "span_id": span["span_id"],
             }
         )  # fmt: skip
         following = sorted(children.get(span["span_id"], []), key=lambda item: item["started_at"], reverse=True)

@@ -9,11 +9,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import streamlit as st
+from plugwarden_collector.api.client import CollectorClient
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-
-from plugwarden_collector.api.client import CollectorClient
 
 __all__ = ["main"]
 

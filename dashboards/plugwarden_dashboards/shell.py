@@ -59,9 +59,7 @@ def _controls() -> None:
     interval = REFRESH.get(st.session_state.get("refresh", "5s"), 5.0)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox("Time range", RANGES, index=1, key="range", bind="query-params", width=110)
-        st.segmented_control(
-            "Refresh", list(REFRESH), default="5s", required=True, key="refresh", bind="query-params"
-        )
+        st.segmented_control("Refresh", list(REFRESH), default="5s", required=True, key="refresh", bind="query-params")
 
         @st.fragment(run_every=interval, key="header")
         def header() -> None:
@@ -73,7 +71,10 @@ def _controls() -> None:
 def _header() -> None:
     answer = data.fetch("status")
     if answer.value is None:
-        st.error(f"No data: {words.md(answer.problem or 'the collector has not answered yet')}", title="The collector is gone")
+        st.error(
+            f"No data: {words.md(answer.problem or 'the collector has not answered yet')}",
+            title="The collector is gone",
+        )
         return
     status = answer.value
     if answer.problem is not None:

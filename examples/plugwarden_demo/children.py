@@ -17,6 +17,7 @@ class Child:
     """A process of ours: commands go in as lines, events come out as lines."""
 
     def __init__(self, module: str, *arguments: str, environ: dict[str, str]) -> None:
+        self._module = module
         self._process = subprocess.Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
@@ -49,7 +50,7 @@ class Child:
                     return found
             except queue.Empty:
                 if self._process.poll() is not None and self._events.empty():
-                    raise RuntimeError(f"{self._process.args[2]} ended with {self._process.returncode}") from None  # type: ignore[index]
+                    raise RuntimeError(f"{self._module} ended with {self._process.returncode}") from None
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no {event!r} within {timeout:g} s")
 

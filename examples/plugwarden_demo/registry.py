@@ -26,7 +26,9 @@ class _Registry:
                 target = head.split(b" ", 2)[1].decode("latin-1")
                 await asyncio.sleep(self.delay_seconds)
                 body = json.dumps(self._answer(target)).encode()
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body))
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+                )
                 writer.write(body)
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError, asyncio.LimitOverrunError, IndexError):

@@ -198,12 +198,18 @@ def _steady(story: _Story, length: float) -> None:
 def _bad_release(story: _Story) -> None:
     story.host.send(json.dumps({"do": "deploy", "version": "2.0.0"}))
     deployed = story.host.wait_for("deployed", 10)["at"]
-    story.tell("deployed", f"{BAD} is deployed: quicker, and it fails on every document that is not pure ASCII", deployed)
+    story.tell(
+        "deployed", f"{BAD} is deployed: quicker, and it fails on every document that is not pure ASCII", deployed
+    )
     held = story.wait("the quarantine of the bad release", lambda: _quarantine(story.api, "2.0.0"), 30)
-    first = _scalar(
-        story.api,
-        "select epoch(min(started_at)) from spans where plugin_id = 'markdown' and plugin_version = '2.0.0' "
-        "and outcome = 'error'",
+    first = story.wait(
+        "the first failure's trace",
+        lambda: _scalar(
+            story.api,
+            "select epoch(min(started_at)) from spans where plugin_id = 'markdown' and plugin_version = '2.0.0' "
+            "and outcome = 'error'",
+        ),
+        15,
     )
     announced = _moment(held["started_at"])
     refused = story.wait(
@@ -241,7 +247,9 @@ def _bad_release(story: _Story) -> None:
 
 
 def _tell_breaker(story: _Story) -> None:
-    found = story.api.query("select time, body from logs where scope_name = 'markdown' and body like 'breaker %' order by time")
+    found = story.api.query(
+        "select time, body from logs where scope_name = 'markdown' and body like 'breaker %' order by time"
+    )
     for row in found.to_pylist():
         story.tell("breaker", row["body"], row["time"].replace(tzinfo=UTC).timestamp())
     if not len(found):
@@ -254,7 +262,9 @@ def _slow_downstream(story: _Story, longest: float) -> None:
     story.tell("slow", f"the registry, which three plugins share, now takes {SLOW_SECONDS:g} s to answer")
     incident = story.wait(
         "the incident",
-        lambda: next((item for item in story.api.get("alerts")["incidents"] if item["cause"] == "downstream:registry"), None),
+        lambda: next(
+            (item for item in story.api.get("alerts")["incidents"] if item["cause"] == "downstream:registry"), None
+        ),
         30,
     )
     at = _moment(incident["started_at"])
@@ -310,7 +320,9 @@ def _finish(story: _Story, stopped: str | None, failed: str | None) -> int:
     else:
         console.print("")
         for check in story.checks:
-            console.print(f"{'true ' if check.ok else 'FALSE'}  {check.name}: {clean(str(check.seen))[:150]}", soft_wrap=True)
+            console.print(
+                f"{'true ' if check.ok else 'FALSE'}  {check.name}: {clean(str(check.seen))[:150]}", soft_wrap=True
+            )
         if failed:
             console.print(f"FALSE  {clean(failed)}")
     # A person who stops a demo that has gone well so far has not made it fail.
@@ -318,7 +330,9 @@ def _finish(story: _Story, stopped: str | None, failed: str | None) -> int:
 
 
 def _check_counts(story: _Story, done: dict[str, Any]) -> None:
-    rows = story.api.query("select plugin_id, plugin_version, sum(calls) as calls from plugin_calls group by all").to_pylist()
+    rows = story.api.query(
+        "select plugin_id, plugin_version, sum(calls) as calls from plugin_calls group by all"
+    ).to_pylist()
     stored = {f"{row['plugin_id']}@{row['plugin_version']}": int(row["calls"]) for row in rows}
     differences = {
         name: {"host": done["calls"].get(name, 0), "stored": stored.get(name, 0)}
@@ -327,7 +341,11 @@ def _check_counts(story: _Story, done: dict[str, Any]) -> None:
     }
     total = sum(done["calls"].values())
     story.check("every call the host made is counted", not differences and total > 0, differences or f"{total} calls")
-    story.check("no error reached the host's pipeline", not done["unhandled"], done["unhandled"] or f"{done['documents']} documents")
+    story.check(
+        "no error reached the host's pipeline",
+        not done["unhandled"],
+        done["unhandled"] or f"{done['documents']} documents",
+    )
 
 
 def _check_decisions(story: _Story) -> None:
@@ -337,10 +355,18 @@ def _check_decisions(story: _Story) -> None:
         after is not None and after <= QUARANTINE_LIMIT_SECONDS,
         None if after is None else f"{after:.2f} s",
     )
-    held = {_name(item) for item in story.api.get("quarantine") if item["state"] == "quarantined" or item["successor_of"] is None}
+    held = {
+        _name(item)
+        for item in story.api.get("quarantine")
+        if item["state"] == "quarantined" or item["successor_of"] is None
+    }
     story.check("no other plugin or version was ever quarantined", held == {BAD}, sorted(held))
     verified = story.api.get("audit/verify")
-    story.check("every decision is in an unbroken audit log", verified["valid"] and verified["decisions"] >= 6, f"{verified['decisions']} decisions")
+    story.check(
+        "every decision is in an unbroken audit log",
+        verified["valid"] and verified["decisions"] >= 6,
+        f"{verified['decisions']} decisions",
+    )
     kinds = [item["kind"] for item in story.api.get("audit", limit=1000)]
     needed = {"quarantined", "common_cause", "probation", "advanced", "released", "superseded"}
     story.check("the decisions tell the whole story", needed <= set(kinds), sorted(needed - set(kinds)) or "all there")

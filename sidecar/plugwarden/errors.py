@@ -1,9 +1,9 @@
 """What a host can see raised by the sidecar.
 
-    PlugwardenError              base of all below
-    ├── CallNotPermitted         the gate refused the call and there was no fallback
-    │   └── PluginQuarantined    ... because a directive isolates the plugin
-    └── ConfigurationError       a wrap() argument or setting is wrong; raised at wrap time, never by a call
+PlugwardenError              base of all below
+├── CallNotPermitted         the gate refused the call and there was no fallback
+│   └── PluginQuarantined    ... because a directive isolates the plugin
+└── ConfigurationError       a wrap() argument or setting is wrong; raised at wrap time, never by a call
 """
 
 from __future__ import annotations

@@ -77,7 +77,12 @@ class Invocation(NonRecordingSpan):
     )
 
     def __init__(
-        self, operation: Operation, context: SpanContext, parent: SpanContext | None, tenant: str | None, started_ns: int
+        self,
+        operation: Operation,
+        context: SpanContext,
+        parent: SpanContext | None,
+        tenant: str | None,
+        started_ns: int,
     ) -> None:
         self._context = context  # NonRecordingSpan's own field: get_span_context() reads it
         self.operation = operation

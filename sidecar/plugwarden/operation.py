@@ -99,9 +99,7 @@ class Operation:
             now = perf_counter()
             if not breaker.admit(now):
                 wait = breaker.retry_after_seconds(now)
-                return Refusal(
-                    RejectionReason.CIRCUIT_OPEN, f"the breaker is {breaker.state.word}", None, wait
-                )
+                return Refusal(RejectionReason.CIRCUIT_OPEN, f"the breaker is {breaker.state.word}", None, wait)
         return None
 
     def record_refusal(self, refusal: Refusal) -> None:
@@ -131,7 +129,11 @@ class Operation:
                 invocation.outcome = outcome
         elif timeout is not None and invocation.duration_ns > timeout * 1e9:
             # It could not be stopped, and its result still goes to the caller; but the deadline it declared is broken.
-            invocation.outcome, invocation.source, invocation.error_type = Outcome.TIMEOUT, ErrorSource.PLUGIN, "timeout"
+            invocation.outcome, invocation.source, invocation.error_type = (
+                Outcome.TIMEOUT,
+                ErrorSource.PLUGIN,
+                "timeout",
+            )
         if self.rules:
             invocation.admitted_by = self.rules[0].directive_id
         breaker = self.breaker
@@ -147,4 +149,3 @@ def tell_parent(invocation: Invocation, error: BaseException) -> None:
     parent = current_invocation()
     if parent is not None and parent is not invocation:
         parent.child_error = error
-

@@ -200,7 +200,7 @@ def _async_generator(
     return call
 
 
-class observed:  # noqa: N801 - used like a function: `with observed(...)`
+class observed:
     """A block of host code run as an invocation: the form behind `Sidecar.invocation`."""
 
     __slots__ = ("_fault", "_operation", "_started", "_token")
@@ -275,7 +275,9 @@ def _finished(
     try:
         if error is not None:
             tell_parent(invocation, error)
-        invocation.fallback = answered = error is not None and operation.fallback is not None and isinstance(error, Exception)
+        invocation.fallback = answered = (
+            error is not None and operation.fallback is not None and isinstance(error, Exception)
+        )
         operation.finish(invocation, error, duration_ns)
     except Exception:  # noqa: BLE001 - as above
         fault()

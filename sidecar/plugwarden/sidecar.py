@@ -80,7 +80,7 @@ class Sidecar:
         operation: str | None = None,
         timeout: float | None = None,
         fallback: Callable[..., Any] | None = None,
-        breaker: BreakerPolicy | None | bool = True,
+        breaker: BreakerPolicy | bool | None = True,
         caller_errors: Iterable[type[Exception]] = (),
         downstream_errors: Iterable[type[Exception]] = (),
     ) -> Callable[P, R]:
@@ -95,14 +95,16 @@ class Sidecar:
         """
         if not callable(function):
             raise ConfigurationError(f"function: {function!r} cannot be called")
-        operation = operation or getattr(function, "__name__", "call")
+        operation = operation or str(getattr(function, "__name__", "call"))
         for name, value in (("plugin", plugin), ("version", version), ("operation", operation)):
             if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME:
                 raise ConfigurationError(f"{name}: must be a string of 1 to {MAX_NAME} characters, got {value!r}")
         if timeout is not None and not timeout > 0:
             raise ConfigurationError(f"timeout: {timeout!r} must be above 0 seconds, or None for no deadline")
         if fallback is not None and not callable(fallback):
-            raise ConfigurationError(f"fallback: {fallback!r} cannot be called; wrap a value as `lambda *a, **k: value`")
+            raise ConfigurationError(
+                f"fallback: {fallback!r} cannot be called; wrap a value as `lambda *a, **k: value`"
+            )
         if self.settings.disabled:
             return function
         known = self._operation(

@@ -381,11 +381,7 @@ def _with_state(row: dict[str, Any], budgets: list[dict[str, Any]], warden: Ward
     worst = min(own, key=lambda item: item["budget_remaining_ratio"], default=None)
     current = row.get("versions") or []
     held = [item for item in standing.quarantines.values() if item.in_force and item.scope.plugin == name]
-    firing = [
-        item
-        for item in standing.alerts.values()
-        if item.plugin == name and item.alert.state.value == "firing"
-    ]
+    firing = [item for item in standing.alerts.values() if item.plugin == name and item.alert.state.value == "firing"]
     state, why = "healthy", ""
     open_alerts = [item for item in firing if item.inhibited_by is None]
     incidents = [item for item in standing.incidents.values() if name in item.plugins]
@@ -417,9 +413,7 @@ def _rules(warden: Warden) -> dict[str, Any]:
         "source": rules.source,
         "warnings": rules.warnings,
         "policy": asdict(rules.policy),
-        "objectives": [
-            {**asdict(item), "tiers": [asdict(tier) for tier in item.tiers]} for item in rules.objectives
-        ],
+        "objectives": [{**asdict(item), "tiers": [asdict(tier) for tier in item.tiers]} for item in rules.objectives],
     }
 
 
@@ -477,4 +471,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | set | frozenset):
         return list(value)
     return str(value)
-

@@ -57,7 +57,8 @@ class CollectorClient:
 
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> pd.DataFrame:
         """The same as a pandas frame."""
-        return self.query(sql, parameters, limit=limit).to_pandas()
+        frame: pd.DataFrame = self.query(sql, parameters, limit=limit).to_pandas()
+        return frame
 
     def ready(self) -> bool:
         """Whether the collector says that it is ready."""

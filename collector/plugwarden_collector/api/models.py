@@ -59,6 +59,6 @@ class ExternalAlert(BaseModel):
 
     labels: dict[str, str]
     annotations: dict[str, str] = Field(default_factory=dict)
-    startsAt: str | None = None  # noqa: N815 - Alertmanager's spelling
-    endsAt: str | None = None  # noqa: N815
-    generatorURL: str = ""  # noqa: N815
+    startsAt: str | None = None
+    endsAt: str | None = None
+    generatorURL: str = ""

@@ -30,9 +30,7 @@ audit_app = typer.Typer(help="The decision log.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 app.add_typer(audit_app, name="audit")
 
-Url = Annotated[
-    str, typer.Option("--url", envvar="PLUGWARDEN_COLLECTOR_URL", help="The collector's HTTP API.")
-]
+Url = Annotated[str, typer.Option("--url", envvar="PLUGWARDEN_COLLECTOR_URL", help="The collector's HTTP API.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder of the database.")]
 Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file (TOML).")]
@@ -157,7 +155,13 @@ def _print_table(table: Any, as_json: bool, csv: bool, parquet: Path | None) -> 
         pq.write_table(table, parquet)
         console.print(f"{len(table)} rows written to {parquet}")
     elif as_json:
-        emit_json({"columns": table.column_names, "rows": [list(row.values()) for row in table.to_pylist()], "truncated": truncated})
+        emit_json(
+            {
+                "columns": table.column_names,
+                "rows": [list(row.values()) for row in table.to_pylist()],
+                "truncated": truncated,
+            }
+        )
     elif csv:
         import pyarrow.csv as pacsv
 
@@ -193,7 +197,11 @@ def plugins(
         return
     rows = found if plugin is None else [found]
     show(
-        [{**row, "failures": row["failed"] / row["calls"] if row["calls"] else None} for row in rows if "failed" in row],
+        [
+            {**row, "failures": row["failed"] / row["calls"] if row["calls"] else None}
+            for row in rows
+            if "failed" in row
+        ],
         {
             "plugin_id": "plugin",
             "state": "state",
@@ -239,7 +247,13 @@ def alerts(
     rows = [row for row in found["alerts"] if everything or row["state"] != "inactive"]
     show(
         rows,
-        {"state": "state", "severity": "severity", "firing_at": ("since", clock), "inhibited_by": "covered by", "summary": ("summary", prose)},
+        {
+            "state": "state",
+            "severity": "severity",
+            "firing_at": ("since", clock),
+            "inhibited_by": "covered by",
+            "summary": ("summary", prose),
+        },
         empty="no alert is pending or firing",
     )
     for incident in found["incidents"]:
@@ -303,7 +317,9 @@ def export(
     if as_json:
         emit_json({"file": str(file), "rows": len(table), "truncated": truncated})
     else:
-        console.print(f"{len(table)} rows written to {file}{' (there are more: narrow with `query`)' if truncated else ''}")
+        console.print(
+            f"{len(table)} rows written to {file}{' (there are more: narrow with `query`)' if truncated else ''}"
+        )
 
 
 @app.command()
@@ -360,7 +376,9 @@ def quarantine(
     if as_json:
         emit_json(answer)
     else:
-        console.print(f"{clean(answer['scope'])} is quarantined; undo with: plugwarden release {answer['id']} --reason …")
+        console.print(
+            f"{clean(answer['scope'])} is quarantined; undo with: plugwarden release {answer['id']} --reason …"
+        )
 
 
 @app.command()
@@ -479,4 +497,3 @@ def rules_backtest(
     show(report["decisions"], {"time": ("time", clock), "kind": "what", "scope": ("scope", prose), "reason": ("why", prose)},
          empty="these rules would have decided nothing")  # fmt: skip
     console.print(f"\n{report['ticks']} turns from {report['from']} to {report['to']}; {report['alerts']} alerts")
-

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from pathlib import Path
+from typing import Any
 
 from plugwarden_collector.app import Collector, open_app
 from plugwarden_collector.errors import RulesError, SettingsError, StoreError
@@ -49,7 +50,7 @@ async def _run(settings: Settings, as_json: bool) -> None:
                 f"data in {settings.data}",
                 soft_wrap=True,
             )
-        waiting = asyncio.create_task(stopping.wait())
+        waiting: asyncio.Future[Any] = asyncio.create_task(stopping.wait())
         await asyncio.wait({waiting, collector.failed}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if collector.failed.done():

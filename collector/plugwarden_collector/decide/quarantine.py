@@ -136,9 +136,7 @@ def _judge_step(
     return quarantine, None
 
 
-def _again(
-    quarantine: Quarantine, policy: Policy, at: datetime, chance: float, seen: str
-) -> tuple[Quarantine, Effect]:
+def _again(quarantine: Quarantine, policy: Policy, at: datetime, chance: float, seen: str) -> tuple[Quarantine, Effect]:
     repeats = quarantine.repeats + 1
     hold = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds) * (1 + policy.hold_jitter_ratio * chance)
     until = at + timedelta(seconds=math.ceil(hold)) if repeats < policy.max_repeats else None

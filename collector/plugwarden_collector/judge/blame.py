@@ -126,7 +126,6 @@ def failing_cell_scope(
     `cells` are counts by plugin_version, plugin_operation and instance_id. The complement must have at least
     `min_events` calls and fail in no more than `tolerated_ratio` of them to count as healthy.
     """
-    scope = Scope(plugin, version)
     others = [cell for cell in cells if cell["plugin_version"] != version]
     total, bad = _sum(others)
     if total and bad / total > tolerated_ratio:

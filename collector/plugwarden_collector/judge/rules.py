@@ -71,11 +71,17 @@ def parse_rules(text: str, source: str) -> Rules:
     problems: list[str] = []
     warnings: list[str] = []
     _known(document, {"slo", "policy", "receiver"}, "", problems)
-    objectives = [_objective(item, f"slo[{index}]", problems, warnings) for index, item in _tables(document, "slo", problems)]
-    receivers = [_receiver(item, f"receiver[{index}]", problems) for index, item in _tables(document, "receiver", problems)]
+    objectives = [
+        _objective(item, f"slo[{index}]", problems, warnings) for index, item in _tables(document, "slo", problems)
+    ]
+    receivers = [
+        _receiver(item, f"receiver[{index}]", problems) for index, item in _tables(document, "receiver", problems)
+    ]
     policy = _policy(document.get("policy", {}), problems)
     names = [item.name for item in objectives if item is not None]
-    problems += [f"slo.name: {name!r} is given twice" for name in sorted({name for name in names if names.count(name) > 1})]
+    problems += [
+        f"slo.name: {name!r} is given twice" for name in sorted({name for name in names if names.count(name) > 1})
+    ]
     if not names and not problems:
         problems.append("slo: there is none; add at least one [[slo]] table")
     if problems:
@@ -120,9 +126,7 @@ def _known(table: Mapping[str, Any], known: set[str], place: str, problems: list
             problems.append(f"{place}{'.' if place else ''}{key}: unknown{hint}")
 
 
-def _objective(
-    table: Mapping[str, Any], place: str, problems: list[str], warnings: list[str]
-) -> Objective | None:
+def _objective(table: Mapping[str, Any], place: str, problems: list[str], warnings: list[str]) -> Objective | None:
     keys = {
         "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for",
     }  # fmt: skip
@@ -148,7 +152,7 @@ def _objective(
         problems.append(f"{place}.threshold: only a latency objective has one")
     plugins = table.get("plugins", "*")
     if not isinstance(plugins, str):
-        problems.append(f"{place}.plugins: must be a pattern such as \"*\" or \"image-*\"")
+        problems.append(f'{place}.plugins: must be a pattern such as "*" or "image-*"')
     for key in ("min_events", "min_failures"):
         value = table.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -227,7 +231,7 @@ def _policy(table: Any, problems: list[str]) -> Policy:
     if "probation_steps" in table:
         steps = table["probation_steps"]
         numbers = isinstance(steps, list) and all(isinstance(item, int | float) for item in steps)
-        if not numbers or not steps or sorted(set(steps)) != steps or not 0 < steps[0] or steps[-1] > 1:
+        if not numbers or not steps or sorted(set(steps)) != steps or not steps[0] > 0 or steps[-1] > 1:
             problems.append("policy.probation_steps: must be growing ratios up to 1, such as [0.01, 0.05, 0.25, 1.0]")
         else:
             values["probation_steps"] = tuple(float(step) for step in steps)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Awaitable, Callable
 
 from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2
@@ -71,15 +72,15 @@ def otlp_app(intake: Intake, tokens: TokenBook) -> Starlette:
             return failed, "store_failed"
         return _success(kind, signal, receipt), "repeated" if receipt.repeated else "stored"
 
-    routes = [Route(f"/v1/{{signal:str}}", _guarded(export), methods=["POST"])]
+    routes = [Route("/v1/{signal:str}", _guarded(export), methods=["POST"])]
     return Starlette(routes=routes)
 
 
-def _guarded(export):  # type: ignore[no-untyped-def]
+def _guarded(export: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     async def route(request: Request) -> Response:
         if request.path_params["signal"] not in {signal.value for signal in Signal}:
             return _error(JSON, 404, code_pb2.NOT_FOUND, "send to /v1/traces, /v1/metrics or /v1/logs")
-        return await export(request)  # type: ignore[no-any-return]
+        return await export(request)
 
     return route
 
@@ -108,5 +109,3 @@ def _error(kind: str, status: int, code: int, text: str) -> Response:
     if kind == JSON:
         return Response(json.dumps({"code": code, "message": text}), status, media_type=JSON)
     return Response(status_pb2.Status(code=code, message=text).SerializeToString(), status, media_type=PROTOBUF)
-
-

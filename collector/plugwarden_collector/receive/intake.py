@@ -75,4 +75,3 @@ def inflate(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:
     if not decoder.eof:
         raise MalformedTelemetryError(f"the {encoding} data end too early")
     return data
-

@@ -32,7 +32,10 @@ def to_protobuf(signal: Signal, body: bytes) -> bytes:
         raise MalformedTelemetryError("an export request is a JSON object")
     try:
         message = json_format.ParseDict(
-            _with_base64_ids(document, 0), REQUESTS[signal](), ignore_unknown_fields=True, max_recursion_depth=_MAX_DEPTH
+            _with_base64_ids(document, 0),
+            REQUESTS[signal](),
+            ignore_unknown_fields=True,
+            max_recursion_depth=_MAX_DEPTH,
         )
     except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
         raise MalformedTelemetryError(f"not a valid {signal} export request: {error}") from error

@@ -36,7 +36,8 @@ def read_resources(resources: pa.StructArray) -> ResourceColumns:
     host = column.take(attributes.HOST_NAME)
     environment = column.take(attributes.ENVIRONMENT)
     rest = column.rest()
-    rows = zip(service.to_pylist(), instance.to_pylist(), host.to_pylist(), environment.to_pylist(), rest.to_pylist())
+    columns = (service, instance, host, environment, rest)
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
     ids = np.array([_identity(*row) for row in rows], dtype=np.uint64)
     table = pa.table(
         {

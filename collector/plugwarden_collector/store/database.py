@@ -124,9 +124,7 @@ class Database:
         return str(row[0])
 
 
-def fetch_rows(
-    cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
-) -> list[Row]:
+def fetch_rows(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
     """Run one statement and answer its rows as dictionaries."""
     cursor.execute(sql, dict(parameters) if parameters else None)
     names = [column[0] for column in cursor.description or ()]

@@ -38,7 +38,8 @@ def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
     """Write a tick's changes. The caller holds the transaction."""
     for record in changes.alerts:
         connection.execute(
-            "insert or replace into alerts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _alert_row(record)
+            "insert or replace into alerts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _alert_row(record),
         )
     for at, record, before, after, reason in changes.alert_events:
         fingerprint = record.alert.fingerprint
@@ -102,7 +103,8 @@ def load_incidents(database: Database) -> list[Incident]:
     with database.reading() as cursor:
         rows = fetch_rows(cursor, "from incidents where ended_at is null")
     return [
-        Incident(row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None) for row in rows
+        Incident(row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None)
+        for row in rows
     ]
 
 

@@ -31,7 +31,7 @@ async def run_retention(writer: Writer, *, clock: Clock) -> None:
         await asyncio.sleep(EVERY_SECONDS)
         try:
             await asyncio.wrap_future(writer.run(lambda connection: retain(connection, clock())))
-        except Exception:
+        except Exception:  # noqa: BLE001 - counted or logged, and tried again
             _log.exception("cleaning up failed; it is tried again in a minute")
 
 

@@ -36,7 +36,9 @@ def _body() -> None:
         st.subheader("Incidents")
         for incident in opened:
             with st.container(border=True):
-                st.markdown(f"**■ {words.md(', '.join(incident['plugins']))}** · since {words.age(incident['started_at'])}")
+                st.markdown(
+                    f"**■ {words.md(', '.join(incident['plugins']))}** · since {words.age(incident['started_at'])}"
+                )
                 st.text(words.plain(incident["summary"], 1000))
     _group("Firing", firing, "Nothing fires that nobody speaks for.")
     _group("Covered", covered, "")

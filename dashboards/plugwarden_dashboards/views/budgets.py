@@ -55,7 +55,9 @@ def _body() -> None:
         key="budgets_table",
         alt="Error budgets, those with the least left first",
         height=min(620, 38 * (len(rows) + 1)),
-        column_config={"Left": st.column_config.ProgressColumn("Budget left", min_value=0, max_value=1, format="percent")},
+        column_config={
+            "Left": st.column_config.ProgressColumn("Budget left", min_value=0, max_value=1, format="percent")
+        },
     )
     _tiers(rows, rules.value["objectives"])
 
@@ -68,9 +70,12 @@ def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None
     )
     for objective in objectives:
         worst = max(
-            (row for row in rows if row["slo"] == objective["name"]), key=lambda row: row["fast_burn_rate"] or 0, default=None
+            (row for row in rows if row["slo"] == objective["name"]),
+            key=lambda row: row["fast_burn_rate"] or 0,
+            default=None,
         )
-        st.markdown(f"**{words.md(objective['name'])}** · {words.percent(objective['target_ratio'], 5)} over {words.duration(objective['period_seconds'])}")
+        target, period = words.percent(objective["target_ratio"], 5), words.duration(objective["period_seconds"])
+        st.markdown(f"**{words.md(objective['name'])}** · {target} over {period}")
         st.dataframe(
             pd.DataFrame(
                 [

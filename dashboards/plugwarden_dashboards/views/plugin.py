@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-
 from plugwarden_collector.api.client import ApiError
+
 from plugwarden_dashboards import charts, data, frames, words
 from plugwarden_dashboards.page import goto, live, since
 
@@ -49,9 +49,7 @@ def _body() -> None:
         st.info("No calls in this time range.")
         return
     begin = frames.times(pd.Series([row["time"] for row in calls])).min()
-    changes = frames.annotations(
-        data.fetch("changes").value or [], data.fetch("audit", limit=200).value or [], name, begin
-    )
+    changes = frames.marks(data.fetch("changes").value or [], data.fetch("audit", limit=200).value or [], name, begin)
     threshold = next((row for row in _objectives() if row["sli"] == "latency"), None)
     limit = None if threshold is None else threshold["threshold_seconds"]
     if latency:
@@ -88,7 +86,11 @@ def _tiles(detail: dict[str, Any]) -> None:
         st.metric("Refused", words.count(detail.get("rejected")), border=True)
         st.metric("p50", words.duration(detail.get("p50_seconds")), border=True)
         st.metric("p99", words.duration(detail.get("p99_seconds")), border=True)
-        st.metric("CPU per call", words.duration(detail["cpu_seconds"] / ran if ran and detail.get("cpu_seconds") else None), border=True)
+        st.metric(
+            "CPU per call",
+            words.duration(detail["cpu_seconds"] / ran if ran and detail.get("cpu_seconds") else None),
+            border=True,
+        )
 
 
 def _tables(detail: dict[str, Any]) -> None:

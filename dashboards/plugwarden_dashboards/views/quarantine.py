@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-
 from plugwarden_collector.api.client import ApiError
+
 from plugwarden_dashboards import data, words
 from plugwarden_dashboards.page import goto, live
 
@@ -127,7 +127,12 @@ def _release_dialog(identity: str, scope: str) -> None:
         reason = st.text_area("Reason", key="release_reason", max_chars=2000, required=True)
         sent = st.form_submit_button("Release", type="primary")
     if sent:
-        _act(f"quarantine/{identity}/release", {"reason": reason.strip(), "actor": "dashboards"}, reason, f"{scope} is released")
+        _act(
+            f"quarantine/{identity}/release",
+            {"reason": reason.strip(), "actor": "dashboards"},
+            reason,
+            f"{scope} is released",
+        )
 
 
 def _act(path: str, body: dict[str, Any], reason: str, done: str) -> None:
@@ -145,7 +150,7 @@ def _act(path: str, body: dict[str, Any], reason: str, done: str) -> None:
 
 
 def _scope(row: dict[str, Any]) -> str:
-    text = row["plugin_id"] + (f"@{row['plugin_version']}" if row["plugin_version"] else "")
+    text = str(row["plugin_id"]) + (f"@{row['plugin_version']}" if row["plugin_version"] else "")
     for name, key in (("operation", "plugin_operation"), ("instance", "instance_id"), ("tenant", "tenant_id")):
         if row[key]:
             text += f" {name}={row[key]}"

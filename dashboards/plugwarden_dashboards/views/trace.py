@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-
 from plugwarden_collector.api.client import ApiError
+
 from plugwarden_dashboards import charts, data, frames, words
 
 __all__ = ["page"]
@@ -39,11 +39,9 @@ def page() -> None:
         st.metric("Took", words.duration(whole), border=True)
         st.metric("Spans", len(spans), border=True)
         st.metric("Errors", errors, border=True)
-        st.metric("Started", words.moment(spans[0]["started_at"]), border=True)
+        st.metric("Started (UTC)", spans[0]["started_at"][11:19], border=True)
     if len(frame) < len(spans):
         st.warning(f"Only the first {len(frame)} of {len(spans)} spans are drawn.")
-    # A label that would run out of the picture starts further to the left.
-    frame["text_ms"] = frame["start_ms"].clip(upper=frame["end_ms"].max() * 0.62)
     st.altair_chart(
         charts.waterfall(frame), key="trace_waterfall", width="stretch",
         alt=f"Waterfall of {len(spans)} spans over {words.duration(whole)}, {errors} with errors",

@@ -41,7 +41,9 @@ def _body() -> None:
         return
     rows = answer.value
     if not rows:
-        st.info("No trace matches. Errors and the slowest calls are always kept; of the rest, a share (PLUGWARDEN_TRACE_RATIO).")
+        st.info(
+            "No trace matches. Errors and the slowest calls are always kept; of the rest, a share (PLUGWARDEN_TRACE_RATIO)."
+        )
         return
     frame = pd.DataFrame(
         {

@@ -30,7 +30,12 @@ class Schema:
 
     def __init__(self) -> None:
         self._validator = Draft202012Validator(
-            {"anyOf": [{"type": "object", "minProperties": 1}, {"type": "array", "items": {"type": ["object", "string"]}}]}
+            {
+                "anyOf": [
+                    {"type": "object", "minProperties": 1},
+                    {"type": "array", "items": {"type": ["object", "string"]}},
+                ]
+            }
         )
 
     @hookimpl

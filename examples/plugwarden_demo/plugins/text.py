@@ -29,7 +29,7 @@ class Markdown:
     @hookimpl
     def on_text(self, document: Document) -> bytes:
         """HTML of a Markdown document."""
-        return self._parser.render(self._decode(document.data)).encode()
+        return str(self._parser.render(self._decode(document.data))).encode()
 
     def _decode(self, data: bytes) -> str:
         return data.decode("utf-8", errors="replace")
@@ -84,4 +84,5 @@ class Highlight:
     @hookimpl
     def on_source(self, document: Document) -> bytes:
         """HTML with syntax colours."""
-        return highlight(document.data.decode("utf-8", errors="replace"), PythonLexer(), HtmlFormatter()).encode()
+        text = document.data.decode("utf-8", errors="replace")
+        return str(highlight(text, PythonLexer(), HtmlFormatter())).encode()

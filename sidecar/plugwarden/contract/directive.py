@@ -131,7 +131,7 @@ class Directive:
         if not identity:
             raise MalformedDirective("id: must be a non-empty string")
         try:
-            action = Action(raw.get("action"))
+            action = Action(str(raw.get("action")))
         except ValueError as error:
             raise MalformedDirective(f"action: {raw.get('action')!r} is none of {[*map(str, Action)]}") from error
         scope = raw.get("scope")

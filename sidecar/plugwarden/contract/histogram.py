@@ -25,11 +25,11 @@ __all__ = [
 
 SCALE = 4
 BASE = 2.0 ** (2.0**-SCALE)
-MIN_INDEX = -30 * 2**SCALE
+MIN_INDEX: int = -30 << SCALE
 """About a nanosecond: a shorter call cannot be measured, so the histogram's size is bounded."""
-MAX_INDEX = 17 * 2**SCALE - 1
+MAX_INDEX: int = (17 << SCALE) - 1
 """About 36 hours."""
-_PER_OCTAVE = 2**SCALE
+_PER_OCTAVE = 1 << SCALE
 _log2 = math.log2
 _ceil = math.ceil
 
@@ -38,7 +38,7 @@ def bucket_index(seconds: float) -> int:
     """The bucket that holds a duration, clamped to [MIN_INDEX, MAX_INDEX]; zero and below go to MIN_INDEX."""
     if seconds <= 0.0:
         return MIN_INDEX
-    index = _ceil(_log2(seconds) * _PER_OCTAVE) - 1
+    index: int = _ceil(_log2(seconds) * _PER_OCTAVE) - 1
     if index < MIN_INDEX:
         return MIN_INDEX
     return index if index < MAX_INDEX else MAX_INDEX

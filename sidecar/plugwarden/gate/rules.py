@@ -45,7 +45,9 @@ def resolve(directives: Iterable[Directive], operation: Scope) -> tuple[Rule, ..
             continue
         if _covers(scope.version, operation.version):
             named = named or scope.version is not None
-            specificity = sum(part is not None for part in (scope.version, scope.operation, scope.instance, scope.tenant))
+            specificity = sum(
+                part is not None for part in (scope.version, scope.operation, scope.instance, scope.tenant)
+            )
             found.append(((specificity, _STRICTNESS[directive.action]), _rule(directive)))
         elif directive.action is Action.ISOLATE and directive.newcomers is not None:
             newcomers = directive.newcomers

@@ -122,12 +122,13 @@ class Subscription:
         query = urllib.parse.urlencode(
             {**self._query, "after": known.revision, "epoch": known.epoch, "wait": WAIT_SECONDS}
         )
-        factory = http.client.HTTPConnection
-        options: dict[str, ssl.SSLContext] = {}
-        if self._url.scheme == "https":
-            factory, options = http.client.HTTPSConnection, {"context": ssl.create_default_context()}
         # The read may be held for WAIT_SECONDS; past half as much again the collector is taken for gone.
-        self._connection = factory(self._url.netloc, timeout=WAIT_SECONDS * 1.5, **options)
+        timeout = WAIT_SECONDS * 1.5
+        if self._url.scheme == "https":
+            context = ssl.create_default_context()
+            self._connection = http.client.HTTPSConnection(self._url.netloc, timeout=timeout, context=context)
+        else:
+            self._connection = http.client.HTTPConnection(self._url.netloc, timeout=timeout)
         self._connection.request("GET", f"{self._url.path}/api/v1/directives?{query}", headers=self._headers)
         response = self._connection.getresponse()
         body = response.read(MAX_BYTES + 1)

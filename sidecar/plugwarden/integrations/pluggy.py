@@ -46,7 +46,7 @@ def instrument(
                 if hasattr(implementation.function, "__plugwarden__"):
                     continue
                 # pluggy has read the argument names already, so the wrapper's own signature does not matter to it.
-                implementation.function = sidecar.wrap(
+                implementation.function = sidecar.wrap(  # type: ignore[misc]  # final for type checkers, a plain slot at run time
                     implementation.function,
                     plugin=plugin_id,
                     version=plugin_version,

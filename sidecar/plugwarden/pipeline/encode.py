@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.metrics._internal.exemplar import Exemplar as SdkExemplar
+from opentelemetry.sdk.metrics._internal.point import Buckets
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     ExponentialHistogram,
@@ -20,13 +22,18 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
-from opentelemetry.sdk.metrics._internal.exemplar import Exemplar as SdkExemplar
-from opentelemetry.sdk.metrics._internal.point import Buckets
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
 from opentelemetry.util.types import AttributeValue
 
 from plugwarden.contract import Outcome, attributes, metrics
@@ -194,7 +201,7 @@ def _metric(name: str, points: list[object]) -> Metric:
         data = Sum(points, AggregationTemporality.DELTA, True)  # type: ignore[arg-type]
     else:
         data = Gauge(points)  # type: ignore[arg-type]
-    return Metric(name, spec.description, spec.unit, data)  # type: ignore[arg-type]
+    return Metric(name, spec.description, spec.unit, data)
 
 
 def _span(invocation: Invocation, reason: str, resource: Resource, clock_offset_ns: int) -> ReadableSpan:
@@ -204,16 +211,15 @@ def _span(invocation: Invocation, reason: str, resource: Resource, clock_offset_
     labels[attributes.PLUGIN_OUTCOME] = invocation.outcome.value
     labels[attributes.PLUGIN_SAMPLE_REASON] = reason
     labels[attributes.PLUGIN_RUNTIME] = "inline"
-    for name, value in (
+    optional = (
         (attributes.PLUGIN_ERROR_SOURCE, invocation.source and invocation.source.value),
         (attributes.ERROR_TYPE, invocation.error_type),
         (attributes.PLUGIN_REJECTION_REASON, invocation.rejection),
         (attributes.TENANT_ID, invocation.tenant),
         (attributes.PLUGIN_DOWNSTREAM, invocation.downstream),
         (attributes.PLUGIN_DIRECTIVE, invocation.admitted_by),
-    ):
-        if value is not None:
-            labels[name] = value
+    )
+    labels.update({name: value for name, value in optional if value is not None})
     if invocation.fallback:
         labels[attributes.PLUGIN_FALLBACK] = True
     started = invocation.started_ns + clock_offset_ns

@@ -30,9 +30,7 @@ _CALL_LABELS = (*_LABELS, "plugin_outcome", "plugin_error_source", "error_type")
 class PluginCollector(Collector):
     """Yields the sidecar's metrics at each scrape."""
 
-    def __init__(
-        self, totals: Callable[[], dict[Any, Any]], operations: Callable[[], Collection[Operation]]
-    ) -> None:
+    def __init__(self, totals: Callable[[], dict[Any, Any]], operations: Callable[[], Collection[Operation]]) -> None:
         self._totals = totals
         self._operations = operations
 
@@ -41,7 +39,9 @@ class PluginCollector(Collector):
         durations = HistogramMetricFamily(
             "plugin_invocation_duration_seconds", "How long invocations took", labels=_CALL_LABELS
         )
-        cpu = CounterMetricFamily("plugin_cpu_time_seconds", "CPU time on the calling thread, estimated", labels=_LABELS)
+        cpu = CounterMetricFamily(
+            "plugin_cpu_time_seconds", "CPU time on the calling thread, estimated", labels=_LABELS
+        )
         rejections = CounterMetricFamily(
             "plugin_rejections", "Invocations that the gate refused", labels=(*_LABELS, "plugin_rejection_reason")
         )

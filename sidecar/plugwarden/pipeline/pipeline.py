@@ -227,9 +227,7 @@ class Pipeline:
             drops, self._drops = self._drops, Counter()
             if cells or drops or heartbeat:
                 overhead, self._overhead_seconds = self._overhead_seconds, 0.0
-                self._pending_metrics.append(
-                    MetricBatch(self._interval_start_ns, now_ns, cells, dict(drops), overhead)
-                )
+                self._pending_metrics.append(MetricBatch(self._interval_start_ns, now_ns, cells, dict(drops), overhead))
                 self._interval_start_ns = now_ns
             self._last_cut = now
             if heartbeat:
@@ -334,9 +332,7 @@ class Pipeline:
                 pending.popleft()
 
     def _nothing_pending(self) -> bool:
-        return not (
-            self._exporting or self._head or self._pending_metrics or self._pending_spans or self._pending_logs
-        )
+        return not (self._exporting or self._head or self._pending_metrics or self._pending_spans or self._pending_logs)
 
     def _get_exporters(self) -> Exporters:
         if self._exporters is None:

@@ -1,0 +1,72 @@
+# Everything here sets up what it needs: a virtual environment in .venv, from requirements.lock.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := sidecar/plugwarden collector/plugwarden_collector dashboards/plugwarden_dashboards examples/plugwarden_demo
+PACKAGES := sidecar collector dashboards examples
+
+.DEFAULT_GOAL := help
+.PHONY: help setup browser demo up test check format lint types imports bench test-compose screenshots lock clean
+
+help:  ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(VENV)/.ready  ## make .venv
+
+$(VENV)/.ready: requirements.lock $(PACKAGES:%=%/pyproject.toml)
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
+	@touch $@
+
+demo: setup  ## the whole loop on real plugins; ARGS="--for 90s --json" ends by itself
+	@$(BIN)/plugwarden demo $(ARGS)
+
+up: setup  ## collector and dashboards, until Ctrl-C
+	@$(BIN)/plugwarden up $(ARGS)
+
+test: setup browser  ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup lint types imports test  ## format, ruff, mypy, import contracts and tests
+
+format: setup  ## put the code into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+bench: setup  ## every claim in the README, measured
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+browser:  # Chromium for the tests that look at pages
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	  else echo "chromium is missing: tests of the pages are skipped (Debian: apt install chromium)"; fi; }
+
+screenshots: setup browser  ## docs/images, from a running demo
+	$(BIN)/python docs/screenshots.py
+
+test-compose:  ## compose.yaml on a real engine: up, the loop, down
+	@tests/compose.sh
+
+lock:  ## requirements.lock anew: versions and hashes, no index address
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --group dev --no-emit-package plugwarden --no-emit-package plugwarden-collector \
+	  --no-emit-package plugwarden-dashboards --no-emit-package plugwarden-demo pyproject.toml -o requirements.lock
+	rm -rf $(VENV)-lock
+
+clean:  ## what was made here
+	rm -rf $(VENV) data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
