@@ -1,6 +1,6 @@
 """Base-2 exponential histograms at one fixed scale, so that any two merge by adding counts.
 
-At scale 4 a bucket spans a factor of 2^(1/16) = 1.0443, so a quantile read at a bucket's geometric middle is wrong by at
+At scale 4 a bucket spans a factor of 2^(1/16) = 1.0443, so a quantile read at a bucket's middle is wrong by at
 most 2.2 % ((base - 1) / (base + 1); OpenTelemetry metrics data model, exponential histogram). Buckets are sparse
 (index -> count); index i holds values in (base^i, base^(i+1)].
 """
@@ -30,6 +30,7 @@ MIN_INDEX: int = -30 << SCALE
 MAX_INDEX: int = (17 << SCALE) - 1
 """About 36 hours."""
 _PER_OCTAVE = 1 << SCALE
+_MIDDLE = 2 * BASE / (BASE + 1)
 _log2 = math.log2
 _ceil = math.ceil
 
@@ -71,7 +72,7 @@ def merge(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
 def quantile_seconds(indexes: Sequence[int], counts: Sequence[int], q: float) -> float | None:
     """The q-quantile (q in [0, 1]) of a histogram given as index-ordered pairs; None when it is empty.
 
-    Uses the nearest-rank definition and answers the geometric middle of the bucket that holds the rank.
+    Uses the nearest-rank definition and answers the point of the bucket whose relative error to both edges is the same.
     """
     total = sum(counts)
     if total == 0:
@@ -81,5 +82,5 @@ def quantile_seconds(indexes: Sequence[int], counts: Sequence[int], q: float) ->
     for index, count in zip(indexes, counts, strict=True):
         seen += count
         if seen >= rank:
-            return float(2.0 ** ((index + 0.5) / _PER_OCTAVE))
+            return lower_bound_seconds(index) * _MIDDLE
     return None

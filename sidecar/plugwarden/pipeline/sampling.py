@@ -103,7 +103,7 @@ class TraceBuffer:
         ]
         slowest: dict[str, tuple[int, int]] = {}
         for trace_id, trace in ready:
-            if trace.root_ns > slowest.get(trace.root_name, (0, 0))[0]:
+            if not trace.failed and trace.root_ns > slowest.get(trace.root_name, (0, 0))[0]:
                 slowest[trace.root_name] = (trace.root_ns, trace_id)
         slow = {trace_id for _, trace_id in slowest.values()}
         kept, self._late = self._late, []

@@ -28,10 +28,11 @@ running as (
 quantiles as (
     select
         plugin_id,
-        pow(2, (min(index) filter (seen >= 0.50 * whole) + 0.5) / 16) as p50_seconds,
-        pow(2, (min(index) filter (seen >= 0.95 * whole) + 0.5) / 16) as p95_seconds,
-        pow(2, (min(index) filter (seen >= 0.99 * whole) + 0.5) / 16) as p99_seconds
-    from running group by plugin_id
+        pow(2, min(index) filter (seen >= 0.50 * whole) / 16.0) * middle as p50_seconds,
+        pow(2, min(index) filter (seen >= 0.95 * whole) / 16.0) * middle as p95_seconds,
+        pow(2, min(index) filter (seen >= 0.99 * whole) / 16.0) * middle as p99_seconds
+    from running, (select 2 * pow(2, 1 / 16.0) / (1 + pow(2, 1 / 16.0)) as middle)
+    group by plugin_id, middle
 )
 select totals.*, calls / $seconds as calls_per_second, p50_seconds, p95_seconds, p99_seconds
 from totals left join quantiles using (plugin_id)

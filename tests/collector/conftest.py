@@ -1,0 +1,113 @@
+"""A whole collector in this process, on free ports, over a real file."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugwarden import Sidecar
+from plugwarden_collector.api.client import CollectorClient
+from plugwarden_collector.app import Collector, open_app
+from plugwarden_collector.settings import Address, Settings
+
+
+class Running:
+    """A collector that runs in a thread, and how to talk to it."""
+
+    def __init__(self, collector: Collector, token: str | None) -> None:
+        self.collector = collector
+        self.grpc = str(collector.grpc)
+        self.http = f"http://{collector.http}"
+        self.url = f"http://{collector.api}"
+        self.api = CollectorClient(self.url, token=token)
+
+    def scalar(self, sql: str, **parameters: Any) -> Any:
+        """The one value of a query."""
+        return self.api.query(sql, parameters).column(0)[0].as_py()
+
+
+@contextmanager
+def running(data: Path, rules: Path | None = None, token: str | None = None, **environ: str) -> Iterator[Running]:
+    """Run a collector for the length of a block."""
+    free = Address("127.0.0.1", 0)
+    if token:
+        environ["PLUGWARDEN_TOKEN"] = token
+    settings = Settings(data, free, free, free, rules, Settings.tokens_from(environ))
+    started: list[Collector] = []
+    failed: list[BaseException] = []
+    ready = threading.Event()
+    stop: list[Callable[[], object]] = []
+
+    async def serve() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        stop.append(lambda: loop.call_soon_threadsafe(stopping.set))
+        async with open_app(settings) as collector:
+            started.append(collector)
+            ready.set()
+            await stopping.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            failed.append(error)
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(30)
+    if not started:
+        thread.join()
+        raise failed[0]
+    with ExitStack() as stack:
+        stack.callback(thread.join, 30)
+        stack.callback(stop[0])
+        found = Running(started[0], token)
+        stack.callback(found.api.close)
+        yield found
+    if failed:
+        raise failed[0]
+
+
+RULES = """
+[[slo]]
+name = "availability"
+objective = 0.99
+period = "6h"
+keep_firing_for = "1s"
+[policy]
+enforcement = "enforce"
+hold = "1h"
+probation_steps = [0.5, 1.0]
+step = "1s"
+step_min_calls = 5
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.toml"
+    path.write_text(RULES)
+    return path
+
+
+@pytest.fixture
+def collector(tmp_path: Path, rules: Path) -> Iterator[Running]:
+    with running(tmp_path / "data", rules) as found:
+        yield found
+
+
+@pytest.fixture
+def sidecar(collector: Running) -> Iterator[Sidecar]:
+    made = Sidecar(
+        service="host", endpoint=collector.http, collector_url=collector.url, export_interval_seconds=0.2, trace_ratio=1.0
+    )
+    yield made
+    made.close(timeout=10)

@@ -1,0 +1,162 @@
+"""The tick as a whole: who is blamed, and what is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from plugwarden.contract import Action, QuarantineState
+from plugwarden_collector.cycle import Observation, evaluate
+from plugwarden_collector.decide.policy import Enforcement, Policy
+from plugwarden_collector.decide.quarantine import Probes, Quarantine
+from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.judge.blame import Waits
+from plugwarden_collector.judge.objective import Counts, Objective, Sli
+from plugwarden_collector.judge.rules import Rules
+
+AT = datetime(2026, 1, 1)
+AVAILABILITY = Objective("availability", Sli.AVAILABILITY, 0.99, 21_600.0)
+LATENCY = Objective("latency", Sli.LATENCY, 0.99, 21_600.0, threshold_seconds=0.25)
+RULES = Rules((AVAILABILITY, LATENCY), Policy(Enforcement.ENFORCE, probation_steps=(0.1, 1.0), step_seconds=1, step_min_calls=5))
+
+
+class Known:
+    """Evidence that a test lays out."""
+
+    def __init__(self) -> None:
+        self.found_cells: list[dict[str, Any]] = []
+        self.found_probes = Probes(0, 0)
+
+    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
+        return self.found_cells
+
+    def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
+        return self.found_probes
+
+    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
+        return [{"outcome": "error", "error_type": "ValueError", "error_source": "plugin", "calls": 50}]
+
+    def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
+        return [{"trace_id": "0" * 32}]
+
+
+def seen(bad: Mapping[tuple[str, str], int], *, slo: str = "availability", at: datetime = AT, **more: Any) -> Observation:
+    objective = {"availability": AVAILABILITY, "latency": LATENCY}[slo]
+    windows = {
+        key: {size: Counts(100, count) for size in objective.windows if size != objective.period_seconds}
+        for key, count in bad.items()
+    }
+    versions = more.pop("versions", dict.fromkeys(bad, AT - timedelta(hours=1)))
+    return Observation(at, {slo: windows}, None, running=more.pop("running", 20), versions=versions, **more)
+
+
+def kinds(changes: Any) -> list[str]:
+    return [item.kind for item in changes.decisions]
+
+
+def test_the_failing_version_is_isolated_and_only_that() -> None:
+    standing, known = Standing(), Known()
+    known.found_cells = [
+        {"plugin_version": "1", "plugin_operation": "x", "instance_id": "i", "total": 500, "bad": 0},
+        {"plugin_version": "2", "plugin_operation": "x", "instance_id": "i", "total": 100, "bad": 50},
+    ]
+    changes = evaluate(RULES, standing, seen({("csv", "2"): 50, ("csv", "1"): 0}), known, lambda: 0.0)
+    assert kinds(changes) == ["quarantined"]
+    (directive,) = standing.directives.directives
+    assert (directive.action, directive.scope.plugin, directive.scope.version) == (Action.ISOLATE, "csv", "2")
+    assert directive.newcomers is not None
+    assert directive.newcomers.known_versions == ("1",)
+    assert standing.directives.revision == 1
+    assert changes.decisions[0].evidence["errors"] == {"ValueError": 50}  # type: ignore[index]
+
+
+def test_the_next_tick_says_nothing_new() -> None:
+    standing, known = Standing(), Known()
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    again = evaluate(RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=1)), known, lambda: 0.0)
+    assert kinds(again) == []
+    assert again.directives is None
+
+
+def test_a_version_among_failing_siblings_takes_the_whole_plugin() -> None:
+    standing, known = Standing(), Known()
+    known.found_cells = [{"plugin_version": "1", "plugin_operation": "x", "instance_id": "i", "total": 500, "bad": 400}]
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    (directive,) = standing.directives.directives
+    assert directive.scope.version is None
+
+
+def test_a_slow_downstream_is_one_incident_and_no_quarantine() -> None:
+    standing, known = Standing(), Known()
+    waits = [Waits(name, "registry", 50, 25.0, 0, 500, 2.5, 26.0) for name in ("a", "b", "c")]
+    observation = seen({("a", "1"): 50, ("b", "1"): 50, ("c", "1"): 50}, slo="latency", waits=waits)
+    changes = evaluate(RULES, standing, observation, known, lambda: 0.0)
+    assert kinds(changes).count("common_cause") == 1
+    assert "quarantined" not in kinds(changes)
+    assert standing.directives.directives == ()
+    (incident,) = standing.incidents.values()
+    assert incident.plugins == ("a", "b", "c")
+    assert all(record.inhibited_by == incident.id for record in standing.alerts.values())
+    quick_again = replace(observation, at=AT + timedelta(seconds=1), waits=())
+    later = evaluate(RULES, standing, quick_again, known, lambda: 0.0)
+    assert kinds(later) == []
+
+
+def test_a_slow_downstream_does_not_excuse_a_plugins_own_failures() -> None:
+    standing, known = Standing(), Known()
+    waits = [Waits("a", "registry", 50, 25.0, 0, 500, 2.5, 26.0)]
+    changes = evaluate(RULES, standing, seen({("a", "1"): 50}, waits=waits), known, lambda: 0.0)
+    assert "quarantined" in kinds(changes)
+
+
+def test_many_plugins_at_once_are_one_incident() -> None:
+    standing, known = Standing(), Known()
+    observation = seen({(f"p{number}", "1"): 50 for number in range(4)}, running=8)
+    changes = evaluate(RULES, standing, observation, known, lambda: 0.0)
+    assert "common_cause" in kinds(changes)
+    assert standing.directives.directives == ()
+
+
+def test_observing_only_records_what_it_would_do() -> None:
+    standing, known = Standing(), Known()
+    rules = replace(RULES, policy=Policy())
+    changes = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    assert kinds(changes) == ["would_quarantine"]
+    assert standing.directives.directives == ()
+
+
+def test_what_a_guard_rail_prevents_is_recorded_once() -> None:
+    standing, known = Standing(frozen="release day"), Known()
+    first = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    second = evaluate(RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=1)), known, lambda: 0.0)
+    assert (kinds(first), kinds(second)) == (["prevented"], [])
+    assert "release day" in first.decisions[0].reason
+
+
+def test_a_successor_goes_through_probation_and_replaces_the_isolated_version() -> None:
+    standing, known = Standing(), Known()
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    versions = {("csv", "2"): AT, ("csv", "3"): AT}
+    changes = evaluate(RULES, standing, seen({}, at=AT + timedelta(seconds=2), versions=versions), known, lambda: 0.0)
+    assert kinds(changes) == ["probation"]
+    known.found_probes = Probes(10, 0)
+    happened: list[str] = []
+    for second in range(4, 12, 2):
+        observation = seen({}, at=AT + timedelta(seconds=second), versions=versions)
+        happened += kinds(evaluate(RULES, standing, observation, known, lambda: 0.0))
+    assert happened == ["advanced", "released", "superseded"]
+    held = {item.scope.version: item for item in standing.quarantines.values()}
+    assert held["3"].state is QuarantineState.HEALTHY
+    assert (held["2"].state, held["2"].superseded_by) == (QuarantineState.QUARANTINED, "3")
+    (directive,) = standing.directives.directives
+    assert directive.newcomers is not None
+    assert "3" in directive.newcomers.known_versions
+
+
+def test_no_data_is_no_recovery() -> None:
+    standing, known = Standing(), Known()
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    evaluate(RULES, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
+    assert {record.alert.state.value for record in standing.alerts.values()} == {"firing"}

@@ -1,0 +1,101 @@
+"""The breaker, with time as an argument."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugwarden import BreakerPolicy, ConfigurationError
+from plugwarden.contract import BreakerState
+from plugwarden.gate import Breaker, Transition
+
+POLICY = BreakerPolicy(window_seconds=10, minimum_calls=10, failure_rate=0.5, open_seconds=5, half_open_calls=2)
+
+
+def broken(at: float = 0.0) -> Breaker:
+    breaker = Breaker(POLICY, spread=lambda: 0.0)
+    for _ in range(10):
+        breaker.record(True, at)
+    return breaker
+
+
+def test_it_stays_closed_below_the_minimum_of_calls() -> None:
+    breaker = Breaker(POLICY)
+    for _ in range(9):
+        breaker.record(True, 0.0)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_it_opens_at_the_failure_rate_and_says_why() -> None:
+    seen: list[Transition] = []
+    breaker = Breaker(POLICY, on_transition=seen.append, spread=lambda: 0.0)
+    for failed in [False] * 5 + [True] * 5:
+        breaker.record(failed, 1.0)
+    assert breaker.state is BreakerState.OPEN
+    assert "5 of 10" in seen[0].reason
+    assert not breaker.admit(2.0)
+    assert breaker.retry_after_seconds(2.0) == pytest.approx(4.0)
+
+
+def test_failures_outside_of_the_window_do_not_count() -> None:
+    breaker = Breaker(POLICY)
+    for _ in range(9):
+        breaker.record(True, 0.0)
+    breaker.record(True, 30.0)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_after_its_time_it_lets_a_few_probes_through_and_closes() -> None:
+    breaker = broken()
+    assert [breaker.admit(5.1) for _ in range(4)] == [True, True, False, False]
+    breaker.record(False, 5.2)
+    breaker.record(False, 5.2)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_failed_probe_opens_it_for_twice_as_long() -> None:
+    breaker = broken()
+    assert breaker.admit(5.1)
+    breaker.record(True, 5.1)
+    assert breaker.state is BreakerState.OPEN
+    assert breaker.retry_after_seconds(5.1) == pytest.approx(10.0)
+
+
+def test_probes_that_never_come_back_do_not_hold_it_half_open_for_ever() -> None:
+    breaker = broken()
+    assert breaker.admit(5.1)
+    assert breaker.admit(5.1)
+    assert not breaker.admit(6.0)
+    assert not breaker.admit(40.0)
+    assert breaker.state is BreakerState.OPEN
+
+
+def test_an_operators_hand_wins() -> None:
+    breaker = broken()
+    breaker.force(BreakerState.DISABLED, "maintenance")
+    assert breaker.admit(0.1)
+    breaker.force(BreakerState.FORCED_OPEN, "incident")
+    assert not breaker.admit(100.0)
+    breaker.force(BreakerState.CLOSED, "over")
+    assert breaker.admit(100.0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=200))
+def test_it_never_opens_without_enough_failures(calls: list[tuple[bool, float]]) -> None:
+    breaker = Breaker(POLICY)
+    at = 0.0
+    recorded: list[tuple[float, bool]] = []
+    for failed, pause in calls:
+        at += pause
+        if not breaker.admit(at):
+            break
+        recorded.append((at, failed))
+        breaker.record(failed, at)
+    if breaker.state is BreakerState.OPEN:
+        opened = recorded[-1][0]
+        recent = [failed for when, failed in recorded if when > opened - POLICY.window_seconds - 1]
+        assert len(recent) >= POLICY.minimum_calls
+        assert sum(recent) >= POLICY.minimum_calls * POLICY.failure_rate
+
+
+def test_a_wrong_policy_names_its_field() -> None:
+    with pytest.raises(ConfigurationError, match="failure_rate"):
+        BreakerPolicy(failure_rate=0)

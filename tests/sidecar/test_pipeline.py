@@ -1,0 +1,154 @@
+"""Between the call and the collector: nothing counted twice, nothing uncounted, nothing unbounded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from plugwarden import Sidecar
+from plugwarden.contract import Action, Directive, DirectiveSet, Scope
+from plugwarden.gate import DirectiveFile
+from plugwarden.pipeline import pipeline as pipeline_module
+from plugwarden.pipeline.exposition import PluginCollector
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def test_a_repeat_has_the_same_bytes_so_that_it_can_be_told(sidecar: Sidecar, outbox: Any) -> None:
+    outbox.works = False
+    sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")()
+    assert not sidecar.flush(timeout=1.5)
+    outbox.works = True
+    assert sidecar.flush(timeout=5)
+    assert len(outbox.metrics_tried) > len(outbox.metrics_sent)
+    first, last = encode_metrics(outbox.metrics_tried[0]), encode_metrics(outbox.metrics_tried[1])
+    assert first.SerializeToString() == last.SerializeToString()
+    assert outbox.calls(plugin_id="csv") == 1
+
+
+def test_no_count_is_lost_while_nothing_can_be_sent(
+    sidecar: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "MAX_PENDING_METRICS", 3)
+    outbox.works = False
+    wrapped = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
+    for _ in range(30):
+        wrapped()
+        sidecar._pipeline._cut(everything=True, heartbeat=False)
+    assert len(sidecar._pipeline._pending_metrics) <= 3
+    outbox.works = True
+    assert sidecar.flush(timeout=10)
+    assert outbox.calls(plugin_id="csv") == 30
+
+
+def test_a_full_queue_is_folded_by_the_caller(sidecar: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, "QUEUE_LIMIT", 10)
+    monkeypatch.setattr(pipeline_module, "DRAIN_SECONDS", 60.0)
+    wrapped = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
+    for _ in range(500):
+        wrapped()
+    assert len(sidecar._pipeline._queue) <= 11
+    assert sidecar.flush(timeout=5)
+    assert outbox.calls(plugin_id="csv") == 500
+
+
+def test_errors_are_kept_whatever_the_ratio(outbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module.Pipeline, "_get_exporters", lambda self: outbox)
+    sidecar = Sidecar(service="t", trace_ratio=0.0)
+
+    def work(fail: bool) -> None:
+        if fail:
+            raise ValueError
+
+    wrapped = sidecar.wrap(work, plugin="csv", version="1", breaker=False)
+    for number in range(100):
+        if number % 10 == 0:
+            with pytest.raises(ValueError):
+                wrapped(True)
+        else:
+            wrapped(False)
+    sidecar.close(timeout=5)
+    reasons = [span.attributes["plugin.sample.reason"] for span in outbox.spans_sent]
+    assert reasons.count("error") == 10
+    assert reasons.count("slow") == 1
+    assert len(reasons) == 11
+    assert outbox.calls() == 100
+
+
+def test_closing_honours_its_timeout_and_may_be_called_twice(sidecar: Sidecar, outbox: Any) -> None:
+    outbox.works = False
+    sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")()
+    started = time.monotonic()
+    assert sidecar.close(timeout=0.5) is False
+    assert sidecar.close(timeout=0.5) is True
+    assert time.monotonic() - started < 10  # not a measurement: it would be forever
+
+
+def test_directives_survive_a_restart_and_garbage_does_not(tmp_path: Any) -> None:
+    kept = DirectiveSet("e", 4, (Directive("q-1", Action.ISOLATE, Scope("csv")),))
+    assert DirectiveFile(tmp_path).save(kept)
+    restarted = Sidecar(service="t", state_dir=tmp_path, endpoint="http://127.0.0.1:1")
+    restarted.wrap(lambda: None, plugin="csv", version="1", operation="x")
+    assert next(iter(restarted.operations)).rules[0].share_ratio == 0.0
+    (tmp_path / "directives.json").write_text('{"revision": "x"}')
+    assert DirectiveFile(tmp_path).load() is None
+
+
+def test_prometheus_sees_every_call(sidecar: Sidecar) -> None:
+    wrapped = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
+    for _ in range(25):
+        wrapped()
+    registry = CollectorRegistry()
+    registry.register(sidecar.prometheus())
+    assert isinstance(sidecar.prometheus(), PluginCollector)
+    families = {item.name: item for item in text_string_to_metric_families(generate_latest(registry).decode())}
+    samples = families["plugin_invocation_duration_seconds"].samples
+    assert [s.value for s in samples if s.name.endswith("_count")] == [25.0]
+    buckets = [s.value for s in samples if s.name.endswith("_bucket")]
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == 25.0
+
+
+def test_importing_the_sidecar_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, plugwarden; "
+        "s = plugwarden.Sidecar(service='x'); f = s.wrap(lambda: 1, plugin='a', version='1'); "
+        "heavy = {'duckdb','pandas','pydantic','streamlit','pyarrow','numpy','grpc','requests','prometheus_client',"
+        "'opentelemetry.sdk'} & set(sys.modules); print(sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
+def test_a_forked_child_counts_for_itself() -> None:
+    code = """
+import os, sys
+from plugwarden import Sidecar
+from plugwarden.pipeline import pipeline
+sent = []
+class Box:
+    def metrics(self, data):
+        sent.append(sum(p.count for s in data.resource_metrics[0].scope_metrics for m in s.metrics
+                        if m.name == 'plugin.invocation.duration' for p in m.data.data_points)); return True
+    def spans(self, b): return True
+    def logs(self, b): return True
+    def shutdown(self): pass
+pipeline.Pipeline._get_exporters = lambda self: Box()
+s = Sidecar(service='x'); f = s.wrap(lambda: None, plugin='a', version='1', operation='x')
+for _ in range(7): f()
+before = s.settings.instance_id
+pid = os.fork()
+if pid == 0:
+    for _ in range(3): f()
+    s.flush(5)
+    os._exit(0 if sum(sent) == 3 and s.settings.instance_id != before else 9)
+_, status = os.waitpid(pid, 0)
+s.close(5)
+sys.exit(os.waitstatus_to_exitcode(status) or (0 if sum(sent) == 7 else 8))
+"""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60, check=False).returncode == 0
