@@ -107,7 +107,11 @@ def collector(tmp_path: Path, rules: Path) -> Iterator[Running]:
 @pytest.fixture
 def sidecar(collector: Running) -> Iterator[Sidecar]:
     made = Sidecar(
-        service="host", endpoint=collector.http, collector_url=collector.url, export_interval_seconds=0.2, trace_ratio=1.0
+        service="host",
+        endpoint=collector.http,
+        collector_url=collector.url,
+        export_interval_seconds=0.2,
+        trace_ratio=1.0,
     )
     yield made
     made.close(timeout=10)

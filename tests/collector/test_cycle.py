@@ -19,7 +19,9 @@ from plugwarden_collector.judge.rules import Rules
 AT = datetime(2026, 1, 1)
 AVAILABILITY = Objective("availability", Sli.AVAILABILITY, 0.99, 21_600.0)
 LATENCY = Objective("latency", Sli.LATENCY, 0.99, 21_600.0, threshold_seconds=0.25)
-RULES = Rules((AVAILABILITY, LATENCY), Policy(Enforcement.ENFORCE, probation_steps=(0.1, 1.0), step_seconds=1, step_min_calls=5))
+RULES = Rules(
+    (AVAILABILITY, LATENCY), Policy(Enforcement.ENFORCE, probation_steps=(0.1, 1.0), step_seconds=1, step_min_calls=5)
+)
 
 
 class Known:
@@ -42,7 +44,9 @@ class Known:
         return [{"trace_id": "0" * 32}]
 
 
-def seen(bad: Mapping[tuple[str, str], int], *, slo: str = "availability", at: datetime = AT, **more: Any) -> Observation:
+def seen(
+    bad: Mapping[tuple[str, str], int], *, slo: str = "availability", at: datetime = AT, **more: Any
+) -> Observation:
     objective = {"availability": AVAILABILITY, "latency": LATENCY}[slo]
     windows = {
         key: {size: Counts(100, count) for size in objective.windows if size != objective.period_seconds}

@@ -128,7 +128,11 @@ def test_the_quarantined_share_never_passes_its_bound(running: int, wanted: list
 def chain(count: int) -> list[dict[str, object]]:
     rows, previous = [], GENESIS
     for number in range(1, count + 1):
-        entry = seal(Draft(AT, "quarantined", "automation", "csv@2", f"reason {number}", evidence={"n": number}), number, previous)
+        entry = seal(
+            Draft(AT, "quarantined", "automation", "csv@2", f"reason {number}", evidence={"n": number}),
+            number,
+            previous,
+        )
         rows.append(
             {
                 "sequence": number, "time": AT, "kind": "quarantined", "actor": "automation", "scope": "csv@2",

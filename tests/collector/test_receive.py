@@ -114,7 +114,9 @@ def test_json_with_hex_ids_arrives(collector: Running) -> None:
 
 def test_gzip_arrives_and_a_bomb_costs_nothing(collector: Running) -> None:
     headers = {**PROTOBUF, "content-encoding": "gzip"}
-    good = httpx2.post(f"{collector.http}/v1/traces", content=gzip.compress(request().SerializeToString()), headers=headers)
+    good = httpx2.post(
+        f"{collector.http}/v1/traces", content=gzip.compress(request().SerializeToString()), headers=headers
+    )
     assert good.status_code == 200
     bomb = gzip.compress(bytes(MAX_BODY_BYTES + 1))
     assert len(bomb) < 100_000
@@ -190,13 +192,17 @@ def test_beyond_this_machine_a_token_is_needed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_every_call_of_a_sidecar_is_stored_exactly_once(collector: Running, protocol: str) -> None:
     endpoint = collector.http if protocol != "grpc" else f"http://{collector.grpc}"
-    sidecar = Sidecar(service="host", endpoint=endpoint, protocol=protocol, export_interval_seconds=0.1, trace_ratio=0.0)
+    sidecar = Sidecar(
+        service="host", endpoint=endpoint, protocol=protocol, export_interval_seconds=0.1, trace_ratio=0.0
+    )
 
     def work(number: int) -> None:
         if number % 7 == 0:
             raise ValueError(f"number {number}")
 
-    wrapped = sidecar.wrap(work, plugin="csv", version="1.0", operation="export", breaker=False, fallback=lambda n: None)
+    wrapped = sidecar.wrap(
+        work, plugin="csv", version="1.0", operation="export", breaker=False, fallback=lambda n: None
+    )
     for number in range(2_000):
         wrapped(number)
     assert sidecar.close(timeout=20)
@@ -205,9 +211,11 @@ def test_every_call_of_a_sidecar_is_stored_exactly_once(collector: Running, prot
         ("success", ""): 1714,
         ("error", "ValueError"): 286,
     }
-    cpu, buckets = collector.api.query(
-        "select sum(cpu_seconds) as cpu, sum(list_sum(bucket_count)) as buckets from plugin_calls"
-    ).to_pylist()[0].values()
+    cpu, buckets = (
+        collector.api.query("select sum(cpu_seconds) as cpu, sum(list_sum(bucket_count)) as buckets from plugin_calls")
+        .to_pylist()[0]
+        .values()
+    )
     assert buckets == 2_000
     assert cpu > 0
     assert collector.scalar("select count(*) from spans where outcome = 'error'") == 286

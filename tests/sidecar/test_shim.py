@@ -111,7 +111,7 @@ def test_a_generator_hands_on_values_sends_throws_and_its_return_value(sidecar: 
             yield got * 2
         except LookupError:
             yield "caught"
-        return "end"  # noqa: B901 - generators may do both
+        return "end"
 
     wrapped = sidecar.wrap(talk, plugin="gen", version="1")()
     assert next(wrapped) == 1

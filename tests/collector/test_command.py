@@ -1,0 +1,89 @@
+"""The `plugwarden` command: tables for people, JSON for programs, one line for what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from plugwarden import Sidecar
+
+from .conftest import Running
+
+
+def plugwarden(*arguments: str, url: str = "http://127.0.0.1:9") -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PLUGWARDEN_COLLECTOR_URL": url, "COLUMNS": "80", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "plugwarden_collector", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60, check=False)
+
+
+@pytest.fixture
+def busy(collector: Running, sidecar: Sidecar) -> Running:
+    call = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
+    for _ in range(10):
+        call()
+    assert sidecar.flush()
+    return collector
+
+
+ASKING = [
+    ["plugins"], ["plugins", "csv"], ["alerts"], ["quarantines"], ["capacity"], ["audit", "list"], ["audit", "verify"],
+    ["query", "select plugin_id, sum(calls) as calls from plugin_calls group by all"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ASKING, ids=lambda command: " ".join(command)[:20])
+def test_every_question_has_a_table_and_json(busy: Running, command: list[str]) -> None:
+    table = plugwarden(*command, url=busy.url)
+    assert (table.returncode, table.stderr) == (0, "")
+    assert all(len(line) <= 80 for line in table.stdout.splitlines())
+    answer = plugwarden(*command, "--json", url=busy.url)
+    assert answer.returncode == 0
+    json.loads(answer.stdout)
+
+
+def test_quarantine_and_release_from_the_command_line(busy: Running) -> None:
+    held = json.loads(
+        plugwarden("quarantine", "csv", "--version", "1", "--reason", "a test", "--json", url=busy.url).stdout
+    )
+    assert held["scope"] == "csv@1"
+    assert "csv" in plugwarden("quarantines", url=busy.url).stdout
+    assert plugwarden("release", held["id"], "--reason", "over", url=busy.url).returncode == 0
+
+
+def test_a_view_can_be_exported(busy: Running, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    file = tmp_path / "calls.parquet"
+    assert plugwarden("export", "plugin_calls", str(file), url=busy.url).returncode == 0
+    assert sum(pq.read_table(file).column("calls").to_pylist()) == 10
+    assert plugwarden("export", 'x"; drop', str(file), url=busy.url).returncode == 1
+
+
+def test_what_is_wrong_takes_one_line_and_says_what_to_do() -> None:
+    answer = plugwarden("plugins")
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert len(answer.stderr.splitlines()) == 1
+    assert "plugwarden up" in answer.stderr
+
+
+def test_a_rules_file_is_checked(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('[[slo]]\nname = "a"\nobjective = 0.99\n')
+    good = plugwarden("rules", "check", str(file))
+    assert (good.returncode, "14.4" in good.stdout) == (0, True)
+    file.write_text('[[slo]]\nname = "a"\nobjectiv = 0.99\n')
+    bad = plugwarden("rules", "check", str(file), "--json")
+    assert bad.returncode == 1
+    assert "did you mean objective" in " ".join(json.loads(bad.stdout)["problems"])
+
+
+def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> None:
+    answer = plugwarden("collector", "--data", str(tmp_path / "other"), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                        "--api", collector.url.removeprefix("http://"))  # fmt: skip
+    assert answer.returncode == 2
+    assert "--api: cannot listen" in answer.stderr

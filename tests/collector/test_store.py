@@ -1,0 +1,160 @@
+"""The store: every statement fits the schema, minutes keep what seconds held, and a kill loses nothing acknowledged."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from plugwarden_collector.errors import QueryError, QueryTimeoutError, StoreError
+from plugwarden_collector.store import Database, run_query
+from plugwarden_collector.store.retention import retain
+from plugwarden_collector.store.statements import all_statements
+
+from .test_receive import PROTOBUF, request
+
+AT = datetime(2026, 1, 1, 12)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path)
+
+
+def test_every_statement_binds_against_a_new_database(database: Database) -> None:
+    connection = database.cursor()
+    for staging, rows in (
+        ("incoming_spans", "span_rows"),
+        ("incoming_logs", "log_rows"),
+        ("incoming_points", "point_rows"),
+    ):
+        connection.execute(f"create temp view {staging} as from {rows}")
+    connection.execute("create temp view incoming_resources as from resources")
+    connection.execute("create temp view incoming_requests as select hash from requests")
+    for item in all_statements():
+        connection.execute(f"prepare checked as {item.sql}")
+        connection.execute("deallocate checked")
+        assert item.sql.startswith("--"), f"{item.name} does not say what it is for"
+
+
+def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    Database(tmp_path).close()
+    with duckdb.connect(str(tmp_path / "plugwarden.duckdb")) as raw:
+        raw.execute("insert into migrations values (999, 'x')")
+    with pytest.raises(StoreError, match="newer plugwarden"):
+        Database(tmp_path)
+
+
+def test_a_changed_migration_is_refused(tmp_path: Path) -> None:
+    Database(tmp_path).close()
+    with duckdb.connect(str(tmp_path / "plugwarden.duckdb")) as raw:
+        raw.execute("update migrations set digest = 'x' where number = 1")
+    with pytest.raises(StoreError, match="migration 1"):
+        Database(tmp_path)
+
+
+def test_minutes_keep_what_seconds_held(database: Database) -> None:
+    connection = database.cursor()
+    insert = "insert into call_seconds values (?, 's', 'i', 'csv', '1', 'x', 'success', '', '', ?, ?, ?, ?, ?, ?)"
+    for second in range(180):
+        at = AT + timedelta(seconds=second)
+        connection.execute(insert, [at, 3, 0.3, 0.2, 0.05, [second % 4, 9], [2, 1]])
+    summary = (
+        "select sum(calls), round(sum(duration_seconds_sum), 6), max(duration_seconds_max), round(sum(cpu_seconds), 6) "
+        "from plugin_calls"
+    )
+    histogram = (
+        "select index, sum(count) from (select unnest(bucket_index) as index, unnest(bucket_count) as count from call_rows) "
+        "group by all order by all"
+    )
+    before = connection.execute(summary).fetchall(), connection.execute(histogram).fetchall()
+    retain(connection, AT + timedelta(hours=2, seconds=130))
+    assert connection.execute("select count(*) from call_minutes").fetchall() == [(2,)]
+    assert connection.execute("select count(*) from call_seconds").fetchall() == [(60,)]
+    assert (connection.execute(summary).fetchall(), connection.execute(histogram).fetchall()) == before
+    retain(connection, AT + timedelta(days=36))
+    assert connection.execute("select count(*) from call_rows").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "word"),
+    [
+        ("drop table meta", "only reads"),
+        ("select 1; select 2", "one statement"),
+        ("copy meta to '/tmp/x'", "only reads"),
+        ("set memory_limit = '1TB'", "only reads"),
+        ("attach '/tmp/other.db'", "only reads"),
+        ("select * from read_csv('/etc/passwd')", "disabled"),
+        ("select * from '/etc/passwd'", "disabled|does not exist"),
+        ("explain analyze insert into meta values ('a', 'b')", "read-only"),
+        ("select * from nosuch", "does not exist"),
+        ("selec 1", "syntax"),
+        ("", "one statement"),
+    ],
+)
+def test_a_reader_cannot_do_more_than_read(database: Database, sql: str, word: str) -> None:
+    with pytest.raises(QueryError, match=word):
+        run_query(database, sql)
+
+
+def test_python_variables_are_not_tables(database: Database) -> None:
+    secret = {"a": [1]}  # noqa: F841 - what a query must not find
+    with pytest.raises(QueryError):
+        run_query(database, "select * from secret")
+
+
+def test_a_long_query_is_interrupted(database: Database) -> None:
+    with pytest.raises(QueryTimeoutError, match="interrupted"):
+        run_query(database, "select count(*) from range(1000000000) a, range(1000000000) b where a.range % 7 = b.range % 5",
+                  timeout_seconds=0.2)  # fmt: skip
+    assert run_query(database, "select 1 as a").table.to_pylist() == [{"a": 1}]
+
+
+def test_rows_beyond_the_limit_are_cut_and_said_so(database: Database) -> None:
+    answer = run_query(database, "select * from range($n)", {"n": 50}, limit=5)
+    assert (len(answer.table), answer.truncated) == (5, True)
+
+
+@given(st.text(max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+def test_any_text_is_answered_or_refused(database: Database, sql: str) -> None:
+    try:
+        run_query(database, sql, timeout_seconds=2)
+    except (QueryError, QueryTimeoutError):
+        pass
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "plugwarden_collector", "collector", "--json", "--data", str(tmp_path),
+               "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]  # fmt: skip
+    sent = 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+        )
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            for _ in range(10):
+                body = request(20).SerializeToString()
+                answer = httpx2.post(f"http://{ready['http']}/v1/traces", content=body, headers=PROTOBUF)
+                sent += 20 if answer.status_code == 200 else 0
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+    database = Database(tmp_path)
+    assert sent == 600
+    counted = run_query(database, "select count(*) as rows, count(distinct span_id) as spans from spans").table
+    assert counted.to_pylist() == [{"rows": 600, "spans": 600}]
+    database.close()
