@@ -60,11 +60,17 @@ screenshots: setup browser  ## docs/images, from a running demo
 test-compose:  ## compose.yaml on a real engine: up, the loop, down
 	@tests/compose.sh
 
+LOCK := $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --no-emit-package plugwarden --no-emit-package plugwarden-collector \
+  --no-emit-package plugwarden-dashboards --no-emit-package plugwarden-demo
+LOCK_FOR = $(LOCK) --no-annotate --constraints requirements.lock
+
 lock:  ## requirements.lock anew: versions and hashes, no index address
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
-	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --group dev --no-emit-package plugwarden --no-emit-package plugwarden-collector \
-	  --no-emit-package plugwarden-dashboards --no-emit-package plugwarden-demo pyproject.toml -o requirements.lock
+	$(LOCK) --group dev pyproject.toml -o requirements.lock
+	printf 'hatchling\n' | $(LOCK_FOR) - -o docker/build.lock
+	for part in collector dashboards examples; do $(LOCK_FOR) $$part/pyproject.toml sidecar/pyproject.toml \
+	  $$([ $$part = dashboards ] && echo collector/pyproject.toml) -o docker/$$part.lock; done
 	rm -rf $(VENV)-lock
 
 clean:  ## what was made here

@@ -173,6 +173,9 @@ async def _serve(arguments: argparse.Namespace) -> int:
 
         if not arguments.standalone:
             loop.add_reader(sys.stdin, command)
+        for order in arguments.deploy:
+            version, _, seconds = order.partition("@")
+            loop.call_later(float(seconds), host.deploy, version)
         metrics_port = sidecar.serve_metrics(arguments.metrics_port)
         _tell({"event": "ready", "metrics": metrics_port})
         await host.run(stopping)
@@ -199,6 +202,9 @@ def main() -> None:
     parser.add_argument("--registry", required=True, help="base address of the registry service")
     parser.add_argument("--rate", type=float, default=16.0, help="documents per second")
     parser.add_argument("--metrics-port", type=int, default=0, help="for Prometheus; 0 picks a free one")
+    parser.add_argument(
+        "--deploy", action="append", default=[], metavar="VERSION@SECONDS", help="deploy this version so long after the start"
+    )
     parser.add_argument("--standalone", action="store_true", help="take no commands from stdin")
     raise SystemExit(asyncio.run(_serve(parser.parse_args())))
 

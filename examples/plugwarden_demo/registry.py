@@ -45,9 +45,9 @@ class _Registry:
         return {"seen": self._seen[key]}
 
 
-async def _main() -> None:
+async def _main(host: str, port: int) -> None:
     registry = _Registry()
-    server = await asyncio.start_server(registry.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(registry.serve, host, port)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -62,14 +62,16 @@ async def _main() -> None:
         else:
             registry.delay_seconds = float(line)
 
-    loop.add_reader(sys.stdin, command)
+    if not port:  # on a port of its own choice it belongs to whoever reads which; its end is its owner's
+        loop.add_reader(sys.stdin, command)
     await stopping.wait()
     server.close()
 
 
 def main() -> None:
-    """Serve until stdin closes; each line on stdin is the new delay in seconds."""
-    asyncio.run(_main())
+    """Serve until stdin closes (each line on it is the new delay in seconds), or on HOST PORT until SIGTERM."""
+    host, port = (sys.argv[1], int(sys.argv[2])) if len(sys.argv) == 3 else ("127.0.0.1", 0)
+    asyncio.run(_main(host, port))
 
 
 if __name__ == "__main__":

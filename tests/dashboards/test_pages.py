@@ -1,0 +1,164 @@
+"""Every page empty, with data, and with the collector gone; and text from telemetry stays text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugwarden import Sidecar
+from plugwarden_dashboards import frames, words
+from streamlit.testing.v1 import AppTest
+
+from tests.collector.conftest import RULES, Running, running
+
+PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "traces", "trace", "capacity"]
+HOSTILE = "<b>[x](http://evil) :material/home: $a$ ![i](http://evil/i.png)\u202e"
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Streamlit's test runner uses what its dependencies deprecate
+
+
+def script(name: str) -> None:
+    """Run one page the way the shell does, without navigation: AppTest cannot switch to pages that are functions."""
+    import importlib
+
+    importlib.import_module(f"plugwarden_dashboards.views.{name}").page()
+
+
+def draw(name: str, url: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
+    monkeypatch.setenv("PLUGWARDEN_COLLECTOR_URL", url)
+    page = AppTest.from_function(script, args=(name,), default_timeout=30)
+    for key, value in query.items():
+        page.query_params[key] = value
+    page.run()
+    assert not page.exception, page.exception
+    return page
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder: Path = tmp_path_factory.mktemp("dashboards")
+    (folder / "rules.toml").write_text(RULES)
+    with running(folder / "data", folder / "rules.toml") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def busy(collector: Running) -> Running:
+    sidecar = Sidecar(service="host", endpoint=collector.http, export_interval_seconds=0.2, trace_ratio=1.0)
+
+    def work(fail: bool) -> None:
+        if fail:
+            raise ValueError(HOSTILE)
+
+    good = sidecar.wrap(work, plugin="csv", version="1", operation="export", fallback=lambda fail: None)
+    bad = sidecar.wrap(work, plugin=HOSTILE[:40], version="<i>2</i>", breaker=False, fallback=lambda fail: None)
+    calm = sidecar.wrap(lambda: None, plugin="calm", version="1", operation="rest")
+    for number in range(40):
+        calm()
+        good(number % 20 == 0)
+        bad(True)
+    assert sidecar.close(timeout=20)
+    collector.collector.warden.tick()
+    collector.api.post("quarantine", {"plugin": "csv", "version": "0", "reason": HOSTILE})
+    return collector
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_without_any_data_says_so(
+    name: str, tmp_path: Path, collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(name, collector.url, monkeypatch)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_with_hostile_data_shows_it_as_text(name: str, busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = {}
+    if name == "trace":
+        query["trace_id"] = busy.scalar("select any_value(trace_id) from spans where outcome = 'error'")
+    if name == "plugin":
+        query["plugin"] = "csv"
+    page = draw(name, busy.url, monkeypatch, **query)
+    for kind in ("markdown", "metric", "info", "warning", "error", "caption", "subheader"):
+        for element in page.get(kind):
+            text = str(getattr(element, "value", "")) + str(getattr(element, "label", ""))
+            assert "http://evil" not in text, f"{kind} would make a link of it"
+            assert ":material/home:" not in text
+            assert "<b>" not in text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_without_a_collector_does_not_break(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(name, "http://127.0.0.1:9", monkeypatch, trace_id="0" * 32)
+
+
+def test_the_fleet_puts_what_needs_attention_first(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = draw("fleet", busy.url, monkeypatch)
+    states = page.dataframe[0].value["state"].tolist()
+    assert states[0] != "● healthy"
+    assert states[-1] == "● healthy"
+    assert {metric.label for metric in page.metric} >= {"Calls per second", "Success", "Quarantined"}
+
+
+def test_the_plugin_page_draws_its_charts(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = draw("plugin", busy.url, monkeypatch, plugin="csv")
+    charts = page.get("vega_lite_chart")
+    assert len(charts) == 4
+    assert all(json.loads(chart.proto.spec) for chart in charts)
+    assert all(chart.proto.alt for chart in charts)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "—"),
+        (float("nan"), "—"),
+        (0.0000005, "0.5 µs"),
+        (0.0124, "12.4 ms"),
+        (1.5, "1.5 s"),
+        (90, "1.5 min"),
+        (200_000, "2.31 d"),
+    ],
+)
+def test_durations_take_the_unit_that_suits_them(seconds: float | None, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+def test_ratios_are_never_rounded_to_nothing() -> None:
+    assert words.percent(0.00001) == "<0.01 %"
+    assert words.percent(0.9995) == "99.95 %"
+    assert words.percent(None) == "—"
+
+
+def test_markdown_and_links_are_taken_out_of_text() -> None:
+    text = words.md(HOSTILE)
+    for sign in ("<", "[", "]", "(", ":", "$", "!", "/"):
+        assert sign not in text
+    assert "\u202e" not in text
+
+
+def span(identity: str, parent: str | None, start: str, length: float) -> dict[str, Any]:
+    return {
+        "span_id": identity, "parent_span_id": parent, "started_at": f"2026-01-01T00:00:{start}Z", "duration_seconds": length,
+        "name": identity, "plugin_id": "csv", "plugin_version": "1", "outcome": "success", "downstream": None, "status": "ok",
+    }  # fmt: skip
+
+
+def test_a_waterfall_shows_children_under_their_parents_and_orphans_at_the_top() -> None:
+    spans = [
+        span("b", "a", "02", 1),
+        span("a", None, "01", 3),
+        span("c", "a", "01.5", 0.1),
+        span("orphan", "gone", "00", 9),
+    ]
+    frame = frames.tree(spans)
+    assert frame["label"].tolist() == ["orphan", "a", "c", "b"]
+    assert frame["start_ms"].tolist() == [0, 1000, 1500, 2000]
+    assert frame["name"].is_unique
+
+
+def test_a_deep_trace_does_not_exhaust_the_stack() -> None:
+    spans = [span(str(number), str(number - 1) if number else None, "00", 1) for number in range(5_000)]
+    assert len(frames.tree(spans)) == 2_000
