@@ -203,7 +203,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=16.0, help="documents per second")
     parser.add_argument("--metrics-port", type=int, default=0, help="for Prometheus; 0 picks a free one")
     parser.add_argument(
-        "--deploy", action="append", default=[], metavar="VERSION@SECONDS", help="deploy this version so long after the start"
+        "--deploy",
+        action="append",
+        default=[],
+        metavar="VERSION@SECONDS",
+        help="deploy this version so long after the start",
     )
     parser.add_argument("--standalone", action="store_true", help="take no commands from stdin")
     raise SystemExit(asyncio.run(_serve(parser.parse_args())))
