@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 
@@ -25,6 +26,7 @@ from plugwarden_collector.decide.quarantine import Quarantine, release
 from plugwarden_collector.decide.standing import Changes, Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError
 from plugwarden_collector.judge.rules import Rules, load_rules
+from plugwarden_collector.judge.silence import Silence, silenced_by
 from plugwarden_collector.observe import StoredEvidence, observe
 from plugwarden_collector.store import Database, Writer, ledger
 
@@ -72,6 +74,7 @@ class Warden:
         self.rules = rules
         self.stats = TickStats()
         self.standing = self._load()
+        self.silences = ledger.load_silences(database, clock())
 
     def wake(self) -> None:
         """Something was stored. May be called from any thread."""
@@ -170,6 +173,29 @@ class Warden:
             self._announce_and_commit(standing, changes)
             return after
 
+    def silence(self, matchers: dict[str, str], length: timedelta, comment: str, actor: str) -> Silence:
+        """A person wants to hear nothing of some alerts for a while. They go on being judged and acted upon."""
+        with self._lock:
+            at = self._clock()
+            item = Silence(new_id("s", matchers, at), matchers, at, at + length, actor, comment)
+            what = ", ".join(f"{name}={value}" for name, value in sorted(matchers.items()))
+            draft = Draft(at, "silenced", actor, what, comment, "enforce", item.id, {"until": item.ends_at})
+            self._write(lambda connection: ledger.store_silence(connection, item), draft)
+            self.silences = [*(known for known in self.silences if known.ends_at > at), item]
+            return item
+
+    def unsilence(self, identity: str, reason: str, actor: str) -> None:
+        """A person takes a silence back."""
+        with self._lock:
+            at = self._clock()
+            item = next((known for known in self.silences if known.id == identity and known.ends_at > at), None)
+            if item is None:
+                raise NotFoundError(f"there is no silence {identity!r} in force")
+            what = ", ".join(f"{name}={value}" for name, value in sorted(item.matchers.items()))
+            draft = Draft(at, "unsilenced", actor, what, reason, "enforce", identity)
+            self._write(lambda connection: ledger.end_silence(connection, identity, at), draft)
+            self.silences = [known for known in self.silences if known.id != identity]
+
     def freeze(self, reason: str | None, actor: str) -> None:
         """Switch the automation off (with a reason) or on again (None). Quarantines in force stay."""
         with self._lock:
@@ -177,11 +203,7 @@ class Warden:
             kind, text = ("frozen", reason) if reason is not None else ("unfrozen", "the automation runs again")
             draft = Draft(at, kind, actor, "automation", text or "", "enforce")
 
-            def work(connection: object) -> None:
-                ledger.store_frozen(connection, reason)  # type: ignore[arg-type]
-                ledger.append_decisions(connection, [draft])  # type: ignore[arg-type]
-
-            self._writer.run(work).result(WRITE_TIMEOUT_SECONDS)
+            self._write(lambda connection: ledger.store_frozen(connection, reason), draft)
             self.standing.frozen = reason
 
     def reload(self, path: Path, actor: str = "operator") -> Rules:
@@ -190,9 +212,7 @@ class Warden:
         with self._lock:
             self.rules = rules
             draft = Draft(self._clock(), "rules_loaded", actor, str(path), f"{len(rules.objectives)} objectives")
-            self._writer.run(lambda connection: ledger.append_decisions(connection, [draft])).result(
-                WRITE_TIMEOUT_SECONDS
-            )
+            self._write(lambda connection: None, draft)
         return rules
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -215,6 +235,15 @@ class Warden:
             standing.versions = {(plugin, version): at for plugin, version, at in rows.fetchall()}
         return standing
 
+    def _write(self, work: Callable[[Any], None], draft: Draft) -> None:
+        """One act of a person and its entry in the log, in one transaction."""
+
+        def both(connection: Any) -> None:
+            work(connection)
+            ledger.append_decisions(connection, [draft])
+
+        self._writer.run(both).result(WRITE_TIMEOUT_SECONDS)
+
     def _announce_and_commit(self, standing: Standing, changes: Changes) -> None:
         directives = directives_for(standing, self.rules)
         if directives != tuple(standing.directives.directives):
@@ -230,6 +259,14 @@ class Warden:
         if changes.directives is not None:
             self._board.publish(changes.directives)
         for _, record, before, after, _ in changes.alert_events:
+            labels = {
+                "plugin": record.plugin,
+                "version": record.version,
+                "slo": record.slo,
+                "severity": record.severity,
+            }
+            if silenced_by(self.silences, labels, changes.at or self._clock()) is not None:
+                continue
             if after == "firing" and record.inhibited_by is None:
                 self._notifier.announce(self.rules.receivers, record, "firing")
             elif before == "firing" and after == "inactive":

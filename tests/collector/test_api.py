@@ -109,6 +109,21 @@ def _newer(collector: Running, revision: int) -> Any:
     return found if found["revision"] > revision else None
 
 
+def test_a_silence_marks_its_alerts_and_can_be_taken_back(collector: Running) -> None:
+    alert = {"labels": {"alertname": "DiskFull", "plugin": "csv"}, "startsAt": "2026-01-01T00:00:00Z"}
+    httpx2.post(f"{collector.url}/api/v2/alerts", json=[alert])
+    made = collector.api.post(
+        "silences", {"matchers": {"plugin": "csv"}, "seconds": 60, "comment": "known", "actor": "ann"}
+    )
+    assert collector.api.get("alerts")["alerts"][0]["silenced_by"] == made["id"]
+    assert [item["id"] for item in collector.api.get("silences")] == [made["id"]]
+    collector.api.post(f"silences/{made['id']}/end", {"reason": "fixed"})
+    assert collector.api.get("alerts")["alerts"][0]["silenced_by"] is None
+    assert [item["kind"] for item in collector.api.get("audit")] == ["unsilenced", "silenced"]
+    with pytest.raises(ApiError, match="matchers"):
+        collector.api.post("silences", {"matchers": {}, "seconds": 60, "comment": "everything"})
+
+
 def test_directives_are_held_until_there_is_news(collector: Running) -> None:
     current = collector.api.get("directives")
     parameters = {"after": current["revision"], "epoch": current["epoch"], "wait": 0.2}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from plugwarden import Sidecar
 
-from .conftest import Running
+from .conftest import RULES, Running, running
 
 
 def plugwarden(*arguments: str, url: str = "http://127.0.0.1:9") -> subprocess.CompletedProcess[str]:
@@ -80,6 +80,29 @@ def test_a_rules_file_is_checked(tmp_path: Path) -> None:
     bad = plugwarden("rules", "check", str(file), "--json")
     assert bad.returncode == 1
     assert "did you mean objective" in " ".join(json.loads(bad.stdout)["problems"])
+
+
+def test_a_backtest_decides_what_the_live_loop_would_have(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as collector:  # the built-in rules only observe
+        sidecar = Sidecar(service="host", endpoint=collector.http, export_interval_seconds=0.2)
+
+        def fail() -> None:
+            raise OSError
+
+        good = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
+        bad = sidecar.wrap(fail, plugin="csv", version="2", operation="x", breaker=False, fallback=lambda: None)
+        for _ in range(40):
+            good()
+            bad()
+        assert sidecar.close(timeout=10)
+        assert collector.api.get("quarantine") == []
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    answer = plugwarden("rules", "backtest", str(file), "--data", str(tmp_path / "data"), "--json")
+    report = json.loads(answer.stdout)
+    assert [(item["kind"], item["scope"]) for item in report["decisions"]] == [("quarantined", "csv@2")]
+    nothing = plugwarden("rules", "backtest", str(file), "--data", str(tmp_path / "empty"))
+    assert "no database" in nothing.stderr
 
 
 def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> None:

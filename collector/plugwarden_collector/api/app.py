@@ -25,12 +25,13 @@ from plugwarden_collector.announce.board import Board
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide import audit
 from plugwarden_collector.errors import NotFoundError
+from plugwarden_collector.judge.silence import silenced_by
 from plugwarden_collector.store import Database, Writer, run_query, statement
 from plugwarden_collector.warden import Warden
 
 from . import problem
 from .auth import Principal, TokenBook
-from .models import AutomationRequest, ExternalAlert, QuarantineRequest, QueryRequest, ReleaseRequest
+from .models import AutomationRequest, ExternalAlert, QuarantineRequest, QueryRequest, ReleaseRequest, SilenceRequest
 from .span_of_time import TimeRange
 
 __all__ = ["api_app"]
@@ -216,7 +217,29 @@ def api_app(
             rows("list_alert_events", {"since": clock() - timedelta(hours=history_hours)}),
             rows("list_incidents"),
         )
-        return _json({"alerts": _parsed(now), "history": events, "incidents": incidents})
+        found = _parsed(now)
+        for row in found:
+            row["silenced_by"] = silenced_by(warden.silences, row["labels"], clock())
+        return _json({"alerts": found, "history": events, "incidents": incidents})
+
+    @app.get("/api/v1/silences", tags=["judging"], dependencies=[reading])
+    async def silences() -> Any:
+        """Silences in force."""
+        at = clock()
+        return _json([asdict(item) for item in warden.silences if item.ends_at > at])
+
+    @app.post("/api/v1/silences", tags=["judging"], status_code=201)
+    async def silence(body: SilenceRequest, who: Annotated[Principal, operating]) -> Any:
+        """Tell nobody of some alerts for a while; they go on being judged and acted upon."""
+        length = timedelta(seconds=body.seconds)
+        item = await asyncio.to_thread(warden.silence, body.matchers, length, body.comment, _actor(who, body.actor))
+        return _json(asdict(item), 201)
+
+    @app.post("/api/v1/silences/{identity}/end", tags=["judging"])
+    async def end_silence(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
+        """Take a silence back."""
+        await asyncio.to_thread(warden.unsilence, identity, body.reason, _actor(who, body.actor))
+        return _json({"id": identity})
 
     @app.get("/api/v1/changes", tags=["judging"], dependencies=[reading])
     async def changes() -> Any:

@@ -6,7 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["AutomationRequest", "ExternalAlert", "QuarantineRequest", "QueryRequest", "ReleaseRequest"]
+__all__ = [
+    "AutomationRequest",
+    "ExternalAlert",
+    "QuarantineRequest",
+    "QueryRequest",
+    "ReleaseRequest",
+    "SilenceRequest",
+]
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(min_length=3, max_length=2000, pattern=r"\S", description="Why; goes into the audit log")]
@@ -43,6 +50,17 @@ class ReleaseRequest(_Strict):
     """End a quarantine by hand."""
 
     reason: Reason
+    actor: Name | None = None
+
+
+class SilenceRequest(_Strict):
+    """Tell nobody of some alerts for a while."""
+
+    matchers: Annotated[dict[Name, Name], Field(min_length=1, max_length=10)] = Field(
+        description="Labels that must all be equal: plugin, version, slo, severity"
+    )
+    seconds: Annotated[float, Field(gt=0, le=31 * 86_400)]
+    comment: Reason
     actor: Name | None = None
 
 

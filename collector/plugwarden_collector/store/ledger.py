@@ -16,19 +16,23 @@ from plugwarden_collector.decide.policy import Enforcement
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Changes, Incident
 from plugwarden_collector.judge.alert import Alert, AlertState
+from plugwarden_collector.judge.silence import Silence
 
 from .database import Database, Row, fetch_rows
 
 __all__ = [
     "append_decisions",
     "apply_changes",
+    "end_silence",
     "load_action_times",
     "load_alerts",
     "load_directives",
     "load_frozen",
     "load_incidents",
     "load_quarantines",
+    "load_silences",
     "store_frozen",
+    "store_silence",
 ]
 
 _STATES = {state.word: state for state in QuarantineState}
@@ -124,6 +128,33 @@ def load_action_times(database: Database, since: datetime) -> list[datetime]:
             {"since": since},
         )
     return [row["time"] for row in rows]
+
+
+def load_silences(database: Database, at: datetime) -> list[Silence]:
+    """Silences that have not ended or been taken back."""
+    with database.reading() as cursor:
+        rows = fetch_rows(
+            cursor, "from silences where deleted_at is null and ends_at > $at order by starts_at", {"at": at}
+        )
+    return [
+        Silence(
+            row["id"], json.loads(row["matchers"]), row["starts_at"], row["ends_at"], row["created_by"], row["comment"]
+        )
+        for row in rows
+    ]
+
+
+def store_silence(connection: duckdb.DuckDBPyConnection, silence: Silence) -> None:
+    """Keep a silence."""
+    row = [silence.id, json.dumps(dict(silence.matchers)), silence.starts_at, silence.ends_at]
+    connection.execute(
+        "insert into silences values (?, ?, ?, ?, ?, ?, null)", [*row, silence.created_by, silence.comment]
+    )
+
+
+def end_silence(connection: duckdb.DuckDBPyConnection, identity: str, at: datetime) -> None:
+    """Take a silence back."""
+    connection.execute("update silences set deleted_at = ? where id = ?", [at, identity])
 
 
 def load_frozen(database: Database) -> str | None:

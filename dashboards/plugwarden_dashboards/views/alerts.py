@@ -89,6 +89,8 @@ def _group(title: str, rows: list[dict[str, Any]], empty: str) -> None:
         with st.container(border=True):
             name = f"{row['plugin_id']}@{row['plugin_version']}" if row["plugin_id"] else row["name"]
             covered = f" · covered by {words.md(row['inhibited_by'])}" if row["inhibited_by"] else ""
+            if row["silenced_by"]:
+                covered += f" · silenced by {words.md(row['silenced_by'])}"
             st.markdown(
                 f"**{words.state(row['state'])}** · {words.md(row['severity'])} · {words.md(name)} · "
                 f"since {words.age(row['firing_at'] or row['pending_at'])}{covered}"

@@ -30,7 +30,7 @@ MIN_INDEX: int = -30 << SCALE
 MAX_INDEX: int = (17 << SCALE) - 1
 """About 36 hours."""
 _PER_OCTAVE = 1 << SCALE
-_MIDDLE = 2 * BASE / (BASE + 1)
+_MIDDLE: float = 2 * BASE / (BASE + 1)
 _log2 = math.log2
 _ceil = math.ceil
 
@@ -82,5 +82,5 @@ def quantile_seconds(indexes: Sequence[int], counts: Sequence[int], q: float) ->
     for index, count in zip(indexes, counts, strict=True):
         seen += count
         if seen >= rank:
-            return lower_bound_seconds(index) * _MIDDLE
+            return float(lower_bound_seconds(index) * _MIDDLE)
     return None
