@@ -218,7 +218,7 @@ def waterfall(frame: pd.DataFrame) -> AnyChart:
             ],
         )
     )
-    return bars.properties(height=max(80, 26 * len(frame)))
+    return bars.properties(height=110 + 28 * len(frame))
 
 
 def _rules(changes: pd.DataFrame) -> AnyChart:

@@ -101,7 +101,7 @@ def tree(spans: list[dict[str, Any]], limit: int = 2000) -> pd.DataFrame:
         rows.append(
             {
                 # Zero-width spaces keep equal names apart: the axis would fold them into one row.
-                "name": "\u00a0\u00a0" * min(depth, 12) + plain(span["name"], 80) + "\u200b" * len(rows),
+                "name": "› " * min(depth, 12) + plain(span["name"], 80) + "\u200b" * len(rows),
                 "label": plain(span["name"], 80), "start_ms": begins, "end_ms": begins + max(length, 0.001),
                 "length_ms": length, "plugin": owner, "status": span["status"], "span_id": span["span_id"],
             }

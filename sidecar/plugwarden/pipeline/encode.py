@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -36,6 +39,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+from plugwarden import shim
 from plugwarden.contract import Outcome, attributes, metrics
 from plugwarden.contract.histogram import SCALE
 from plugwarden.invocation import Failure, Invocation
@@ -116,7 +120,9 @@ def encode_logs(entries: Iterable[LogEntry], resource: Resource) -> list[Readabl
         if entry.operation is not None:
             labels.update(operation_attributes(entry.operation))
         if entry.place is not None:
-            labels[attributes.CODE_FILE], labels[attributes.CODE_LINE], labels[attributes.CODE_FUNCTION] = entry.place
+            file, line, function = entry.place
+            labels[attributes.CODE_FILE], labels[attributes.CODE_LINE] = _short(file), line
+            labels[attributes.CODE_FUNCTION] = function
         if entry.failure is not None:
             labels.update(_exception_attributes(entry.failure))
         context = None
@@ -244,10 +250,19 @@ def _span(invocation: Invocation, reason: str, resource: Resource, clock_offset_
     )
 
 
+@functools.lru_cache(maxsize=4096)
+def _short(file: str) -> str:
+    """A file's path below the folder it is imported from: where a host is installed is nobody's business."""
+    roots = [root for root in sys.path if root and file.startswith(root.rstrip(os.sep) + os.sep)]
+    return file[len(max(roots, key=len).rstrip(os.sep)) + 1 :] if roots else os.path.basename(file)  # noqa: PTH119
+
+
 def _exception_attributes(failure: Failure) -> dict[str, AttributeValue]:
     lines = ["Traceback (most recent call last):"]
     for file, line, function in failure.frames:
-        lines.append(f'  File "{file}", line {line}, in {function}')
+        if file == shim.__file__:
+            continue  # our own frame says nothing about the plugin
+        lines.append(f'  File "{_short(file)}", line {line}, in {function}')
         source = linecache.getline(file, line).strip()
         if source:
             lines.append(f"    {source}")
