@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from plugwarden_collector.api.client import ApiError, CollectorClient
-from plugwarden_collector.command.output import clean, console, percent, seconds
+from plugwarden_collector.command.output import clean, console, fail, percent, seconds
 from plugwarden_collector.command.processes import collector_process, dashboards_process
 from plugwarden_collector.judge.rules import seconds as parse_seconds
 
@@ -124,6 +124,8 @@ def _run(
     as_json: bool,
 ) -> int:
     rules = Path(__file__).with_name("rules.toml")
+    if (folder / "plugwarden.duckdb").exists():
+        fail(f"{folder}: there is a database already, and the story begins with none; name an empty folder with --data")
     free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
     _, ready = stack.enter_context(collector_process("--data", str(folder), "--rules", str(rules), *free))
     url = f"http://{ready['api']}"
@@ -230,7 +232,7 @@ def _bad_release(story: _Story) -> None:
     story.tell("quarantined", f"{BAD} is quarantined, and only that version: {held['evidence']['scope']}", announced)
     story.tell("enforced", f"the host refuses it since {seconds(refused - first)} after the first failure", refused)
     budgets = [
-        row for row in story.wait("the budget", lambda: _slo(story.api, "2.0.0"), 15) if row["slo"] == "availability"
+        row for row in story.wait("the budget", lambda: _slo(story.api, "2.0.0", record["detail"]["long"]["bad"]), 15)
     ]
     left = budgets[0]["budget_remaining_ratio"]
     state = f"{percent(left)} of it is left" if left > 0 else f"it is overspent {1 - left:.0f}-fold"
@@ -325,6 +327,8 @@ def _finish(story: _Story, stopped: str | None, failed: str | None) -> int:
             )
         if failed:
             console.print(f"FALSE  {clean(failed)}")
+        if stopped:
+            console.print(f"       {stopped}")
     # A person who stops a demo that has gone well so far has not made it fail.
     return 0 if came_true or (stopped and not failed and all(check.ok for check in story.checks)) else 1
 
@@ -397,8 +401,14 @@ def _released(api: CollectorClient, version: str) -> dict[str, Any] | None:
     return None
 
 
-def _slo(api: CollectorClient, version: str) -> list[dict[str, Any]]:
-    return [row for row in api.get("slos") if row["plugin_id"] == "markdown" and row["plugin_version"] == version]
+def _slo(api: CollectorClient, version: str, bad: int) -> list[dict[str, Any]]:
+    """The version's availability budget, once it holds at least so many bad calls: budgets follow every few seconds."""
+    return [
+        row
+        for row in api.get("slos")
+        if (row["plugin_id"], row["plugin_version"], row["slo"]) == ("markdown", version, "availability")
+        and row["bad"] >= bad
+    ]
 
 
 def _scalar(api: CollectorClient, sql: str, **parameters: Any) -> float | None:
