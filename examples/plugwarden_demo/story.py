@@ -231,9 +231,7 @@ def _bad_release(story: _Story) -> None:
     story.tell("alert", f"alert: {record['summary']}. {record['description']}", _moment(record["firing_at"]))
     story.tell("quarantined", f"{BAD} is quarantined, and only that version: {held['evidence']['scope']}", announced)
     story.tell("enforced", f"the host refuses it since {seconds(refused - first)} after the first failure", refused)
-    budgets = [
-        row for row in story.wait("the budget", lambda: _slo(story.api, "2.0.0", record["detail"]["long"]["bad"]), 15)
-    ]
+    budgets = story.wait("the budget", lambda: _slo(story.api, "2.0.0", record["detail"]["long"]["bad"]), 15)
     left = budgets[0]["budget_remaining_ratio"]
     state = f"{percent(left)} of it is left" if left > 0 else f"it is overspent {1 - left:.0f}-fold"
     story.tell("budget", f"the error budget of {BAD}: {budgets[0]['bad']} bad of {budgets[0]['total']} calls, {state}")

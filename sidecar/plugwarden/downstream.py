@@ -39,7 +39,7 @@ class DownstreamWait:
         detach(self._token)
         wait.duration_ns = perf_counter_ns() - wait.started_ns
         if error is not None:
-            outer.child_error = error
+            outer.note_child_error(error)
             wait.failure = Failure(error)
             wait.error_type = wait.failure.type_name
             cancelled = not isinstance(error, Exception)

@@ -28,6 +28,7 @@ _TENANT = otel_context.create_key("plugwarden-tenant")
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 """Sampling is decided at the tail, when the whole trace is known, so every span starts as sampled."""
 _getrandbits = random.getrandbits
+MAX_CHILD_ERRORS = 16
 MAX_ATTRIBUTES = 64
 """A plugin may annotate its span with this many attributes; more are left out."""
 
@@ -42,7 +43,8 @@ class Failure:
         module = kind.__module__
         self.type_name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
         try:
-            self.message = str(error)[:1000]
+            # A lone surrogate, as in undecodable file names, cannot be sent: it would hold up everything behind it.
+            self.message = str(error)[:1000].encode("utf-8", "replace").decode("utf-8")
         except Exception:  # noqa: BLE001 - a plugin's __str__ may do anything
             self.message = "<the exception's own text failed>"
         frames: list[tuple[str, int, str]] = []
@@ -60,7 +62,7 @@ class Invocation(NonRecordingSpan):
     __slots__ = (
         "admitted_by",
         "attributes",
-        "child_error",
+        "child_errors",
         "cpu_ns",
         "downstream",
         "duration_ns",
@@ -70,6 +72,7 @@ class Invocation(NonRecordingSpan):
         "operation",
         "outcome",
         "parent",
+        "probe",
         "rejection",
         "source",
         "started_ns",
@@ -101,10 +104,20 @@ class Invocation(NonRecordingSpan):
         """The directive that let this call through as a probe."""
         self.cpu_ns = -1
         """CPU time on the calling thread; -1 where this call was not among those measured."""
-        self.child_error: BaseException | None = None
-        """The last exception that a nested plugin or a downstream raised into this call."""
+        self.probe = 0
+        """Above 0: a probe of a half-open breaker."""
+        self.child_errors: list[BaseException] | None = None
+        """Exceptions that nested plugins and downstreams raised into this call, the last few of them."""
         self.downstream: str | None = None
         self.attributes: dict[str, AttributeValue] | None = None
+
+    def note_child_error(self, error: BaseException) -> None:
+        """Something that this call called failed; if it fails for the same reason, it is not to blame."""
+        if self.child_errors is None:
+            self.child_errors = []
+        if len(self.child_errors) >= MAX_CHILD_ERRORS:
+            del self.child_errors[0]
+        self.child_errors.append(error)
 
     def is_recording(self) -> bool:
         """True: a plugin may annotate the span it finds with `trace.get_current_span()`."""
@@ -164,12 +177,17 @@ def blame(operation: Operation, invocation: Invocation, error: BaseException) ->
     if not isinstance(error, Exception):
         cancelled = type(error).__name__ in _CANCELLATIONS
         return (Outcome.CANCELLED, ErrorSource.CALLER) if cancelled else (Outcome.ERROR, ErrorSource.HOST)
-    if operation.caller_errors and isinstance(error, operation.caller_errors):
+    leaves = list(_leaves(error))
+    if operation.caller_errors and all(isinstance(leaf, operation.caller_errors) for leaf in leaves):
         return Outcome.ERROR, ErrorSource.CALLER
-    if operation.downstream_errors and isinstance(error, operation.downstream_errors):
-        return Outcome.ERROR, ErrorSource.DOWNSTREAM
-    child = invocation.child_error
-    if child is not None and _is_or_comes_from(error, child):
+    origins = invocation.child_errors or ()
+
+    def downstream(leaf: BaseException) -> bool:
+        return isinstance(leaf, operation.downstream_errors) or any(
+            _is_or_comes_from(leaf, origin) for origin in origins
+        )
+
+    if all(downstream(leaf) for leaf in leaves):
         return Outcome.ERROR, ErrorSource.DOWNSTREAM
     if isinstance(error, MemoryError):
         return Outcome.ERROR, ErrorSource.HOST
@@ -177,6 +195,15 @@ def blame(operation: Operation, invocation: Invocation, error: BaseException) ->
 
 
 _CANCELLATIONS = frozenset({"CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt", "SystemExit"})
+
+
+def _leaves(error: BaseException, depth: int = 0) -> Iterator[BaseException]:
+    """What a group of exceptions (a TaskGroup's) is made of; any other exception is its own leaf."""
+    if isinstance(error, BaseExceptionGroup) and depth < 10:
+        for inner in error.exceptions:
+            yield from _leaves(inner, depth + 1)
+    else:
+        yield error
 
 
 def _is_or_comes_from(error: BaseException, origin: BaseException) -> bool:

@@ -13,7 +13,7 @@ from plugwarden.errors import CallNotPermitted, PluginQuarantined
 from plugwarden.gate import Breaker, Rule
 from plugwarden.invocation import Failure, Invocation, begin, blame, current_invocation, current_tenant
 
-__all__ = ["Operation", "Refusal", "tell_parent"]
+__all__ = ["Operation", "Permit", "Refusal", "tell_parent"]
 
 CPU_SAMPLE_EVERY = 16
 """CPU time is read for one call in so many: a read of the thread's CPU clock costs more than the rest of the record."""
@@ -38,6 +38,16 @@ class Refusal:
             retry_after_seconds=self.retry_after_seconds,
             directive_id=self.directive_id,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Why the gate let a call through that it might have refused."""
+
+    directive_id: str | None
+    """The directive whose share it belongs to."""
+    probe: int
+    """Above 0: a probe of a half-open breaker, to hand back to it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,27 +90,34 @@ class Operation:
                 return QuarantineState.QUARANTINED if rule.share_ratio == 0.0 else QuarantineState.PROBATION
         return QuarantineState.HEALTHY
 
-    def start(self) -> tuple[Invocation, Any]:
+    def start(self, permit: Permit | None) -> tuple[Invocation, Any]:
         """Begin an invocation and note it as running."""
         invocation, context = begin(self)
+        if permit is not None:
+            invocation.admitted_by, invocation.probe = permit.directive_id, permit.probe
         self.active[invocation._context.span_id] = invocation.started_ns
         return invocation, context
 
-    def refusal(self) -> Refusal | None:
-        """Why a call must not run now; None when it may. Takes a probe of a half-open breaker."""
+    def decide(self) -> Refusal | Permit | None:
+        """Whether a call may run now. Takes a probe of a half-open breaker. None: nothing stands in its way."""
+        directive_id: str | None = None
         for rule in self.rules:
             if rule.tenant is not None and rule.tenant != current_tenant():
                 continue
             if rule.share_ratio < 1.0 and (rule.share_ratio == 0.0 or random() >= rule.share_ratio):  # noqa: S311
                 return Refusal(rule.reason, rule.explanation, rule.directive_id)
+            directive_id = rule.directive_id
             break  # the most specific rule decides
+        probe = 0
         breaker = self.breaker
         if breaker is not None:
             now = perf_counter()
-            if not breaker.admit(now):
+            admitted = breaker.admit(now)
+            if admitted is None:
                 wait = breaker.retry_after_seconds(now)
                 return Refusal(RejectionReason.CIRCUIT_OPEN, f"the breaker is {breaker.state.word}", None, wait)
-        return None
+            probe = admitted
+        return Permit(directive_id, probe) if probe or directive_id is not None else None
 
     def record_refusal(self, refusal: Refusal) -> None:
         """Count a call that did not run."""
@@ -134,13 +151,14 @@ class Operation:
                 ErrorSource.PLUGIN,
                 "timeout",
             )
-        if self.rules:
-            invocation.admitted_by = self.rules[0].directive_id
         breaker = self.breaker
-        if breaker is not None and invocation.outcome is not Outcome.CANCELLED:
-            failed = invocation.outcome is not Outcome.SUCCESS and invocation.source is not ErrorSource.CALLER
-            breaker.record(failed, ended / 1e9)
-        invocation.child_error = None
+        if breaker is not None:
+            if invocation.outcome is Outcome.CANCELLED or invocation.source is ErrorSource.CALLER:
+                if invocation.probe:
+                    breaker.give_back(invocation.probe)
+            else:
+                breaker.record(invocation.outcome is not Outcome.SUCCESS, ended / 1e9, invocation.probe)
+        invocation.child_errors = None
         self.emit(invocation)
 
 
@@ -148,4 +166,4 @@ def tell_parent(invocation: Invocation, error: BaseException) -> None:
     """Let the enclosing invocation know whose exception reaches it, so that it is not blamed for a nested plugin."""
     parent = current_invocation()
     if parent is not None and parent is not invocation:
-        parent.child_error = error
+        parent.note_child_error(error)

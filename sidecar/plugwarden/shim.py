@@ -19,7 +19,7 @@ from opentelemetry.context import Context, attach, detach
 
 from plugwarden.contract import Outcome
 from plugwarden.invocation import Invocation
-from plugwarden.operation import CPU_SAMPLE_EVERY, Operation, tell_parent
+from plugwarden.operation import CPU_SAMPLE_EVERY, Operation, Permit, Refusal, tell_parent
 
 __all__ = ["observed", "wrap"]
 
@@ -28,7 +28,9 @@ _Started = tuple[Invocation, Context]
 
 def wrap(operation: Operation, function: Callable[..., Any], fault: Callable[[], None]) -> Callable[..., Any]:
     """The observed form of `function`. `fault` counts an error inside the shim itself."""
-    target = inspect.unwrap(function)
+    # The function itself, not what it wraps: a decorator may have made something else of a generator or coroutine.
+    plain = inspect.isroutine(function) or isinstance(function, functools.partial)
+    target = function if plain else getattr(type(function), "__call__", function)  # noqa: B004 - an object's own
     if inspect.iscoroutinefunction(target):
         wrapped = _coroutine(operation, function, fault)
     elif inspect.isasyncgenfunction(target):
@@ -44,12 +46,12 @@ def wrap(operation: Operation, function: Callable[..., Any], fault: Callable[[],
 def _function(operation: Operation, function: Callable[..., Any], fault: Callable[[], None]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if (operation.rules or operation.breaker is not None) and (refusal := operation.refusal()) is not None:
-            operation.record_refusal(refusal)
+        permit = _asked(operation, fault) if operation.rules or operation.breaker is not None else None
+        if type(permit) is Refusal:
             if operation.fallback is None:
-                raise refusal.as_error(operation.scope)
+                raise permit.as_error(operation.scope)
             return operation.fallback(*args, **kwargs)
-        started = _started(operation, fault)
+        started = _started(operation, permit, fault)
         if started is None:
             return function(*args, **kwargs)
         invocation, context = started
@@ -78,20 +80,20 @@ def _function(operation: Operation, function: Callable[..., Any], fault: Callabl
 def _coroutine(operation: Operation, function: Callable[..., Any], fault: Callable[[], None]) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        if (operation.rules or operation.breaker is not None) and (refusal := operation.refusal()) is not None:
-            operation.record_refusal(refusal)
+        permit = _asked(operation, fault) if operation.rules or operation.breaker is not None else None
+        if type(permit) is Refusal:
             if operation.fallback is None:
-                raise refusal.as_error(operation.scope)
+                raise permit.as_error(operation.scope)
             return await _settled(operation.fallback(*args, **kwargs))
-        started = _started(operation, fault)
+        started = _started(operation, permit, fault)
         if started is None:
             return await function(*args, **kwargs)
         invocation, context = started
-        work = function(*args, **kwargs)
-        if _measured(operation):
-            work = _metered(work, invocation)
         token = attach(context)
         try:
+            work = function(*args, **kwargs)
+            if _measured(operation) and inspect.iscoroutine(work):
+                work = _metered(work, invocation)
             if operation.timeout_seconds is None:
                 result = await work
             else:
@@ -112,19 +114,19 @@ def _coroutine(operation: Operation, function: Callable[..., Any], fault: Callab
 def _generator(operation: Operation, function: Callable[..., Any], fault: Callable[[], None]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        if (operation.rules or operation.breaker is not None) and (refusal := operation.refusal()) is not None:
-            operation.record_refusal(refusal)
+        permit = _asked(operation, fault) if operation.rules or operation.breaker is not None else None
+        if type(permit) is Refusal:
             if operation.fallback is None:
-                raise refusal.as_error(operation.scope)
+                raise permit.as_error(operation.scope)
             return (yield from operation.fallback(*args, **kwargs))
-        started = _started(operation, fault)
+        started = _started(operation, permit, fault)
         if started is None:
             return (yield from function(*args, **kwargs))
         invocation, context = started
-        inner = function(*args, **kwargs)
         steps = _Steps(invocation, context)
         error: BaseException | None = None
         try:
+            inner = function(*args, **kwargs)
             # Only the plugin's own steps run in its context and count as its time; the consumer's do not.
             step = functools.partial(next, inner)
             while True:
@@ -157,23 +159,23 @@ def _async_generator(
 ) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        if (operation.rules or operation.breaker is not None) and (refusal := operation.refusal()) is not None:
-            operation.record_refusal(refusal)
+        permit = _asked(operation, fault) if operation.rules or operation.breaker is not None else None
+        if type(permit) is Refusal:
             if operation.fallback is None:
-                raise refusal.as_error(operation.scope)
+                raise permit.as_error(operation.scope)
             async for item in operation.fallback(*args, **kwargs):
                 yield item
             return
-        started = _started(operation, fault)
+        started = _started(operation, permit, fault)
         if started is None:
             async for item in function(*args, **kwargs):
                 yield item
             return
         invocation, context = started
-        inner = function(*args, **kwargs)
         steps = _Steps(invocation, context)
         error: BaseException | None = None
         try:
+            inner = function(*args, **kwargs)
             step = inner.__anext__
             while True:
                 try:
@@ -212,11 +214,10 @@ class observed:
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> Invocation | None:
-        refusal = self._operation.refusal()
-        if refusal is not None:
-            self._operation.record_refusal(refusal)
-            raise refusal.as_error(self._operation.scope)
-        self._started = _started(self._operation, self._fault)
+        permit = _asked(self._operation, self._fault)
+        if isinstance(permit, Refusal):
+            raise permit.as_error(self._operation.scope)
+        self._started = _started(self._operation, permit, self._fault)
         if self._started is None:
             return None
         self._token = attach(self._started[1])
@@ -256,9 +257,21 @@ class _Steps:
             detach(token)
 
 
-def _started(operation: Operation, fault: Callable[[], None]) -> _Started | None:
+def _asked(operation: Operation, fault: Callable[[], None]) -> Refusal | Permit | None:
+    """What the gate says; a refusal is recorded. When the gate itself fails, the call runs."""
     try:
-        return operation.start()
+        decision = operation.decide()
+        if type(decision) is Refusal:
+            operation.record_refusal(decision)
+    except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
+        fault()
+        return None
+    return decision
+
+
+def _started(operation: Operation, permit: Refusal | Permit | None, fault: Callable[[], None]) -> _Started | None:
+    try:
+        return operation.start(permit if isinstance(permit, Permit) else None)
     except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
         fault()
         return None

@@ -10,7 +10,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from plugwarden import shim
@@ -51,7 +51,7 @@ class Sidecar:
         self._lock = threading.Lock()
         self._file = DirectiveFile(self.settings.state_dir)
         self._directives = self._file.load() or DirectiveSet()
-        self._pipeline = Pipeline(self.settings, self._operations.values)
+        self._pipeline = Pipeline(self.settings, lambda: tuple(self._operations.values()), on_start=self._subscribe)
         self._subscription: Subscription | None = None
         self._closed = False
         if not self.settings.disabled:
@@ -124,6 +124,8 @@ class Sidecar:
 
         Raises `PluginQuarantined` or `CallNotPermitted` on entry when the gate refuses.
         """
+        if self.settings.disabled:
+            return nullcontext()
         known = self._operation(plugin, version, operation)
         return shim.observed(known, self._count_fault)
 
@@ -264,6 +266,9 @@ class Sidecar:
         for scope, operation in self._operations.items():
             operation.scope = dataclasses.replace(scope, instance=self.settings.instance_id)
             operation.active.clear()
+            operation.rules = resolve(self._directives.directives, operation.scope)
+            if operation.breaker is not None:
+                operation.breaker.renew_lock()
             renewed[operation.scope] = operation
         self._operations.clear()
         self._operations.update(renewed)

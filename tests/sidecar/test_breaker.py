@@ -31,7 +31,7 @@ def test_it_opens_at_the_failure_rate_and_says_why() -> None:
         breaker.record(failed, 1.0)
     assert breaker.state is BreakerState.OPEN
     assert "5 of 10" in seen[0].reason
-    assert not breaker.admit(2.0)
+    assert breaker.admit(2.0) is None
     assert breaker.retry_after_seconds(2.0) == pytest.approx(4.0)
 
 
@@ -45,16 +45,16 @@ def test_failures_outside_of_the_window_do_not_count() -> None:
 
 def test_after_its_time_it_lets_a_few_probes_through_and_closes() -> None:
     breaker = broken()
-    assert [breaker.admit(5.1) for _ in range(4)] == [True, True, False, False]
-    breaker.record(False, 5.2)
-    breaker.record(False, 5.2)
+    assert [breaker.admit(5.1) for _ in range(4)] == [1, 1, None, None]
+    breaker.record(False, 5.2, probe=1)
+    breaker.record(False, 5.2, probe=1)
     assert breaker.state is BreakerState.CLOSED
 
 
 def test_a_failed_probe_opens_it_for_twice_as_long() -> None:
     breaker = broken()
     assert breaker.admit(5.1)
-    breaker.record(True, 5.1)
+    breaker.record(True, 5.1, probe=1)
     assert breaker.state is BreakerState.OPEN
     assert breaker.retry_after_seconds(5.1) == pytest.approx(10.0)
 
@@ -63,19 +63,34 @@ def test_probes_that_never_come_back_do_not_hold_it_half_open_for_ever() -> None
     breaker = broken()
     assert breaker.admit(5.1)
     assert breaker.admit(5.1)
-    assert not breaker.admit(6.0)
-    assert not breaker.admit(40.0)
+    assert breaker.admit(6.0) is None
+    assert breaker.admit(40.0) is None
     assert breaker.state is BreakerState.OPEN
+
+
+def test_calls_that_began_before_it_opened_do_not_decide_a_half_open_one() -> None:
+    breaker = broken()
+    assert breaker.admit(5.1) == 1
+    for failed in (False, False, False, True):
+        breaker.record(failed, 5.2)
+    assert breaker.state is BreakerState.HALF_OPEN
+
+
+def test_a_cancelled_probe_gives_its_place_to_another_call() -> None:
+    breaker = broken()
+    assert [breaker.admit(5.1) for _ in range(3)] == [1, 1, None]
+    breaker.give_back(1)
+    assert breaker.admit(5.1) == 1
 
 
 def test_an_operators_hand_wins() -> None:
     breaker = broken()
     breaker.force(BreakerState.DISABLED, "maintenance")
-    assert breaker.admit(0.1)
+    assert breaker.admit(0.1) == 0
     breaker.force(BreakerState.FORCED_OPEN, "incident")
-    assert not breaker.admit(100.0)
+    assert breaker.admit(100.0) is None
     breaker.force(BreakerState.CLOSED, "over")
-    assert breaker.admit(100.0)
+    assert breaker.admit(100.0) == 0
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=200))
@@ -85,7 +100,7 @@ def test_it_never_opens_without_enough_failures(calls: list[tuple[bool, float]])
     recorded: list[tuple[float, bool]] = []
     for failed, pause in calls:
         at += pause
-        if not breaker.admit(at):
+        if breaker.admit(at) is None:
             break
         recorded.append((at, failed))
         breaker.record(failed, at)

@@ -86,33 +86,46 @@ class Breaker:
         self._probes_left = 0
         self._probes_good = 0
         self._half_open_since = 0.0
+        self._round = 0
+        """Counts half-open times, so that a probe is told from calls that began before."""
 
-    def admit(self, now: float) -> bool:
-        """Whether a call may run. In half-open it takes one of the probes."""
+    def renew_lock(self) -> None:
+        """After a fork: the lock may be held by a thread that does not exist in the child."""
+        self._lock = threading.Lock()
+
+    def admit(self, now: float) -> int | None:
+        """None when a call must not run; 0 when it may; above 0 when it runs as a probe: hand that to `record`."""
         state = self.state
         if state not in _REFUSING and state is not BreakerState.HALF_OPEN:
-            return True
+            return 0
         with self._lock:
             if self.state is BreakerState.OPEN and now >= self._open_until:
                 self._half_open_since = now
                 self._probes_left = self.policy.half_open_calls
                 self._probes_good = 0
+                self._round += 1
                 self._move(BreakerState.HALF_OPEN, f"{self.policy.half_open_calls} calls may probe")
             if self.state is BreakerState.HALF_OPEN:
                 if self._probes_left > 0:
                     self._probes_left -= 1
-                    return True
+                    return self._round
                 if now - self._half_open_since >= self.policy.half_open_seconds:
                     self._open(now, f"probes did not come back within {self.policy.half_open_seconds:g} s")
-                return False
-            return self.state not in _REFUSING
+                return None
+            return None if self.state in _REFUSING else 0
 
     def retry_after_seconds(self, now: float) -> float | None:
         """How long a refused caller should wait, where that is known."""
         return max(0.0, self._open_until - now) if self.state is BreakerState.OPEN else None
 
-    def record(self, failed: bool, now: float) -> None:
-        """Count one finished call."""
+    def give_back(self, probe: int) -> None:
+        """A probe ended without a verdict (it was cancelled, or the caller's fault): another call may probe."""
+        with self._lock:
+            if probe and probe == self._round and self.state is BreakerState.HALF_OPEN:
+                self._probes_left += 1
+
+    def record(self, failed: bool, now: float, probe: int = 0) -> None:
+        """Count one finished call. `probe` is what `admit` answered: only probes decide a half-open breaker."""
         if self.state is BreakerState.DISABLED:
             return
         with self._lock:
@@ -125,7 +138,8 @@ class Breaker:
             slots[-1][1] += 1
             slots[-1][2] += failed
             if self.state is BreakerState.HALF_OPEN:
-                self._judge_probe(failed, now)
+                if probe == self._round:
+                    self._judge_probe(failed, now)
             elif failed and self.state is BreakerState.CLOSED:
                 self._judge_window(now)
 

@@ -89,11 +89,10 @@ class Subscription:
         """End the thread; a held request is cut short."""
         self._stopping.set()
         connection = self._connection
-        if connection is not None and connection.sock is not None:
-            try:
-                connection.sock.shutdown(2)  # wakes the thread out of its read
-            except OSError:
-                pass  # already closed by the other side
+        try:
+            connection.sock.shutdown(2)  # type: ignore[union-attr]  # wakes the thread out of its read
+        except (OSError, AttributeError):
+            pass  # it is closed already, or between two requests
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 

@@ -212,7 +212,7 @@ def _metric(name: str, points: list[object]) -> Metric:
 
 def _span(invocation: Invocation, reason: str, resource: Resource, clock_offset_ns: int) -> ReadableSpan:
     operation = invocation.operation
-    labels: dict[str, AttributeValue] = dict(invocation.attributes or {})
+    labels = {name: _sendable(value) for name, value in (invocation.attributes or {}).items()}
     labels.update(operation_attributes(operation))
     labels[attributes.PLUGIN_OUTCOME] = invocation.outcome.value
     labels[attributes.PLUGIN_SAMPLE_REASON] = reason
@@ -248,6 +248,11 @@ def _span(invocation: Invocation, reason: str, resource: Resource, clock_offset_
         end_time=ended,
         instrumentation_scope=_scope(operation),
     )
+
+
+def _sendable(value: AttributeValue) -> AttributeValue:
+    """A plugin's own annotation, without what UTF-8 cannot say."""
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
 @functools.lru_cache(maxsize=4096)

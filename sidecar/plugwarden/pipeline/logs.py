@@ -53,7 +53,7 @@ class PluginLogHandler(logging.Handler):
                     at_ns=int(record.created * 1e9),
                     severity_number=severity_number(record.levelno),
                     severity_text=record.levelname,
-                    body=record.getMessage()[:MAX_BODY],
+                    body=record.getMessage()[:MAX_BODY].encode("utf-8", "replace").decode("utf-8"),
                     operation=invocation.operation,
                     trace_id=context.trace_id,
                     span_id=context.span_id,

@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
@@ -55,17 +56,18 @@ class Pipeline:
         settings: Settings,
         operations: Callable[[], Collection[Operation]],
         *,
-        exporters: Callable[[Settings], Exporters] | None = None,
+        on_start: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._operations = operations
-        self._make_exporters = exporters
+        self._on_start = on_start
         self._exporters: Exporters | None = None
         self._resource: Resource | None = None
         self._lifecycle = threading.Lock()
         self._threads: tuple[threading.Thread, ...] = ()
         self._reset()
-        os.register_at_fork(after_in_child=self._after_fork)
+        reference = weakref.WeakMethod(self._after_fork)
+        os.register_at_fork(after_in_child=lambda: (method := reference()) and method())
 
     def _reset(self) -> None:
         self._queue: deque[Invocation | ReadableSpan] = deque()
@@ -79,6 +81,9 @@ class Pipeline:
         self._head: tuple[MetricBatch, MetricsData] | None = None
         self._pending_spans: deque[ReadableSpan] = deque()
         self._pending_logs: deque[LogEntry] = deque()
+        self._span_head: list[ReadableSpan] = []
+        self._log_head: list[LogEntry] = []
+        """What was sent and not yet taken: it is repeated unchanged, so that the collector can tell."""
         self._interval_start_ns = time.time_ns()
         self._last_cut = self._last_heartbeat = time.monotonic()
         self._overhead_seconds = 0.0
@@ -136,6 +141,7 @@ class Pipeline:
             )
             for thread in self._threads:
                 thread.start()
+        self._on_start()
 
     def flush(self, timeout: float) -> bool:
         """Send all there is; False when `timeout` seconds were not enough."""
@@ -302,46 +308,49 @@ class Pipeline:
             with self._lock:
                 self._exporting = True
                 if self._head is None and self._pending_metrics:
-                    batch = self._pending_metrics.popleft()
-                    gauges = not self._pending_metrics  # gauges say how it is now, so only the newest batch has them
+                    batch = self._pending_metrics[0]
+                    gauges = len(self._pending_metrics) == 1  # gauges say how it is now: the newest batch has them
                     self._head = (batch, encode_metrics(batch, self._operations(), resource, gauges=gauges))
-                head = self._head
-                spans = _first(self._pending_spans)
-                logs = _first(self._pending_logs)
-            if head is None and not spans and not logs:
+                    self._pending_metrics.popleft()
+                if not self._span_head:
+                    self._span_head = _take(self._pending_spans)
+                if not self._log_head:
+                    self._log_head = _take(self._pending_logs)
+            if self._head is None and not self._span_head and not self._log_head:
                 return True
-            if head is not None:
-                # A repeat sends the same object, so the same bytes: the collector counts it once.
-                if head[1].resource_metrics[0].scope_metrics and not exporters.metrics(head[1]):
+            # A repeat sends the same objects, so the same bytes: the collector counts them once.
+            if self._head is not None:
+                data = self._head[1]
+                if data.resource_metrics[0].scope_metrics and not self._sent(
+                    "metrics", lambda: exporters.metrics(data), 1
+                ):
                     return False
                 self._head = None
-            if spans:
-                if not exporters.spans(spans):
-                    return False
-                self._forget(self._pending_spans, spans)
-            if logs:
-                if not exporters.logs(encode_logs(logs, resource)):
-                    return False
-                self._forget(self._pending_logs, logs)
+            spans, logs = self._span_head, self._log_head
+            if spans and not self._sent("spans", lambda: exporters.spans(spans), len(spans)):
+                return False
+            self._span_head = []
+            if logs and not self._sent("logs", lambda: exporters.logs(encode_logs(logs, resource)), len(logs)):
+                return False
+            self._log_head = []
 
-    def _forget(self, pending: deque[Any], sent: list[Any]) -> None:
-        """Remove what was sent; what was dropped from the front meanwhile is gone already."""
-        with self._lock:
-            gone = {id(item) for item in sent}
-            while pending and id(pending[0]) in gone:
-                pending.popleft()
+    def _sent(self, signal: str, send: Callable[[], bool], items: int) -> bool:
+        """Whether a batch is dealt with: taken, or impossible to send, which is counted and must not hold up the rest."""
+        try:
+            return send()
+        except Exception:  # noqa: BLE001 - an exporter that cannot encode something never will
+            self.count_drop(signal, "export_fault", items)
+            _log.debug("a batch of %s could not be sent", signal, exc_info=True)
+            return True
 
     def _nothing_pending(self) -> bool:
         return not (self._exporting or self._head or self._pending_metrics or self._pending_spans or self._pending_logs)
 
     def _get_exporters(self) -> Exporters:
         if self._exporters is None:
-            if self._make_exporters is None:
-                from .exporters import Exporters
+            from .exporters import Exporters
 
-                self._exporters = Exporters(self._settings)
-            else:
-                self._exporters = self._make_exporters(self._settings)
+            self._exporters = Exporters(self._settings)
         return self._exporters
 
     def _get_resource(self) -> Resource:
@@ -360,5 +369,6 @@ class Pipeline:
         self._reset()
 
 
-def _first(pending: deque[Any]) -> list[Any]:
-    return [pending[index] for index in range(min(len(pending), MAX_EXPORT_ITEMS))]
+def _take(pending: deque[Any]) -> list[Any]:
+    """Up to `MAX_EXPORT_ITEMS` from the front."""
+    return [pending.popleft() for _ in range(min(len(pending), MAX_EXPORT_ITEMS))]
