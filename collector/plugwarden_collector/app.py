@@ -76,6 +76,8 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
 
         def not_ready() -> str | None:
             age = time.time() - warden.stats.ticked_at
+            if not writer.alive:
+                return "the writer has ended"
             return None if age < STALE_TICK_SECONDS else f"the judging loop last turned {age:.0f} s ago"
 
         server, grpc_port = await _listen_grpc(intake, settings)

@@ -16,7 +16,7 @@ from plugwarden.contract import Action, Directive, DirectiveSet, Newcomers, Quar
 
 from plugwarden_collector.decide.audit import Draft
 from plugwarden_collector.decide.guard import Fleet, vetoes
-from plugwarden_collector.decide.policy import Enforcement
+from plugwarden_collector.decide.policy import Enforcement, Policy
 from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
 from plugwarden_collector.decide.standing import AlertRecord, Changes, Incident, Standing
 from plugwarden_collector.judge.alert import Alert, AlertState, Reading
@@ -104,17 +104,33 @@ def directives_for(standing: Standing, rules: Rules) -> tuple[Directive, ...]:
     """What sidecars must be told, given the quarantines in force."""
     found = []
     for item in sorted(standing.quarantines.values(), key=lambda item: item.id):
-        if not item.in_force:
+        if not item.in_force or (item.actor == AUTOMATION and _overruled(item, standing)):
             continue
         if item.state is QuarantineState.PROBATION:
             reason = f"in probation at {item.share_ratio:.0%}: {item.reason}"
             found.append(Directive(item.id, Action.PROBE, item.scope, item.share_ratio, reason[:900]))
             continue
         newcomers = None
-        if item.scope.version is not None:
+        if _lets_newcomers_in(item, rules.policy):
             newcomers = Newcomers(item.known_versions, rules.policy.probation_steps[0])
         found.append(Directive(item.id, Action.ISOLATE, item.scope, 0.0, item.reason[:900], newcomers))
     return tuple(found)
+
+
+def _lets_newcomers_in(item: Quarantine, policy: Policy) -> bool:
+    """Only the automation puts versions that nobody asked about on probation, and never those of protected plugins."""
+    return item.actor == AUTOMATION and item.scope.version is not None and not policy.protects(item.scope.plugin)
+
+
+def _overruled(item: Quarantine, standing: Standing) -> bool:
+    """Whether a person has isolated all that an automatic quarantine covers: the person's word stands."""
+    for other in standing.quarantines.values():
+        if other.actor == AUTOMATION or not other.in_force or other.state is not QuarantineState.QUARANTINED:
+            continue
+        wider, own = other.scope.as_dict(), item.scope.as_dict()
+        if all(wider[part] in {None, own[part]} for part in own):
+            return True
+    return False
 
 
 def new_id(prefix: str, *parts: object) -> str:
@@ -155,7 +171,32 @@ def _judge(tick: _Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
                 _bring_forward(tick, objective, plugin, version, severity, fingerprint, tiers)
             if tick.seen.periods is not None:
                 _keep_budget(tick, objective, plugin, version, found)
+    _expire(tick)
     return behind
+
+
+def _expire(tick: _Tick) -> None:
+    """End alerts of versions without a single call in any window, and of objectives that are gone: what has stopped
+    running for good neither burns nor recovers. What a quarantine stopped is held."""
+    objectives = {objective.name: objective for objective in tick.rules.objectives}
+    for fingerprint, record in list(tick.standing.alerts.items()):
+        if record.alert.state is AlertState.INACTIVE or _covering(tick.standing, record) is not None:
+            continue
+        objective = objectives.get(record.slo)
+        why = f"expired: there is no objective {record.slo} any more"
+        if objective is not None:
+            longest = max(tier.long_seconds for tier in objective.tiers)
+            silent = (record.plugin, record.version) not in tick.seen.windows.get(objective.name, {})
+            since = record.alert.firing_at or record.alert.pending_at or tick.at
+            if not silent or tick.at - since < timedelta(seconds=longest):
+                continue
+            why = f"expired: no call of {record.plugin}@{record.version} within {_span(longest)}"
+        before = record.alert.state.value
+        alert = replace(record.alert, state=AlertState.INACTIVE, pending_at=None, resolved_at=tick.at, quiet_since=None)
+        ended = replace(record, alert=alert, changed_at=tick.at)
+        tick.standing.alerts[fingerprint] = ended
+        tick.changes.alerts.append(ended)
+        tick.changes.alert_events.append((tick.at, ended, before, AlertState.INACTIVE.value, why))
 
 
 def _bring_forward(
@@ -393,6 +434,8 @@ def _open(tick: _Tick, record: AlertRecord, scope: Scope, reason: str, evidence:
 
 def _advance(tick: _Tick) -> None:
     standing, policy = tick.standing, tick.rules.policy
+    if standing.frozen is not None:
+        return  # a frozen automation holds everything as it is
     for item in list(standing.quarantines.values()):
         if item.ended_at is not None:
             continue
@@ -453,11 +496,13 @@ def _supersede(tick: _Tick, released: Quarantine) -> None:
 def _admit_newcomers(tick: _Tick) -> None:
     """Versions first seen while a sibling is isolated are on probation from their first call."""
     standing, policy = tick.standing, tick.rules.policy
+    if standing.frozen is not None:
+        return
     judged = {
         (item.scope.plugin, item.scope.version) for item in standing.quarantines.values() if item.ended_at is None
     }
     for item in list(standing.quarantines.values()):
-        isolating = item.in_force and item.state is QuarantineState.QUARANTINED and item.scope.version is not None
+        isolating = item.state is QuarantineState.QUARANTINED and item.in_force and _lets_newcomers_in(item, policy)
         if not isolating or item.superseded_by is not None:
             continue
         for plugin, version in list(standing.versions):
@@ -518,12 +563,13 @@ def _inhibit(tick: _Tick) -> None:
 
 
 def _covering(standing: Standing, record: AlertRecord) -> Quarantine | None:
+    """The quarantine that answers an alert: one made for it, or one in force for all of the version's calls."""
     for item in standing.quarantines.values():
-        if (
-            item.ended_at is None
-            and item.scope.plugin == record.plugin
-            and item.scope.version in {None, record.version}
-        ):
+        scope = item.scope
+        if item.ended_at is not None or scope.plugin != record.plugin or scope.version not in {None, record.version}:
+            continue
+        whole = scope.operation is None and scope.instance is None and scope.tenant is None
+        if item.alert == record.alert.fingerprint or (whole and item.in_force):
             return item
     return None
 

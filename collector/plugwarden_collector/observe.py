@@ -81,8 +81,8 @@ class StoredEvidence:
             "version": scope.version,
             "operation": scope.operation,
             "instance": scope.instance,
-            # Rollups count by the second: what began before the change must not be taken for a probe.
-            "since": quarantine.changed_at + timedelta(seconds=1),
+            "tenant": scope.tenant,
+            "since": quarantine.changed_at,
             "until": at + self._skew,
         }
         row = self._database.fetch(statement("probe_counts"), parameters)[0]

@@ -9,6 +9,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +26,7 @@ from plugwarden_collector.decide.audit import Draft
 from plugwarden_collector.decide.policy import Enforcement
 from plugwarden_collector.decide.quarantine import Quarantine, release
 from plugwarden_collector.decide.standing import Changes, Standing
-from plugwarden_collector.errors import ConflictError, NotFoundError
+from plugwarden_collector.errors import ConflictError, NotFoundError, StoreError
 from plugwarden_collector.judge.rules import Rules, load_rules
 from plugwarden_collector.judge.silence import Silence, silenced_by
 from plugwarden_collector.observe import StoredEvidence, observe
@@ -242,7 +244,7 @@ class Warden:
             work(connection)
             ledger.append_decisions(connection, [draft])
 
-        self._writer.run(both).result(WRITE_TIMEOUT_SECONDS)
+        _done(self._writer.run(both))
 
     def _announce_and_commit(self, standing: Standing, changes: Changes) -> None:
         directives = directives_for(standing, self.rules)
@@ -254,7 +256,7 @@ class Warden:
     def _commit(self, standing: Standing, changes: Changes) -> None:
         """First the database, then memory, then everyone who listens."""
         if changes:
-            self._writer.run(_apply(changes)).result(WRITE_TIMEOUT_SECONDS)
+            _done(self._writer.run(_apply(changes)))
         self.standing = standing
         if changes.directives is not None:
             self._board.publish(changes.directives)
@@ -267,10 +269,22 @@ class Warden:
             }
             if silenced_by(self.silences, labels, changes.at or self._clock()) is not None:
                 continue
-            if after == "firing" and record.inhibited_by is None:
+            marked = standing.alerts.get(record.alert.fingerprint, record)
+            if after == "firing" and marked.inhibited_by is None:
                 self._notifier.announce(self.rules.receivers, record, "firing")
             elif before == "firing" and after == "inactive":
                 self._notifier.announce(self.rules.receivers, record, "resolved")
+
+
+def _done(work: Future[Any]) -> None:
+    """Wait for the writer. What it has not begun in time is taken back; what it has begun is waited for, so that memory
+    and database never part."""
+    try:
+        work.result(WRITE_TIMEOUT_SECONDS)
+    except FutureTimeout:
+        if work.cancel():
+            raise StoreError(f"the writer was busy for more than {WRITE_TIMEOUT_SECONDS:.0f} s") from None
+        work.result()
 
 
 def _apply(changes: Changes) -> Callable[[object], None]:

@@ -216,6 +216,13 @@ async def _open(settings: Settings) -> None:
         pass
 
 
+def test_a_web_page_elsewhere_cannot_speak_to_a_collector_without_tokens(collector: Running) -> None:
+    answer = httpx2.get(f"{collector.url}/api/v1/quarantine", headers={"host": "evil.example"})
+    assert answer.status_code == 400
+    answer = httpx2.post(f"{collector.http}/v1/traces", headers={"host": "evil.example"})
+    assert answer.status_code == 400
+
+
 def test_an_open_door_without_a_token_does_not_start(tmp_path: Path) -> None:
     settings = Settings(tmp_path, api=Address("0.0.0.0", 0))
     with pytest.raises(SettingsError, match="PLUGWARDEN_TOKEN"):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from plugwarden.contract import Action, QuarantineState
+from plugwarden.contract import Action, QuarantineState, Scope
 from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.decide.policy import Enforcement, Policy
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
@@ -161,6 +161,49 @@ def test_a_successor_goes_through_probation_and_replaces_the_isolated_version() 
 
 def test_no_data_is_no_recovery() -> None:
     standing, known = Standing(), Known()
+    rules = replace(RULES, policy=Policy())
+    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    evaluate(rules, standing, seen({}, at=AT + timedelta(minutes=30)), known, lambda: 0.0)
+    assert {record.alert.state.value for record in standing.alerts.values()} == {"firing"}
+
+
+def test_what_has_stopped_running_for_good_does_not_fire_for_ever() -> None:
+    standing, known = Standing(), Known()
+    rules = replace(RULES, policy=Policy())
+    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    changes = evaluate(rules, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
+    assert {record.alert.state.value for record in standing.alerts.values()} == {"inactive"}
+    assert all("expired" in event[4] for event in changes.alert_events)
+
+
+def test_what_a_quarantine_stopped_is_held() -> None:
+    standing, known = Standing(), Known()
     evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     evaluate(RULES, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
     assert {record.alert.state.value for record in standing.alerts.values()} == {"firing"}
+
+
+def by_hand(scope: Scope) -> Quarantine:
+    return Quarantine("q-hand", scope, QuarantineState.QUARANTINED, "by hand", "ann", Enforcement.ENFORCE, AT, AT)
+
+
+def test_a_tenants_quarantine_does_not_cover_everybody_elses_failures() -> None:
+    standing, known = Standing(quarantines={"q-hand": by_hand(Scope("csv", tenant="acme"))}), Known()
+    changes = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    assert "quarantined" in kinds(changes)
+
+
+def test_a_frozen_automation_holds_everything_as_it_is() -> None:
+    standing, known = Standing(), Known()
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing.frozen = "release day"
+    later = seen({}, at=AT + timedelta(hours=2), versions={("csv", "2"): AT, ("csv", "3"): AT})
+    assert kinds(evaluate(RULES, standing, later, known, lambda: 0.0)) == []
+
+
+def test_a_persons_isolation_overrules_an_automatic_probation() -> None:
+    standing, known = Standing(), Known()
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing.quarantines["q-hand"] = by_hand(Scope("csv"))
+    evaluate(RULES, standing, seen({}, at=AT + timedelta(seconds=1)), known, lambda: 0.0)
+    assert [(item.id, item.action) for item in standing.directives.directives] == [("q-hand", Action.ISOLATE)]

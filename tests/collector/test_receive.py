@@ -16,6 +16,7 @@ from google.rpc import status_pb2
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -177,6 +178,43 @@ def test_the_same_bytes_twice_count_once_also_after_a_restart(tmp_path: Path, ru
                 answer = httpx2.post(f"{collector.http}/v1/traces", content=body, headers=PROTOBUF)
                 assert answer.status_code == 200
             assert collector.scalar("select count(*) from spans") == 5
+
+
+def test_a_request_that_its_sender_gives_up_does_not_stop_the_store(collector: Running) -> None:
+    with grpc.insecure_channel(collector.grpc) as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        for pause in (0.0, 0.005, 0.02, 0.04):
+            calls = [export.future(request(2_000).SerializeToString(), timeout=30) for _ in range(4)]
+            time.sleep(pause)
+            for call in calls:
+                call.cancel()
+    answer = httpx2.post(f"{collector.http}/v1/traces", content=request().SerializeToString(), headers=PROTOBUF)
+    assert answer.status_code == 200
+    assert collector.collector.writer.alive
+
+
+def test_many_points_of_one_metric_cost_no_more_than_they_are(collector: Running) -> None:
+    message = metrics_service_pb2.ExportMetricsServiceRequest()
+    metric = message.resource_metrics.add().scope_metrics.add().metrics.add(name="many")
+    for number in range(20_000):
+        metric.gauge.data_points.add(as_int=number, time_unix_nano=time.time_ns())
+    answer = httpx2.post(
+        f"{collector.http}/v1/metrics", content=message.SerializeToString(), headers=PROTOBUF, timeout=30
+    )
+    assert answer.status_code == 200
+    assert collector.scalar("select sum(value)::bigint from metric_points where metric = 'many'") == 199_990_000
+
+
+def test_counts_that_cannot_be_meant_do_not_stop_the_judging(collector: Running) -> None:
+    message = metrics_service_pb2.ExportMetricsServiceRequest()
+    metric = message.resource_metrics.add().scope_metrics.add().metrics.add(name="plugin.invocation.duration")
+    metric.exponential_histogram.aggregation_temporality = 1
+    for total in (float("nan"), 1.0, 2.0):
+        point = metric.exponential_histogram.data_points.add(count=2**64 - 1, sum=total, time_unix_nano=2**63 - 1)
+        point.attributes.add(key="plugin.id").value.string_value = "evil"
+    assert httpx2.post(f"{collector.http}/v1/metrics", content=message.SerializeToString(), headers=PROTOBUF).is_success
+    collector.collector.warden.tick()
+    assert collector.api.get("plugins") == []
 
 
 def test_beyond_this_machine_a_token_is_needed(tmp_path: Path) -> None:

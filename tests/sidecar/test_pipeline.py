@@ -79,6 +79,32 @@ def test_errors_are_kept_whatever_the_ratio(outbox: Any, monkeypatch: pytest.Mon
     assert outbox.calls() == 100
 
 
+def test_what_cannot_be_sent_does_not_hold_up_the_rest(
+    sidecar: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError("no such file: \udcff")
+
+    def refuse(batch: Any) -> bool:
+        raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(outbox, "spans", refuse)
+    with pytest.raises(OSError):
+        sidecar.wrap(fail, plugin="csv", version="1", operation="x")()
+    assert sidecar.flush(timeout=5)
+    assert sidecar._pipeline._drops["spans", "export_fault"] == 1
+    assert outbox.calls(plugin_id="csv") == 1
+
+
+def test_wrapping_more_while_telemetry_leaves_loses_nothing(sidecar: Sidecar, outbox: Any) -> None:
+    for number in range(300):
+        sidecar.wrap(lambda: None, plugin=f"p{number}", version="1", operation="x")()
+        if number % 10 == 0:
+            sidecar._pipeline._cut(everything=True, heartbeat=True)
+    assert sidecar.flush(timeout=20)
+    assert outbox.calls() == 300
+
+
 def test_closing_honours_its_timeout_and_may_be_called_twice(sidecar: Sidecar, outbox: Any) -> None:
     outbox.works = False
     sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")()

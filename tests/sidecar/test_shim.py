@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
 import pickle
 import threading
@@ -190,6 +192,56 @@ def test_a_nested_plugins_failure_is_not_blamed_on_the_outer_one(sidecar: Sideca
     assert outbox.calls(plugin_id="outer", plugin_error_source="downstream") == 1
 
 
+def test_a_task_groups_failures_are_looked_into(sidecar: Sidecar, outbox: Any) -> None:
+    async def wait(fail: bool) -> None:
+        async with sidecar.downstream("registry"):
+            await asyncio.sleep(0 if fail else 60)
+            raise ConnectionError
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wait(True))
+            group.create_task(wait(False))
+
+    wrapped = sidecar.wrap(both, plugin="geo", version="1", operation="x")
+    with pytest.raises(ExceptionGroup):
+        asyncio.run(wrapped())
+    assert sidecar.flush()
+    assert outbox.calls(plugin_id="geo", plugin_outcome="error", plugin_error_source="downstream") == 1
+
+
+def test_what_a_decorator_made_of_a_generator_stays_that(sidecar: Sidecar) -> None:
+    @contextlib.contextmanager
+    def managed() -> Iterator[int]:
+        yield 7
+
+    with sidecar.wrap(managed, plugin="csv", version="1", operation="x")() as value:
+        assert value == 7
+
+    async def work() -> int:
+        return 5
+
+    @functools.wraps(work)
+    def in_a_task() -> Any:
+        return asyncio.ensure_future(work())
+
+    async def main() -> int:
+        return int(await sidecar.wrap(in_a_task, plugin="csv", version="1", operation="y")())
+
+    assert asyncio.run(main()) == 5
+
+
+def test_wrong_arguments_are_a_counted_failure(sidecar: Sidecar, outbox: Any) -> None:
+    async def work(one: int) -> None: ...
+
+    wrapped: Any = sidecar.wrap(work, plugin="csv", version="1", operation="x")
+    with pytest.raises(TypeError):
+        asyncio.run(wrapped())
+    assert next(iter(sidecar.operations)).active == {}
+    assert sidecar.flush()
+    assert outbox.calls(plugin_outcome="error", error_type="TypeError") == 1
+
+
 def test_an_isolated_plugin_answers_with_its_fallback(sidecar: Sidecar, outbox: Any) -> None:
     ran = []
     wrapped = sidecar.wrap(
@@ -310,4 +362,8 @@ def test_a_wrong_argument_is_named_at_wrap_time(sidecar: Sidecar, arguments: dic
 def test_disabled_means_the_function_itself() -> None:
     def work() -> None: ...
 
-    assert Sidecar(disabled=True).wrap(work, plugin="a", version="1") is work
+    disabled = Sidecar(disabled=True)
+    assert disabled.wrap(work, plugin="a", version="1") is work
+    with disabled.invocation("a", version="1", operation="x"):
+        pass
+    assert not disabled.operations

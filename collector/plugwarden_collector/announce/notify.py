@@ -18,6 +18,7 @@ from plugwarden_collector.judge.rules import Receiver
 __all__ = ["Delivery", "Notifier", "payload"]
 
 MAX_WAITING = 1_000
+MAX_AT_ONCE = 16
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 5.0
 _ZERO = "0001-01-01T00:00:00Z"
@@ -91,10 +92,14 @@ class Notifier:
 
     async def run_notifier(self) -> None:
         """Deliver, for as long as the collector runs."""
-        async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        places = asyncio.Semaphore(MAX_AT_ONCE)  # so that one dead receiver does not keep the others waiting
+        async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client, asyncio.TaskGroup() as group:
             while True:
                 receiver, record, status = await self._queue.get()
-                await self._deliver(client, receiver, payload(record, status), record.alert.fingerprint)
+                await places.acquire()
+                body = payload(record, status)
+                task = group.create_task(self._deliver(client, receiver, body, record.alert.fingerprint))
+                task.add_done_callback(lambda _: places.release())
 
     async def _deliver(
         self, client: httpx2.AsyncClient, receiver: Receiver, body: Mapping[str, Any], fingerprint: str
@@ -106,11 +111,11 @@ class Notifier:
                 answer = await client.post(receiver.url, content=text, headers={"content-type": "application/json"})
                 if answer.status_code >= 300:
                     error = f"the receiver answered {answer.status_code}"
-            except httpx2.HTTPError as problem:
+            except Exception as problem:  # noqa: BLE001 - a receiver may be anything, and the others want their alerts
                 error = f"{type(problem).__name__}: {problem}"
             status = "sent" if error is None else ("given_up" if attempt == ATTEMPTS else "failed")
             self._record(Delivery(self._clock(), receiver.name, fingerprint, status, attempt, error, text))
-            if error is None:
+            if error is None or attempt == ATTEMPTS:
                 return
             await asyncio.sleep(min(2.0**attempt, 30.0))
 

@@ -4,10 +4,13 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 """
 
 import asyncio
+import functools
 import hashlib
 import io
 import json
+import math
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -18,6 +21,7 @@ from fastapi.responses import PlainTextResponse
 from plugwarden.contract import Scope
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import CollectorRegistry
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response, StreamingResponse
 
 from plugwarden_collector import __version__
@@ -26,7 +30,7 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide import audit
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.judge.silence import silenced_by
-from plugwarden_collector.store import Database, Writer, run_query, statement
+from plugwarden_collector.store import Answer, Database, Writer, run_query, statement
 from plugwarden_collector.warden import Warden
 
 from . import problem
@@ -37,6 +41,7 @@ from .span_of_time import TimeRange
 __all__ = ["api_app"]
 
 ARROW = "application/vnd.apache.arrow.stream"
+LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]
 MAX_WAIT_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -60,6 +65,12 @@ def api_app(
         redoc_url=None,
     )
     problem.install(app)
+
+    # Of their own, so that long queries keep neither telemetry nor judging waiting.
+    queries = ThreadPoolExecutor(2, "plugwarden-query")
+    if not tokens:
+        # Without tokens the browser's idea of where it is is all that stands between a web page and this API.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)
 
     def needs(scope: str) -> Any:
         def check(request: Request) -> Principal:
@@ -143,19 +154,15 @@ def api_app(
     @app.post("/api/v1/query", tags=["sql"], dependencies=[reading])
     async def query(body: QueryRequest, request: Request) -> Response:
         """Read-only SQL. Arrow when the Accept header asks for it, JSON otherwise."""
-        answer = await asyncio.to_thread(run_query, database, body.sql, body.params, limit=body.limit)
+        loop = asyncio.get_running_loop()
+        run = functools.partial(run_query, database, body.sql, body.params, limit=body.limit)
+        answer = await loop.run_in_executor(queries, run)
         headers = {"x-truncated": str(answer.truncated).lower(), "x-elapsed-ms": f"{answer.elapsed_ms:.1f}"}
         if ARROW in request.headers.get("accept", ""):
-            return Response(await asyncio.to_thread(_arrow, answer.table), media_type=ARROW, headers=headers)
-        values = [list(row.values()) for row in answer.table.to_pylist()]
-        return _json(
-            {
-                "columns": answer.table.column_names,
-                "rows": values,
-                "truncated": answer.truncated,
-                "elapsed_ms": round(answer.elapsed_ms, 1),
-            }
-        )
+            return Response(
+                await loop.run_in_executor(queries, _arrow, answer.table), media_type=ARROW, headers=headers
+            )
+        return await loop.run_in_executor(queries, _rows, answer)
 
     # -- plugins ------------------------------------------------------------------------------------------------------
 
@@ -471,6 +478,22 @@ def _parsed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if isinstance(row.get(name), str):
                 row[name] = json.loads(row[name])
     return rows
+
+
+def _rows(answer: Answer) -> Response:
+    return _json(
+        {
+            "columns": answer.table.column_names,
+            "rows": [[_finite(value) for value in row.values()] for row in answer.table.to_pylist()],
+            "truncated": answer.truncated,
+            "elapsed_ms": round(answer.elapsed_ms, 1),
+        }
+    )
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _arrow(table: pa.Table) -> bytes:

@@ -50,7 +50,9 @@ def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime) -> list[str
     override = timedelta(seconds=policy.human_override_seconds)
     for item in fleet.quarantines:
         person = item.evidence.get("released_by")
-        if item.scope == scope and item.ended_at is not None and person and at - item.ended_at < override:
+        versions = {item.scope.version, scope.version}
+        overlaps = item.scope.plugin == scope.plugin and (len(versions) == 1 or None in versions)
+        if overlaps and item.ended_at is not None and person and at - item.ended_at < override:
             found.append(f"{person} released it at {item.ended_at:%H:%M:%S}: a person's decision stands")
             break
     return found

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -73,7 +75,9 @@ def otlp_app(intake: Intake, tokens: TokenBook) -> Starlette:
         return _success(kind, signal, receipt), "repeated" if receipt.repeated else "stored"
 
     routes = [Route("/v1/{signal:str}", _guarded(export), methods=["POST"])]
-    return Starlette(routes=routes)
+    # As for the API: a web page in a browser on this machine must not pass for a sidecar.
+    guard = [] if tokens else [Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])]
+    return Starlette(routes=routes, middleware=guard)
 
 
 def _guarded(export: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -7,6 +7,7 @@ import hashlib
 import time
 import zlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from plugwarden_collector.errors import MalformedTelemetryError, PayloadTooLargeError
@@ -42,17 +43,19 @@ class Intake:
         self.items: Counter[tuple[str, str]] = Counter()
         """(signal, `accepted` or `rejected`) -> spans, points or records."""
         self.received_at = 0.0
+        # Of its own, so that people's long queries cannot keep telemetry waiting.
+        self._threads = ThreadPoolExecutor(2, "plugwarden-decode")
 
     async def take(self, signal: Signal, body: bytes) -> Receipt:
         """Store one request; returns when it is on disk. Raises `MalformedTelemetryError`, `BusyError`, `StoreError`."""
-        batch = await asyncio.to_thread(read, signal, body)
+        batch = await asyncio.get_running_loop().run_in_executor(self._threads, read, signal, body)
         self.received_at = time.time()
         stored = True
         if batch.accepted:
             digest = hashlib.blake2b(body, digest_size=8, person=signal.encode()[:16]).digest()
             done = self._writer.submit(int.from_bytes(digest, "big"), batch.tables, batch.nbytes)
             async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
-                stored = await asyncio.wrap_future(done)
+                stored = await asyncio.shield(asyncio.wrap_future(done))
         if stored:
             self.items[signal.value, "accepted"] += batch.accepted
         self.items[signal.value, "rejected"] += batch.rejected

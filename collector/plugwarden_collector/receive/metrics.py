@@ -30,10 +30,12 @@ def read_metrics(request: pa.RecordBatch) -> Batch:
         if not len(points):
             continue
         metric = pc.list_parent_indices(lists)
-        if lists.null_count:
-            # list_parent_indices counts rows of the list column, nulls included, so it needs no correction here.
-            metric = metric.cast(pa.int64())
-        tables.append(_table(kind, points, found.take(metric), data.take(metric), origin.take(metric).columns()))
+        # Leaf fields only: taking whole metrics would copy all their points once per point.
+        named = {name: pc.struct_field(found, name).take(metric) for name in ("name", "unit")}
+        temporality = pa.nulls(len(points), pa.int8())
+        if "aggregation_temporality" in {item.name for item in data.type}:
+            temporality = pc.struct_field(data, "aggregation_temporality").take(metric).cast(pa.int8(), safe=False)
+        tables.append(_table(kind, points, named, temporality, origin.take(metric).columns()))
     if not tables:
         return Batch(Signal.METRICS)
     table = pa.concat_tables(tables)
@@ -42,7 +44,11 @@ def read_metrics(request: pa.RecordBatch) -> Batch:
 
 
 def _table(
-    kind: str, points: pa.StructArray, metrics: pa.StructArray, data: pa.StructArray, origin: dict[str, pa.Array]
+    kind: str,
+    points: pa.StructArray,
+    named: dict[str, pa.Array],
+    temporality: pa.Array,
+    origin: dict[str, pa.Array],
 ) -> pa.Table:
     rows = len(points)
     names = {field.name for field in points.type}
@@ -54,14 +60,11 @@ def _table(
     value = nothing
     if "as_double" in names:
         value = pc.coalesce(field("as_double", nothing), field("as_int", nothing).cast(pa.float64(), safe=False))
-    temporality = pa.nulls(rows, pa.int8())
-    if "aggregation_temporality" in {item.name for item in data.type}:
-        temporality = pc.struct_field(data, "aggregation_temporality").cast(pa.int8(), safe=False)
     indexes, counts, scale = _BUCKETS.get(kind, _no_buckets)(points)
     bounds = field("explicit_bounds", pa.nulls(rows, _BOUND_LIST))
     columns: dict[str, Any] = {
-        "metric": pc.struct_field(metrics, "name"),
-        "unit": pc.struct_field(metrics, "unit"),
+        "metric": named["name"],
+        "unit": named["unit"],
         "kind": pa.array([kind] * rows, pa.string()),
         "temporality": temporality,
         "started_at": timestamps(pc.struct_field(points, "start_time_unix_nano")),

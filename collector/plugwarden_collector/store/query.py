@@ -75,6 +75,8 @@ def run_query(
         raise QueryError(str(error)) from error
     except duckdb.Error as error:
         raise QueryError(str(error).split("\n\nLINE")[0]) from error
+    except (OSError, pa.ArrowException, MemoryError) as error:
+        raise QueryError(f"the result cannot be passed on, it may be too large: {error}") from error
     finally:
         timer.cancel()
         cursor.close()

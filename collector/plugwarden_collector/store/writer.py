@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -23,8 +24,8 @@ __all__ = ["Writer", "WriterStats"]
 MAX_QUEUED_BYTES = 256 * 1024 * 1024
 """Decoded rows waiting for a commit; above it senders are told to come back."""
 MAX_GROUP_ROWS = 200_000
-REMEMBER_SECONDS = 3600.0
-"""How long a request's hash is kept: OTLP clients give up on a request within minutes."""
+REMEMBER_SECONDS = 6 * 3600.0
+"""How long a request's hash is kept: OTLP clients give up within minutes, sidecars repeat through an outage."""
 
 _INSERTS = {
     "incoming_resources": ("insert_resources",),
@@ -33,6 +34,9 @@ _INSERTS = {
     "incoming_points": ("insert_points", "insert_calls", "insert_cpu"),
 }
 """Staging table -> the statements that take its rows, in order."""
+
+_REFUSALS = (duckdb.Error, pa.ArrowException)
+_log = logging.getLogger(__name__)
 
 Work = Callable[[duckdb.DuckDBPyConnection], Any]
 
@@ -120,7 +124,8 @@ class Writer:
             if item is None:
                 return
             if isinstance(item, _Work):
-                self._do(item)
+                if item.done.set_running_or_notify_cancel():  # whoever asked may have given up
+                    self._do(item)
                 continue
             group, rows = [item], _rows(item)
             while rows < MAX_GROUP_ROWS:
@@ -136,7 +141,21 @@ class Writer:
                     break
                 group.append(following)
                 rows += _rows(following)
-            self._commit(group)
+            for request in group:
+                request.done.set_running_or_notify_cancel()  # from here on nobody can cancel it
+            try:
+                self._commit(group)
+            except BaseException as error:  # noqa: BLE001 - the only writer must outlive any one group
+                _rollback(self._connection)
+                _log.exception("a group of requests could not be stored")
+                for request in group:
+                    if not request.done.done():
+                        request.done.set_exception(StoreError(str(error)))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs: without it nothing can be stored."""
+        return self._thread.is_alive()
 
     def _do(self, item: _Work) -> None:
         connection = self._connection
@@ -163,13 +182,13 @@ class Writer:
         outcome: dict[int, BaseException | None] = {}
         try:
             self._store(fresh)
-        except duckdb.Error as error:
+        except _REFUSALS as error:
             if len(fresh) == 1:
                 outcome[id(fresh[0])] = error
             for request in fresh if len(fresh) > 1 else ():
                 try:
                     self._store([request])
-                except duckdb.Error as single:
+                except _REFUSALS as single:
                     outcome[id(request)] = single
         stats = self.stats
         stats.commit_seconds_last = time.perf_counter() - started
@@ -186,12 +205,13 @@ class Writer:
                 stats.requests += 1
                 for name, table in request.tables.items():
                     stats.rows[name] = stats.rows.get(name, 0) + len(table)
-                request.done.set_result(True)
+                _settle(request.done, True)
             else:
                 stats.failed_requests += 1
-                request.done.set_exception(StoreError(str(failure)))
+                if not request.done.done():
+                    request.done.set_exception(StoreError(str(failure)))
         for request in repeats:
-            request.done.set_result(False)
+            _settle(request.done, False)
         self._forget()
         self._on_commit()
 
@@ -233,6 +253,11 @@ class Writer:
         horizon = time.time() - REMEMBER_SECONDS
         self._recent = {hash: at for hash, at in self._recent.items() if at >= horizon}
         self._connection.execute("delete from requests where epoch(time) < $horizon", {"horizon": horizon})
+
+
+def _settle(done: Future[bool], stored: bool) -> None:
+    if not done.done():  # a sender that gave up before its request was taken is not told
+        done.set_result(stored)
 
 
 def _rows(request: _Request) -> int:

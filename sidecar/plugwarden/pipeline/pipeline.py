@@ -321,23 +321,23 @@ class Pipeline:
             # A repeat sends the same objects, so the same bytes: the collector counts them once.
             if self._head is not None:
                 data = self._head[1]
-                if data.resource_metrics[0].scope_metrics and not self._sent(
-                    "metrics", lambda: exporters.metrics(data), 1
-                ):
+                if data.resource_metrics[0].scope_metrics and not self._sent("metrics", exporters.metrics, data, 1):
                     return False
                 self._head = None
             spans, logs = self._span_head, self._log_head
-            if spans and not self._sent("spans", lambda: exporters.spans(spans), len(spans)):
+            if spans and not self._sent("spans", exporters.spans, spans, len(spans)):
                 return False
             self._span_head = []
-            if logs and not self._sent("logs", lambda: exporters.logs(encode_logs(logs, resource)), len(logs)):
+            if logs and not self._sent(
+                "logs", lambda items: exporters.logs(encode_logs(items, resource)), logs, len(logs)
+            ):
                 return False
             self._log_head = []
 
-    def _sent(self, signal: str, send: Callable[[], bool], items: int) -> bool:
+    def _sent(self, signal: str, send: Callable[[Any], bool], batch: Any, items: int) -> bool:
         """Whether a batch is dealt with: taken, or impossible to send, which is counted and must not hold up the rest."""
         try:
-            return send()
+            return send(batch)
         except Exception:  # noqa: BLE001 - an exporter that cannot encode something never will
             self.count_drop(signal, "export_fault", items)
             _log.debug("a batch of %s could not be sent", signal, exc_info=True)

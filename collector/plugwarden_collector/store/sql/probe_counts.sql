@@ -1,9 +1,12 @@
--- How probes of one scope went since a moment. Takes: plugin, version, operation, instance (each null: any), since,
+-- How probes of one scope went since a moment, from intervals that began after it: calls of an interval that began
+-- before may be older than the probation. Takes: plugin, version, operation, instance, tenant (each null: any), since,
 -- until (timestamp). Gives: total, bad.
 select
-    coalesce(sum(calls), 0)::bigint as total,
-    coalesce(sum(calls) filter (outcome <> 'success' and error_source = 'plugin'), 0)::bigint as bad
-from call_rows
-where plugin_id = $plugin and (plugin_version = $version or $version is null)
+    coalesce(sum(count), 0)::bigint as total,
+    coalesce(sum(count) filter (outcome <> 'success' and error_source = 'plugin'), 0)::bigint as bad
+from point_rows
+where metric = 'plugin.invocation.duration' and temporality = 1 and count < 9007199254740992
+  and plugin_id = $plugin and (plugin_version = $version or $version is null)
   and (plugin_operation = $operation or $operation is null) and (instance_id = $instance or $instance is null)
-  and bucket_start >= $since::timestamp and bucket_start <= $until::timestamp and outcome in ('success', 'error', 'timeout')
+  and (tenant_id = $tenant or $tenant is null)
+  and started_at >= $since::timestamp and time <= $until::timestamp and outcome in ('success', 'error', 'timeout')
