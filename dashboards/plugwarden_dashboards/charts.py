@@ -38,42 +38,14 @@ DURATION_LABEL = (
 _TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)
 
 
-def calls_by_outcome(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> AnyChart:
+def calls_by_outcome(frame: pd.DataFrame, changes: pd.DataFrame) -> AnyChart:
     """Calls per second, stacked by outcome. Columns: at, until, outcome, rate, low, high."""
-    bars = (
-        alt.Chart(frame)
-        .mark_rect()
-        .encode(
-            x=alt.X("at:T", axis=_TIME),
-            x2="until:T",
-            y=alt.Y("low:Q", title="calls per second"),
-            y2="high:Q",
-            color=alt.Color(
-                "outcome:N",
-                scale=alt.Scale(domain=list(OUTCOMES), range=list(OUTCOMES.values())),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            tooltip=[alt.Tooltip("at:T", format="%H:%M:%S"), "outcome:N", alt.Tooltip("rate:Q", format=".3g")],
-        )
-    )
-    return alt.layer(bars, _rules(changes)).properties(height=height)
+    return _stacked(frame, changes, "outcome", alt.Scale(domain=list(OUTCOMES), range=list(OUTCOMES.values())))
 
 
-def versions(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200) -> AnyChart:
+def versions(frame: pd.DataFrame, changes: pd.DataFrame) -> AnyChart:
     """Calls that ran per second, by version. Columns: at, until, version, rate, low, high."""
-    bars = (
-        alt.Chart(frame)
-        .mark_rect()
-        .encode(
-            x=alt.X("at:T", axis=_TIME),
-            x2="until:T",
-            y=alt.Y("low:Q", title="calls per second"),
-            y2="high:Q",
-            color=alt.Color("version:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=None, orient="top")),
-            tooltip=[alt.Tooltip("at:T", format="%H:%M:%S"), "version:N", alt.Tooltip("rate:Q", format=".3g")],
-        )
-    )
-    return alt.layer(bars, _rules(changes)).properties(height=height)
+    return _stacked(frame, changes, "version", alt.Scale(range=PALETTE))
 
 
 def latency_heatmap(
@@ -219,6 +191,22 @@ def waterfall(frame: pd.DataFrame) -> AnyChart:
         )
     )
     return bars.properties(height=110 + 28 * len(frame))
+
+
+def _stacked(frame: pd.DataFrame, changes: pd.DataFrame, by: str, scale: alt.Scale) -> AnyChart:
+    bars = (
+        alt.Chart(frame)
+        .mark_rect()
+        .encode(
+            x=alt.X("at:T", axis=_TIME),
+            x2="until:T",
+            y=alt.Y("low:Q", title="calls per second"),
+            y2="high:Q",
+            color=alt.Color(f"{by}:N", scale=scale, legend=alt.Legend(title=None, orient="top")),
+            tooltip=[alt.Tooltip("at:T", format="%H:%M:%S"), f"{by}:N", alt.Tooltip("rate:Q", format=".3g")],
+        )
+    )
+    return alt.layer(bars, _rules(changes)).properties(height=200)
 
 
 def _rules(changes: pd.DataFrame) -> AnyChart:

@@ -1,0 +1,177 @@
+"""Judging: every alert and every budget, brought forward by one tick."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from plugwarden_collector.decide.standing import AlertRecord
+from plugwarden_collector.judge.alert import Alert, AlertState, Reading
+from plugwarden_collector.judge.alert import transition as alert_transition
+from plugwarden_collector.judge.objective import Burn, Counts, Objective, Sli, budget, burns
+
+from .causes import covering
+from .tick import Tick, new_id, percent_text, span_text
+
+__all__ = ["judge", "note_versions"]
+
+SEVERITIES = ("page", "ticket")
+
+
+def note_versions(tick: Tick) -> None:
+    """Record versions that were never seen before as deployments."""
+    known = tick.standing.versions
+    for (plugin, version), first_at in sorted(tick.seen.versions.items(), key=lambda item: item[1]):
+        if (plugin, version) not in known:
+            text = f"first call of {plugin}@{version}"
+            tick.changes.changes.append((first_at, "deployment", plugin, version, text))
+            known[plugin, version] = first_at
+
+
+def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
+    """Bring every alert forward; answers the burns behind each, by fingerprint."""
+    behind: dict[str, tuple[Objective, tuple[Burn, ...]]] = {}
+    superseded = {
+        (item.scope.plugin, item.scope.version)
+        for item in tick.standing.quarantines.values()
+        if item.superseded_by is not None and item.ended_at is None
+    }
+    for objective in tick.rules.objectives:
+        for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
+            if (plugin, version) in superseded:
+                continue  # its windows still hold old failures, but it will not run again
+            found = burns(objective, windows)
+            for severity in SEVERITIES:
+                tiers = tuple(burn for burn in found if burn.tier.severity == severity)
+                fingerprint = new_id("a", objective.name, plugin, version, severity)
+                behind[fingerprint] = (objective, tiers)
+                _bring_forward(tick, objective, plugin, version, severity, fingerprint, tiers)
+            if tick.seen.periods is not None:
+                _keep_budget(tick, objective, plugin, version, found)
+    _expire(tick)
+    return behind
+
+
+def _expire(tick: Tick) -> None:
+    """End alerts of versions without a single call in any window, and of objectives that are gone: what has stopped
+    running for good neither burns nor recovers. What a quarantine stopped is held."""
+    objectives = {objective.name: objective for objective in tick.rules.objectives}
+    for fingerprint, record in list(tick.standing.alerts.items()):
+        if record.alert.state is AlertState.INACTIVE or covering(tick.standing, record) is not None:
+            continue
+        objective = objectives.get(record.slo)
+        why = f"expired: there is no objective {record.slo} any more"
+        if objective is not None:
+            longest = max(tier.long_seconds for tier in objective.tiers)
+            silent = (record.plugin, record.version) not in tick.seen.windows.get(objective.name, {})
+            since = record.alert.firing_at or record.alert.pending_at or tick.at
+            if not silent or tick.at - since < timedelta(seconds=longest):
+                continue
+            why = f"expired: no call of {record.plugin}@{record.version} within {span_text(longest)}"
+        before = record.alert.state.value
+        alert = replace(record.alert, state=AlertState.INACTIVE, pending_at=None, resolved_at=tick.at, quiet_since=None)
+        ended = replace(record, alert=alert, changed_at=tick.at)
+        tick.standing.alerts[fingerprint] = ended
+        tick.changes.alerts.append(ended)
+        tick.changes.alert_events.append((tick.at, ended, before, AlertState.INACTIVE.value, why))
+
+
+def _bring_forward(
+    tick: Tick,
+    objective: Objective,
+    plugin: str,
+    version: str,
+    severity: str,
+    fingerprint: str,
+    tiers: tuple[Burn, ...],
+) -> None:
+    record = tick.standing.alerts.get(fingerprint)
+    before = record.alert if record is not None else Alert(fingerprint)
+    after, reason = alert_transition(
+        before,
+        _reading(tiers),
+        tick.at,
+        for_seconds=objective.for_seconds,
+        keep_firing_seconds=objective.keep_firing_seconds,
+    )
+    if after == before:
+        return
+    if record is None or (reason and after.state is not AlertState.INACTIVE):
+        worst = max(tiers, key=lambda burn: (burn.met, burn.long_rate / burn.tier.factor))
+        summary, description = _describe(tick, objective, plugin, version, worst)
+        detail = {
+            "long": {"seconds": worst.tier.long_seconds, "total": worst.long.total, "bad": worst.long.bad},
+            "short": {"seconds": worst.tier.short_seconds, "total": worst.short.total, "bad": worst.short.bad},
+            "long_burn_rate": worst.long_rate,
+            "short_burn_rate": worst.short_rate,
+            "factor": worst.tier.factor,
+        }
+        record = AlertRecord(
+            after, f"{objective.name} budget burn", severity, objective.name, plugin, version, summary, description,
+            tick.at, None, detail,
+        )  # fmt: skip
+    else:
+        record = replace(record, alert=after, changed_at=tick.at if reason else record.changed_at)
+    tick.standing.alerts[fingerprint] = record
+    tick.changes.alerts.append(record)
+    if reason:
+        tick.changes.alert_events.append((tick.at, record, before.state.value, after.state.value, reason))
+
+
+def _reading(tiers: tuple[Burn, ...]) -> Reading:
+    met = [burn for burn in tiers if burn.met]
+    if met:
+        burn = max(met, key=lambda item: item.long_rate)
+        return Reading(
+            True,
+            f"burns at {burn.long_rate:.1f}× over {span_text(burn.tier.long_seconds)} and {burn.short_rate:.1f}× over "
+            f"{span_text(burn.tier.short_seconds)} (limit {burn.tier.factor:.1f}×)",
+        )
+    if tiers and all(burn.quiet for burn in tiers):
+        return Reading(False, "no longer burns too fast in any short window")
+    return Reading(None, "not enough calls to say")
+
+
+def _describe(tick: Tick, objective: Objective, plugin: str, version: str, burn: Burn) -> tuple[str, str]:
+    what = (
+        "calls failed"
+        if objective.sli is Sli.AVAILABILITY
+        else f"calls took longer than {objective.threshold_seconds} s"
+    )
+    share = burn.long.bad / burn.long.total if burn.long.total else 0.0
+    summary = (
+        f"{plugin}@{version}: {burn.long.bad} of {burn.long.total} {what} ({share:.0%}) within "
+        f"{span_text(burn.tier.long_seconds)}, against an objective of {percent_text(objective.target_ratio)}"
+    )
+    left = "unknown"
+    if burn.long_rate > 0:
+        left = span_text(objective.period_seconds / burn.long_rate)
+    description = (
+        f"The error budget of {span_text(objective.period_seconds)} burns {burn.long_rate:.1f} times as fast as it may; an "
+        f"untouched budget would be gone in {left}."
+    )
+    errors = tick.evidence.errors(
+        plugin, version, tick.at - timedelta(seconds=burn.tier.long_seconds), tick.at + timedelta(minutes=1)
+    )
+    carried = [item for item in errors if item["outcome"] in {"error", "timeout"}]
+    if carried:
+        first = carried[0]
+        total = sum(int(item["calls"]) for item in carried)
+        description += f" {int(first['calls']) / total:.0%} of the failures are {first['error_type']} (source: {first['error_source']})."
+    return summary, description
+
+
+def _keep_budget(tick: Tick, objective: Objective, plugin: str, version: str, found: tuple[Burn, ...]) -> None:
+    counts = (tick.seen.periods or {}).get(objective.name, {}).get((plugin, version), Counts())
+    state = budget(objective, counts)
+    fast = max(found, key=lambda burn: burn.tier.factor)
+    exhausted = None
+    if state.remaining_ratio is not None and state.remaining_ratio > 0 and fast.long_rate > 0:
+        exhausted = state.remaining_ratio * objective.period_seconds / fast.long_rate
+    tick.changes.slo_status.append(
+        (
+            objective.name, plugin, version, tick.at, objective.sli.value, objective.target_ratio,
+            objective.period_seconds, state.total, state.bad, state.sli_ratio, state.remaining_ratio, fast.long_rate,
+            exhausted,
+        )
+    )  # fmt: skip

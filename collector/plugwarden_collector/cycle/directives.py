@@ -1,0 +1,45 @@
+"""What sidecars must be told, given the quarantines in force."""
+
+from __future__ import annotations
+
+from plugwarden.contract import Action, Directive, Newcomers, QuarantineState
+
+from plugwarden_collector.decide.policy import Policy
+from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
+from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.judge.rules import Rules
+
+__all__ = ["directives_for", "lets_newcomers_in"]
+
+
+def directives_for(standing: Standing, rules: Rules) -> tuple[Directive, ...]:
+    """What sidecars must be told, given the quarantines in force."""
+    found = []
+    for item in sorted(standing.quarantines.values(), key=lambda item: item.id):
+        if not item.in_force or (item.actor == AUTOMATION and _overruled(item, standing)):
+            continue
+        if item.state is QuarantineState.PROBATION:
+            reason = f"in probation at {item.share_ratio:.0%}: {item.reason}"
+            found.append(Directive(item.id, Action.PROBE, item.scope, item.share_ratio, reason[:900]))
+            continue
+        newcomers = None
+        if lets_newcomers_in(item, rules.policy):
+            newcomers = Newcomers(item.known_versions, rules.policy.probation_steps[0])
+        found.append(Directive(item.id, Action.ISOLATE, item.scope, 0.0, item.reason[:900], newcomers))
+    return tuple(found)
+
+
+def lets_newcomers_in(item: Quarantine, policy: Policy) -> bool:
+    """Only the automation puts versions that nobody asked about on probation, and never those of protected plugins."""
+    return item.actor == AUTOMATION and item.scope.version is not None and not policy.protects(item.scope.plugin)
+
+
+def _overruled(item: Quarantine, standing: Standing) -> bool:
+    """Whether a person has isolated all that an automatic quarantine covers: the person's word stands."""
+    for other in standing.quarantines.values():
+        if other.actor == AUTOMATION or not other.in_force or other.state is not QuarantineState.QUARANTINED:
+            continue
+        wider, own = other.scope.as_dict(), item.scope.as_dict()
+        if all(wider[part] in {None, own[part]} for part in own):
+            return True
+    return False

@@ -1,0 +1,43 @@
+"""One tick: judge, blame, decide. A function of what was observed and where things stood; nothing here reads a clock.
+
+The live loop and the backtest run this same code, so a replay decides what the live collector would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from plugwarden.contract import DirectiveSet
+
+from plugwarden_collector.decide.standing import Changes, Standing
+from plugwarden_collector.judge.rules import Rules
+
+from .alerts import judge, note_versions
+from .causes import find_causes, inhibit
+from .directives import directives_for
+from .quarantines import admit_newcomers, advance, quarantine_what_burns
+from .tick import Evidence, Observation, Tick
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    rules: Rules, standing: Standing, seen: Observation, evidence: Evidence, chance: Callable[[], float]
+) -> Changes:
+    """Bring `standing` forward by one tick, in place, and answer what changed.
+
+    The caller stores the changes before anybody else sees them, and throws `standing` away if that fails.
+    """
+    tick = Tick(rules, standing, seen, evidence, chance, Changes(at=seen.at))
+    note_versions(tick)
+    readings = judge(tick)
+    find_causes(tick)
+    quarantine_what_burns(tick, readings)
+    advance(tick)
+    admit_newcomers(tick)
+    inhibit(tick)
+    announced = directives_for(standing, rules)
+    if announced != tuple(standing.directives.directives):
+        standing.directives = DirectiveSet(standing.directives.epoch, standing.directives.revision + 1, announced)
+        tick.changes.directives = standing.directives
+    return tick.changes

@@ -1,0 +1,88 @@
+"""What one tick works on: what was observed, where things stood, and what it may ask further."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from plugwarden_collector.decide.quarantine import Probes, Quarantine
+from plugwarden_collector.decide.standing import Changes, Standing
+from plugwarden_collector.judge.blame import Waits
+from plugwarden_collector.judge.objective import Counts
+from plugwarden_collector.judge.rules import Rules
+
+__all__ = ["Evidence", "Observation", "PluginVersion", "Tick", "new_id", "percent_text", "span_text"]
+
+PluginVersion = tuple[str, str]
+Windows = Mapping[float, Counts]
+
+
+class Evidence(Protocol):
+    """What the tick asks for only when something burns."""
+
+    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
+        """Counts by plugin_version, plugin_operation and instance_id."""
+
+    def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
+        """Calls in a scope since its quarantine last changed."""
+
+    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
+        """Failed calls by error_type, most first."""
+
+    def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
+        """Some failed spans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the rollups said at one moment."""
+
+    at: datetime
+    windows: Mapping[str, Mapping[PluginVersion, Windows]]
+    """Objective name -> (plugin, version) -> window in seconds -> counts."""
+    periods: Mapping[str, Mapping[PluginVersion, Counts]] | None = None
+    """The same over each objective's period; None on ticks that leave budgets alone."""
+    waits: Sequence[Waits] = ()
+    running: int = 0
+    """Plugins with traffic."""
+    versions: Mapping[PluginVersion, datetime] = field(default_factory=dict)
+    """When each version was first seen."""
+
+
+@dataclass(slots=True)
+class Tick:
+    """Everything one tick works on; `changes` grows while it runs."""
+
+    rules: Rules
+    standing: Standing
+    seen: Observation
+    evidence: Evidence
+    chance: Callable[[], float]
+    changes: Changes
+
+    @property
+    def at(self) -> datetime:
+        """The time of the tick."""
+        return self.seen.at
+
+
+def new_id(prefix: str, *parts: object) -> str:
+    """A short id that the same parts always give."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=5).hexdigest()
+    return f"{prefix}-{digest}"
+
+
+def span_text(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    for size, unit in ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def percent_text(ratio: float) -> str:
+    """A ratio as a percentage, all its nines."""
+    return f"{ratio * 100:.6g} %"
