@@ -207,3 +207,13 @@ def test_a_persons_isolation_overrules_an_automatic_probation() -> None:
     standing.quarantines["q-hand"] = by_hand(Scope("csv"))
     evaluate(RULES, standing, seen({}, at=AT + timedelta(seconds=1)), known, lambda: 0.0)
     assert [(item.id, item.action) for item in standing.directives.directives] == [("q-hand", Action.ISOLATE)]
+
+
+def test_what_ended_long_ago_is_let_go_of() -> None:
+    standing, known = Standing(frozen="release day"), Known()
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    assert standing.noted
+    evaluate(RULES, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
+    assert not standing.noted
+    evaluate(RULES, standing, seen({}, at=AT + timedelta(days=8)), known, lambda: 0.0)
+    assert standing.alerts == {}

@@ -6,10 +6,12 @@ The live loop and the backtest run this same code, so a replay decides what the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from plugwarden.contract import DirectiveSet
 
 from plugwarden_collector.decide.standing import Changes, Standing
+from plugwarden_collector.judge.alert import AlertState
 from plugwarden_collector.judge.rules import Rules
 
 from .alerts import judge, note_versions
@@ -19,6 +21,9 @@ from .quarantines import admit_newcomers, advance, quarantine_what_burns
 from .tick import Evidence, Observation, Tick
 
 __all__ = ["evaluate"]
+
+REMEMBERED = timedelta(days=7)
+"""Ended alerts and quarantines stay in memory this long: longer than any guard rail looks back."""
 
 
 def evaluate(
@@ -36,8 +41,21 @@ def evaluate(
     advance(tick)
     admit_newcomers(tick)
     inhibit(tick)
+    _forget(standing, seen.at)
     announced = directives_for(standing, rules)
     if announced != tuple(standing.directives.directives):
         standing.directives = DirectiveSet(standing.directives.epoch, standing.directives.revision + 1, announced)
         tick.changes.directives = standing.directives
     return tick.changes
+
+
+def _forget(standing: Standing, at: datetime) -> None:
+    """Drop from memory what no later tick asks for; the database keeps it."""
+    for fingerprint, record in list(standing.alerts.items()):
+        if record.alert.state is AlertState.INACTIVE and at - record.changed_at > REMEMBERED:
+            del standing.alerts[fingerprint]
+    for identity, item in list(standing.quarantines.items()):
+        if item.ended_at is not None and at - item.ended_at > REMEMBERED:
+            del standing.quarantines[identity]
+    firing = {key for key, record in standing.alerts.items() if record.alert.state is not AlertState.INACTIVE}
+    standing.noted = {note for note in standing.noted if note[0] in firing}

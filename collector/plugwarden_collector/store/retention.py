@@ -21,6 +21,8 @@ SECONDS_KEPT = timedelta(hours=2)
 RAW_KEPT = timedelta(days=7)
 MINUTES_KEPT = timedelta(days=35)
 """So that a 30-day budget is always exact."""
+EVENTS_KEPT = timedelta(days=400)
+"""What happened, as long as the design keeps hourly rollups. The decision log is kept for ever: it is a chain."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,5 +47,10 @@ def retain(connection: duckdb.DuckDBPyConnection, at: datetime) -> None:
         ("expire_logs", RAW_KEPT),
         ("expire_points", RAW_KEPT),
         ("expire_minutes", MINUTES_KEPT),
+        ("expire_slo_status", MINUTES_KEPT),
+        ("expire_alert_events", EVENTS_KEPT),
+        ("expire_notifications", EVENTS_KEPT),
+        ("expire_changes", EVENTS_KEPT),
     ):
         connection.execute(statement(name).sql, {"before": at - kept})
+    connection.execute(statement("expire_directive_sets").sql)
