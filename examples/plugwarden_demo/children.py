@@ -58,20 +58,20 @@ class Child:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Close its stdin, ask it to end, and end it."""
+    def stop(self, timeout: float = 5.0) -> None:
+        """Close its stdin, which is enough for ours; then ask it to end; then end it. `timeout` is for each."""
         if self._process.stdin is not None:
             try:
                 self._process.stdin.close()
             except BrokenPipeError:
                 pass  # it ended first
-        if self._process.poll() is None:
-            self._process.terminate()
+        for ask in (lambda: None, self._process.terminate, self._process.kill):
+            ask()
             try:
                 self._process.wait(timeout)
+                return
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+                continue
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101
