@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -65,8 +66,9 @@ class Child:
                 self._process.stdin.close()
             except BrokenPipeError:
                 pass  # it ended first
-        for ask in (lambda: None, self._process.terminate, self._process.kill):
-            ask()
+        for signal_number in (None, signal.SIGTERM, signal.SIGKILL):
+            if signal_number is not None:
+                self._process.send_signal(signal_number)
             try:
                 self._process.wait(timeout)
                 return
