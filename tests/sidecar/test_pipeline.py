@@ -178,3 +178,39 @@ s.close(5)
 sys.exit(os.waitstatus_to_exitcode(status) or (0 if sum(sent) == 7 else 8))
 """
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
+def test_a_forked_child_asks_for_directives_of_its_own() -> None:
+    code = """
+import http.server, json, os, sys, threading, time, urllib.parse
+from plugwarden import PluginQuarantined, Sidecar
+asked = []
+class Collector(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        scope = dict(plugin='a', version=None, operation=None, instance=None, tenant=None)
+        body = json.dumps(dict(epoch='e', revision=1, directives=[dict(id='q', action='isolate', scope=scope)])).encode()
+        if query['after'] != ['0']:
+            time.sleep(5)
+        self.send_response(200); self.send_header('content-length', str(len(body))); self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Collector)
+server.daemon_threads = True
+s = Sidecar(service='x', endpoint='http://127.0.0.1:9')
+f = s.wrap(lambda: 'ran', plugin='a', version='1', operation='x')
+pid = os.fork()
+if pid:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    _, status = os.waitpid(pid, 0)
+    os._exit(os.waitstatus_to_exitcode(status))
+import dataclasses
+s.settings = dataclasses.replace(s.settings, collector_url=f'http://127.0.0.1:{server.server_port}')
+for _ in range(100):
+    try: f()
+    except PluginQuarantined: os._exit(0)
+    time.sleep(0.1)
+os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60, check=False).returncode == 0
