@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 from plugwarden_collector.api.client import ApiError, CollectorClient, Unreachable
 
-__all__ = ["Answer", "fetch", "login_required", "post", "trouble"]
+__all__ = ["Answer", "fetch", "login_required", "post"]
 
 CACHE_SECONDS = 1.0
 """So many viewers cost one request; well below the quickest refresh."""
@@ -74,9 +74,7 @@ def fetch(path: str, **parameters: Any) -> Answer:
         value, at = _ask(url, token, path, items)
     except Unreachable as error:
         known = _remembered().get(key)
-        st.session_state["collector_problem"] = str(error)
         return Answer(None, 0.0, str(error)) if known is None else Answer(known[0], known[1], str(error))
-    st.session_state.pop("collector_problem", None)
     _remembered().put(key, value, at)
     return Answer(value, at, None)
 
@@ -87,12 +85,6 @@ def post(path: str, body: dict[str, Any]) -> Any:
     answer = _client(url, token).post(path, body)
     _ask.clear()
     return answer
-
-
-def trouble() -> str | None:
-    """Why the collector could not be asked last time; None when it could."""
-    found: str | None = st.session_state.get("collector_problem")
-    return found
 
 
 def login_required() -> bool:

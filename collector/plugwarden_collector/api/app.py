@@ -5,17 +5,13 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 
 import asyncio
 import functools
-import hashlib
-import io
 import json
-import math
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
-import pyarrow as pa
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse
 from plugwarden.contract import Scope
@@ -30,12 +26,14 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide import audit
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.judge.silence import silenced_by
-from plugwarden_collector.store import Answer, Database, Writer, run_query, statement
+from plugwarden_collector.store import Database, Writer, run_query, statement
 from plugwarden_collector.warden import Warden
 
 from . import problem
+from .answers import external_row, parsed, rules_answer, with_state
 from .auth import Principal, TokenBook
 from .models import AutomationRequest, ExternalAlert, QuarantineRequest, QueryRequest, ReleaseRequest, SilenceRequest
+from .render import as_arrow, as_json, as_rows
 from .span_of_time import TimeRange
 
 __all__ = ["api_app"]
@@ -123,7 +121,7 @@ def api_app(
             for instance, (service, at) in board.listeners.items()
             if now - at < MAX_WAIT_SECONDS
         ]
-        return _json(
+        return as_json(
             {
                 "version": __version__,
                 "at": clock(),
@@ -160,9 +158,9 @@ def api_app(
         headers = {"x-truncated": str(answer.truncated).lower(), "x-elapsed-ms": f"{answer.elapsed_ms:.1f}"}
         if ARROW in request.headers.get("accept", ""):
             return Response(
-                await loop.run_in_executor(queries, _arrow, answer.table), media_type=ARROW, headers=headers
+                await loop.run_in_executor(queries, as_arrow, answer.table), media_type=ARROW, headers=headers
             )
-        return await loop.run_in_executor(queries, _rows, answer)
+        return await loop.run_in_executor(queries, as_rows, answer)
 
     # -- plugins ------------------------------------------------------------------------------------------------------
 
@@ -171,7 +169,7 @@ def api_app(
         """Every plugin with calls in the span of time: state and why, SLIs, budget."""
         parameters = {**spanned(span), "seconds": span.seconds}
         found, budgets = await asyncio.gather(rows("fleet", parameters), rows("list_slo_status"))
-        return _json([_with_state(row, budgets, warden) for row in found])
+        return as_json([with_state(row, budgets, warden) for row in found])
 
     @app.get("/api/v1/plugins/{plugin_id}", tags=["plugins"], dependencies=[reading])
     async def plugin(plugin_id: str, span: Span) -> Any:
@@ -188,33 +186,33 @@ def api_app(
         budgets = [item for item in budgets if item["plugin_id"] == plugin_id]
         if row is None and not budgets:
             raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
-        detail = _with_state(row or {"plugin_id": plugin_id, "calls": 0}, budgets, warden)
+        detail = with_state(row or {"plugin_id": plugin_id, "calls": 0}, budgets, warden)
         detail |= {"slos": budgets, "operations": operations, "errors": errors, "failing_traces": traces}
-        return _json(detail)
+        return as_json(detail)
 
     @app.get("/api/v1/plugins/{plugin_id}/series", tags=["plugins"], dependencies=[reading])
     async def series(plugin_id: str, span: Span) -> Any:
         """One plugin's calls by step, version and outcome, and its latency distribution by step."""
         parameters = {**spanned(span), "plugin": plugin_id, "step": span.step}
         calls, heat = await asyncio.gather(rows("plugin_series", parameters), rows("plugin_heatmap", parameters))
-        return _json({"step_seconds": span.step, "calls": calls, "latency": heat})
+        return as_json({"step_seconds": span.step, "calls": calls, "latency": heat})
 
     @app.get("/api/v1/series", tags=["plugins"], dependencies=[reading])
     async def fleet_series(span: Span) -> Any:
         """Calls of every plugin by step."""
-        return _json(
+        return as_json(
             {"step_seconds": span.step, "calls": await rows("fleet_series", {**spanned(span), "step": span.step})}
         )
 
     @app.get("/api/v1/slos", tags=["judging"], dependencies=[reading])
     async def slos() -> Any:
         """Every objective of every plugin version: counts, SLI, budget left, burn rate."""
-        return _json(await rows("list_slo_status"))
+        return as_json(await rows("list_slo_status"))
 
     @app.get("/api/v1/rules", tags=["judging"], dependencies=[reading])
     async def rules() -> Any:
         """Objectives and policy in force."""
-        return _json(_rules(warden))
+        return as_json(rules_answer(warden))
 
     @app.get("/api/v1/alerts", tags=["judging"], dependencies=[reading])
     async def alerts(history_hours: Annotated[float, Query(ge=0, le=24 * 35)] = 24) -> Any:
@@ -224,39 +222,39 @@ def api_app(
             rows("list_alert_events", {"since": clock() - timedelta(hours=history_hours)}),
             rows("list_incidents"),
         )
-        found = _parsed(now)
+        found = parsed(now)
         for row in found:
             row["silenced_by"] = silenced_by(warden.silences, row["labels"], clock())
-        return _json({"alerts": found, "history": events, "incidents": incidents})
+        return as_json({"alerts": found, "history": events, "incidents": incidents})
 
     @app.get("/api/v1/silences", tags=["judging"], dependencies=[reading])
     async def silences() -> Any:
         """Silences in force."""
         at = clock()
-        return _json([asdict(item) for item in warden.silences if item.ends_at > at])
+        return as_json([asdict(item) for item in warden.silences if item.ends_at > at])
 
     @app.post("/api/v1/silences", tags=["judging"], status_code=201)
     async def silence(body: SilenceRequest, who: Annotated[Principal, operating]) -> Any:
         """Tell nobody of some alerts for a while; they go on being judged and acted upon."""
         length = timedelta(seconds=body.seconds)
         item = await asyncio.to_thread(warden.silence, body.matchers, length, body.comment, _actor(who, body.actor))
-        return _json(asdict(item), 201)
+        return as_json(asdict(item), 201)
 
     @app.post("/api/v1/silences/{identity}/end", tags=["judging"])
     async def end_silence(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
         """Take a silence back."""
         await asyncio.to_thread(warden.unsilence, identity, body.reason, _actor(who, body.actor))
-        return _json({"id": identity})
+        return as_json({"id": identity})
 
     @app.get("/api/v1/changes", tags=["judging"], dependencies=[reading])
     async def changes() -> Any:
         """Deployments and other annotations, newest first."""
-        return _json(await rows("list_changes"))
+        return as_json(await rows("list_changes"))
 
     @app.get("/api/v1/capacity", tags=["capacity"], dependencies=[reading])
     async def capacity(span: Span) -> Any:
         """What each plugin asks of its hosts: rate, concurrency, CPU cores."""
-        return _json(await rows("capacity", {**spanned(span), "seconds": span.seconds}))
+        return as_json(await rows("capacity", {**spanned(span), "seconds": span.seconds}))
 
     # -- traces -------------------------------------------------------------------------------------------------------
 
@@ -276,7 +274,7 @@ def api_app(
             **spanned(span), "plugin": plugin, "version": version, "outcome": outcome, "text": text,
             "min_seconds": min_seconds, "max_seconds": max_seconds, "limit": limit,
         }  # fmt: skip
-        return _json(await rows("trace_search", parameters))
+        return as_json(await rows("trace_search", parameters))
 
     @app.get("/api/v1/traces/{trace_id}", tags=["traces"], dependencies=[reading])
     async def trace(trace_id: str) -> Any:
@@ -291,14 +289,14 @@ def api_app(
         spans, logs = await asyncio.gather(rows("trace_rows", halves), rows("trace_logs", halves))
         if not spans and not logs:
             raise NotFoundError(f"no trace {trace_id}: sampled out, expired, or not arrived yet")
-        return _json({"trace_id": trace_id, "spans": spans, "logs": logs})
+        return as_json({"trace_id": trace_id, "spans": spans, "logs": logs})
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
     @app.get("/api/v1/quarantine", tags=["quarantine"], dependencies=[reading])
     async def quarantines() -> Any:
         """All quarantines with scope, reason, evidence and actor; those in force first."""
-        return _json(_parsed(await rows("list_quarantines")))
+        return as_json(parsed(await rows("list_quarantines")))
 
     @app.post("/api/v1/quarantine", tags=["quarantine"], status_code=201)
     async def quarantine(body: QuarantineRequest, who: Annotated[Principal, operating]) -> Any:
@@ -307,20 +305,20 @@ def api_app(
         hold = None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds)
         actor = _actor(who, body.actor)
         item = await asyncio.to_thread(warden.quarantine, scope, body.reason, actor, hold=hold)
-        return _json({"id": item.id, "scope": str(scope), "state": item.state.word}, 201)
+        return as_json({"id": item.id, "scope": str(scope), "state": item.state.word}, 201)
 
     @app.post("/api/v1/quarantine/{identity}/release", tags=["quarantine"])
     async def release(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
         """End a quarantine by hand."""
         item = await asyncio.to_thread(warden.release, identity, body.reason, _actor(who, body.actor))
-        return _json({"id": item.id, "scope": str(item.scope), "state": item.state.word})
+        return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word})
 
     @app.post("/api/v1/automation", tags=["quarantine"])
     async def automation(body: AutomationRequest, who: Annotated[Principal, administering]) -> Any:
         """The freeze switch: a frozen automation judges and records, and quarantines nothing."""
         actor = _actor(who, body.actor)
         await asyncio.to_thread(warden.freeze, body.reason if body.frozen else None, actor)
-        return _json({"frozen": warden.standing.frozen})
+        return as_json({"frozen": warden.standing.frozen})
 
     @app.get("/api/v1/directives", tags=["directives"])
     async def directives(
@@ -335,7 +333,7 @@ def api_app(
         """What sidecars obey. Held until there is a revision after `after`, or for `wait` seconds (then 204)."""
         board.heard_from(service, instance)
         found = await board.wait_beyond(epoch, after, wait)
-        return Response(status_code=204) if found is None else _json(found.as_dict())
+        return Response(status_code=204) if found is None else as_json(found.as_dict())
 
     @app.get("/api/v1/directives/stream", tags=["directives"], dependencies=[ingesting])
     async def stream(request: Request) -> Response:
@@ -356,7 +354,7 @@ def api_app(
     @app.get("/api/v1/audit", tags=["audit"], dependencies=[reading])
     async def decisions(limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> Any:
         """Every decision with its evidence, newest first."""
-        return _json(_parsed(await rows("list_decisions", {"limit": limit})))
+        return as_json(parsed(await rows("list_decisions", {"limit": limit})))
 
     @app.get("/api/v1/audit/verify", tags=["audit"], dependencies=[reading])
     async def verify() -> Any:
@@ -364,7 +362,7 @@ def api_app(
         chain = await rows("chain")
         count, broken = await asyncio.to_thread(audit.verify, chain)
         head = chain[-1]["hash"] if chain else audit.GENESIS
-        return _json({"valid": broken is None, "decisions": count, "problem": broken, "head": head})
+        return as_json({"valid": broken is None, "decisions": count, "problem": broken, "head": head})
 
     # -- Alertmanager's own API -----------------------------------------------------------------------------------------
 
@@ -373,7 +371,7 @@ def api_app(
         """Alerts that a Prometheus pushes; they are shown beside our own."""
         if len(body) > 1000:
             raise HTTPException(413, "at most 1000 alerts at a time")
-        found = [_external(item, clock()) for item in body]
+        found = [external_row(item, clock()) for item in body]
 
         def work(connection: Any) -> None:
             for row in found:
@@ -381,7 +379,7 @@ def api_app(
                 connection.execute(f"insert or replace into alerts values ({marks})", row)  # noqa: S608 - only marks
 
         await asyncio.wrap_future(writer.run(work))
-        return _json({})
+        return as_json({})
 
     return app
 
@@ -401,119 +399,3 @@ def _time_range(clock: Clock) -> Any:
             raise HTTPException(422, str(error)) from error
 
     return read
-
-
-def _with_state(row: dict[str, Any], budgets: list[dict[str, Any]], warden: Warden) -> dict[str, Any]:
-    """The worst of what is known about a plugin, and why."""
-    name = row["plugin_id"]
-    standing = warden.standing
-    own = [item for item in budgets if item["plugin_id"] == name and item["budget_remaining_ratio"] is not None]
-    worst = min(own, key=lambda item: item["budget_remaining_ratio"], default=None)
-    current = row.get("versions") or []
-    held = [item for item in standing.quarantines.values() if item.in_force and item.scope.plugin == name]
-    firing = [item for item in standing.alerts.values() if item.plugin == name and item.alert.state.value == "firing"]
-    state, why = "healthy", ""
-    open_alerts = [item for item in firing if item.inhibited_by is None]
-    incidents = [item for item in standing.incidents.values() if name in item.plugins]
-    probing = [item for item in held if item.state.word == "probation"]
-    isolated = [item for item in held if item.state.word == "quarantined" and item.superseded_by is None]
-    if firing and (open_alerts or incidents):
-        state = "degraded"
-        why = incidents[0].summary if incidents else open_alerts[0].summary
-    if probing:
-        state, why = "probation", f"{probing[0].scope} at {probing[0].share_ratio:.0%} of calls: {probing[0].reason}"
-    elif isolated:
-        state, why = "quarantined", f"{isolated[0].scope} is isolated by {isolated[0].actor}: {isolated[0].reason}"
-    return {
-        **row,
-        "state": state,
-        "why": why,
-        "versions": current,
-        "budget_remaining_ratio": None if worst is None else worst["budget_remaining_ratio"],
-        "budget_slo": None if worst is None else worst["slo"],
-        "budget_version": None if worst is None else worst["plugin_version"],
-        "fast_burn_rate": max((item["fast_burn_rate"] or 0.0 for item in own), default=None),
-        "firing": len(firing),
-    }
-
-
-def _rules(warden: Warden) -> dict[str, Any]:
-    rules = warden.rules
-    return {
-        "source": rules.source,
-        "warnings": rules.warnings,
-        "policy": asdict(rules.policy),
-        "objectives": [{**asdict(item), "tiers": [asdict(tier) for tier in item.tiers]} for item in rules.objectives],
-    }
-
-
-def _external(item: ExternalAlert, at: datetime) -> list[Any]:
-    labels = dict(sorted(item.labels.items()))
-    fingerprint = "x-" + hashlib.blake2b(json.dumps(labels).encode(), digest_size=8).hexdigest()
-    started = _moment(item.startsAt) or at
-    ended = _moment(item.endsAt)
-    over = ended is not None and ended <= at
-    return [
-        fingerprint, labels.get("alertname", "unnamed"), labels.get("severity", "ticket"),
-        "inactive" if over else "firing", None, labels.get("plugin"), labels.get("version"), json.dumps(labels),
-        item.annotations.get("summary", ""), item.annotations.get("description", ""), started, started,
-        ended if over else None, at, None, "prometheus", json.dumps({"generator": item.generatorURL}),
-    ]  # fmt: skip
-
-
-def _moment(text: str | None) -> datetime | None:
-    if not text or text.startswith("0001-"):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise HTTPException(422, f"startsAt, endsAt: {text!r} is not RFC 3339") from error
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-
-
-def _parsed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """JSON columns as what they hold."""
-    for row in rows:
-        for name in ("evidence", "labels", "detail"):
-            if isinstance(row.get(name), str):
-                row[name] = json.loads(row[name])
-    return rows
-
-
-def _rows(answer: Answer) -> Response:
-    return _json(
-        {
-            "columns": answer.table.column_names,
-            "rows": [[_finite(value) for value in row.values()] for row in answer.table.to_pylist()],
-            "truncated": answer.truncated,
-            "elapsed_ms": round(answer.elapsed_ms, 1),
-        }
-    )
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _arrow(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return sink.getvalue()
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value, default=_plain, ensure_ascii=False), status, media_type="application/json")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat() + ("Z" if value.tzinfo is None else "")
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, tuple | set | frozenset):
-        return list(value)
-    return str(value)

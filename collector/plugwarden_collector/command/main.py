@@ -84,8 +84,11 @@ def collector(
 def dashboards(
     address: Annotated[str, typer.Option("--address", help="HOST:PORT to listen on.")] = "127.0.0.1:8501",
     url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
 ) -> None:
     """Run the dashboards until Ctrl-C."""
+    if as_json:
+        emit_json({"event": "starting", "dashboards": f"http://{address}", "collector": url})
     from .processes import exec_dashboards
 
     exec_dashboards(address, url)

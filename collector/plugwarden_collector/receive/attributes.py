@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from opentelemetry.proto.common.v1 import common_pb2
 
-__all__ = ["AttributeColumn", "empty_maps", "text_of"]
+__all__ = ["AttributeColumn", "text_of"]
 
 MAX_DEPTH = 16
 """A nested value deeper than this is shown as `…`: nobody reads it, and recursion must end."""
@@ -84,12 +84,6 @@ def text_of(values: pa.StructArray) -> pa.Array:
             rendered[row] = _render(values[row].as_py())
         text = pa.array(rendered, pa.string())
     return text
-
-
-def empty_maps(rows: int) -> pa.Array:
-    """A column of empty maps."""
-    none = pa.array([], pa.string())
-    return pa.MapArray.from_arrays(pa.array(np.zeros(rows + 1, dtype=np.int32)), none, none)
 
 
 def _field(values: pa.StructArray) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from plugwarden.contract import Outcome
 from plugwarden.invocation import Invocation
@@ -26,11 +26,6 @@ LINGER_SECONDS = 2.0
 """A trace whose root is not ours (a host's own provider) is decided on when nothing came for this long."""
 _RATIO_BITS = 56
 """OpenTelemetry's trace state specification takes a trace's randomness from its last 56 bits."""
-
-
-class _Span(Protocol):
-    @property
-    def parent(self) -> object: ...
 
 
 @dataclass(slots=True)

@@ -1,0 +1,94 @@
+"""What the API says about plugins, rules and alerts, made from stored rows and the standing state."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import HTTPException
+
+from plugwarden_collector.warden import Warden
+
+from .models import ExternalAlert
+
+__all__ = ["external_row", "parsed", "rules_answer", "with_state"]
+
+
+def with_state(row: dict[str, Any], budgets: list[dict[str, Any]], warden: Warden) -> dict[str, Any]:
+    """The worst of what is known about a plugin, and why."""
+    name = row["plugin_id"]
+    standing = warden.standing
+    own = [item for item in budgets if item["plugin_id"] == name and item["budget_remaining_ratio"] is not None]
+    worst = min(own, key=lambda item: item["budget_remaining_ratio"], default=None)
+    current = row.get("versions") or []
+    held = [item for item in standing.quarantines.values() if item.in_force and item.scope.plugin == name]
+    firing = [item for item in standing.alerts.values() if item.plugin == name and item.alert.state.value == "firing"]
+    state, why = "healthy", ""
+    open_alerts = [item for item in firing if item.inhibited_by is None]
+    incidents = [item for item in standing.incidents.values() if name in item.plugins]
+    probing = [item for item in held if item.state.word == "probation"]
+    isolated = [item for item in held if item.state.word == "quarantined" and item.superseded_by is None]
+    if firing and (open_alerts or incidents):
+        state = "degraded"
+        why = incidents[0].summary if incidents else open_alerts[0].summary
+    if probing:
+        state, why = "probation", f"{probing[0].scope} at {probing[0].share_ratio:.0%} of calls: {probing[0].reason}"
+    elif isolated:
+        state, why = "quarantined", f"{isolated[0].scope} is isolated by {isolated[0].actor}: {isolated[0].reason}"
+    return {
+        **row,
+        "state": state,
+        "why": why,
+        "versions": current,
+        "budget_remaining_ratio": None if worst is None else worst["budget_remaining_ratio"],
+        "budget_slo": None if worst is None else worst["slo"],
+        "budget_version": None if worst is None else worst["plugin_version"],
+        "fast_burn_rate": max((item["fast_burn_rate"] or 0.0 for item in own), default=None),
+        "firing": len(firing),
+    }
+
+
+def rules_answer(warden: Warden) -> dict[str, Any]:
+    """Objectives with their tiers, and the policy, as they are in force."""
+    rules = warden.rules
+    return {
+        "source": rules.source,
+        "warnings": rules.warnings,
+        "policy": asdict(rules.policy),
+        "objectives": [{**asdict(item), "tiers": [asdict(tier) for tier in item.tiers]} for item in rules.objectives],
+    }
+
+
+def external_row(item: ExternalAlert, at: datetime) -> list[Any]:
+    """A row of `alerts` for an alert that Prometheus pushed."""
+    labels = dict(sorted(item.labels.items()))
+    fingerprint = "x-" + hashlib.blake2b(json.dumps(labels).encode(), digest_size=8).hexdigest()
+    started = _moment(item.startsAt) or at
+    ended = _moment(item.endsAt)
+    over = ended is not None and ended <= at
+    return [
+        fingerprint, labels.get("alertname", "unnamed"), labels.get("severity", "ticket"),
+        "inactive" if over else "firing", None, labels.get("plugin"), labels.get("version"), json.dumps(labels),
+        item.annotations.get("summary", ""), item.annotations.get("description", ""), started, started,
+        ended if over else None, at, None, "prometheus", json.dumps({"generator": item.generatorURL}),
+    ]  # fmt: skip
+
+
+def _moment(text: str | None) -> datetime | None:
+    if not text or text.startswith("0001-"):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise HTTPException(422, f"startsAt, endsAt: {text!r} is not RFC 3339") from error
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def parsed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON columns as what they hold."""
+    for row in rows:
+        for name in ("evidence", "labels", "detail"):
+            if isinstance(row.get(name), str):
+                row[name] = json.loads(row[name])
+    return rows
