@@ -1,17 +1,37 @@
 """Plugwarden's sidecar: wraps the plugin calls of a host, watches them, and keeps a bad one out."""
 
-from plugwarden.errors import CallNotPermitted, ConfigurationError, PluginQuarantined, PlugwardenError
-from plugwarden.gate import BreakerPolicy
+from plugwarden.declaration import Touches
+from plugwarden.errors import (
+    CallNotPermitted,
+    ConfigurationError,
+    DeadlineExceeded,
+    PluginQuarantined,
+    PlugwardenError,
+    QuotaExceeded,
+    WorkerDied,
+)
+from plugwarden.fallback import Fallback, LastGood, Value
+from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
 from plugwarden.settings import Settings
 from plugwarden.sidecar import Sidecar
 
 __all__ = [
     "BreakerPolicy",
+    "BulkheadPolicy",
     "CallNotPermitted",
     "ConfigurationError",
+    "DeadlineExceeded",
+    "Fallback",
+    "LastGood",
     "PluginQuarantined",
     "PlugwardenError",
+    "QuotaExceeded",
+    "QuotaPolicy",
+    "RatePolicy",
     "Settings",
     "Sidecar",
+    "Touches",
+    "Value",
+    "WorkerDied",
 ]
 __version__ = "0.1.0"

@@ -27,7 +27,7 @@ class DownstreamWait:
     def __enter__(self) -> DownstreamWait:
         self._outer = outer = current_invocation()
         if outer is not None:
-            self._wait, context = begin(outer.operation)
+            self._wait, context = begin(outer.operation, perf_counter_ns())
             self._wait.downstream = self._name
             self._token = attach(context)
         return self
@@ -45,7 +45,7 @@ class DownstreamWait:
             cancelled = not isinstance(error, Exception)
             wait.outcome = Outcome.CANCELLED if cancelled else Outcome.ERROR
             wait.source = ErrorSource.CALLER if cancelled else ErrorSource.DOWNSTREAM
-        wait.operation.emit(wait)
+        wait.operation.append(wait)
 
     async def __aenter__(self) -> DownstreamWait:
         return self.__enter__()

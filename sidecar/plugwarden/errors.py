@@ -3,14 +3,25 @@
 PlugwardenError              base of all below
 ├── CallNotPermitted         the gate refused the call and there was no fallback
 │   └── PluginQuarantined    ... because a directive isolates the plugin
-└── ConfigurationError       a wrap() argument or setting is wrong; raised at wrap time, never by a call
+├── DeadlineExceeded         a runner stopped the call, or gave up on it, at its deadline; also a TimeoutError
+├── QuotaExceeded            the call used or answered more than was allowed
+├── WorkerDied               the process that ran the call ended under it
+└── ConfigurationError       a wrap() argument or setting is wrong; raised at wrap time, never by a call; also a ValueError
 """
 
 from __future__ import annotations
 
 from plugwarden.contract import RejectionReason, Scope
 
-__all__ = ["CallNotPermitted", "ConfigurationError", "PluginQuarantined", "PlugwardenError"]
+__all__ = [
+    "CallNotPermitted",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "PluginQuarantined",
+    "PlugwardenError",
+    "QuotaExceeded",
+    "WorkerDied",
+]
 
 
 class PlugwardenError(Exception):
@@ -33,7 +44,7 @@ class CallNotPermitted(PlugwardenError):
         retry_after_seconds: float | None = None,
         directive_id: str | None = None,
     ) -> None:
-        super().__init__(f"{scope}: {explanation}")
+        super().__init__(f"{scope}: {explanation}{_again(retry_after_seconds)}")
         self.scope = scope
         """The operation that was refused."""
         self.reason = reason
@@ -47,16 +58,59 @@ class CallNotPermitted(PlugwardenError):
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with the message alone, and break hosts that pickle exceptions.
-        return (_rebuild, (type(self), self.scope, self.reason, self.explanation, self.__dict__))
+        return (_rebuild, (type(self), (self.scope, self.reason, self.explanation), self.args, self.__dict__))
 
 
 class PluginQuarantined(CallNotPermitted):
     """The collector, or a person, took the plugin out of service."""
 
 
+class _CallEnded(PlugwardenError):
+    """A runner ended a call."""
+
+    def __init__(self, scope: Scope, explanation: str) -> None:
+        super().__init__(f"{scope}: {explanation}")
+        self.scope = scope
+        """The operation that was called."""
+        self.explanation = explanation
+        """What happened, in a sentence."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), (self.scope, self.explanation), self.args, self.__dict__))
+
+
+class DeadlineExceeded(_CallEnded, TimeoutError):
+    """The call was not done at its deadline. A worker process was killed; a thread was left to end by itself."""
+
+
+class WorkerDied(_CallEnded):
+    """The worker process ended during the call: it exited, was killed, or could not be started."""
+
+
+class QuotaExceeded(PlugwardenError):
+    """A call went past what its quota allows."""
+
+    def __init__(self, scope: Scope, quota: str, explanation: str) -> None:
+        super().__init__(f"{scope}: quota.{quota}: {explanation}")
+        self.scope = scope
+        """The operation that was called."""
+        self.quota = quota
+        """Which one: `memory_bytes` or `output_bytes`."""
+        self.explanation = explanation
+        """How far."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), (self.scope, self.quota, self.explanation), self.args, self.__dict__))
+
+
+def _again(retry_after_seconds: float | None) -> str:
+    return "" if retry_after_seconds is None else f"; try again in {retry_after_seconds:.1f} s"
+
+
 def _rebuild(
-    cls: type[CallNotPermitted], scope: Scope, reason: RejectionReason, explanation: str, state: dict[str, object]
-) -> CallNotPermitted:
-    error = cls(scope, reason, explanation)
+    cls: type[BaseException], made_from: tuple[object, ...], args: tuple[object, ...], state: dict[str, object]
+) -> BaseException:
+    error = cls(*made_from)
+    error.args = args
     error.__dict__.update(state)
     return error

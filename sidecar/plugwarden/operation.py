@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import random
-from time import perf_counter, perf_counter_ns
-from typing import Any
+from time import perf_counter_ns, thread_time_ns
+from typing import TYPE_CHECKING, Any
 
-from plugwarden.contract import ErrorSource, Outcome, QuarantineState, RejectionReason, Scope
-from plugwarden.errors import CallNotPermitted, PluginQuarantined
-from plugwarden.gate import Breaker, Rule
-from plugwarden.invocation import Failure, Invocation, begin, blame, current_invocation, current_tenant
+from plugwarden.contract import Criticality, ErrorSource, Outcome, QuarantineState, RejectionReason, Scope
+from plugwarden.declaration import Declaration
+from plugwarden.errors import CallNotPermitted, DeadlineExceeded, PluginQuarantined, QuotaExceeded
+from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT
+from plugwarden.gate import Breaker, Bulkhead, BulkheadPolicy, CpuQuota, RateLimit, Rule
+from plugwarden.invocation import Failure, Invocation, blame, current_invocation
 
-__all__ = ["Operation", "Permit", "Refusal", "tell_parent"]
+if TYPE_CHECKING:
+    from plugwarden.fallback import Fallback
 
-CPU_SAMPLE_EVERY = 16
-"""CPU time is read for one call in so many: a read of the thread's CPU clock costs more than the rest of the record."""
+__all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "Operation", "Refusal", "tell_parent", "timed_out"]
+
+CPU_SAMPLE_MASK = 63
+"""CPU time is read for one call in 64: a read of the thread's CPU clock costs as much as all the rest of the record.
+Where CPU time is a quota, every call is measured."""
+DETAILED_FAILURES = 64
+"""Stack traces kept per operation between two exports: in a storm of errors one stands for many."""
+NEVER_NS = sys.maxsize
+_NOWHERE: deque[Any] = deque(maxlen=0)
+_QUARANTINE_REASONS = frozenset({RejectionReason.QUARANTINED, RejectionReason.PROBATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +43,7 @@ class Refusal:
 
     def as_error(self, scope: Scope) -> CallNotPermitted:
         """The exception a caller sees when there is no fallback."""
-        kind = CallNotPermitted if self.reason is RejectionReason.CIRCUIT_OPEN else PluginQuarantined
+        kind = PluginQuarantined if self.reason in _QUARANTINE_REASONS else CallNotPermitted
         return kind(
             scope,
             self.reason,
@@ -40,45 +53,130 @@ class Refusal:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """Why the gate let a call through that it might have refused."""
-
-    directive_id: str | None
-    """The directive whose share it belongs to."""
-    probe: int
-    """Above 0: a probe of a half-open breaker, to hand back to it."""
-
-
-@dataclass(slots=True, eq=False)
 class Operation:
-    """Declared once at wrap time; its `rules` are exchanged whole whenever directives change."""
+    """Made once at wrap time; its `rules` are exchanged whole whenever directives change.
 
-    scope: Scope
-    """Plugin, version, operation and instance."""
-    emit: Callable[[Invocation], None]
-    """Takes a finished invocation. Must not raise and must not block."""
-    timeout_seconds: float | None = None
-    """The deadline. Coroutines are cancelled at it; what cannot be stopped is counted as `timeout` when it returns."""
-    fallback: Callable[..., Any] | None = None
-    """Answers in the plugin's place when a call is refused, fails or misses its deadline."""
-    caller_errors: tuple[type[Exception], ...] = ()
-    """Exceptions that are the caller's fault."""
-    downstream_errors: tuple[type[Exception], ...] = ()
-    """Exceptions that are a downstream's fault."""
-    breaker: Breaker | None = None
-    """The inner loop."""
-    rules: tuple[Rule, ...] = ()
-    """What directives say about this operation."""
-    active: dict[int, int] = field(default_factory=dict)
-    """Span id -> start (performance counter, ns) of what is running now. Single dict operations are atomic."""
-    calls_seen: int = 0
-    """Only picks which calls have their CPU time read; lost updates between threads do no harm."""
+    The attributes without a leading underscore are read by the wrappers on every call.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_count_fault",
+        "append",
+        "attend",
+        "breaker",
+        "bulkhead",
+        "calls",
+        "cell",
+        "cpu_quota",
+        "declaration",
+        "details_left",
+        "fallback",
+        "guarded",
+        "inspects",
+        "limit",
+        "limit_ns",
+        "longest_ns",
+        "peak_running",
+        "rate",
+        "rules",
+        "running",
+        "sample_mask",
+        "scope",
+        "slow_ns",
+        "timeout_ns",
+        "waiting",
+        "worker_stats",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        declaration: Declaration,
+        *,
+        append: Callable[[Invocation], None] = _NOWHERE.append,
+        attend: Callable[[], None] = lambda: None,
+        count_fault: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.scope = scope
+        """Plugin, version, operation and instance."""
+        self.append = append
+        """Takes a finished invocation: a deque's own method, so it neither raises nor blocks."""
+        self.attend = attend
+        """Called now and then from a caller's thread: starts the background, and helps it when it cannot keep up."""
+        self._count_fault = count_fault
+        self.running: set[Invocation] = set()
+        """What runs now. Single operations on a set are atomic."""
+        self.waiting: deque[Any] = deque()
+        """What waits for a place in the bulkhead; its own deque, or the bulkhead's."""
+        self.calls = 0
+        """Calls so far; an addition lost between threads does no harm."""
+        self.peak_running = 0
+        """The most seen running at once since the last export."""
+        self.longest_ns = 0
+        """The longest call since the last export."""
+        self.details_left = DETAILED_FAILURES
+        self.cell: Any = None
+        """Where the aggregator counts plain successes."""
+        self.rules: tuple[Rule, ...] = ()
+        """What directives say about this operation."""
+        self.breaker: Breaker | None = None
+        self.worker_stats: Callable[[], dict[str, float]] | None = None
+        """Of a runner with processes of its own: what they use."""
+        self.declare(declaration)
+
+    def declare(self, declaration: Declaration) -> None:
+        """Take new terms, as a reload does. The breaker's state stays; limits begin anew."""
+        self.declaration = declaration
+        self.fallback: Fallback | None = declaration.fallback
+        timeout = declaration.timeout_seconds
+        self.timeout_ns = 0 if timeout is None else int(timeout * 1e9)
+        slow = declaration.slow_call_seconds
+        self.slow_ns = NEVER_NS if slow is None else int(slow * 1e9)
+        self.limit_ns = min(self.timeout_ns or NEVER_NS, self.slow_ns)
+        """A success that took longer is looked at more closely."""
+        self.bulkhead: Bulkhead | None = None
+        self.limit = sys.maxsize
+        if declaration.bulkhead is not None:
+            self.bulkhead = Bulkhead(declaration.bulkhead, self.running)
+            self.limit = declaration.bulkhead.concurrent
+            self.waiting = self.bulkhead.waiting
+        self.rate = None if declaration.rate is None else RateLimit(declaration.rate)
+        quota = declaration.quota
+        share = None if quota is None else quota.cpu_share
+        self.cpu_quota = None if share is None else CpuQuota(share)
+        self.sample_mask = CPU_SAMPLE_MASK if share is None else 0
+        policy = declaration.breaker
+        self.inspects = bool(
+            declaration.failed_result
+            or declaration.keepers
+            or declaration.capture
+            or (quota is not None and quota.output_bytes)
+            or (policy is not None and (policy.ignore or policy.record))
+        )
+        """Whether results or arguments are looked at."""
+        self.reguard()
+
+    def reguard(self) -> None:
+        """Work out anew whether a call has to be decided on; after a change of rules, breaker or terms."""
+        breaker = self.breaker
+        self.guarded = bool(
+            self.rules
+            or self.inspects
+            or self.rate is not None
+            or self.cpu_quota is not None
+            or (breaker is not None and breaker.refusing)
+        )
 
     @property
     def name(self) -> str:
         """The span's name: `plugin operation`, low in cardinality."""
         return f"{self.scope.plugin} {self.scope.operation}"
+
+    @property
+    def fails_closed(self) -> bool:
+        """Whether a fault of the gate itself refuses the call."""
+        return self.declaration.criticality is Criticality.SECURITY
 
     @property
     def quarantine_state(self) -> QuarantineState:
@@ -90,76 +188,250 @@ class Operation:
                 return QuarantineState.QUARANTINED if rule.share_ratio == 0.0 else QuarantineState.PROBATION
         return QuarantineState.HEALTHY
 
-    def start(self, permit: Permit | None) -> tuple[Invocation, Any]:
-        """Begin an invocation and note it as running."""
-        invocation, context = begin(self)
-        if permit is not None:
-            invocation.admitted_by, invocation.probe = permit.directive_id, permit.probe
-        self.active[invocation._context.span_id] = invocation.started_ns
-        return invocation, context
+    # -- before the call ------------------------------------------------------------------------------------------------
 
-    def decide(self) -> Refusal | Permit | None:
-        """Whether a call may run now. Takes a probe of a half-open breaker. None: nothing stands in its way."""
-        directive_id: str | None = None
+    def decide(self, invocation: Invocation) -> Refusal | None:
+        """Whether a call may run now; takes a probe of a half-open breaker and a token of the rate limit."""
         for rule in self.rules:
-            if rule.tenant is not None and rule.tenant != current_tenant():
+            if rule.tenant is not None and rule.tenant != invocation.tenant:
                 continue
             if rule.share_ratio < 1.0 and (rule.share_ratio == 0.0 or random() >= rule.share_ratio):  # noqa: S311
                 return Refusal(rule.reason, rule.explanation, rule.directive_id)
-            directive_id = rule.directive_id
+            invocation.admitted_by = rule.directive_id
             break  # the most specific rule decides
-        probe = 0
+        now_ns = perf_counter_ns()
+        if 0 < invocation.deadline_ns <= now_ns:
+            return Refusal(RejectionReason.DEADLINE_EXCEEDED, "the deadline of a call further up has passed")
+        now = now_ns / 1e9
+        if self.cpu_quota is not None and (wait := self.cpu_quota.exceeded(now)):
+            share = f"{self.cpu_quota.share:g} CPU seconds a second are used up"
+            return Refusal(RejectionReason.QUOTA_EXCEEDED, share, None, wait)
         breaker = self.breaker
-        if breaker is not None:
-            now = perf_counter()
+        if breaker is not None and breaker.refusing:
             admitted = breaker.admit(now)
             if admitted is None:
-                wait = breaker.retry_after_seconds(now)
-                return Refusal(RejectionReason.CIRCUIT_OPEN, f"the breaker is {breaker.state.word}", None, wait)
-            probe = admitted
-        return Permit(directive_id, probe) if probe or directive_id is not None else None
+                wait_seconds = breaker.retry_after_seconds(now)
+                why = f"the breaker is {breaker.state.word}"
+                return Refusal(RejectionReason.CIRCUIT_OPEN, why, None, wait_seconds)
+            if admitted:
+                invocation.probe = admitted
+        if self.rate is not None and (wait := self.rate.take(now)):
+            self.give_back(invocation)
+            allowed = f"more than {self.rate.policy.calls_per_second:g} calls a second"
+            return Refusal(RejectionReason.RATE_LIMITED, allowed, None, wait)
+        return None
 
-    def record_refusal(self, refusal: Refusal) -> None:
-        """Count a call that did not run."""
-        invocation, _ = begin(self)
-        invocation.outcome = Outcome.REJECTED
-        invocation.source = None
-        invocation.rejection = refusal.reason.value
-        invocation.error_type = refusal.reason.value
-        invocation.admitted_by = refusal.directive_id
-        invocation.fallback = self.fallback is not None
-        self.emit(invocation)
+    def squeeze_in(self, invocation: Invocation) -> Refusal | None:
+        """There are more calls than places: wait for one, as far as the bulkhead's queue allows."""
+        bulkhead = self.bulkhead
+        if bulkhead is None or self._within_itself(invocation):
+            return None
+        began = perf_counter_ns()
+        admitted = bulkhead.enter(invocation, self._patience_seconds(invocation, began))
+        return self._squeezed(invocation, admitted, began, bulkhead.policy)
 
-    def finish(self, invocation: Invocation, error: BaseException | None, duration_ns: int | None = None) -> None:
-        """Record how a started invocation ended and hand it on."""
-        ended = perf_counter_ns()
-        self.active.pop(invocation._context.span_id, None)
-        invocation.duration_ns = ended - invocation.started_ns if duration_ns is None else duration_ns
-        timeout = self.timeout_seconds
-        if error is not None:
-            invocation.failure = Failure(error)
-            invocation.error_type = invocation.failure.type_name
-            outcome, invocation.source = blame(self, invocation, error)
-            if invocation.outcome is Outcome.TIMEOUT:
-                invocation.error_type = "timeout"
-            else:
-                invocation.outcome = outcome
-        elif timeout is not None and invocation.duration_ns > timeout * 1e9:
+    async def squeeze_in_async(self, invocation: Invocation) -> Refusal | None:
+        """The same without blocking the loop."""
+        bulkhead = self.bulkhead
+        if bulkhead is None or self._within_itself(invocation):
+            return None
+        began = perf_counter_ns()
+        try:
+            admitted = await bulkhead.enter_async(invocation, self._patience_seconds(invocation, began))
+        except BaseException as error:
+            invocation.started_ns, invocation.duration_ns = began, perf_counter_ns() - began
+            self.failed(invocation, error, perf_counter_ns(), answerable=False)
+            raise
+        return self._squeezed(invocation, admitted, began, bulkhead.policy)
+
+    def _squeezed(self, invocation: Invocation, admitted: bool, began: int, policy: BulkheadPolicy) -> Refusal | None:
+        if admitted:
+            invocation.queued_ns = perf_counter_ns() - began
+            return None
+        self.give_back(invocation)
+        why = f"{policy.concurrent} calls run and {len(self.waiting)} wait"
+        return Refusal(RejectionReason.BULKHEAD_FULL, why)
+
+    def _patience_seconds(self, invocation: Invocation, now_ns: int) -> float:
+        deadlines = [at for at in (invocation.deadline_ns, now_ns + self.timeout_ns if self.timeout_ns else 0) if at]
+        return max(0.0, (min(deadlines) - now_ns) / 1e9) if deadlines else float("inf")
+
+    def _within_itself(self, invocation: Invocation) -> bool:
+        """A call inside a call of the same operation would wait for itself, so it takes no place."""
+        above = invocation.parent
+        while type(above) is Invocation:
+            if above.operation is self:
+                return True
+            above = above.parent
+        return False
+
+    def look_at(self, invocation: Invocation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Keep what the host asked to keep of the arguments."""
+        capture = self.declaration.capture
+        if capture is not None:
+            try:
+                invocation.set_attributes(capture(*args, **kwargs))
+            except Exception:  # noqa: BLE001 - the host's own function must not change what the caller gets
+                self._count_fault()
+
+    def give_back(self, invocation: Invocation) -> None:
+        """The call does not run after all, or says nothing: another may be the probe."""
+        if invocation.probe and self.breaker is not None:
+            self.breaker.give_back(invocation.probe)
+
+    def refuse(self, invocation: Invocation | None, refusal: Refusal, *, answerable: bool = True) -> bool:
+        """Record a call that did not run; True when the fallback answers, whose place is then taken."""
+        if invocation is None:
+            return False  # not even that could be made, and the plugin fails closed
+        try:
+            invocation.started_ns = perf_counter_ns()
+            invocation.duration_ns = 0
+            invocation.outcome = Outcome.REJECTED
+            invocation.rejection = invocation.error_type = refusal.reason.value
+            invocation.admitted_by = refusal.directive_id
+            invocation.fallback = answered = answerable and self._fallback_for(REFUSED)
+            self.append(invocation)
+            self.attend()
+        except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
+            self._count_fault()
+            return False
+        return answered
+
+    def fault(self, invocation: Invocation | None) -> Refusal | None:
+        """The shim itself failed before the call. None: the call runs unobserved; else it is refused (fails closed)."""
+        self._count_fault()
+        if invocation is not None:
+            self.running.discard(invocation)
+        if self.fails_closed:
+            return Refusal(RejectionReason.GATE_FAULT, "the gate failed, and this plugin is declared to fail closed")
+        return None
+
+    # -- after the call -------------------------------------------------------------------------------------------------
+
+    def leave(self, invocation: Invocation) -> None:
+        """The call is over: its place goes to the next. An abandoned one keeps it until its thread ends."""
+        if not invocation.abandoned:
+            self.release(invocation)
+
+    def release(self, invocation: Invocation) -> None:
+        """Give a place back."""
+        self.running.discard(invocation)
+        if self.waiting and self.bulkhead is not None:
+            self.bulkhead.leave(invocation)
+
+    def settle(
+        self, invocation: Invocation, result: Any, ended_ns: int, cpu_started_ns: int = -1
+    ) -> QuotaExceeded | None:
+        """Record a call that returned. Answers the error to raise where its result is larger than allowed."""
+        declaration = self.declaration
+        if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
+            invocation.cpu_ns = thread_time_ns() - cpu_started_ns
+        if self.cpu_quota is not None and invocation.cpu_ns > 0:
+            self.cpu_quota.spend(invocation.cpu_ns / 1e9, ended_ns / 1e9)
+        quota = declaration.quota
+        overrun = None
+        if quota is not None and quota.output_bytes is not None and _size(result) > quota.output_bytes:
+            overrun = QuotaExceeded(self.scope, "output_bytes", f"{_size(result)} of {quota.output_bytes} bytes")
+            invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.QUOTA
+            invocation.error_type = "output_bytes"
+        elif declaration.failed_result is not None and self._says(declaration.failed_result, result):
+            invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.PLUGIN
+            invocation.error_type = "failed_result"
+        elif self.timeout_ns and invocation.duration_ns > self.timeout_ns:
             # It could not be stopped, and its result still goes to the caller; but the deadline it declared is broken.
-            invocation.outcome, invocation.source, invocation.error_type = (
-                Outcome.TIMEOUT,
-                ErrorSource.PLUGIN,
-                "timeout",
-            )
-        breaker = self.breaker
-        if breaker is not None:
-            if invocation.outcome is Outcome.CANCELLED or invocation.source is ErrorSource.CALLER:
-                if invocation.probe:
-                    breaker.give_back(invocation.probe)
+            invocation.outcome, invocation.source = Outcome.TIMEOUT, ErrorSource.PLUGIN
+            invocation.error_type = "timeout"
+        else:
+            for keeper in declaration.keepers:
+                keeper.keep(result)
+        self._tell_breaker(invocation, result, ended_ns)
+        self.append(invocation)
+        return overrun
+
+    def failed(
+        self,
+        invocation: Invocation,
+        error: BaseException,
+        ended_ns: int,
+        cpu_started_ns: int = -1,
+        *,
+        answerable: bool = True,
+    ) -> bool:
+        """Record a call that raised; True when the fallback answers, whose place is then taken."""
+        try:
+            if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
+                invocation.cpu_ns = thread_time_ns() - cpu_started_ns
+            if self.cpu_quota is not None and invocation.cpu_ns > 0:
+                self.cpu_quota.spend(invocation.cpu_ns / 1e9, ended_ns / 1e9)
+            tell_parent(invocation, error)
+            self.details_left -= 1
+            invocation.failure = failure = Failure(error, detailed=self.details_left >= 0)
+            timed_out = invocation.outcome is Outcome.TIMEOUT
+            if invocation.enforced:
+                invocation.error_type = invocation.error_type or failure.type_name
             else:
-                breaker.record(invocation.outcome is not Outcome.SUCCESS, ended / 1e9, invocation.probe)
-        invocation.child_errors = None
-        self.emit(invocation)
+                outcome, invocation.source = blame(self.declaration, invocation, error)
+                invocation.outcome = Outcome.TIMEOUT if timed_out else outcome
+                invocation.error_type = "timeout" if timed_out else failure.type_name
+            if invocation.child_errors is not None:
+                invocation.child_errors = None  # they would keep their frames alive
+            occasion = TIMED_OUT if timed_out else FAILED
+            invocation.fallback = answered = (
+                answerable and isinstance(error, Exception) and self._fallback_for(occasion)
+            )
+            self._tell_breaker(invocation, error, ended_ns)
+            self.append(invocation)
+            self.attend()
+        except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
+            self._count_fault()
+            return False
+        return answered
+
+    def count_fault(self) -> None:
+        """An error of the shim's own, after the call."""
+        self._count_fault()
+
+    def detach(self, detach: Callable[[Any], None], token: Any) -> None:
+        """Leave the invocation's context, also where the call is torn down in another one (a coroutine that is closed)."""
+        try:
+            detach(token)
+        except ValueError:
+            pass  # that context ends with the call: there is nothing to restore in this one
+        except Exception:  # noqa: BLE001 - an error of ours must not replace the plugin's
+            self._count_fault()
+
+    def _fallback_for(self, occasion: str) -> bool:
+        fallback = self.fallback
+        return fallback is not None and occasion in fallback.answers and fallback.enter()
+
+    def _says(self, predicate: Callable[[Any], bool], outcome: Any) -> bool:
+        try:
+            return bool(predicate(outcome))
+        except Exception:  # noqa: BLE001 - a predicate of the host's must not change what the caller gets
+            self._count_fault()
+            return False
+
+    def _tell_breaker(self, invocation: Invocation, outcome: Any, ended_ns: int) -> None:
+        breaker = self.breaker
+        if breaker is None:
+            return
+        policy = breaker.policy
+        unjudged = invocation.outcome is Outcome.CANCELLED or invocation.source is ErrorSource.CALLER
+        if unjudged or (policy.ignore is not None and self._says(policy.ignore, outcome)):
+            self.give_back(invocation)
+            return
+        failed = invocation.outcome is not Outcome.SUCCESS
+        if policy.record is not None and invocation.outcome is not Outcome.TIMEOUT:
+            failed = self._says(policy.record, outcome)
+        slow = invocation.duration_ns > self.slow_ns
+        breaker.record(failed, ended_ns / 1e9, invocation.probe, slow=slow)
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: nothing runs, and no lock is held."""
+        self.running.clear()
+        for part in (self.breaker, self.bulkhead, self.rate, self.cpu_quota):
+            if part is not None:
+                part.renew_lock()
 
 
 def tell_parent(invocation: Invocation, error: BaseException) -> None:
@@ -167,3 +439,13 @@ def tell_parent(invocation: Invocation, error: BaseException) -> None:
     parent = current_invocation()
     if parent is not None and parent is not invocation:
         parent.note_child_error(error)
+
+
+def timed_out(operation: Operation, invocation: Invocation, explanation: str) -> DeadlineExceeded:
+    """Mark an invocation that a runner stopped, or gave up on, at its deadline; answers the error for the caller."""
+    invocation.outcome = Outcome.TIMEOUT
+    return DeadlineExceeded(operation.scope, explanation)
+
+
+def _size(result: Any) -> int:
+    return len(result) if isinstance(result, bytes | bytearray | memoryview | str) else 0

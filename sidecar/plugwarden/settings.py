@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,20 @@ class Settings:
     """`http/protobuf` or `grpc`. From OTEL_EXPORTER_OTLP_PROTOCOL (OpenTelemetry's own default is http/protobuf)."""
     endpoint: str | None = None
     """OTLP base address; none: OTEL_EXPORTER_OTLP_ENDPOINT or OpenTelemetry's default on localhost."""
+    spool_bytes: int = 64 * 1024 * 1024
+    """What may wait on disk, under `state_dir`, while the collector is away. From PLUGWARDEN_SPOOL_BYTES; 0: nothing."""
+    redact: bool | Callable[[str], str] = True
+    """Takes secrets out of messages, stack traces, annotations and logs: True the built-in patterns, False none, or a
+    function of the host's, given each text."""
+    loop_lag_seconds: float | None = 0.25
+    """An asyncio event loop held up for longer is reported with the plugin, file and line; None: no watching. From
+    PLUGWARDEN_LOOP_LAG."""
+    span_exporter: Any = None
+    """A host's own `SpanExporter`, used instead of OTLP. With any of the three, signals without one are left out."""
+    metric_exporter: Any = None
+    """A host's own `MetricExporter`."""
+    log_exporter: Any = None
+    """A host's own `LogRecordExporter`."""
     disabled: bool = False
     """Wrapping returns the function unchanged. From PLUGWARDEN_DISABLED (1, true, yes or on)."""
     resource: Mapping[str, str] = field(default_factory=dict)
@@ -46,11 +60,22 @@ class Settings:
     host_name: str = field(default_factory=socket.gethostname)
     """`host.name`."""
 
+    @property
+    def redactor(self) -> Callable[[str], str]:
+        """What is done to every text before it leaves."""
+        if callable(self.redact):
+            return _guarded(self.redact)
+        from plugwarden.pipeline.redaction import redact
+
+        return redact if self.redact else str
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
         """Settings from keywords and the environment; raises `ConfigurationError` naming what is wrong."""
         env = os.environ if environ is None else environ
-        values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        values: dict[str, Any] = {
+            name: value for name, value in given.items() if value is not None or name == "loop_lag_seconds"
+        }
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
             raise ConfigurationError(f"{unknown[0]}: no such setting; known are {', '.join(cls.__dataclass_fields__)}")
@@ -63,6 +88,8 @@ class Settings:
             ("protocol", "OTEL_EXPORTER_OTLP_PROTOCOL"),
             ("trace_ratio", "PLUGWARDEN_TRACE_RATIO"),
             ("export_interval_seconds", "PLUGWARDEN_EXPORT_INTERVAL"),
+            ("spool_bytes", "PLUGWARDEN_SPOOL_BYTES"),
+            ("loop_lag_seconds", "PLUGWARDEN_LOOP_LAG"),
         ):
             if name not in values and env.get(variable):
                 values[name] = env[variable]
@@ -70,6 +97,11 @@ class Settings:
             values["disabled"] = env.get("PLUGWARDEN_DISABLED", "").strip().lower() in {"1", "true", "yes", "on"}
         values["trace_ratio"] = _number(values, "trace_ratio", 0.1, 0.0, 1.0)
         values["export_interval_seconds"] = _number(values, "export_interval_seconds", 5.0, 0.1, 300.0)
+        values["spool_bytes"] = int(_number(values, "spool_bytes", 64 * 1024 * 1024, 0, 2**40))
+        if values.get("loop_lag_seconds", 0.25) is not None:
+            values["loop_lag_seconds"] = _number(values, "loop_lag_seconds", 0.25, 0.0, 60.0) or None
+        if not callable(values.get("redact", True)) and not isinstance(values.get("redact", True), bool):
+            raise ConfigurationError("redact: must be True, False or a function from text to text")
         if values.get("protocol", "grpc") not in {"grpc", "http/protobuf"}:
             raise ConfigurationError(f"protocol: {values['protocol']!r} is not supported; use grpc or http/protobuf")
         url = values.get("collector_url")
@@ -80,6 +112,16 @@ class Settings:
         if values.get("state_dir") is not None:
             values["state_dir"] = Path(values["state_dir"])
         return cls(**values)
+
+
+def _guarded(redact: Callable[[str], str]) -> Callable[[str], str]:
+    def guarded(text: str) -> str:
+        try:
+            return str(redact(text))
+        except Exception:  # noqa: BLE001 - a text that could not be looked at does not leave
+            return "[redaction failed]"
+
+    return guarded
 
 
 def _number(values: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import difflib
+import inspect
 import logging
 import os
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from plugwarden import shim
 from plugwarden.contract import BreakerState, DirectiveSet, Scope
+from plugwarden.declaration import Declaration
 from plugwarden.downstream import DownstreamWait
 from plugwarden.errors import ConfigurationError
-from plugwarden.gate import Breaker, BreakerPolicy, DirectiveFile, Subscription, Transition, resolve
-from plugwarden.invocation import Invocation, tenant_scope
+from plugwarden.gate import Breaker, DirectiveFile, Subscription, Transition, resolve
+from plugwarden.invocation import Invocation, renew_lock_after_fork, tenant_scope
 from plugwarden.operation import Operation
 from plugwarden.pipeline import Pipeline
 from plugwarden.pipeline.logs import PluginLogHandler, own_entry
@@ -35,6 +38,7 @@ R = TypeVar("R")
 
 MAX_NAME = 200
 """Ids, versions and operation names are attributes of every signal; longer ones are a mistake."""
+_TERMS = frozenset(inspect.signature(Declaration.of).parameters)
 _TROUBLED = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 
 
@@ -56,18 +60,18 @@ class Sidecar:
         self._closed = False
         if not self.settings.disabled:
             reference = weakref.ref(self)
-            atexit.register(_close_at_exit, reference)
+            _at_exit(lambda: _close_at_exit(reference))
             os.register_at_fork(after_in_child=lambda: _renew_after_fork(reference))
 
     # -- wrapping -----------------------------------------------------------------------------------------------------
 
     def plugin(
-        self, plugin: str, *, version: str, operation: str | None = None, **options: Any
+        self, plugin: str, *, version: str, operation: str | None = None, **terms: Any
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """A decorator that wraps a function as an operation of a plugin. Options are those of `wrap`."""
+        """A decorator that wraps a function as an operation of a plugin. The terms are those of `wrap`."""
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            return self.wrap(function, plugin=plugin, version=version, operation=operation, **options)
+            return self.wrap(function, plugin=plugin, version=version, operation=operation, **terms)
 
         return decorate
 
@@ -78,18 +82,14 @@ class Sidecar:
         plugin: str,
         version: str,
         operation: str | None = None,
-        timeout: float | None = None,
-        fallback: Callable[..., Any] | None = None,
-        breaker: BreakerPolicy | bool | None = True,
-        caller_errors: Iterable[type[Exception]] = (),
-        downstream_errors: Iterable[type[Exception]] = (),
+        **terms: Any,
     ) -> Callable[P, R]:
         """The observed form of a function, coroutine function, generator function or async generator function.
 
-        `timeout` is the deadline in seconds. `fallback` is called with the same arguments when a call is refused, raises
-        an `Exception`, or is cancelled at its deadline; generators use it only when refused. `breaker` is a policy, True
-        for the default one or False for none. `caller_errors` and `downstream_errors` are exception types that are not
-        the plugin's fault. Wrapping the same plugin, version and operation again shares the gate of the first.
+        The terms are all optional, see docs/reference/sidecar.md for each: `timeout` in seconds, `fallback`, `breaker`,
+        `bulkhead`, `rate`, `quota`, `criticality`, `runner`, `workers`, `touches`, `failed_result`, `caller_errors`,
+        `downstream_errors`, `owner`, `concurrency`, `capture`. Wrapping the same plugin, version and operation again
+        shares the gate of the first, and its terms take the place of the first's.
 
         Raises `ConfigurationError` when an argument is wrong; calls of the result never raise errors of the shim.
         """
@@ -99,25 +99,18 @@ class Sidecar:
         for name, value in (("plugin", plugin), ("version", version), ("operation", operation)):
             if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME:
                 raise ConfigurationError(f"{name}: must be a string of 1 to {MAX_NAME} characters, got {value!r}")
-        if timeout is not None and not timeout > 0:
-            raise ConfigurationError(f"timeout: {timeout!r} must be above 0 seconds, or None for no deadline")
-        if fallback is not None and not callable(fallback):
+        unknown = sorted(set(terms) - _TERMS)
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], _TERMS, 1)
             raise ConfigurationError(
-                f"fallback: {fallback!r} cannot be called; wrap a value as `lambda *a, **k: value`"
+                f"{unknown[0]}: no such term; {f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(sorted(_TERMS))}"
             )
+        declaration = Declaration.of(**terms)
         if self.settings.disabled:
             return function
-        known = self._operation(
-            plugin,
-            version,
-            operation,
-            timeout_seconds=timeout,
-            fallback=fallback,
-            policy=BreakerPolicy() if breaker is True else (breaker or None),
-            caller_errors=tuple(caller_errors),
-            downstream_errors=tuple(downstream_errors),
-        )
-        return shim.wrap(known, function, self._count_fault)
+        known = self._operation(plugin, version, operation, declaration)
+        wrapped: Callable[P, R] = shim.wrap(known, function)
+        return wrapped
 
     def invocation(self, plugin: str, *, version: str, operation: str) -> AbstractContextManager[Invocation | None]:
         """A block of the host's own code as one invocation: `with sidecar.invocation(...)`.
@@ -126,8 +119,7 @@ class Sidecar:
         """
         if self.settings.disabled:
             return nullcontext()
-        known = self._operation(plugin, version, operation)
-        return shim.observed(known, self._count_fault)
+        return shim.Block(self._operation(plugin, version, operation, None))
 
     def downstream(self, name: str) -> DownstreamWait:
         """Marks a wait for something the plugin depends on: `with` or `async with sidecar.downstream("geo-api")`.
@@ -202,28 +194,35 @@ class Sidecar:
     def _scope(self, plugin: str, version: str, operation: str) -> Scope:
         return Scope(plugin, version, operation, self.settings.instance_id)
 
-    def _operation(
-        self, plugin: str, version: str, operation: str, *, policy: BreakerPolicy | None = None, **options: Any
-    ) -> Operation:
+    def _operation(self, plugin: str, version: str, operation: str, declaration: Declaration | None) -> Operation:
         scope = self._scope(plugin, version, operation)
         with self._lock:
             known = self._operations.get(scope)
             if known is None:
-                known = Operation(scope, self._pipeline.emit, **options)
-                if policy is not None:
-                    announce = self._announcer(known)
-                    known.breaker = Breaker(policy, on_transition=announce)
+                known = Operation(
+                    scope,
+                    declaration or Declaration(),
+                    append=self._pipeline.queue.append,
+                    attend=self._pipeline.attend,
+                    count_fault=self._count_fault,
+                )
                 known.rules = resolve(self._directives.directives, scope)
-                self._operations[scope] = known
-            elif options:
-                # The same operation wrapped anew, as a reload does: later declarations win, the gate's state stays.
-                for name, value in options.items():
-                    setattr(known, name, value)
+            elif declaration is not None:
+                # The same operation wrapped anew, as a reload does: later declarations win, the breaker's state stays.
+                known.declare(declaration)
+            policy = known.declaration.breaker
+            if policy is None:
+                known.breaker = None
+            elif known.breaker is None or known.breaker.policy != policy:
+                known.breaker = Breaker(policy, on_transition=self._announcer(known))
+            known.reguard()
+            self._operations[scope] = known
         self._subscribe()
         return known
 
     def _announcer(self, operation: Operation) -> Callable[[Transition], None]:
         def announce(transition: Transition) -> None:
+            operation.reguard()
             text = f"breaker {operation.scope.plugin}@{operation.scope.version} {operation.scope.operation}: "
             text += f"{transition.before.word} → {transition.after.word} ({transition.reason})"
             severity = 13 if transition.after in _TROUBLED else 9
@@ -251,6 +250,7 @@ class Sidecar:
             self._directives = directives
             for scope, operation in self._operations.items():
                 operation.rules = resolve(directives.directives, scope)
+                operation.reguard()
         if not self._file.save(directives):
             self._pipeline.count_drop("directives", "not_persisted")
 
@@ -262,17 +262,30 @@ class Sidecar:
         self.settings = dataclasses.replace(self.settings, instance_id=str(uuid.uuid4()))
         self._lock = threading.Lock()
         self._subscription = None
+        self._pipeline.take_settings(self.settings)
+        renew_lock_after_fork()
         renewed: dict[Scope, Operation] = {}
         for scope, operation in self._operations.items():
             operation.scope = dataclasses.replace(scope, instance=self.settings.instance_id)
-            operation.active.clear()
+            operation.renew_after_fork()
             operation.rules = resolve(self._directives.directives, operation.scope)
-            if operation.breaker is not None:
-                operation.breaker.renew_lock()
+            operation.reguard()
             renewed[operation.scope] = operation
         self._operations.clear()
         self._operations.update(renewed)
-        self._pipeline._settings = self.settings
+
+
+def _at_exit(action: Callable[[], None]) -> None:
+    """Before the interpreter stops threads from starting, which the OpenTelemetry SDK's first use needs.
+
+    concurrent.futures does the same, and has to be there first: what is registered last is called first.
+    """
+
+    register: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
+    try:
+        register(action)
+    except RuntimeError:
+        atexit.register(action)  # made while the interpreter is ending already
 
 
 def _close_at_exit(reference: weakref.ref[Sidecar]) -> None:

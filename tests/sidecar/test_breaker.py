@@ -7,7 +7,9 @@ from plugwarden import BreakerPolicy, ConfigurationError
 from plugwarden.contract import BreakerState
 from plugwarden.gate import Breaker, Transition
 
-POLICY = BreakerPolicy(window_seconds=10, minimum_calls=10, failure_rate=0.5, open_seconds=5, half_open_calls=2)
+POLICY = BreakerPolicy(
+    window_seconds=10, minimum_calls=10, failure_rate=0.5, open_seconds=5, half_open_calls=2, half_open_concurrent=2
+)
 
 
 def broken(at: float = 0.0) -> Breaker:

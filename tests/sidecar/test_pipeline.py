@@ -8,12 +8,14 @@ import time
 from typing import Any
 
 import pytest
-from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry import trace
 from plugwarden import Sidecar
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
 from plugwarden.gate import DirectiveFile
+from plugwarden.pipeline import dispatch as dispatch_module
 from plugwarden.pipeline import pipeline as pipeline_module
 from plugwarden.pipeline.exposition import PluginCollector
+from plugwarden.pipeline.outlet import Verdict
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,22 +26,22 @@ def test_a_repeat_has_the_same_bytes_so_that_it_can_be_told(sidecar: Sidecar, ou
     assert not sidecar.flush(timeout=1.5)
     outbox.works = True
     assert sidecar.flush(timeout=5)
-    assert len(outbox.metrics_tried) > len(outbox.metrics_sent)
-    first, last = encode_metrics(outbox.metrics_tried[0]), encode_metrics(outbox.metrics_tried[1])
-    assert first.SerializeToString() == last.SerializeToString()
+    tried = [data for signal, data in outbox.tried if signal == "metrics"]
+    assert len(tried) > 1
+    assert tried[0] == tried[1]
     assert outbox.calls(plugin_id="csv") == 1
 
 
 def test_no_count_is_lost_while_nothing_can_be_sent(
     sidecar: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline_module, "MAX_PENDING_METRICS", 3)
+    monkeypatch.setattr(dispatch_module, "MAX_PENDING_METRICS", 3)
     outbox.works = False
     wrapped = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
     for _ in range(30):
         wrapped()
         sidecar._pipeline._cut(everything=True, heartbeat=False)
-    assert len(sidecar._pipeline._pending_metrics) <= 3
+    assert len(sidecar._pipeline.dispatch._metrics) <= 3
     outbox.works = True
     assert sidecar.flush(timeout=10)
     assert outbox.calls(plugin_id="csv") == 30
@@ -51,13 +53,12 @@ def test_a_full_queue_is_folded_by_the_caller(sidecar: Sidecar, outbox: Any, mon
     wrapped = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
     for _ in range(500):
         wrapped()
-    assert len(sidecar._pipeline._queue) <= 11
+    assert len(sidecar._pipeline.queue) <= 10 + 64  # a caller looks at every 64th call
     assert sidecar.flush(timeout=5)
     assert outbox.calls(plugin_id="csv") == 500
 
 
-def test_errors_are_kept_whatever_the_ratio(outbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline_module.Pipeline, "_get_exporters", lambda self: outbox)
+def test_errors_are_kept_whatever_the_ratio(outbox: Any) -> None:
     sidecar = Sidecar(service="t", trace_ratio=0.0)
 
     def work(fail: bool) -> None:
@@ -82,18 +83,29 @@ def test_errors_are_kept_whatever_the_ratio(outbox: Any, monkeypatch: pytest.Mon
 def test_what_cannot_be_sent_does_not_hold_up_the_rest(
     sidecar: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> None:
-        raise OSError("no such file: \udcff")
+    send = outbox.send
 
-    def refuse(batch: Any) -> bool:
-        raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
+    def refuse(signal: str, data: bytes) -> Verdict:
+        if signal == "spans":
+            raise ValueError("no such thing can be sent")
+        return send(signal, data)
 
-    monkeypatch.setattr(outbox, "spans", refuse)
-    with pytest.raises(OSError):
-        sidecar.wrap(fail, plugin="csv", version="1", operation="x")()
+    monkeypatch.setattr(outbox, "send", refuse)
+    sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")()
     assert sidecar.flush(timeout=5)
     assert sidecar._pipeline._drops["spans", "export_fault"] == 1
     assert outbox.calls(plugin_id="csv") == 1
+
+
+def test_texts_that_utf8_cannot_say_are_sent_without_it(sidecar: Sidecar, outbox: Any) -> None:
+    def fail() -> None:
+        trace.get_current_span().set_attribute("file", "\udcff.txt")
+        raise OSError("no such file: \udcff")
+
+    with pytest.raises(OSError):
+        sidecar.wrap(fail, plugin="csv", version="1", operation="x")()
+    assert sidecar.flush(timeout=5)
+    assert outbox.spans_sent[0].attributes["file"] == "?.txt"
 
 
 def test_wrapping_more_while_telemetry_leaves_loses_nothing(sidecar: Sidecar, outbox: Any) -> None:
@@ -155,16 +167,19 @@ def test_a_forked_child_counts_for_itself() -> None:
     code = """
 import os, sys
 from plugwarden import Sidecar
-from plugwarden.pipeline import pipeline
+from plugwarden.pipeline import outlet
 sent = []
 class Box:
-    def metrics(self, data):
-        sent.append(sum(p.count for s in data.resource_metrics[0].scope_metrics for m in s.metrics
-                        if m.name == 'plugin.invocation.duration' for p in m.data.data_points)); return True
-    def spans(self, b): return True
-    def logs(self, b): return True
+    spoolable = False
+    def encode_metrics(self, batch, operations, *, gauges): return batch
+    def encode_spans(self, kept, offset): return kept
+    def encode_logs(self, entries): return entries
+    def send(self, signal, data):
+        if signal == 'metrics':
+            sent.append(sum(cell.count for cell in data.cells.values()))
+        return outlet.Verdict.TAKEN
     def shutdown(self): pass
-pipeline.Pipeline._get_exporters = lambda self: Box()
+outlet.make_outlet = lambda settings, resource: Box()
 s = Sidecar(service='x'); f = s.wrap(lambda: None, plugin='a', version='1', operation='x')
 for _ in range(7): f()
 before = s.settings.instance_id

@@ -2,11 +2,12 @@
 
 from . import attributes, metrics
 from .directive import Action, Directive, DirectiveSet, MalformedDirective, Newcomers, Scope
-from .states import BreakerState, ErrorSource, Outcome, QuarantineState, RejectionReason
+from .states import BreakerState, Criticality, ErrorSource, Outcome, QuarantineState, RejectionReason
 
 __all__ = [
     "Action",
     "BreakerState",
+    "Criticality",
     "Directive",
     "DirectiveSet",
     "ErrorSource",

@@ -8,6 +8,7 @@ most 2.2 % ((base - 1) / (base + 1); OpenTelemetry metrics data model, exponenti
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MIN_INDEX",
     "SCALE",
     "bucket_index",
+    "bucket_index_of_ns",
     "lower_bound_seconds",
     "merge",
     "quantile_seconds",
@@ -43,6 +45,16 @@ def bucket_index(seconds: float) -> int:
     if index < MIN_INDEX:
         return MIN_INDEX
     return index if index < MAX_INDEX else MAX_INDEX
+
+
+_UPPER_BOUNDS_NS: tuple[int, ...] = tuple(
+    math.floor(2.0 ** ((index + 1) / _PER_OCTAVE) * 1e9) for index in range(MIN_INDEX, MAX_INDEX)
+)
+
+
+def bucket_index_of_ns(nanoseconds: int) -> int:
+    """The same for a duration in whole nanoseconds, by a search that costs a third of a logarithm."""
+    return bisect_left(_UPPER_BOUNDS_NS, nanoseconds) + MIN_INDEX
 
 
 def lower_bound_seconds(index: int) -> float:

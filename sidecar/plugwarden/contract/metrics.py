@@ -8,12 +8,23 @@ __all__ = [
     "BREAKER_STATE",
     "CPU_TIME",
     "DOWNSTREAM_DURATION",
+    "FALLBACKS",
+    "INVOCATION_ABANDONED",
     "INVOCATION_ACTIVE",
     "INVOCATION_DURATION",
+    "INVOCATION_WAITING",
+    "LOOP_BLOCKED",
+    "MEMORY_PEAK",
+    "MEMORY_USAGE",
     "OVERHEAD",
     "QUARANTINE_STATE",
     "REJECTIONS",
     "TELEMETRY_DROPPED",
+    "TERMS_DECLARED",
+    "TERMS_OBSERVED",
+    "WORKERS",
+    "WORKER_CHILDREN",
+    "WORKER_ENDS",
     "MetricSpec",
 ]
 
@@ -56,6 +67,43 @@ DOWNSTREAM_DURATION: Final = MetricSpec(
     "exponential_histogram",
     "How long a plugin waited for a named downstream, by plugin operation and outcome.",
 )
+FALLBACKS: Final = MetricSpec(
+    "plugin.fallbacks", "{call}", "sum", "Times a fallback was asked, by which of its steps answered, or why none did."
+)
+INVOCATION_WAITING: Final = MetricSpec(
+    "plugin.invocation.waiting", "{invocation}", "gauge", "Invocations waiting for a place in the bulkhead."
+)
+INVOCATION_ABANDONED: Final = MetricSpec(
+    "plugin.invocation.abandoned",
+    "{invocation}",
+    "gauge",
+    "Invocations past their deadline whose threads still run, because nothing can stop a thread.",
+)
+MEMORY_USAGE: Final = MetricSpec(
+    "plugin.memory.usage", "By", "gauge", "Resident memory of an operation's worker processes (process runner)."
+)
+MEMORY_PEAK: Final = MetricSpec(
+    "plugin.memory.peak", "By", "gauge", "The most resident memory that one of its worker processes ever had."
+)
+WORKERS: Final = MetricSpec("plugin.workers", "{process}", "gauge", "Worker processes of an operation that are alive.")
+WORKER_CHILDREN: Final = MetricSpec(
+    "plugin.worker.children",
+    "{process}",
+    "gauge",
+    "Processes that an operation's worker processes have started and that live.",
+)
+WORKER_ENDS: Final = MetricSpec(
+    "plugin.worker.ends", "{process}", "sum", "Worker processes that ended, by why: deadline, memory, died, recycled."
+)
+LOOP_BLOCKED: Final = MetricSpec(
+    "plugin.loop.blocked", "s", "sum", "How long a plugin kept an asyncio event loop from running anything else."
+)
+TERMS_DECLARED: Final = MetricSpec(
+    "plugin.terms.declared", "1", "gauge", "What a plugin declared of itself: timeout in seconds, concurrency in calls."
+)
+TERMS_OBSERVED: Final = MetricSpec(
+    "plugin.terms.observed", "1", "gauge", "The same as seen in the last interval: the longest call, the most at once."
+)
 BREAKER_STATE: Final = MetricSpec(
     "plugin.breaker.state", "{state}", "gauge", "The breaker's state as the fixed integer of BreakerState."
 )
@@ -66,17 +114,31 @@ TELEMETRY_DROPPED: Final = MetricSpec(
     "plugin.telemetry.dropped", "{item}", "sum", "Telemetry items the sidecar dropped, by signal and reason."
 )
 OVERHEAD: Final = MetricSpec(
-    "plugin.telemetry.overhead", "s", "sum", "CPU time the sidecar's own threads spent on aggregating and exporting."
+    "plugin.telemetry.overhead",
+    "s",
+    "sum",
+    "What watching cost: CPU time of the sidecar's own threads, and time on the callers' threads before each call, estimated.",
 )
 
 ALL: Final[tuple[MetricSpec, ...]] = (
     INVOCATION_DURATION,
     INVOCATION_ACTIVE,
+    INVOCATION_WAITING,
+    INVOCATION_ABANDONED,
     REJECTIONS,
+    FALLBACKS,
     CPU_TIME,
+    MEMORY_USAGE,
+    MEMORY_PEAK,
+    WORKERS,
+    WORKER_CHILDREN,
+    WORKER_ENDS,
+    LOOP_BLOCKED,
     DOWNSTREAM_DURATION,
     BREAKER_STATE,
     QUARANTINE_STATE,
+    TERMS_DECLARED,
+    TERMS_OBSERVED,
     TELEMETRY_DROPPED,
     OVERHEAD,
 )

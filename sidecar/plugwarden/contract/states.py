@@ -3,7 +3,7 @@
 from enum import Enum, StrEnum
 from typing import Final
 
-__all__ = ["BreakerState", "ErrorSource", "Outcome", "QuarantineState", "RejectionReason"]
+__all__ = ["BreakerState", "Criticality", "ErrorSource", "Outcome", "QuarantineState", "RejectionReason"]
 
 
 class Outcome(StrEnum):
@@ -32,6 +32,23 @@ class RejectionReason(StrEnum):
     QUARANTINED = "quarantined"
     PROBATION = "probation"
     CIRCUIT_OPEN = "circuit_open"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    """The deadline of a call further up had passed already."""
+    BULKHEAD_FULL = "bulkhead_full"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    GATE_FAULT = "gate_fault"
+    """The gate itself failed, and the plugin is declared to fail closed."""
+
+
+class Criticality(StrEnum):
+    """What it means to the host when a plugin cannot run."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    SECURITY = "security"
+    """It guards something: where nothing says that a call may run, it must not (fails closed). All others fail open."""
 
 
 class _Exported(Enum):

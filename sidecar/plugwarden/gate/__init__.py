@@ -1,7 +1,23 @@
-"""May this call run? Quarantine directives first, then the breaker."""
+"""May this call run? Directives first, then deadline, breaker, quota, rate limit and bulkhead."""
 
 from .breaker import Breaker, BreakerPolicy, Transition
+from .bulkhead import Bulkhead, BulkheadPolicy
+from .limits import CpuQuota, QuotaPolicy, RateLimit, RatePolicy
 from .rules import Rule, resolve
 from .subscription import DirectiveFile, Subscription
 
-__all__ = ["Breaker", "BreakerPolicy", "DirectiveFile", "Rule", "Subscription", "Transition", "resolve"]
+__all__ = [
+    "Breaker",
+    "BreakerPolicy",
+    "Bulkhead",
+    "BulkheadPolicy",
+    "CpuQuota",
+    "DirectiveFile",
+    "QuotaPolicy",
+    "RateLimit",
+    "RatePolicy",
+    "Rule",
+    "Subscription",
+    "Transition",
+    "resolve",
+]

@@ -2,6 +2,9 @@
 
 Words and meanings follow resilience4j and Hystrix; starting values come from there (minimum of 20 calls and 50 % from
 Hystrix) and from Envoy's outlier detection (open time doubling to a cap of 300 s).
+
+A closed breaker costs a success one addition, done by the caller in place (`calls`); only failures, slow calls and
+probes take the lock. How many calls a window saw is the difference of `calls` between now and the window's start.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from plugwarden.contract import BreakerState
 from plugwarden.errors import ConfigurationError
@@ -28,10 +32,21 @@ class BreakerPolicy:
 
     window_seconds: float = 60.0
     """Failures are counted over this long."""
+    window_calls: int | None = None
+    """Or over the last so many calls, whenever they were; `window_seconds` does not apply then."""
     minimum_calls: int = 20
     """It never opens on fewer calls within the window."""
     failure_rate: float = 0.5
     """It opens at this share of failed calls, in (0, 1]."""
+    slow_call_seconds: float | None = None
+    """Calls that take longer are slow; none: the declared timeout, where there is one."""
+    slow_call_rate: float = 1.0
+    """It opens at this share of slow calls, in (0, 1]."""
+    ignore: Callable[[Any], bool] | None = None
+    """Given the exception raised or the value returned: True leaves the call out of the count."""
+    record: Callable[[Any], bool] | None = None
+    """Given the exception raised or the value returned: True counts a failure, False a success. None: exceptions are
+    failures, and so is what the operation's `failed_result` names."""
     open_seconds: float = 5.0
     """How long it first stays open; doubles each time a probe fails."""
     open_max_seconds: float = 300.0
@@ -40,17 +55,28 @@ class BreakerPolicy:
     """Open times are spread by this share, so that many hosts do not probe at one moment."""
     half_open_calls: int = 3
     """Probes that must all succeed to close it."""
+    half_open_concurrent: int = 1
+    """Probes that may run at the same time."""
     half_open_seconds: float = 30.0
     """With probes that never come back it opens again after this long."""
 
     def __post_init__(self) -> None:
         if not 0 < self.failure_rate <= 1:
             raise ConfigurationError(f"breaker.failure_rate: {self.failure_rate} is outside (0, 1]")
-        for name in ("window_seconds", "open_seconds", "open_max_seconds", "half_open_seconds"):
-            if getattr(self, name) <= 0:
+        if not 0 < self.slow_call_rate <= 1:
+            raise ConfigurationError(f"breaker.slow_call_rate: {self.slow_call_rate} is outside (0, 1]")
+        for name in ("window_seconds", "open_seconds", "open_max_seconds", "half_open_seconds", "slow_call_seconds"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
                 raise ConfigurationError(f"breaker.{name}: must be above 0")
-        if self.minimum_calls < 1 or self.half_open_calls < 1:
-            raise ConfigurationError("breaker.minimum_calls and breaker.half_open_calls: must be 1 or more")
+        for name in ("minimum_calls", "half_open_calls", "half_open_concurrent", "window_calls"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigurationError(f"breaker.{name}: must be 1 or more")
+        if self.window_calls is not None and self.window_calls < self.minimum_calls:
+            raise ConfigurationError(
+                f"breaker.window_calls: {self.window_calls} calls never reach minimum_calls ({self.minimum_calls})"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +89,41 @@ class Transition:
     """In a sentence, with the numbers that decided."""
 
 
+@dataclass(slots=True)
+class _Slot:
+    """One tenth of a time window."""
+
+    number: int
+    calls_before: int
+    failures: int = 0
+    slow: int = 0
+
+
 class Breaker:
     """State and window of one operation. Every method takes the time (seconds of a monotonic clock) as an argument."""
+
+    __slots__ = (
+        "_failed_calls",
+        "_half_open_since",
+        "_lock",
+        "_on_transition",
+        "_open_until",
+        "_openings",
+        "_probes_good",
+        "_probes_left",
+        "_probes_out",
+        "_round",
+        "_since",
+        "_slot_seconds",
+        "_slots",
+        "_slow_calls",
+        "_spread",
+        "calls",
+        "policy",
+        "refusing",
+        "slot_ends_ns",
+        "state",
+    )
 
     def __init__(
         self,
@@ -76,14 +135,24 @@ class Breaker:
         self.policy = policy
         self.state = BreakerState.CLOSED
         """Read by the gate without the lock: a stale read lets one call more through, or refuses one more."""
+        self.refusing = False
+        """Whether `admit` has to be asked before a call."""
+        self.calls = 0
+        """Finished calls that count. Callers add to it in place; an addition lost between threads does no harm."""
+        self.slot_ends_ns = -1
+        """From this moment on `turn` is due before a call is counted."""
         self._on_transition = on_transition
         self._spread = spread
         self._lock = threading.Lock()
         self._slot_seconds = policy.window_seconds / _SLOTS
-        self._slots: deque[list[float]] = deque()  # [slot number, calls, failures], oldest first
+        self._slots: deque[_Slot] = deque()
+        self._failed_calls: deque[int] = deque()  # of a window of calls: the numbers of those that failed
+        self._slow_calls: deque[int] = deque()
+        self._since = 0  # `calls` when the window was last emptied
         self._open_until = 0.0
         self._openings = 0
         self._probes_left = 0
+        self._probes_out = 0
         self._probes_good = 0
         self._half_open_since = 0.0
         self._round = 0
@@ -95,24 +164,25 @@ class Breaker:
 
     def admit(self, now: float) -> int | None:
         """None when a call must not run; 0 when it may; above 0 when it runs as a probe: hand that to `record`."""
-        state = self.state
-        if state not in _REFUSING and state is not BreakerState.HALF_OPEN:
+        if not self.refusing:
             return 0
         with self._lock:
             if self.state is BreakerState.OPEN and now >= self._open_until:
                 self._half_open_since = now
                 self._probes_left = self.policy.half_open_calls
+                self._probes_out = 0
                 self._probes_good = 0
                 self._round += 1
                 self._move(BreakerState.HALF_OPEN, f"{self.policy.half_open_calls} calls may probe")
             if self.state is BreakerState.HALF_OPEN:
-                if self._probes_left > 0:
+                if self._probes_left > 0 and self._probes_out < self.policy.half_open_concurrent:
                     self._probes_left -= 1
+                    self._probes_out += 1
                     return self._round
                 if now - self._half_open_since >= self.policy.half_open_seconds:
                     self._open(now, f"probes did not come back within {self.policy.half_open_seconds:g} s")
                 return None
-            return None if self.state in _REFUSING else 0
+            return None if self.refusing else 0
 
     def retry_after_seconds(self, now: float) -> float | None:
         """How long a refused caller should wait, where that is known."""
@@ -123,51 +193,93 @@ class Breaker:
         with self._lock:
             if probe and probe == self._round and self.state is BreakerState.HALF_OPEN:
                 self._probes_left += 1
+                self._probes_out -= 1
 
-    def record(self, failed: bool, now: float, probe: int = 0) -> None:
+    def turn(self, now_ns: int) -> None:
+        """Begin a new slot of the time window. Only calls counted after this belong to it."""
+        with self._lock:
+            self._turn(now_ns / 1e9)
+
+    def record(self, failed: bool, now: float, probe: int = 0, *, slow: bool = False) -> None:
         """Count one finished call. `probe` is what `admit` answered: only probes decide a half-open breaker."""
         if self.state is BreakerState.DISABLED:
             return
         with self._lock:
-            slot = int(now / self._slot_seconds)
-            slots = self._slots
-            if not slots or slots[-1][0] < slot:
-                slots.append([slot, 0, 0])
-                while slots[0][0] <= slot - _SLOTS:
-                    slots.popleft()
-            slots[-1][1] += 1
-            slots[-1][2] += failed
+            if now * 1e9 >= self.slot_ends_ns:
+                self._turn(now)
+            self.calls += 1
+            if failed or slow:
+                slot = self._slots[-1]
+                slot.failures += failed
+                slot.slow += slow
+                if self.policy.window_calls is not None:
+                    self._mark(self._failed_calls, failed)
+                    self._mark(self._slow_calls, slow)
             if self.state is BreakerState.HALF_OPEN:
                 if probe == self._round:
-                    self._judge_probe(failed, now)
-            elif failed and self.state is BreakerState.CLOSED:
+                    self._judge_probe(failed or slow, now)
+            elif (failed or slow) and self.state is BreakerState.CLOSED:
                 self._judge_window(now)
 
     def force(self, state: BreakerState, reason: str) -> None:
         """An operator's hand: FORCED_OPEN, DISABLED, METRICS_ONLY, or CLOSED to give it back."""
         with self._lock:
             if state is BreakerState.CLOSED or state in _PASSIVE:
-                self._slots.clear()
+                self._empty()
                 self._openings = 0
                 self._move(state, reason)
             else:
                 raise ValueError(f"a breaker cannot be forced to {state.word}")
 
+    def _turn(self, now: float) -> None:
+        number = int(now / self._slot_seconds)
+        slots = self._slots
+        if not slots or slots[-1].number < number:
+            slots.append(_Slot(number, self.calls))
+            while slots[0].number <= number - _SLOTS:
+                slots.popleft()
+        self.slot_ends_ns = int((number + 1) * self._slot_seconds * 1e9)
+
+    def _mark(self, marked: deque[int], applies: bool) -> None:
+        if applies:
+            marked.append(self.calls)
+        while marked and marked[0] <= self.calls - (self.policy.window_calls or 0):
+            marked.popleft()
+
+    def _empty(self) -> None:
+        self._slots.clear()
+        self._failed_calls.clear()
+        self._slow_calls.clear()
+        self._since = self.calls
+        self.slot_ends_ns = -1
+
     def _judge_probe(self, failed: bool, now: float) -> None:
+        self._probes_out -= 1
         if failed:
             self._open(now, "a probe failed")
             return
         self._probes_good += 1
         if self._probes_good >= self.policy.half_open_calls:
-            self._slots.clear()
+            self._empty()
             self._openings = 0
             self._move(BreakerState.CLOSED, f"{self._probes_good} probes succeeded")
 
     def _judge_window(self, now: float) -> None:
-        calls = sum(slot[1] for slot in self._slots)
-        failures = sum(slot[2] for slot in self._slots)
-        if calls >= self.policy.minimum_calls and failures / calls >= self.policy.failure_rate:
-            self._open(now, f"{failures:.0f} of {calls:.0f} calls failed within {self.policy.window_seconds:g} s")
+        policy = self.policy
+        if policy.window_calls is not None:
+            calls = min(policy.window_calls, self.calls - self._since)
+            failures, slow = len(self._failed_calls), len(self._slow_calls)
+            window = f"of the last {calls} calls"
+        else:
+            calls = self.calls - self._slots[0].calls_before
+            failures, slow = sum(slot.failures for slot in self._slots), sum(slot.slow for slot in self._slots)
+            window = f"of {calls} calls within {policy.window_seconds:g} s"
+        if calls < policy.minimum_calls:
+            return
+        if failures / calls >= policy.failure_rate:
+            self._open(now, f"{failures} {window} failed")
+        elif slow / calls >= policy.slow_call_rate:
+            self._open(now, f"{slow} {window} were slow")
 
     def _open(self, now: float, reason: str) -> None:
         seconds = min(self.policy.open_seconds * 2**self._openings, self.policy.open_max_seconds)
@@ -178,5 +290,6 @@ class Breaker:
 
     def _move(self, state: BreakerState, reason: str) -> None:
         before, self.state = self.state, state
+        self.refusing = state in _REFUSING or state is BreakerState.HALF_OPEN
         if before is not state:
             self._on_transition(Transition(before, state, reason))

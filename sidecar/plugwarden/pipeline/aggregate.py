@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from plugwarden.contract.histogram import bucket_index
+from plugwarden.contract.histogram import bucket_index_of_ns
 from plugwarden.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -24,8 +26,7 @@ MAX_DOWNSTREAMS = 25
 """Downstreams told apart per operation."""
 
 
-@dataclass(frozen=True, slots=True)
-class CellKey:
+class CellKey(NamedTuple):
     """The attributes of one time series."""
 
     operation: Operation
@@ -48,48 +49,93 @@ class Exemplar:
     span_id: int
 
 
-@dataclass(slots=True)
 class Cell:
     """The distribution of one time series over one interval."""
 
-    count: int = 0
-    seconds_sum: float = 0.0
-    seconds_min: float = float("inf")
-    seconds_max: float = 0.0
-    buckets: dict[int, int] = field(default_factory=dict)
-    cpu_seconds: float = 0.0
-    """CPU time of the measured calls."""
-    cpu_calls: int = 0
-    """How many calls were measured."""
-    exemplar: Exemplar | None = None
+    __slots__ = (
+        "buckets",
+        "count",
+        "cpu_calls",
+        "cpu_ns",
+        "exemplar",
+        "ns_max",
+        "ns_min",
+        "ns_sum",
+        "overhead_calls",
+        "overhead_ns",
+    )
 
-    def add(self, seconds: float) -> None:
-        """Count one duration."""
+    def __init__(self) -> None:
+        self.count = 0
+        self.ns_sum = 0
+        self.ns_min = sys.maxsize
+        self.ns_max = 0
+        self.buckets: defaultdict[int, int] = defaultdict(int)
+        self.cpu_ns = 0
+        """CPU time of the measured calls."""
+        self.cpu_calls = 0
+        """How many calls were measured."""
+        self.overhead_ns = 0
+        """What watching cost the callers of the measured calls."""
+        self.overhead_calls = 0
+        self.exemplar: Exemplar | None = None
+
+    def add(self, invocation: Invocation) -> None:
+        """Count one invocation."""
+        ns = invocation.duration_ns
         self.count += 1
-        self.seconds_sum += seconds
-        if seconds < self.seconds_min:
-            self.seconds_min = seconds
-        if seconds > self.seconds_max:
-            self.seconds_max = seconds
-        index = bucket_index(seconds)
-        self.buckets[index] = self.buckets.get(index, 0) + 1
+        self.ns_sum += ns
+        if ns < self.ns_min:
+            self.ns_min = ns
+        if ns > self.ns_max:
+            self.ns_max = ns
+        self.buckets[bucket_index_of_ns(ns)] += 1
+        if invocation.more is not None:
+            if invocation.cpu_ns >= 0:
+                self.cpu_ns += invocation.cpu_ns
+                self.cpu_calls += 1
+            if invocation.overhead_ns >= 0:
+                self.overhead_ns += invocation.overhead_ns
+                self.overhead_calls += 1
 
     def merge(self, other: Cell) -> None:
         """Add another interval's distribution."""
         self.count += other.count
-        self.seconds_sum += other.seconds_sum
-        self.seconds_min = min(self.seconds_min, other.seconds_min)
-        self.seconds_max = max(self.seconds_max, other.seconds_max)
+        self.ns_sum += other.ns_sum
+        self.ns_min = min(self.ns_min, other.ns_min)
+        self.ns_max = max(self.ns_max, other.ns_max)
         for index, count in other.buckets.items():
-            self.buckets[index] = self.buckets.get(index, 0) + count
-        self.cpu_seconds += other.cpu_seconds
+            self.buckets[index] += count
+        self.cpu_ns += other.cpu_ns
         self.cpu_calls += other.cpu_calls
+        self.overhead_ns += other.overhead_ns
+        self.overhead_calls += other.overhead_calls
         self.exemplar = other.exemplar or self.exemplar
+
+    @property
+    def seconds_sum(self) -> float:
+        """All durations together."""
+        return self.ns_sum / 1e9
+
+    @property
+    def seconds_min(self) -> float:
+        """The shortest."""
+        return self.ns_min / 1e9
+
+    @property
+    def seconds_max(self) -> float:
+        """The longest."""
+        return self.ns_max / 1e9
 
     @property
     def cpu_seconds_estimate(self) -> float:
         """CPU time of all calls, scaled up from the measured ones."""
-        return self.cpu_seconds * self.count / self.cpu_calls if self.cpu_calls else 0.0
+        return self.cpu_ns / 1e9 * self.count / self.cpu_calls if self.cpu_calls else 0.0
+
+    @property
+    def overhead_seconds_estimate(self) -> float:
+        """What watching cost all callers, scaled up from the measured ones."""
+        return self.overhead_ns / 1e9 * self.count / self.overhead_calls if self.overhead_calls else 0.0
 
 
 @dataclass(slots=True)
@@ -103,8 +149,10 @@ class MetricBatch:
     """(signal, reason) -> items dropped in the interval."""
     overhead_seconds: float = 0.0
     """CPU time of the sidecar's own threads in the interval."""
-    attempted: bool = False
-    """It was sent once: its bytes must not change, so that the collector can tell a repeat."""
+    fallbacks: dict[tuple[Operation, str], int] = field(default_factory=dict)
+    """(operation, what became of it) -> times a fallback was asked in the interval."""
+    sums: dict[tuple[Operation, str, str], float] = field(default_factory=dict)
+    """(operation, metric, why or "") -> what runners and the loop's watch counted in the interval."""
 
     def merge(self, later: MetricBatch) -> None:
         """Take in the batch that follows this one."""
@@ -112,6 +160,10 @@ class MetricBatch:
         merge_cells(self.cells, later.cells)
         for key, count in later.dropped.items():
             self.dropped[key] = self.dropped.get(key, 0) + count
+        for asked, count in later.fallbacks.items():
+            self.fallbacks[asked] = self.fallbacks.get(asked, 0) + count
+        for counted, value in later.sums.items():
+            self.sums[counted] = self.sums.get(counted, 0.0) + value
         self.overhead_seconds += later.overhead_seconds
 
 
@@ -121,20 +173,42 @@ class Aggregator:
     def __init__(self) -> None:
         self.cells: dict[CellKey, Cell] = {}
         self.totals: dict[CellKey, Cell] = {}
+        self._open: list[Operation] = []
+        self._peaks: dict[Operation, int] = {}
         self._error_types: dict[Operation, set[str]] = {}
         self._downstreams: dict[Operation, set[str]] = {}
         self._tenants: set[str] = set()
 
     def add(self, invocation: Invocation) -> None:
         """Count one finished invocation."""
-        key = self.key(invocation)
-        cell = self.cells.get(key)
-        if cell is None:
-            cell = self.cells[key] = Cell()
-        cell.add(invocation.duration_ns / 1e9)
-        if invocation.cpu_ns >= 0:
-            cell.cpu_seconds += invocation.cpu_ns / 1e9
-            cell.cpu_calls += 1
+        if invocation.more is None:
+            cell = invocation.operation.cell  # the cell of plain successes hangs on the operation: no lookup
+            if cell is None:
+                cell = self._open_cell(invocation)
+        else:
+            key = self.key(invocation)
+            cell = self.cells.get(key)
+            if cell is None:
+                cell = self.cells[key] = Cell()
+        cell.add(invocation)
+
+    def look_at_running(self) -> None:
+        """Note how many calls of each busy operation run at this moment."""
+        for operation in self._open:
+            running = len(operation.running)
+            if running > self._peaks.get(operation, 0):
+                self._peaks[operation] = running
+
+    def take_peaks(self) -> dict[Operation, int]:
+        """The most seen running at once since the last call."""
+        peaks, self._peaks = self._peaks, {}
+        return peaks
+
+    def _open_cell(self, invocation: Invocation) -> Cell:
+        operation = invocation.operation
+        cell = operation.cell = self.cells.setdefault(self.key(invocation), Cell())
+        self._open.append(operation)
+        return cell
 
     def key(self, invocation: Invocation) -> CellKey:
         """The cell an invocation belongs to, with unbounded values capped."""
@@ -160,6 +234,9 @@ class Aggregator:
     def cut(self) -> dict[CellKey, Cell]:
         """The cells of the interval that ends now; a new interval begins."""
         cells, self.cells = self.cells, {}
+        for operation in self._open:
+            operation.cell = None
+        self._open.clear()
         merge_cells(self.totals, cells)
         return cells
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import linecache
-import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics._internal.exemplar import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics._internal.point import Buckets
@@ -39,14 +37,16 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-from plugwarden import shim
-from plugwarden.contract import Outcome, attributes, metrics
+from plugwarden.contract import attributes, metrics
 from plugwarden.contract.histogram import SCALE
-from plugwarden.invocation import Failure, Invocation
+from plugwarden.invocation import Invocation
 
 from .aggregate import Cell, CellKey, MetricBatch
 from .logs import LogEntry
+from .redaction import Redact, redact_attribute
 from .sampling import Kept
+from .spans import SpanEncoder
+from .stack import exception_attributes, short_path
 
 if TYPE_CHECKING:
     from plugwarden.operation import Operation
@@ -68,6 +68,7 @@ def encode_metrics(
     def put(scope: InstrumentationScope, metric: str, point: object) -> None:
         scopes.setdefault(scope, {}).setdefault(metric, []).append(point)
 
+    caller_overhead = 0.0
     for key, cell in batch.cells.items():
         scope = _scope(key.operation)
         labels = _cell_attributes(key)
@@ -80,20 +81,25 @@ def encode_metrics(
             put(scope, metrics.CPU_TIME.name, point)
         if key.rejection is not None:
             put(scope, metrics.REJECTIONS.name, NumberDataPoint(labels, start, end, cell.count))
+        caller_overhead += cell.overhead_seconds_estimate
+    for (operation, answer), count in batch.fallbacks.items():
+        labels = {**operation_attributes(operation), attributes.PLUGIN_FALLBACK_ANSWER: answer}
+        put(_scope(operation), metrics.FALLBACKS.name, NumberDataPoint(labels, start, end, count))
+    for (operation, metric, label), value in batch.sums.items():
+        labels = {**operation_attributes(operation), **({attributes.PLUGIN_WORKER_END: label} if label else {})}
+        put(_scope(operation), metric, NumberDataPoint(labels, start, end, value))
     if gauges:
         for operation in operations:
             scope, labels = _scope(operation), operation_attributes(operation)
-            values = [(metrics.INVOCATION_ACTIVE.name, len(operation.active))]
-            values.append((metrics.QUARANTINE_STATE.name, operation.quarantine_state.number))
-            if operation.breaker is not None:
-                values.append((metrics.BREAKER_STATE.name, operation.breaker.state.number))
-            for name, value in values:
-                put(scope, name, NumberDataPoint(labels, 0, end, value))
+            for name, more, value in operation_gauges(operation):
+                put(scope, name, NumberDataPoint({**labels, **more} if more else labels, 0, end, value))
     for (signal, reason), count in batch.dropped.items():
         labels = {attributes.PLUGIN_SIGNAL: signal, attributes.PLUGIN_DROP_REASON: reason}
         put(_OWN_SCOPE, metrics.TELEMETRY_DROPPED.name, NumberDataPoint(labels, start, end, count))
-    if batch.overhead_seconds:
-        put(_OWN_SCOPE, metrics.OVERHEAD.name, NumberDataPoint({}, start, end, batch.overhead_seconds))
+    for part, seconds in (("background", batch.overhead_seconds), ("caller", caller_overhead)):
+        if seconds:
+            labels = {attributes.PLUGIN_OVERHEAD_PART: part}
+            put(_OWN_SCOPE, metrics.OVERHEAD.name, NumberDataPoint(labels, start, end, seconds))
     scope_metrics = [
         ScopeMetrics(scope, [_metric(name, points) for name, points in by_name.items()], "")
         for scope, by_name in scopes.items()
@@ -101,18 +107,45 @@ def encode_metrics(
     return MetricsData([ResourceMetrics(resource, scope_metrics, "")])
 
 
-def encode_spans(kept: Sequence[Kept], resource: Resource, clock_offset_ns: int) -> list[ReadableSpan]:
-    """Kept spans for the span exporter; `clock_offset_ns` turns performance-counter times into wall-clock times."""
-    spans = []
-    for item in kept:
-        if isinstance(item.span, Invocation):
-            spans.append(_span(item.span, item.reason, resource, clock_offset_ns))
-        else:
-            spans.append(item.span)
-    return spans
+def operation_gauges(operation: Operation) -> Iterator[tuple[str, dict[str, AttributeValue], float]]:
+    """(metric, further attributes, value) of what an operation is like now; what has nothing to say is left out."""
+    running = tuple(operation.running)
+    yield metrics.INVOCATION_ACTIVE.name, {}, len(running)
+    yield metrics.QUARANTINE_STATE.name, {}, operation.quarantine_state.number
+    if operation.breaker is not None:
+        yield metrics.BREAKER_STATE.name, {}, operation.breaker.state.number
+    declaration = operation.declaration
+    if operation.bulkhead is not None:
+        yield metrics.INVOCATION_WAITING.name, {}, len(operation.waiting)
+    if declaration.runner == "thread":
+        yield metrics.INVOCATION_ABANDONED.name, {}, sum(invocation.abandoned for invocation in running)
+    if operation.worker_stats is not None:
+        for name, value in operation.worker_stats().items():
+            yield name, {}, value
+    about: dict[str, AttributeValue] = {attributes.PLUGIN_CRITICALITY: declaration.criticality.value}
+    if declaration.owner:
+        about[attributes.PLUGIN_OWNER] = declaration.owner
+    for term, declared, observed in (
+        ("timeout", declaration.timeout_seconds, operation.longest_ns / 1e9),
+        ("concurrency", declaration.expected_concurrency, operation.peak_running),
+    ):
+        if declared is not None:
+            yield metrics.TERMS_DECLARED.name, {**about, attributes.PLUGIN_TERM: term}, declared
+            yield metrics.TERMS_OBSERVED.name, {**about, attributes.PLUGIN_TERM: term}, observed
 
 
-def encode_logs(entries: Iterable[LogEntry], resource: Resource) -> list[ReadableLogRecord]:
+def encode_spans(kept: Sequence[Kept], resource: Resource, clock_offset_ns: int, redact: Redact) -> list[ReadableSpan]:
+    """Kept spans as the SDK's; `clock_offset_ns` turns performance-counter times into wall-clock times.
+
+    They are read back from our own encoding, so that a host's exporter is told the same as a collector is.
+    """
+    return [
+        _span(item, resource, clock_offset_ns, redact) if isinstance(item.span, Invocation) else item.span
+        for item in kept
+    ]
+
+
+def encode_logs(entries: Iterable[LogEntry], resource: Resource, redact: Redact) -> list[ReadableLogRecord]:
     """Log entries for the log exporter."""
     records = []
     for entry in entries:
@@ -121,10 +154,11 @@ def encode_logs(entries: Iterable[LogEntry], resource: Resource) -> list[Readabl
             labels.update(operation_attributes(entry.operation))
         if entry.place is not None:
             file, line, function = entry.place
-            labels[attributes.CODE_FILE], labels[attributes.CODE_LINE] = _short(file), line
+            labels[attributes.CODE_FILE], labels[attributes.CODE_LINE] = short_path(file), line
             labels[attributes.CODE_FUNCTION] = function
         if entry.failure is not None:
-            labels.update(_exception_attributes(entry.failure))
+            for key, value in exception_attributes(entry.failure).items():
+                labels[key] = redact_attribute(key, value, redact)  # type: ignore[arg-type]  # texts, all of them
         context = None
         if entry.trace_id:
             span = SpanContext(entry.trace_id, entry.span_id, False, TraceFlags(TraceFlags.SAMPLED))
@@ -135,7 +169,7 @@ def encode_logs(entries: Iterable[LogEntry], resource: Resource) -> list[Readabl
             context=context,
             severity_text=entry.severity_text,
             severity_number=SeverityNumber(entry.severity_number),
-            body=entry.body,
+            body=redact(entry.body),
             attributes=labels,
         )
         scope = _OWN_SCOPE if entry.operation is None else _scope(entry.operation)
@@ -210,70 +244,42 @@ def _metric(name: str, points: list[object]) -> Metric:
     return Metric(name, spec.description, spec.unit, data)
 
 
-def _span(invocation: Invocation, reason: str, resource: Resource, clock_offset_ns: int) -> ReadableSpan:
-    operation = invocation.operation
-    labels = {name: _sendable(value) for name, value in (invocation.attributes or {}).items()}
-    labels.update(operation_attributes(operation))
-    labels[attributes.PLUGIN_OUTCOME] = invocation.outcome.value
-    labels[attributes.PLUGIN_SAMPLE_REASON] = reason
-    labels[attributes.PLUGIN_RUNTIME] = "inline"
-    optional = (
-        (attributes.PLUGIN_ERROR_SOURCE, invocation.source and invocation.source.value),
-        (attributes.ERROR_TYPE, invocation.error_type),
-        (attributes.PLUGIN_REJECTION_REASON, invocation.rejection),
-        (attributes.TENANT_ID, invocation.tenant),
-        (attributes.PLUGIN_DOWNSTREAM, invocation.downstream),
-        (attributes.PLUGIN_DIRECTIVE, invocation.admitted_by),
-    )
-    labels.update({name: value for name, value in optional if value is not None})
-    if invocation.fallback:
-        labels[attributes.PLUGIN_FALLBACK] = True
-    started = invocation.started_ns + clock_offset_ns
-    ended = started + invocation.duration_ns
-    failed = invocation.outcome in {Outcome.ERROR, Outcome.TIMEOUT}
-    failure = invocation.failure
-    events = []
-    if failure is not None and failed:
-        events.append(Event("exception", _exception_attributes(failure), ended))
+def _span(item: Kept, resource: Resource, clock_offset_ns: int, redact: Redact) -> ReadableSpan:
+    request = ExportTraceServiceRequest.FromString(SpanEncoder(Resource({}), redact).encode([item], clock_offset_ns))
+    scope_spans = request.resource_spans[0].scope_spans[0]
+    span = scope_spans.spans[0]
+    invocation = item.span
+    assert isinstance(invocation, Invocation)  # noqa: S101 - the caller looked
+    context = invocation.get_span_context()
+    parent = None
+    if span.parent_span_id:
+        is_remote = bool(span.flags & 0x200)
+        parent = SpanContext(
+            context.trace_id, int.from_bytes(span.parent_span_id, "big"), is_remote, context.trace_flags
+        )
+    code = StatusCode.ERROR if span.status.code == 2 else StatusCode.UNSET
     return ReadableSpan(
-        name=operation.name if invocation.downstream is None else f"downstream {invocation.downstream}",
-        context=invocation.get_span_context(),
-        parent=invocation.parent,
+        name=span.name,
+        context=context,
+        parent=parent,
         resource=resource,
-        attributes=labels,
-        events=events,
-        kind=SpanKind.INTERNAL if invocation.downstream is None else SpanKind.CLIENT,
-        status=Status(StatusCode.ERROR, failure.message if failure else None) if failed else Status(StatusCode.UNSET),
-        start_time=started,
-        end_time=ended,
-        instrumentation_scope=_scope(operation),
+        attributes=_values(span.attributes),
+        events=[Event(event.name, _values(event.attributes), event.time_unix_nano) for event in span.events],
+        kind=SpanKind(span.kind - 1),
+        status=Status(code, span.status.message or None),
+        start_time=span.start_time_unix_nano,
+        end_time=span.end_time_unix_nano,
+        instrumentation_scope=InstrumentationScope(scope_spans.scope.name, scope_spans.scope.version),
     )
 
 
-def _sendable(value: AttributeValue) -> AttributeValue:
-    """A plugin's own annotation, without what UTF-8 cannot say."""
-    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+def _values(pairs: Iterable[KeyValue]) -> dict[str, AttributeValue]:
+    return {pair.key: _value(pair.value) for pair in pairs}
 
 
-@functools.lru_cache(maxsize=4096)
-def _short(file: str) -> str:
-    """A file's path below the folder it is imported from: where a host is installed is nobody's business."""
-    roots = [root for root in sys.path if root and file.startswith(root.rstrip(os.sep) + os.sep)]
-    return file[len(max(roots, key=len).rstrip(os.sep)) + 1 :] if roots else os.path.basename(file)  # noqa: PTH119
-
-
-def _exception_attributes(failure: Failure) -> dict[str, AttributeValue]:
-    lines = ["Traceback (most recent call last):"]
-    for file, line, function in failure.frames:
-        if file == shim.__file__:
-            continue  # our own frame says nothing about the plugin
-        lines.append(f'  File "{_short(file)}", line {line}, in {function}')
-        source = linecache.getline(file, line).strip()
-        if source:
-            lines.append(f"    {source}")
-    lines.append(f"{failure.type_name}: {failure.message}")
-    return {
-        attributes.EXCEPTION_TYPE: failure.type_name,
-        attributes.EXCEPTION_MESSAGE: failure.message,
-        attributes.EXCEPTION_STACKTRACE: "\n".join(lines),
-    }
+def _value(value: AnyValue) -> AttributeValue:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_value(item) for item in value.array_value.values]
+    found: AttributeValue = getattr(value, kind or "string_value")
+    return found

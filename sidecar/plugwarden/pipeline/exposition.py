@@ -74,7 +74,7 @@ class PluginCollector(Collector):
         for operation in self._operations():
             scope = operation.scope
             labels = (scope.plugin, scope.version or "", scope.operation or "")
-            active.add_metric(labels, len(operation.active))
+            active.add_metric(labels, len(operation.running))
             quarantine.add_metric(labels, operation.quarantine_state.number)
             if operation.breaker is not None:
                 breaker.add_metric(labels, operation.breaker.state.number)

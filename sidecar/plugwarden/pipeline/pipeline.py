@@ -15,37 +15,36 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from plugwarden.invocation import Invocation
+from plugwarden.invocation import Invocation, identify
+from plugwarden.operation import DETAILED_FAILURES
 from plugwarden.settings import Settings
 
 from .aggregate import Aggregator, Exemplar, MetricBatch, failures, merge_cells
+from .dispatch import Dispatch
 from .logs import LogEntry
 from .sampling import Kept, TraceBuffer
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.metrics.export import MetricsData
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
 
     from plugwarden.operation import Operation
 
-    from .exporters import Exporters
-
 __all__ = ["Pipeline"]
 
 QUEUE_LIMIT = 8_192
-"""Finished invocations waiting for the drain; at 100 ms a turn this is 80,000 calls/s before callers help."""
+"""Finished invocations waiting for the drain; at 100 ms a turn this is 80,000 calls/s before callers help. A caller
+looks only at every 64th call of an operation, so this many more per operation may wait."""
 DRAIN_SECONDS = 0.1
+IDLE_SECONDS = 1.0
+"""With nothing to drain it looks this often; the first call after a pause, and every failure, wake it."""
 TROUBLE_SECONDS = 0.4
 """While calls fail, telemetry leaves this often, whatever the ordinary interval."""
-MAX_PENDING_METRICS = 120
-"""Unsent intervals kept apart; beyond it the oldest are merged into one, losing time resolution but no count."""
-MAX_PENDING_SPANS = 16_384
 MAX_PENDING_LOGS = 8_192
-MAX_EXPORT_ITEMS = 2_048
-_BACKOFF_FIRST_SECONDS, _BACKOFF_MAX_SECONDS = 0.25, 5.0
+SPAN_BATCH = 2_048
+"""Spans are encoded as soon as so many are chosen, so that chosen ones take little memory."""
 
 _log = logging.getLogger(__name__)
+_DEAD_END: deque[Any] = deque(maxlen=0)
 
 
 class Pipeline:
@@ -61,52 +60,51 @@ class Pipeline:
         self._settings = settings
         self._operations = operations
         self._on_start = on_start
-        self._exporters: Exporters | None = None
-        self._resource: Resource | None = None
         self._lifecycle = threading.Lock()
         self._threads: tuple[threading.Thread, ...] = ()
+        self.queue: deque[Invocation | ReadableSpan] = deque()
+        """Finished invocations, and spans of the host's own provider; callers append, nothing else."""
         self._reset()
         reference = weakref.WeakMethod(self._after_fork)
         os.register_at_fork(after_in_child=lambda: (method := reference()) and method())
 
     def _reset(self) -> None:
-        self._queue: deque[Invocation | ReadableSpan] = deque()
+        self.queue.clear()
         self._logs: deque[LogEntry] = deque()
         self._lock = threading.Lock()
-        """Guards the aggregator, the trace buffer and the pending collections."""
+        """Guards the aggregator and the trace buffer."""
         self._aggregator = Aggregator()
         self._traces = TraceBuffer(self._settings.trace_ratio)
         self._drops: Counter[tuple[str, str]] = Counter()
-        self._pending_metrics: deque[MetricBatch] = deque()
-        self._head: tuple[MetricBatch, MetricsData] | None = None
-        self._pending_spans: deque[ReadableSpan] = deque()
-        self._pending_logs: deque[LogEntry] = deque()
-        self._span_head: list[ReadableSpan] = []
-        self._log_head: list[LogEntry] = []
-        """What was sent and not yet taken: it is repeated unchanged, so that the collector can tell."""
+        self._sums: Counter[tuple[Operation, str, str]] = Counter()
+        self._answers_seen: dict[tuple[Operation, str], int] = {}
+        self.dispatch = Dispatch(self._settings, self._operations, self.count_drop)
         self._interval_start_ns = time.time_ns()
         self._last_cut = self._last_heartbeat = time.monotonic()
         self._overhead_seconds = 0.0
-        self._wake_drain = threading.Event()
-        self._wake_export = threading.Event()
-        self._idle = threading.Condition(self._lock)
-        self._exporting = False
+        self._wake = threading.Event()
+        self._resting = False
         self._stopping = False
         self.started = False
 
     # -- the caller's side ------------------------------------------------------------------------------------------
 
-    def emit(self, item: Invocation | ReadableSpan) -> None:
-        """Take a finished invocation, or a span of the host's own provider."""
-        queue = self._queue
-        queue.append(item)
+    def attend(self) -> None:
+        """From a caller's thread, now and then: start the background, wake it, or help it when it cannot keep up."""
         if not self.started:
             self.start()
-        if len(queue) > QUEUE_LIMIT and self._lock.acquire(blocking=False):
+        elif self._resting:
+            self._wake.set()
+        if len(self.queue) > QUEUE_LIMIT and self._lock.acquire(blocking=False):
             try:
                 self._fold()
             finally:
                 self._lock.release()
+
+    def emit(self, item: Invocation | ReadableSpan) -> None:
+        """Take a finished invocation, or a span of the host's own provider, from where speed matters less."""
+        self.queue.append(item)
+        self.attend()
 
     def emit_log(self, entry: LogEntry) -> None:
         """Take a log record."""
@@ -124,10 +122,14 @@ class Pipeline:
         """Count telemetry that will not arrive, or an internal fault."""
         self._drops[signal, reason] += items
 
+    def add_sum(self, operation: Operation, metric: str, value: float, why: str = "") -> None:
+        """Add to a sum that runners and the loop's watch keep."""
+        self._sums[operation, metric, why] += value  # type: ignore[assignment]  # a Counter of floats
+
     def hurry(self) -> None:
         """Something an operator would want to see at once has happened."""
         self._last_cut = min(self._last_cut, time.monotonic() - self._settings.export_interval_seconds)
-        self._wake_drain.set()
+        self._wake.set()
 
     def start(self) -> None:
         """Start the threads; a second call does nothing."""
@@ -137,7 +139,7 @@ class Pipeline:
             self.started = True
             self._threads = (
                 threading.Thread(target=self._run_drain, name="plugwarden-drain", daemon=True),
-                threading.Thread(target=self._run_export, name="plugwarden-export", daemon=True),
+                threading.Thread(target=self.dispatch.run, name="plugwarden-export", daemon=True),
             )
             for thread in self._threads:
                 thread.start()
@@ -147,26 +149,24 @@ class Pipeline:
         """Send all there is; False when `timeout` seconds were not enough."""
         deadline = time.monotonic() + timeout
         self._cut(everything=True, heartbeat=False)
-        if not self.started and (self._pending_metrics or self._pending_spans or self._pending_logs):
+        if not self.started and self.dispatch.pending:
             self.start()
-        self._wake_export.set()
-        with self._idle:
-            return self._idle.wait_for(self._nothing_pending, max(0.0, deadline - time.monotonic()))
+        return self.dispatch.wait(max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float) -> bool:
-        """Flush and end the threads. May be called twice; the timeout covers everything."""
+        """Flush and end the threads; what cannot be sent goes to the spool. May be called twice."""
         deadline = time.monotonic() + timeout
         done = self.flush(timeout) if self.started else True
         with self._lifecycle:
             self._stopping = True
-        self._wake_drain.set()
-        self._wake_export.set()
+        self._wake.set()
+        self.dispatch.stop()
+        for operation in self._operations():
+            operation.append = _DEAD_END.append  # calls go on, unobserved
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
-        if self._exporters is not None and not any(thread.is_alive() for thread in self._threads):
-            self._exporters.shutdown()
-            self._exporters = None
+        self.dispatch.shutdown(still_sending=any(thread.is_alive() for thread in self._threads))
         return done
 
     def totals(self) -> dict[Any, Any]:
@@ -182,11 +182,19 @@ class Pipeline:
 
     def _run_drain(self) -> None:
         while not self._stopping:
-            self._wake_drain.wait(DRAIN_SECONDS)
-            self._wake_drain.clear()
+            self._resting = not self.queue
+            self._wake.wait(
+                min(IDLE_SECONDS, self._settings.export_interval_seconds) if self._resting else DRAIN_SECONDS
+            )
+            self._wake.clear()
+            if self._resting:
+                self._resting = False
+                if not self._stopping:
+                    time.sleep(min(DRAIN_SECONDS, self._settings.export_interval_seconds))  # let a turn's worth gather
             spent = time.thread_time()
             try:
                 with self._lock:
+                    self._aggregator.look_at_running()
                     self._fold()
                     trouble = failures(self._aggregator.cells)
                 now = time.monotonic()
@@ -202,7 +210,7 @@ class Pipeline:
 
     def _fold(self) -> None:
         """Move finished invocations into histograms and the trace buffer. Needs the lock."""
-        queue, aggregator, traces = self._queue, self._aggregator, self._traces
+        queue, count, sample = self.queue, self._aggregator.add, self._traces.add
         at = time.monotonic()
         for _ in range(len(queue)):
             try:
@@ -210,165 +218,101 @@ class Pipeline:
             except IndexError:
                 break
             try:
-                if isinstance(item, Invocation):
-                    aggregator.add(item)
-                traces.add(item, at)
+                if type(item) is Invocation:
+                    count(item)
+                sample(item, at)
             except Exception:  # noqa: BLE001 - one odd record must not cost the others
                 self._drops["internal", "record_fault"] += 1
                 _log.debug("a record could not be counted", exc_info=True)
+            if len(self._traces.kept) >= SPAN_BATCH:
+                self._send_spans()
+
+    def _send_spans(self) -> None:
+        """Encode the spans chosen so far and queue them for export. Needs the lock."""
+        kept = self._traces.take()
+        if kept:
+            offset = time.time_ns() - time.perf_counter_ns()
+            self._attach_exemplars(kept, offset)
+            self.dispatch.put_spans(kept, offset)
 
     def _cut(self, *, everything: bool, heartbeat: bool) -> None:
         """End the interval: decide on traces, close the cells, and queue all for export."""
-        from .encode import encode_spans
-
         with self._lock:
             self._fold()
             now_ns, now = time.time_ns(), time.monotonic()
-            offset = now_ns - time.perf_counter_ns()
-            kept = self._traces.take(now, everything=everything)
-            self._attach_exemplars(kept, offset)
+            self._traces.settle(now, everything=everything)
+            self._send_spans()
             for reason, spans in self._traces.take_dropped().items():
                 self._drops["spans", reason] += spans
+            self._note_peaks()
             cells = self._aggregator.cut()
             drops, self._drops = self._drops, Counter()
-            if cells or drops or heartbeat:
-                overhead, self._overhead_seconds = self._overhead_seconds, 0.0
-                self._pending_metrics.append(MetricBatch(self._interval_start_ns, now_ns, cells, dict(drops), overhead))
+            sums, self._sums = self._sums, Counter()
+            fallbacks = self._take_fallbacks()
+            if cells or drops or sums or fallbacks or heartbeat:
+                overhead = self._overhead_seconds + self.dispatch.take_overhead()
+                self._overhead_seconds = 0.0
+                batch = MetricBatch(
+                    self._interval_start_ns, now_ns, cells, dict(drops), overhead, fallbacks, dict(sums)
+                )
+                self.dispatch.put_metrics(batch)
                 self._interval_start_ns = now_ns
             self._last_cut = now
             if heartbeat:
                 self._last_heartbeat = now
-            if len(self._pending_metrics) > MAX_PENDING_METRICS:
-                oldest = self._pending_metrics.popleft()
-                oldest.merge(self._pending_metrics.popleft())
-                self._pending_metrics.appendleft(oldest)
-            if kept:
-                self._pending_spans.extend(encode_spans(kept, self._get_resource(), offset))
-                self._trim(self._pending_spans, MAX_PENDING_SPANS, "spans")
+            logs = []
             while self._logs:
-                self._pending_logs.append(self._logs.popleft())
-            self._trim(self._pending_logs, MAX_PENDING_LOGS, "logs")
-        self._wake_export.set()
+                logs.append(self._logs.popleft())
+            if logs:
+                self.dispatch.put_logs(logs)
+
+    def _note_peaks(self) -> None:
+        """Observed against declared, of the interval that ends."""
+        longest: dict[Operation, int] = {}
+        for key, cell in self._aggregator.cells.items():
+            if key.downstream is None and cell.ns_max > longest.get(key.operation, 0):
+                longest[key.operation] = cell.ns_max
+        for operation in self._operations():
+            operation.longest_ns = longest.get(operation, 0)
+            operation.peak_running = len(operation.running)
+            operation.details_left = DETAILED_FAILURES
+        for operation, peak in self._aggregator.take_peaks().items():
+            operation.peak_running = max(operation.peak_running, peak)
+
+    def _take_fallbacks(self) -> dict[tuple[Operation, str], int]:
+        """What fallbacks answered since the last interval, from their own running counts."""
+        found: dict[tuple[Operation, str], int] = {}
+        for operation in self._operations():
+            fallback = operation.fallback
+            if fallback is None:
+                continue
+            counts = [(f"step {number}", count) for number, count in enumerate(fallback.answered, start=1)]
+            counts += [("failed", fallback.exhausted), ("full", fallback.turned_away)]
+            for answer, count in counts:
+                new = count - self._answers_seen.get((operation, answer), 0)
+                if new:
+                    self._answers_seen[operation, answer] = count
+                    if new > 0:  # below 0: a new declaration brought a new fallback, whose counts begin anew
+                        found[operation, answer] = new
+        return found
 
     def _attach_exemplars(self, kept: list[Kept], offset: int) -> None:
-        for item in kept:
-            span = item.span
-            if isinstance(span, Invocation):
-                cell = self._aggregator.cells.get(self._aggregator.key(span))
-                if cell is not None:
-                    context = span.get_span_context()
-                    cell.exemplar = Exemplar(
-                        span.duration_ns / 1e9, span.started_ns + offset, context.trace_id, context.span_id
-                    )
-
-    def _trim(self, pending: deque[Any], limit: int, signal: str) -> None:
-        surplus = len(pending) - limit
-        if surplus > 0:
-            for _ in range(surplus):
-                pending.popleft()
-            self._drops[signal, "queue_full"] += surplus
-
-    # -- the export thread --------------------------------------------------------------------------------------------
-
-    def _run_export(self) -> None:
-        backoff = _BACKOFF_FIRST_SECONDS
-        while True:
-            if not self._wake_export.wait(1.0) and self._nothing_pending():
-                if self._stopping:
-                    return
-                continue
-            self._wake_export.clear()
-            spent = time.thread_time()
-            sent = False
-            try:
-                sent = self._export_all()
-            except Exception:  # noqa: BLE001 - whatever an exporter does, the data stays here and is tried again
-                self.count_drop("internal", "export_fault")
-                _log.debug("export failed", exc_info=True)
-            self._overhead_seconds += time.thread_time() - spent
-            with self._idle:
-                self._exporting = False
-                self._idle.notify_all()
-            if sent:
-                backoff = _BACKOFF_FIRST_SECONDS
-            else:
-                time.sleep(backoff)
-                backoff = min(backoff * 2, _BACKOFF_MAX_SECONDS)
-                self._wake_export.set()
-            if self._stopping:
-                return
-
-    def _export_all(self) -> bool:
-        """Send until nothing is left; False at the first refusal."""
-        from .encode import encode_logs, encode_metrics
-
-        exporters = self._get_exporters()
-        resource = self._get_resource()
-        while True:
-            with self._lock:
-                self._exporting = True
-                if self._head is None and self._pending_metrics:
-                    batch = self._pending_metrics[0]
-                    gauges = len(self._pending_metrics) == 1  # gauges say how it is now: the newest batch has them
-                    self._head = (batch, encode_metrics(batch, self._operations(), resource, gauges=gauges))
-                    self._pending_metrics.popleft()
-                if not self._span_head:
-                    self._span_head = _take(self._pending_spans)
-                if not self._log_head:
-                    self._log_head = _take(self._pending_logs)
-            if self._head is None and not self._span_head and not self._log_head:
-                return True
-            # A repeat sends the same objects, so the same bytes: the collector counts them once.
-            if self._head is not None:
-                data = self._head[1]
-                if data.resource_metrics[0].scope_metrics and not self._sent("metrics", exporters.metrics, data, 1):
-                    return False
-                self._head = None
-            spans, logs = self._span_head, self._log_head
-            if spans and not self._sent("spans", exporters.spans, spans, len(spans)):
-                return False
-            self._span_head = []
-            if logs and not self._sent(
-                "logs", lambda items: exporters.logs(encode_logs(items, resource)), logs, len(logs)
-            ):
-                return False
-            self._log_head = []
-
-    def _sent(self, signal: str, send: Callable[[Any], bool], batch: Any, items: int) -> bool:
-        """Whether a batch is dealt with: taken, or impossible to send, which is counted and must not hold up the rest."""
-        try:
-            return send(batch)
-        except Exception:  # noqa: BLE001 - an exporter that cannot encode something never will
-            self.count_drop(signal, "export_fault", items)
-            _log.debug("a batch of %s could not be sent", signal, exc_info=True)
-            return True
-
-    def _nothing_pending(self) -> bool:
-        return not (self._exporting or self._head or self._pending_metrics or self._pending_spans or self._pending_logs)
-
-    def _get_exporters(self) -> Exporters:
-        if self._exporters is None:
-            from .exporters import Exporters
-
-            self._exporters = Exporters(self._settings)
-        return self._exporters
-
-    def _get_resource(self) -> Resource:
-        if self._resource is None:
-            from .resource import make_resource
-
-            self._resource = make_resource(self._settings)
-        return self._resource
+        cells, key = self._aggregator.cells, self._aggregator.key
+        for span, _ in kept:
+            if type(span) is Invocation:
+                cell = span.operation.cell if span.more is None else cells.get(key(span))
+                if cell is not None and cell.exemplar is None:
+                    ids = identify(span)
+                    at_ns = span.started_ns + offset
+                    cell.exemplar = Exemplar(span.duration_ns / 1e9, at_ns, ids.trace_id, ids.span_id)
 
     def _after_fork(self) -> None:
         """In the child: nothing of the parent's is ours to send, and its threads do not exist here."""
         self._lifecycle = threading.Lock()
         self._threads = ()
-        self._exporters = None
-        self._resource = None
         self._reset()
 
-
-def _take(pending: deque[Any]) -> list[Any]:
-    """Up to `MAX_EXPORT_ITEMS` from the front."""
-    return [pending.popleft() for _ in range(min(len(pending), MAX_EXPORT_ITEMS))]
+    def take_settings(self, settings: Settings) -> None:
+        """A new identity, after a fork."""
+        self._settings = settings
+        self._reset()

@@ -1,35 +1,36 @@
 """Tail sampling: whole traces wait here until their local root has ended, and are then kept or let go.
 
 Kept are all traces with an error, the slowest of each operation per interval, and a share of the rest chosen by trace
-id, so that hosts that see parts of one trace choose alike.
+id, so that hosts that see parts of one trace choose alike. A root that nobody asked for its ids has no children, so it
+is decided on at once.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from plugwarden.contract import Outcome
-from plugwarden.invocation import Invocation
+from plugwarden.invocation import Invocation, identify
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from plugwarden.operation import Operation
+
 __all__ = ["Kept", "TraceBuffer"]
 
 MAX_BUFFERED_SPANS = 20_000
-MAX_KEPT_SPANS = 4_096
-"""Per interval, so that an error storm cannot fill the exporter's queue."""
 MAX_DECIDED = 10_000
 LINGER_SECONDS = 2.0
 """A trace whose root is not ours (a host's own provider) is decided on when nothing came for this long."""
 _RATIO_BITS = 56
 """OpenTelemetry's trace state specification takes a trace's randomness from its last 56 bits."""
+_RATIO_MASK = (1 << _RATIO_BITS) - 1
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A span chosen for export, and why."""
 
     span: Invocation | ReadableSpan
@@ -53,25 +54,34 @@ class TraceBuffer:
         self._threshold = int(ratio * (1 << _RATIO_BITS))
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         self._decided: OrderedDict[int, str | None] = OrderedDict()
+        self._slowest: dict[Operation, Invocation] = {}
         self._buffered = 0
-        self._late: list[Kept] = []
+        self.kept: list[Kept] = []
+        """Chosen for export and not yet taken."""
         self.dropped: dict[str, int] = {}
         """Reason -> spans dropped since it was last taken. Spans left out by the ratio are not drops."""
 
     def add(self, span: Invocation | ReadableSpan, at: float) -> None:
         """Hold one ended span."""
-        if isinstance(span, Invocation):
-            trace_id = span._context.trace_id
-            failed = span.outcome is Outcome.ERROR or span.outcome is Outcome.TIMEOUT
+        if type(span) is Invocation:
+            outcome = None if span.more is None else span.outcome
+            failed = outcome is Outcome.ERROR or outcome is Outcome.TIMEOUT
+            if span.ids is None and span.parent is None:
+                self._decide_alone(span, failed)
+                return
+            trace_id, _, _, is_root, _ = identify(span)
+            if type(span.parent) is Invocation:
+                span.parent = None
             name, duration_ns = span.operation.name, span.duration_ns
         else:
-            trace_id = span.context.trace_id
-            failed = not span.status.is_ok
-            name, duration_ns = span.name, (span.end_time or 0) - (span.start_time or 0)
+            trace_id = span.context.trace_id  # type: ignore[union-attr]
+            failed = not span.status.is_ok  # type: ignore[union-attr]
+            is_root = span.parent is None or span.parent.is_remote  # type: ignore[union-attr]
+            name, duration_ns = span.name, (span.end_time or 0) - (span.start_time or 0)  # type: ignore[union-attr]
         if trace_id in self._decided:
             reason = self._decided[trace_id]
             if reason is not None:
-                self._late.append(Kept(span, reason))
+                self.kept.append(Kept(span, reason))
             return
         trace = self._traces.get(trace_id)
         if trace is None:
@@ -79,8 +89,7 @@ class TraceBuffer:
         trace.spans.append(span)
         trace.touched_at = at
         trace.failed = trace.failed or failed
-        parent = span.parent
-        if parent is None or parent.is_remote:
+        if is_root:
             trace.complete, trace.root_name, trace.root_ns = True, name, duration_ns
         self._buffered += 1
         while self._buffered > MAX_BUFFERED_SPANS:
@@ -89,8 +98,20 @@ class TraceBuffer:
             self._remember(oldest, None)
             self._count("trace_buffer_full", len(lost.spans))
 
-    def take(self, at: float, *, everything: bool = False) -> list[Kept]:
-        """Decide on all complete traces (on all there are with `everything`) and return the spans to export."""
+    def _decide_alone(self, span: Invocation, failed: bool) -> None:
+        trace_id = identify(span).trace_id
+        if failed:
+            self.kept.append(Kept(span, "error"))
+            self._remember(trace_id, "error")
+        elif trace_id & _RATIO_MASK < self._threshold:
+            self.kept.append(Kept(span, "ratio"))
+        else:
+            slowest = self._slowest.get(span.operation)
+            if slowest is None or span.duration_ns > slowest.duration_ns:
+                self._slowest[span.operation] = span
+
+    def settle(self, at: float, *, everything: bool = False) -> None:
+        """Decide on all complete traces, or on all there are with `everything`, at the end of an interval."""
         ready = [
             (trace_id, trace)
             for trace_id, trace in self._traces.items()
@@ -101,17 +122,19 @@ class TraceBuffer:
             if not trace.failed and trace.root_ns > slowest.get(trace.root_name, (0, 0))[0]:
                 slowest[trace.root_name] = (trace.root_ns, trace_id)
         slow = {trace_id for _, trace_id in slowest.values()}
-        kept, self._late = self._late, []
         for trace_id, trace in ready:
             del self._traces[trace_id]
             self._buffered -= len(trace.spans)
             reason = self._reason(trace_id, trace, slow)
-            if reason is not None and len(kept) + len(trace.spans) > MAX_KEPT_SPANS:
-                self._count("export_rate", len(trace.spans))
-                reason = None
             self._remember(trace_id, reason)
             if reason is not None:
-                kept.extend(Kept(span, reason) for span in trace.spans)
+                self.kept.extend(Kept(span, reason) for span in trace.spans)
+        self.kept.extend(Kept(span, "slow") for span in self._slowest.values())
+        self._slowest.clear()
+
+    def take(self) -> list[Kept]:
+        """The spans chosen so far."""
+        kept, self.kept = self.kept, []
         return kept
 
     def take_dropped(self) -> dict[str, int]:
@@ -122,7 +145,7 @@ class TraceBuffer:
     def _reason(self, trace_id: int, trace: _Trace, slow: set[int]) -> str | None:
         if trace.failed:
             return "error"
-        if trace_id & ((1 << _RATIO_BITS) - 1) < self._threshold:
+        if trace_id & _RATIO_MASK < self._threshold:
             return "ratio"
         return "slow" if trace_id in slow else None
 

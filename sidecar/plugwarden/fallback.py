@@ -1,0 +1,146 @@
+"""What answers in a plugin's place: a chain of steps, tried in order, with a bulkhead of its own.
+
+`Value(x)` answers x; `LastGood()` the last result the plugin gave; a callable is called with the same arguments, and
+another version's wrapped function is such a callable. A step that raises an `Exception` hands on to the next.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from plugwarden.errors import ConfigurationError
+
+__all__ = ["Fallback", "LastGood", "Value"]
+
+REFUSED, FAILED, TIMED_OUT = "refused", "failed", "timeout"
+_OCCASIONS = frozenset({REFUSED, FAILED, TIMED_OUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A constant answer. It is handed out as it is, so it should not be one that callers change."""
+
+    value: Any
+
+
+class LastGood:
+    """The last result the plugin gave, while it is not older than `max_age_seconds`. One result is kept per wrapping."""
+
+    __slots__ = ("_at", "_held", "max_age_seconds")
+
+    def __init__(self, max_age_seconds: float = 300.0) -> None:
+        if not max_age_seconds > 0:
+            raise ConfigurationError("fallback: LastGood(max_age_seconds) must be above 0")
+        self.max_age_seconds = max_age_seconds
+        self._held: tuple[Any] | None = None
+        self._at = 0.0
+
+    def keep(self, result: Any) -> None:
+        """Remember a good result."""
+        self._held, self._at = (result,), time.monotonic()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        held = self._held
+        if held is None or time.monotonic() - self._at > self.max_age_seconds:
+            raise LookupError("no good result is known, or it is too old")
+        return held[0]
+
+
+Step = Callable[..., Any] | Value
+
+
+class Fallback:
+    """A chain of steps."""
+
+    __slots__ = ("_places", "answered", "answers", "closed", "exhausted", "keepers", "steps", "turned_away")
+
+    def __init__(
+        self,
+        *steps: Step,
+        concurrent: int = 10,
+        answers: Iterable[str] = _OCCASIONS,
+        closed: bool = False,
+    ) -> None:
+        """`concurrent` is how many may run at once (Hystrix's default is 10); past it, callers see the plugin's error.
+
+        `answers` says when: `refused`, `failed`, `timeout`. `closed` declares that it denies, which a plugin of
+        criticality `security` requires. Raises `ConfigurationError`.
+        """
+        if not steps:
+            raise ConfigurationError("fallback: at least one step is needed")
+        if concurrent < 1:
+            raise ConfigurationError("fallback: concurrent must be 1 or more")
+        self.answers = frozenset(answers)
+        if not self.answers <= _OCCASIONS or not self.answers:
+            raise ConfigurationError(f"fallback: answers must be some of {', '.join(sorted(_OCCASIONS))}")
+        for step in steps:
+            if not callable(step) and not isinstance(step, Value):
+                raise ConfigurationError(f"fallback: {step!r} cannot be called; for a constant write Value({step!r})")
+        self.steps: tuple[Callable[..., Any], ...] = tuple(
+            _constant(step.value) if isinstance(step, Value) else step for step in steps
+        )
+        self.keepers = tuple(step for step in steps if isinstance(step, LastGood))
+        self.closed = closed
+        self.answered = [0] * len(steps)
+        """How often each step answered; a statistic, exact enough between threads."""
+        self.exhausted = 0
+        """How often all steps failed."""
+        self.turned_away = 0
+        """How often all places were taken."""
+        self._places = threading.Semaphore(concurrent)
+
+    def enter(self) -> bool:
+        """Take a place; False when all are taken. Who entered must call one of the answers."""
+        if self._places.acquire(blocking=False):
+            return True
+        self.turned_away += 1
+        return False
+
+    def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The first answer; raises what the last step raised."""
+        try:
+            last = len(self.steps) - 1
+            for number, step in enumerate(self.steps):
+                try:
+                    result = step(*args, **kwargs)
+                except Exception:
+                    if number == last:
+                        self.exhausted += 1
+                        raise
+                    continue
+                self.answered[number] += 1
+                return result
+        finally:
+            self._places.release()
+
+    async def answer_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The same where steps may be coroutine functions."""
+        try:
+            last = len(self.steps) - 1
+            for number, step in enumerate(self.steps):
+                try:
+                    result = step(*args, **kwargs)
+                    if inspect.isawaitable(result):
+                        result = await result
+                except Exception:
+                    if number == last:
+                        self.exhausted += 1
+                        raise
+                    continue
+                self.answered[number] += 1
+                return result
+        finally:
+            self._places.release()
+
+    def leave(self) -> None:
+        """Give a place back unused."""
+        self._places.release()
+
+
+def _constant(value: Any) -> Callable[..., Any]:
+    return lambda *args, **kwargs: value

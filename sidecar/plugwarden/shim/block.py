@@ -1,0 +1,43 @@
+"""A block of the host's own code as an invocation: the form behind `Sidecar.invocation`."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import Any
+
+from plugwarden.invocation import Invocation, context_access
+from plugwarden.operation import Operation
+
+from .generator import close_invocation, open_invocation
+
+__all__ = ["Block"]
+
+
+class Block:
+    """`with` it: raises `PluginQuarantined` or `CallNotPermitted` on entry when the gate refuses."""
+
+    __slots__ = ("_access", "_invocation", "_operation", "_token")
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self._access = context_access()
+        self._invocation: Invocation | None = None
+        self._token: Any = None
+
+    def __enter__(self) -> Invocation | None:
+        invocation, context, refusal = open_invocation(self._operation)
+        if refusal is not None:
+            self._operation.refuse(invocation, refusal, answerable=False)
+            raise refusal.as_error(self._operation.scope)
+        if invocation is not None and context is not None:
+            self._invocation = invocation
+            self._token = self._access[1](context)
+        return invocation
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        invocation, self._invocation = self._invocation, None
+        if invocation is None:
+            return
+        active_ns = perf_counter_ns() - invocation.started_ns
+        self._operation.detach(self._access[2], self._token)
+        close_invocation(self._operation, invocation, error, active_ns)
