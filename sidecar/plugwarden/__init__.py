@@ -8,6 +8,7 @@ from plugwarden.errors import (
     PluginQuarantined,
     PlugwardenError,
     QuotaExceeded,
+    ResultRefused,
     WorkerDied,
 )
 from plugwarden.fallback import Fallback, LastGood, Value
@@ -28,6 +29,7 @@ __all__ = [
     "QuotaExceeded",
     "QuotaPolicy",
     "RatePolicy",
+    "ResultRefused",
     "Settings",
     "Sidecar",
     "Touches",

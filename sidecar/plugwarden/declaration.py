@@ -60,6 +60,8 @@ class Declaration:
     workers: int = 1
     """Worker processes of the operation, under `runner="process"`."""
     touches: Touches = field(default_factory=Touches)
+    returns: tuple[type, ...] = ()
+    """Types, besides plain data, that a worker process may answer with."""
     failed_result: Callable[[Any], bool] | None = None
     """Says of a returned value that it means failure, as `isError` does in MCP."""
     caller_errors: tuple[type[Exception], ...] = ()
@@ -87,6 +89,7 @@ class Declaration:
         runner: str = "inline",
         workers: int = 1,
         touches: Touches | None = None,
+        returns: Iterable[type] = (),
         failed_result: Callable[[Any], bool] | None = None,
         caller_errors: Iterable[type[Exception]] = (),
         downstream_errors: Iterable[type[Exception]] = (),
@@ -113,8 +116,12 @@ class Declaration:
             )
         if touches is not None and runner != "process":
             raise ConfigurationError(f'touches: nothing can be enforced under runner="{runner}"; use runner="process"')
+        if runner == "thread" and bulkhead is None:
+            bulkhead = BulkheadPolicy()  # what bounds the threads that cannot be stopped
         if workers < 1:
             raise ConfigurationError("workers: must be 1 or more")
+        if not all(isinstance(kind, type) for kind in returns):
+            raise ConfigurationError("returns: must be types")
         for name, value in (("failed_result", failed_result), ("capture", capture)):
             if value is not None and not callable(value):
                 raise ConfigurationError(f"{name}: {value!r} cannot be called")
@@ -135,6 +142,7 @@ class Declaration:
             runner=runner,  # type: ignore[arg-type]  # checked above
             workers=workers,
             touches=touches or Touches(),
+            returns=tuple(returns),
             failed_result=failed_result,
             caller_errors=_exception_types("caller_errors", caller_errors),
             downstream_errors=_exception_types("downstream_errors", downstream_errors),

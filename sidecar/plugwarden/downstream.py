@@ -30,6 +30,7 @@ class DownstreamWait:
             self._wait, context = begin(outer.operation, perf_counter_ns())
             self._wait.downstream = self._name
             self._token = attach(context)
+            outer.waits_for = self._name
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -37,6 +38,8 @@ class DownstreamWait:
         if wait is None or outer is None or self._token is None:
             return
         detach(self._token)
+        if not outer.abandoned:
+            outer.waits_for = None
         wait.duration_ns = perf_counter_ns() - wait.started_ns
         if error is not None:
             outer.note_child_error(error)

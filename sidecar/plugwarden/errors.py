@@ -4,6 +4,7 @@ PlugwardenError              base of all below
 ├── CallNotPermitted         the gate refused the call and there was no fallback
 │   └── PluginQuarantined    ... because a directive isolates the plugin
 ├── DeadlineExceeded         a runner stopped the call, or gave up on it, at its deadline; also a TimeoutError
+├── ResultRefused            what a worker process answered is neither plain data nor declared
 ├── QuotaExceeded            the call used or answered more than was allowed
 ├── WorkerDied               the process that ran the call ended under it
 └── ConfigurationError       a wrap() argument or setting is wrong; raised at wrap time, never by a call; also a ValueError
@@ -20,6 +21,7 @@ __all__ = [
     "PluginQuarantined",
     "PlugwardenError",
     "QuotaExceeded",
+    "ResultRefused",
     "WorkerDied",
 ]
 
@@ -85,6 +87,10 @@ class DeadlineExceeded(_CallEnded, TimeoutError):
 
 class WorkerDied(_CallEnded):
     """The worker process ended during the call: it exited, was killed, or could not be started."""
+
+
+class ResultRefused(_CallEnded):
+    """The worker process answered with something that is neither plain data nor of a declared type."""
 
 
 class QuotaExceeded(PlugwardenError):

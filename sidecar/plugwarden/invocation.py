@@ -90,6 +90,8 @@ class Failure:
                 code = trace.tb_frame.f_code
                 frames.append((code.co_filename, trace.tb_lineno, code.co_qualname))
                 trace = trace.tb_next
+            # An exception from a worker process brings the frames it had there.
+            frames.extend(getattr(error, "__plugwarden_frames__", ()))
             if len(frames) > MAX_FRAMES:
                 del frames[5 : 5 - MAX_FRAMES]
 
@@ -176,6 +178,8 @@ class Invocation:
     """Its deadline passed and its thread could not be stopped: it still runs, and holds its place."""
     enforced = _Detail(False)
     """A runner already decided on its outcome."""
+    waits_for = _Detail[str | None](None)
+    """The downstream that it waits for at this moment, or was waiting for when its deadline struck."""
     child_errors = _Detail[list[BaseException] | None](None)
     """Exceptions that nested plugins and downstreams raised into this call, the last few of them."""
     downstream = _Detail[str | None](None)

@@ -86,6 +86,7 @@ class Operation:
         "slow_ns",
         "timeout_ns",
         "waiting",
+        "watch",
         "worker_stats",
     )
 
@@ -123,6 +124,8 @@ class Operation:
         self.breaker: Breaker | None = None
         self.worker_stats: Callable[[], dict[str, float]] | None = None
         """Of a runner with processes of its own: what they use."""
+        self.watch: Callable[[Operation], None] = lambda operation: None
+        """Called now and then from inside a wrapped coroutine, to have its event loop watched."""
         self.declare(declaration)
 
     def declare(self, declaration: Declaration) -> None:
@@ -371,6 +374,8 @@ class Operation:
                 invocation.error_type = invocation.error_type or failure.type_name
             else:
                 outcome, invocation.source = blame(self.declaration, invocation, error)
+                if timed_out and outcome is Outcome.CANCELLED and _used_most(invocation):
+                    invocation.source = ErrorSource.PLUGIN
                 invocation.outcome = Outcome.TIMEOUT if timed_out else outcome
                 invocation.error_type = "timeout" if timed_out else failure.type_name
             if invocation.child_errors is not None:
@@ -439,6 +444,14 @@ def tell_parent(invocation: Invocation, error: BaseException) -> None:
     parent = current_invocation()
     if parent is not None and parent is not invocation:
         parent.note_child_error(error)
+
+
+def _used_most(invocation: Invocation) -> bool:
+    """Whether a call that was cut short by its caller's deadline is what the caller's time went into."""
+    above = invocation.parent
+    if type(above) is not Invocation:
+        return False
+    return 2 * invocation.duration_ns > invocation.started_ns + invocation.duration_ns - above.started_ns
 
 
 def timed_out(operation: Operation, invocation: Invocation, explanation: str) -> DeadlineExceeded:

@@ -93,7 +93,9 @@ class Settings:
         ):
             if name not in values and env.get(variable):
                 values[name] = env[variable]
-        if "disabled" not in values:
+        if env.get("PLUGWARDEN_WORKER"):
+            values["disabled"] = True  # a plugin's worker process, which imports what the host wraps
+        elif "disabled" not in values:
             values["disabled"] = env.get("PLUGWARDEN_DISABLED", "").strip().lower() in {"1", "true", "yes", "on"}
         values["trace_ratio"] = _number(values, "trace_ratio", 0.1, 0.0, 1.0)
         values["export_interval_seconds"] = _number(values, "export_interval_seconds", 5.0, 0.1, 300.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import difflib
+import functools
 import inspect
 import logging
 import os
@@ -16,20 +17,24 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from plugwarden import shim
-from plugwarden.contract import BreakerState, DirectiveSet, Scope
+from plugwarden.contract import BreakerState, DirectiveSet, Scope, metrics
 from plugwarden.declaration import Declaration
 from plugwarden.downstream import DownstreamWait
 from plugwarden.errors import ConfigurationError
 from plugwarden.gate import Breaker, DirectiveFile, Subscription, Transition, resolve
 from plugwarden.invocation import Invocation, renew_lock_after_fork, tenant_scope
+from plugwarden.loop_watch import Blocked, LoopWatch
 from plugwarden.operation import Operation
 from plugwarden.pipeline import Pipeline
 from plugwarden.pipeline.logs import PluginLogHandler, own_entry
+from plugwarden.pipeline.stack import short_path
 from plugwarden.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from prometheus_client.registry import Collector
+
+    from plugwarden.runners import ProcessRunner
 
 __all__ = ["Sidecar"]
 
@@ -58,6 +63,9 @@ class Sidecar:
         self._pipeline = Pipeline(self.settings, lambda: tuple(self._operations.values()), on_start=self._subscribe)
         self._subscription: Subscription | None = None
         self._closed = False
+        lag = self.settings.loop_lag_seconds
+        self._loop_watch = None if lag is None else LoopWatch(lag, self._report_blocked)
+        self._runners: list[ProcessRunner] = []
         if not self.settings.disabled:
             reference = weakref.ref(self)
             _at_exit(lambda: _close_at_exit(reference))
@@ -108,8 +116,10 @@ class Sidecar:
         declaration = Declaration.of(**terms)
         if self.settings.disabled:
             return function
+        if declaration.runner != "inline":
+            self._check_runner(function, declaration.runner)
         known = self._operation(plugin, version, operation, declaration)
-        wrapped: Callable[P, R] = shim.wrap(known, function)
+        wrapped: Callable[P, R] = shim.wrap(known, function, self._runs(known, function))
         return wrapped
 
     def invocation(self, plugin: str, *, version: str, operation: str) -> AbstractContextManager[Invocation | None]:
@@ -185,6 +195,10 @@ class Sidecar:
         if self._closed:
             return True
         self._closed = True
+        for runner in self._runners:
+            runner.close()
+        if self._loop_watch is not None:
+            self._loop_watch.stop(min(1.0, timeout))
         if self._subscription is not None:
             self._subscription.stop(min(1.0, timeout))
         return self._pipeline.close(timeout)
@@ -207,6 +221,8 @@ class Sidecar:
                     count_fault=self._count_fault,
                 )
                 known.rules = resolve(self._directives.directives, scope)
+                if self._loop_watch is not None:
+                    known.watch = self._loop_watch.see
             elif declaration is not None:
                 # The same operation wrapped anew, as a reload does: later declarations win, the breaker's state stays.
                 known.declare(declaration)
@@ -220,6 +236,28 @@ class Sidecar:
         self._subscribe()
         return known
 
+    def _check_runner(self, function: Callable[..., Any], runner: str) -> None:
+        kind = shim.kind_of(function)
+        if "generator" in kind:
+            raise ConfigurationError(f'runner: a {kind} hands out items one by one and cannot run under "{runner}"')
+        if kind == "coroutine" and runner == "thread":
+            raise ConfigurationError('runner: a coroutine is cancelled at its deadline; use "inline", or "process"')
+
+    def _runs(self, operation: Operation, function: Callable[..., Any]) -> Callable[..., Any] | None:
+        """The runner's form of a function; None: it runs in place."""
+        runner = operation.declaration.runner
+        if runner == "inline":
+            return None
+        from plugwarden.runners import ProcessRunner, ThreadRunner
+
+        if runner == "thread":
+            return ThreadRunner(operation).bind(function)
+        process = ProcessRunner(operation, functools.partial(self._pipeline.add_sum, operation))
+        bound = process.bind(function, shim.kind_of(function))
+        operation.worker_stats = process.stats
+        self._runners.append(process)
+        return bound
+
     def _announcer(self, operation: Operation) -> Callable[[Transition], None]:
         def announce(transition: Transition) -> None:
             operation.reguard()
@@ -230,6 +268,14 @@ class Sidecar:
             self._pipeline.hurry()
 
         return announce
+
+    def _report_blocked(self, blocked: Blocked) -> None:
+        operation, (file, line, function) = blocked.operation, blocked.place
+        text = f"the event loop was held up for {blocked.seconds:.2f} s by {operation.scope.plugin}"
+        text += f"@{operation.scope.version} {operation.scope.operation}: {short_path(file)}:{line} in {function}"
+        self._pipeline.add_sum(operation, metrics.LOOP_BLOCKED.name, blocked.seconds)
+        self._pipeline.emit_log(own_entry(operation, "plugwarden.loop", 13, text, blocked.place))
+        self._pipeline.hurry()
 
     def _subscribe(self) -> None:
         if self._subscription is None and self.settings.collector_url is not None and not self._closed:
@@ -264,6 +310,8 @@ class Sidecar:
         self._subscription = None
         self._pipeline.take_settings(self.settings)
         renew_lock_after_fork()
+        if self._loop_watch is not None:
+            self._loop_watch.renew_after_fork()
         renewed: dict[Scope, Operation] = {}
         for scope, operation in self._operations.items():
             operation.scope = dataclasses.replace(scope, instance=self.settings.instance_id)

@@ -38,18 +38,15 @@ class Outbox:
     @property
     def points(self) -> list[Any]:
         """All metric points: name, attributes, and the protobuf point."""
-        found = []
-        for signal, data in self.sent:
-            if signal != "metrics":
-                continue
-            for resource in ExportMetricsServiceRequest.FromString(data).resource_metrics:
-                for scope in resource.scope_metrics:
-                    for metric in scope.metrics:
-                        for point in getattr(metric, metric.WhichOneof("data")).data_points:
-                            found.append(
-                                SimpleNamespace(name=metric.name, attributes=values(point.attributes), point=point)
-                            )
-        return found
+        requests = [ExportMetricsServiceRequest.FromString(data) for signal, data in self.sent if signal == "metrics"]
+        return [
+            SimpleNamespace(name=metric.name, attributes=values(point.attributes), point=point)
+            for request in requests
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in getattr(metric, metric.WhichOneof("data")).data_points
+        ]
 
     @property
     def spans_sent(self) -> list[Any]:

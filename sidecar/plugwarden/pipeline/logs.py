@@ -71,7 +71,9 @@ def severity_number(level: int) -> int:
     return max(1, min(24, 1 + level * 4 // 10)) if level < logging.CRITICAL else 21
 
 
-def own_entry(operation: Operation, logger: str, severity: int, body: str) -> LogEntry:
+def own_entry(
+    operation: Operation, logger: str, severity: int, body: str, place: tuple[str, int, str] | None = None
+) -> LogEntry:
     """A record of the sidecar's own about an operation, such as a breaker's change of state."""
     text = {9: "INFO", 13: "WARNING"}.get(severity, "ERROR")
-    return LogEntry(time.time_ns(), severity, text, body, operation, 0, 0, logger)
+    return LogEntry(time.time_ns(), severity, text, body, operation, 0, 0, logger, place=place)

@@ -77,6 +77,7 @@ class Pipeline:
         self._traces = TraceBuffer(self._settings.trace_ratio)
         self._drops: Counter[tuple[str, str]] = Counter()
         self._sums: Counter[tuple[Operation, str, str]] = Counter()
+        self._longest: dict[Operation, int] = {}
         self._answers_seen: dict[tuple[Operation, str], int] = {}
         self.dispatch = Dispatch(self._settings, self._operations, self.count_drop)
         self._interval_start_ns = time.time_ns()
@@ -244,7 +245,7 @@ class Pipeline:
             self._send_spans()
             for reason, spans in self._traces.take_dropped().items():
                 self._drops["spans", reason] += spans
-            self._note_peaks()
+            self._note_peaks(publish=heartbeat)
             cells = self._aggregator.cut()
             drops, self._drops = self._drops, Counter()
             sums, self._sums = self._sums, Counter()
@@ -266,18 +267,18 @@ class Pipeline:
             if logs:
                 self.dispatch.put_logs(logs)
 
-    def _note_peaks(self) -> None:
-        """Observed against declared, of the interval that ends."""
-        longest: dict[Operation, int] = {}
+    def _note_peaks(self, *, publish: bool) -> None:
+        """Observed against declared: gather over cuts, publish once an interval."""
         for key, cell in self._aggregator.cells.items():
-            if key.downstream is None and cell.ns_max > longest.get(key.operation, 0):
-                longest[key.operation] = cell.ns_max
-        for operation in self._operations():
-            operation.longest_ns = longest.get(operation, 0)
-            operation.peak_running = len(operation.running)
-            operation.details_left = DETAILED_FAILURES
-        for operation, peak in self._aggregator.take_peaks().items():
-            operation.peak_running = max(operation.peak_running, peak)
+            if key.downstream is None and cell.ns_max > self._longest.get(key.operation, 0):
+                self._longest[key.operation] = cell.ns_max
+        if publish:
+            longest, self._longest = self._longest, {}
+            peaks = self._aggregator.take_peaks()
+            for operation in self._operations():
+                operation.longest_ns = longest.get(operation, 0)
+                operation.peak_running = max(peaks.get(operation, 0), len(operation.running))
+                operation.details_left = DETAILED_FAILURES
 
     def _take_fallbacks(self) -> dict[tuple[Operation, str], int]:
         """What fallbacks answered since the last interval, from their own running counts."""

@@ -8,13 +8,12 @@ import os
 import sys
 from pathlib import Path
 
-import plugwarden
 from plugwarden.contract import attributes
 from plugwarden.invocation import Failure
 
 __all__ = ["exception_attributes", "short_path"]
 
-_OURS = tuple(str(Path(plugwarden.__file__).parent / part) + os.sep for part in ("shim", "runners"))
+_OURS = tuple(str(Path(__file__).parent.parent / part) + os.sep for part in ("shim", "runners"))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -47,6 +47,7 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
                 special = special or operation.guarded
             if special:
                 operation.attend()
+                operation.watch(operation)
                 refusal = operation.decide(invocation)
             if refusal is None:
                 enter(invocation)
@@ -116,6 +117,10 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
     return call
 
 
+_SAME_MOMENT_NS = 1_000_000
+"""Timers of one loop that are due together may run this far apart."""
+
+
 async def _special(operation: Operation, invocation: Invocation, work: Any, sampled: bool) -> Any:
     """Metered if this call is among those measured, and cancelled at the deadline if there is one."""
     if sampled and inspect.iscoroutine(work):
@@ -129,6 +134,11 @@ async def _special(operation: Operation, invocation: Invocation, work: Any, samp
             return await work
     except TimeoutError:
         if timeout.expired():
+            invocation.outcome = Outcome.TIMEOUT
+        raise
+    except asyncio.CancelledError:
+        # A caller with the same deadline may have been first to cancel; it is this call's deadline all the same.
+        if perf_counter_ns() >= deadline_ns - _SAME_MOMENT_NS:
             invocation.outcome = Outcome.TIMEOUT
         raise
 

@@ -1,0 +1,265 @@
+"""Runs calls in worker processes, which can be killed: at the deadline, at a memory limit, for certain.
+
+A worker serves one call at a time. When it ends, whatever the reason, the next one is started at once, so that it is
+warm by the time it is needed. The host trusts nothing that a worker sends (see `child/wire.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import pickle
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+
+from plugwarden.contract import ErrorSource, metrics
+from plugwarden.errors import QuotaExceeded, ResultRefused, WorkerDied
+from plugwarden.invocation import Invocation, current_invocation, identify
+from plugwarden.operation import Operation, timed_out
+from plugwarden.runners.child.wire import UnsafeResult, loads_untrusted
+from plugwarden.runners.target import Target
+from plugwarden.runners.worker import DeadlinePassed, MemoryExceeded, NotStarted, Worker, seconds_until
+
+__all__ = ["ProcessRunner"]
+
+_OUT_OF_MEMORY = 77
+"""The exit code by which a worker says so."""
+
+
+class ProcessRunner:
+    """The workers of one operation."""
+
+    def __init__(self, operation: Operation, count: Callable[[str, float, str], None]) -> None:
+        """`count` takes (metric, value, why) of what ended."""
+        self._operation = operation
+        self._count = count
+        returns = operation.declaration.returns
+        self._types: dict[tuple[str, str], Any] = {(kind.__module__, kind.__qualname__): kind for kind in returns}
+        self._renew()
+
+    def _renew(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._places = threading.Semaphore(self._operation.declaration.workers)
+        self._idle: deque[Worker] = deque()
+        self._workers: set[Worker] = set()
+        self._peak_bytes = 0
+        self._closed = False
+        self._scratch: Path | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    def bind(self, function: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        """`function`, run in a worker. Raises `ConfigurationError` when a worker could not find it."""
+        self._target = target = Target.of(function)
+        if target.main is None:
+            target.check(function)
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return self._call(args, kwargs, current_invocation())
+
+        async def run_async(*args: Any, **kwargs: Any) -> Any:
+            invocation = current_invocation()
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(
+                    self._operation.declaration.workers + 1, thread_name_prefix="plugwarden-worker-call"
+                )
+            stop = threading.Event()
+            call = functools.partial(self._call, args, kwargs, invocation, stop)
+            waiting = asyncio.get_running_loop().run_in_executor(self._threads, call)
+            try:
+                return await asyncio.shield(waiting)
+            except asyncio.CancelledError:
+                stop.set()
+                with contextlib.suppress(BaseException):
+                    await asyncio.wait((waiting,), timeout=1.0)  # the worker is being killed
+                    waiting.exception()
+                raise
+
+        return run_async if kind == "coroutine" else run
+
+    def stats(self) -> dict[str, float]:
+        """Gauges: metric -> value."""
+        workers = [worker for worker in tuple(self._workers) if worker.alive]
+        return {
+            metrics.WORKERS.name: len(workers),
+            metrics.MEMORY_USAGE.name: sum(worker.resident_bytes() for worker in workers),
+            metrics.MEMORY_PEAK.name: self._peak_bytes,
+            metrics.WORKER_CHILDREN.name: sum(worker.children for worker in workers),
+        }
+
+    def close(self) -> None:
+        """Kill all workers and remove what they wrote for themselves."""
+        if self._pid != os.getpid():
+            return  # after a fork they are the parent's
+        with self._lock:
+            self._closed = True
+            workers, self._workers = self._workers, set()
+        for worker in workers:
+            worker.kill()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    # -- one call -----------------------------------------------------------------------------------------------------
+
+    def _call(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        invocation: Invocation | None,
+        stop: threading.Event | None = None,
+    ) -> Any:
+        if self._pid != os.getpid():
+            self._renew()
+        deadline_ns = 0 if invocation is None else invocation.deadline_ns
+        if not self._places.acquire(timeout=seconds_until(deadline_ns)):
+            self._blame(invocation, ErrorSource.HOST, "timeout")
+            raise timed_out(self._operation, invocation or Invocation(), "no worker was free before the deadline")
+        try:
+            seconds = seconds_until(deadline_ns)
+            parent = _traceparent(invocation)
+            request = pickle.dumps(
+                (args, kwargs, seconds, parent), protocol=5
+            )  # an argument that cannot be sent raises
+            worker = self._take_worker()
+            try:
+                answer = worker.exchange(request, deadline_ns, stop, self._memory_limit())
+            except BaseException as error:  # noqa: BLE001 - _lost raises, always
+                self._lost(worker, error, invocation)
+            self._idle.append(worker)
+            return self._unpack(worker, answer, invocation)
+        finally:
+            self._places.release()
+
+    def _take_worker(self) -> Worker:
+        while True:
+            try:
+                worker = self._idle.pop()
+            except IndexError:
+                return self._start_worker()
+            if worker.alive:
+                return worker
+            self._forget(worker, "died")
+
+    def _start_worker(self) -> Worker:
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="plugwarden-"))
+        worker = Worker(self._operation, self._target, self._scratch)
+        with self._lock:
+            self._workers.add(worker)
+            if self._closed:
+                worker.kill()
+        return worker
+
+    def _forget(self, worker: Worker, why: str) -> None:
+        with self._lock:
+            self._workers.discard(worker)
+        self._count(metrics.WORKER_ENDS.name, 1, why)
+
+    def _lost(self, worker: Worker, error: BaseException, invocation: Invocation | None) -> NoReturn:
+        """The worker cannot be used any more: end it, start the next, and say what happened."""
+        scope = self._operation.scope
+        code = worker.kill()
+        self._peak_bytes = max(self._peak_bytes, worker.peak_bytes)
+        if isinstance(error, DeadlinePassed):
+            self._forget(worker, "deadline")
+        elif isinstance(error, MemoryExceeded) or code == _OUT_OF_MEMORY:
+            self._forget(worker, "memory")
+        else:
+            self._forget(worker, "died")
+        if not self._closed:
+            with contextlib.suppress(OSError):
+                self._idle.append(self._start_worker())
+        if isinstance(error, DeadlinePassed):
+            if not worker.ready:
+                self._blame(invocation, ErrorSource.HOST, "timeout")
+            raise timed_out(
+                self._operation, invocation or Invocation(), "its worker was killed at the deadline"
+            ) from None
+        if isinstance(error, MemoryExceeded) or code == _OUT_OF_MEMORY:
+            self._blame(invocation, ErrorSource.QUOTA, "memory_bytes")
+            limit = self._memory_limit()
+            raise QuotaExceeded(scope, "memory_bytes", f"its worker needed more than {limit} bytes") from None
+        if isinstance(error, EOFError | ConnectionError | UnsafeResult):
+            ended = (
+                f"it {_how_it_ended(code)}"
+                if not isinstance(error, UnsafeResult)
+                else f"what it sent is refused: {error}"
+            )
+            raise WorkerDied(scope, f"its worker ended under the call: {ended}") from None
+        if isinstance(error, NotStarted):
+            raise WorkerDied(scope, f"its worker could not be started: {error}") from None
+        raise error
+
+    def _unpack(self, worker: Worker, answer: tuple[dict[str, Any], bytes], invocation: Invocation | None) -> Any:
+        told, body = answer
+        self._peak_bytes = max(self._peak_bytes, worker.peak_bytes)
+        if invocation is not None:
+            invocation.cpu_ns = int(float(told["cpu_seconds"]) * 1e9)
+        scope = self._operation.scope
+        if told["kind"] == "result":
+            try:
+                return loads_untrusted(body, self._types)
+            except UnsafeResult as error:
+                raise ResultRefused(
+                    scope, f"its result is refused: {error}; declare its type with returns=(…,) or answer plain data"
+                ) from None
+        if told["kind"] == "too_large":
+            self._blame(invocation, ErrorSource.QUOTA, "output_bytes")
+            raise QuotaExceeded(scope, "output_bytes", f"its result has {told['size']} bytes")
+        raise self._rebuilt(told["error"])
+
+    def _rebuilt(self, described: dict[str, Any]) -> BaseException:
+        """The plugin's exception, where its type is known here and its arguments are plain; else one that tells of it."""
+        name = f"{described['module']}.{described['qualname']}"
+        frames = [(str(file), int(line), str(function)) for file, line, function in described["frames"]]
+        error: BaseException | None = None
+        kind: Any = sys.modules.get(described["module"])
+        for part in str(described["qualname"]).split("."):
+            kind = getattr(kind, part, None)
+        if described["is_exception"] and isinstance(kind, type) and issubclass(kind, Exception) and described["args"]:
+            try:
+                error = kind(*loads_untrusted(described["args"], {}))
+            except Exception:  # noqa: BLE001 - its constructor may want anything
+                error = None
+        if error is None:
+            what = "raised" if described["is_exception"] else "wanted to end its process with"
+            error = WorkerDied(self._operation.scope, f"the plugin {what} {name}: {described['text']}")
+        error.__plugwarden_frames__ = frames  # type: ignore[attr-defined]  # for the record: they are not on this stack
+        told = "".join(f'\n  File "{file}", line {line}, in {function}' for file, line, function in frames)
+        error.add_note(f"raised in a worker process:{told}")
+        return error
+
+    def _memory_limit(self) -> int:
+        quota = self._operation.declaration.quota
+        return (quota.memory_bytes or 0) if quota is not None else 0
+
+    def _blame(self, invocation: Invocation | None, source: ErrorSource, error_type: str) -> None:
+        if invocation is not None:
+            invocation.enforced, invocation.source, invocation.error_type = True, source, error_type
+
+
+def _traceparent(invocation: Invocation | None) -> str:
+    """The W3C header that names this call's span."""
+    if invocation is None:
+        return f"00-{0:032x}-{0:016x}-00"
+    ids = identify(invocation)
+    return f"00-{ids.trace_id:032x}-{ids.span_id:016x}-01"
+
+
+def _how_it_ended(code: int) -> str:
+    if code > 128:
+        with contextlib.suppress(ValueError):
+            return f"was ended by {signal.Signals(code - 128).name}"
+    return f"exited with {code}"
