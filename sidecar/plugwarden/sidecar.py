@@ -6,6 +6,7 @@ import atexit
 import dataclasses
 import difflib
 import functools
+import importlib
 import inspect
 import logging
 import os
@@ -328,7 +329,7 @@ def _at_exit(action: Callable[[], None]) -> None:
 
     concurrent.futures does the same, and has to be there first: what is registered last is called first.
     """
-
+    importlib.import_module("concurrent.futures.thread")
     register: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
     try:
         register(action)

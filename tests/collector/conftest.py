@@ -32,12 +32,14 @@ class Running:
 
 
 @contextmanager
-def running(data: Path, rules: Path | None = None, token: str | None = None, **environ: str) -> Iterator[Running]:
-    """Run a collector for the length of a block."""
+def running(
+    data: Path, rules: Path | None = None, token: str | None = None, http: Address | None = None, **environ: str
+) -> Iterator[Running]:
+    """Run a collector for the length of a block, on free ports unless `http` names one."""
     free = Address("127.0.0.1", 0)
     if token:
         environ["PLUGWARDEN_TOKEN"] = token
-    settings = Settings(data, free, free, free, rules, Settings.tokens_from(environ))
+    settings = Settings(data, free, http or free, free, rules, Settings.tokens_from(environ))
     started: list[Collector] = []
     failed: list[BaseException] = []
     ready = threading.Event()

@@ -242,11 +242,9 @@ def test_cpu_memory_and_ends_of_workers_are_told(sidecar: Sidecar, outbox: Any) 
         in_process(sidecar, plugins.exit_now)(1)
     sidecar._pipeline._cut(everything=True, heartbeat=True)
     assert sidecar.flush()
-    (cpu,) = outbox.named("plugin.cpu.time", plugin_operation="burn")
-    assert cpu.point.as_double > 0.15
-    assert outbox.named("plugin.memory.peak", plugin_operation="burn")[0].point.as_double > 1_000_000 or (
-        outbox.named("plugin.memory.peak", plugin_operation="burn")[0].point.as_int > 1_000_000
-    )
+    assert sum(found.point.as_double for found in outbox.named("plugin.cpu.time", plugin_operation="burn")) > 0.15
+    peaks = outbox.named("plugin.memory.peak", plugin_operation="burn")
+    assert max(found.point.as_int or found.point.as_double for found in peaks) > 1_000_000
     (end,) = outbox.named("plugin.worker.ends", plugin_operation="exit_now")
     assert end.attributes["plugin.worker.end"] == "died"
 

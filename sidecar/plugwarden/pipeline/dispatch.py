@@ -75,6 +75,7 @@ class Dispatch:
         self._wake = threading.Event()
         self._idle = threading.Condition(self._lock)
         self._stopping = False
+        self._ending = threading.Event()
         self._overhead_seconds = 0.0
 
     @property
@@ -106,14 +107,15 @@ class Dispatch:
         return seconds
 
     def wait(self, timeout: float) -> bool:
-        """Until all that waits in memory is sent; False when `timeout` seconds were not enough."""
+        """Until all that waits is sent, on disk too; False when `timeout` seconds were not enough."""
         self._wake.set()
         with self._idle:
-            return self._idle.wait_for(lambda: not self.pending, timeout)
+            return self._idle.wait_for(lambda: not self.pending and not self._spool_used, timeout)
 
     def stop(self) -> None:
         """Ask the thread to end."""
         self._stopping = True
+        self._ending.set()
         self._wake.set()
 
     def shutdown(self, *, still_sending: bool) -> None:
@@ -145,6 +147,10 @@ class Dispatch:
             sent = False
             try:
                 sent = self._send_all()
+                if not sent:
+                    self._failures += 1
+                    if self._failures >= FAILURES_BEFORE_SPOOLING:
+                        self._spill(everything=False)
             except Exception:  # noqa: BLE001 - whatever an exporter does, the data stays here and is tried again
                 self._count_drop("internal", "export_fault", 1)
                 _log.debug("export failed", exc_info=True)
@@ -157,11 +163,7 @@ class Dispatch:
             if sent:
                 backoff, self._failures = _BACKOFF_FIRST_SECONDS, 0
                 continue
-            self._failures += 1
-            if self._failures >= FAILURES_BEFORE_SPOOLING:
-                self._spill(everything=False)
-            if not self._stopping:
-                time.sleep(backoff)
+            self._ending.wait(backoff)
             backoff = min(backoff * 2, _BACKOFF_MAX_SECONDS)
             self._wake.set()
 

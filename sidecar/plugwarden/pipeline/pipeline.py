@@ -150,14 +150,16 @@ class Pipeline:
         """Send all there is; False when `timeout` seconds were not enough."""
         deadline = time.monotonic() + timeout
         self._cut(everything=True, heartbeat=False)
-        if not self.started and self.dispatch.pending:
+        if not self.started:
+            if not self.dispatch.pending:
+                return True
             self.start()
         return self.dispatch.wait(max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float) -> bool:
         """Flush and end the threads; what cannot be sent goes to the spool. May be called twice."""
         deadline = time.monotonic() + timeout
-        done = self.flush(timeout) if self.started else True
+        done = self.flush(timeout * 0.8) if self.started else True  # the rest is for the threads to end
         with self._lifecycle:
             self._stopping = True
         self._wake.set()
