@@ -44,6 +44,7 @@ __all__ = [
     "adopt",
     "begin",
     "blame",
+    "chance",
     "context_access",
     "current_invocation",
     "current_tenant",
@@ -59,7 +60,11 @@ SPAN_KEY = next(iter(set_span_in_context(NonRecordingSpan(SpanContext(1, 1, Fals
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 """Sampling is decided at the tail, when the whole trace is known, so every span starts as sampled."""
 _NO_STATE = TraceState()
-_getrandbits = random.getrandbits
+_random = random.Random()  # noqa: S311 - ids and shares, no secrets
+"""Our own: drawing from the module's generator would change what a host gets that has seeded it."""
+_getrandbits = _random.getrandbits
+chance = _random.random
+"""A number in [0, 1) that disturbs nobody."""
 _new_ids = tuple.__new__
 MAX_CHILD_ERRORS = 16
 MAX_ATTRIBUTES = 64
@@ -299,10 +304,11 @@ def identify(invocation: Invocation) -> Ids:
         return invocation.ids
 
 
-def renew_lock_after_fork() -> None:
+def renew_after_fork() -> None:
     """In a forked child the lock may be held by a thread that does not exist there."""
     global _identifying
     _identifying = threading.Lock()
+    _random.seed()  # else all children would give the same ids
 
 
 def context_access() -> tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], None]]:

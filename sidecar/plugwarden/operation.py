@@ -6,7 +6,6 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import random
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from plugwarden.declaration import Declaration
 from plugwarden.errors import CallNotPermitted, DeadlineExceeded, PluginQuarantined, QuotaExceeded
 from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT
 from plugwarden.gate import Breaker, Bulkhead, BulkheadPolicy, CpuQuota, RateLimit, Rule
-from plugwarden.invocation import Failure, Invocation, blame, current_invocation
+from plugwarden.invocation import Failure, Invocation, blame, chance, current_invocation
 
 if TYPE_CHECKING:
     from plugwarden.fallback import Fallback
@@ -61,7 +60,6 @@ class Operation:
 
     __slots__ = (
         "__weakref__",
-        "_count_fault",
         "append",
         "attend",
         "breaker",
@@ -72,6 +70,7 @@ class Operation:
         "declaration",
         "details_left",
         "fallback",
+        "faults",
         "guarded",
         "inspects",
         "limit",
@@ -97,7 +96,6 @@ class Operation:
         *,
         append: Callable[[Invocation], None] = _NOWHERE.append,
         attend: Callable[[], None] = lambda: None,
-        count_fault: Callable[[], None] = lambda: None,
     ) -> None:
         self.scope = scope
         """Plugin, version, operation and instance."""
@@ -105,9 +103,10 @@ class Operation:
         """Takes a finished invocation: a deque's own method, so it neither raises nor blocks."""
         self.attend = attend
         """Called now and then from a caller's thread: starts the background, and helps it when it cannot keep up."""
-        self._count_fault = count_fault
-        self.running: set[Invocation] = set()
-        """What runs now. Single operations on a set are atomic."""
+        self.faults = 0
+        """Errors inside the shim itself; none of them reached a caller."""
+        self.running: set[Any] = set()
+        """The invocations that run now, and jobs abandoned by the thread runner. Single operations on a set are atomic."""
         self.waiting: deque[Any] = deque()
         """What waits for a place in the bulkhead; its own deque, or the bulkhead's."""
         self.calls = 0
@@ -198,7 +197,7 @@ class Operation:
         for rule in self.rules:
             if rule.tenant is not None and rule.tenant != invocation.tenant:
                 continue
-            if rule.share_ratio < 1.0 and (rule.share_ratio == 0.0 or random() >= rule.share_ratio):  # noqa: S311
+            if rule.share_ratio < 1.0 and (rule.share_ratio == 0.0 or chance() >= rule.share_ratio):
                 return Refusal(rule.reason, rule.explanation, rule.directive_id)
             invocation.admitted_by = rule.directive_id
             break  # the most specific rule decides
@@ -275,7 +274,7 @@ class Operation:
             try:
                 invocation.set_attributes(capture(*args, **kwargs))
             except Exception:  # noqa: BLE001 - the host's own function must not change what the caller gets
-                self._count_fault()
+                self.faults += 1
 
     def give_back(self, invocation: Invocation) -> None:
         """The call does not run after all, or says nothing: another may be the probe."""
@@ -296,31 +295,24 @@ class Operation:
             self.append(invocation)
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
-            self._count_fault()
+            self.faults += 1
             return False
         return answered
 
-    def fault(self, invocation: Invocation | None) -> Refusal | None:
+    def fault(self) -> Refusal | None:
         """The shim itself failed before the call. None: the call runs unobserved; else it is refused (fails closed)."""
-        self._count_fault()
-        if invocation is not None:
-            self.running.discard(invocation)
+        self.faults += 1
         if self.fails_closed:
             return Refusal(RejectionReason.GATE_FAULT, "the gate failed, and this plugin is declared to fail closed")
         return None
 
     # -- after the call -------------------------------------------------------------------------------------------------
 
-    def leave(self, invocation: Invocation) -> None:
-        """The call is over: its place goes to the next. An abandoned one keeps it until its thread ends."""
-        if not invocation.abandoned:
-            self.release(invocation)
-
-    def release(self, invocation: Invocation) -> None:
-        """Give a place back."""
-        self.running.discard(invocation)
+    def release(self, entry: Any) -> None:
+        """Give a place back: it goes to the next that waits."""
+        self.running.discard(entry)
         if self.waiting and self.bulkhead is not None:
-            self.bulkhead.leave(invocation)
+            self.bulkhead.leave(entry)
 
     def settle(
         self, invocation: Invocation, result: Any, ended_ns: int, cpu_started_ns: int = -1
@@ -388,13 +380,9 @@ class Operation:
             self.append(invocation)
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
-            self._count_fault()
+            self.faults += 1
             return False
         return answered
-
-    def count_fault(self) -> None:
-        """An error of the shim's own, after the call."""
-        self._count_fault()
 
     def detach(self, detach: Callable[[Any], None], token: Any) -> None:
         """Leave the invocation's context, also where the call is torn down in another one (a coroutine that is closed)."""
@@ -403,7 +391,7 @@ class Operation:
         except ValueError:
             pass  # that context ends with the call: there is nothing to restore in this one
         except Exception:  # noqa: BLE001 - an error of ours must not replace the plugin's
-            self._count_fault()
+            self.faults += 1
 
     def _fallback_for(self, occasion: str) -> bool:
         fallback = self.fallback
@@ -413,7 +401,7 @@ class Operation:
         try:
             return bool(predicate(outcome))
         except Exception:  # noqa: BLE001 - a predicate of the host's must not change what the caller gets
-            self._count_fault()
+            self.faults += 1
             return False
 
     def _tell_breaker(self, invocation: Invocation, outcome: Any, ended_ns: int) -> None:

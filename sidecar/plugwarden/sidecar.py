@@ -23,7 +23,7 @@ from plugwarden.declaration import Declaration
 from plugwarden.downstream import DownstreamWait
 from plugwarden.errors import ConfigurationError
 from plugwarden.gate import Breaker, DirectiveFile, Subscription, Transition, resolve
-from plugwarden.invocation import Invocation, renew_lock_after_fork, tenant_scope
+from plugwarden.invocation import Invocation, renew_after_fork, tenant_scope
 from plugwarden.loop_watch import Blocked, LoopWatch
 from plugwarden.operation import Operation
 from plugwarden.pipeline import Pipeline
@@ -219,7 +219,6 @@ class Sidecar:
                     declaration or Declaration(),
                     append=self._pipeline.queue.append,
                     attend=self._pipeline.attend,
-                    count_fault=self._count_fault,
                 )
                 known.rules = resolve(self._directives.directives, scope)
                 if self._loop_watch is not None:
@@ -301,16 +300,13 @@ class Sidecar:
         if not self._file.save(directives):
             self._pipeline.count_drop("directives", "not_persisted")
 
-    def _count_fault(self) -> None:
-        self._pipeline.count_drop("internal", "shim_fault")
-
     def _renew(self) -> None:
         """After a fork: a new identity, and no threads yet."""
         self.settings = dataclasses.replace(self.settings, instance_id=str(uuid.uuid4()))
         self._lock = threading.Lock()
         self._subscription = None
         self._pipeline.take_settings(self.settings)
-        renew_lock_after_fork()
+        renew_after_fork()
         if self._loop_watch is not None:
             self._loop_watch.renew_after_fork()
         renewed: dict[Scope, Operation] = {}

@@ -57,7 +57,7 @@ def running(
     def run() -> None:
         try:
             asyncio.run(serve())
-        except BaseException as error:  # noqa: BLE001 - handed to the test
+        except BaseException as error:
             failed.append(error)
         finally:
             ready.set()

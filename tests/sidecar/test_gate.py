@@ -220,7 +220,7 @@ def test_a_result_that_says_failure_counts_as_one_and_is_handed_on(sidecar: Side
 def test_a_predicate_that_fails_changes_nothing(sidecar: Sidecar) -> None:
     wrapped = sidecar.wrap(lambda: 7, plugin="tool", version="1", operation="x", failed_result=lambda r: r["no"])
     assert wrapped() == 7
-    assert sidecar._pipeline._drops["internal", "shim_fault"] == 1
+    assert next(iter(sidecar.operations)).faults == 1
 
 
 def test_what_is_ignored_does_not_open_a_breaker_and_what_is_recorded_does(sidecar: Sidecar) -> None:

@@ -22,6 +22,7 @@ from plugwarden.errors import ConfigurationError
 __all__ = ["Breaker", "BreakerPolicy", "Transition"]
 
 _SLOTS = 10
+_spread = random.Random().random  # noqa: S311 - guards nothing, and the module's own generator is the host's
 _REFUSING = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 _PASSIVE = frozenset({BreakerState.DISABLED, BreakerState.METRICS_ONLY, BreakerState.FORCED_OPEN})
 
@@ -130,7 +131,7 @@ class Breaker:
         policy: BreakerPolicy,
         *,
         on_transition: Callable[[Transition], None] = lambda transition: None,
-        spread: Callable[[], float] = random.random,
+        spread: Callable[[], float] = _spread,
     ) -> None:
         self.policy = policy
         self.state = BreakerState.CLOSED

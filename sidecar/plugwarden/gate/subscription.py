@@ -23,6 +23,7 @@ MAX_BYTES = 8 * 1024 * 1024
 _UNCHANGED_PAUSE_SECONDS = 0.1
 """A collector that does not hold requests must not be asked in a tight loop."""
 _BACKOFF_FIRST_SECONDS, _BACKOFF_MAX_SECONDS = 0.25, 10.0
+_random = random.Random()  # noqa: S311 - the module's own generator is the host's
 
 
 class DirectiveFile:
@@ -113,7 +114,7 @@ class Subscription:
                 self._trouble("collector_unreachable")
             finally:
                 self._close()
-            self._stopping.wait(backoff * (0.5 + random.random()))  # noqa: S311 - spreads retries, guards nothing
+            self._stopping.wait(backoff * (0.5 + _random.random()))
             backoff = min(backoff * 2, _BACKOFF_MAX_SECONDS)
 
     def _ask(self) -> DirectiveSet | None:

@@ -118,7 +118,7 @@ def operation_gauges(operation: Operation) -> Iterator[tuple[str, dict[str, Attr
     if operation.bulkhead is not None:
         yield metrics.INVOCATION_WAITING.name, {}, len(operation.waiting)
     if declaration.runner == "thread":
-        yield metrics.INVOCATION_ABANDONED.name, {}, sum(invocation.abandoned for invocation in running)
+        yield metrics.INVOCATION_ABANDONED.name, {}, sum(type(entry) is not Invocation for entry in running)
     if operation.worker_stats is not None:
         for name, value in operation.worker_stats().items():
             yield name, {}, value

@@ -77,6 +77,7 @@ class Pipeline:
         self._traces = TraceBuffer(self._settings.trace_ratio)
         self._drops: Counter[tuple[str, str]] = Counter()
         self._sums: Counter[tuple[Operation, str, str]] = Counter()
+        self._faults_seen = sum(operation.faults for operation in self._operations())
         self._longest: dict[Operation, int] = {}
         self._answers_seen: dict[tuple[Operation, str], int] = {}
         self.dispatch = Dispatch(self._settings, self._operations, self.count_drop)
@@ -249,6 +250,7 @@ class Pipeline:
                 self._drops["spans", reason] += spans
             self._note_peaks(publish=heartbeat)
             cells = self._aggregator.cut()
+            self._take_faults()
             drops, self._drops = self._drops, Counter()
             sums, self._sums = self._sums, Counter()
             fallbacks = self._take_fallbacks()
@@ -281,6 +283,12 @@ class Pipeline:
                 operation.longest_ns = longest.get(operation, 0)
                 operation.peak_running = max(peaks.get(operation, 0), len(operation.running))
                 operation.details_left = DETAILED_FAILURES
+
+    def _take_faults(self) -> None:
+        faults = sum(operation.faults for operation in self._operations())
+        if faults > self._faults_seen:
+            self.count_drop("internal", "shim_fault", faults - self._faults_seen)
+            self._faults_seen = faults
 
     def _take_fallbacks(self) -> dict[tuple[Operation, str], int]:
         """What fallbacks answered since the last interval, from their own running counts."""

@@ -96,6 +96,7 @@ class ThreadRunner:
             if job.state == _DONE:
                 return False
             job.state = _ABANDONED
+            self._operation.running.add(job)  # its place is taken until its thread ends
             if job.invocation is not None:
                 job.invocation.abandoned = True
             return True
@@ -147,7 +148,6 @@ class _Worker:
             job.state = _DONE
             if job.invocation is not None and not abandoned:
                 job.invocation.cpu_ns = spent
-        if abandoned and job.invocation is not None:
-            job.invocation.abandoned = False
-            self._operation.release(job.invocation)
+        if abandoned:
+            self._operation.release(job)
         job.done.release()

@@ -63,7 +63,8 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
                     invocation.overhead_ns = started - entered
                 cpu = cpu_clock() if sampled else -1
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
-            refusal = operation.fault(invocation)
+            leave(invocation)
+            refusal = operation.fault()
             if refusal is None:
                 invocation = None
         except BaseException:  # interrupted at the threshold: no place may stay taken
@@ -80,10 +81,20 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
             result = function(*args, **kwargs)
         except BaseException as error:
             ended = clock()
-            invocation.duration_ns = ended - started
-            operation.leave(invocation)
-            operation.detach(detach, token)
-            if not operation.failed(invocation, error, ended, cpu):
+            leave(invocation)
+            answered = False
+            try:
+                detach(token)
+            except ValueError:
+                pass  # torn down in another context than it ran in: there is nothing to restore in this one
+            try:
+                invocation.duration_ns = ended - started
+                if operation.waiting:
+                    operation.release(invocation)
+                answered = operation.failed(invocation, error, ended, cpu)
+            except Exception:  # noqa: BLE001 - no room on the stack for us, for one
+                operation.faults += 1
+            if not answered:
                 raise
         else:
             try:
@@ -105,7 +116,7 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
                         breaker.calls += 1
                     operation.append(invocation)
             except Exception:  # noqa: BLE001 - as above
-                operation.count_fault()
+                operation.faults += 1
             if overrun is None:
                 return result
             raise overrun

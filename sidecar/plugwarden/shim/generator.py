@@ -40,7 +40,9 @@ def open_invocation(operation: Operation, args: tuple[Any, ...] = (), kwargs: di
             invocation.started_ns = perf_counter_ns()
             return invocation, context, None
     except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
-        refusal = operation.fault(invocation)
+        if invocation is not None:
+            operation.running.discard(invocation)
+        refusal = operation.fault()
         if refusal is None or invocation is None:
             return None, None, refusal
     return invocation, None, refusal
@@ -49,7 +51,7 @@ def open_invocation(operation: Operation, args: tuple[Any, ...] = (), kwargs: di
 def close_invocation(operation: Operation, invocation: Invocation, error: BaseException | None, active_ns: int) -> None:
     """Record the end of what `open_invocation` began."""
     try:
-        operation.leave(invocation)
+        operation.release(invocation)
         invocation.duration_ns = active_ns
         ended = perf_counter_ns()
         if error is not None:
@@ -59,7 +61,7 @@ def close_invocation(operation: Operation, invocation: Invocation, error: BaseEx
             invocation.child_errors = None
         operation.settle(invocation, None, ended)
     except Exception:  # noqa: BLE001 - as above
-        operation.count_fault()
+        operation.faults += 1
 
 
 def observe_generator(operation: Operation, function: Callable[..., Any]) -> Callable[..., Any]:
