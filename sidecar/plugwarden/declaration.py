@@ -72,6 +72,8 @@ class Declaration:
     """Who answers for the plugin."""
     concurrency: int | None = None
     """How many calls at once the plugin's author expects, where that is not enforced."""
+    objective: Any = None
+    """A `manifest.Objective`: what the plugin's author promises."""
     capture: Callable[..., dict[str, Any]] | None = None
     """Given the call's arguments, answers attributes for its span; nothing of the arguments is kept otherwise."""
 
@@ -95,6 +97,7 @@ class Declaration:
         downstream_errors: Iterable[type[Exception]] = (),
         owner: str | None = None,
         concurrency: int | None = None,
+        objective: Any = None,
         capture: Callable[..., dict[str, Any]] | None = None,
     ) -> Declaration:
         """From the keywords of `Sidecar.wrap`; raises `ConfigurationError` naming the one that is wrong."""
@@ -118,6 +121,8 @@ class Declaration:
             raise ConfigurationError(f'touches: nothing can be enforced under runner="{runner}"; use runner="process"')
         if runner == "thread" and bulkhead is None:
             bulkhead = BulkheadPolicy()  # what bounds the threads that cannot be stopped
+        if concurrency is not None and concurrency < 1:
+            raise ConfigurationError("concurrency: must be 1 or more")
         if workers < 1:
             raise ConfigurationError("workers: must be 1 or more")
         if not all(isinstance(kind, type) for kind in returns):
@@ -148,6 +153,7 @@ class Declaration:
             downstream_errors=_exception_types("downstream_errors", downstream_errors),
             owner=owner,
             concurrency=concurrency,
+            objective=objective,
             capture=capture,
         )
 

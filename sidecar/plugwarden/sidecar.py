@@ -15,6 +15,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from plugwarden import shim
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from prometheus_client.registry import Collector
 
+    from plugwarden.manifest import DeclaredPlugin, Manifest
     from plugwarden.runners import ProcessRunner
 
 __all__ = ["Sidecar"]
@@ -122,6 +124,12 @@ class Sidecar:
         known = self._operation(plugin, version, operation, declaration)
         wrapped: Callable[P, R] = shim.wrap(known, function, self._runs(known, function))
         return wrapped
+
+    def declare(self, manifest: Manifest | Path | str) -> DeclaredPlugin:
+        """A plugin as its manifest says; raises `ConfigurationError` naming the file and the field that is wrong."""
+        from plugwarden.manifest import DeclaredPlugin, Manifest
+
+        return DeclaredPlugin(self, manifest if isinstance(manifest, Manifest) else Manifest.load(manifest))
 
     def invocation(self, plugin: str, *, version: str, operation: str) -> AbstractContextManager[Invocation | None]:
         """A block of the host's own code as one invocation: `with sidecar.invocation(...)`.

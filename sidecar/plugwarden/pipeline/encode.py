@@ -125,6 +125,11 @@ def operation_gauges(operation: Operation) -> Iterator[tuple[str, dict[str, Attr
     about: dict[str, AttributeValue] = {attributes.PLUGIN_CRITICALITY: declaration.criticality.value}
     if declaration.owner:
         about[attributes.PLUGIN_OWNER] = declaration.owner
+    objective = declaration.objective
+    if objective is not None:
+        for term, promised in (("availability", objective.availability), ("latency", objective.latency_seconds)):
+            if promised is not None:
+                yield metrics.TERMS_DECLARED.name, {**about, attributes.PLUGIN_TERM: term}, promised
     for term, declared, observed in (
         ("timeout", declaration.timeout_seconds, operation.longest_ns / 1e9),
         ("concurrency", declaration.expected_concurrency, operation.peak_running),
