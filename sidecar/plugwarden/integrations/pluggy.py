@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from plugwarden.fallback import Fallback, Value
+from plugwarden.integrations.objects import Terms, no_terms
 
 if TYPE_CHECKING:
     import pluggy
@@ -26,12 +29,15 @@ def instrument(
     sidecar: Sidecar,
     *,
     describe: Describe | None = None,
-    options: Callable[[str, str, str], dict[str, Any]] = lambda plugin, version, operation: {},
+    options: Terms = no_terms,
 ) -> int:
     """Wrap all hook implementations registered so far; answers how many. Calling it again wraps only new ones.
 
     `describe` names a plugin and its version; by default the registered name and the version of the distribution it
-    comes from. `options` gives `Sidecar.wrap` its options for (plugin, version, operation).
+    comes from. `options` gives `Sidecar.wrap` its terms for (plugin, version, operation).
+
+    A refused hook answers None, which is pluggy's "nothing to say", so the host goes on without that plugin; errors are
+    the host's to see, as ever. A plugin of criticality `security` raises instead, and terms of your own go first.
     """
     describe = describe or _describe(manager)
     wrapped = 0
@@ -45,13 +51,16 @@ def instrument(
                     continue
                 if hasattr(implementation.function, "__plugwarden__"):
                     continue
+                terms = options(plugin_id, plugin_version, caller.name)
+                if terms.get("criticality") != "security":
+                    terms = {"fallback": Fallback(Value(None), answers=["refused"]), **terms}
                 # pluggy has read the argument names already, so the wrapper's own signature does not matter to it.
                 implementation.function = sidecar.wrap(  # type: ignore[misc]  # final for type checkers, a plain slot at run time
                     implementation.function,
                     plugin=plugin_id,
                     version=plugin_version,
                     operation=caller.name,
-                    **options(plugin_id, plugin_version, caller.name),
+                    **terms,
                 )
                 wrapped += 1
     return wrapped
