@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,8 @@ class Operation:
         "scope",
         "slow_ns",
         "timeout_ns",
+        "told",
+        "told_ns",
         "waiting",
         "watch",
         "worker_stats",
@@ -107,12 +109,15 @@ class Operation:
         """Errors inside the shim itself; none of them reached a caller."""
         self.running: set[Any] = set()
         """The invocations that run now, and jobs abandoned by the thread runner. Single operations on a set are atomic."""
-        self.waiting: deque[Any] = deque()
-        """What waits for a place in the bulkhead; its own deque, or the bulkhead's."""
+        self.waiting: Collection[Any] = ()
+        """What waits for a place in the bulkhead."""
         self.calls = 0
         """Calls so far; an addition lost between threads does no harm."""
         self.peak_running = 0
         """The most seen running at once since the last export."""
+        self.told: tuple[Any, ...] = ()
+        """The gauges as last exported, and when (ns)."""
+        self.told_ns = 0
         self.longest_ns = 0
         """The longest call since the last export."""
         self.details_left = DETAILED_FAILURES

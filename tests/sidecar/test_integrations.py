@@ -82,8 +82,9 @@ def test_datasettes_third_party_plugins_show_their_latency_end_to_end(tmp_path: 
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         rows = collector.api.query(
-            "select plugin, version, sum(calls) as calls, sum(duration_seconds_sum) as seconds from plugin_calls "
-            "where plugin like 'datasette-%' group by all"
+            "select plugin_id as plugin, plugin_version as version, sum(calls) as calls, "
+            "sum(duration_seconds_sum) as seconds from plugin_calls "
+            "where plugin_id like 'datasette-%' group by all"
         ).to_pylist()
     measured = {row["plugin"]: row for row in rows}
     assert len(measured) >= 5, measured

@@ -146,9 +146,11 @@ class Breaker:
         self._spread = spread
         self._lock = threading.Lock()
         self._slot_seconds = policy.window_seconds / _SLOTS
-        self._slots: deque[_Slot] = deque()
-        self._failed_calls: deque[int] = deque()  # of a window of calls: the numbers of those that failed
-        self._slow_calls: deque[int] = deque()
+        self._slots: list[_Slot] = []  # ten at most; an empty deque would take ten times an empty list's room
+        self._failed_calls: deque[int] | None = None  # of a window of calls: the numbers of those that failed
+        self._slow_calls: deque[int] | None = None
+        if policy.window_calls is not None:
+            self._failed_calls, self._slow_calls = deque(), deque()
         self._since = 0  # `calls` when the window was last emptied
         self._open_until = 0.0
         self._openings = 0
@@ -213,7 +215,7 @@ class Breaker:
                 slot = self._slots[-1]
                 slot.failures += failed
                 slot.slow += slow
-                if self.policy.window_calls is not None:
+                if self._failed_calls is not None and self._slow_calls is not None:
                     self._mark(self._failed_calls, failed)
                     self._mark(self._slow_calls, slow)
             if self.state is BreakerState.HALF_OPEN:
@@ -238,7 +240,7 @@ class Breaker:
         if not slots or slots[-1].number < number:
             slots.append(_Slot(number, self.calls))
             while slots[0].number <= number - _SLOTS:
-                slots.popleft()
+                del slots[0]
         self.slot_ends_ns = int((number + 1) * self._slot_seconds * 1e9)
 
     def _mark(self, marked: deque[int], applies: bool) -> None:
@@ -249,8 +251,9 @@ class Breaker:
 
     def _empty(self) -> None:
         self._slots.clear()
-        self._failed_calls.clear()
-        self._slow_calls.clear()
+        if self._failed_calls is not None and self._slow_calls is not None:
+            self._failed_calls.clear()
+            self._slow_calls.clear()
         self._since = self.calls
         self.slot_ends_ns = -1
 
@@ -267,7 +270,7 @@ class Breaker:
 
     def _judge_window(self, now: float) -> None:
         policy = self.policy
-        if policy.window_calls is not None:
+        if policy.window_calls is not None and self._failed_calls is not None and self._slow_calls is not None:
             calls = min(policy.window_calls, self.calls - self._since)
             failures, slow = len(self._failed_calls), len(self._slow_calls)
             window = f"of the last {calls} calls"

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_logs", "encode_metrics", "encode_spans"]
 
+GAUGES_AGAIN_NS = 60_000_000_000
+"""Gauges of an operation that are as they were are told again this often: most operations are idle most of the time."""
 _OWN_SCOPE = InstrumentationScope("plugwarden")
 _NO_BUCKETS = Buckets(0, [])
 _BY_NAME = {spec.name: spec for spec in metrics.ALL}
@@ -90,8 +92,12 @@ def encode_metrics(
         put(_scope(operation), metric, NumberDataPoint(labels, start, end, value))
     if gauges:
         for operation in operations:
+            found = tuple(operation_gauges(operation))
+            if found == operation.told and end - operation.told_ns < GAUGES_AGAIN_NS:
+                continue
+            operation.told, operation.told_ns = found, end
             scope, labels = _scope(operation), operation_attributes(operation)
-            for name, more, value in operation_gauges(operation):
+            for name, more, value in found:
                 put(scope, name, NumberDataPoint({**labels, **more} if more else labels, 0, end, value))
     for (signal, reason), count in batch.dropped.items():
         labels = {attributes.PLUGIN_SIGNAL: signal, attributes.PLUGIN_DROP_REASON: reason}
