@@ -173,12 +173,13 @@ def api_app(
 
     @app.get("/api/v1/plugins/{plugin_id}", tags=["plugins"], dependencies=[reading])
     async def plugin(plugin_id: str, span: Span) -> Any:
-        """One plugin: the same, with operations, errors, objectives, quarantines and failing traces."""
+        """One plugin: the same, with operations, what their gates are like, errors, objectives, quarantines and failing traces."""
         parameters = {**spanned(span), "plugin": plugin_id}
-        fleet, budgets, operations, errors, traces = await asyncio.gather(
+        fleet, budgets, operations, gate, errors, traces = await asyncio.gather(
             rows("fleet", {**spanned(span), "seconds": span.seconds}),
             rows("list_slo_status"),
             rows("plugin_operations", parameters),
+            rows("plugin_gate", parameters),
             rows("error_types", {**parameters, "version": None}),
             rows("failing_traces", {"plugin": plugin_id, "version": None, "since": span.since, "limit": 20}),
         )
@@ -187,7 +188,8 @@ def api_app(
         if row is None and not budgets:
             raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
         detail = with_state(row or {"plugin_id": plugin_id, "calls": 0}, budgets, warden)
-        detail |= {"slos": budgets, "operations": operations, "errors": errors, "failing_traces": traces}
+        detail |= {"slos": budgets, "operations": operations, "gate": gate}
+        detail |= {"errors": errors, "failing_traces": traces}
         return as_json(detail)
 
     @app.get("/api/v1/plugins/{plugin_id}/series", tags=["plugins"], dependencies=[reading])

@@ -6,12 +6,15 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from plugwarden.contract import BreakerState
 from plugwarden_collector.api.client import ApiError
 
 from plugwarden_dashboards import charts, data, frames, words
 from plugwarden_dashboards.page import goto, live, since
 
 __all__ = ["page"]
+
+_BREAKER = {state.number: state.word.replace("_", " ") for state in BreakerState}
 
 
 def page() -> None:
@@ -136,6 +139,13 @@ def _tables(detail: dict[str, Any]) -> None:
                 ),
                 hide_index=True, key="plugin_errors", alt="Errors by type and version",
             )  # fmt: skip
+    if detail["gate"]:
+        st.subheader("Gate and runners")
+        st.caption("As the hosts last told it. Declared beside observed: what the plugin promised and what it does.")
+        st.dataframe(
+            pd.DataFrame([_gate_row(row) for row in detail["gate"]]),
+            hide_index=True, key="plugin_gate", alt="Breaker, places, workers and refusals by operation",
+        )  # fmt: skip
     failing = detail["failing_traces"]
     if failing:
         st.subheader("Failing traces")
@@ -158,6 +168,25 @@ def _tables(detail: dict[str, Any]) -> None:
                 "when": "When", "error": "Error", "message": "Message", "took": "Took",
             },
         )  # fmt: skip
+
+
+def _gate_row(row: dict[str, Any]) -> dict[str, Any]:
+    def beside(declared: str, observed: str) -> str:
+        return "—" if declared == "—" else f"{declared} / {observed}"
+
+    refusals = sorted((row["refusals"] or {}).items(), key=lambda item: -item[1])
+    return {
+        "Version": words.plain(row["plugin_version"]),
+        "Operation": words.plain(row["plugin_operation"]),
+        "Breaker": _BREAKER.get(row["breaker_state"], "none"),
+        "Running": words.count(row["running"]),
+        "Waiting": words.count(row["waiting"]),
+        "Abandoned": words.count(row["abandoned"]),
+        "Deadline / longest": beside(words.duration(row["timeout_seconds"]), words.duration(row["longest_seconds"])),
+        "Concurrency / most": beside(words.count(row["concurrency"]), words.count(row["most_running"])),
+        "Worker memory": f"{row['memory_bytes'] / 2**20:.0f} MiB" if row["workers"] else "—",
+        "Refused": ", ".join(f"{words.plain(reason)} {calls:,}" for reason, calls in refusals) or "—",
+    }
 
 
 def _open_trace() -> None:
