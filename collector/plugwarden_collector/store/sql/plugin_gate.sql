@@ -9,7 +9,7 @@ with latest as (
     from point_rows
     -- Gauges that do not change are told once a minute.
     where plugin_id = $plugin and kind = 'gauge' and time > $since::timestamp - interval 2 minutes and time <= $until::timestamp
-    group by all
+    group by plugin_version, plugin_operation, instance_id, metric, attributes['plugin.term']
 ),
 refused as (
     select plugin_version, plugin_operation, attributes['plugin.rejection.reason'] as reason, sum(value)::bigint as calls
