@@ -70,6 +70,10 @@ MAX_CHILD_ERRORS = 16
 MAX_ATTRIBUTES = 64
 """A plugin may annotate its span with this many attributes; more are left out."""
 MAX_EVENTS = 32
+MAX_KEY = 200
+MAX_TEXT = 4_096
+"""Characters of an annotation; OpenTelemetry leaves the limit to the implementation."""
+MAX_ITEMS = 128
 MAX_FRAMES = 30
 T = TypeVar("T")
 
@@ -105,6 +109,30 @@ def type_name(kind: type[BaseException]) -> str:
     """An exception's qualified name, as `error.type` has it."""
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _bounded(value: Any) -> Any:
+    """A copy of an annotation that cannot grow or change afterwards."""
+    if isinstance(value, str):
+        return str(value[:MAX_TEXT])
+    if isinstance(value, bool | float) or value is None:
+        return "None" if value is None else value
+    if isinstance(value, int):
+        return value if -(1 << 63) <= value < 1 << 63 else "a number beyond 64 bits"
+    if isinstance(value, bytes):
+        return bytes(value[:MAX_TEXT])
+    if isinstance(value, list | tuple):
+        return [_scalar(item) for item in value[:MAX_ITEMS]]
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, bool | float) or (isinstance(value, int) and -(1 << 63) <= value < 1 << 63):
+        return value
+    try:
+        return str(value)[:MAX_TEXT]
+    except Exception:  # noqa: BLE001 - a plugin's __str__ may do anything
+        return "<its own text failed>"
 
 
 class Ids(NamedTuple):
@@ -214,7 +242,7 @@ class Invocation:
         if self.attributes is None:
             self.attributes = {}
         if len(self.attributes) < MAX_ATTRIBUTES:
-            self.attributes[key] = value
+            self.attributes[str(key)[:MAX_KEY]] = _bounded(value)
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Annotate with several attributes at once."""
@@ -229,7 +257,9 @@ class Invocation:
         if events is None:
             self.events = events = []
         if len(events) < MAX_EVENTS:
-            events.append((str(name), timestamp or time_ns(), dict(attributes or {})))
+            at_ns = timestamp if isinstance(timestamp, int) and 0 < timestamp < 1 << 63 else time_ns()
+            details = list((attributes or {}).items())[:MAX_ATTRIBUTES]
+            events.append((str(name)[:MAX_KEY], at_ns, {str(key)[:MAX_KEY]: _bounded(value) for key, value in details}))
 
     def record_exception(
         self,

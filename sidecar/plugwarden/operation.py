@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class Operation:
         "peak_running",
         "rate",
         "rules",
+        "runners",
         "running",
         "sample_mask",
         "scope",
@@ -88,7 +90,6 @@ class Operation:
         "told_ns",
         "waiting",
         "watch",
-        "worker_stats",
     )
 
     def __init__(
@@ -126,8 +127,8 @@ class Operation:
         self.rules: tuple[Rule, ...] = ()
         """What directives say about this operation."""
         self.breaker: Breaker | None = None
-        self.worker_stats: Callable[[], dict[str, float]] | None = None
-        """Of a runner with processes of its own: what they use."""
+        self.runners: weakref.WeakSet[Any] = weakref.WeakSet()
+        """Process runners in use: one, or more while an earlier form of the same operation is still held."""
         self.watch: Callable[[Operation], None] = lambda operation: None
         """Called now and then from inside a wrapped coroutine, to have its event loop watched."""
         self.declare(declaration)
@@ -231,7 +232,7 @@ class Operation:
     def squeeze_in(self, invocation: Invocation) -> Refusal | None:
         """There are more calls than places: wait for one, as far as the bulkhead's queue allows."""
         bulkhead = self.bulkhead
-        if bulkhead is None or self._within_itself(invocation):
+        if bulkhead is None:
             return None
         began = perf_counter_ns()
         admitted = bulkhead.enter(invocation, self._patience_seconds(invocation, began))
@@ -240,7 +241,7 @@ class Operation:
     async def squeeze_in_async(self, invocation: Invocation) -> Refusal | None:
         """The same without blocking the loop."""
         bulkhead = self.bulkhead
-        if bulkhead is None or self._within_itself(invocation):
+        if bulkhead is None:
             return None
         began = perf_counter_ns()
         try:
@@ -263,11 +264,13 @@ class Operation:
         deadlines = [at for at in (invocation.deadline_ns, now_ns + self.timeout_ns if self.timeout_ns else 0) if at]
         return max(0.0, (min(deadlines) - now_ns) / 1e9) if deadlines else float("inf")
 
-    def _within_itself(self, invocation: Invocation) -> bool:
+    def within_itself(self, invocation: Invocation) -> bool:
         """A call inside a call of the same operation would wait for itself, so it takes no place."""
+        if self.bulkhead is None:
+            return False
         above = invocation.parent
         while type(above) is Invocation:
-            if above.operation is self:
+            if above.operation is self and above in self.running:  # what has ended holds no place that would do for two
                 return True
             above = above.parent
         return False
@@ -290,6 +293,7 @@ class Operation:
         """Record a call that did not run; True when the fallback answers, whose place is then taken."""
         if invocation is None:
             return False  # not even that could be made, and the plugin fails closed
+        answered = False
         try:
             invocation.started_ns = perf_counter_ns()
             invocation.duration_ns = 0
@@ -301,6 +305,8 @@ class Operation:
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             self.faults += 1
+            if answered and self.fallback is not None:
+                self.fallback.leave()
             return False
         return answered
 
@@ -320,7 +326,7 @@ class Operation:
             self.bulkhead.leave(entry)
 
     def settle(
-        self, invocation: Invocation, result: Any, ended_ns: int, cpu_started_ns: int = -1
+        self, invocation: Invocation, result: Any, ended_ns: int, cpu_started_ns: int = -1, *, keep: bool = True
     ) -> QuotaExceeded | None:
         """Record a call that returned. Answers the error to raise where its result is larger than allowed."""
         declaration = self.declaration
@@ -341,7 +347,7 @@ class Operation:
             # It could not be stopped, and its result still goes to the caller; but the deadline it declared is broken.
             invocation.outcome, invocation.source = Outcome.TIMEOUT, ErrorSource.PLUGIN
             invocation.error_type = "timeout"
-        else:
+        elif keep:
             for keeper in declaration.keepers:
                 keeper.keep(result)
         self._tell_breaker(invocation, result, ended_ns)
@@ -358,6 +364,7 @@ class Operation:
         answerable: bool = True,
     ) -> bool:
         """Record a call that raised; True when the fallback answers, whose place is then taken."""
+        answered = False
         try:
             if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
                 invocation.cpu_ns = thread_time_ns() - cpu_started_ns
@@ -386,6 +393,8 @@ class Operation:
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             self.faults += 1
+            if answered and self.fallback is not None:
+                self.fallback.leave()
             return False
         return answered
 
@@ -427,6 +436,8 @@ class Operation:
     def renew_after_fork(self) -> None:
         """In a forked child: nothing runs, and no lock is held."""
         self.running.clear()
+        self.cell = None  # it belongs to the parent's aggregator
+        self.told = ()
         for part in (self.breaker, self.bulkhead, self.rate, self.cpu_quota):
             if part is not None:
                 part.renew_lock()

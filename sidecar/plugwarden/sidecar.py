@@ -68,7 +68,7 @@ class Sidecar:
         self._closed = False
         lag = self.settings.loop_lag_seconds
         self._loop_watch = None if lag is None else LoopWatch(lag, self._report_blocked)
-        self._runners: list[ProcessRunner] = []
+        self._runners: weakref.WeakSet[ProcessRunner] = weakref.WeakSet()
         if not self.settings.disabled:
             reference = weakref.ref(self)
             _at_exit(lambda: _close_at_exit(reference))
@@ -204,7 +204,7 @@ class Sidecar:
         if self._closed:
             return True
         self._closed = True
-        for runner in self._runners:
+        for runner in tuple(self._runners):
             runner.close()
         if self._loop_watch is not None:
             self._loop_watch.stop(min(1.0, timeout))
@@ -262,8 +262,8 @@ class Sidecar:
             return ThreadRunner(operation).bind(function)
         process = ProcessRunner(operation, functools.partial(self._pipeline.add_sum, operation))
         bound = process.bind(function, shim.kind_of(function))
-        operation.worker_stats = process.stats
-        self._runners.append(process)
+        operation.runners.add(process)
+        self._runners.add(process)
         return bound
 
     def _announcer(self, operation: Operation) -> Callable[[Transition], None]:

@@ -23,9 +23,9 @@ class Outbox:
         self.tried: list[tuple[str, bytes]] = []
         self.works = True
 
-    def outlet(self, settings: Any, resource: Any) -> OtlpOutlet:
+    def outlet(self, settings: Any, resource: Any, count_drop: Any) -> OtlpOutlet:
         """For `make_outlet`: encodes for real, sends to here."""
-        made = OtlpOutlet(settings, resource)
+        made = OtlpOutlet(settings, resource, count_drop)
         made.send = self.send  # type: ignore[method-assign]
         return made
 

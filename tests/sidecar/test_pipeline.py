@@ -179,7 +179,7 @@ class Box:
             sent.append(sum(cell.count for cell in data.cells.values()))
         return outlet.Verdict.TAKEN
     def shutdown(self): pass
-outlet.make_outlet = lambda settings, resource: Box()
+outlet.make_outlet = lambda settings, resource, count_drop: Box()
 s = Sidecar(service='x'); f = s.wrap(lambda: None, plugin='a', version='1', operation='x')
 for _ in range(7): f()
 before = s.settings.instance_id

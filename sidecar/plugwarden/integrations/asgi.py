@@ -70,9 +70,19 @@ class PluginApp:
             )
         carrier = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope.get("headers", ())}
         token = attach(_propagator.extract(carrier)) if "traceparent" in carrier else None
+        began = False
+
+        async def sends(message: MutableMapping[str, Any]) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
         try:
-            await serve(scope, receive, send)
+            await serve(scope, receive, sends)
         except CallNotPermitted as refusal:
+            mine = (refusal.scope.plugin, refusal.scope.operation) == (self._plugin, name)
+            if began or not mine:
+                raise  # a plugin that this one calls was refused, and that is this one's to deal with
             await _refuse(scope, send, refusal)
         finally:
             if token is not None:

@@ -64,10 +64,17 @@ def command(
                 invocation.outcome = Outcome.TIMEOUT
             raise DeadlineExceeded(scope, "the program was killed at the deadline") from None
         finally:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # also what it left behind
+            if process.returncode is None:
+                # A program's own children may have got away into a session of theirs and hold the pipes open.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=0.05)
+                process.wait(1.0)
+                for pipe in (process.stdin, process.stdout, process.stderr):
+                    if pipe is not None:
+                        with contextlib.suppress(OSError):
+                            pipe.close()
         return subprocess.CompletedProcess(full, process.returncode, out, errors)
 
     run.__name__ = run.__qualname__ = name

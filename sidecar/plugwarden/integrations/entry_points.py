@@ -5,7 +5,6 @@ What a plugin costs and breaks at import is the first thing it does to a host, s
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -57,9 +56,7 @@ def load(
                 wrap_methods(sidecar, loaded, names, plugin=plugin, version=version, terms=terms)
             elif callable(loaded) and not isinstance(loaded, type):
                 options = terms(plugin, version, "call")
-                loaded = functools.wraps(loaded)(
-                    sidecar.wrap(loaded, plugin=plugin, version=version, operation="call", **options)
-                )
+                loaded = sidecar.wrap(loaded, plugin=plugin, version=version, operation="call", **options)
         except Exception as error:  # noqa: BLE001 - one plugin that cannot be loaded must not keep the others out
             yield LoadedPlugin(point.name, plugin, version, None, error)
         else:

@@ -37,7 +37,18 @@ def wrap_methods(
             raise ConfigurationError(f"methods: {plugin} has no method {name}")
         if hasattr(method, "__plugwarden__"):
             continue
-        observed = sidecar.wrap(method, plugin=plugin, version=version, operation=name, **terms(plugin, version, name))
+        # On a class, the descriptor has to stay what it is, and what is wrapped is the function behind it.
+        found = inspect.getattr_static(target, name) if inspect.isclass(target) else None
+        descriptor = type(found) if isinstance(found, staticmethod | classmethod) else None
+        if isinstance(found, staticmethod | classmethod):
+            method = found.__func__
+            if hasattr(method, "__plugwarden__"):
+                continue
+        observed: Any = sidecar.wrap(
+            method, plugin=plugin, version=version, operation=name, **terms(plugin, version, name)
+        )
+        if descriptor is not None:
+            observed = descriptor(observed)
         try:
             setattr(target, name, observed)
         except (AttributeError, TypeError) as error:

@@ -57,12 +57,14 @@ class Cell:
         "count",
         "cpu_calls",
         "cpu_ns",
+        "cpu_settled_ns",
         "exemplar",
         "ns_max",
         "ns_min",
         "ns_sum",
         "overhead_calls",
         "overhead_ns",
+        "settled_count",
     )
 
     def __init__(self) -> None:
@@ -75,6 +77,10 @@ class Cell:
         """CPU time of the measured calls."""
         self.cpu_calls = 0
         """How many calls were measured."""
+        self.cpu_settled_ns = 0.0
+        """Estimated CPU time of merged intervals: once told it must not fall when later calls are cheaper."""
+        self.settled_count = 0
+        """Calls of merged intervals."""
         self.overhead_ns = 0
         """What watching cost the callers of the measured calls."""
         self.overhead_calls = 0
@@ -106,11 +112,18 @@ class Cell:
         self.ns_max = max(self.ns_max, other.ns_max)
         for index, count in other.buckets.items():
             self.buckets[index] += count
-        self.cpu_ns += other.cpu_ns
-        self.cpu_calls += other.cpu_calls
+        self.cpu_settled_ns += other.cpu_seconds_estimate * 1e9
+        self.settled_count += other.count
         self.overhead_ns += other.overhead_ns
         self.overhead_calls += other.overhead_calls
         self.exemplar = other.exemplar or self.exemplar
+
+    def without_cpu(self) -> Cell:
+        """A copy that says nothing of CPU time: within an interval its estimate goes up and down."""
+        copy = Cell()
+        copy.merge(self)
+        copy.cpu_settled_ns = 0.0
+        return copy
 
     @property
     def seconds_sum(self) -> float:
@@ -130,7 +143,9 @@ class Cell:
     @property
     def cpu_seconds_estimate(self) -> float:
         """CPU time of all calls, scaled up from the measured ones."""
-        return self.cpu_ns / 1e9 * self.count / self.cpu_calls if self.cpu_calls else 0.0
+        fresh = self.count - self.settled_count
+        running = self.cpu_ns * fresh / self.cpu_calls if self.cpu_calls else 0.0
+        return (self.cpu_settled_ns + running) / 1e9
 
     @property
     def overhead_seconds_estimate(self) -> float:

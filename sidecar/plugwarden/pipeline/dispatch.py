@@ -124,8 +124,11 @@ class Dispatch:
         With `still_sending` the thread hangs in a request that nothing can end; that one is put on disk as well, and
         the collector tells the repeat by its bytes.
         """
-        if self.pending:
-            self._spill(everything=True)
+        try:
+            if self.pending:
+                self._spill(everything=True)
+        except Exception:  # noqa: BLE001 - the host is closing, and must not hear of it
+            _log.debug("what was left could not be stored", exc_info=True)
         if still_sending:
             return  # the connection and the file are its own until the process ends
         if self._spool is not None:
@@ -283,7 +286,7 @@ class Dispatch:
                 from .outlet import make_outlet
                 from .resource import make_resource
 
-                self._outlet = make_outlet(self._settings, make_resource(self._settings))
+                self._outlet = make_outlet(self._settings, make_resource(self._settings), self._count_drop)
             return self._outlet
 
     def _get_spool(self) -> Spool | None:

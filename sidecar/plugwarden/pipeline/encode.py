@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def encode_metrics(
             put(scope, metrics.DOWNSTREAM_DURATION.name, _histogram_point(labels, cell, start, end))
             continue
         put(scope, metrics.INVOCATION_DURATION.name, _histogram_point(labels, cell, start, end))
-        if cell.cpu_calls:
+        if cell.cpu_calls or cell.cpu_settled_ns:
             point = NumberDataPoint(labels, start, end, cell.cpu_seconds_estimate)
             put(scope, metrics.CPU_TIME.name, point)
         if key.rejection is not None:
@@ -125,9 +126,11 @@ def operation_gauges(operation: Operation) -> Iterator[tuple[str, dict[str, Attr
         yield metrics.INVOCATION_WAITING.name, {}, len(operation.waiting)
     if declaration.runner == "thread":
         yield metrics.INVOCATION_ABANDONED.name, {}, sum(type(entry) is not Invocation for entry in running)
-    if operation.worker_stats is not None:
-        for name, value in operation.worker_stats().items():
-            yield name, {}, value
+    used: Counter[str] = Counter()
+    for runner in tuple(operation.runners):
+        used.update(runner.stats())
+    for name, value in used.items():
+        yield name, {}, value
     about: dict[str, AttributeValue] = {attributes.PLUGIN_CRITICALITY: declaration.criticality.value}
     if declaration.owner:
         about[attributes.PLUGIN_OWNER] = declaration.owner

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.sdk.resources import Resource
@@ -62,7 +62,13 @@ class OtlpOutlet:
 
     spoolable = True
 
-    def __init__(self, settings: Settings, resource: Resource) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        resource: Resource,
+        count_drop: Callable[[str, str, int], None] = lambda signal, reason, items: None,
+    ) -> None:
+        self._count_drop = count_drop
         self._resource = resource
         self._redact = settings.redactor
         self._spans = SpanEncoder(resource, settings.redactor)
@@ -71,7 +77,11 @@ class OtlpOutlet:
 
     def encode_spans(self, kept: Sequence[Kept], clock_offset_ns: int) -> bytes:
         """An ExportTraceServiceRequest."""
-        return self._spans.encode(kept, clock_offset_ns)
+        encoded = self._spans.encode(kept, clock_offset_ns)
+        failed, self._spans.failed = self._spans.failed, 0
+        if failed:
+            self._count_drop("spans", "encode_fault", failed)
+        return encoded
 
     def encode_metrics(self, batch: MetricBatch, operations: Iterable[Operation], *, gauges: bool) -> bytes:
         """An ExportMetricsServiceRequest; empty when there is nothing to tell."""
@@ -141,13 +151,17 @@ class SdkOutlet:
         """The host's exporters are the host's to shut down."""
 
 
-def make_outlet(settings: Settings, resource: Resource) -> Outlet:
+def make_outlet(
+    settings: Settings,
+    resource: Resource,
+    count_drop: Callable[[str, str, int], None] = lambda signal, reason, items: None,
+) -> Outlet:
     """The outlet that the settings name."""
     own = (settings.span_exporter, settings.metric_exporter, settings.log_exporter)
     return (
         SdkOutlet(settings, resource)
         if any(exporter is not None for exporter in own)
-        else OtlpOutlet(settings, resource)
+        else OtlpOutlet(settings, resource, count_drop)
     )
 
 

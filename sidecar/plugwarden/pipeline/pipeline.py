@@ -138,13 +138,14 @@ class Pipeline:
         with self._lifecycle:
             if self.started or self._stopping:
                 return
-            self.started = True
-            self._threads = (
+            threads = (
                 threading.Thread(target=self._run_drain, name="plugwarden-drain", daemon=True),
                 threading.Thread(target=self.dispatch.run, name="plugwarden-export", daemon=True),
             )
-            for thread in self._threads:
+            for thread in threads:
                 thread.start()
+                self._threads = (*self._threads, thread)
+            self.started = True
         self._on_start()
 
     def flush(self, timeout: float) -> bool:
@@ -160,13 +161,16 @@ class Pipeline:
     def close(self, timeout: float) -> bool:
         """Flush and end the threads; what cannot be sent goes to the spool. May be called twice."""
         deadline = time.monotonic() + timeout
-        done = self.flush(timeout * 0.8) if self.started else True  # the rest is for the threads to end
+        if self.started:
+            self.flush(timeout * 0.5)
         with self._lifecycle:
             self._stopping = True
-        self._wake.set()
-        self.dispatch.stop()
         for operation in self._operations():
             operation.append = _DEAD_END.append  # calls go on, unobserved
+        # What ended while that was sent is sent too; the rest of the time is for the threads to end.
+        done = self.flush(max(0.0, deadline - time.monotonic()) * 0.6) if self.started else True
+        self._wake.set()
+        self.dispatch.stop()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -179,7 +183,7 @@ class Pipeline:
             self._fold()
             merged: dict[Any, Any] = {}
             merge_cells(merged, self._aggregator.totals)
-            merge_cells(merged, self._aggregator.cells)
+            merge_cells(merged, {key: cell.without_cpu() for key, cell in self._aggregator.cells.items()})
             return merged
 
     # -- the drain thread ---------------------------------------------------------------------------------------------

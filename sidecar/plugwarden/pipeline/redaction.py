@@ -38,8 +38,8 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(
-            r"(?P<key>[\"']?\b[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[-_]?key|credential|cookie|authori[sz]ation)"
-            r"[\w.-]*[\"']?\s*[=:]\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&)}\]]+)",
+            r"(?P<key>[\"']?(?<![\w.-])[\w.-]{0,64}?(?:passw(?:or)?d|passphrase|secret|token|api[-_]?key|credential|cookie|authori[sz]ation)"
+            r"[\w.-]{0,64}[\"']?\s{0,4}[=:]\s{0,4})(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&)}\]]+)",
             re.I,
         ),
         rf"\g<key>{REDACTED}",

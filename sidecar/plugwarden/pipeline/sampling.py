@@ -80,6 +80,8 @@ class TraceBuffer:
             name, duration_ns = span.name, (span.end_time or 0) - (span.start_time or 0)  # type: ignore[union-attr]
         if trace_id in self._decided:
             reason = self._decided[trace_id]
+            if reason is None and failed:
+                reason = self._decided[trace_id] = "error"  # its children were let go, but it is what people look for
             if reason is not None:
                 self.kept.append(Kept(span, reason))
             return

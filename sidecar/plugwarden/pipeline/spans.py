@@ -60,6 +60,8 @@ class SpanEncoder:
 
         self._resource = delimited(b"\x0a", _encode_resource(resource).SerializeToString())
         self._redact = redact
+        self.failed = 0
+        """Spans that could not be encoded, since the last look."""
         self._templates: dict[tuple[Operation, str], _Template] = {}
         self._scopes: dict[tuple[str, str | None], bytes] = {}
 
@@ -88,7 +90,12 @@ class SpanEncoder:
                     scopes[template.scope].append(head + times + template.tail)
                     continue
             scope = item.operation.scope
-            scopes[scope.plugin, scope.version].append(delimited(b"\x12", self._full(item, reason, clock_offset_ns)))
+            try:
+                encoded = self._full(item, reason, clock_offset_ns)
+            except Exception:  # noqa: BLE001 - one span that cannot be told must not take the others with it
+                self.failed += 1
+                continue
+            scopes[scope.plugin, scope.version].append(delimited(b"\x12", encoded))
         ours = b""
         if scopes:
             parts = [self._resource]

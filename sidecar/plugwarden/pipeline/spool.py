@@ -43,11 +43,15 @@ class Spool:
         self._files: dict[Path, tuple[sqlite3.Connection, int]] = {}
         """File -> (connection, descriptor that holds its lock), the oldest first."""
         self._bytes = 0
+        self._done: dict[Path, int] = {}
+        """File -> the last request that was taken."""
         self._looked = False
 
     def put(self, signal: str, items: int, data: bytes) -> tuple[bool, dict[str, int]]:
         """Store one request. Answers whether it is stored, and what had to make room: signal -> items."""
         made_room: dict[str, int] = {}
+        if len(data) > self._limit:
+            return False, made_room
         try:
             connection = self._open(self._own)
             with connection:
@@ -74,7 +78,8 @@ class Spool:
                 self._adopt()
             for path, (connection, _) in list(self._files.items()):
                 row = connection.execute(
-                    "select number, signal, items, data from item order by number limit 1"
+                    "select number, signal, items, data from item where number > ? order by number limit 1",
+                    (self._done.get(path, 0),),
                 ).fetchone()
                 if row is not None:
                     return Spooled(path, *row)
@@ -88,12 +93,13 @@ class Spool:
         held = self._files.get(item.source)
         if held is None:
             return
+        self._done[item.source] = item.number  # also where a full disk does not let it be deleted
         try:
             with held[0]:
                 held[0].execute("delete from item where number = ?", (item.number,))
             self._bytes = max(0, self._bytes - len(item.data))
         except sqlite3.Error:
-            self._discard_broken()  # else the same request would be sent for ever
+            self._discard_broken()
 
     def close(self) -> None:
         """Let the files go; what is in them waits for the next process."""
@@ -110,8 +116,10 @@ class Spool:
                         self._bytes += self._size(self._open(path))
                     except BlockingIOError:
                         continue  # its process lives
-                    except sqlite3.Error:
-                        path.unlink(missing_ok=True)  # nothing can be read from it, now or later
+                    except sqlite3.OperationalError:
+                        continue  # a full disk, a lock: it may be read another time
+                    except sqlite3.DatabaseError:
+                        path.unlink(missing_ok=True)  # it is no database: nothing can be read from it, now or later
 
     def _open(self, path: Path) -> sqlite3.Connection:
         held = self._files.get(path)

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
-from plugwarden.contract import ErrorSource, metrics
+from plugwarden.contract import ErrorSource, Outcome, metrics
 from plugwarden.errors import QuotaExceeded, ResultRefused, WorkerDied
 from plugwarden.invocation import Invocation, current_invocation, identify
 from plugwarden.operation import Operation, timed_out
@@ -36,6 +36,10 @@ _OUT_OF_MEMORY = 77
 """The exit code by which a worker says so."""
 
 
+_renewing = threading.Lock()
+os.register_at_fork(after_in_child=_renewing._at_fork_reinit)  # type: ignore[attr-defined]  # as the standard library does
+
+
 class ProcessRunner:
     """The workers of one operation."""
 
@@ -47,8 +51,14 @@ class ProcessRunner:
         self._types: dict[tuple[str, str], Any] = {(kind.__module__, kind.__qualname__): kind for kind in returns}
         self._renew()
 
+    def _renew_after_fork(self) -> None:
+        """In a forked child the workers, their sockets and the threads are the parent's."""
+        if self._pid != os.getpid():
+            with _renewing:
+                if self._pid != os.getpid():
+                    self._renew()
+
     def _renew(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._places = threading.Semaphore(self._operation.declaration.workers)
         self._idle: deque[Worker] = deque()
@@ -57,6 +67,12 @@ class ProcessRunner:
         self._closed = False
         self._scratch: Path | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        # Wrapped anew, as a reload does, and nobody holds the old form any more: its workers go with it.
+        with contextlib.suppress(Exception):
+            self.close()
 
     def bind(self, function: Callable[..., Any], kind: str) -> Callable[..., Any]:
         """`function`, run in a worker. Raises `ConfigurationError` when a worker could not find it."""
@@ -65,9 +81,11 @@ class ProcessRunner:
             target.check(function)
 
         def run(*args: Any, **kwargs: Any) -> Any:
+            self._renew_after_fork()
             return self._call(args, kwargs, current_invocation())
 
         async def run_async(*args: Any, **kwargs: Any) -> Any:
+            self._renew_after_fork()
             invocation = current_invocation()
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(
@@ -120,8 +138,8 @@ class ProcessRunner:
         invocation: Invocation | None,
         stop: threading.Event | None = None,
     ) -> Any:
-        if self._pid != os.getpid():
-            self._renew()
+        if self._closed:
+            raise WorkerDied(self._operation.scope, "the sidecar is closed, and its workers with it")
         deadline_ns = 0 if invocation is None else invocation.deadline_ns
         if not self._places.acquire(timeout=seconds_until(deadline_ns)):
             self._blame(invocation, ErrorSource.HOST, "timeout")
@@ -150,6 +168,7 @@ class ProcessRunner:
                 return self._start_worker()
             if worker.alive:
                 return worker
+            worker.kill()
             self._forget(worker, "died")
 
     def _start_worker(self) -> Worker:
@@ -206,7 +225,7 @@ class ProcessRunner:
         told, body = answer
         self._peak_bytes = max(self._peak_bytes, worker.peak_bytes)
         if invocation is not None:
-            invocation.cpu_ns = int(float(told["cpu_seconds"]) * 1e9)
+            invocation.cpu_ns = int(told["cpu_seconds"] * 1e9)
         scope = self._operation.scope
         if told["kind"] == "result":
             try:
@@ -247,6 +266,7 @@ class ProcessRunner:
 
     def _blame(self, invocation: Invocation | None, source: ErrorSource, error_type: str) -> None:
         if invocation is not None:
+            invocation.outcome = Outcome.ERROR  # a deadline says otherwise later
             invocation.enforced, invocation.source, invocation.error_type = True, source, error_type
 
 

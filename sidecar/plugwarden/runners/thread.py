@@ -7,6 +7,7 @@ ends by itself, which is what bounds how many there can be, and it is counted an
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -49,11 +50,15 @@ class ThreadRunner:
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
         self._idle: deque[_Worker] = deque()
+        self._pid = os.getpid()
 
     def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, run in a thread; the caller waits until its deadline."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
+            if self._pid != os.getpid():  # a forked child has none of the parent's threads
+                self._idle = deque()
+                self._pid = os.getpid()
             invocation = current_invocation()
             job = _Job(function, args, kwargs, invocation)
             self._hand_over(job)

@@ -111,10 +111,20 @@ class Worker:
             self._await_ready(deadline_ns, stop)
         self._send(request, deadline_ns)
         told = loads_untrusted(self._receive(deadline_ns, stop, memory_bytes), {})
-        if not isinstance(told, dict) or told.get("kind") not in {"result", "error", "too_large"}:
-            raise UnsafeResult("not a frame of ours")
-        self.children = int(told["children"])
-        self.peak_bytes = int(told["peak_bytes"])
+        try:
+            known = told["kind"] in {"result", "error", "too_large"}
+            numbers = [float(told[name]) for name in ("cpu_seconds", "peak_bytes", "children")]
+            if not known or not all(0 <= number < 1e15 for number in numbers):
+                raise UnsafeResult("not a frame of ours")
+            told["cpu_seconds"], self.peak_bytes, self.children = numbers[0], int(numbers[1]), int(numbers[2])
+            if told["kind"] == "error":
+                error = told["error"]
+                error["frames"] = [(str(file), int(line), str(name)) for file, line, name in error["frames"][:30]]
+                for name in ("module", "qualname", "text"):
+                    error[name] = str(error[name])[:10_000]
+                error["args"], error["is_exception"] = error["args"], bool(error["is_exception"])
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as wrong:
+            raise UnsafeResult("not a frame of ours") from wrong
         body = self._receive(deadline_ns, stop, memory_bytes) if told["kind"] == "result" else b""
         return told, body
 
@@ -131,8 +141,9 @@ class Worker:
         if not self._inner:  # perhaps it has just said who it is
             with contextlib.suppress(Exception):
                 self._hello(perf_counter_ns() + 1_000_000)
-        with contextlib.suppress(OSError):
-            os.close(self._lifeline)
+        lifeline, self._lifeline = self._lifeline, -1
+        if lifeline >= 0:
+            os.close(lifeline)
         if self._inner:
             started = [] if self._contained else _descendants(self._inner)
             for pid in (self._inner, *started):

@@ -39,17 +39,19 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
             outer = current()
             if outer:
                 context = adopt(invocation, outer)
+                nested = operation.within_itself(invocation)
                 special = special or operation.guarded or invocation.deadline_ns != 0
             else:
                 invocation.parent = None
                 invocation.deadline_ns = 0
+                nested = False
                 context = Context({SPAN_KEY: invocation, INVOCATION_KEY: invocation})
                 special = special or operation.guarded
             if special:
                 operation.attend()
                 operation.watch(operation)
                 refusal = operation.decide(invocation)
-            if refusal is None:
+            if refusal is None and not nested:
                 enter(invocation)
                 if len(running) > operation.limit:
                     refusal = await operation.squeeze_in_async(invocation)
@@ -85,6 +87,7 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
         except BaseException as error:
             ended = clock()
             leave(invocation)
+            invocation.deadline_ns = 0  # what it started and did not wait for is not bound by it any more
             answered = False
             try:
                 detach(token)
@@ -104,6 +107,7 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
                 ended = clock()
                 invocation.duration_ns = took = ended - started
                 leave(invocation)
+                invocation.deadline_ns = 0
                 if operation.waiting:
                     operation.release(invocation)
                 detach(token)
@@ -137,8 +141,8 @@ async def _special(operation: Operation, invocation: Invocation, work: Any, samp
     if sampled and inspect.iscoroutine(work):
         work = _metered(work, invocation)
     deadline_ns = invocation.deadline_ns
-    if not deadline_ns:
-        return await work
+    if not deadline_ns or asyncio._get_running_loop() is None:
+        return await work  # nothing can be cancelled on another library's loop: the deadline is only measured
     timeout = asyncio.timeout(max(0.0, (deadline_ns - perf_counter_ns()) / 1e9))
     try:
         async with timeout:

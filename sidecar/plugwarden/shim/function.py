@@ -39,16 +39,18 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
             outer = current()
             if outer:
                 context = adopt(invocation, outer)
+                nested = operation.within_itself(invocation)
                 special = special or operation.guarded or invocation.deadline_ns != 0
             else:
                 invocation.parent = None
                 invocation.deadline_ns = 0
+                nested = False
                 context = Context({SPAN_KEY: invocation, INVOCATION_KEY: invocation})
                 special = special or operation.guarded
             if special:
                 operation.attend()
                 refusal = operation.decide(invocation)
-            if refusal is None:
+            if refusal is None and not nested:
                 enter(invocation)
                 if len(running) > operation.limit:
                     refusal = operation.squeeze_in(invocation)
@@ -82,6 +84,7 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
         except BaseException as error:
             ended = clock()
             leave(invocation)
+            invocation.deadline_ns = 0  # what it started and did not wait for is not bound by it any more
             answered = False
             try:
                 detach(token)
@@ -101,6 +104,7 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
                 ended = clock()
                 invocation.duration_ns = took = ended - started
                 leave(invocation)
+                invocation.deadline_ns = 0
                 if operation.waiting:
                     operation.release(invocation)
                 detach(token)

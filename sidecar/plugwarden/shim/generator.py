@@ -16,7 +16,14 @@ from opentelemetry.context import Context
 from plugwarden.invocation import Invocation, begin, context_access
 from plugwarden.operation import Operation, Refusal
 
-__all__ = ["Opened", "close_invocation", "observe_async_generator", "observe_generator", "open_invocation"]
+__all__ = [
+    "Opened",
+    "close_invocation",
+    "observe_async_generator",
+    "observe_generator",
+    "open_invocation",
+    "open_invocation_async",
+]
 
 Opened = tuple[Invocation | None, Context | None, Refusal | None]
 """The invocation and the context to run it in; or why it must not run; or nothing of them: it runs unobserved."""
@@ -26,26 +33,56 @@ def open_invocation(operation: Operation, args: tuple[Any, ...] = (), kwargs: di
     """Decide on a call and begin it; for everything that is not on the hot path. Waits in the bulkhead's queue."""
     invocation = None
     try:
-        invocation, context = begin(operation, perf_counter_ns())
-        operation.calls += 1
-        operation.attend()
-        refusal = operation.decide(invocation)
-        if refusal is None:
-            operation.running.add(invocation)
-            if len(operation.running) > operation.limit:
-                refusal = operation.squeeze_in(invocation)
-        if refusal is None:
-            if operation.inspects:
-                operation.look_at(invocation, args, kwargs or {})
-            invocation.started_ns = perf_counter_ns()
-            return invocation, context, None
+        invocation, context, refusal = _decide(operation)
+        if refusal is None and len(operation.running) > operation.limit:
+            refusal = operation.squeeze_in(invocation)
+        return _begun(operation, invocation, context, refusal, args, kwargs)
     except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
-        if invocation is not None:
-            operation.running.discard(invocation)
-        refusal = operation.fault()
-        if refusal is None or invocation is None:
-            return None, None, refusal
-    return invocation, None, refusal
+        return _unobserved(operation, invocation)
+
+
+async def open_invocation_async(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Opened:
+    """The same without blocking the loop while it waits."""
+    invocation = None
+    try:
+        invocation, context, refusal = _decide(operation)
+        if refusal is None and len(operation.running) > operation.limit:
+            refusal = await operation.squeeze_in_async(invocation)
+        return _begun(operation, invocation, context, refusal, args, kwargs)
+    except Exception:  # noqa: BLE001 - as above
+        return _unobserved(operation, invocation)
+
+
+def _decide(operation: Operation) -> tuple[Invocation, Context, Refusal | None]:
+    invocation, context = begin(operation, perf_counter_ns())
+    operation.calls += 1
+    operation.attend()
+    refusal = operation.decide(invocation)
+    if refusal is None and not operation.within_itself(invocation):
+        operation.running.add(invocation)
+    return invocation, context, refusal
+
+
+def _begun(
+    operation: Operation,
+    invocation: Invocation,
+    context: Context,
+    refusal: Refusal | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> Opened:
+    if refusal is not None:
+        return invocation, None, refusal
+    if operation.inspects:
+        operation.look_at(invocation, args, kwargs or {})
+    invocation.started_ns = perf_counter_ns()
+    return invocation, context, None
+
+
+def _unobserved(operation: Operation, invocation: Invocation | None) -> Opened:
+    if invocation is not None:
+        operation.running.discard(invocation)
+    return None, None, operation.fault()
 
 
 def close_invocation(operation: Operation, invocation: Invocation, error: BaseException | None, active_ns: int) -> None:
@@ -53,13 +90,14 @@ def close_invocation(operation: Operation, invocation: Invocation, error: BaseEx
     try:
         operation.release(invocation)
         invocation.duration_ns = active_ns
+        invocation.deadline_ns = 0
         ended = perf_counter_ns()
         if error is not None:
             operation.failed(invocation, error, ended, answerable=False)
             return
         if invocation.child_errors is not None:
             invocation.child_errors = None
-        operation.settle(invocation, None, ended)
+        operation.settle(invocation, None, ended, keep=False)
     except Exception:  # noqa: BLE001 - as above
         operation.faults += 1
 
@@ -72,7 +110,8 @@ def observe_generator(operation: Operation, function: Callable[..., Any]) -> Cal
         if refusal is not None:
             if not operation.refuse(invocation, refusal):
                 raise refusal.as_error(operation.scope)
-            return (yield from operation.fallback.answer(args, kwargs))  # type: ignore[union-attr]
+            instead = operation.fallback.answer(args, kwargs)  # type: ignore[union-attr]
+            return None if instead is None else (yield from instead)
         if invocation is None or context is None:
             return (yield from function(*args, **kwargs))
         steps = _Steps(context)
@@ -109,12 +148,14 @@ def observe_async_generator(operation: Operation, function: Callable[..., Any]) 
     """The observed form of an async generator function."""
 
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        invocation, context, refusal = open_invocation(operation, args, kwargs)
+        invocation, context, refusal = await open_invocation_async(operation, args, kwargs)
         if refusal is not None:
             if not operation.refuse(invocation, refusal):
                 raise refusal.as_error(operation.scope)
-            async for item in operation.fallback.answer(args, kwargs):  # type: ignore[union-attr]
-                yield item
+            instead = operation.fallback.answer(args, kwargs)  # type: ignore[union-attr]
+            if instead is not None:
+                async for item in instead:
+                    yield item
             return
         if invocation is None or context is None:
             async for item in function(*args, **kwargs):

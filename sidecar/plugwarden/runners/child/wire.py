@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = ["FRAME", "UnsafeResult", "loads_untrusted"]
@@ -18,8 +18,8 @@ FRAME = struct.Struct(">I")
 """A frame's length in bytes goes before it."""
 
 _PLAIN = {
-    "builtins": {"complex", "range", "slice", "set", "frozenset", "bytearray"},
-    "collections": {"OrderedDict", "deque", "Counter", "defaultdict"},
+    "builtins": {"complex", "range", "slice", "bytearray"},
+    "collections": {"OrderedDict", "deque", "Counter"},
     "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
     "decimal": {"Decimal"},
     "fractions": {"Fraction"},
@@ -41,19 +41,46 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if name in _PLAIN.get(module, ()):
-            if (module, name) == ("builtins", "bytearray"):
-                return _bytearray
-            return super().find_class(module, name)
+            kind = super().find_class(module, name)
+            return _GUARDED.get((module, name), lambda made: made)(kind)
         declared = self._types.get((module, name))
         if declared is not None:
             return declared
         raise UnsafeResult(f"{module}.{name} is not plain data")
 
 
-def _bytearray(data: Any = b"", *rest: Any) -> bytearray:
-    if not isinstance(data, (bytes, str)):  # a number would allocate that many bytes
-        raise UnsafeResult("a bytearray of a size")
-    return bytearray(data, *rest)
+def _from_what_is_there(kind: Any) -> Any:
+    """Makes containers of what was sent item by item; a range or a number would make them as large as it says."""
+
+    def make(*args: Any) -> Any:
+        if not all(arg is None or isinstance(arg, bytes | str | list | tuple | dict) for arg in args[:1]):
+            raise UnsafeResult(f"a {kind.__name__} of something that is not there")
+        return kind(*args)
+
+    return make
+
+
+def _from_digits(kind: Any) -> Any:
+    """Makes fractions of digits; an exponent would be worked out here."""
+
+    def make(text: Any, *rest: Any) -> Any:
+        numbers = (text, *rest)
+        if all(isinstance(number, int) for number in numbers):
+            return kind(*numbers)
+        if rest or not isinstance(text, str) or len(text) > 4_000 or set(text) - set("+-/0123456789"):
+            raise UnsafeResult("a Fraction of something other than digits")
+        return kind(text)
+
+    return make
+
+
+_GUARDED: dict[tuple[str, str], Callable[[Any], Any]] = {
+    ("builtins", "bytearray"): _from_what_is_there,
+    ("collections", "OrderedDict"): _from_what_is_there,
+    ("collections", "deque"): _from_what_is_there,
+    ("collections", "Counter"): _from_what_is_there,
+    ("fractions", "Fraction"): _from_digits,
+}
 
 
 def loads_untrusted(data: bytes, types: Mapping[tuple[str, str], type]) -> Any:
