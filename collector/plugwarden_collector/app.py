@@ -26,7 +26,7 @@ from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import Database, Writer
 from plugwarden_collector.store.ledger import load_directives
-from plugwarden_collector.store.retention import run_retention
+from plugwarden_collector.store.retention import RetentionStats, run_retention
 from plugwarden_collector.telemetry import own_registry
 from plugwarden_collector.warden import Warden
 
@@ -68,9 +68,14 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         notifier = Notifier(clock, lambda delivery: writer.run(_store_delivery(delivery)))
         warden = Warden(database, writer, board, notifier, rules, clock)
         woken.append(warden)
-        intake = Intake(writer)
+        intake = Intake(writer, settings.identity)
+        retention = RetentionStats()
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for loop in (warden.run_warden(), run_retention(writer, clock=clock), notifier.run_notifier()):
+        for loop in (
+            warden.run_warden(),
+            run_retention(database, writer, settings.keep, retention, clock=clock),
+            notifier.run_notifier(),
+        ):
             stack.push_async_callback(_cancel, _spawn(loop, failed))
         registry = own_registry(database, writer, intake, warden, board, notifier)
 

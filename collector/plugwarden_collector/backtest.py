@@ -12,7 +12,8 @@ from plugwarden_collector.errors import StoreError
 from plugwarden_collector.judge.rules import Rules, seconds
 from plugwarden_collector.observe import StoredEvidence, observe
 from plugwarden_collector.store import Database
-from plugwarden_collector.store.database import FILE_NAME, fetch_rows
+from plugwarden_collector.store.database import FILE_NAME
+from plugwarden_collector.store.rows import fetch_rows
 
 __all__ = ["backtest"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from plugwarden_collector.judge.objective import Counts, Sli
 from plugwarden_collector.judge.rules import Rules
 from plugwarden_collector.store import Database, statement
 
-__all__ = ["StoredEvidence", "observe"]
+__all__ = ["LongWindows", "StoredEvidence", "observe"]
 
 RECENT_SECONDS = 10.0
 """Waits for downstreams are compared over this long ..."""
@@ -25,35 +26,60 @@ SKEW = timedelta(minutes=1)
 RUNNING_SECONDS = 300.0
 """A plugin with a call this recently is running."""
 
+SHORT_SECONDS = 900.0
+"""Windows up to this long are counted on every tick, by the second; longer ones move slowly ..."""
+LONG_EVERY = timedelta(seconds=5)
+"""... and are counted again after this long, from minutes and hours."""
+
 _Counted = dict[tuple[str, str], dict[float, Counts]]
 
 
+@dataclass(slots=True)
+class LongWindows:
+    """What the long windows held when they were last counted, per objective."""
+
+    at: datetime | None = None
+    rules: Rules | None = None
+    counted: dict[str, _Counted] = field(default_factory=dict)
+
+
 def observe(
-    database: Database, rules: Rules, at: datetime, *, since: datetime, budgets: bool, skew: timedelta = SKEW
+    database: Database,
+    rules: Rules,
+    at: datetime,
+    *,
+    since: datetime,
+    budgets: bool,
+    skew: timedelta = SKEW,
+    long: LongWindows | None = None,
 ) -> Observation:
     """What the rollups say at `at`. Versions are looked for from `since` on; `budgets` adds the full periods.
 
-    A replay sets `skew` to zero, so that it knows nothing of its own future.
+    A replay sets `skew` to zero, so that it knows nothing of its own future, and gives no `long`: it counts everything anew.
     """
     until = at + skew
-    windows: dict[str, _Counted] = {}
+    sizes = {size for item in rules.objectives for size in item.windows if size != item.period_seconds}
+    counted = [_windows(database, rules, at, until, sorted(size for size in sizes if size <= SHORT_SECONDS))]
+    long = LongWindows() if long is None else long
+    if long.at is None or long.rules is not rules or at - long.at >= LONG_EVERY:
+        long.counted = _merged(_windows(database, rules, at, until, [size]) for size in sizes if size > SHORT_SECONDS)
+        long.at, long.rules = at, rules
+    windows = _merged([*counted, long.counted])
     periods: dict[str, dict[tuple[str, str], Counts]] = {}
-    short = sorted({size for item in rules.objectives for size in item.windows if size != item.period_seconds})
-    counted = _windows(database, rules, at, until, short)
-    for objective in rules.objectives:
-        windows[objective.name] = counted.get(objective.name, {})
     if budgets:
-        full = _windows(database, rules, at, until, sorted({item.period_seconds for item in rules.objectives}))
+        full = _merged(
+            _windows(database, rules, at, until, [size]) for size in {item.period_seconds for item in rules.objectives}
+        )
         for objective in rules.objectives:
             periods[objective.name] = {
                 key: found.get(objective.period_seconds, Counts())
                 for key, found in full.get(objective.name, {}).items()
             }
-    seen = database.fetch(statement("versions_seen"), {"since": since, "until": until})
+    seen = database.fetch(statement("versions_seen"), database.tiers.span(since, until))
     active = {row["plugin_id"] for row in seen if row["last_at"] > at - timedelta(seconds=RUNNING_SECONDS)}
     return Observation(
         at,
-        windows,
+        {objective.name: windows.get(objective.name, {}) for objective in rules.objectives},
         periods if budgets else None,
         _waits(database, at, until),
         len(active),
@@ -70,8 +96,8 @@ class StoredEvidence:
 
     def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
         """Counts by plugin_version, plugin_operation and instance_id."""
-        parameters = {"plugin": plugin, "at": at, "until": at + self._skew, "window": window_seconds}
-        return self._database.fetch(statement("failure_cells"), parameters)
+        span = _finest(self._database, at - timedelta(seconds=window_seconds), at + self._skew)
+        return self._database.fetch(statement("failure_cells"), {"plugin": plugin, **span})
 
     def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
         """Calls in the scope since it last changed."""
@@ -90,8 +116,8 @@ class StoredEvidence:
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
         """Failed calls by error type, most first."""
-        parameters = {"plugin": plugin, "version": version, "since": since, "until": until}
-        return self._database.fetch(statement("error_types"), parameters)
+        span = _finest(self._database, since, until)
+        return self._database.fetch(statement("error_types"), {"plugin": plugin, "version": version, **span})
 
     def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
         """Some failed spans."""
@@ -102,10 +128,15 @@ class StoredEvidence:
 def _windows(
     database: Database, rules: Rules, at: datetime, until: datetime, sizes: list[float]
 ) -> dict[str, _Counted]:
+    """Counts per objective, all `sizes` in one pass: from seconds where they are short, else from the fewest rows."""
     found: dict[str, _Counted] = {}
+    if not sizes:
+        return found
+    since = at - timedelta(seconds=max(sizes))
+    span = _finest(database, since, until) if max(sizes) <= SHORT_SECONDS else database.tiers.span(since, until)
     by_availability = [item for item in rules.objectives if item.sli is Sli.AVAILABILITY]
     by_latency = [item for item in rules.objectives if item.sli is Sli.LATENCY]
-    rows = database.fetch(statement("window_counts"), {"at": at, "until": until, "windows": sizes})
+    rows = database.fetch(statement("window_counts"), {**span, "at": at, "windows": sizes})
     for objective in by_availability:
         found[objective.name] = _grouped(row for row in rows if objective.covers(row["plugin_id"]))
     if by_latency:
@@ -115,8 +146,8 @@ def _windows(
             slow = database.fetch(
                 statement("window_slow"),
                 {
+                    **span,
                     "at": at,
-                    "until": until,
                     "windows": sizes,
                     "slos": [item.name for item, _ in pairs],
                     "plugins": [plugin for _, plugin in pairs],
@@ -126,6 +157,19 @@ def _windows(
             for objective in by_latency:
                 found[objective.name] = _grouped(row for row in slow if row["slo"] == objective.name)
     return found
+
+
+def _finest(database: Database, since: datetime, until: datetime) -> dict[str, Any]:
+    return database.tiers.span(since, until, finest=True)
+
+
+def _merged(parts: Iterable[dict[str, _Counted]]) -> dict[str, _Counted]:
+    whole: dict[str, _Counted] = {}
+    for part in parts:
+        for name, counted in part.items():
+            for key, windows in counted.items():
+                whole.setdefault(name, {}).setdefault(key, {}).update(windows)
+    return whole
 
 
 def _grouped(rows: Any) -> _Counted:
@@ -143,7 +187,7 @@ def _waits(database: Database, at: datetime, until: datetime) -> list[Waits]:
     )
     if not rows:
         return []
-    times = database.fetch(statement("plugin_time"), {"at": at, "until": until, "recent": RECENT_SECONDS})
+    times = database.fetch(statement("plugin_time"), _finest(database, at - timedelta(seconds=RECENT_SECONDS), until))
     seconds = {row["plugin_id"]: float(row["seconds"] or 0.0) for row in times}
     return [
         Waits(

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 from plugwarden_collector.api.auth import TokenBook, read_tokens
 from plugwarden_collector.errors import SettingsError
+from plugwarden_collector.judge.rules import seconds
+from plugwarden_collector.receive.identity import DEFAULT_IDENTITY, Identity
+from plugwarden_collector.store.retention import Keep
 
 __all__ = ["Address", "Settings"]
+
+MIN_RAW_SECONDS, MAX_RAW_SECONDS = 3600.0, 400 * 86_400.0
+_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,10 @@ class Settings:
     """Rules file; none: the built-in rules, which only observe."""
     tokens: TokenBook = field(default_factory=lambda: TokenBook(()))
     """Who may do what. Empty: everyone on this machine may do everything."""
+    identity: Identity = DEFAULT_IDENTITY
+    """Which attributes name the plugin."""
+    keep: Keep = field(default_factory=Keep)
+    """How long, and how much."""
 
     def check(self) -> None:
         """Raises `SettingsError` where these settings would leave a door open."""
@@ -70,6 +83,33 @@ class Settings:
                 )
 
     @classmethod
+    def identity_from(cls, text: str) -> Identity:
+        """`plugin.id,gen_ai.tool.name,scope.name`: attribute keys in order, or `scope.name`; raises `SettingsError`."""
+        sources = tuple(part.strip() for part in text.split(",") if part.strip())
+        if not sources:
+            raise SettingsError("--plugin-from: name at least one attribute, such as plugin.id, or scope.name")
+        return Identity(sources)
+
+    @classmethod
+    def keep_from(cls, raw: str, size: str, archive: Path | None) -> Keep:
+        """What is kept, from flags; raises `SettingsError` naming the flag."""
+        try:
+            days = seconds(raw)
+        except ValueError as error:
+            raise SettingsError(f"--keep-raw: {error}") from error
+        if not MIN_RAW_SECONDS <= days <= MAX_RAW_SECONDS:
+            raise SettingsError("--keep-raw: must be between 1h and 400d")
+        return Keep(raw=timedelta(seconds=days), max_bytes=_bytes(size, "--max-size"), archive=archive)
+
+    @classmethod
     def tokens_from(cls, environ: Mapping[str, str] | None = None) -> TokenBook:
         """Tokens from PLUGWARDEN_TOKEN (everything), PLUGWARDEN_TOKEN_FILE and PLUGWARDEN_TOKENS_FILE."""
         return read_tokens(os.environ if environ is None else environ)
+
+
+def _bytes(text: str, name: str) -> int:
+    found = _SIZE.fullmatch(text.strip())
+    unit = found.group(2).upper() if found else ""
+    if found is None or (unit and not unit.endswith("B")):
+        raise SettingsError(f"{name}: {text!r} is not a size; write for instance 500MB or 20GB, or 0 for no limit")
+    return int(float(found.group(1)) * _SIZES[unit])

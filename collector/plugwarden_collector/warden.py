@@ -29,7 +29,7 @@ from plugwarden_collector.decide.standing import Changes, Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError, StoreError
 from plugwarden_collector.judge.rules import Rules, load_rules
 from plugwarden_collector.judge.silence import Silence, silenced_by
-from plugwarden_collector.observe import StoredEvidence, observe
+from plugwarden_collector.observe import LongWindows, StoredEvidence, observe
 from plugwarden_collector.store import Database, Writer, ledger
 
 __all__ = ["TickStats", "Warden"]
@@ -73,6 +73,7 @@ class Warden:
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._budgets_at = 0.0
+        self._long = LongWindows()
         self.rules = rules
         self.stats = TickStats()
         self.standing = self._load()
@@ -106,7 +107,8 @@ class Warden:
             budgets = began - self._budgets_at >= BUDGET_SECONDS
             at = self._clock()
             since = at - (VERSION_HORIZON if not self.standing.versions else timedelta(minutes=10))
-            seen = observe(self._database, self.rules, at, since=since, budgets=budgets)
+            _done(self._writer.roll_up(at))  # what is judged is what the views show
+            seen = observe(self._database, self.rules, at, since=since, budgets=budgets, long=self._long)
             standing = _copy(self.standing)
             changes = evaluate(self.rules, standing, seen, self._evidence, random.random)
             self._commit(standing, changes)
@@ -276,15 +278,15 @@ class Warden:
                 self._notifier.announce(self.rules.receivers, record, "resolved")
 
 
-def _done(work: Future[Any]) -> None:
+def _done(work: Future[Any]) -> Any:
     """Wait for the writer. What it has not begun in time is taken back; what it has begun is waited for, so that memory
     and database never part."""
     try:
-        work.result(WRITE_TIMEOUT_SECONDS)
+        return work.result(WRITE_TIMEOUT_SECONDS)
     except FutureTimeout:
         if work.cancel():
             raise StoreError(f"the writer was busy for more than {WRITE_TIMEOUT_SECONDS:.0f} s") from None
-        work.result()
+        return work.result()
 
 
 def _apply(changes: Changes) -> Callable[[object], None]:

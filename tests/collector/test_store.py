@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plugwarden_collector.errors import QueryError, QueryTimeoutError, StoreError
 from plugwarden_collector.store import Database, run_query
-from plugwarden_collector.store.retention import retain
+from plugwarden_collector.store.retention import Keep, retain
+from plugwarden_collector.store.rollup import roll_up
 from plugwarden_collector.store.statements import all_statements
+from plugwarden_collector.store.tiers import Tiers
 
 from .test_receive import PROTOBUF, request
 
@@ -37,9 +39,10 @@ def test_every_statement_binds_against_a_new_database(database: Database) -> Non
         ("incoming_logs", "log_rows"),
         ("incoming_points", "point_rows"),
     ):
-        connection.execute(f"create temp view {staging} as from {rows}")
+        connection.execute(f"create temp view {staging} as select * exclude (batch) from {rows}")
     connection.execute("create temp view incoming_resources as from resources")
     connection.execute("create temp view incoming_requests as select hash from requests")
+    connection.execute("create temp view staged_calls as from call_seconds")
     for item in all_statements():
         connection.execute(f"prepare checked as {item.sql}")
         connection.execute("deallocate checked")
@@ -77,12 +80,18 @@ def test_minutes_keep_what_seconds_held(database: Database) -> None:
         "group by all order by all"
     )
     before = connection.execute(summary).fetchall(), connection.execute(histogram).fetchall()
-    retain(connection, AT + timedelta(hours=2, seconds=130))
-    assert connection.execute("select count(*) from call_minutes").fetchall() == [(2,)]
-    assert connection.execute("select count(*) from call_seconds").fetchall() == [(60,)]
+    tiers = roll_up(connection, Tiers(), 0, AT + timedelta(seconds=250))
+    assert tiers.minutes == AT + timedelta(minutes=3)
+    assert connection.execute("select count(*) from call_minutes").fetchall() == [(3,)]
     assert (connection.execute(summary).fetchall(), connection.execute(histogram).fetchall()) == before
-    retain(connection, AT + timedelta(days=36))
+    retain(connection, tiers, AT + timedelta(hours=3), Keep())
+    assert connection.execute("select count(*) from call_seconds").fetchall() == [(0,)]
+    assert (connection.execute(summary).fetchall(), connection.execute(histogram).fetchall()) == before
+    tiers = roll_up(connection, tiers, 0, AT + timedelta(hours=1, minutes=5))
+    assert connection.execute("select sum(calls) from call_hours").fetchall() == [(540,)]
+    retain(connection, tiers, AT + timedelta(days=36), Keep())
     assert connection.execute("select count(*) from call_rows").fetchall() == [(0,)]
+    assert connection.execute("select sum(calls) from call_hours").fetchall() == [(540,)]
 
 
 @pytest.mark.parametrize(

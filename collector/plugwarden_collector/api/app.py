@@ -27,6 +27,7 @@ from plugwarden_collector.decide import audit
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.judge.silence import silenced_by
 from plugwarden_collector.store import Database, Writer, run_query, statement
+from plugwarden_collector.store.traces import TraceFilter, find_trace, search_traces
 from plugwarden_collector.warden import Warden
 
 from . import problem
@@ -86,8 +87,9 @@ def api_app(
     async def rows(name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         return await asyncio.to_thread(database.fetch, statement(name), parameters)
 
-    def spanned(span: TimeRange) -> dict[str, Any]:
-        return {"since": span.since, "until": span.until}
+    def spanned(span: TimeRange, *, step: float = 60.0) -> dict[str, Any]:
+        # A chart with points closer than a minute wants seconds; everything else wants few rows.
+        return database.tiers.span(span.since, span.until, finest=step < 60.0)
 
     Span = Annotated[TimeRange, Depends(_time_range(clock))]
 
@@ -153,6 +155,8 @@ def api_app(
     async def query(body: QueryRequest, request: Request) -> Response:
         """Read-only SQL. Arrow when the Accept header asks for it, JSON otherwise."""
         loop = asyncio.get_running_loop()
+        if writer.batch > database.tiers.rolled:  # whoever asks after an acknowledgement sees what was acknowledged
+            await asyncio.wrap_future(writer.roll_up(clock()))
         run = functools.partial(run_query, database, body.sql, body.params, limit=body.limit)
         answer = await loop.run_in_executor(queries, run)
         headers = {"x-truncated": str(answer.truncated).lower(), "x-elapsed-ms": f"{answer.elapsed_ms:.1f}"}
@@ -175,11 +179,12 @@ def api_app(
     async def plugin(plugin_id: str, span: Span) -> Any:
         """One plugin: the same, with operations, what their gates are like, errors, objectives, quarantines and failing traces."""
         parameters = {**spanned(span), "plugin": plugin_id}
+        raw = {"plugin": plugin_id, "since": span.since, "until": span.until}
         fleet, budgets, operations, gate, errors, traces = await asyncio.gather(
             rows("fleet", {**spanned(span), "seconds": span.seconds}),
             rows("list_slo_status"),
             rows("plugin_operations", parameters),
-            rows("plugin_gate", parameters),
+            rows("plugin_gate", raw),
             rows("error_types", {**parameters, "version": None}),
             rows("failing_traces", {"plugin": plugin_id, "version": None, "since": span.since, "limit": 20}),
         )
@@ -195,7 +200,7 @@ def api_app(
     @app.get("/api/v1/plugins/{plugin_id}/series", tags=["plugins"], dependencies=[reading])
     async def series(plugin_id: str, span: Span) -> Any:
         """One plugin's calls by step, version and outcome, and its latency distribution by step."""
-        parameters = {**spanned(span), "plugin": plugin_id, "step": span.step}
+        parameters = {**spanned(span, step=span.step), "plugin": plugin_id, "step": span.step}
         calls, heat = await asyncio.gather(rows("plugin_series", parameters), rows("plugin_heatmap", parameters))
         return as_json({"step_seconds": span.step, "calls": calls, "latency": heat})
 
@@ -203,7 +208,10 @@ def api_app(
     async def fleet_series(span: Span) -> Any:
         """Calls of every plugin by step."""
         return as_json(
-            {"step_seconds": span.step, "calls": await rows("fleet_series", {**spanned(span), "step": span.step})}
+            {
+                "step_seconds": span.step,
+                "calls": await rows("fleet_series", {**spanned(span, step=span.step), "step": span.step}),
+            }
         )
 
     @app.get("/api/v1/slos", tags=["judging"], dependencies=[reading])
@@ -272,11 +280,9 @@ def api_app(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Any:
         """Traces that hold a matching span, newest first."""
-        parameters = {
-            **spanned(span), "plugin": plugin, "version": version, "outcome": outcome, "text": text,
-            "min_seconds": min_seconds, "max_seconds": max_seconds, "limit": limit,
-        }  # fmt: skip
-        return as_json(await rows("trace_search", parameters))
+        wanted = TraceFilter(plugin, version, outcome, text, min_seconds, max_seconds)
+        found = await asyncio.to_thread(search_traces, database, writer.traces, wanted, span.since, span.until, limit)
+        return as_json(found)
 
     @app.get("/api/v1/traces/{trace_id}", tags=["traces"], dependencies=[reading])
     async def trace(trace_id: str) -> Any:
@@ -287,8 +293,7 @@ def api_app(
             number = -1
         if len(trace_id) != 32 or number < 0:
             raise HTTPException(422, "trace_id: must be 32 hex digits")
-        halves = {"hi": number >> 64, "lo": number & (2**64 - 1)}
-        spans, logs = await asyncio.gather(rows("trace_rows", halves), rows("trace_logs", halves))
+        spans, logs = await asyncio.to_thread(find_trace, database, writer.traces, number)
         if not spans and not logs:
             raise NotFoundError(f"no trace {trace_id}: sampled out, expired, or not arrived yet")
         return as_json({"trace_id": trace_id, "spans": spans, "logs": logs})

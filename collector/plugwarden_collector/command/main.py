@@ -72,12 +72,34 @@ def collector(
     http: Annotated[str, typer.Option(help="OTLP over HTTP, HOST:PORT.")] = "127.0.0.1:4318",
     api: Annotated[str, typer.Option(help="The HTTP API, HOST:PORT.")] = "127.0.0.1:8420",
     rules: Rules = None,
+    plugin_from: Annotated[
+        str,
+        typer.Option(
+            envvar="PLUGWARDEN_PLUGIN_FROM",
+            help="Attributes that name the plugin, the first that is there wins; scope.name is the scope's name.",
+        ),
+    ] = "plugin.id,gen_ai.tool.name,faas.name",
+    keep_raw: Annotated[
+        str, typer.Option(envvar="PLUGWARDEN_KEEP_RAW", help="How long spans, logs and points are kept.")
+    ] = "7d",
+    max_size: Annotated[
+        str,
+        typer.Option(
+            envvar="PLUGWARDEN_MAX_SIZE", help="Of the database; above it the oldest raw rows go. 0: no limit."
+        ),
+    ] = "20GB",
+    archive: Annotated[
+        Path | None, typer.Option(envvar="PLUGWARDEN_ARCHIVE", help="Folder for Parquet files of what is let go.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the collector until Ctrl-C. SIGHUP reads the rules file again. Port 0 picks a free port."""
     from .run_collector import run_collector
 
-    run_collector(data, grpc, http, api, rules, as_json)
+    run_collector(
+        data, grpc, http, api, rules, as_json,
+        plugin_from=plugin_from, keep_raw=keep_raw, max_size=max_size, archive=archive,
+    )  # fmt: skip
 
 
 @app.command()

@@ -17,7 +17,19 @@ from .output import console, emit_json, fail
 __all__ = ["run_collector"]
 
 
-def run_collector(data: Path, grpc: str, http: str, api: str, rules: Path | None, as_json: bool) -> None:
+def run_collector(
+    data: Path,
+    grpc: str,
+    http: str,
+    api: str,
+    rules: Path | None,
+    as_json: bool,
+    *,
+    plugin_from: str,
+    keep_raw: str,
+    max_size: str,
+    archive: Path | None,
+) -> None:
     """Run until SIGINT or SIGTERM; ends with 1 when a part fails, 2 when it could not start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -28,6 +40,8 @@ def run_collector(data: Path, grpc: str, http: str, api: str, rules: Path | None
             Address.parse(api, "--api"),
             rules,
             Settings.tokens_from(),
+            Settings.identity_from(plugin_from),
+            Settings.keep_from(keep_raw, max_size, archive),
         )
         asyncio.run(_run(settings, as_json))
     except (SettingsError, RulesError, StoreError) as error:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from plugwarden_collector.errors import MalformedTelemetryError, PayloadTooLargeError
 from plugwarden_collector.store import Writer
 
-from .decode import Signal, read
+from .decode import Batch, Signal, read
+from .identity import DEFAULT_IDENTITY, Identity
 
 __all__ = ["MAX_BODY_BYTES", "Intake", "Receipt", "inflate"]
 
@@ -36,8 +37,9 @@ class Receipt:
 class Intake:
     """Decodes in a thread, queues at the writer, waits for the commit."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, identity: Identity = DEFAULT_IDENTITY) -> None:
         self._writer = writer
+        self._identity = identity
         self.requests: Counter[tuple[str, str, str]] = Counter()
         """(signal, transport, result) -> requests."""
         self.items: Counter[tuple[str, str]] = Counter()
@@ -48,7 +50,7 @@ class Intake:
 
     async def take(self, signal: Signal, body: bytes) -> Receipt:
         """Store one request; returns when it is on disk. Raises `MalformedTelemetryError`, `BusyError`, `StoreError`."""
-        batch = await asyncio.get_running_loop().run_in_executor(self._threads, read, signal, body)
+        batch = await asyncio.get_running_loop().run_in_executor(self._threads, self._read, signal, body)
         self.received_at = time.time()
         stored = True
         if batch.accepted:
@@ -59,7 +61,11 @@ class Intake:
         if stored:
             self.items[signal.value, "accepted"] += batch.accepted
         self.items[signal.value, "rejected"] += batch.rejected
+        self.items[signal.value, "clock_adjusted"] += batch.adjusted if stored else 0
         return Receipt(batch.accepted, batch.rejected, batch.reason, not stored)
+
+    def _read(self, signal: Signal, body: bytes) -> Batch:
+        return read(signal, body, identity=self._identity)
 
 
 def inflate(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:

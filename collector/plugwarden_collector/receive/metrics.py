@@ -11,7 +11,12 @@ import pyarrow.compute as pc
 from plugwarden.contract.histogram import SCALE
 
 from .attributes import AttributeColumn
-from .decode import Batch, Signal, flatten, hot_columns, timestamps
+from .batch import Batch, Signal
+from .identity import Identity
+from .ids import optional_ids
+from .instants import settle, to_timestamps
+from .origin import Origin, flatten
+from .refusal import refuse
 
 __all__ = ["read_metrics"]
 
@@ -19,10 +24,11 @@ _KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 _INT_LIST, _COUNT_LIST, _BOUND_LIST = pa.list_(pa.int32()), pa.list_(pa.uint64()), pa.list_(pa.float64())
 
 
-def read_metrics(request: pa.RecordBatch) -> Batch:
+def read_metrics(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batch:
     """Rows of points. Exponential buckets become sparse (index, count) pairs at the contract's scale or coarser."""
-    found, origin = flatten(request, "resource_metrics", "scope_metrics", "metrics")
-    tables = []
+    found, origin = flatten(request, "resource_metrics", "scope_metrics", "metrics", identity)
+    tables: list[pa.Table] = []
+    rejected, reasons = 0, set()
     for kind in _KINDS:
         data = pc.struct_field(found, kind)
         lists = pc.struct_field(data, "data_points")
@@ -30,17 +36,37 @@ def read_metrics(request: pa.RecordBatch) -> Batch:
         if not len(points):
             continue
         metric = pc.list_parent_indices(lists)
+        refused = refuse(_faults(kind, points, now_ns))
+        if refused.count:
+            rejected += refused.count
+            reasons.add(refused.reason)
+            points, metric = points.take(refused.kept), metric.take(refused.kept)
+            if not len(points):
+                continue
         # Leaf fields only: taking whole metrics would copy all their points once per point.
         named = {name: pc.struct_field(found, name).take(metric) for name in ("name", "unit")}
         temporality = pa.nulls(len(points), pa.int8())
         if "aggregation_temporality" in {item.name for item in data.type}:
             temporality = pc.struct_field(data, "aggregation_temporality").take(metric).cast(pa.int8(), safe=False)
-        tables.append(_table(kind, points, named, temporality, origin.take(metric).columns()))
+        tables.append(_table(kind, points, named, temporality, origin.take(metric), now_ns))
+    reason = "; ".join(sorted(reasons))
     if not tables:
-        return Batch(Signal.METRICS)
+        return Batch(Signal.METRICS, rejected=rejected, reason=reason)
     table = pa.concat_tables(tables)
-    staged = {"incoming_points": table, "incoming_resources": origin.resources.table}
-    return Batch(Signal.METRICS, staged, len(table), 0, "", table.nbytes)
+    staged = {"incoming_resources": origin.resources.table, "incoming_points": table}
+    adjusted = pc.sum(table["clock_adjusted"]).as_py() or 0
+    return Batch(Signal.METRICS, staged, len(table), rejected, reason, adjusted, table.nbytes)
+
+
+def _faults(kind: str, points: pa.StructArray, now_ns: int) -> dict[str, Any]:
+    """Why points cannot be stored: a mask per reason."""
+    faults = {"too old to be kept": settle(pc.struct_field(points, "time_unix_nano"), now_ns).too_old}
+    if kind == "histogram":
+        counts = pc.list_value_length(pc.struct_field(points, "bucket_counts")).to_numpy(zero_copy_only=False)
+        bounds = pc.list_value_length(pc.struct_field(points, "explicit_bounds")).to_numpy(zero_copy_only=False)
+        # Both may be empty (metrics.proto, HistogramDataPoint); else there is one bucket more than there are bounds.
+        faults["bucket_counts must have one entry more than explicit_bounds"] = (counts != bounds + 1) & (counts != 0)
+    return faults
 
 
 def _table(
@@ -48,7 +74,8 @@ def _table(
     points: pa.StructArray,
     named: dict[str, pa.Array],
     temporality: pa.Array,
-    origin: dict[str, pa.Array],
+    origin: Origin,
+    now_ns: int,
 ) -> pa.Table:
     rows = len(points)
     names = {field.name for field in points.type}
@@ -62,13 +89,19 @@ def _table(
         value = pc.coalesce(field("as_double", nothing), field("as_int", nothing).cast(pa.float64(), safe=False))
     indexes, counts, scale = _BUCKETS.get(kind, _no_buckets)(points)
     bounds = field("explicit_bounds", pa.nulls(rows, _BOUND_LIST))
+    times = settle(field("time_unix_nano", nothing), now_ns)
+    given_start = field("start_time_unix_nano", nothing).to_numpy(zero_copy_only=False)
+    # A point without a start, or with one after its end, is about a moment.
+    begun = np.where(
+        (given_start == 0) | (given_start > times.ns.astype(np.uint64)), times.ns, given_start.astype(np.int64)
+    )
     columns: dict[str, Any] = {
         "metric": named["name"],
         "unit": named["unit"],
         "kind": pa.array([kind] * rows, pa.string()),
         "temporality": temporality,
-        "started_at": timestamps(pc.struct_field(points, "start_time_unix_nano")),
-        "time": timestamps(pc.struct_field(points, "time_unix_nano")),
+        "started_at": to_timestamps(begun),
+        "time": to_timestamps(times.ns),
         "value": value,
         "count": field("count", pa.nulls(rows, pa.uint64())),
         "sum": field("sum", nothing),
@@ -80,8 +113,9 @@ def _table(
         "bucket_count": counts,
         "explicit_bounds": bounds.cast(_BOUND_LIST),
         **_exemplars(field("exemplars", None), rows),
-        **origin,
-        **hot_columns(AttributeColumn(pc.struct_field(points, "attributes"))),
+        **origin.columns(AttributeColumn(pc.struct_field(points, "attributes"))),
+        "received_at": pa.repeat(pa.scalar(now_ns // 1000, pa.timestamp("us")), rows),
+        "clock_adjusted": pa.array(times.adjusted),
     }
     return pa.table(columns)
 
@@ -140,8 +174,6 @@ def _exemplars(lists: pa.ListArray | None, rows: int) -> dict[str, pa.Array]:
     missing = np.ones(rows, dtype=bool)
     value = np.zeros(rows)
     if lists is not None and len(lists.flatten()):
-        from .decode import optional_ids
-
         exemplars = lists.flatten()
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
         owners = np.flatnonzero(lengths)

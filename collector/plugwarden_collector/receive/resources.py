@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from plugwarden.contract import attributes
 
 from .attributes import AttributeColumn
 
 __all__ = ["ResourceColumns", "read_resources"]
+
+DISTRO = "telemetry.distro.name"
+OURS = "plugwarden"
+MAX_REMEMBERED = 4096
+MAX_REMEMBERED_BYTES = 16_384
+"""Of one request's resources, so that all together take 64 MiB at the very most."""
+_REMEMBERED: dict[tuple[tuple[str, ...], bytes], ResourceColumns] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +33,38 @@ class ResourceColumns:
     """`service.name`; `unknown_service` where it is missing, as OpenTelemetry has it."""
     instance: pa.Array
     """`service.instance.id`, or an empty string."""
+    named: Mapping[str, pa.Array]
+    """Further values by key, where any resource has them."""
     table: pa.Table
-    """For the `resources` table: id, service_name, instance_id, host_name, environment, attributes."""
+    """For the `resources` table: id, service_name, instance_id, host_name, environment, counts_calls, attributes."""
 
 
-def read_resources(resources: pa.StructArray) -> ResourceColumns:
-    """Read the `resource` field of each element of a request."""
-    column = AttributeColumn(_attribute_lists(resources))
-    service = column.take(attributes.SERVICE_NAME).fill_null("unknown_service")
+def read_resources(resources: pa.StructArray, keys: tuple[str, ...] = ()) -> ResourceColumns:
+    """Read the `resource` field of each element of a request, and of it the values of `keys`.
+
+    A sender's requests all carry the same resource, so what was read before is remembered by its bytes.
+    """
+    identity = keys, bytes(pa.RecordBatch.from_struct_array(resources).serialize())
+    found = _REMEMBERED.get(identity)
+    if found is None:
+        found = _read(resources, keys)
+        if len(identity[1]) <= MAX_REMEMBERED_BYTES:
+            while len(_REMEMBERED) >= MAX_REMEMBERED:
+                _REMEMBERED.pop(next(iter(_REMEMBERED)), None)  # the oldest; another thread may have been faster
+            _REMEMBERED[identity] = found
+    return found
+
+
+def _read(resources: pa.StructArray, keys: tuple[str, ...]) -> ResourceColumns:
+    column = AttributeColumn(pc.struct_field(resources, "attributes"))
+    given_service = column.take(attributes.SERVICE_NAME)
+    service = given_service.fill_null("unknown_service")
     instance = column.take(attributes.SERVICE_INSTANCE_ID).fill_null("")
     host = column.take(attributes.HOST_NAME)
     environment = column.take(attributes.ENVIRONMENT)
+    values = {key: given_service if key == attributes.SERVICE_NAME else column.peek(key) for key in keys}
     rest = column.rest()
-    columns = (service, instance, host, environment, rest)
-    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    rows = zip(*(item.to_pylist() for item in (service, instance, host, environment, rest)), strict=True)
     ids = np.array([_identity(*row) for row in rows], dtype=np.uint64)
     table = pa.table(
         {
@@ -46,19 +73,14 @@ def read_resources(resources: pa.StructArray) -> ResourceColumns:
             "instance_id": instance,
             "host_name": host,
             "environment": environment,
+            # A sidecar counts every call in its metrics; its spans are a selection and must not be counted again.
+            "counts_calls": pc.fill_null(pc.equal(column.peek(DISTRO), OURS), False),
             "attributes": rest,
         }
     )
-    return ResourceColumns(pa.array(ids), service, instance, table)
-
-
-def _attribute_lists(resources: pa.StructArray) -> pa.ListArray:
-    import pyarrow.compute as pc
-
-    return pc.struct_field(resources, "attributes")
+    named = {key: value for key, value in values.items() if value.null_count < len(value)}
+    return ResourceColumns(pa.array(ids), service, instance, named, table)
 
 
 def _identity(*row: object) -> int:
-    service, instance, host, environment, rest = row
-    canonical = repr((service, instance, host, environment, sorted(rest)))  # type: ignore[call-overload]
-    return int.from_bytes(hashlib.blake2b(canonical.encode(), digest_size=8).digest(), "big")
+    return int.from_bytes(hashlib.blake2b(repr(row).encode("utf-8", "replace"), digest_size=8).digest(), "big")

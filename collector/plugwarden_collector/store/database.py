@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from plugwarden_collector.errors import StoreError
 
-from .statements import Statement
+from .rollup import load_tiers
+from .rows import Row, fetch_rows
+from .statements import Statement, statement
 
-__all__ = ["Database", "Row"]
-
-Row = dict[str, Any]
+__all__ = ["Database"]
 
 FILE_NAME = "plugwarden.duckdb"
 MEMORY_LIMIT = "1GB"
@@ -39,6 +39,8 @@ class Database:
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": threads,
+            # The writer decides when: a checkpoint in the middle of a commit would keep its senders waiting.
+            "checkpoint_threshold": "1TB",
             # Telemetry and users' SQL are hostile input: nothing in a query may reach files, networks or Python.
             "enable_external_access": False,
             "python_enable_replacements": False,
@@ -53,6 +55,8 @@ class Database:
             raise StoreError(f"{self.path}: cannot be opened; another process may own it: {error}") from error
         except duckdb.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
+        self.tiers = load_tiers(self._connection)
+        """How far the rollups have come; whoever rolls up sets it after the commit."""
         self.epoch = self._epoch()
         """The identity of this database: sidecars take a lower revision only from another epoch."""
 
@@ -85,8 +89,16 @@ class Database:
 
     def size_bytes(self) -> int:
         """What the file and its write-ahead log take on disk."""
-        files = (self.path, self.path.with_name(self.path.name + ".wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        return _size(self.path) + self.wal_bytes()
+
+    def used_bytes(self) -> int:
+        """What the stored rows take of the file: what was let go is free for new rows and does not count."""
+        row = self.fetch(statement("database_size"))[0]
+        return int(row["used_blocks"]) * int(row["block_size"]) + self.wal_bytes()
+
+    def wal_bytes(self) -> int:
+        """What the write-ahead log takes on disk."""
+        return _size(self.path.with_name(self.path.name + ".wal"))
 
     def close(self) -> None:
         """Write everything into the file and let it go."""
@@ -124,11 +136,11 @@ class Database:
         return str(row[0])
 
 
-def fetch_rows(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-    """Run one statement and answer its rows as dictionaries."""
-    cursor.execute(sql, dict(parameters) if parameters else None)
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _migrations() -> dict[int, str]:

@@ -18,7 +18,8 @@ from plugwarden_collector.decide.standing import AlertRecord, Changes, Incident
 from plugwarden_collector.judge.alert import Alert, AlertState
 from plugwarden_collector.judge.silence import Silence
 
-from .database import Database, Row, fetch_rows
+from .database import Database
+from .rows import Row, fetch_rows
 
 __all__ = [
     "append_decisions",

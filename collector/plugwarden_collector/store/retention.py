@@ -1,56 +1,186 @@
-"""Keeps the file small: seconds become minutes, and what is older than its age is forgotten."""
+"""Keeps the file small: what is older than its age, or more than there is room for, is let go, slice by slice.
+
+Each slice is one short turn of the writer, so that ingest goes on in between. What is let go can be kept as Parquet files
+(see archive).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from plugwarden_collector.clock import Clock
 
+from .archive import archive_slice
+from .database import Database
+from .rows import fetch_rows
 from .statements import statement
+from .tiers import Tiers
 from .writer import Writer
 
-__all__ = ["retain", "run_retention"]
+__all__ = ["RAW_TABLES", "Keep", "RetentionStats", "retain", "run_retention"]
 
 EVERY_SECONDS = 60.0
 SECONDS_KEPT = timedelta(hours=2)
 """Calls by the second: longer than any short window; after that, by the minute."""
-RAW_KEPT = timedelta(days=7)
-MINUTES_KEPT = timedelta(days=35)
-"""So that a 30-day budget is always exact."""
+MAX_SECOND_ROWS = 2_000_000
+"""More rows by the second than that are let go earlier, the oldest first: queries over them would get slow."""
+WAITS_KEPT = timedelta(hours=1)
+SERIES_KEPT = timedelta(days=1)
 EVENTS_KEPT = timedelta(days=400)
-"""What happened, as long as the design keeps hourly rollups. The decision log is kept for ever: it is a chain."""
+"""What happened, as long as hour rollups are kept. The decision log is kept for ever: it is a chain."""
+SLICE = timedelta(hours=1)
+
+RAW_TABLES = {"spans": "started_at", "logs": "time", "metric_points": "time"}
+"""View of the raw rows -> its column of time."""
+_EXPIRE = {"spans": "expire_spans", "logs": "expire_logs", "metric_points": "expire_points"}
 
 _log = logging.getLogger(__name__)
 
 
-async def run_retention(writer: Writer, *, clock: Clock) -> None:
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long, and how much."""
+
+    raw: timedelta = timedelta(days=7)
+    """Spans, logs and metric points."""
+    minutes: timedelta = timedelta(days=35)
+    """Calls by the minute, so that a 30-day budget is always exact."""
+    hours: timedelta = timedelta(days=400)
+    """Calls by the hour."""
+    max_bytes: int = 20 * 1000**3
+    """The file's size in use; above it the oldest raw rows are let go early. 0: no limit."""
+    archive: Path | None = None
+    """Folder for Parquet files of what is let go; none: it is gone."""
+
+
+@dataclass(slots=True)
+class RetentionStats:
+    """What was let go since the start, for our own metrics."""
+
+    rounds: int = 0
+    failures: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    """View -> rows let go."""
+    early: int = 0
+    """Rounds in which raw rows had to go before their age for want of room."""
+
+
+async def run_retention(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, *, clock: Clock) -> None:
     """Clean up every minute, for as long as the collector runs."""
     while True:
         await asyncio.sleep(EVERY_SECONDS)
         try:
-            await asyncio.wrap_future(writer.run(lambda connection: retain(connection, clock())))
-        except Exception:  # noqa: BLE001 - counted or logged, and tried again
+            await asyncio.to_thread(clean_up, database, writer, keep, stats, clock())
+            stats.rounds += 1
+        except Exception:  # noqa: BLE001 - counted, logged, and tried again
+            stats.failures += 1
             _log.exception("cleaning up failed; it is tried again in a minute")
 
 
-def retain(connection: duckdb.DuckDBPyConnection, at: datetime) -> None:
-    """One round, inside the caller's transaction: either all of it happens or nothing."""
-    full_minute = (at - SECONDS_KEPT).replace(second=0, microsecond=0)
-    connection.execute(statement("compact_insert").sql, {"before": full_minute})
-    connection.execute(statement("compact_delete").sql, {"before": full_minute})
+def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, at: datetime) -> None:
+    """One round, in the caller's thread."""
+    for view in RAW_TABLES:
+        _let_go_raw(database, writer, keep, stats, view, at - keep.raw)
+    used = database.used_bytes()
+    if keep.max_bytes and used > keep.max_bytes:
+        stats.early += 1
+        _log.warning("%d bytes are in use, %d are allowed: the oldest raw rows are let go early", used, keep.max_bytes)
+        for view, before in _early(database, share=1 - 0.95 * keep.max_bytes / used).items():
+            _let_go_raw(database, writer, keep, stats, view, before)
+    _archive_calls(database, keep, stats, at - keep.minutes)
+    done = writer.run(lambda connection: retain(connection, database.tiers, at, keep))
+    done.add_done_callback(lambda done: _take(database, done))
+    done.result()
+
+
+def retain(connection: duckdb.DuckDBPyConnection, tiers: Tiers, at: datetime, keep: Keep) -> Tiers:
+    """Rollups and what happened: inside the caller's transaction, either all of it happens or nothing."""
+    before = min(max(at - SECONDS_KEPT, _crowded_before(connection)), tiers.minutes)
+    if before > tiers.seconds:
+        connection.execute(statement("forget_seconds").sql, {"before": before})
+        connection.execute(statement("advance_progress").sql, {"name": "seconds", "batch": None, "time": before})
+        tiers = replace(tiers, seconds=before)
     for name, kept in (
-        ("expire_spans", RAW_KEPT),
-        ("expire_logs", RAW_KEPT),
-        ("expire_points", RAW_KEPT),
-        ("expire_minutes", MINUTES_KEPT),
-        ("expire_slo_status", MINUTES_KEPT),
+        ("expire_minutes", keep.minutes),
+        ("expire_hours", keep.hours),
+        ("expire_waits", WAITS_KEPT),
+        ("expire_cumulative_series", SERIES_KEPT),
+        ("expire_slo_status", keep.minutes),
         ("expire_alert_events", EVENTS_KEPT),
         ("expire_notifications", EVENTS_KEPT),
         ("expire_changes", EVENTS_KEPT),
     ):
         connection.execute(statement(name).sql, {"before": at - kept})
     connection.execute(statement("expire_directive_sets").sql)
+    return tiers
+
+
+def _crowded_before(connection: duckdb.DuckDBPyConnection) -> datetime:
+    """The moment before which seconds are too many to keep."""
+    rows = 0
+    for slot in fetch_rows(connection, statement("second_slots").sql):
+        rows += slot["rows"]
+        if rows > MAX_SECOND_ROWS:
+            return slot["minute"] + timedelta(minutes=1)  # type: ignore[no-any-return]
+    return datetime(1970, 1, 1)
+
+
+def _let_go_raw(
+    database: Database, writer: Writer, keep: Keep, stats: RetentionStats, view: str, before: datetime
+) -> None:
+    while True:
+        oldest = database.fetch(statement(f"oldest_{view}"))[0]["oldest"]
+        if oldest is None or oldest >= before:
+            return
+        until = min(before, oldest.replace(minute=0, second=0, microsecond=0) + SLICE)
+        # Rows that arrive while the slice is archived are left for the next round.
+        batch = writer.batch
+        if keep.archive is not None:
+            archive_slice(database, keep.archive, view, until, batch)
+        slice_ = {"before": until, "batch": batch}
+        deleted = writer.run(_delete(_EXPIRE[view], slice_)).result()
+        if not deleted:
+            return  # what is left came in after the round began
+        stats.rows[view] = stats.rows.get(view, 0) + deleted
+        if view == "spans":
+            writer.run(lambda connection: writer.traces.expire(connection)).result()
+
+
+def _delete(name: str, parameters: dict[str, Any]) -> Any:
+    def work(connection: duckdb.DuckDBPyConnection) -> int:
+        row = connection.execute(statement(name).sql, parameters).fetchone()
+        return int(row[0]) if row else 0
+
+    return work
+
+
+def _early(database: Database, share: float) -> dict[str, datetime]:
+    """Per view, the time before which about `share` of all raw rows lie."""
+    slots = database.fetch(statement("raw_slots"))
+    total, gone = sum(slot["rows"] for slot in slots), 0
+    before: dict[str, datetime] = {}
+    for slot in slots:
+        if gone >= share * total:
+            break
+        gone += slot["rows"]
+        before[slot["view"]] = slot["hour"] + SLICE
+    return before
+
+
+def _archive_calls(database: Database, keep: Keep, stats: RetentionStats, before: datetime) -> None:
+    if keep.archive is not None:
+        stats.rows["plugin_calls"] = stats.rows.get("plugin_calls", 0) + archive_slice(
+            database, keep.archive, "call_minutes", before, None
+        )
+
+
+def _take(database: Database, done: Any) -> None:
+    if not done.cancelled() and done.exception() is None:
+        database.tiers = done.result()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -16,26 +17,29 @@ import pyarrow as pa
 
 from plugwarden_collector.errors import BusyError, StoreError
 
+from .commit import Committer
 from .database import Database
-from .statements import statement
+from .rollup import roll_up
+from .trace_index import TraceIndex
 
 __all__ = ["Writer", "WriterStats"]
 
 MAX_QUEUED_BYTES = 256 * 1024 * 1024
 """Decoded rows waiting for a commit; above it senders are told to come back."""
-MAX_GROUP_ROWS = 200_000
+MAX_GROUP_ROWS = 262_144
+FULL_GROUP_ROWS = 122_880
+"""DuckDB's row group. A commit of at least this many rows writes them to their place in the file at once; a smaller one
+writes them to the write-ahead log first and again at the next checkpoint, for 1.5 to 2 times the CPU (benchmarks/layout.py)."""
+LINGER_SECONDS = 0.25
+"""How long a commit may wait for more rows, while they come in fast enough to fill it."""
+LINGER_STEP_SECONDS = 0.01
+"""Nothing new for this long: those who send wait for us, and so waiting for them is pointless."""
 REMEMBER_SECONDS = 6 * 3600.0
 """How long a request's hash is kept: OTLP clients give up within minutes, sidecars repeat through an outage."""
+CHECKPOINT_WAL_BYTES = 64 * 1024 * 1024
+"""A start replays the write-ahead log; this much takes well below a second (benchmarks/kill_cycles.py)."""
+CHECKPOINT_IDLE_SECONDS = 30.0
 
-_INSERTS = {
-    "incoming_resources": ("insert_resources",),
-    "incoming_spans": ("insert_spans",),
-    "incoming_logs": ("insert_logs",),
-    "incoming_points": ("insert_points", "insert_calls", "insert_cpu"),
-}
-"""Staging table -> the statements that take its rows, in order."""
-
-_REFUSALS = (duckdb.Error, pa.ArrowException)
 _log = logging.getLogger(__name__)
 
 Work = Callable[[duckdb.DuckDBPyConnection], Any]
@@ -50,9 +54,16 @@ class WriterStats:
     duplicates: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     failed_requests: int = 0
+    busy: int = 0
+    """Requests that were told to come back."""
     commit_seconds_last: float = 0.0
     commit_seconds_sum: float = 0.0
     committed_at: float = 0.0
+    wait_seconds_last: float = 0.0
+    """From the first request of the last group being queued to its commit: the ingest lag."""
+    checkpoints: int = 0
+    checkpoint_seconds_last: float = 0.0
+    checkpoint_seconds_sum: float = 0.0
 
 
 @dataclass(slots=True)
@@ -61,16 +72,19 @@ class _Request:
     tables: Mapping[str, pa.Table]
     nbytes: int
     done: Future[bool]
+    rows: int
+    queued_at: float
 
 
 @dataclass(slots=True)
 class _Work:
     run: Work
     done: Future[Any]
+    transaction: bool = True
 
 
 class Writer:
-    """Owns the writing connection. `submit` and `run` may be called from any thread."""
+    """Owns the writing connection. `submit`, `run` and `run_outside_transaction` may be called from any thread."""
 
     def __init__(self, database: Database, *, on_commit: Callable[[], None] = lambda: None) -> None:
         self._database = database
@@ -79,12 +93,21 @@ class Writer:
         self._queue: queue.SimpleQueue[_Request | _Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.queued_bytes = 0
+        self.queued_requests = 0
         self.stats = WriterStats()
+        self.traces = TraceIndex(self._connection)
+        self._committer = Committer(self._connection, self.traces)
         self._recent = self._load_recent()
         self._forget_at = time.monotonic() + REMEMBER_SECONDS / 4
+        self._checkpointed_at = time.monotonic()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="plugwarden-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def batch(self) -> int:
+        """The number of the newest commit."""
+        return self._committer.batch
 
     def submit(self, hash: int, tables: Mapping[str, pa.Table], nbytes: int) -> Future[bool]:
         """Queue the rows of one request. The future ends after the commit: True stored, False a repeat.
@@ -95,17 +118,36 @@ class Writer:
             if self._closed:
                 raise BusyError("the collector is shutting down", retry_after_seconds=5)
             if self.queued_bytes + nbytes > MAX_QUEUED_BYTES and self.queued_bytes:
+                self.stats.busy += 1
                 raise BusyError(f"{self.queued_bytes} bytes are waiting to be stored")
             self.queued_bytes += nbytes
-        request = _Request(hash, tables, nbytes, Future())
+            self.queued_requests += 1
+        rows = sum(len(table) for table in tables.values())
+        request = _Request(hash, tables, nbytes, Future(), rows, time.monotonic())
         self._queue.put(request)
         return request.done
 
     def run(self, work: Work) -> Future[Any]:
         """Run a function on the writing connection, in a transaction of its own."""
-        item = _Work(work, Future())
-        self._queue.put(item)
-        return item.done
+        return self._enqueue(_Work(work, Future()))
+
+    def run_outside_transaction(self, work: Work) -> Future[Any]:
+        """Run a function on the writing connection as it is, such as a checkpoint."""
+        return self._enqueue(_Work(work, Future(), transaction=False))
+
+    def roll_up(self, at: datetime) -> Future[Any]:
+        """Count what is stored and not yet counted; when the future ends, every view shows it."""
+        done = self.run(lambda connection: roll_up(connection, self._database.tiers, self.batch, at))
+        done.add_done_callback(self._take_tiers)  # in this thread, before the next item
+        return done
+
+    def _take_tiers(self, done: Future[Any]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._database.tiers = done.result()
+
+    def checkpoint(self) -> Future[Any]:
+        """Fold the write-ahead log into the file."""
+        return self.run_outside_transaction(lambda _: self._checkpoint())
 
     def close(self, timeout: float) -> None:
         """Commit what is queued and end the thread."""
@@ -116,61 +158,84 @@ class Writer:
         if not self._thread.is_alive():
             self._connection.close()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs: without it nothing can be stored."""
+        return self._thread.is_alive()
+
+    def _enqueue(self, item: _Work) -> Future[Any]:
+        self._queue.put(item)
+        return item.done
+
     def _run(self) -> None:
         carry: _Request | _Work | None = None
         while True:
-            item = carry if carry is not None else self._queue.get()
+            item = carry
             carry = None
+            if item is None:
+                try:
+                    item = self._queue.get(timeout=CHECKPOINT_IDLE_SECONDS)
+                except queue.Empty:
+                    self._checkpoint_if(1)
+                    continue
             if item is None:
                 return
             if isinstance(item, _Work):
                 if item.done.set_running_or_notify_cancel():  # whoever asked may have given up
                     self._do(item)
                 continue
-            group, rows = [item], _rows(item)
-            while rows < MAX_GROUP_ROWS:
-                try:
-                    following = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if not isinstance(following, _Request):
-                    carry = following
-                    if following is None:
-                        self._queue.put(None)
-                        carry = None
-                    break
-                group.append(following)
-                rows += _rows(following)
+            group, carry = self._gather(item)
             for request in group:
                 request.done.set_running_or_notify_cancel()  # from here on nobody can cancel it
             try:
                 self._commit(group)
             except BaseException as error:  # noqa: BLE001 - the only writer must outlive any one group
-                _rollback(self._connection)
                 _log.exception("a group of requests could not be stored")
                 for request in group:
                     if not request.done.done():
                         request.done.set_exception(StoreError(str(error)))
+            self._checkpoint_if(CHECKPOINT_WAL_BYTES)
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs: without it nothing can be stored."""
-        return self._thread.is_alive()
+    def _gather(self, first: _Request) -> tuple[list[_Request], _Request | _Work | None]:
+        """The requests of one commit, and an item that was met on the way and comes next."""
+        group, rows = [first], first.rows
+        until = time.monotonic() + LINGER_SECONDS
+        while rows < MAX_GROUP_ROWS:
+            try:
+                # Under load, wait for a full row group; a few rows are committed at once.
+                patience = min(LINGER_STEP_SECONDS, until - time.monotonic()) if len(group) > 1 else 0.0
+                if rows >= FULL_GROUP_ROWS or patience <= 0:
+                    following = self._queue.get_nowait()
+                else:
+                    following = self._queue.get(timeout=patience)
+            except queue.Empty:
+                break
+            if following is None:
+                self._queue.put(None)
+                break
+            if isinstance(following, _Work):
+                return group, following
+            group.append(following)
+            rows += following.rows
+        return group, None
 
     def _do(self, item: _Work) -> None:
         connection = self._connection
         try:
-            connection.execute("begin")
+            if item.transaction:
+                connection.execute("begin")
             result = item.run(connection)
-            connection.execute("commit")
+            if item.transaction:
+                connection.execute("commit")
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for the work
-            _rollback(connection)
+            if item.transaction:
+                self._committer.rollback()
             item.done.set_exception(StoreError(str(error)) if isinstance(error, duckdb.Error) else error)
         else:
             item.done.set_result(result)
 
     def _commit(self, group: Sequence[_Request]) -> None:
-        """Store a group in one transaction; if that fails, each request by itself, so one cannot take the rest along."""
+        """Store a group; each request is told by itself how it went."""
         fresh: list[_Request] = []
         seen: set[int] = set()
         repeats: list[_Request] = []
@@ -179,27 +244,21 @@ class Writer:
             (repeats if known else fresh).append(request)
             seen.add(request.hash)
         started = time.perf_counter()
-        outcome: dict[int, BaseException | None] = {}
         try:
-            self._store(fresh)
-        except _REFUSALS as error:
-            if len(fresh) == 1:
-                outcome[id(fresh[0])] = error
-            for request in fresh if len(fresh) > 1 else ():
-                try:
-                    self._store([request])
-                except _REFUSALS as single:
-                    outcome[id(request)] = single
+            failures = self._committer.store([(request.hash, request.tables) for request in fresh])
+        finally:
+            with self._lock:
+                self.queued_bytes -= sum(request.nbytes for request in group)
+                self.queued_requests -= len(group)
         stats = self.stats
         stats.commit_seconds_last = time.perf_counter() - started
         stats.commit_seconds_sum += stats.commit_seconds_last
+        stats.wait_seconds_last = time.monotonic() - group[0].queued_at
         stats.commits += 1
         stats.committed_at = time.time()
         stats.duplicates += len(repeats)
-        with self._lock:
-            self.queued_bytes -= sum(request.nbytes for request in group)
         for request in fresh:
-            failure = outcome.get(id(request))
+            failure = failures.get(request.hash)
             if failure is None:
                 self._recent[request.hash] = time.time()
                 stats.requests += 1
@@ -211,36 +270,28 @@ class Writer:
                 if not request.done.done():
                     request.done.set_exception(StoreError(str(failure)))
         for request in repeats:
-            _settle(request.done, False)
+            original = failures.get(request.hash)
+            if original is None:
+                _settle(request.done, False)
+            elif not request.done.done():
+                request.done.set_exception(StoreError(str(original)))
         self._forget()
         self._on_commit()
 
-    def _store(self, requests: Sequence[_Request]) -> None:
-        if not requests:
-            return
-        connection = self._connection
-        connection.execute("begin")
-        try:
-            for staging, inserts in _INSERTS.items():
-                tables = [request.tables[staging] for request in requests if staging in request.tables]
-                if not tables:
-                    continue
-                connection.register(staging, pa.concat_tables(tables))
-                try:
-                    for name in inserts:
-                        connection.execute(statement(name).sql)
-                finally:
-                    connection.unregister(staging)
-            hashes = pa.table({"hash": pa.array([request.hash for request in requests], pa.uint64())})
-            connection.register("incoming_requests", hashes)
+    def _checkpoint_if(self, wal_bytes: int) -> None:
+        if self._database.wal_bytes() >= wal_bytes:
             try:
-                connection.execute(statement("insert_requests").sql)
-            finally:
-                connection.unregister("incoming_requests")
-            connection.execute("commit")
-        except BaseException:
-            _rollback(connection)
-            raise
+                self._checkpoint()
+            except duckdb.Error:
+                _log.exception("a checkpoint failed; the write-ahead log keeps everything, and it is tried again")
+
+    def _checkpoint(self) -> None:
+        started = time.perf_counter()
+        self._connection.execute("checkpoint")
+        stats = self.stats
+        stats.checkpoint_seconds_last = time.perf_counter() - started
+        stats.checkpoint_seconds_sum += stats.checkpoint_seconds_last
+        stats.checkpoints += 1
 
     def _load_recent(self) -> dict[int, float]:
         rows = self._connection.execute("select hash, epoch(time) from requests").fetchall()
@@ -258,14 +309,3 @@ class Writer:
 def _settle(done: Future[bool], stored: bool) -> None:
     if not done.done():  # a sender that gave up before its request was taken is not told
         done.set_result(stored)
-
-
-def _rows(request: _Request) -> int:
-    return sum(len(table) for table in request.tables.values())
-
-
-def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
-    try:
-        connection.execute("rollback")
-    except duckdb.Error:
-        pass  # there was no transaction to roll back

@@ -1,6 +1,6 @@
--- What each plugin asks of its hosts. Takes: since, until (timestamp), seconds (double).
+-- What each plugin asks of its hosts. Takes: the span of time (store/tiers.py), seconds (double).
 -- Gives: plugin_id, calls_per_second, concurrency (Little's law: busy seconds per second), cpu_cores, peak_calls_per_second.
-with cells as (from call_rows where bucket_start > $since::timestamp and bucket_start <= $until::timestamp),
+with cells as (from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)),
 peaks as (
     select plugin_id, max(rate) as peak_calls_per_second from (
         select plugin_id, time_bucket(interval 10 second, bucket_start) as slot, sum(calls) / 10.0 as rate

@@ -3,12 +3,12 @@
 -- spans of time: waits, seconds, failures.
 select
     plugin_id, downstream,
-    coalesce(sum(count) filter (time > $at::timestamp - to_seconds($recent)), 0)::bigint as recent_waits,
-    coalesce(sum(sum) filter (time > $at::timestamp - to_seconds($recent)), 0) as recent_seconds,
-    coalesce(sum(count) filter (time > $at::timestamp - to_seconds($recent) and outcome <> 'success'), 0)::bigint as recent_failures,
-    coalesce(sum(count) filter (time <= $at::timestamp - to_seconds($recent)), 0)::bigint as baseline_waits,
-    coalesce(sum(sum) filter (time <= $at::timestamp - to_seconds($recent)), 0) as baseline_seconds
-from point_rows
-where metric = 'plugin.downstream.duration' and temporality = 1 and downstream is not null
-  and time > $at::timestamp - to_seconds($baseline) and time <= $until::timestamp
+    coalesce(sum(waits) filter (bucket_start > $at::timestamp - to_seconds($recent)), 0)::bigint as recent_waits,
+    coalesce(sum(seconds) filter (bucket_start > $at::timestamp - to_seconds($recent)), 0) as recent_seconds,
+    coalesce(sum(waits) filter (bucket_start > $at::timestamp - to_seconds($recent) and outcome <> 'success'), 0)::bigint
+        as recent_failures,
+    coalesce(sum(waits) filter (bucket_start <= $at::timestamp - to_seconds($recent)), 0)::bigint as baseline_waits,
+    coalesce(sum(seconds) filter (bucket_start <= $at::timestamp - to_seconds($recent)), 0) as baseline_seconds
+from wait_seconds
+where bucket_start > $at::timestamp - to_seconds($baseline) and bucket_start <= $until::timestamp
 group by plugin_id, downstream

@@ -1,7 +1,7 @@
--- One row per plugin over a span of time. Takes: since, until (timestamp), seconds (double).
+-- One row per plugin over a span of time. Takes: the span of time (store/tiers.py), seconds (double).
 -- Gives: plugin_id, calls_per_second, calls, failed, rejected, bad, p50, p95, p99 (s), cpu_seconds, versions, last_at.
 with cells as (
-    from call_rows where bucket_start > $since::timestamp and bucket_start <= $until::timestamp
+    from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
 ),
 totals as (
     select

@@ -1,2 +1,2 @@
--- How fresh the stored calls are. Gives: newest (timestamp or null), plugins seen within an hour of it.
-select max(bucket_start) as newest from call_seconds
+-- How fresh the stored calls are. Gives: newest (timestamp or null).
+select coalesce((select max(bucket_start) from call_seconds), (select max(bucket_start) from call_minutes)) as newest

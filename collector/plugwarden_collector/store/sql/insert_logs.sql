@@ -1,2 +1,2 @@
--- Store log records. Takes: staging table incoming_logs.
-insert into log_rows by name select * from incoming_logs
+-- Store logs. Takes: staging table incoming_logs, batch (ubigint).
+insert into log_rows by name select $batch::ubigint as batch, * from incoming_logs

@@ -4,15 +4,15 @@
 -- concurrency (declared), longest_seconds and most_running (observed), refusals (reason -> calls).
 with latest as (
     select
-        plugin_version, plugin_operation, instance_id, metric, attributes['plugin.term'] as term,
+        plugin_version, plugin_operation, instance_id, metric, attributes ->> '$."plugin.term"' as term,
         case metric when 'plugin.terms.observed' then max(value) else arg_max(value, time) end as value
     from point_rows
     -- Gauges that do not change are told once a minute.
     where plugin_id = $plugin and kind = 'gauge' and time > $since::timestamp - interval 2 minutes and time <= $until::timestamp
-    group by plugin_version, plugin_operation, instance_id, metric, attributes['plugin.term']
+    group by plugin_version, plugin_operation, instance_id, metric, attributes ->> '$."plugin.term"'
 ),
 refused as (
-    select plugin_version, plugin_operation, attributes['plugin.rejection.reason'] as reason, sum(value)::bigint as calls
+    select plugin_version, plugin_operation, attributes ->> '$."plugin.rejection.reason"' as reason, sum(value)::bigint as calls
     from point_rows
     where plugin_id = $plugin and metric = 'plugin.rejections' and time > $since::timestamp and time <= $until::timestamp
     group by all

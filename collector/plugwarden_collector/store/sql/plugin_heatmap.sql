@@ -1,11 +1,11 @@
--- One plugin's latency distribution per step. Takes: plugin (varchar), since, until (timestamp), step (double, seconds).
+-- One plugin's latency distribution per step. Takes: plugin (varchar), the span of time (store/tiers.py), step (double, seconds).
 -- Gives: time, index (bucket of the scale-4 histogram), count.
 select
     make_timestamp((floor(epoch(bucket_start) / $step) * $step * 1000000)::bigint) as time, index, sum(count)::bigint as count
 from (
     select bucket_start, unnest(bucket_index) as index, unnest(bucket_count) as count
-    from call_rows
-    where plugin_id = $plugin and bucket_start > $since::timestamp and bucket_start <= $until::timestamp
+    from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
+where plugin_id = $plugin
       and outcome <> 'rejected'
 )
 group by all order by time, index

@@ -1,9 +1,9 @@
--- One plugin's calls per step, version and outcome. Takes: plugin (varchar), since, until (timestamp), step (double, s).
+-- One plugin's calls per step, version and outcome. Takes: plugin (varchar), the span of time (store/tiers.py), step (double, s).
 -- Gives: time, plugin_version, outcome, error_source, calls, duration_seconds_sum, cpu_seconds.
 select
     make_timestamp((floor(epoch(bucket_start) / $step) * $step * 1000000)::bigint) as time,
     plugin_version, outcome, error_source, sum(calls)::bigint as calls,
     sum(duration_seconds_sum) as duration_seconds_sum, sum(cpu_seconds) as cpu_seconds
-from call_rows
-where plugin_id = $plugin and bucket_start > $since::timestamp and bucket_start <= $until::timestamp
+from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
+where plugin_id = $plugin
 group by all order by time

@@ -1,4 +1,4 @@
--- All spans of one trace, found by its two halves. Takes: hi, lo (ubigint). Gives one row a span, oldest first.
+-- Spans of one trace within a run of batches. Takes: hi, lo (ubigint), first, last (ubigint). Gives one row a span.
 select
     format('{:016x}', span_id) as span_id, format('{:016x}', parent_span_id) as parent_span_id, name,
     case kind when 1 then 'internal' when 2 then 'server' when 3 then 'client'
@@ -6,5 +6,9 @@ select
     service_name, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, downstream,
     started_at, duration_ns / 1e9 as duration_seconds,
     case status_code when 1 then 'ok' when 2 then 'error' else 'unset' end as status, status_message,
-    attributes, events
-from span_rows where trace_hi = $hi::ubigint and trace_lo = $lo::ubigint order by started_at limit 10000
+    text_map(attributes) as attributes,
+    coalesce(list_transform(
+        events, lambda e: {'time': e.time, 'name': e.name, 'attributes': text_map(e.attributes)}), []) as events
+from span_rows
+where batch between $first::ubigint and $last::ubigint and trace_hi = $hi::ubigint and trace_lo = $lo::ubigint
+limit 10000

@@ -1,12 +1,10 @@
 -- Calls per plugin version and window, all windows in one pass.
--- Takes: at, until (timestamp), windows (double[], seconds). Gives: plugin_id, plugin_version, window_seconds, total, bad, failed.
+-- Takes: at (timestamp), the span of time (store/tiers.py), windows (double[], seconds). Gives: plugin_id, plugin_version, window_seconds, total, bad, failed.
 -- total: calls that ended by themselves; bad: those the plugin is to blame for; failed: whoever is to blame.
 with windows as (select unnest($windows::double[]) as window_seconds),
 recent as (
-    from call_rows
-    where bucket_start > $at::timestamp - to_seconds((select max(window_seconds) from windows))
-      and bucket_start <= $until::timestamp
-      and outcome in ('success', 'error', 'timeout')
+    from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
+    where outcome in ('success', 'error', 'timeout')
 )
 select
     plugin_id, plugin_version, window_seconds,

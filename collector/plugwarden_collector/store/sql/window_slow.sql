@@ -1,5 +1,5 @@
 -- Calls slower than an objective's threshold per plugin version and window.
--- Takes: at, until (timestamp), windows (double[], seconds), and three lists of one length: slos, plugins, indexes (the last
+-- Takes: at (timestamp), the span of time (store/tiers.py), windows (double[], seconds), and three lists of one length: slos, plugins, indexes (the last
 -- histogram bucket that is still fast). Gives: slo, plugin_id, plugin_version, window_seconds, total, bad.
 with windows as (select unnest($windows::double[]) as window_seconds),
 thresholds as (
@@ -8,10 +8,9 @@ thresholds as (
 recent as (
     select slo, plugin_id, plugin_version, bucket_start, calls,
         list_sum(list_transform(list_zip(bucket_index, bucket_count), lambda b: if(b[1] > fast, b[2], 0))) as slow
-    from call_rows join thresholds using (plugin_id)
-    where bucket_start > $at::timestamp - to_seconds((select max(window_seconds) from windows))
-      and bucket_start <= $until::timestamp
-      and outcome in ('success', 'error', 'timeout')
+    from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
+    join thresholds using (plugin_id)
+    where outcome in ('success', 'error', 'timeout')
 )
 select
     slo, plugin_id, plugin_version, window_seconds,

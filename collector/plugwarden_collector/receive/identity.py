@@ -1,0 +1,73 @@
+"""Which plugin a span, point or record belongs to: telemetry that no sidecar made names it in other attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from plugwarden.contract import attributes
+
+from .attributes import AttributeColumn
+
+__all__ = ["DEFAULT_IDENTITY", "SCOPE_NAME", "Identity"]
+
+SCOPE_NAME = "scope.name"
+"""Not an attribute: the name of the instrumentation scope, whose version is then the plugin's."""
+
+_VERSION_BESIDE: Mapping[str, str] = {
+    attributes.SERVICE_NAME: "service.version",
+    "faas.name": "faas.version",
+}
+"""Where an attribute that names the plugin has a partner that names its version (OpenTelemetry conventions)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The attributes that may name the plugin, the first that is there wins."""
+
+    sources: tuple[str, ...] = (attributes.PLUGIN_ID, "gen_ai.tool.name", "faas.name")
+    """Attribute keys, looked for on the span, point or record and then on its resource; or `scope.name`."""
+
+    def keys(self) -> tuple[str, ...]:
+        """The sources that are attributes."""
+        return tuple(source for source in self.sources if source != SCOPE_NAME)
+
+    def columns(
+        self, own: AttributeColumn, resource: Mapping[str, pa.Array], scope_name: pa.Array, scope_version: pa.Array
+    ) -> dict[str, pa.Array]:
+        """`plugin_id` and `plugin_version` per row.
+
+        `resource` maps a key to the resources' values of it, per row; keys that no resource has may be missing.
+        """
+        version = own.take(attributes.PLUGIN_VERSION)
+        plugin: pa.Array | None = None
+        for source in self.sources:
+            if plugin is not None and plugin.null_count == 0:
+                break
+            found: list[tuple[pa.Array, pa.Array | None]] = []
+            if source == SCOPE_NAME:
+                named = pc.if_else(pc.not_equal(scope_name, ""), scope_name, None)
+                found.append((named, scope_version))
+            else:
+                own_value = own.take(source) if source == attributes.PLUGIN_ID else own.peek(source)
+                found.append((own_value, None))
+                if source in resource:
+                    found.append((resource[source], resource.get(_VERSION_BESIDE.get(source, ""))))
+            for values, versions in found:
+                if versions is not None:
+                    fresh = values.is_valid() if plugin is None else pc.and_(values.is_valid(), plugin.is_null())
+                    version = pc.coalesce(version, pc.if_else(fresh, versions, None))
+                plugin = values if plugin is None else pc.coalesce(plugin, values)
+        if plugin is None:
+            plugin = pa.nulls(len(version), pa.string())
+        return {"plugin_id": plugin, "plugin_version": version}
+
+    def resource_keys(self) -> tuple[str, ...]:
+        """What has to be known of a resource."""
+        keys = self.keys()
+        return tuple(dict.fromkeys([*keys, *(_VERSION_BESIDE[key] for key in keys if key in _VERSION_BESIDE)]))
+
+
+DEFAULT_IDENTITY = Identity()

@@ -1,0 +1,79 @@
+"""Where the leaves of a request come from: resource -> scope -> leaf, told per leaf."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from plugwarden.contract import attributes
+
+from .attributes import AttributeColumn
+from .identity import Identity
+from .resources import ResourceColumns, read_resources
+
+__all__ = ["Origin", "flatten"]
+
+_HOT = (
+    ("plugin_operation", attributes.PLUGIN_OPERATION),
+    ("outcome", attributes.PLUGIN_OUTCOME),
+    ("error_source", attributes.PLUGIN_ERROR_SOURCE),
+    ("error_type", attributes.ERROR_TYPE),
+    ("tenant_id", attributes.TENANT_ID),
+    ("downstream", attributes.PLUGIN_DOWNSTREAM),
+)
+"""Attributes of the contract that become columns of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """For each leaf its resource and scope; knows how to make the columns that all signals share."""
+
+    resources: ResourceColumns
+    scopes: pa.StructArray
+    scope_of_leaf: pa.Array
+    group_of_leaf: pa.Array
+    identity: Identity
+
+    def columns(self, own: AttributeColumn) -> dict[str, pa.Array]:
+        """Resource, scope, plugin and the contract's attributes as columns; everything else in `attributes`."""
+        group = self.group_of_leaf
+        scope_name, scope_version = self._scoped("name"), self._scoped("version")
+        named = {key: values.take(group) for key, values in self.resources.named.items()}
+        return {
+            "resource_id": self.resources.ids.take(group),
+            "service_name": _shared(self.resources.service, group),
+            "instance_id": _shared(self.resources.instance, group),
+            "scope_name": scope_name,
+            "scope_version": scope_version,
+            **self.identity.columns(own, named, scope_name, scope_version),
+            **{name: own.take(key) for name, key in _HOT},
+            "attributes": own.rest(),
+        }
+
+    def take(self, rows: pa.Array) -> Origin:
+        """The origin of a selection of leaves."""
+        scopes, groups = self.scope_of_leaf.take(rows), self.group_of_leaf.take(rows)
+        return Origin(self.resources, self.scopes, scopes, groups, self.identity)
+
+    def _scoped(self, name: str) -> pa.Array:
+        return _shared(pc.struct_field(self.scopes, name).fill_null(""), self.scope_of_leaf)
+
+
+def _shared(values: pa.Array, rows: pa.Array) -> pa.Array:
+    """`values.take(rows)`, cheaper for the usual request with a single resource and scope."""
+    return pa.repeat(values[0], len(rows)) if len(values) == 1 else values.take(rows)
+
+
+def flatten(batch: pa.RecordBatch, outer: str, scoped: str, inner: str, identity: Identity) -> tuple[pa.Array, Origin]:
+    """The leaf elements of resource -> scope -> leaf, and what each came from."""
+    groups = batch.column(outer).flatten()
+    resources = read_resources(pc.struct_field(groups, "resource"), identity.resource_keys())
+    scope_lists = pc.struct_field(groups, scoped)
+    scopes = scope_lists.flatten()
+    leaf_lists = pc.struct_field(scopes, inner)
+    scope_of_leaf = pc.list_parent_indices(leaf_lists)
+    group_of_leaf = pc.list_parent_indices(scope_lists).take(scope_of_leaf)
+    return leaf_lists.flatten(), Origin(
+        resources, pc.struct_field(scopes, "scope"), scope_of_leaf, group_of_leaf, identity
+    )

@@ -1,0 +1,2 @@
+-- Rows of metric_points from before a moment, of commits up to one, as the view shows them. Takes: before (timestamp), batch (ubigint).
+select * from metric_points where time < $before::timestamp and batch <= $batch::ubigint

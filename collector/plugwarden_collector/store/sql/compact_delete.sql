@@ -1,2 +1,0 @@
--- The second half of a compaction, in the same transaction. Takes: before (timestamp).
-delete from call_seconds where bucket_start < $before::timestamp

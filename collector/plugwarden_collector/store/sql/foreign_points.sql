@@ -1,0 +1,17 @@
+-- Points of plugin.invocation.duration that need work before they are calls: cumulative ones, histograms with bounds of
+-- their own, other scales, zero buckets. Takes: after (ubigint). Gives one row a point, each series in order of time.
+select
+    hash(resource_id, scope_name, scope_version, kind, plugin_id, plugin_version, plugin_operation, outcome, error_source,
+        error_type, tenant_id, attributes)::ubigint as series,
+    service_name, instance_id, plugin_id, coalesce(plugin_version, '') as plugin_version,
+    coalesce(plugin_operation, '') as plugin_operation, coalesce(outcome, 'success') as outcome,
+    coalesce(error_source, '') as error_source, coalesce(error_type, '') as error_type,
+    kind, temporality, unit, started_at, time, count, coalesce(sum, 0) as sum, coalesce(max, 0) as max,
+    coalesce(zero_count, 0) as zero_count, scale, coalesce(bucket_index, []) as bucket_index,
+    coalesce(bucket_count, []) as bucket_count, coalesce(explicit_bounds, []) as explicit_bounds
+from point_rows
+where batch > $after::ubigint and metric = 'plugin.invocation.duration' and kind in ('exponential_histogram', 'histogram')
+  and not (kind = 'exponential_histogram' and temporality = 1 and scale = 4 and zero_count = 0)
+  and plugin_id is not null and count > 0 and count < 9007199254740992
+  and isfinite(coalesce(sum, 0)) and coalesce(sum, 0) >= 0 and isfinite(coalesce(max, 0))
+order by series, time

@@ -1,0 +1,2 @@
+-- Add calls to the second tier. Takes: staging table staged_calls.
+insert into call_seconds by name select * from staged_calls

@@ -1,0 +1,2 @@
+-- How far each kind of upkeep has come. Gives: name, batch, time.
+from progress

@@ -1,0 +1,50 @@
+"""How far the rollups have come, and which tier answers for which part of a span of time.
+
+Calls are kept at three resolutions: seconds (recent), minutes (35 days) and hours (400 days). A coarser tier is complete
+up to a moment of its own and holds nothing after it, so a span of time is put together from whole hours, then minutes,
+then seconds, and every call is counted once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+__all__ = ["Tiers"]
+
+EPOCH = datetime(1970, 1, 1)
+WIDE = timedelta(hours=6)
+"""From here on whole hours are read from the hour tier: shorter spans have few minutes, and a chart wants them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """The moments between the tiers, as the last rollup left them."""
+
+    rolled: int = 0
+    """Raw rows up to this batch are counted."""
+    seconds: datetime = EPOCH
+    """Seconds before this were let go; the minutes still have them."""
+    minutes: datetime = EPOCH
+    """The minute tier holds every call before this."""
+    hours: datetime = EPOCH
+    """The hour tier holds every call before this."""
+
+    def span(self, since: datetime, until: datetime, *, finest: bool = False) -> dict[str, Any]:
+        """Parameters for the macro `call_span`: calls after `since`, up to and including `until`.
+
+        `finest` asks for seconds wherever they are kept, for charts and for short windows; else it is the fewest rows.
+        """
+        first_hour = hours_end = until + timedelta(days=1)
+        if until - since > WIDE and not finest:
+            whole = since.replace(minute=0, second=0, microsecond=0)
+            first_hour = whole + timedelta(hours=1)
+            hours_end = min(self.hours, until.replace(minute=0, second=0, microsecond=0))
+        return {
+            "since": since,
+            "until": until,
+            "first_hour": first_hour,
+            "hours_end": hours_end,
+            "minutes_end": self.seconds if finest else self.minutes,
+        }
