@@ -38,6 +38,8 @@ TICK_SECONDS = 1.0
 """The loop turns this often when nothing arrives ..."""
 EAGER_SECONDS = 0.25
 """... and at most this often when something does."""
+MAX_SHARE = 0.25
+"""Of the time, at most, that turns take while something arrives, unless one turn alone takes longer than a tick."""
 BUDGET_SECONDS = 5.0
 """How often full-period budgets are brought up to date."""
 VERSION_HORIZON = timedelta(days=35)
@@ -98,7 +100,9 @@ class Warden:
             except TimeoutError:
                 pass  # nothing arrived: time itself may still move an alert or a quarantine
             self._news.clear()
-            await asyncio.sleep(max(0.0, EAGER_SECONDS - (self._loop.time() - started)))
+            # Under load a turn takes longer; judging must not take what ingest needs.
+            pause = min(TICK_SECONDS, max(EAGER_SECONDS, self.stats.seconds_last / MAX_SHARE))
+            await asyncio.sleep(max(0.0, pause - (self._loop.time() - started)))
 
     def tick(self) -> Changes:
         """One turn of the loop, in the caller's thread."""

@@ -33,9 +33,10 @@ class Committer:
     def __init__(self, connection: duckdb.DuckDBPyConnection, traces: TraceIndex) -> None:
         self._connection = connection
         self._traces = traces
-        row = connection.execute(statement("last_batch").sql).fetchone()
-        self.batch = int(row[0]) if row else 0
+        self.batch: int = connection.execute(statement("last_batch").sql).fetchall()[0][0]
         """The number of the newest commit."""
+        self.uncounted: set[str] = {"incoming_spans", "incoming_points"}
+        """Staging tables with rows that no rollup has counted yet; after a start, there may be of each."""
 
     def store(self, requests: Sequence[tuple[int, Tables]]) -> dict[int, BaseException]:
         """Store requests (hash, tables) in one transaction; answers why those failed that did.
@@ -87,6 +88,7 @@ class Committer:
             self.rollback()
             raise
         self.batch = batch
+        self.uncounted.update(staging for _, tables in requests for staging in tables)
         if spans is not None:
             self._traces.add(batch, spans["trace_hi"], spans["trace_lo"])
 

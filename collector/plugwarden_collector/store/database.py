@@ -41,6 +41,9 @@ class Database:
             "threads": threads,
             # The writer decides when: a checkpoint in the middle of a commit would keep its senders waiting.
             "checkpoint_threshold": "1TB",
+            # Merging row groups at checkpoints rewrites rows for up to six times the cost of storing them, and the file grows
+            # for it (benchmarks/layout.py). Rollups, which are kept long, are packed when an hour is full (rollup).
+            "max_vacuum_tasks": 0,
             # Telemetry and users' SQL are hostile input: nothing in a query may reach files, networks or Python.
             "enable_external_access": False,
             "python_enable_replacements": False,
@@ -130,10 +133,11 @@ class Database:
 
     def _epoch(self) -> str:
         self._connection.execute("insert into meta values ('epoch', ?) on conflict do nothing", [uuid.uuid4().hex])
-        row = self._connection.execute("select value from meta where key = 'epoch'").fetchone()
-        if row is None:
+        # All of it: a result that is not read to its end keeps a transaction open, and with it checkpoints off.
+        rows = self._connection.execute("select value from meta where key = 'epoch'").fetchall()
+        if not rows:
             raise StoreError(f"{self.path}: has no epoch")
-        return str(row[0])
+        return str(rows[0][0])
 
 
 def _size(file: Path) -> int:

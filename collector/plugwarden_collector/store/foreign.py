@@ -13,7 +13,7 @@ from typing import Any
 
 from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, SCALE, bucket_index
 
-__all__ = ["KEYS", "Increase", "Level", "at_contract_scale", "increase", "to_calls"]
+__all__ = ["CUMULATIVE", "KEYS", "Increase", "Level", "at_contract_scale", "increase", "to_calls"]
 
 KEYS = (
     "service_name", "instance_id", "plugin_id", "plugin_version", "plugin_operation", "outcome", "error_source", "error_type",

@@ -76,8 +76,8 @@ def append_decisions(connection: duckdb.DuckDBPyConnection, drafts: Sequence[Dra
     """Seal decisions onto the end of the chain."""
     if not drafts:
         return
-    last = connection.execute("select sequence, hash from decisions order by sequence desc limit 1").fetchone()
-    sequence, previous = (int(last[0]), str(last[1])) if last else (0, GENESIS)
+    last = connection.execute("select sequence, hash from decisions order by sequence desc limit 1").fetchall()
+    sequence, previous = (int(last[0][0]), str(last[0][1])) if last else (0, GENESIS)
     for draft in drafts:
         sequence += 1
         entry = seal(draft, sequence, previous)

@@ -155,8 +155,8 @@ def _let_go_raw(
 
 def _delete(name: str, parameters: dict[str, Any]) -> Any:
     def work(connection: duckdb.DuckDBPyConnection) -> int:
-        row = connection.execute(statement(name).sql, parameters).fetchone()
-        return int(row[0]) if row else 0
+        deleted: int = connection.execute(statement(name).sql, parameters).fetchall()[0][0]
+        return deleted
 
     return work
 

@@ -6,6 +6,7 @@ counting has come is stored with the counts.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,13 +14,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from .foreign import KEYS, Level, to_calls
-from .rows import fetch_rows
+from .foreign import CUMULATIVE, KEYS, Level, to_calls
+from .rows import Row, fetch_rows
 from .statements import statement
 from .tiers import EPOCH, Tiers
 
 __all__ = ["load_tiers", "roll_up"]
 
+STAGED = frozenset({"incoming_spans", "incoming_points"})
 FOLD_AFTER = timedelta(seconds=120)
 """Seconds are folded into minutes when a minute is this old: later calls still come in, one by one."""
 MAX_INSTANCES = 20
@@ -49,14 +51,18 @@ def load_tiers(connection: Connection) -> Tiers:
     return Tiers(int(rows["rolled"]["batch"]), **times)
 
 
-def roll_up(connection: Connection, tiers: Tiers, batch: int, at: datetime) -> Tiers:
-    """Count the raw rows up to `batch`, the newest that is stored, and fold what is old enough. The caller holds the
-    transaction, and takes the answer for true once it is committed."""
+def roll_up(connection: Connection, tiers: Tiers, batch: int, at: datetime, tables: Collection[str] = STAGED) -> Tiers:
+    """Count the raw rows up to `batch`, the newest that is stored, and fold what is old enough.
+
+    `tables` names the staging tables that brought rows since the last time: the others need not be looked at. The caller
+    holds the transaction, and takes the answer for true once it is committed.
+    """
     after = tiers
     if batch > tiers.rolled:
-        for table in _fresh(connection, tiers.rolled):
+        for table in _fresh(connection, tiers.rolled, tables):
             _add_fresh(connection, table, tiers)
-        connection.execute(statement("insert_waits").sql, {"after": tiers.rolled})
+        if "incoming_points" in tables:
+            connection.execute(statement("insert_waits").sql, {"after": tiers.rolled})
         after = replace(after, rolled=batch)
         _note(connection, "rolled", batch=batch)
     if at - after.minutes >= FOLD_AFTER:
@@ -66,29 +72,34 @@ def roll_up(connection: Connection, tiers: Tiers, batch: int, at: datetime) -> T
         _note(connection, "minutes", time=before)
     full_hour = after.minutes.replace(minute=0, second=0, microsecond=0)
     if full_hour > after.hours:
+        _pack_minutes(connection, after.hours, full_hour)
         _fold(connection, "hour", after.hours, full_hour)
         after = replace(after, hours=full_hour)
         _note(connection, "hours", time=full_hour)
     return after
 
 
-def _fresh(connection: Connection, after: int) -> list[pa.Table]:
-    tables = [
-        connection.sql(statement(name).sql, params={"after": after}).to_arrow_table()
-        for name in ("fresh_points", "fresh_spans")
-    ]
-    foreign = fetch_rows(connection, statement("foreign_points").sql, {"after": after})
-    if foreign:
-        names = sorted({row["series"] for row in foreign if row["temporality"] == 2})
-        stood = {
-            row["series"]: _level(row)
-            for row in fetch_rows(connection, statement("load_series").sql, {"series": names})
-        }
-        calls, moved = to_calls(foreign, stood)
-        for series, level in moved.items():
-            connection.execute(statement("store_series").sql, _level_row(series, level))
-        tables.append(pa.Table.from_pylist(calls, _CALLS))
-    return [table for table in tables if len(table)]
+def _fresh(connection: Connection, after: int, tables: Collection[str]) -> list[pa.Table]:
+    found: list[pa.Table] = []
+    if "incoming_spans" in tables:
+        found.append(connection.sql(statement("fresh_spans").sql, params={"after": after}).to_arrow_table())
+    if "incoming_points" in tables:
+        found.append(connection.sql(statement("fresh_points").sql, params={"after": after}).to_arrow_table())
+        foreign = fetch_rows(connection, statement("foreign_points").sql, {"after": after})
+        if foreign:
+            found.append(_from_foreign(connection, foreign))
+    return [table for table in found if len(table)]
+
+
+def _from_foreign(connection: Connection, points: list[Row]) -> pa.Table:
+    names = sorted({row["series"] for row in points if row["temporality"] == CUMULATIVE})
+    stood = {
+        row["series"]: _level(row) for row in fetch_rows(connection, statement("load_series").sql, {"series": names})
+    }
+    calls, moved = to_calls(points, stood)
+    for series, level in moved.items():
+        connection.execute(statement("store_series").sql, _level_row(series, level))
+    return pa.Table.from_pylist(calls, _CALLS)
 
 
 def _add_fresh(connection: Connection, table: pa.Table, tiers: Tiers) -> None:
@@ -102,15 +113,31 @@ def _add_fresh(connection: Connection, table: pa.Table, tiers: Tiers) -> None:
 
 
 def _fold(connection: Connection, unit: str, first: datetime, before: datetime) -> None:
+    _add(connection, _folded(connection, unit, "seconds" if unit == "minute" else "minutes", first, before), unit)
+
+
+def _pack_minutes(connection: Connection, first: datetime, before: datetime) -> None:
+    """Write the minutes of full hours anew, rows of one key as one and all in a few row groups: they came in by the minute,
+    late calls one by one, and are read for a month."""
+    packed = _folded(connection, "minute", "minutes", first, before)
+    connection.execute(statement("forget_minutes").sql, {"first": first, "before": before})
+    _add(connection, packed, "minute")
+
+
+def _folded(connection: Connection, unit: str, source: str, first: datetime, before: datetime) -> pa.Table:
     parameters = {
         "unit": unit,
+        "source": source,
         "first": first,
         "before": before,
         "instances": MAX_INSTANCES,
         "operations": MAX_OPERATIONS,
     }
-    folded = connection.sql(statement("fold_calls").sql, params=parameters).to_arrow_table()
-    connection.register("staged_calls", folded)
+    return connection.sql(statement("fold_calls").sql, params=parameters).to_arrow_table()
+
+
+def _add(connection: Connection, rows: pa.Table, unit: str) -> None:
+    connection.register("staged_calls", rows)
     try:
         connection.execute(statement(f"insert_{unit}s").sql)
     finally:

@@ -86,8 +86,7 @@ class TraceIndex:
 
     def expire(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let go of blocks of which no span is left. In memory first: a block too few only costs a look at it."""
-        row = connection.execute(statement("oldest_batch").sql).fetchone()
-        oldest = int(row[0]) if row else 0
+        oldest: int = connection.execute(statement("oldest_batch").sql).fetchall()[0][0]
         self._blocks = [block for block in self._blocks if block.last_batch >= oldest]
         connection.execute(statement("expire_trace_blocks").sql, {"oldest": oldest})
 

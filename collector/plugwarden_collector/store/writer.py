@@ -6,8 +6,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from plugwarden_collector.errors import BusyError, StoreError
 from .commit import Committer
 from .database import Database
 from .rollup import roll_up
+from .tiers import Tiers
 from .trace_index import TraceIndex
 
 __all__ = ["Writer", "WriterStats"]
@@ -38,7 +40,11 @@ REMEMBER_SECONDS = 6 * 3600.0
 """How long a request's hash is kept: OTLP clients give up within minutes, sidecars repeat through an outage."""
 CHECKPOINT_WAL_BYTES = 64 * 1024 * 1024
 """A start replays the write-ahead log; this much takes well below a second (benchmarks/kill_cycles.py)."""
-CHECKPOINT_IDLE_SECONDS = 30.0
+FORCE_WAL_BYTES = 512 * 1024 * 1024
+"""A checkpoint is put off while a reader needs what an update replaced; at this size it waits for the readers instead."""
+IDLE_SECONDS = 30.0
+IDLE_WAL_BYTES = 8 * 1024 * 1024
+"""After nothing came in for a while. Less is not worth it: each checkpoint leaves part of a block empty in every table."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +68,8 @@ class WriterStats:
     wait_seconds_last: float = 0.0
     """From the first request of the last group being queued to its commit: the ingest lag."""
     checkpoints: int = 0
+    checkpoints_put_off: int = 0
+    """Those that had to wait for readers of an older state."""
     checkpoint_seconds_last: float = 0.0
     checkpoint_seconds_sum: float = 0.0
 
@@ -99,7 +107,8 @@ class Writer:
         self._committer = Committer(self._connection, self.traces)
         self._recent = self._load_recent()
         self._forget_at = time.monotonic() + REMEMBER_SECONDS / 4
-        self._checkpointed_at = time.monotonic()
+        self._checkpoint_failed_at = 0
+        self._checkpoints_held = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="plugwarden-writer", daemon=True)
         self._thread.start()
@@ -137,17 +146,34 @@ class Writer:
 
     def roll_up(self, at: datetime) -> Future[Any]:
         """Count what is stored and not yet counted; when the future ends, every view shows it."""
-        done = self.run(lambda connection: roll_up(connection, self._database.tiers, self.batch, at))
+
+        def work(connection: duckdb.DuckDBPyConnection) -> Tiers:
+            return roll_up(connection, self._database.tiers, self.batch, at, self._committer.uncounted)
+
+        done = self.run(work)
         done.add_done_callback(self._take_tiers)  # in this thread, before the next item
         return done
 
     def _take_tiers(self, done: Future[Any]) -> None:
         if not done.cancelled() and done.exception() is None:
             self._database.tiers = done.result()
+            self._committer.uncounted.clear()
 
     def checkpoint(self) -> Future[Any]:
         """Fold the write-ahead log into the file."""
         return self.run_outside_transaction(lambda _: self._checkpoint())
+
+    @contextmanager
+    def checkpoints_held(self) -> Iterator[None]:
+        """For a block, nothing rewrites the file in place: what is committed goes to the log and to free space."""
+        self.run_outside_transaction(lambda _: self._hold(1)).result()
+        try:
+            yield
+        finally:
+            self.run_outside_transaction(lambda _: self._hold(-1)).result()
+
+    def _hold(self, step: int) -> None:
+        self._checkpoints_held += step
 
     def close(self, timeout: float) -> None:
         """Commit what is queued and end the thread."""
@@ -174,9 +200,9 @@ class Writer:
             carry = None
             if item is None:
                 try:
-                    item = self._queue.get(timeout=CHECKPOINT_IDLE_SECONDS)
+                    item = self._queue.get(timeout=IDLE_SECONDS)
                 except queue.Empty:
-                    self._checkpoint_if(1)
+                    self._checkpoint_if(IDLE_WAL_BYTES)
                     continue
             if item is None:
                 return
@@ -279,15 +305,22 @@ class Writer:
         self._on_commit()
 
     def _checkpoint_if(self, wal_bytes: int) -> None:
-        if self._database.wal_bytes() >= wal_bytes:
-            try:
-                self._checkpoint()
-            except duckdb.Error:
-                _log.exception("a checkpoint failed; the write-ahead log keeps everything, and it is tried again")
+        waiting = self._database.wal_bytes()
+        if waiting < wal_bytes or self._checkpoints_held:
+            return
+        if waiting < self._checkpoint_failed_at + wal_bytes // 8:
+            return  # it failed at about this size; readers end, and then it goes
+        try:
+            self._checkpoint(force=waiting >= FORCE_WAL_BYTES)
+        except duckdb.Error as error:
+            self._checkpoint_failed_at = waiting
+            self.stats.checkpoints_put_off += 1
+            _log.info("a checkpoint was put off at %d bytes of log, which keeps everything: %s", waiting, error)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, force: bool = False) -> None:
         started = time.perf_counter()
-        self._connection.execute("checkpoint")
+        self._connection.execute("force checkpoint" if force else "checkpoint")
+        self._checkpoint_failed_at = 0
         stats = self.stats
         stats.checkpoint_seconds_last = time.perf_counter() - started
         stats.checkpoint_seconds_sum += stats.checkpoint_seconds_last
