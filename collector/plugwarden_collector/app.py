@@ -17,8 +17,10 @@ from plugwarden.contract import DirectiveSet
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Delivery, Notifier
 from plugwarden_collector.api.app import api_app
+from plugwarden_collector.api.calls import ApiCalls
 from plugwarden_collector.clock import Clock, utc_now
 from plugwarden_collector.errors import SettingsError
+from plugwarden_collector.health import Arrivals, HealthWatch, run_health
 from plugwarden_collector.judge.rules import DEFAULT_RULES, load_rules
 from plugwarden_collector.receive.grpc import start_grpc
 from plugwarden_collector.receive.http import otlp_app
@@ -49,6 +51,7 @@ class Collector:
     writer: Writer
     warden: Warden
     board: Board
+    health: HealthWatch
     failed: asyncio.Future[None]
     """Ends with the error that one of the loops could not handle; the process must end then."""
 
@@ -69,15 +72,20 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         warden = Warden(database, writer, board, notifier, rules, clock)
         woken.append(warden)
         intake = Intake(writer, settings.identity)
+        arrivals = Arrivals(clock)
+        intake.on_taken = arrivals.taken
         retention = RetentionStats()
+        health = HealthWatch(database, writer, intake, arrivals, warden, notifier, settings.keep, retention, clock)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for loop in (
             warden.run_warden(),
             run_retention(database, writer, settings.keep, retention, clock=clock),
             notifier.run_notifier(),
+            run_health(health),
         ):
             stack.push_async_callback(_cancel, _spawn(loop, failed))
-        registry = own_registry(database, writer, intake, warden, board, notifier)
+        calls = ApiCalls()
+        registry = own_registry(writer, intake, warden, board, notifier, retention, health, calls)
 
         def not_ready() -> str | None:
             age = time.time() - warden.stats.ticked_at
@@ -87,7 +95,7 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
 
         server, grpc_port = await _listen_grpc(intake, settings)
         stack.push_async_callback(server.stop, 2.0)
-        api = api_app(database, writer, warden, board, settings.tokens, registry, clock, not_ready)
+        api = api_app(database, writer, warden, board, settings.tokens, registry, clock, not_ready, health, calls)
         http_port = await _serve(stack, otlp_app(intake, settings.tokens), settings.http, "--http", failed)
         api_port = await _serve(stack, api, settings.api, "--api", failed)
         stack.callback(board.close)
@@ -99,6 +107,7 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
             writer,
             warden,
             board,
+            health,
             failed,
         )
 

@@ -1,81 +1,187 @@
-"""The collector's own metrics, for Prometheus."""
+"""The collector's own metrics, for Prometheus. A scrape reads what is counted already; it asks the database nothing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
+from plugwarden_collector.api.calls import ApiCalls
+from plugwarden_collector.distribution import Distribution
+from plugwarden_collector.health import HealthWatch
+from plugwarden_collector.health.totals import busy_answers
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import Writer
+from plugwarden_collector.store.retention import RetentionStats
 from plugwarden_collector.warden import Warden
 
 __all__ = ["own_registry"]
 
+CONDITION_NUMBER = {"inactive": 0, "pending": 1, "firing": 2}
+
 
 def own_registry(
-    database: Database, writer: Writer, intake: Intake, warden: Warden, board: Board, notifier: Notifier
+    writer: Writer,
+    intake: Intake,
+    warden: Warden,
+    board: Board,
+    notifier: Notifier,
+    retention: RetentionStats,
+    health: HealthWatch,
+    calls: ApiCalls,
 ) -> CollectorRegistry:
-    """A registry whose values are read at each scrape."""
+    """A registry whose values are read at each scrape; with them the process's own, `process_*`."""
     registry = CollectorRegistry()
-    registry.register(_Own(database, writer, intake, warden, board, notifier))
+    registry.register(_Ingest(writer, intake, health))
+    registry.register(_Store(writer, retention, health))
+    registry.register(_Decisions(warden, board, notifier, health, calls))
+    ProcessCollector(registry=registry)
     return registry
 
 
-class _Own(Collector):
-    def __init__(
-        self, database: Database, writer: Writer, intake: Intake, warden: Warden, board: Board, notifier: Notifier
-    ) -> None:
-        self._database, self._writer, self._intake = database, writer, intake
-        self._warden, self._board, self._notifier = warden, board, notifier
+class _Ingest(Collector):
+    """What comes in, and what becomes of it until it is on disk."""
+
+    def __init__(self, writer: Writer, intake: Intake, health: HealthWatch) -> None:
+        self._writer, self._intake, self._health = writer, intake, health
 
     def collect(self) -> Iterator[Metric]:
-        writer, stats, ticks = self._writer, self._writer.stats, self._warden.stats
-        requests = CounterMetricFamily(
-            "plugwarden_otlp_requests", "Export requests", labels=("signal", "transport", "result")
-        )
-        for labels, count in list(self._intake.requests.items()):
-            requests.add_metric(labels, count)
-        items = CounterMetricFamily("plugwarden_otlp_items", "Spans, points and records", labels=("signal", "result"))
-        for item_labels, count in list(self._intake.items.items()):
-            items.add_metric(item_labels, count)
-        yield from (requests, items)
-        for name, text, value in (
+        intake, stats, arrivals, at = self._intake, self._writer.stats, self._health.arrivals, self._health.now()
+        yield _counters("plugwarden_otlp_requests", "Export requests", intake.requests, "signal", "transport", "result")
+        yield _counters("plugwarden_otlp_items", "Spans, points and records", intake.items, "signal", "result")
+        yield _counters("plugwarden_refused_items", "Left out of requests", arrivals.refused, "signal", "reason")
+        yield _counter("plugwarden_busy_answers", "Requests told to come back", busy_answers(intake))
+        yield _counter("plugwarden_duplicate_requests", "Requests whose bytes were stored before", stats.duplicates)
+        yield _counter("plugwarden_failed_requests", "Requests that could not be stored", stats.failed_requests)
+        lag = {(signal,): distribution for signal, distribution in arrivals.lag.items()}
+        yield _histograms("plugwarden_ingest_lag_seconds", "From receipt to disk", lag, "signal")
+        yield _gauge("plugwarden_queued_requests", "Waiting for a commit", self._writer.queued_requests)
+        yield _gauge("plugwarden_queued_bytes", "Decoded rows waiting for a commit", self._writer.queued_bytes)
+        yield _gauge("plugwarden_queue_bound_bytes", "What may wait", self._writer.queue_bound_bytes)
+        yield _gauge("plugwarden_ingest_age_seconds", "Since the last request", time.time() - intake.received_at)
+        for name, text, moments in (
+            ("plugwarden_arrival_age_seconds", "Since rows last arrived", arrivals.arrived_at),
+            ("plugwarden_event_age_seconds", "Age of the newest row by the time it carries", arrivals.event_at),
+        ):
+            ages = {(signal,): (at - then).total_seconds() for signal, then in dict(moments).items()}
+            yield _gauges(name, text, ages, "signal")
+        words = [item.state for item in self._health.senders]
+        found = {(word,): float(words.count(word)) for word in ("sending", "silent", "learning", "replaced")}
+        yield _gauges("plugwarden_senders", "Processes that send telemetry", found, "state")
+
+
+class _Store(Collector):
+    """The writer, the file, and what is let go of."""
+
+    def __init__(self, writer: Writer, retention: RetentionStats, health: HealthWatch) -> None:
+        self._writer, self._retention, self._health = writer, retention, health
+
+    def collect(self) -> Iterator[Metric]:
+        stats, retention, seen = self._writer.stats, self._retention, self._health.readings
+        rows = {(name.removeprefix("incoming_"),): count for name, count in dict(stats.rows).items()}
+        yield _counters("plugwarden_stored_rows", "Rows stored", rows, "table")
+        gone = {(view,): count for view, count in dict(retention.rows).items()}
+        yield _counters("plugwarden_retention_rows", "Rows let go", gone, "view")
+        for name, text, count in (
             ("plugwarden_commits", "Transactions of the writer", stats.commits),
-            ("plugwarden_commit_seconds", "Time spent in them", stats.commit_seconds_sum),
-            ("plugwarden_duplicate_requests", "Requests whose bytes were stored before", stats.duplicates),
-            ("plugwarden_failed_requests", "Requests that could not be stored", stats.failed_requests),
+            ("plugwarden_checkpoints", "Checkpoints", stats.checkpoints),
+            ("plugwarden_checkpoints_put_off", "Checkpoints that had to wait for readers", stats.checkpoints_put_off),
+            ("plugwarden_retention_rounds", "Rounds of cleaning up", retention.rounds),
+            ("plugwarden_retention_failures", "Rounds that failed", retention.failures),
+            ("plugwarden_retention_early", "Rounds in which rows went before their age", retention.early),
+        ):
+            yield _counter(name, text, count)
+        commits, checkpoints = {(): stats.commit_times}, {(): stats.checkpoint_times}
+        yield _histograms("plugwarden_commit_seconds", "Length of a commit", commits)
+        yield _histograms("plugwarden_checkpoint_seconds", "Length of a checkpoint", checkpoints)
+        for name, text, value in (
+            ("plugwarden_database_bytes", "The file and its write-ahead log", seen.file_bytes + seen.wal_bytes),
+            ("plugwarden_database_file_bytes", "The file", seen.file_bytes),
+            ("plugwarden_database_used_bytes", "Of file and log, what rows take", seen.used_bytes),
+            ("plugwarden_database_free_bytes", "Of the file, what new rows can take", seen.free_bytes),
+            ("plugwarden_database_wal_bytes", "The write-ahead log", seen.wal_bytes),
+            ("plugwarden_database_max_bytes", "--max-size; 0: no limit", seen.max_bytes),
+            ("plugwarden_database_growth_bytes_per_second", "Over ten minutes", seen.growth_bytes_per_second),
+            ("plugwarden_database_seconds_until_full", "Until --max-size, growing as now", seen.seconds_until_full),
+            ("plugwarden_disk_free_bytes", "On the data folder's file system", seen.disk_free_bytes),
+            ("plugwarden_uncounted_rows", "Raw rows that no rollup has counted yet", stats.uncounted_rows),
+            ("plugwarden_rollup_lag_seconds", "How long the oldest of them has waited", seen.rollup_lag_seconds),
+            ("plugwarden_trace_index_bytes", "Memory of the index of traces", self._writer.traces.memory_bytes()),
+        ):
+            if value is not None:
+                yield _gauge(name, text, value)
+
+
+class _Decisions(Collector):
+    """Judging, telling, answering, and the conditions of the collector itself."""
+
+    def __init__(self, warden: Warden, board: Board, notifier: Notifier, health: HealthWatch, calls: ApiCalls) -> None:
+        self._warden, self._board, self._notifier, self._health, self._calls = warden, board, notifier, health, calls
+
+    def collect(self) -> Iterator[Metric]:
+        ticks, standing, calls = self._warden.stats, self._warden.standing, self._calls
+        yield _counters("plugwarden_api_requests", "Requests to the API", calls.requests, "route", "status")
+        spent = {(route,): seconds for route, seconds in dict(calls.seconds).items()}
+        yield _counters("plugwarden_api_seconds", "Time spent answering", spent, "route")
+        yield _gauge("plugwarden_api_requests_under_way", "Requests being answered", calls.under_way)
+        for name, text, count in (
             ("plugwarden_ticks", "Turns of the judging loop", ticks.ticks),
             ("plugwarden_tick_failures", "Turns that failed", ticks.failures),
             ("plugwarden_notifications_dropped", "Notifications that found the queue full", self._notifier.dropped),
+            ("plugwarden_health_failures", "Looks at our own health that failed", self._health.failures),
         ):
-            counter = CounterMetricFamily(name, text)
-            counter.add_metric((), value)
-            yield counter
-        standing = self._warden.standing
+            yield _counter(name, text, count)
+        firing = sum(1 for item in list(standing.alerts.values()) if item.alert.state.value == "firing")
+        in_force = sum(1 for item in list(standing.quarantines.values()) if item.in_force)
         for name, text, value in (
-            ("plugwarden_queued_bytes", "Decoded rows waiting for a commit", writer.queued_bytes),
-            ("plugwarden_database_bytes", "The file and its write-ahead log", self._database.size_bytes()),
             ("plugwarden_tick_seconds", "Length of the last turn", ticks.seconds_last),
             ("plugwarden_tick_age_seconds", "Since the last turn", time.time() - ticks.ticked_at),
-            ("plugwarden_ingest_age_seconds", "Since the last request", time.time() - self._intake.received_at),
             ("plugwarden_directive_revision", "Revision that sidecars are told", self._board.current.revision),
-            (
-                "plugwarden_alerts_firing",
-                "Alerts that fire",
-                sum(1 for item in standing.alerts.values() if item.alert.state.value == "firing"),
-            ),
-            (
-                "plugwarden_quarantines_in_force",
-                "Scopes isolated or on probation",
-                sum(1 for item in standing.quarantines.values() if item.in_force),
-            ),
+            ("plugwarden_alerts_firing", "Alerts on plugins that fire", firing),
+            ("plugwarden_quarantines_in_force", "Scopes isolated or on probation", in_force),
             ("plugwarden_automation_frozen", "1 when the automation is switched off", int(standing.frozen is not None)),
         ):
-            gauge = GaugeMetricFamily(name, text)
-            gauge.add_metric((), value)
-            yield gauge
+            yield _gauge(name, text, value)
+        states = {
+            (name, item.rule.severity): float(CONDITION_NUMBER[item.alert.state.value])
+            for name, item in self._health.conditions.items()
+        }
+        text = "Alerts on the collector itself: 0 inactive, 1 pending, 2 firing"
+        yield _gauges("plugwarden_condition", text, states, "condition", "severity")
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _counters(name: str, text: str, values: Mapping[Any, float], *labels: str) -> Metric:
+    return _labelled(CounterMetricFamily(name, text, labels=labels), list(values.items()))
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _gauges(name: str, text: str, values: Mapping[Any, float], *labels: str) -> Metric:
+    return _labelled(GaugeMetricFamily(name, text, labels=labels), list(values.items()))
+
+
+def _labelled(
+    family: CounterMetricFamily | GaugeMetricFamily, values: Iterable[tuple[Any, float]]
+) -> CounterMetricFamily | GaugeMetricFamily:
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family
+
+
+def _histograms(name: str, text: str, values: Mapping[Any, Distribution], *labels: str) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for key, distribution in values.items():
+        family.add_metric(key, distribution.cumulative(), distribution.sum_seconds)
+    return family

@@ -13,6 +13,7 @@ import pytest
 from plugwarden import Sidecar
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.app import Collector, open_app
+from plugwarden_collector.clock import Clock, utc_now
 from plugwarden_collector.settings import Address, Settings
 
 
@@ -33,7 +34,12 @@ class Running:
 
 @contextmanager
 def running(
-    data: Path, rules: Path | None = None, token: str | None = None, http: Address | None = None, **environ: str
+    data: Path,
+    rules: Path | None = None,
+    token: str | None = None,
+    http: Address | None = None,
+    clock: Clock = utc_now,
+    **environ: str,
 ) -> Iterator[Running]:
     """Run a collector for the length of a block, on free ports unless `http` names one."""
     free = Address("127.0.0.1", 0)
@@ -49,7 +55,7 @@ def running(
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         stop.append(lambda: loop.call_soon_threadsafe(stopping.set))
-        async with open_app(settings) as collector:
+        async with open_app(settings, clock=clock) as collector:
             started.append(collector)
             ready.set()
             await stopping.wait()

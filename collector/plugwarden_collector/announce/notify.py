@@ -41,13 +41,7 @@ class Delivery:
 
 def payload(record: AlertRecord, status: str) -> dict[str, Any]:
     """The webhook body for one alert."""
-    labels = {
-        "alertname": record.name,
-        "severity": record.severity,
-        "slo": record.slo,
-        "plugin": record.plugin,
-        "version": record.version,
-    }
+    labels = record.labels()
     annotations = {"summary": record.summary, "description": record.description}
     alert = record.alert
     entry = {
@@ -65,7 +59,7 @@ def payload(record: AlertRecord, status: str) -> dict[str, Any]:
         "truncatedAlerts": 0,
         "status": status,
         "receiver": "",
-        "groupLabels": {"plugin": record.plugin},
+        "groupLabels": {name: labels[name] for name in ("plugin", "component") if name in labels},
         "commonLabels": labels,
         "commonAnnotations": annotations,
         "externalURL": "",

@@ -13,9 +13,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import PlainTextResponse
 from plugwarden.contract import Scope
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import CollectorRegistry
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response, StreamingResponse
@@ -25,6 +23,7 @@ from plugwarden_collector.announce.board import Board
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide import audit
 from plugwarden_collector.errors import NotFoundError
+from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.judge.silence import silenced_by
 from plugwarden_collector.store import Database, Writer, run_query, statement
 from plugwarden_collector.store.traces import TraceFilter, find_trace, search_traces
@@ -33,6 +32,8 @@ from plugwarden_collector.warden import Warden
 from . import problem
 from .answers import external_row, parsed, rules_answer, with_state
 from .auth import Principal, TokenBook
+from .calls import ApiCalls
+from .health import health_routes
 from .models import AutomationRequest, ExternalAlert, QuarantineRequest, QueryRequest, ReleaseRequest, SilenceRequest
 from .render import as_arrow, as_json, as_rows
 from .span_of_time import TimeRange
@@ -54,6 +55,8 @@ def api_app(
     registry: CollectorRegistry,
     clock: Clock,
     ready: Callable[[], str | None],
+    health: HealthWatch,
+    calls: ApiCalls,
 ) -> FastAPI:
     """The ASGI application for port 8420. `ready` answers why the collector is not ready, or None."""
     app = FastAPI(
@@ -93,61 +96,8 @@ def api_app(
 
     Span = Annotated[TimeRange, Depends(_time_range(clock))]
 
-    # -- health -------------------------------------------------------------------------------------------------------
-
-    @app.get("/livez", tags=["health"], response_class=PlainTextResponse)
-    async def livez() -> str:
-        """The process runs."""
-        return "ok"
-
-    @app.get("/readyz", tags=["health"])
-    async def readyz() -> Response:
-        """The store takes data and the loop turns; says nothing about the health of any plugin."""
-        why_not = ready()
-        if why_not:
-            return problem.problem(503, "not ready", why_not)
-        return PlainTextResponse("ok")
-
-    @app.get("/metrics", tags=["health"], dependencies=[reading])
-    async def metrics() -> Response:
-        """Our own health, for Prometheus."""
-        return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/api/v1/status", tags=["health"], dependencies=[reading])
-    async def status() -> Any:
-        """How fresh the data are, how large the store is, and who listens for directives."""
-        newest = (await rows("freshness"))[0]["newest"]
-        now = asyncio.get_running_loop().time()
-        listening = [
-            {"service": service, "instance": instance}
-            for instance, (service, at) in board.listeners.items()
-            if now - at < MAX_WAIT_SECONDS
-        ]
-        return as_json(
-            {
-                "version": __version__,
-                "at": clock(),
-                "newest_data_at": newest,
-                "data_age_seconds": None if newest is None else max(0.0, (clock() - newest).total_seconds()),
-                "database_bytes": database.size_bytes(),
-                "queued_bytes": writer.queued_bytes,
-                "commits": writer.stats.commits,
-                "commit_seconds_last": writer.stats.commit_seconds_last,
-                "duplicates": writer.stats.duplicates,
-                "ticks": warden.stats.ticks,
-                "tick_failures": warden.stats.failures,
-                "tick_seconds_last": warden.stats.seconds_last,
-                "enforcement": warden.rules.policy.enforcement.value,
-                "rules": warden.rules.source,
-                "rules_warnings": warden.rules.warnings,
-                "frozen": warden.standing.frozen,
-                "directive_revision": board.current.revision,
-                "listeners": listening,
-                "firing": sum(1 for item in warden.standing.alerts.values() if item.alert.state.value == "firing"),
-                "quarantined": sum(1 for item in warden.standing.quarantines.values() if item.in_force),
-                "rows": {row["name"]: row["rows"] for row in await rows("storage")},
-            }
-        )
+    app.add_middleware(calls.counting)
+    app.include_router(health_routes(database, writer, warden, board, registry, clock, ready, health, reading))
 
     # -- SQL ----------------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,15 @@ class AlertRecord:
     inhibited_by: str | None = None
     """The incident or quarantine because of which nobody needs to look at it."""
     detail: Mapping[str, Any] = field(default_factory=dict)
+    component: str = ""
+    """Which part of Plugwarden itself it is about, such as `collector`; empty for alerts on plugins."""
+
+    def labels(self) -> dict[str, str]:
+        """What silences match and receivers route by; of alerts on plugins and on ourselves, each its own."""
+        own = {"alertname": self.name, "severity": self.severity}
+        if self.component:
+            return {**own, "component": self.component}
+        return {**own, "slo": self.slo, "plugin": self.plugin, "version": self.version}
 
 
 @dataclass(frozen=True, slots=True)

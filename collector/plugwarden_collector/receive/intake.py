@@ -7,6 +7,7 @@ import hashlib
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -45,11 +46,14 @@ class Intake:
         self.items: Counter[tuple[str, str]] = Counter()
         """(signal, `accepted` or `rejected`) -> spans, points or records."""
         self.received_at = 0.0
+        self.on_taken: Callable[[Batch, float], None] = lambda batch, seconds: None
+        """Told of every request that was taken, and how many seconds after it came in its rows were on disk."""
         # Of its own, so that people's long queries cannot keep telemetry waiting.
         self._threads = ThreadPoolExecutor(2, "plugwarden-decode")
 
     async def take(self, signal: Signal, body: bytes) -> Receipt:
         """Store one request; returns when it is on disk. Raises `MalformedTelemetryError`, `BusyError`, `StoreError`."""
+        began = time.monotonic()
         batch = await asyncio.get_running_loop().run_in_executor(self._threads, self._read, signal, body)
         self.received_at = time.time()
         stored = True
@@ -62,6 +66,7 @@ class Intake:
             self.items[signal.value, "accepted"] += batch.accepted
         self.items[signal.value, "rejected"] += batch.rejected
         self.items[signal.value, "clock_adjusted"] += batch.adjusted if stored else 0
+        self.on_taken(batch, time.monotonic() - began)
         return Receipt(batch.accepted, batch.rejected, batch.reason, not stored)
 
     def _read(self, signal: Signal, body: bytes) -> Batch:

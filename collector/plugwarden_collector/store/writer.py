@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from plugwarden_collector.distribution import Distribution
 from plugwarden_collector.errors import BusyError, StoreError
 
 from .commit import Committer
@@ -72,6 +73,12 @@ class WriterStats:
     """Those that had to wait for readers of an older state."""
     checkpoint_seconds_last: float = 0.0
     checkpoint_seconds_sum: float = 0.0
+    commit_times: Distribution = field(default_factory=Distribution)
+    checkpoint_times: Distribution = field(default_factory=Distribution)
+    uncounted_rows: int = 0
+    """Raw rows that no rollup has counted yet ..."""
+    uncounted_since: float = 0.0
+    """... and when the first of them was committed, in monotonic time."""
 
 
 @dataclass(slots=True)
@@ -112,6 +119,11 @@ class Writer:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="plugwarden-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def queue_bound_bytes(self) -> int:
+        """What may wait for a commit before senders are told to come back."""
+        return MAX_QUEUED_BYTES
 
     @property
     def batch(self) -> int:
@@ -158,6 +170,7 @@ class Writer:
         if not done.cancelled() and done.exception() is None:
             self._database.tiers = done.result()
             self._committer.uncounted.clear()
+            self.stats.uncounted_rows = 0
 
     def checkpoint(self) -> Future[Any]:
         """Fold the write-ahead log into the file."""
@@ -279,6 +292,7 @@ class Writer:
         stats = self.stats
         stats.commit_seconds_last = time.perf_counter() - started
         stats.commit_seconds_sum += stats.commit_seconds_last
+        stats.commit_times.observe(stats.commit_seconds_last)
         stats.wait_seconds_last = time.monotonic() - group[0].queued_at
         stats.commits += 1
         stats.committed_at = time.time()
@@ -288,6 +302,9 @@ class Writer:
             if failure is None:
                 self._recent[request.hash] = time.time()
                 stats.requests += 1
+                if not stats.uncounted_rows:
+                    stats.uncounted_since = time.monotonic()
+                stats.uncounted_rows += request.rows
                 for name, table in request.tables.items():
                     stats.rows[name] = stats.rows.get(name, 0) + len(table)
                 _settle(request.done, True)
@@ -324,6 +341,7 @@ class Writer:
         stats = self.stats
         stats.checkpoint_seconds_last = time.perf_counter() - started
         stats.checkpoint_seconds_sum += stats.checkpoint_seconds_last
+        stats.checkpoint_times.observe(stats.checkpoint_seconds_last)
         stats.checkpoints += 1
 
     def _load_recent(self) -> dict[int, float]:

@@ -1,0 +1,83 @@
+"""What came in, told by the intake once per request: how long it took, how new it was, who sent it, what was refused."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import datetime
+
+import pyarrow.compute as pc
+
+from plugwarden_collector.clock import Clock
+from plugwarden_collector.distribution import Counts, Distribution
+from plugwarden_collector.receive.batch import Batch, Signal
+
+from .senders import Senders
+
+__all__ = ["Arrivals"]
+
+_EVENT_TIMES = (("incoming_spans", "started_at"), ("incoming_points", "time"), ("incoming_logs", "time"))
+_REASON = re.compile(r"(\d+): (.+)")
+MAX_REASONS = 50
+OTHER = "other"
+
+
+class Arrivals:
+    """Written by the event loop, read from any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.senders = Senders()
+        self.lag = {signal.value: Distribution() for signal in Signal}
+        """From a request's bytes being there to its rows being on disk."""
+        self.arrived_at: dict[str, datetime] = {}
+        """Signal -> when a request with rows of it was last stored."""
+        self.event_at: dict[str, datetime] = {}
+        """Signal -> the latest time that a stored row itself carries."""
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """(signal, reason) -> spans, points or records that were left out of a request that was taken."""
+
+    def taken(self, batch: Batch, seconds: float) -> None:
+        """A request was taken, and its rows are on disk, `seconds` after it came in."""
+        signal, at = batch.signal.value, self._clock()
+        if batch.rejected:
+            self._refuse(signal, batch.rejected, batch.reason)
+        if not batch.accepted:
+            return
+        self.lag[signal].observe(seconds)
+        self.arrived_at[signal] = at
+        for table, column in _EVENT_TIMES:
+            rows = batch.tables.get(table)
+            if rows is not None and len(rows):
+                newest = pc.max(rows.column(column)).as_py()
+                if newest is not None and newest > self.event_at.get(signal, datetime.min):
+                    self.event_at[signal] = newest
+        resources = batch.tables.get("incoming_resources")
+        if resources is not None:
+            services, instances = resources.column("service_name"), resources.column("instance_id")
+            for service, instance in zip(services.to_pylist(), instances.to_pylist(), strict=True):
+                self.senders.heard(service, instance, at)
+
+    def lag_counts(self) -> Counts:
+        """The lag of all signals together."""
+        merged: Counter[int] = Counter()
+        for distribution in self.lag.values():
+            merged.update(distribution.counts())
+        return merged
+
+    @property
+    def newest_at(self) -> datetime | None:
+        """When anything last arrived."""
+        return max(list(self.arrived_at.values()), default=None)
+
+    def _refuse(self, signal: str, rejected: int, text: str) -> None:
+        """Count by the reasons that the sender is told, such as `3: too old to be kept`."""
+        for part in text.split("; "):
+            found = _REASON.fullmatch(part)
+            if found is None or rejected < int(found[1]):
+                continue
+            known = (signal, found[2]) in self.refused or len(self.refused) < MAX_REASONS
+            self.refused[signal, found[2] if known else OTHER] += int(found[1])
+            rejected -= int(found[1])
+        if rejected:
+            self.refused[signal, OTHER] += rejected

@@ -1,0 +1,290 @@
+"""Alerts on ourselves: what was read of the collector, and which of its conditions that makes true. Pure.
+
+They use the state machine of the alerts on plugins and are kept apart from them: they never drive a quarantine. Each has two
+limits, and between them it stays as it is, so that it does not flap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from plugwarden_collector.judge.alert import Alert, AlertState, Reading, transition
+
+from .readings import Readings
+from .words import amount, length, size
+
+__all__ = ["RULES", "Change", "Condition", "ConditionRule", "Verdict", "judge", "starting", "verdict"]
+
+PAGE, TICKET = "page", "ticket"
+GIB = 2**30
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRule:
+    """What is looked at, and what to do about it."""
+
+    name: str
+    title: str
+    severity: str
+    next_step: str
+    """What to do when it fires."""
+    read: Callable[[Readings], Reading]
+    for_seconds: float = 0.0
+    """It must be true for this long before it fires."""
+    keep_seconds: float = 60.0
+    """It must be false for this long before it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One alert on ourselves as it stands."""
+
+    rule: ConditionRule
+    alert: Alert
+    summary: str = "not looked at yet"
+    """The numbers as of the last look."""
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A condition that went from one state to another."""
+
+    at: datetime
+    condition: Condition
+    before: str
+    after: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the collector is well, in one sentence."""
+
+    level: str
+    """`green`, `amber` or `red`."""
+    text: str
+
+
+def starting() -> dict[str, Condition]:
+    """Every condition before the first look."""
+    return {rule.name: Condition(rule, Alert(f"c-{rule.name}")) for rule in RULES}
+
+
+def judge(
+    conditions: Mapping[str, Condition], readings: Readings, at: datetime
+) -> tuple[dict[str, Condition], list[Change]]:
+    """Bring every condition forward by one look; answers them and which changed state."""
+    after: dict[str, Condition] = {}
+    changes: list[Change] = []
+    for name, condition in conditions.items():
+        rule = condition.rule
+        reading = rule.read(readings)
+        alert, reason = transition(
+            condition.alert, reading, at, for_seconds=rule.for_seconds, keep_firing_seconds=rule.keep_seconds
+        )
+        fresh = replace(condition, alert=alert, summary=reading.reason)
+        if reason is not None:
+            fresh = replace(fresh, changed_at=at)
+            changes.append(Change(at, fresh, condition.alert.state.value, alert.state.value, reason))
+        after[name] = fresh
+    return after, changes
+
+
+def verdict(conditions: Mapping[str, Condition], readings: Readings) -> Verdict:
+    """The worst that is true now."""
+    firing = [item for item in conditions.values() if item.alert.state is AlertState.FIRING]
+    pages = [item for item in firing if item.rule.severity == PAGE]
+    pending = [item for item in conditions.values() if item.alert.state is AlertState.PENDING]
+    for level, found in (("red", pages), ("amber", firing), ("amber", pending)):
+        if found:
+            first, more = found[0], len(firing) + len(pending) - 1
+            others = f" ({amount(more, 'further condition')} below)" if more else ""
+            return Verdict(level, f"{first.rule.title}: {first.summary}{others}")
+    if readings.quiet_seconds is None:
+        return Verdict("green", "The collector is well; nothing has been sent to it yet.")
+    lag = "" if readings.lag_p99_seconds is None else f", stored within {length(readings.lag_p99_seconds)} (p99)"
+    senders = f"{amount(readings.senders, 'sender')} heard {length(readings.quiet_seconds)} ago{lag}"
+    return Verdict("green", f"The collector is well: {senders}; nothing waits that should not.")
+
+
+def _band(value: float | None, high: float, low: float, text: str) -> Reading:
+    """At `high` or above it is true, at `low` or below it is not; in between, or unknown, it stays as it is."""
+    if value is None or low < value < high:
+        return Reading(None, text)
+    return Reading(value >= high, text)
+
+
+def _no_telemetry(now: Readings) -> Reading:
+    if now.quiet_seconds is None:
+        return Reading(None, "nothing has been sent since the start")
+    text = f"the last telemetry came {length(now.quiet_seconds)} ago"
+    if now.quiet_limit_seconds is None:  # nobody sends regularly, or everybody was forgotten
+        return Reading(None, text)
+    over = now.quiet_seconds > now.quiet_limit_seconds
+    return Reading(over, f"{text}, against a limit of {length(now.quiet_limit_seconds)}" if over else text)
+
+
+def _senders_silent(now: Readings) -> Reading:
+    if not now.silent:
+        return Reading(False, f"all of {amount(now.senders, 'sender')} send" if now.senders else "nobody sends yet")
+    names = ", ".join(now.silent[:5]) + (", …" if len(now.silent) > 5 else "")
+    text = f"{len(now.silent)} of {amount(now.senders, 'sender')} silent for more than 3 of their export intervals: {names}"
+    # When nobody sends at all, "no telemetry" says so.
+    return Reading(None if _no_telemetry(now).burning else True, text)
+
+
+def _ingest_lag(now: Readings) -> Reading:
+    if now.stalled_seconds:
+        text = f"{amount(now.queued_requests, 'request')} waiting, and nothing was committed for {length(now.stalled_seconds)}"
+        return _band(max(now.stalled_seconds, now.lag_p99_seconds or 0.0), 10.0, 1.0, text)
+    if now.lag_p99_seconds is None:
+        return Reading(False, "nothing came in within a minute, and nothing waits")
+    return _band(now.lag_p99_seconds, 2.0, 1.0, f"p99 from receipt to disk {length(now.lag_p99_seconds)} over a minute")
+
+
+def _back_pressure(now: Readings) -> Reading:
+    return Reading(now.busy > 0, f"{amount(now.busy, 'request')} told to come back within a minute")
+
+
+def _queue(now: Readings) -> Reading:
+    ratio = now.queued_bytes / now.queue_bound_bytes if now.queue_bound_bytes else 0.0
+    text = f"{size(now.queued_bytes)} of {size(now.queue_bound_bytes)} waiting for a commit ({ratio:.0%})"
+    return _band(ratio, 0.8, 0.5, text)
+
+
+def _commits(now: Readings) -> Reading:
+    if now.commit_p99_seconds is None:
+        return Reading(False, "no commit within a minute")
+    return _band(now.commit_p99_seconds, 1.0, 0.5, f"p99 of commits {length(now.commit_p99_seconds)} over a minute")
+
+
+def _judging(now: Readings) -> Reading:
+    if now.tick_failures:
+        return Reading(True, f"{amount(now.tick_failures, 'turn')} of the judging loop failed within a minute")
+    return _band(now.tick_age_seconds, 10.0, 5.0, f"the judging loop last turned {length(now.tick_age_seconds)} ago")
+
+
+def _rollups(now: Readings) -> Reading:
+    text = f"{amount(now.uncounted_rows, 'row')} stored and not counted yet, the oldest for {length(now.rollup_lag_seconds)}"
+    return _band(now.rollup_lag_seconds, 10.0, 5.0, text)
+
+
+def _store(now: Readings) -> Reading:
+    if not now.writer_alive:
+        return Reading(True, "the writer has ended: nothing can be stored until the collector is started again")
+    return Reading(now.failed > 0, f"{amount(now.failed, 'request')} could not be stored within a minute")
+
+
+def _checkpoint(now: Readings) -> Reading:
+    text = f"{size(now.wal_bytes)} in the write-ahead log"
+    if now.checkpoint_put_off_seconds:
+        text += f", a checkpoint put off since {length(now.checkpoint_put_off_seconds)}"
+    if now.checkpoint_put_off_seconds >= 600.0:
+        return Reading(True, text)
+    return _band(now.wal_bytes, 256 * 2**20, 128 * 2**20, text)
+
+
+def _disk(now: Readings) -> Reading:
+    if now.disk_free_bytes is None or not now.disk_total_bytes:
+        return Reading(None, "the file system does not say how full it is")
+    share = now.disk_free_bytes / now.disk_total_bytes
+    text = f"{size(now.disk_free_bytes)} ({share:.0%}) free on the data folder's file system"
+    need = 0.0
+    if now.growth_bytes_per_second is not None and now.growth_bytes_per_second > 0:
+        need = now.growth_bytes_per_second * DAY_SECONDS
+        if now.max_bytes:  # retention ends the growth there
+            need = min(need, max(0.0, now.max_bytes - now.used_bytes))
+        text += f"; a day of growth as now needs {size(need)}"
+    if share < 0.10 or now.disk_free_bytes < need:
+        return Reading(True, text)
+    return Reading(False if share > 0.12 and now.disk_free_bytes > 1.2 * need else None, text)
+
+
+def _early(now: Readings) -> Reading:
+    if now.early:
+        return Reading(True, f"raw rows go before their age: {size(now.used_bytes)} used of {size(now.max_bytes)}")
+    return Reading(False, "raw rows are kept for as long as they should be")
+
+
+def _near_max(now: Readings) -> Reading:
+    if not now.max_bytes:
+        return Reading(False, f"{size(now.used_bytes)} used; there is no limit")
+    ratio = now.used_bytes / now.max_bytes
+    text = f"{size(now.used_bytes)} used of {size(now.max_bytes)} ({ratio:.0%})"
+    if now.seconds_until_full is not None:
+        text += f", full in {length(now.seconds_until_full)} as it grows now"
+    # Once rows go early, that condition speaks.
+    return Reading(None, text) if now.early else _band(ratio, 0.90, 0.85, text)
+
+
+RULES = (
+    ConditionRule(
+        "store_failing", "The store does not take data", PAGE,
+        "Look at the collector's log for the database's own words; check the disk. Senders keep what was refused and send it "
+        "again. If the file is damaged, stop the collector and restore a copy.", _store,
+    ),
+    ConditionRule(
+        "no_telemetry", "No telemetry arrives", PAGE,
+        "Check that hosts run and reach this collector (OTEL_EXPORTER_OTLP_ENDPOINT, token, firewall); the sidecars' logs say "
+        "why they cannot send. If everything was stopped on purpose, nothing needs doing.", _no_telemetry, keep_seconds=0.0,
+    ),
+    ConditionRule(
+        "judging_late", "Judging is late or fails", PAGE,
+        "Nothing is alerted on or quarantined meanwhile. Look at the log for the reason; long queries or too many plugins and "
+        "objectives for this machine make turns long.", _judging, for_seconds=10.0,
+    ),
+    ConditionRule(
+        "disk_nearly_full", "The disk is nearly full", PAGE,
+        "Free space on the data folder's file system, or start the collector with a smaller --max-size or --keep-raw.", _disk,
+        keep_seconds=300.0,
+    ),
+    ConditionRule(
+        "queue_filling", "The queue is nearly full", TICKET,
+        "More comes in than is stored: see commit latency and the disk. At 100 % senders are told to come back; nothing is lost "
+        "while their own buffers last.", _queue,
+    ),
+    ConditionRule(
+        "back_pressure", "Senders are told to come back", TICKET,
+        "Senders wait and try again. If it lasts, lower what they send (PLUGWARDEN_TRACE_RATIO) or give the collector a faster "
+        "disk or more cores.", _back_pressure, keep_seconds=120.0,
+    ),
+    ConditionRule(
+        "ingest_lag", "Telemetry is stored late", TICKET,
+        "See commit latency, the queue and the machine's load; a backup or a long query can hold the writer for a while.",
+        _ingest_lag, for_seconds=10.0,
+    ),
+    ConditionRule(
+        "commit_slow", "Commits are slow", TICKET,
+        "Look at the disk's latency and at what else uses it; move --data to a faster disk.", _commits, for_seconds=30.0,
+    ),
+    ConditionRule(
+        "rollup_lag", "Calls are counted late", TICKET,
+        "Alerts come late by as much. See whether the machine has cores to spare, and who runs long queries.", _rollups,
+        for_seconds=10.0,
+    ),
+    ConditionRule(
+        "checkpoint_late", "A checkpoint is overdue", TICKET,
+        "A long query or a backup keeps an old state alive; let it end. Nothing is lost, but the next start takes longer.",
+        _checkpoint,
+    ),
+    ConditionRule(
+        "senders_silent", "Some senders have gone silent", TICKET,
+        "Look whether these processes run and reach the collector. One that ended on purpose is forgotten after an hour.",
+        _senders_silent, keep_seconds=0.0,
+    ),
+    ConditionRule(
+        "retention_early", "Raw data go before their age", TICKET,
+        "Raise --max-size if the disk has room, or lower --keep-raw or PLUGWARDEN_TRACE_RATIO to keep what you need for long "
+        "enough.", _early, keep_seconds=600.0,
+    ),
+    ConditionRule(
+        "near_max_size", "The database is near --max-size", TICKET,
+        "Raise --max-size if the disk has room; else the oldest raw rows will go before --keep-raw.", _near_max,
+        keep_seconds=300.0,
+    ),
+)  # fmt: skip
+"""Worst first: the first that fires is the one that the verdict names."""

@@ -1,0 +1,272 @@
+"""Looks at the collector every few seconds, judges what it sees, and tells people what is wrong with the watcher itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from typing import Any
+
+from plugwarden_collector.announce.notify import Notifier
+from plugwarden_collector.clock import Clock
+from plugwarden_collector.decide.standing import AlertRecord
+from plugwarden_collector.errors import StoreError
+from plugwarden_collector.judge.alert import Alert, AlertState
+from plugwarden_collector.judge.silence import silenced_by
+from plugwarden_collector.receive.intake import Intake
+from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.store.retention import Keep, RetentionStats
+from plugwarden_collector.warden import Warden
+
+from .arrivals import Arrivals
+from .conditions import Change, Condition, Verdict, judge, starting, verdict
+from .growth import Growth
+from .history import History
+from .readings import Readings
+from .senders import MIN_SILENCE_SECONDS, MISSED_INTERVALS, SenderState
+from .totals import Totals, readings_between
+
+__all__ = ["HealthWatch", "run_health"]
+
+EVERY_SECONDS = 5.0
+WINDOW = timedelta(minutes=1)
+EARLY = timedelta(minutes=10)
+UNKNOWN_LIMIT_SECONDS = 60.0
+"""How long nothing may arrive after a start with young data: senders that waited for us come back within that."""
+RECENT_DATA = timedelta(hours=1)
+"""Data this young at a start: somebody was sending, and should be again."""
+KEPT_EVENTS = 200
+
+_log = logging.getLogger(__name__)
+
+
+class HealthWatch:
+    """What is known of the collector's own health. Everything may be called and read from any thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        intake: Intake,
+        arrivals: Arrivals,
+        warden: Warden,
+        notifier: Notifier,
+        keep: Keep,
+        retention: RetentionStats,
+        clock: Clock,
+    ) -> None:
+        self._database, self._writer, self._intake, self._warden = database, writer, intake, warden
+        self._notifier, self._keep, self._retention, self._clock = notifier, keep, retention, clock
+        self.arrivals = arrivals
+        self.began_at = clock()
+        self.history = History()
+        self.conditions = starting()
+        self.senders: list[SenderState] = []
+        self.readings = Readings(self.began_at)
+        self.verdict = Verdict("green", "The collector has just started.")
+        self.events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
+        """Changes of state, oldest first; also in the view alert_events, as far as the store took them."""
+        self.failures = 0
+        """Looks that failed."""
+        self._lock = threading.Lock()
+        self._totals: deque[Totals] = deque()
+        self._step_from: Totals | None = None
+        self._growth = Growth()
+        self._early_seen, self._early_at = 0, datetime.min
+        self._moved = (0, self.began_at)
+        self._checkpoints = (0, 0)
+        self._put_off_at: datetime | None = None
+        self._expected_since = self._remember()
+
+    def look(self) -> list[Change]:
+        """One look: read, judge, remember, tell. Answers what changed."""
+        with self._lock:
+            return self._look(self._clock())
+
+    def _look(self, at: datetime) -> list[Change]:
+        totals = Totals.read(at, self._intake, self._writer, self._warden, self.arrivals)
+        gauges = self._gauges(at)
+        readings = readings_between(self._since(at) or totals, totals, gauges)
+        if self.history.due(at):
+            self.history.add(readings_between(self._step_from or totals, totals, gauges))
+            self._step_from = totals
+        self._step_from = self._step_from or totals
+        self._totals.append(totals)
+        conditions, changes = judge(self.conditions, readings, at)
+        self.conditions, self.readings = conditions, readings
+        self.verdict = verdict(conditions, readings)
+        for change in changes:
+            self._tell(change)
+        return changes
+
+    def now(self) -> datetime:
+        """The time, as conditions see it."""
+        return self._clock()
+
+    def silenced_by(self, condition: Condition) -> str | None:
+        """The silence that covers a condition now."""
+        return silenced_by(self._warden.silences, _record(condition, self._clock()).labels(), self._clock())
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def _since(self, at: datetime) -> Totals | None:
+        """The totals of about a minute ago, or the oldest there are."""
+        totals = self._totals
+        while totals and totals[-1].at > at:  # the clock was set back: what was counted under the old time says nothing
+            totals.pop()
+        while len(totals) > 1 and totals[1].at <= at - WINDOW:
+            totals.popleft()
+        return totals[0] if totals else None
+
+    def _gauges(self, at: datetime) -> dict[str, Any]:
+        writer, stats, ticks = self._writer, self._writer.stats, self._warden.stats
+        now = time.monotonic()
+        if stats.commits != self._moved[0] or not writer.queued_requests or at < self._moved[1]:
+            self._moved = (stats.commits, at)
+        return {
+            **self._sending(at),
+            **self._file(at),
+            "stalled_seconds": (at - self._moved[1]).total_seconds(),
+            "queued_requests": writer.queued_requests,
+            "queued_bytes": writer.queued_bytes,
+            "queue_bound_bytes": writer.queue_bound_bytes,
+            "writer_alive": writer.alive,
+            "tick_age_seconds": min(time.time() - ticks.ticked_at, (at - self.began_at).total_seconds()),
+            "tick_seconds": ticks.seconds_last,
+            "uncounted_rows": stats.uncounted_rows,
+            "rollup_lag_seconds": max(0.0, now - stats.uncounted_since) if stats.uncounted_rows else 0.0,
+            "checkpoint_put_off_seconds": self._put_off(at),
+            "early": self._early(at),
+        }
+
+    def _sending(self, at: datetime) -> dict[str, Any]:
+        arrivals = self.arrivals
+        states = arrivals.senders.states(at)
+        self.senders = states
+        counted = [item for item in states if item.state != "replaced"]
+        newest = arrivals.newest_at or self._expected_since
+        regular = [item for item in counted if item.interval_seconds is not None]
+        last = min(regular, key=lambda item: item.silent_seconds, default=None)
+        limit: float | None = None
+        if last is not None:
+            limit = max(MIN_SILENCE_SECONDS, MISSED_INTERVALS * (last.interval_seconds or 0.0))
+        elif not arrivals.arrived_at and newest is not None:
+            limit = UNKNOWN_LIMIT_SECONDS
+        return {
+            "quiet_seconds": None if newest is None else max(0.0, (at - newest).total_seconds()),
+            "quiet_limit_seconds": limit,
+            "senders": len(counted),
+            "silent": tuple(f"{item.service} {item.instance}".strip() for item in counted if item.state == "silent"),
+            "event_age_seconds": {name: (at - then).total_seconds() for name, then in dict(arrivals.event_at).items()},
+            "arrival_age_seconds": {
+                name: (at - then).total_seconds() for name, then in dict(arrivals.arrived_at).items()
+            },
+        }
+
+    def _file(self, at: datetime) -> dict[str, Any]:
+        wal = self._database.wal_bytes()
+        found: dict[str, Any] = {"wal_bytes": wal, "max_bytes": self._keep.max_bytes}
+        try:
+            row = self._database.fetch(statement("database_size"))[0]
+            block = int(row["block_size"])
+            used = int(row["used_blocks"]) * block + wal
+            found |= {"used_bytes": used, "free_bytes": int(row["free_blocks"]) * block}
+            self._growth.add(at, used)
+        except StoreError as error:  # its own condition says so; the rest is still worth reading
+            _log.warning("the database does not say how large it is: %s", error)
+            found |= {"used_bytes": self.readings.used_bytes, "free_bytes": self.readings.free_bytes}
+        found["file_bytes"] = self._database.size_bytes() - wal
+        found["growth_bytes_per_second"] = self._growth.bytes_per_second()
+        try:
+            disk = shutil.disk_usage(self._database.path.parent)
+            found |= {"disk_free_bytes": disk.free, "disk_total_bytes": disk.total}
+        except OSError:
+            pass  # the readings say "unknown", which holds the condition
+        return found
+
+    def _put_off(self, at: datetime) -> float:
+        """Since when a checkpoint has been waiting for readers, in seconds."""
+        stats = self._writer.stats
+        done, put_off = self._checkpoints
+        if stats.checkpoints > done:
+            self._put_off_at = None
+        elif stats.checkpoints_put_off > put_off and self._put_off_at is None:
+            self._put_off_at = at
+        self._checkpoints = (stats.checkpoints, stats.checkpoints_put_off)
+        return 0.0 if self._put_off_at is None else (at - self._put_off_at).total_seconds()
+
+    def _early(self, at: datetime) -> bool:
+        if self._retention.early > self._early_seen:
+            self._early_seen, self._early_at = self._retention.early, at
+        return at - self._early_at < EARLY
+
+    # -- remembering and telling --------------------------------------------------------------------------------------
+
+    def _remember(self) -> datetime | None:
+        """Take up what was true when the collector stopped; answers since when telemetry is to be expected."""
+        rows = self._database.fetch(statement("list_condition_events"), {"limit": KEPT_EVENTS})
+        self.events.extend(rows)
+        for row in rows:
+            condition = self.conditions.get(str(row["fingerprint"]).removeprefix("c-"))
+            if condition is not None:
+                alert = Alert(condition.alert.fingerprint)
+                if row["after"] == AlertState.FIRING.value:
+                    alert = Alert(alert.fingerprint, AlertState.FIRING, row["time"], row["time"])
+                self.conditions[condition.rule.name] = Condition(condition.rule, alert, str(row["reason"]), row["time"])
+        newest = self._database.fetch(statement("freshness"))[0]["newest"]
+        young = newest is not None and self.began_at - newest < RECENT_DATA
+        return self.began_at if young else None
+
+    def _tell(self, change: Change) -> None:
+        record = _record(change.condition, change.at)
+        event = {
+            "time": change.at,
+            "fingerprint": record.alert.fingerprint,
+            "name": record.name,
+            "severity": record.severity,
+            "before": change.before,
+            "after": change.after,
+            "reason": change.reason,
+        }
+        self.events.append(event)
+        _log.log(
+            logging.WARNING if change.after == AlertState.FIRING.value else logging.INFO,
+            "%s: %s -> %s: %s", record.name, change.before, change.after, change.reason,
+        )  # fmt: skip
+        work = self._writer.run(lambda connection: connection.execute(statement("insert_condition_event").sql, event))
+        work.add_done_callback(_note)
+        if self.silenced_by(change.condition) is not None:
+            return
+        if change.after == AlertState.FIRING.value:
+            self._notifier.announce(self._warden.rules.receivers, record, "firing")
+        elif change.before == AlertState.FIRING.value:
+            self._notifier.announce(self._warden.rules.receivers, record, "resolved")
+
+
+async def run_health(watch: HealthWatch) -> None:
+    """Look for as long as the collector runs. A failed look is counted and tried again."""
+    while True:
+        try:
+            await asyncio.to_thread(watch.look)
+        except Exception:  # noqa: BLE001 - counted, logged, and tried again
+            watch.failures += 1
+            _log.exception("a look at the collector's own health failed")
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+def _record(condition: Condition, at: datetime) -> AlertRecord:
+    rule = condition.rule
+    return AlertRecord(
+        condition.alert, rule.name, rule.severity, "", "", "", f"{rule.title}: {condition.summary}", rule.next_step, at,
+        component="collector",
+    )  # fmt: skip
+
+
+def _note(done: Future[Any]) -> None:
+    if not done.cancelled() and done.exception() is not None:
+        _log.warning("a change of a condition could not be recorded: %s", done.exception())

@@ -1,0 +1,31 @@
+"""Numbers in sentences about ourselves."""
+
+from __future__ import annotations
+
+__all__ = ["amount", "length", "size"]
+
+
+def amount(number: int, noun: str) -> str:
+    """`1 sender`, `2 senders`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def length(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    for limit, unit, factor in (
+        (1.0, "ms", 1e3),
+        (120.0, "s", 1.0),
+        (7200.0, "min", 1 / 60),
+        (172_800.0, "h", 1 / 3600),
+    ):
+        if seconds < limit:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds / 86_400:.3g} d"
+
+
+def size(number: float) -> str:
+    """Bytes, in powers of 1024."""
+    for limit, unit in ((2**10, "B"), (2**20, "KiB"), (2**30, "MiB"), (2**40, "GiB")):
+        if number < limit:
+            return f"{number / (limit / 2**10):.3g} {unit}"
+    return f"{number / 2**40:.3g} TiB"
