@@ -38,7 +38,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
-            for name in ("", "budgets", "alerts", "quarantine", "traces", "capacity"):
+            for name in ("", "budgets", "alerts", "quarantine", "traces", "capacity", "platform"):
                 _take(page, f"{base}/{name}?range=5m&refresh=off", name or "fleet")
             _take(page, f"{base}/plugin?plugin=markdown&range=5m&refresh=off", "plugin")
             trace = _failing_trace()

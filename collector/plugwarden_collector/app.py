@@ -73,9 +73,10 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         woken.append(warden)
         intake = Intake(writer, settings.identity)
         arrivals = Arrivals(clock)
-        intake.on_taken = arrivals.taken
+        intake.on_read, intake.on_taken = arrivals.read, arrivals.taken
         retention = RetentionStats()
         health = HealthWatch(database, writer, intake, arrivals, warden, notifier, settings.keep, retention, clock)
+        stack.callback(health.close)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for loop in (
             warden.run_warden(),

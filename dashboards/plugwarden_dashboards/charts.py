@@ -15,6 +15,7 @@ __all__ = [
     "calls_by_outcome",
     "latency_heatmap",
     "latency_lines",
+    "lines",
     "trace_scatter",
     "versions",
     "waterfall",
@@ -35,6 +36,8 @@ DURATION_LABEL = (
     "datum.value<1e-3?format(datum.value*1e6,'.3~g')+' µs':datum.value<1?format(datum.value*1e3,'.3~g')+' ms':"
     "datum.value<60?format(datum.value,'.3~g')+' s':format(datum.value/60,'.3~g')+' min'"
 )
+COUNT_LABEL = "format(datum.value,'~s')"
+BYTE_UNITS = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 _TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)
 
 
@@ -136,6 +139,35 @@ def burn_rates(frame: pd.DataFrame, height: int = 220) -> AnyChart:
         .encode(y=alt.Y("window:N", sort=order), x="limit:Q")
     )
     return alt.layer(bars, limits).properties(height=height)
+
+
+def lines(frame: pd.DataFrame, kind: str, height: int = 220) -> AnyChart:
+    """Lines over time from zero. Columns: at, line, value. `kind`: `count`, `duration` (s) or `bytes`."""
+    label = DURATION_LABEL if kind == "duration" else COUNT_LABEL
+    title = None
+    if kind == "bytes":  # in the unit of the largest, so that the axis has round numbers
+        most = float(frame["value"].max())
+        factor, title = next(((size, unit) for size, unit in BYTE_UNITS if most >= size), BYTE_UNITS[-1])
+        frame = frame.assign(value=frame["value"] / factor)
+    axis = alt.Axis(title=title, tickCount=4, labelExpr=label)
+    order = list(dict.fromkeys(frame["line"]))
+    return (
+        alt.Chart(frame)
+        .mark_line(interpolate="step-before")
+        .encode(
+            x=alt.X("at:T", axis=_TIME),
+            y=alt.Y("value:Q", axis=axis, scale=alt.Scale(zero=True)),
+            color=alt.Color(
+                "line:N", scale=alt.Scale(domain=order, range=PALETTE), legend=alt.Legend(title=None, orient="top")
+            ),
+            # Never colour alone.
+            strokeDash=alt.StrokeDash(
+                "line:N", scale=alt.Scale(domain=order, range=[[1, 0], [6, 3], [2, 2]]), legend=None
+            ),
+            tooltip=[alt.Tooltip("at:T", format="%H:%M:%S"), "line:N", alt.Tooltip("value:Q", format=".3s")],
+        )
+        .properties(height=height)
+    )
 
 
 def trace_scatter(frame: pd.DataFrame, height: int = 220) -> AnyChart:

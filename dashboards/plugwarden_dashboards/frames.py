@@ -9,7 +9,7 @@ from plugwarden.contract.histogram import lower_bound_seconds, quantile_seconds,
 
 from plugwarden_dashboards.words import plain
 
-__all__ = ["heat", "marks", "quantiles", "rates", "times", "tree"]
+__all__ = ["heat", "lines", "marks", "quantiles", "rates", "times", "tree"]
 
 JOINED = 8
 """Buckets of the scale-4 histogram per row of the heatmap: half an octave."""
@@ -50,6 +50,15 @@ def heat(latency: list[dict[str, Any]], step: float) -> pd.DataFrame:
     frame["low"] = [lower_bound_seconds(index) for index in frame["index"]]
     frame["high"] = [upper_bound_seconds(index + JOINED - 1) for index in frame["index"]]
     return frame[["at", "until", "low", "high", "count"]]
+
+
+def lines(columns: dict[str, list[Any]], names: dict[str, str]) -> pd.DataFrame:
+    """Some of the columns below one another; steps that say nothing stay, as gaps. Columns: at, line, value."""
+    wide = pd.DataFrame({"at": columns["at"], **{title: columns[name] for name, title in names.items()}})
+    wide["at"] = times(wide["at"])
+    long = wide.melt("at", var_name="line", value_name="value")
+    long["value"] = pd.to_numeric(long["value"])
+    return long
 
 
 def quantiles(latency: list[dict[str, Any]]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from plugwarden_dashboards import data, words
 from plugwarden_dashboards.page import RANGES, REFRESH
-from plugwarden_dashboards.views import alerts, budgets, capacity, fleet, plugin, quarantine, trace, traces
+from plugwarden_dashboards.views import alerts, budgets, capacity, fleet, platform, plugin, quarantine, trace, traces
 
 __all__ = ["run"]
 
@@ -24,8 +24,10 @@ _PAGES = {
     "traces": (traces.page, "Traces", ""),
     "trace": (trace.page, "Trace", ""),
     "capacity": (capacity.page, "Capacity", ""),
+    "platform": (platform.page, "Platform health", ""),
 }
 _HIDDEN = {"trace"}
+_PLATFORM = {"green": "● collector well", "amber": "▲ collector strained", "red": "■ collector in trouble"}
 
 
 def run() -> None:
@@ -91,6 +93,7 @@ def _header() -> None:
         st.text(f"{status['firing']} alerts firing")
         st.text(f"{status['quarantined']} in quarantine")
         st.text(f"policy: {status['enforcement']}")
+        st.text(_PLATFORM[status["verdict"]["level"]])
     if age is not None and age > STALE_SECONDS:
         st.warning(f"The newest call is {words.duration(age)} old: hosts are idle, or their telemetry does not arrive.")
     if status["frozen"]:

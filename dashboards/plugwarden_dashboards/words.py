@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 
 __all__ = [
-    "STATES", "age", "burn", "count", "duration", "md", "moment", "percent", "plain", "state",
+    "STATES", "age", "burn", "count", "duration", "md", "moment", "percent", "plain", "size", "state",
 ]  # fmt: skip
 
 STATES = {
@@ -79,6 +79,16 @@ def count(number: float | None) -> str:
         if abs(number) >= size:
             return f"{number / (1e3 if unit == 'k' else size):.3g} {unit}"
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"
+
+
+def size(number: float | None) -> str:
+    """Bytes, in powers of 1024."""
+    if number is None or number != number:
+        return "—"
+    for limit, unit in ((2**10, "B"), (2**20, "KiB"), (2**30, "MiB"), (2**40, "GiB")):
+        if abs(number) < limit:
+            return f"{number / (limit / 2**10):.3g} {unit}"
+    return f"{number / 2**40:.3g} TiB"
 
 
 def moment(text: str | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden import Sidecar
+from plugwarden_collector.clock import utc_now
 from plugwarden_collector.distribution import Distribution, added, quantile
 from plugwarden_collector.health import watch as watching
 from plugwarden_collector.health.conditions import RULES, judge, starting, verdict
@@ -23,8 +26,11 @@ from plugwarden_collector.health.history import History
 from plugwarden_collector.health.readings import Readings
 from plugwarden_collector.health.senders import FORGET, MAX_SENDERS, Senders
 from plugwarden_collector.judge.alert import AlertState
+from plugwarden_collector.store import Database
+from plugwarden_collector.store import writer as writing
 
-from .conftest import Running
+from .conftest import RULES as RULES_TEXT
+from .conftest import Running, running
 from .test_receive import PROTOBUF, request
 
 AT = datetime(2026, 1, 1, 12)
@@ -242,7 +248,7 @@ def test_growth_is_a_slope_and_unknown_at_first() -> None:
     growth = Growth()
     for seconds in range(0, 900, 5):
         growth.add(after(seconds), 1_000_000 + 2_000 * seconds + 5_000_000 * (seconds % 60 == 0))
-        if seconds < 120:
+        if seconds < 300:
             assert growth.bytes_per_second() is None
     assert growth.bytes_per_second() == pytest.approx(2_000, rel=0.2)
 
@@ -256,3 +262,223 @@ def test_history_is_bounded_and_thinned_to_what_a_chart_can_show() -> None:
     assert len(whole) == 2160
     assert whole[-1] - whole[0] == timedelta(hours=6) - timedelta(seconds=10)
     assert 300 <= len(history.columns(AT, 360)["at"]) <= 360
+
+
+# -- a real collector -------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.at = utc_now()
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def move(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+class Pager(ThreadingHTTPServer):
+    """A receiver of notifications."""
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, Any]] = []
+        super().__init__(("127.0.0.1", 0), PagerHandler)
+
+
+class PagerHandler(BaseHTTPRequestHandler):
+    server: Pager
+
+    def do_POST(self) -> None:
+        self.server.got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def pager() -> Iterator[Pager]:
+    with Pager() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    monkeypatch.setattr(watching, "EVERY_SECONDS", 3600.0)  # the tests look themselves
+    return Clock()
+
+
+@pytest.fixture
+def still(tmp_path: Path, clock: Clock, pager: Pager) -> Iterator[Running]:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(f'{RULES_TEXT}\n[[receiver]]\nname = "pager"\nurl = "http://127.0.0.1:{pager.server_port}/"\n')
+    with running(tmp_path / "data", rules, clock=clock) as found:
+        yield found
+
+
+def eventually(check: Callable[[], Any]) -> Any:
+    for _ in range(400):
+        found = check()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come about")
+
+
+def post(collector: Running, instance: str, spans: int = 1) -> int:
+    message = request(spans)
+    resource = message.resource_spans[0].resource
+    for key, value in (("service.name", "host"), ("service.instance.id", instance)):
+        resource.attributes.add(key=key).value.string_value = value
+    body = message.SerializeToString()
+    return httpx2.post(f"{collector.http}/v1/traces", content=body, headers=PROTOBUF, timeout=30).status_code
+
+
+def conditions(collector: Running) -> dict[str, str]:
+    collector.collector.health.look()
+    return {row["name"]: row["state"] for row in collector.api.get("health")["conditions"]}
+
+
+def firing(collector: Running) -> set[str]:
+    return {name for name, state in conditions(collector).items() if state == "firing"}
+
+
+def test_a_held_writer_makes_its_conditions_fire_and_clear(
+    still: Running, clock: Clock, pager: Pager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert post(still, "a") == 200
+    assert firing(still) == set()
+    release = threading.Event()
+    still.collector.writer.run(lambda connection: release.wait(60))
+    monkeypatch.setattr(writing, "MAX_QUEUED_BYTES", 100_000)
+    with ThreadPoolExecutor(8) as threads:
+        held = [threads.submit(post, still, "a", 200) for _ in range(8)]
+        try:
+            eventually(lambda: still.collector.writer.queued_bytes > 80_000 and any(item.done() for item in held))
+            conditions(still)
+            for _ in range(4):
+                clock.move(6)
+                found = firing(still)
+            assert {"ingest_lag", "queue_filling", "back_pressure"} <= found
+            seen = still.api.get("health")
+            assert seen["verdict"]["level"] in {"amber", "red"}
+            row = next(row for row in seen["conditions"] if row["name"] == "ingest_lag")
+            assert "nothing was committed for" in row["summary"]
+            assert row["next_step"]
+            metrics = httpx2.get(f"{still.url}/metrics").text
+            assert 'plugwarden_condition{condition="queue_filling",severity="ticket"} 2.0' in metrics
+            assert "plugwarden_busy_answers_total 0.0" not in metrics
+        finally:
+            release.set()
+    assert sorted({item.result() for item in held}) == [200, 503]
+    for _ in range(40):
+        clock.move(10)
+        assert post(still, "a") == 200
+        found = conditions(still)
+    assert {name for name, state in found.items() if state == "firing"} == set()
+    told = eventually(lambda: [body for body in pager.got if body["status"] == "resolved"])
+    assert told[0]["commonLabels"]["component"] == "collector"
+    assert "plugin" not in told[0]["commonLabels"]
+    rows = still.api.query("select name, before, after from alert_events where plugin_id is null").to_pylist()
+    assert {"name": "queue_filling", "before": "inactive", "after": "firing"} in rows
+    assert still.api.get("alerts")["history"] == []
+    assert still.api.get("quarantine") == []
+
+
+def test_a_stopped_sender_makes_freshness_fire_after_three_of_its_intervals(still: Running, clock: Clock) -> None:
+    for _ in range(4):
+        assert post(still, "a") == 200
+        assert post(still, "b") == 200
+        clock.move(10)
+    clock.move(-10)
+    for _ in range(3):
+        clock.move(10)
+        assert post(still, "b") == 200
+        assert firing(still) == set()
+    clock.move(1)
+    assert firing(still) == {"senders_silent"}
+    seen = still.api.get("health")
+    assert "1 of 2 senders silent" in seen["verdict"]["text"]
+    assert "host a" in seen["verdict"]["text"]
+    assert [(row["instance"], row["state"], row["interval_seconds"]) for row in seen["senders"]["rows"]] == [
+        ("a", "silent", 10.0),
+        ("b", "sending", 10.0),
+    ]
+    clock.move(30)
+    assert "no_telemetry" in firing(still)
+    assert still.api.get("health")["verdict"]["level"] == "red"
+    assert post(still, "a") == post(still, "b") == 200
+    assert firing(still) == set()
+
+
+def test_what_fires_is_taken_up_after_a_restart(tmp_path: Path, clock: Clock) -> None:
+    with running(tmp_path / "data", clock=clock) as first:
+        for _ in range(4):
+            assert post(first, "a") == 200
+            clock.move(10)
+        clock.move(60)
+        assert firing(first) == {"no_telemetry"}
+        eventually(lambda: first.scalar("select count(*) from alert_events") == 1)
+    with running(tmp_path / "data", clock=clock) as second:
+        assert firing(second) == {"no_telemetry"}
+        assert post(second, "a") == 200
+        assert firing(second) == set()
+        assert [event["after"] for event in second.api.get("health")["events"]] == ["inactive", "firing"]
+
+
+def test_a_silence_keeps_the_pager_quiet_and_the_condition_firing(still: Running, clock: Clock, pager: Pager) -> None:
+    made = still.api.post("silences", {"matchers": {"component": "collector"}, "seconds": 3600, "comment": "known"})
+    for _ in range(4):
+        assert post(still, "a") == 200
+        clock.move(10)
+    clock.move(60)
+    assert firing(still) == {"no_telemetry"}
+    row = next(row for row in still.api.get("health")["conditions"] if row["name"] == "no_telemetry")
+    assert row["silenced_by"] == made["id"]
+    assert pager.got == []
+
+
+def test_every_number_is_at_metrics_and_a_scrape_asks_the_database_nothing(
+    still: Running, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert post(still, "a", 10) == 200
+    odd = request(2)
+    odd.resource_spans[0].scope_spans[0].spans[0].trace_id = b"short"
+    httpx2.post(f"{still.http}/v1/traces", content=odd.SerializeToString(), headers=PROTOBUF)
+    conditions(still)
+    still.api.get("status")
+    monkeypatch.setattr(Database, "cursor", lambda self: pytest.fail("a scrape reads the database"))
+    text = httpx2.get(f"{still.url}/metrics").text
+    monkeypatch.undo()
+    found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"}
+    assert found['plugwarden_ingest_lag_seconds_count{signal="traces"}'] == 2
+    assert (
+        found['plugwarden_refused_items_total{reason="trace_id must have 16 bytes and span_id 8",signal="traces"}'] == 1
+    )
+    assert found['plugwarden_stored_rows_total{table="spans"}'] == 11
+    assert found["plugwarden_commit_seconds_count"] == 2
+    assert found["plugwarden_database_file_bytes"] > 0
+    assert found['plugwarden_senders{state="learning"}'] == 2
+    assert found['plugwarden_api_requests_total{route="/api/v1/status",status="200"}'] == 1
+    assert found["process_resident_memory_bytes"] > 0
+    assert found['plugwarden_condition{condition="no_telemetry",severity="page"}'] == 0
+
+
+def test_a_real_sidecar_is_known_as_a_sender_and_is_well(collector: Running, sidecar: Sidecar) -> None:
+    call = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
+    for _ in range(5):
+        call()
+    assert sidecar.flush()
+    collector.collector.health.look()
+    found = collector.api.get("health")
+    assert [row["service"] for row in found["senders"]["rows"]] == ["host"]
+    assert found["verdict"]["level"] == "green", found["verdict"]
+    assert found["now"]["event_age_seconds"]["metrics"] is not None

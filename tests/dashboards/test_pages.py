@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.collector.conftest import RULES, Running, running
 
-PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "traces", "trace", "capacity"]
+PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "traces", "trace", "capacity", "platform"]
 HOSTILE = "<b>[x](http://evil) :material/home: $a$ ![i](http://evil/i.png)\u202e"
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Streamlit's test runner uses what its dependencies deprecate

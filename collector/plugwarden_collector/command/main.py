@@ -349,28 +349,10 @@ def export(
 
 @app.command()
 def doctor(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Check the collector and say what is wrong with it."""
-    with client(url) as api:
-        status = api.get("status")
-        verified = api.get("audit/verify")
-    age = status["data_age_seconds"]
-    checks = [
-        ("collector answers", True, f"version {status['version']} at {url}"),
-        ("data arrive", age is not None and age < 30, "never" if age is None else f"newest call {seconds(age)} old"),
-        ("judging runs", status["tick_failures"] == 0 and status["ticks"] > 0,
-         f"{status['ticks']} turns, {status['tick_failures']} failed"),
-        ("sidecars listen", bool(status["listeners"]), f"{len(status['listeners'])} ask for directives"),
-        ("automation is not frozen", status["frozen"] is None, status["frozen"] or status["enforcement"]),
-        ("audit log is whole", verified["valid"], verified["problem"] or f"{verified['decisions']} decisions"),
-        ("rules make sense", not status["rules_warnings"], "; ".join(status["rules_warnings"]) or status["rules"]),
-    ]  # fmt: skip
-    if as_json:
-        emit_json([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks])
-    else:
-        show([{"ok": "ok" if ok else "NOT OK", "name": name, "detail": detail} for name, ok, detail in checks],
-             {"ok": "", "name": "check", "detail": ("seen", prose)})  # fmt: skip
-    if not all(ok for _, ok, _ in checks):
-        raise SystemExit(1)
+    """Check the collector; say what is wrong with it and what to do next."""
+    from .doctor import run_doctor
+
+    run_doctor(client(url), as_json)
 
 
 # -- deciding ---------------------------------------------------------------------------------------------------------

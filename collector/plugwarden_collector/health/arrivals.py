@@ -1,4 +1,4 @@
-"""What came in, told by the intake once per request: how long it took, how new it was, who sent it, what was refused."""
+"""What came in, told by the intake twice a request: who sent it; then how long it took, how new it was, what was refused."""
 
 from __future__ import annotations
 
@@ -31,32 +31,38 @@ class Arrivals:
         self.lag = {signal.value: Distribution() for signal in Signal}
         """From a request's bytes being there to its rows being on disk."""
         self.arrived_at: dict[str, datetime] = {}
-        """Signal -> when a request with rows of it was last stored."""
+        """Signal -> when a request with rows of it last came in, whether or not it could be stored."""
         self.event_at: dict[str, datetime] = {}
         """Signal -> the latest time that a stored row itself carries."""
         self.refused: Counter[tuple[str, str]] = Counter()
         """(signal, reason) -> spans, points or records that were left out of a request that was taken."""
 
+    def read(self, batch: Batch) -> None:
+        """A request came in: its sender lives, even if we cannot store what it sent."""
+        if not batch.accepted:
+            return
+        at = self._clock()
+        self.arrived_at[batch.signal.value] = at
+        resources = batch.tables.get("incoming_resources")
+        if resources is not None:
+            services, instances = resources.column("service_name"), resources.column("instance_id")
+            for service, instance in zip(services.to_pylist(), instances.to_pylist(), strict=True):
+                self.senders.heard(service, instance, at)
+
     def taken(self, batch: Batch, seconds: float) -> None:
         """A request was taken, and its rows are on disk, `seconds` after it came in."""
-        signal, at = batch.signal.value, self._clock()
+        signal = batch.signal.value
         if batch.rejected:
             self._refuse(signal, batch.rejected, batch.reason)
         if not batch.accepted:
             return
         self.lag[signal].observe(seconds)
-        self.arrived_at[signal] = at
         for table, column in _EVENT_TIMES:
             rows = batch.tables.get(table)
             if rows is not None and len(rows):
                 newest = pc.max(rows.column(column)).as_py()
                 if newest is not None and newest > self.event_at.get(signal, datetime.min):
                     self.event_at[signal] = newest
-        resources = batch.tables.get("incoming_resources")
-        if resources is not None:
-            services, instances = resources.column("service_name"), resources.column("instance_id")
-            for service, instance in zip(services.to_pylist(), instances.to_pylist(), strict=True):
-                self.senders.heard(service, instance, at)
 
     def lag_counts(self) -> Counts:
         """The lag of all signals together."""

@@ -13,7 +13,8 @@ from datetime import datetime
 from plugwarden_collector.judge.alert import Alert, AlertState, Reading, transition
 
 from .readings import Readings
-from .words import amount, length, size
+from .senders import MIN_SILENCE_SECONDS
+from .words import ago, amount, length, size
 
 __all__ = ["RULES", "Change", "Condition", "ConditionRule", "Verdict", "judge", "starting", "verdict"]
 
@@ -107,7 +108,7 @@ def verdict(conditions: Mapping[str, Condition], readings: Readings) -> Verdict:
     if readings.quiet_seconds is None:
         return Verdict("green", "The collector is well; nothing has been sent to it yet.")
     lag = "" if readings.lag_p99_seconds is None else f", stored within {length(readings.lag_p99_seconds)} (p99)"
-    senders = f"{amount(readings.senders, 'sender')} heard {length(readings.quiet_seconds)} ago{lag}"
+    senders = f"{amount(readings.senders, 'sender')} heard {ago(readings.quiet_seconds)}{lag}"
     return Verdict("green", f"The collector is well: {senders}; nothing waits that should not.")
 
 
@@ -123,7 +124,7 @@ def _no_telemetry(now: Readings) -> Reading:
         return Reading(None, "nothing has been sent since the start")
     text = f"the last telemetry came {length(now.quiet_seconds)} ago"
     if now.quiet_limit_seconds is None:  # nobody sends regularly, or everybody was forgotten
-        return Reading(None, text)
+        return Reading(False if now.quiet_seconds <= MIN_SILENCE_SECONDS else None, text)
     over = now.quiet_seconds > now.quiet_limit_seconds
     return Reading(over, f"{text}, against a limit of {length(now.quiet_limit_seconds)}" if over else text)
 

@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["Growth"]
 
 WINDOW = timedelta(minutes=10)
-LEAST = timedelta(minutes=2)
+LEAST = timedelta(minutes=5)
 """From less, the write-ahead log's ups and downs would pass for growth."""
 
 

@@ -64,7 +64,7 @@ class Readings:
     max_bytes: int = 0
     """--max-size; 0: no limit."""
     growth_bytes_per_second: float | None = None
-    """Of what is used, over ten minutes; None until there are two minutes to tell from."""
+    """Of what is used, over ten minutes; None until there are five to tell from."""
     checkpoint_put_off_seconds: float = 0.0
     """Since a checkpoint was first put off; 0 when none is."""
     early: bool = False

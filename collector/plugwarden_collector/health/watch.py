@@ -74,6 +74,7 @@ class HealthWatch:
         self.failures = 0
         """Looks that failed."""
         self._lock = threading.Lock()
+        self._closed = False
         self._totals: deque[Totals] = deque()
         self._step_from: Totals | None = None
         self._growth = Growth()
@@ -86,7 +87,12 @@ class HealthWatch:
     def look(self) -> list[Change]:
         """One look: read, judge, remember, tell. Answers what changed."""
         with self._lock:
-            return self._look(self._clock())
+            return [] if self._closed else self._look(self._clock())
+
+    def close(self) -> None:
+        """Let a look that is under way come to its end, and look no more: the database is about to be closed."""
+        with self._lock:
+            self._closed = True
 
     def _look(self, at: datetime) -> list[Change]:
         totals = Totals.read(at, self._intake, self._writer, self._warden, self.arrivals)

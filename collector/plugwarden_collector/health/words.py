@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["amount", "length", "size"]
+__all__ = ["ago", "amount", "length", "size"]
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was."""
+    return "just now" if seconds < 1.0 else f"{length(seconds)} ago"
 
 
 def amount(number: int, noun: str) -> str:

@@ -46,6 +46,8 @@ class Intake:
         self.items: Counter[tuple[str, str]] = Counter()
         """(signal, `accepted` or `rejected`) -> spans, points or records."""
         self.received_at = 0.0
+        self.on_read: Callable[[Batch], None] = lambda batch: None
+        """Told of every request that could be read, before it is stored."""
         self.on_taken: Callable[[Batch, float], None] = lambda batch, seconds: None
         """Told of every request that was taken, and how many seconds after it came in its rows were on disk."""
         # Of its own, so that people's long queries cannot keep telemetry waiting.
@@ -56,6 +58,7 @@ class Intake:
         began = time.monotonic()
         batch = await asyncio.get_running_loop().run_in_executor(self._threads, self._read, signal, body)
         self.received_at = time.time()
+        self.on_read(batch)
         stored = True
         if batch.accepted:
             digest = hashlib.blake2b(body, digest_size=8, person=signal.encode()[:16]).digest()

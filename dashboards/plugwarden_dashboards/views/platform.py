@@ -1,0 +1,248 @@
+"""Platform health: is the watcher itself well?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from plugwarden_dashboards import charts, data, frames, words
+from plugwarden_dashboards.page import live
+
+__all__ = ["page"]
+
+_SPANS = {"15m": 15, "1h": 60, "6h": 360}
+_SIGNALS = {"traces": "spans", "metrics": "points", "logs": "records"}
+
+
+def page() -> None:
+    """The page."""
+    st.segmented_control(
+        "Charts", list(_SPANS), default="1h", required=True, key="platform_span", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    live(_body, "platform_body")
+
+
+def _body() -> None:
+    minutes = _SPANS.get(st.session_state.get("platform_span", "1h"), 60)
+    answer = data.fetch("health", minutes=minutes)
+    if answer.value is None:
+        return
+    found = answer.value
+    if answer.problem is None:  # else the header says that this is the past
+        _verdict(found["verdict"])
+    _tiles(found)
+    _conditions(found["conditions"], found["at"])
+    _charts(found)
+    _senders(found["senders"])
+    _refused(found["refused"])
+    _events(found["events"])
+
+
+def _verdict(verdict: dict[str, str]) -> None:
+    text = words.md(verdict["text"], 1000)
+    if verdict["level"] == "green":
+        st.success(text, title="● Well")
+    elif verdict["level"] == "amber":
+        st.warning(text, title="▲ Strained")
+    else:
+        st.error(text, title="■ In trouble")
+
+
+def _tiles(found: dict[str, Any]) -> None:
+    now = found["now"]
+    rates, event_ages = now["items_per_second"], now["event_age_seconds"]
+    with st.grid(4, row_height=132):
+        for signal, noun in _SIGNALS.items():
+            age = event_ages.get(signal)
+            _tile(
+                f"{noun.capitalize()} per second",
+                words.count(rates.get(signal, 0.0)),
+                "none yet" if age is None else f"newest {words.duration(max(0.0, age))} old",
+                "Stored over the last minute; the age of the newest one by the time it carries",
+            )
+        _tile(
+            "Ingest lag p99", words.duration(now["lag_p99_seconds"]), f"p50 {words.duration(now['lag_p50_seconds'])}",
+            "From receipt to disk, over the last minute",
+        )  # fmt: skip
+        _tile(
+            "Queue", words.size(now["queued_bytes"]),
+            f"of {words.size(now['queue_bound_bytes'])}, {now['queued_requests']} requests",
+            "Decoded rows waiting for a commit; when it is full, senders are told to come back",
+        )  # fmt: skip
+        _tile("Told to come back", words.count(now["busy"]), "within a minute", "Requests answered 503 or UNAVAILABLE")
+        _tile("Database", words.size(now["used_bytes"] or now["file_bytes"]), _growing(now), _file(now))
+        _tile(
+            "Judging loop", words.duration(now["tick_seconds"]), f"{words.duration(now['tick_age_seconds'])} ago",
+            f"Length of the last turn; calls are counted {words.duration(now['rollup_lag_seconds'])} after they are stored",
+        )  # fmt: skip
+
+
+def _tile(label: str, value: str, delta: str, text: str) -> None:
+    st.metric(
+        label,
+        value,
+        delta=delta,
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        height="stretch",
+        help=words.md(text),
+    )
+
+
+def _growing(now: dict[str, Any]) -> str:
+    growth, limit = now["growth_bytes_per_second"], now["max_bytes"]
+    of = f"of {words.size(limit)}" if limit else "no limit"
+    if growth is None:
+        return of
+    if now["seconds_until_full"] is None:
+        return f"{of}, not growing"
+    return f"{of}, full in {words.duration(now['seconds_until_full'])}"
+
+
+def _file(now: dict[str, Any]) -> str:
+    growth = now["growth_bytes_per_second"]
+    grows = "growth is known after five minutes" if growth is None else f"grows by {words.size(growth)} a second"
+    return (
+        f"In use; {grows}. The file has {words.size(now['file_bytes'])}, of which {words.size(now['free_bytes'])} free for new "
+        f"rows; the log {words.size(now['wal_bytes'])}; the disk {words.size(now['disk_free_bytes'])} free."
+    )
+
+
+def _conditions(rows: list[dict[str, Any]], at: str) -> None:
+    order = {"firing": 0, "pending": 1, "inactive": 2}
+    rows = sorted(rows, key=lambda row: order[row["state"]])
+    st.subheader("Conditions")
+    st.caption(
+        "Alerts on the collector itself. They go to the receivers of the rules file, and never quarantine a plugin."
+    )
+    open_ = [row for row in rows if row["state"] != "inactive"]
+    if not open_:
+        st.text("None is true now.")
+    for row in open_:
+        since = words.age(row["firing_at"] or row["pending_at"], pd.Timestamp(at).to_pydatetime())
+        silenced = f" · silenced by {words.md(row['silenced_by'])}" if row["silenced_by"] else ""
+        with st.container(border=True):
+            st.markdown(
+                f"**{words.state(row['state'])}** · {words.md(row['severity'])} · **{words.md(row['title'])}** · "
+                f"since {since}{silenced}"
+            )
+            st.text(words.plain(row["summary"], 1000))
+            st.text(f"What to do: {words.plain(row['next_step'], 1000)}")
+    with st.expander(f"All {len(rows)} conditions", expanded=False):
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "State": words.state(row["state"]) if row["state"] != "inactive" else "● fine",
+                        "Condition": words.plain(row["title"]),
+                        "Seen": words.plain(row["summary"]),
+                        "Severity": row["severity"],
+                        "What to do when it fires": words.plain(row["next_step"], 1000),
+                    }
+                    for row in rows
+                ]
+            ),
+            hide_index=True, key="platform_conditions", alt="All conditions of the collector, those that fire first",
+        )  # fmt: skip
+
+
+def _charts(found: dict[str, Any]) -> None:
+    history = found["history"]
+    st.subheader("The last hours")
+    if len(history["at"]) < 2:
+        st.info(
+            "Charts begin twenty seconds after the collector starts; their history is kept in its memory for six hours."
+        )
+        return
+    st.caption(
+        f"By ten seconds, since {words.moment(history['at'][0])}. The collector keeps this in memory for six hours; it started "
+        f"{words.moment(found['began_at'])}."
+    )
+    left, right = st.columns(2)
+    with left:
+        _chart("Ingest", frames.lines(history, {"traces": "spans", "metrics": "points", "logs": "records"}),
+               "count", "Spans, points and records stored per second")  # fmt: skip
+        _chart("Commits", frames.lines(history, {"commit_p50_seconds": "p50", "commit_p99_seconds": "p99"}),
+               "duration", "Median and 99th percentile of the length of a commit")  # fmt: skip
+    with right:
+        _chart("Ingest lag", frames.lines(history, {"lag_p50_seconds": "p50", "lag_p99_seconds": "p99"}),
+               "duration", "Median and 99th percentile of the time from receipt to disk")  # fmt: skip
+        _chart("Database", frames.lines(history, {"used_bytes": "in use", "file_bytes": "file", "wal_bytes": "log"}),
+               "bytes", "Bytes in use, of the file and of its log")  # fmt: skip
+
+
+def _chart(title: str, frame: pd.DataFrame, kind: str, alt: str) -> None:
+    st.markdown(f"**{title}**")
+    if frame["value"].isna().all():
+        st.text("Nothing yet.")
+        return
+    st.altair_chart(charts.lines(frame, kind), key=f"platform_{title}", width="stretch", alt=alt)
+
+
+def _senders(senders: dict[str, Any]) -> None:
+    st.subheader("Senders")
+    if not senders["known"]:
+        st.info("Nobody has sent anything within an hour. Point OTEL_EXPORTER_OTLP_ENDPOINT at the collector.")
+        return
+    st.caption(
+        f"{senders['sending']} sending, {senders['silent']} silent, {senders['replaced']} replaced by a newer instance, "
+        f"{senders['learning']} whose interval is not known yet. Silent is who missed three of its own export intervals; after an "
+        "hour it is forgotten."
+        + (f" The first {len(senders['rows'])} are shown." if senders["known"] > len(senders["rows"]) else "")
+    )
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "State": _STATE.get(row["state"], row["state"]),
+                    "Service": words.plain(row["service"]),
+                    "Instance": words.plain(row["instance"]) or "—",
+                    "Last seen": words.moment(row["last_at"]),
+                    "Its interval": words.duration(row["interval_seconds"]),
+                    "Silent for": words.duration(row["silent_seconds"]),
+                    "Requests": row["requests"],
+                }
+                for row in senders["rows"]
+            ]
+        ),
+        hide_index=True, key="platform_senders", alt="Processes that send telemetry, the silent first",
+    )  # fmt: skip
+
+
+_STATE = {"sending": "● sending", "silent": "■ silent", "replaced": "○ replaced", "learning": "◐ learning"}
+
+
+def _refused(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    st.subheader("Refused")
+    st.caption("Left out of requests since the collector started; the senders were told why.")
+    table = [
+        {"Signal": row["signal"], "Reason": words.plain(row["reason"]), "Items": row["items"]} for row in rows
+    ]  # fmt: skip
+    st.dataframe(pd.DataFrame(table), hide_index=True, key="platform_refused", alt="Refused items by signal and reason")
+
+
+def _events(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    st.subheader("History")
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "When": words.moment(row["time"]),
+                    "Condition": words.plain(row["name"]),
+                    "Severity": row["severity"],
+                    "Change": f"{row['before']} → {row['after']}",
+                    "Why": words.plain(row["reason"]),
+                }
+                for row in rows
+            ]
+        ),
+        hide_index=True, key="platform_events", alt="Changes of state of the collector's conditions, newest first",
+    )  # fmt: skip
