@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from plugwarden import Settings
 from plugwarden.contract import ErrorSource, Outcome, RejectionReason, attributes, metrics
+from plugwarden_collector.health.conditions import RULES, ConditionRule
 from plugwarden_collector.store import Database
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +60,11 @@ def test_every_metric_of_the_collector_is_in_the_reference() -> None:
     source = (ROOT / "collector/plugwarden_collector/telemetry.py").read_text("utf-8")
     for name in re.findall(r'"(plugwarden_[a-z_]+)"', source):
         assert f"`{name}`" in COLLECTOR or f"`{name}_total`" in COLLECTOR, f"{name} is not in the reference"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_condition_of_the_collector_is_in_the_reference(rule: ConditionRule) -> None:
+    assert f"| `{rule.name}` | {rule.severity} |" in COLLECTOR
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from plugwarden import Sidecar
+from plugwarden_collector.health import watch as watching
 from plugwarden_dashboards import frames, words
 from streamlit.testing.v1 import AppTest
 
 from tests.collector.conftest import RULES, Running, running
+from tests.collector.test_health import Clock, post
 
 PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "traces", "trace", "capacity", "platform"]
 HOSTILE = "<b>[x](http://evil) :material/home: $a$ ![i](http://evil/i.png)\u202e"
@@ -108,6 +111,46 @@ def test_the_plugin_page_draws_its_charts(busy: Running, monkeypatch: pytest.Mon
     assert len(charts) == 4
     assert all(json.loads(chart.proto.spec) for chart in charts)
     assert all(chart.proto.alt for chart in charts)
+
+
+def test_the_platform_page_says_in_words_whether_the_watcher_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "EVERY_SECONDS", 3600.0)
+    clock = Clock()
+
+    def look(name: str) -> AppTest:
+        st.cache_data.clear()  # answers are kept for a second
+        return draw(name, found.url, monkeypatch)
+
+    with running(tmp_path / "data", clock=clock) as found:
+        page = look("platform")
+        assert "nothing has been sent" in words.plain(page.success[0].value)
+        for _ in range(4):
+            assert post(found, HOSTILE) == 200
+            found.collector.health.look()
+            clock.move(10)
+        page = look("platform")
+        assert [len(page.success), len(page.warning), len(page.error)] == [1, 0, 0]
+        assert {metric.label for metric in page.metric} >= {"Spans per second", "Ingest lag p99", "Queue", "Database"}
+        charts = page.get("vega_lite_chart")
+        assert len(charts) == 4
+        assert all(json.loads(chart.proto.spec) and chart.proto.alt for chart in charts)
+        clock.move(60)
+        found.collector.health.look()
+        page = look("platform")
+        assert "No telemetry arrives" in page.error[0].value
+        assert any(text.value.startswith("What to do: Check that hosts run") for text in page.text)
+        senders = next(frame.value for frame in page.dataframe if "Silent for" in frame.value.columns)
+        assert senders["State"].tolist() == ["■ silent"]
+        assert "\u202e" not in senders["Instance"].iloc[0]
+        for element in [*page.markdown, *page.error]:
+            assert "http://evil" not in element.value
+
+
+@pytest.mark.parametrize(("number", "text"), [(None, "—"), (0, "0 B"), (1536, "1.5 KiB"), (3 * 2**40, "3 TiB")])
+def test_bytes_take_the_unit_that_suits_them(number: float | None, text: str) -> None:
+    assert words.size(number) == text
 
 
 @pytest.mark.parametrize(
