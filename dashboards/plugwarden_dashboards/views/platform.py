@@ -19,9 +19,8 @@ _SIGNALS = {"traces": "spans", "metrics": "points", "logs": "records"}
 def page() -> None:
     """The page."""
     st.segmented_control(
-        "Charts", list(_SPANS), default="1h", required=True, key="platform_span", bind="query-params",
-        label_visibility="collapsed",
-    )  # fmt: skip
+        "Charts over", list(_SPANS), default="1h", required=True, key="platform_span", bind="query-params"
+    )
     live(_body, "platform_body")
 
 
