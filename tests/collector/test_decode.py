@@ -138,7 +138,9 @@ def test_bounds_and_buckets_that_do_not_fit_are_refused() -> None:
     assert "one entry more" in batch.reason
 
 
-def identified(sources: tuple[str, ...], resource: dict[str, str], own: dict[str, str]) -> tuple[str | None, str | None]:
+def identified(
+    sources: tuple[str, ...], resource: dict[str, str], own: dict[str, str]
+) -> tuple[str | None, str | None]:
     message = spans()
     group = message.resource_spans[0]
     for key, value in resource.items():
