@@ -120,9 +120,28 @@ class QueryStream:
             plan = pa.table({"kind": [str(row[0]) for row in rows], "plan": [str(row[1]) for row in rows]})
             self._reader = plan.to_reader()
         else:
-            self._reader = cursor.sql(checked.sql, params=parameters).to_arrow_reader(min(self._limit + 1, BATCH_ROWS))
+            try:
+                relation = cursor.sql(checked.sql, params=parameters)
+            except (duckdb.BinderException, duckdb.CatalogException) as error:
+                raise self._placed(error, checked.sql, parameters) from error
+            self._reader = relation.to_arrow_reader(min(self._limit + 1, BATCH_ROWS))
         self._first = self._read()
         return self._reader.schema
+
+    def _placed(self, error: duckdb.Error, sql: str, parameters: Any) -> duckdb.Error:
+        """The same error with the place in the statement, which only a plan by itself tells."""
+        prefix = "explain "
+        try:
+            self._cursor.rollback()
+            self._cursor.execute(prefix + sql, parameters)
+        except duckdb.Error as again:
+            text = str(again)
+            if "\n\nLINE 1: " + prefix in text:  # the caret counts the prefix, unless the excerpt is cut
+                head, _, tail = text.partition("\n\nLINE 1: " + prefix)
+                excerpt, _, caret = tail.partition("\n")
+                text = f"{head}\n\nLINE 1: {excerpt}\n{caret[len(prefix) :]}"
+            return type(error)(text)
+        return error
 
     def _next(self) -> pa.RecordBatch | None:
         batch, self._first = self._first or self._read(), None
@@ -158,7 +177,15 @@ class QueryStream:
             return step()
         except QueryError:
             raise
-        except (duckdb.Error, pa.ArrowException, OSError, MemoryError, ValueError, RuntimeError, RecursionError) as error:
+        except (
+            duckdb.Error,
+            pa.ArrowException,
+            OSError,
+            MemoryError,
+            ValueError,
+            RuntimeError,
+            RecursionError,
+        ) as error:
             self._raise_if_ended(error)
             raise QueryError(explain(error, self._sql)) from error
 
@@ -168,7 +195,9 @@ class QueryStream:
             message = f"interrupted after {self._timeout_seconds:g} s; narrow the time range or aggregate"
             raise QueryTimeoutError(message) from cause
         if why is End.MEMORY:
-            raise QueryError("the query needs more memory than it may have; narrow the time range or aggregate") from cause
+            raise QueryError(
+                "the query needs more memory than it may have; narrow the time range or aggregate"
+            ) from cause
         if why is End.CANCELLED:
             raise QueryCancelledError("the query was cancelled") from cause
 

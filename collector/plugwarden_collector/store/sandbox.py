@@ -37,19 +37,67 @@ _RELATIONS = frozenset({"SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "PIVOT"}
 _TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat_row"})
 
 _FORBIDDEN = {
-    **dict.fromkeys(("current_setting", "getvariable", "json_serialize_plan", "parse_duckdb_log_message"), "shows settings"),
+    **dict.fromkeys(
+        ("current_setting", "getvariable", "json_serialize_plan", "parse_duckdb_log_message"), "shows settings"
+    ),
     **dict.fromkeys(("current_query", "current_schemas", "in_search_path", "get_block_size"), "shows internals"),
     **dict.fromkeys(("sleep_ms", "write_log", "setseed", "nextval", "setval", "currval"), "does more than compute"),
-    **dict.fromkeys(("list_reduce", "array_reduce", "reduce"), "grows without bound; aggregate with list_sum and the like"),
-    **dict.fromkeys(("levenshtein", "editdist3", "damerau_levenshtein"), "takes quadratic time that cannot be interrupted"),
+    **dict.fromkeys(
+        ("list_reduce", "array_reduce", "reduce"), "grows without bound; aggregate with list_sum and the like"
+    ),
+    **dict.fromkeys(
+        (
+            *(
+                "levenshtein",
+                "editdist3",
+                "damerau_levenshtein",
+                "json_merge_patch",
+                "json_merge_patch_diff",
+                "json_deep_merge",
+            ),
+            *("json_contains", "list_intersect", "array_intersect", "list_has_all", "array_has_all", "list_has_any"),
+            *("array_has_any", "&&", "@>", "<@"),
+        ),
+        "takes quadratic time that cannot be interrupted; unnest and join instead",
+    ),
     **dict.fromkeys(("generate_subscripts",), "grows without bound; write `unnest(...) with ordinality`"),
 }
-_PREFIXES = ("pg_", "has_", "inet_", "__internal", "duckdb_", "pragma_", "read_", "parquet_", "col_desc", "obj_desc", "shobj_")
+_PREFIXES = (
+    "pg_",
+    "has_",
+    "inet_",
+    "__internal",
+    "duckdb_",
+    "pragma_",
+    "read_",
+    "parquet_",
+    "col_desc",
+    "obj_desc",
+    "shobj_",
+)
 _VOLATILE_BUT_HARMLESS = frozenset({"random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "error"})
 
-_SIZES = {"lpad": 1, "rpad": 1, "list_resize": 1, "array_resize": 1, "to_base": 2, "bitstring": 1, "bar": 3, "equi_width_bins": 2}
+_SIZES = {
+    "lpad": 1,
+    "rpad": 1,
+    "list_resize": 1,
+    "array_resize": 1,
+    "to_base": 2,
+    "bitstring": 1,
+    "bar": 3,
+    "equi_width_bins": 2,
+}
 """Function -> which argument says how large the result is."""
-_FACTORS = {"hex": 2, "to_hex": 2, "bin": 8, "to_binary": 8, "url_encode": 3, "to_json": 2, "json_quote": 2, "row_to_json": 2}
+_FACTORS = {
+    "hex": 2,
+    "to_hex": 2,
+    "bin": 8,
+    "to_binary": 8,
+    "url_encode": 3,
+    "to_json": 2,
+    "json_quote": 2,
+    "row_to_json": 2,
+}
 """Function -> how much longer its result can be; nested, they multiply."""
 _MEASURED = {*_SIZES, *_FACTORS, "repeat", "replace", "regexp_replace", "format", "printf"}
 _WIDE = re.compile(r"\d{4,}|\{[^}]*\{|\*")
@@ -98,7 +146,7 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> Checked:
 def _walk(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
     row = cursor.execute("select json_serialize_sql($sql::varchar)", {"sql": sql}).fetchone()
     try:
-        tree = json.loads(row[0]) if row else {"error": True}
+        tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     except RecursionError as error:
         raise QueryError("the statement is nested too deeply") from error
     if tree.get("error") or len(tree["statements"]) != 1:
@@ -174,7 +222,9 @@ class _Walker:
             self.visit(function.get("arguments"), scope, depth + 1)
         elif kind == "SHOW_REF":
             if node.get("query") is None:
-                raise QueryError(f"SHOW is not allowed here; the views are {', '.join(sorted(self.views))}; try DESCRIBE spans")
+                raise QueryError(
+                    f"SHOW is not allowed here; the views are {', '.join(sorted(self.views))}; try DESCRIBE spans"
+                )
         elif kind not in _RELATIONS:
             raise QueryError(f"{self._at(node)}{kind} is not allowed here")
 
@@ -218,7 +268,9 @@ class _Walker:
         elif name in ("format", "printf") and arguments:
             text = _constant(arguments[0])
             if text is None or _WIDE.search(text):
-                raise QueryError(f"{self._at(node)}{name}: its first argument must be a text in quotes, with widths below 1000")
+                raise QueryError(
+                    f"{self._at(node)}{name}: its first argument must be a text in quotes, with widths below 1000"
+                )
         elif name in _FACTORS:
             self._grow(node, _FACTORS[name] if _nests(arguments) else 1)
         for item in arguments:
@@ -229,7 +281,9 @@ class _Walker:
         # A search of a list inside a loop over a list is quadratic, in one step that nothing interrupts.
         for inner in _below(node.get("expr")):
             name = str(inner.get("function_name") or "")
-            if inner.get("class") == "LAMBDA" or name.startswith(("list_", "array_")) and name not in ("list_value", "array_extract"):
+            if inner.get("class") == "LAMBDA" or (
+                name.startswith(("list_", "array_")) and name not in ("list_value", "array_extract")
+            ):
                 raise QueryError(
                     f"{self._at(node)}a lambda may not search or loop over lists here; unnest the list and join or group instead"
                 )
