@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-import pandas as pd
 import pyarrow as pa
 
 from .row_stream import ApiError, RowStream, Unreachable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ApiError", "CollectorClient", "RowStream", "Unreachable"]
 
