@@ -97,7 +97,7 @@ TYPED = {
              "(select min(name) from spans)", "lag({text}) over (order by {time})", "reverse({text})", "{{'a': {text}}}.a"),
     "number": ("{number} + {number}", "{number} / {number}", "{number} % {number}", "abs({number})", "length({text})",
         "epoch({time})", "sum({number})",
-               "count(*) filter ({bool})", "quantile_cont({number}, 0.5)", "list_sum(list_transform({list}, x -> 1))",
+               "count(*) filter ({bool})", "quantile_cont({number}, 0.5)", "list_sum(list_transform({list}, lambda x: 1))",
                "hash({text}, {number})",
                "row_number() over (partition by {text} order by {number})", "avg({number}) over (order by {time} rows 3 preceding)",
                "try_cast({text} as integer)", "{number}::hugeint * 9223372036854775807", "random()", "sqrt({number})", "ln({number})",
@@ -107,7 +107,7 @@ TYPED = {
              "make_timestamp(({number})::bigint)", "{time}::timestamptz::timestamp", "'infinity'::timestamp", "{time}::date"),
     "list": ("list({number})", "list_sort({list})", "list_zip({list}, {list})", "{list}[2:]", "[x for x in {list}]",
         "array_agg(distinct {text})",
-             "list_transform({list}, x -> {{'k': x}})", "histogram({text})", "[{number}, {number}]", "list_distinct({list})",
+             "list_transform({list}, lambda x: {{'k': x}})", "histogram({text})", "[{number}, {number}]", "list_contains({list}, {number})",
              "map([{text}], [{number}])"),
     "bool": ("{number} > {number}", "{text} like '%a%'", "{bool} and not {bool}", "{time} < now()::timestamp",
         "{text} in ({text}, {text})",
@@ -247,9 +247,7 @@ def _value(random: Random, depth: int) -> str:
         lambda: f"({inner()}).{random.choice(SCALARS)}({inner()})",
         lambda: f"{random.choice(AGGREGATES)}({random.choice(('', 'distinct '))}{inner()}) filter (where {inner()})",
         lambda: f"{random.choice(AGGREGATES)}({inner()}) over (partition by {inner()} order by {inner()})",
-        lambda: (
-            f"{inner()} {random.choice(('+', '-', '*', '/', '//', '%', '||', '=', '<', 'and', 'or', 'like', 'in', '^@', '->>', '@>'))} {inner()}"
-        ),
+        lambda: f"{inner()} {random.choice(OPERATORS)} {inner()}",
         lambda: (
             f"({inner()})::{random.choice(('integer', 'varchar', 'timestamp', 'json', 'blob', 'hugeint', 'date', 'meta', 'int[]'))}"
         ),

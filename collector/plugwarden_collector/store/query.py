@@ -31,6 +31,9 @@ BATCH_ROWS = 16_384
 OPERATOR_MEMORY = "256MB"
 """For sorts and hash tables of one query; above it they spill to disk."""
 
+PATIENCE = 100
+"""Hundredths of a second."""
+
 T = TypeVar("T")
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -67,7 +70,7 @@ class QueryStream:
         self._max_bytes = max_bytes
         self._timeout_seconds = timeout_seconds
         self._started = time.perf_counter()
-        self._cursor = database.cursor()
+        self._cursor = _patiently(database.cursor)
         self._watch = _watch(database)
         self._ticket = self._watch.begin(self._cursor, timeout_seconds)
         self._reader: pa.RecordBatchReader | None = None
@@ -106,7 +109,7 @@ class QueryStream:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        self._cursor.close()
+        _patiently(self._cursor.close)
 
     def _open(self) -> pa.Schema:
         cursor = self._cursor
@@ -258,6 +261,18 @@ def _parameters(values: Parameters) -> Any:
     return dict(values) if isinstance(values, Mapping) else list(values)
 
 
+def _patiently(call: Callable[[], T]) -> T:
+    """DuckDB 2.0 refuses a call while another thread is just leaving the same connection; that passes within moments."""
+    for _ in range(PATIENCE):
+        try:
+            return call()
+        except duckdb.Error as error:
+            if "busy with another call" not in str(error):
+                raise
+            time.sleep(0.01)
+    return call()
+
+
 _watches: weakref.WeakKeyDictionary[Database, Watch] = weakref.WeakKeyDictionary()
 _watches_lock = threading.Lock()
 
@@ -265,5 +280,5 @@ _watches_lock = threading.Lock()
 def _watch(database: Database) -> Watch:
     with _watches_lock:
         if database not in _watches:
-            _watches[database] = Watch(database.cursor())
+            _watches[database] = Watch()
         return _watches[database]

@@ -60,6 +60,28 @@ _FORBIDDEN = {
         ),
         "takes quadratic time that cannot be interrupted; unnest and join instead",
     ),
+    **dict.fromkeys(
+        (
+            *(
+                "list_distinct",
+                "array_distinct",
+                "list_unique",
+                "array_unique",
+                "list_mode",
+                "list_histogram",
+                "list_entropy",
+            ),
+            *(
+                "list_approx_count_distinct",
+                "list_aggr",
+                "list_aggregate",
+                "array_aggr",
+                "array_aggregate",
+                "aggregate",
+            ),
+        ),
+        "takes long in one step that cannot be interrupted; unnest and aggregate instead, or use list(distinct …)",
+    ),
     **dict.fromkeys(("generate_subscripts",), "grows without bound; write `unnest(...) with ordinality`"),
 }
 _PREFIXES = (

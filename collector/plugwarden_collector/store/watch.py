@@ -45,15 +45,16 @@ class Ticket:
         """Interrupt it; the first reason stays."""
         if self.ended is None:
             self.ended = why
-        self.cursor.interrupt()
+        try:
+            self.cursor.interrupt()
+        except duckdb.Error:
+            pass  # it is closed: nothing runs any more
 
 
 class Watch:
     """Watches the queries of one database. Its thread lives only while something runs."""
 
-    def __init__(self, probe: duckdb.DuckDBPyConnection) -> None:
-        """`probe` is a connection of its own, used by the watching thread only."""
-        self._probe = probe
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[Ticket] = set()
         self._alive = False
@@ -65,7 +66,8 @@ class Watch:
             self._running.add(ticket)
             if not self._alive:
                 self._alive = True
-                threading.Thread(target=self._run, name="plugwarden-query-watch", daemon=True).start()
+                probe = cursor.cursor()
+                threading.Thread(target=self._run, args=(probe,), name="plugwarden-query-watch", daemon=True).start()
         return ticket
 
     def finish(self, ticket: Ticket) -> None:
@@ -73,34 +75,39 @@ class Watch:
         with self._lock:
             self._running.discard(ticket)
 
-    def _run(self) -> None:
+    def _run(self, probe: duckdb.DuckDBPyConnection) -> None:
         while True:
             time.sleep(EVERY_SECONDS)
+            held, resident = _held(probe), _resident()
             with self._lock:
                 if not self._running:
                     self._alive = False
+                    probe.close()
                     return
-                held, resident, now = self._held(), _resident(), time.monotonic()
                 for ticket in self._running:
-                    if now >= ticket.until:
-                        ticket.end(End.TIME)
-                    elif held > MEMORY_BYTES or (
-                        resident > PROCESS_BYTES and resident - ticket.resident_bytes > GROWTH_BYTES
-                    ):
-                        ticket.end(End.MEMORY)
-                    elif ticket.ended is not None:
-                        # An interrupt between two steps of a query is forgotten: repeat it until the query is gone.
-                        ticket.cursor.interrupt()
+                    _look(ticket, held, resident)
 
-    def _held(self) -> int:
-        """Bytes that DuckDB cannot spill: lists and texts that aggregates collect, and what operators allocate."""
-        try:
-            row = self._probe.execute(
-                "select coalesce(sum(memory_usage_bytes), 0) from duckdb_memory() where tag in ('ALLOCATOR', 'WINDOW')"
-            ).fetchone()
-        except duckdb.Error:
-            return 0  # the database is closing
-        return int(row[0]) if row else 0
+
+def _look(ticket: Ticket, held: int, resident: int) -> None:
+    grown = resident > PROCESS_BYTES and resident - ticket.resident_bytes > GROWTH_BYTES
+    if ticket.ended is not None:
+        # An interrupt between two steps of a query is forgotten: repeat it until the query is gone.
+        ticket.end(ticket.ended)
+    elif time.monotonic() >= ticket.until:
+        ticket.end(End.TIME)
+    elif held > MEMORY_BYTES or grown:
+        ticket.end(End.MEMORY)
+
+
+def _held(probe: duckdb.DuckDBPyConnection) -> int:
+    """Bytes that DuckDB cannot spill: lists and texts that aggregates collect, and what operators allocate."""
+    try:
+        row = probe.execute(
+            "select coalesce(sum(memory_usage_bytes), 0) from duckdb_memory() where tag in ('ALLOCATOR', 'WINDOW')"
+        ).fetchone()
+    except duckdb.Error:
+        return 0  # the database is closing
+    return int(row[0]) if row else 0
 
 
 def _resident() -> int:
