@@ -275,7 +275,7 @@ def test_a_query_is_interrupted_while_its_reader_sleeps(database: Database) -> N
 
 
 def commit(writer: Writer, text: str) -> None:
-    """As a client does it: what could not be stored is answered 503 and sent again."""
+    """As a client does it: what could not be stored is answered 503 and sent again, and may then be there twice."""
     sql = "insert into changes values (now()::timestamp, 'test', null, null, null, $text)"
     end = time.monotonic() + 30
     while True:
@@ -284,8 +284,8 @@ def commit(writer: Writer, text: str) -> None:
             return
         except StoreError as error:
             # A single step of a query may take what is left, for the moment until it fails itself.
-            assert "Out of Memory" in str(error)
-            assert time.monotonic() < end, "ingest starves"
+            if "Out of Memory" not in str(error) or time.monotonic() > end:
+                raise
             time.sleep(0.02)
 
 
@@ -310,7 +310,9 @@ def test_a_hungry_query_is_refused_while_ingest_goes_on(database: Database, sql:
                 written += 1
             with pytest.raises(QueryError, match="more memory than it may have"):
                 query.result()
-        stored = run_query(database, "select count(*) as n from changes where kind = 'test'").table.to_pylist()
+        stored = run_query(
+            database, "select count(distinct text) as n from changes where kind = 'test'"
+        ).table.to_pylist()
         assert stored == [{"n": written}]
     finally:
         writer.run(lambda connection: connection.execute("delete from changes where kind = 'test'")).result(timeout=30)
