@@ -32,7 +32,7 @@ from .small_store import fill
 ENDLESS = "select count(*) from range(1000000000) a, range(1000000000) b where a.range % 7 = b.range % 5"
 NEST = "select 'ab' as x"
 for _ in range(40):
-    NEST = f"select x || x as x from ({NEST})"
+    NEST = f"select x || y as x from (select x, x as y from ({NEST}))"
 ROOT = Path(__file__).parents[2]
 
 
@@ -143,6 +143,7 @@ def test_what_people_ask_is_answered(database: Database, sql: str) -> None:
         ("select format('{:{}}', 1, 1000000000)", "widths"),
         ("select printf('%*d', 1000000000, 1)", "widths"),
         ("select replace(name, 'a', name) from spans", "text in quotes"),
+        ("select x || x || x from " + "(select x || x as x from " * 12 + "(select 'a' as x)" + ")" * 12, "multiply"),
         ("select list_distinct([1])", "list.distinct"),
         ("select name && name from spans", "unnest and join"),
         ("select list_reduce([1], lambda a, b: a)", "not allowed"),

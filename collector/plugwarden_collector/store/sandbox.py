@@ -121,6 +121,7 @@ _FACTORS = {
     "row_to_json": 2,
 }
 """Function -> how much longer its result can be; nested, they multiply."""
+_JOINS = frozenset({"||", "concat", "concat_ws", "list_concat", "list_cat", "array_concat", "array_cat"})
 _MEASURED = {*_SIZES, *_FACTORS, "repeat", "replace", "regexp_replace", "format", "printf"}
 _WIDE = re.compile(r"\d{4,}|\{[^}]*\{|\*")
 """A format that asks for a width of thousands, or takes its width from an argument."""
@@ -185,6 +186,7 @@ class _Walker:
     nodes: int = 0
     relations: int = 0
     growth: int = 1
+    joined: set[int] = field(default_factory=set)
     views: frozenset[str] = field(default_factory=lambda: frozenset(stable_views()))
 
     def visit(self, node: Any, scope: frozenset[str], depth: int) -> None:
@@ -280,6 +282,8 @@ class _Walker:
             raise QueryError(f"{self._at(node)}{name} makes whole lists here; write it in FROM: from {name}(…) t(x)")
         if name in _SIZES and len(arguments) > _SIZES[name]:
             self._sized(node, name, arguments[_SIZES[name]])
+        elif name in _JOINS:
+            self._joined(node, name)
         elif name == "repeat":
             self._grow(node, self._sized(node, name, arguments[1]) if len(arguments) > 1 else 1)
         elif name in ("replace", "regexp_replace") and len(arguments) > 2:
@@ -298,6 +302,19 @@ class _Walker:
         for item in arguments:
             if isinstance(item, dict) and item.get("class") == "LAMBDA":
                 self._lambda(item)
+
+    def _joined(self, node: dict[str, Any], name: str) -> None:
+        # `x || x` doubles; in step after step, or in a recursion, it fills the memory before anything can end it.
+        if id(node) in self.joined:
+            return
+        seen: dict[tuple[str, ...], int] = {}
+        for inner in _below(node.get("arguments")):
+            if inner.get("function_name") in _JOINS:
+                self.joined.add(id(inner))  # part of the same chain
+            if inner.get("class") == "COLUMN_REF":
+                column = tuple(inner["column_names"])
+                seen[column] = seen.get(column, 0) + 1
+        self._grow(node, max(seen.values(), default=1))
 
     def _lambda(self, node: dict[str, Any]) -> None:
         # A search of a list inside a loop over a list is quadratic, in one step that nothing interrupts.
