@@ -49,6 +49,9 @@ class Database:
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # Queries bound their own sorts and hash tables (store/query.py), and may not fill the disk by spilling.
+            "allowed_configs": ["operator_memory_limit"],
+            "max_temp_directory_size": "4GB",
         }
         try:
             self._connection = duckdb.connect(str(self.path), config=config)
