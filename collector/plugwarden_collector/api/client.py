@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NoReturn
 
 import httpx2
 import pandas as pd
@@ -13,6 +13,8 @@ import pyarrow as pa
 __all__ = ["ApiError", "CollectorClient", "Unreachable"]
 
 ARROW = "application/vnd.apache.arrow.stream"
+STREAM_TIMEOUT_SECONDS = 120.0
+"""Without a byte: the first one of a backup comes after a checkpoint."""
 
 
 class ApiError(Exception):
@@ -60,6 +62,27 @@ class CollectorClient:
         frame: pd.DataFrame = self.query(sql, parameters, limit=limit).to_pandas()
         return frame
 
+    def download(self, path: str, sink: BinaryIO, progress: Callable[[int, int], None]) -> Mapping[str, str]:
+        """Write the answer of a GET below /api/v1 to a file, as it comes; answers its headers.
+
+        Raises `ApiError` also when it ends early. `progress` is told the bytes so far and in all.
+        """
+        try:
+            with self._http.stream("GET", f"/api/v1/{path}", timeout=STREAM_TIMEOUT_SECONDS) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    _refused(answer)
+                wanted, got = int(answer.headers.get("content-length", 0)), 0
+                for piece in answer.iter_bytes():
+                    sink.write(piece)
+                    got += len(piece)
+                    progress(got, wanted)
+        except httpx2.HTTPError as error:
+            raise Unreachable(self.url, f"the answer ended early: {error or type(error).__name__}") from error
+        if got != wanted:
+            raise Unreachable(self.url, f"the answer ended after {got} of {wanted} bytes")
+        return answer.headers
+
     def ready(self) -> bool:
         """Whether the collector says that it is ready."""
         try:
@@ -85,12 +108,16 @@ class CollectorClient:
         except httpx2.HTTPError as error:
             raise Unreachable(self.url, str(error) or type(error).__name__) from error
         if answer.status_code >= 400:
-            try:
-                problem = answer.json()
-            except ValueError:
-                problem = {}
-            if not isinstance(problem, dict):
-                problem = {}
-            title = str(problem.get("title", f"HTTP {answer.status_code}"))
-            raise ApiError(answer.status_code, title, str(problem.get("detail", "")))
+            _refused(answer)
         return answer
+
+
+def _refused(answer: httpx2.Response) -> NoReturn:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    title = str(problem.get("title", f"HTTP {answer.status_code}"))
+    raise ApiError(answer.status_code, title, str(problem.get("detail", "")))

@@ -14,6 +14,7 @@ import typer
 from plugwarden_collector.api.client import ApiError, CollectorClient
 from plugwarden_collector.errors import CollectorError
 
+from . import store_commands
 from .output import budget, clean, clock, console, emit_json, fail, number, percent, prose, seconds, show
 
 __all__ = ["main"]
@@ -29,6 +30,7 @@ rules_app = typer.Typer(help="Check rules files, and try them on stored data.", 
 audit_app = typer.Typer(help="The decision log.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 app.add_typer(audit_app, name="audit")
+store_commands.register(app)
 
 Url = Annotated[str, typer.Option("--url", envvar="PLUGWARDEN_COLLECTOR_URL", help="The collector's HTTP API.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]

@@ -19,6 +19,8 @@ import pyarrow as pa
 
 from plugwarden_collector.errors import StoreError
 
+from .checkpoint import CheckpointHold
+from .opening import explain, prepare
 from .statements import Statement
 
 __all__ = ["Database", "Row"]
@@ -36,6 +38,8 @@ class Database:
     def __init__(self, folder: Path, *, memory_limit: str = MEMORY_LIMIT, threads: int = 2) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
+        prepare(self.path)
+        self.checkpoints = CheckpointHold(self.path)
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": threads,
@@ -44,15 +48,15 @@ class Database:
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # Checkpoints are the writer's alone, so that a backup can copy the file while none happens.
+            "checkpoint_threshold": "1TB",
         }
         try:
             self._connection = duckdb.connect(str(self.path), config=config)
             self._migrate()
             self._connection.execute("set lock_configuration = true")
-        except duckdb.IOException as error:
-            raise StoreError(f"{self.path}: cannot be opened; another process may own it: {error}") from error
         except duckdb.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(explain(self.path, error)) from error
         self.epoch = self._epoch()
         """The identity of this database: sidecars take a lower revision only from another epoch."""
 
@@ -95,6 +99,7 @@ class Database:
         except duckdb.Error:
             pass  # a reader still holds a transaction; the write-ahead log keeps everything
         self._connection.close()
+        self.checkpoints.close()
 
     def _migrate(self) -> None:
         connection = self._connection

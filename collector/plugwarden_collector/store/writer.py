@@ -67,6 +67,7 @@ class _Request:
 class _Work:
     run: Work
     done: Future[Any]
+    transaction: bool = True
 
 
 class Writer:
@@ -104,6 +105,12 @@ class Writer:
     def run(self, work: Work) -> Future[Any]:
         """Run a function on the writing connection, in a transaction of its own."""
         item = _Work(work, Future())
+        self._queue.put(item)
+        return item.done
+
+    def run_outside_transaction(self, work: Work) -> Future[Any]:
+        """The same without a transaction around it: for a checkpoint, which must not be in one."""
+        item = _Work(work, Future(), transaction=False)
         self._queue.put(item)
         return item.done
 
@@ -145,6 +152,7 @@ class Writer:
                 request.done.set_running_or_notify_cancel()  # from here on nobody can cancel it
             try:
                 self._commit(group)
+                self._database.checkpoints.checkpoint(self._connection)
             except BaseException as error:  # noqa: BLE001 - the only writer must outlive any one group
                 _rollback(self._connection)
                 _log.exception("a group of requests could not be stored")
@@ -160,9 +168,11 @@ class Writer:
     def _do(self, item: _Work) -> None:
         connection = self._connection
         try:
-            connection.execute("begin")
+            if item.transaction:
+                connection.execute("begin")
             result = item.run(connection)
-            connection.execute("commit")
+            if item.transaction:
+                connection.execute("commit")
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for the work
             _rollback(connection)
             item.done.set_exception(StoreError(str(error)) if isinstance(error, duckdb.Error) else error)
