@@ -15,6 +15,8 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
 
 from .database import Database
+from .statements import statement
+from .verify import identifier
 from .writer import Writer
 
 __all__ = ["Backup", "Manifest", "count_rows", "open_backup"]
@@ -84,9 +86,9 @@ async def open_backup(database: Database, writer: Writer, clock: Clock) -> Async
         def begin(connection: duckdb.DuckDBPyConnection) -> Manifest:
             hold.checkpoint_held(connection)
             # Counted here, between the checkpoint and the next commit, so that they are those of the file.
-            last = connection.execute("select hash from decisions order by sequence desc limit 1").fetchone()
+            last = connection.execute("select hash from decisions order by sequence desc limit 1").fetchall()
             nbytes, rows = database.path.stat().st_size, count_rows(connection)
-            return Manifest(clock().isoformat(), database.epoch, nbytes, rows, str(last[0]) if last else "")
+            return Manifest(clock().isoformat(), database.epoch, nbytes, rows, str(last[0][0]) if last else "")
 
         work = asyncio.wrap_future(writer.run_outside_transaction(begin))
         try:
@@ -104,11 +106,10 @@ async def open_backup(database: Database, writer: Writer, clock: Clock) -> Async
 
 def count_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Table -> rows, for the tables of a store."""
-    names = connection.execute(
-        "select table_name from duckdb_tables() where database_name = current_database() and not temporary order by all"
-    ).fetchall()
-    counted = {}
-    for (name,) in names:
-        row = connection.execute(f'select count(*) from "{name}"').fetchone()  # noqa: S608 - a table's own name
-        counted[str(name)] = int(row[0]) if row else 0
-    return counted
+    own = connection.execute("select current_database()").fetchall()[0][0]
+    names = connection.execute(statement("list_tables").sql, {"database": own}).fetchall()
+    # Read to the end, each of them: a result that is not keeps its transaction open.
+    return {
+        str(name): int(connection.execute(f"select count(*) from {identifier(name)}").fetchall()[0][0])  # noqa: S608
+        for (name,) in names
+    }

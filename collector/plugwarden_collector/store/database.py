@@ -123,10 +123,12 @@ class Database:
 
     def _epoch(self) -> str:
         self._connection.execute("insert into meta values ('epoch', ?) on conflict do nothing", [uuid.uuid4().hex])
-        row = self._connection.execute("select value from meta where key = 'epoch'").fetchone()
-        if row is None:
+        # All rows, though there is one: a result that is not read to its end keeps its transaction open, and no
+        # checkpoint can write a table out of which a later transaction deletes.
+        rows = self._connection.execute("select value from meta where key = 'epoch'").fetchall()
+        if not rows:
             raise StoreError(f"{self.path}: has no epoch")
-        return str(row[0])
+        return str(rows[0][0])
 
 
 def fetch_rows(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
