@@ -16,13 +16,15 @@ from pathlib import Path
 import numpy as np
 
 __all__ = [
-    "HEADER_BYTES", "Header", "Log", "LogState", "checksum", "main_header_is_whole", "read_header", "read_log",
+    "HEADER_BYTES", "Header", "Log", "LogState", "bytes_in_use", "checksum", "main_header_is_whole", "read_header", "read_log",
     "with_identifier",
 ]  # fmt: skip
 
 HEADER_BYTES = 4096
 """The main header and, behind it, two database headers that checkpoints write in turn."""
 MAGIC = b"DUCK"
+_NOWHERE = (1 << 64) - 1
+_BLOCK_MASK = (1 << 56) - 1
 _FACTOR = np.uint64(0xBF58476D1CE4E5B9)
 _SEED = 5381
 _MASK = (1 << 64) - 1
@@ -43,14 +45,15 @@ class Header:
 
     iteration: int
     """Grows with each checkpoint; the larger one of the two is in force."""
+    free_list: int
+    """Where the list of free blocks begins: the block, and in the topmost byte which part of it."""
     blocks: int
-    """How many blocks the file holds."""
+    """How many blocks there are, free ones at the end included, which a checkpoint cuts off the file afterwards."""
     block_bytes: int
 
-    @property
-    def file_bytes(self) -> int:
-        """How long the file must be."""
-        return 3 * HEADER_BYTES + self.blocks * self.block_bytes
+    def end_of(self, block: int) -> int:
+        """Where a block ends in the file."""
+        return 3 * HEADER_BYTES + (block + 1) * self.block_bytes
 
 
 class LogState(StrEnum):
@@ -107,8 +110,34 @@ def read_header(file: Path, slot: int) -> Header | None:
         raw = opened.read(HEADER_BYTES)
     if len(raw) < HEADER_BYTES or not _sealed(raw):
         return None
-    iteration, _, _, blocks, block_bytes = (int(word) for word in np.frombuffer(raw, "<u8", 5, 8))
-    return Header(iteration, blocks, block_bytes)
+    iteration, _, free_list, blocks, block_bytes = (int(word) for word in np.frombuffer(raw, "<u8", 5, 8))
+    return Header(iteration, free_list, blocks, block_bytes)
+
+
+def bytes_in_use(file: Path, header: Header) -> int | None:
+    """How long the file must be to hold every block that is not free; None when the list of free blocks is damaged."""
+    free: list[int] = []
+    # A block of metadata is 64 parts of whole words behind its checksum; each begins with a pointer to the next one.
+    part_bytes = (header.block_bytes - 8) // 64 // 8 * 8
+    pointer, wanted = header.free_list, 1
+    with file.open("rb") as opened:
+        while pointer != _NOWHERE and len(free) < wanted:
+            block, part = pointer & _BLOCK_MASK, pointer >> 56
+            opened.seek(header.end_of(block - 1))
+            raw = opened.read(header.block_bytes)
+            if len(raw) < header.block_bytes:
+                return header.end_of(block)
+            if not _sealed(raw):
+                return None
+            words = np.frombuffer(raw, "<u8", part_bytes // 8, 8 + part * part_bytes)
+            first = 1 if free or wanted > 1 else 2
+            wanted = wanted if first == 1 else int(words[1])
+            free += (int(word) for word in words[first : first + wanted - len(free)])
+            pointer = int(words[0])
+    unused, last = set(free), header.blocks - 1
+    while last in unused:
+        last -= 1
+    return header.end_of(last)
 
 
 def with_identifier(header: bytes, identifier: bytes) -> bytes:

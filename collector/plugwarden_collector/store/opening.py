@@ -17,7 +17,7 @@ import duckdb
 
 from plugwarden_collector.errors import StoreError
 
-from .file_format import HEADER_BYTES, LogState, main_header_is_whole, read_header, read_log
+from .file_format import HEADER_BYTES, LogState, bytes_in_use, main_header_is_whole, read_header, read_log
 
 __all__ = ["RESTORING", "explain", "logs_of", "owned", "prepare", "problems"]
 
@@ -70,8 +70,10 @@ def problems(path: Path) -> list[str]:
     whole = [header for header in headers if header is not None]
     found += [f"its database header {slot + 1} is damaged" for slot, header in enumerate(headers) if header is None]
     if len(whole) == 2:
-        wanted = max(whole, key=lambda header: header.iteration).file_bytes
-        if size < wanted:
+        wanted = bytes_in_use(path, max(whole, key=lambda header: header.iteration))
+        if wanted is None:
+            found.append("its list of free blocks is damaged")
+        elif size < wanted:
             found.append(f"is cut short: {size} bytes of {wanted} are there")
     for log in logs_of(path):
         read = read_log(log)
