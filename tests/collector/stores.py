@@ -76,7 +76,7 @@ def checkpoint(store: Open) -> None:
 def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: int = 0) -> None:
     """Every second: spans, logs and points of two versions of a plugin, one of which fails; and a tick.
 
-    Half of it is in the file afterwards, the other half in its write-ahead log.
+    From second 0 on, half of it is in the file afterwards, the other half in its write-ahead log.
     """
     rules.write_text(RULES)
     loaded = load_rules(rules)
@@ -84,7 +84,7 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
     standing, evidence = Standing(directives=told), StoredEvidence(store.database)
     for second in range(first, first + seconds):
         at = AT + timedelta(seconds=second)
-        if second == first + seconds // 2:
+        if first == 0 and second == seconds // 2:
             checkpoint(store)
         store.send(Signal.TRACES, traces(second, spans))
         store.send(Signal.LOGS, logs(second, spans))

@@ -150,7 +150,7 @@ def read_log(file: Path) -> Log:
     """Walk the frames of a write-ahead log."""
     size = file.stat().st_size
     if size == 0:
-        return Log(LogState.WHOLE, 0)
+        return Log(LogState.UNFINISHED, 0)  # a log is made with its first entry in it
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
         view = memoryview(data)
         try:

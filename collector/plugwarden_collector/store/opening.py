@@ -141,6 +141,10 @@ def _cut_unfinished(log: Path) -> None:
     read = read_log(log)
     if read.state is not LogState.UNFINISHED:
         return
+    if read.nbytes == 0:
+        _log.warning("%s: is empty; a crash can leave it so, but if it held anything it is lost", log)
+        log.unlink()
+        return
     _log.warning(
         "%s: the last %d of %d bytes belong to a commit that was never finished, as a crash leaves it; they are left out, "
         "%d commits before them are kept",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ class Staged:
     """Files that DuckDB can open."""
 
     path: Path
-    """The database file: a link to the original, or a repaired copy."""
+    """The database file: the original by another name, or a copy."""
     notes: tuple[str, ...]
     """What was left out or repaired."""
     lost_commits: int
@@ -36,10 +37,10 @@ def staged(path: Path, *, repair: bool = False) -> Iterator[Staged]:
 
     With `repair`, damaged headers are put right in a copy where the other headers and the log say what was in them.
     """
-    with tempfile.TemporaryDirectory(prefix="plugwarden-") as folder:
-        target = Path(folder) / path.name
+    with _scratch(path.parent) as folder:
+        target = folder / path.name
         notes: list[str] = []
-        fixes = _fixes(path, Path(folder), notes) if repair else {}
+        fixes = _fixes(path, folder, notes) if repair else {}
         if fixes:
             shutil.copyfile(path, target)
             with target.open("r+b") as opened:
@@ -47,8 +48,8 @@ def staged(path: Path, *, repair: bool = False) -> Iterator[Staged]:
                     opened.seek(position)
                     opened.write(raw)
         else:
-            target.symlink_to(path.resolve())
-        lost = _lay_out_logs(path, Path(folder), notes)
+            _link(path, target)
+        lost = _lay_out_logs(path, folder, notes)
         yield Staged(target, tuple(notes), lost)
 
 
@@ -66,6 +67,22 @@ def connect(path: str) -> duckdb.DuckDBPyConnection:
         raise RuntimeError(explain(Path(path), error).split(". Nothing was changed")[0]) from error
 
 
+@contextmanager
+def _scratch(beside: Path) -> Iterator[Path]:
+    """A temporary folder, on the same file system where that can be written to."""
+    where = beside if os.access(beside, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=".plugwarden-", dir=where) as folder:
+        yield Path(folder)
+
+
+def _link(file: Path, name: Path) -> None:
+    """A second name: a symbolic link would not do, DuckDB follows it and takes the log beside the original."""
+    try:
+        name.hardlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, name)
+
+
 def _lay_out_logs(path: Path, folder: Path, notes: list[str]) -> int:
     lost, usable = 0, True
     for log in logs_of(path):  # the log of a running checkpoint sorts behind, and continues, the main one
@@ -75,7 +92,7 @@ def _lay_out_logs(path: Path, folder: Path, notes: list[str]) -> int:
             notes.append(f"{log.name} is left out: it continues a log that is damaged")
             continue
         if read.state is LogState.WHOLE:
-            (folder / log.name).symlink_to(log.resolve())
+            _link(log, folder / log.name)
             continue
         lost += read.lost_commits
         usable = read.state is not LogState.DAMAGED
