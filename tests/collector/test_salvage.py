@@ -93,7 +93,7 @@ class Outcome:
     warnings: tuple[str, ...]
 
 
-def use(folder: str) -> Outcome:
+def use(folder: str, last: tuple[str, ...]) -> Outcome:
     """Open a store as a collector does and read all of it; in a helper process, because it may not survive that."""
     heard: list[str] = []
 
@@ -110,7 +110,11 @@ def use(folder: str) -> Outcome:
     finally:
         logging.getLogger("plugwarden_collector").removeHandler(ear)
     connection, tables, errors = database.cursor(), {}, {}
-    for (name,) in connection.execute("select table_name from duckdb_tables() where not internal").fetchall():
+    try:
+        names = connection.execute("select table_name from duckdb_tables() where not internal").fetchall()
+    except duckdb.Error as error:
+        names, errors = [], dict.fromkeys(last, str(error))
+    for (name,) in names:
         try:
             rows = connection.execute(f"select count(*), bit_xor(hash(t)) from {name} t").fetchall()[0]
             tables[name] = (int(rows[0]), int(rows[1] or 0))
@@ -177,7 +181,7 @@ def test_whatever_is_damaged_is_reported_or_harmless(
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     if damage.log and damage.kind == "cut" and read_log(logs_of(path_of(folder))[0]).state is LogState.WHOLE:
         return  # cut exactly behind a commit: nothing in the files tells that there were more
-    outcome = apart(use, str(folder))
+    outcome = apart(use, str(folder), tuple(crashed.last))
     if outcome.refused is not None:
         assert "plugwarden store verify" in outcome.refused
         assert "Traceback" not in outcome.refused

@@ -53,12 +53,21 @@ class Database:
         }
         try:
             self._connection = duckdb.connect(str(self.path), config=config)
-            self._migrate()
-            self._connection.execute("set lock_configuration = true")
         except duckdb.Error as error:
             raise StoreError(explain(self.path, error)) from error
-        self.epoch = self._epoch()
-        """The identity of this database: sidecars take a lower revision only from another epoch."""
+        try:
+            # A store that turns out to be damaged while it is opened must not be written to when it is let go.
+            self._connection.execute("pragma disable_checkpoint_on_shutdown")
+            self._migrate()
+            self._connection.execute("set lock_configuration = true")
+            self.epoch = self._epoch()
+            """The identity of this database: sidecars take a lower revision only from another epoch."""
+        except duckdb.Error as error:
+            self._connection.close()
+            raise StoreError(explain(self.path, error)) from error
+        except StoreError:
+            self._connection.close()
+            raise
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same database. The caller closes it."""
