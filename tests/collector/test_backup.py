@@ -97,6 +97,16 @@ def test_a_copy_made_while_large_commits_and_deletes_go_on_is_the_store_as_of_it
             thread.join()
 
 
+def test_a_log_can_be_brought_into_the_file_after_a_row_was_replaced(tmp_path: Path) -> None:
+    with opened(tmp_path / "data") as store:
+        hold = store.database.checkpoints
+        for number in range(3):
+            sql = f"insert or replace into meta values ('a', '{number}')"
+            store.writer.run(lambda c, sql=sql: c.execute(sql)).result(60)
+            assert store.writer.run_outside_transaction(lambda c: hold.checkpoint(c, threshold_bytes=1)).result(60)
+            assert hold.log_bytes() == 0
+
+
 def test_what_was_acknowledged_before_a_backup_is_in_it_once(collector: Running, tmp_path: Path) -> None:
     stop, acknowledged = threading.Event(), [0, 0]
 

@@ -446,6 +446,37 @@ def test_the_checksum_is_duckdbs_own(crashed: Crashed) -> None:
     assert read_log(logs_of(path_of(crashed.folder))[0]).commits >= 40
 
 
+def test_a_disk_too_full_to_start_on_is_named(tmp_path: Path) -> None:
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "plugwarden_collector",
+        "collector",
+        "--data",
+        str(tmp_path),
+        *FREE,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=no_room)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "the disk is full" in done.stderr
+
+
+def test_salvage_onto_a_full_disk_does_not_call_it_damage(large: Path, tmp_path: Path) -> None:
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, resource.RLIM_INFINITY))
+
+    command = [sys.executable, "-W", "ignore", "-m", "plugwarden_collector", "store", "salvage", "--data", str(large)]
+    done = subprocess.run([*command, "--to", str(tmp_path / "saved")], capture_output=True, text=True, timeout=120,
+                          check=False, preexec_fn=small_disk)  # fmt: skip
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "the disk is full" in done.stderr
+
+
 def test_a_full_disk_refuses_new_data_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, resource.RLIM_INFINITY))

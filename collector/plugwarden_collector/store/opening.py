@@ -19,7 +19,7 @@ from plugwarden_collector.errors import StoreError
 
 from .file_format import HEADER_BYTES, LogState, bytes_in_use, main_header_is_whole, read_header, read_log
 
-__all__ = ["RESTORING", "explain", "logs_of", "owned", "prepare", "problems"]
+__all__ = ["RESTORING", "explain", "is_full", "logs_of", "owned", "prepare", "problems"]
 
 RESTORING = ".restoring"
 """Ends the name of a file that a restore has not put in its place yet."""
@@ -117,11 +117,16 @@ def explain(path: Path, error: BaseException) -> str:
         return (
             f"{path}: the write-ahead log beside it belongs to another database, or to an older copy. {_what_now(path)}"
         )
-    if any(word in text for word in _FULL):
+    if is_full(text):
         return f"{path}: the disk is full; make room and start again, nothing acknowledged is lost ({text[:200]})"
     if any(word in text for word in _DAMAGE):
         return f"{path}: is damaged: {text[:300]}. {_what_now(path)}"
     return f"{path}: {text[:500]}"
+
+
+def is_full(text: str) -> bool:
+    """Whether an error is about a disk without room, and so not about the data."""
+    return any(word in text for word in _FULL)
 
 
 def _create(path: Path) -> None:

@@ -15,7 +15,7 @@ from plugwarden_collector.errors import StoreError
 
 from .apart import Apart
 from .database import FILE_NAME, Database
-from .opening import problems
+from .opening import is_full, problems
 from .renewal import renew
 from .staging import connect, staged
 from .statements import statement
@@ -155,6 +155,8 @@ def _copy(
         state.saved += apart(_copy_rows, source, target, name, low, high)
         return
     except StoreError as error:
+        if is_full(str(error)):
+            raise StoreError(f"{target}: the disk is full; make room and salvage again into a new folder") from error
         state.failed += 1
         state.problem = state.problem or str(error)
     if high - low <= FINEST_ROWS << state.failed // PATIENCE:
