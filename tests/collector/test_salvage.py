@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,6 +45,7 @@ from .test_receive import PROTOBUF, request
 
 SPANS = 300_000
 BLOCK = 262_144
+CHECKPOINT_KILLS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -513,3 +516,43 @@ def test_a_full_disk_refuses_new_data_and_keeps_what_was_acknowledged(tmp_path: 
     with running(tmp_path) as collector:  # with room again
         counted: Any = collector.api.query("select count(*) as n, count(distinct span_id) as m from spans").to_pylist()
         assert counted == [{"n": acknowledged, "m": acknowledged}]
+
+
+CHECKPOINTING = """
+import sys
+from pathlib import Path
+from plugwarden_collector.store import Database, Writer
+database = Database(Path(sys.argv[1]))
+writer, hold = Writer(database), database.checkpoints
+writer.run(lambda c: c.execute("create table if not exists probe (batch integer, text varchar)")).result()
+stored = database.cursor().execute("select batch, count(*) from probe group by all order by all").fetchall()
+assert stored == [(number, 2000) for number in range(len(stored))], stored
+batch = len(stored)
+print(batch, flush=True)
+while True:
+    sql = f"insert into probe select {batch}, md5(i::varchar) from range(2000) t(i)"
+    writer.run(lambda c: c.execute(sql)).result()
+    batch += 1
+    print(batch, flush=True)
+    writer.run_outside_transaction(lambda c: hold.checkpoint(c, threshold_bytes=1)).result()
+"""
+
+
+def test_killed_inside_checkpoints_nothing_is_lost_or_there_twice(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    command = [sys.executable, "-W", "ignore", "-c", CHECKPOINTING, str(tmp_path)]
+    acknowledged = 0
+    for _ in range(CHECKPOINT_KILLS):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with process.stdout, process.stderr:
+            first = process.stdout.readline()
+            assert first, process.stderr.read()
+            # One more than was heard of may be there: the kill came between its commit and its line.
+            assert acknowledged <= int(first) <= acknowledged + 1
+            time.sleep(chance.uniform(0.02, 0.4))
+            process.kill()
+            acknowledged = int(([first, *process.stdout.readlines()])[-1])
+            process.wait()
+    assert acknowledged > CHECKPOINT_KILLS

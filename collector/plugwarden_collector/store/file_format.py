@@ -36,6 +36,7 @@ _IDENTIFIER_AT = 124
 """In the main header."""
 _ITERATION_FIELD = b"\x67\x00"
 _END = b"\xff\xff"
+_CHECKPOINT = b"\x64\x00\x63"
 _COMMIT_BODY = b"\x64\x00\x64\xff\xff"
 
 
@@ -179,6 +180,8 @@ def _walk(data: mmap.mmap, view: memoryview, size: int) -> Log:
         position += 16 + length
         if body == _COMMIT_BODY:
             commits, good = commits + 1, position
+        elif body[:3] == _CHECKPOINT:
+            good = position  # it stands by itself, and says whether the log was brought into the file already
     lost = _count(data, commit, position)
     state = LogState.DAMAGED if lost else LogState.WHOLE if good == size else LogState.UNFINISHED
     return Log(state, size, commits, good, lost, iteration, identifier)
