@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -166,6 +167,7 @@ class Collector:
         self._address = address
         self._errors = errors
         self._process: subprocess.Popen[str] | None = None
+        self.start_cpu_seconds: list[float] = []
 
     def start(self, early_kill_seconds: float | None = None) -> float | None:
         """Seconds until it was ready; None when it was killed before."""
@@ -181,6 +183,9 @@ class Collector:
         if not line:
             raise SystemExit(f"the collector did not start again: exit code {process.wait()}; see its messages above")
         self._address.ready = json.loads(line)
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        # User and system time: what a start costs, whoever else is on the machine.
+        self.start_cpu_seconds.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
         return time.perf_counter() - began
 
     def kill(self) -> None:
@@ -263,6 +268,8 @@ def run(cycles: int, seed: int, sender_count: int, data: Path, quiet: bool) -> d
         "attempts_cut_off": attempts["cut off"], "attempts_busy": attempts["busy"], "repeats_recognised_last": repeats,
         "decision_log_whole": audit, "tracebacks": messages.count("Traceback"),
         "start_seconds_median": round(statistics.median(starts), 2), "start_seconds_max": round(max(starts), 2),
+        "start_cpu_seconds_median": round(statistics.median(collector.start_cpu_seconds), 2),
+        "start_cpu_seconds_max": round(max(collector.start_cpu_seconds), 2),
         "log_bytes_max": log_bytes,
     }  # fmt: skip
 

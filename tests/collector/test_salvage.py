@@ -330,8 +330,8 @@ def block_of_spans(path: Path) -> int:
             "select table_name from duckdb_tables() where table_name like 'span%' order by estimated_size desc limit 1"
         ).fetchall()[0][0]
         blocks = raw.execute(
-            f"select distinct block_id from pragma_storage_info('{table}') where block_id >= 0 and row_group_id > 0 "
-            "and column_name = 'name' or column_name = 'span_id' order by block_id"
+            f"select block_id from pragma_storage_info('{table}') where block_id >= 0 and row_group_id > 0 "
+            "group by all having count(distinct row_group_id) = 1 order by all"
         ).fetchall()
     return int(blocks[len(blocks) // 2][0])
 
