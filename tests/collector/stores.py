@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
@@ -209,3 +210,41 @@ def _span_of(second: int) -> dict[str, int]:
 def path_of(folder: Path) -> Path:
     """The database file in a folder."""
     return folder / FILE_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """A store as a killed collector left it, and what it held after each commit of its log."""
+
+    folder: Path
+    states: dict[str, set[tuple[int, int]]]
+    """Table -> (rows, fingerprint) after each commit."""
+    last: dict[str, tuple[int, int]]
+
+
+def crashed_store(folder: Path) -> Crashed:
+    """A store with a long log, killed."""
+    states: dict[str, set[tuple[int, int]]] = {}
+    with opened(folder / "live") as store:
+        fill(store, folder / "rules.toml", seconds=8, spans=20)
+        store.send(Signal.TRACES, traces(900, 30_000))
+        checkpoint(store)
+        for second in range(10):
+            fill(store, folder / "rules.toml", seconds=1, spans=20, first=3600 + second)
+            last = fingerprints(store.database.cursor())
+            for name, state in last.items():
+                states.setdefault(name, set()).add(state)
+        crash(store, folder / "data")
+    # The states between a request's commit and the tick's: every table by itself still has one of the states above,
+    # or that of the commit in between, which differs in the tables of one request only.
+    return Crashed(folder / "data", states, last)
+
+
+def fingerprints(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, int]]:
+    """Table -> (rows, a hash over all of them)."""
+    names = connection.execute("select table_name from duckdb_tables() where not internal and not temporary").fetchall()
+    found = {}
+    for (name,) in names:
+        rows = connection.execute(f"select count(*), bit_xor(hash(t)) from {name} t").fetchall()[0]
+        found[name] = (int(rows[0]), int(rows[1] or 0))
+    return found
