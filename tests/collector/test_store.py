@@ -38,7 +38,7 @@ def test_every_statement_binds_against_a_new_database(database: Database) -> Non
         ("incoming_points", "point_rows"),
     ):
         connection.execute(f"create temp view {staging} as select * exclude (batch) from {rows}")
-    connection.execute("create temp view incoming_resources as from resources")
+    connection.execute("create temp view incoming_resources as from resource_rows")
     connection.execute("create temp view incoming_requests as select hash from requests")
     connection.execute("create temp view staged_calls as from call_seconds")
     for item in all_statements():

@@ -31,6 +31,7 @@ from plugwarden_collector.warden import Warden
 from . import problem, sql
 from .answers import external_row, parsed, rules_answer, with_state
 from .auth import Principal, TokenBook
+from .backup import backup_router
 from .models import AutomationRequest, ExternalAlert, QuarantineRequest, ReleaseRequest, SilenceRequest
 from .render import as_json
 from .span_of_time import TimeRange
@@ -372,6 +373,7 @@ def api_app(
         await asyncio.wrap_future(writer.run(work))
         return as_json({})
 
+    app.include_router(backup_router(database, writer, clock, administering))
     return app
 
 

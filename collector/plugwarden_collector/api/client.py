@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpx2
 import pyarrow as pa
@@ -12,13 +12,15 @@ import pyarrow as pa
 from .row_stream import ApiError, RowStream, Unreachable
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # half of the time that a command takes to start; only `frame` needs it
 
 __all__ = ["ApiError", "CollectorClient", "RowStream", "Unreachable"]
 
 ARROW = "application/vnd.apache.arrow.stream"
 SLACK_SECONDS = 15.0
 """Beyond a query's own limit: it may have to wait for its turn."""
+STREAM_TIMEOUT_SECONDS = 120.0
+"""Without a byte: the first one of a backup comes after a checkpoint."""
 
 
 class CollectorClient:
@@ -78,6 +80,27 @@ class CollectorClient:
                 yield RowStream(answer)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
+
+    def download(self, path: str, sink: BinaryIO, progress: Callable[[int, int], None]) -> Mapping[str, str]:
+        """Write the answer of a GET below /api/v1 to a file, as it comes; answers its headers.
+
+        Raises `ApiError` also when it ends early. `progress` is told the bytes so far and in all.
+        """
+        try:
+            with self._http.stream("GET", f"/api/v1/{path}", timeout=STREAM_TIMEOUT_SECONDS) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refusal(answer)
+                wanted, got = int(answer.headers.get("content-length", 0)), 0
+                for piece in answer.iter_bytes():
+                    sink.write(piece)
+                    got += len(piece)
+                    progress(got, wanted)
+        except httpx2.HTTPError as error:
+            raise Unreachable(self.url, f"the answer ended early: {error or type(error).__name__}") from error
+        if got != wanted:
+            raise Unreachable(self.url, f"the answer ended after {got} of {wanted} bytes")
+        return answer.headers
 
     def ready(self) -> bool:
         """Whether the collector says that it is ready."""

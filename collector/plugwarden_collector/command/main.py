@@ -12,6 +12,7 @@ import typer
 from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.errors import CollectorError
 
+from . import store_commands
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import budget, clean, clock, console, emit_json, fail, number, percent, prose, seconds, show
 from .query import export, query
@@ -29,6 +30,7 @@ rules_app = typer.Typer(help="Check rules files, and try them on stored data.", 
 audit_app = typer.Typer(help="The decision log.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 app.add_typer(audit_app, name="audit")
+store_commands.register(app)
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of the database.")]
 Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file (TOML).")]

@@ -13,7 +13,7 @@ with invocations as (
                 coalesce(('0x' || nullif(rpad(regexp_extract(trace_state, '(?:^|,)\s*ot=(?:[^,]*;)?th:([0-9a-f]{1,14})', 1), 14, '0'),
                     '00000000000000'))::ubigint, 0)::double))
             ) + (hash(span_id) % 1000000) / 1e6))::ubigint as weight
-    from span_rows as s join resources as r on s.resource_id = r.id
+    from span_rows as s join resource_rows as r on s.resource_id = r.id
     where batch > $after::ubigint and plugin_id is not null and downstream is null and kind not in (3, 4)
       and not r.counts_calls
 ),
