@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import os
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,30 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.common.v1 import common_pb2
 
 from .conftest import Running
 
-__all__ = ["PROTOBUF", "SIGNALS", "TRANSPORTS", "Reply", "otlp_json", "send", "send_bytes"]
+__all__ = [
+    "MESSAGES",
+    "PROTOBUF",
+    "SIGNALS",
+    "TRANSPORTS",
+    "VIEWS",
+    "Reply",
+    "T",
+    "any_value",
+    "attribute",
+    "logs",
+    "otlp_json",
+    "points",
+    "read_http",
+    "requests_counted",
+    "rows",
+    "send",
+    "send_bytes",
+    "spans",
+]
 
 TRANSPORTS = ("grpc", "grpc+gzip", "grpc+deflate", "http", "http+gzip", "http+deflate", "json", "json+gzip")
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -41,6 +62,8 @@ SIGNALS: dict[str, tuple[str, Any, Any]] = {
         logs_service_pb2.ExportLogsServiceResponse,
     ),
 }
+T = 1_800_000_000_000_000_000
+"""A time in nanoseconds, in 2027."""
 _RETRYABLE_HTTP = {429, 502, 503, 504}
 _COMPRESSED = {"gzip": gzip.compress, "deflate": zlib.compress, "": bytes}
 _GRPC = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate, "": grpc.Compression.NoCompression}
@@ -166,3 +189,71 @@ def _hex_ids(node: Any) -> Any:
             for key, value in node.items()
         }
     return [_hex_ids(item) for item in node] if isinstance(node, list) else node
+
+
+# Messages -------------------------------------------------------------------------------------------------------------
+
+
+def spans(name: str, count: int = 1) -> Any:
+    message = trace_service_pb2.ExportTraceServiceRequest()
+    group = message.resource_spans.add()
+    attribute(group.resource.attributes, "service.name", name)
+    scope = group.scope_spans.add()
+    scope.scope.name, scope.scope.version = "csv", "1.2"
+    for number in range(count):
+        span = scope.spans.add(trace_id=os.urandom(16), span_id=os.urandom(8), name=f"span {number}")
+        span.start_time_unix_nano, span.end_time_unix_nano = T, T + 1_500_000
+    return message
+
+
+def logs(name: str) -> Any:
+    message = logs_service_pb2.ExportLogsServiceRequest()
+    group = message.resource_logs.add()
+    attribute(group.resource.attributes, "service.name", name)
+    record = group.scope_logs.add().log_records.add(time_unix_nano=T, severity_number=17, severity_text="ERROR")
+    record.body.string_value = "it failed"
+    return message
+
+
+def points(name: str) -> Any:
+    message = metrics_service_pb2.ExportMetricsServiceRequest()
+    group = message.resource_metrics.add()
+    attribute(group.resource.attributes, "service.name", name)
+    metric = group.scope_metrics.add().metrics.add(name="depth", unit="1")
+    metric.gauge.data_points.add(as_int=7, time_unix_nano=T)
+    return message
+
+
+MESSAGES = {"traces": spans, "metrics": points, "logs": logs}
+VIEWS = {"traces": "spans", "metrics": "metric_points", "logs": "logs"}
+
+
+def rows(collector: Running, view: str, name: str) -> list[dict[str, Any]]:
+    sql = f"from {view} where service_name = $name order by all"
+    return [dict(row) for row in collector.api.query(sql, {"name": name}).to_pylist()]
+
+
+def attribute(where: Any, key: str, value: Any) -> None:
+    where.add(key=key).value.CopyFrom(any_value(value))
+
+
+def any_value(value: Any) -> common_pb2.AnyValue:
+    if isinstance(value, dict):
+        pairs = [common_pb2.KeyValue(key=key, value=any_value(item)) for key, item in value.items()]
+        return common_pb2.AnyValue(kvlist_value=common_pb2.KeyValueList(values=pairs))
+    if isinstance(value, list):
+        return common_pb2.AnyValue(array_value=common_pb2.ArrayValue(values=[any_value(item) for item in value]))
+    if isinstance(value, bytes):
+        return common_pb2.AnyValue(bytes_value=value)
+    if isinstance(value, bool):
+        return common_pb2.AnyValue(bool_value=value)
+    if isinstance(value, int):
+        return common_pb2.AnyValue(int_value=value)
+    if isinstance(value, float):
+        return common_pb2.AnyValue(double_value=value)
+    return common_pb2.AnyValue(string_value=value) if value is not None else common_pb2.AnyValue()
+
+
+def requests_counted(collector: Running, result: str) -> float:
+    found = [line for line in httpx2.get(f"{collector.url}/metrics").text.splitlines() if f'result="{result}"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in found)

@@ -13,101 +13,32 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import httpx2
 import pytest
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from opentelemetry.proto.common.v1 import common_pb2
 from plugwarden_collector.errors import BusyError, MalformedTelemetryError, PayloadTooLargeError
 from plugwarden_collector.receive import intake
 from plugwarden_collector.receive.allowance import Allowance
 from plugwarden_collector.receive.encoding import MAX_BODY_BYTES, inflate
 from plugwarden_collector.store import writer
 
-from .conftest import RULES, Running, running
-from .otlp_client import SIGNALS, TRANSPORTS, send, send_bytes
-
-T = 1_800_000_000_000_000_000
-"""A time in nanoseconds, in 2027."""
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One collector for all tests that only add to it; each uses names of its own."""
-    folder = tmp_path_factory.mktemp("shared")
-    (folder / "rules.toml").write_text(RULES)
-    with running(folder / "data", folder / "rules.toml") as found:
-        yield found
-
-
-@pytest.fixture
-def name() -> str:
-    return f"test-{os.urandom(6).hex()}"
-
-
-def rows(collector: Running, view: str, name: str) -> list[dict[str, Any]]:
-    sql = f"from {view} where service_name = $name order by all"
-    return [dict(row) for row in collector.api.query(sql, {"name": name}).to_pylist()]
-
-
-def attribute(where: Any, key: str, value: Any) -> None:
-    where.add(key=key).value.CopyFrom(any_value(value))
-
-
-def any_value(value: Any) -> common_pb2.AnyValue:
-    if isinstance(value, dict):
-        pairs = [common_pb2.KeyValue(key=key, value=any_value(item)) for key, item in value.items()]
-        return common_pb2.AnyValue(kvlist_value=common_pb2.KeyValueList(values=pairs))
-    if isinstance(value, list):
-        return common_pb2.AnyValue(array_value=common_pb2.ArrayValue(values=[any_value(item) for item in value]))
-    if isinstance(value, bytes):
-        return common_pb2.AnyValue(bytes_value=value)
-    if isinstance(value, bool):
-        return common_pb2.AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return common_pb2.AnyValue(int_value=value)
-    if isinstance(value, float):
-        return common_pb2.AnyValue(double_value=value)
-    return common_pb2.AnyValue(string_value=value) if value is not None else common_pb2.AnyValue()
-
+from .conftest import Running, running
+from .otlp_client import (
+    MESSAGES,
+    SIGNALS,
+    TRANSPORTS,
+    T,
+    any_value,
+    attribute,
+    logs,
+    points,
+    requests_counted,
+    rows,
+    send,
+    send_bytes,
+    spans,
+)
 
 NESTED = {"list": [1, "two", [3.5, True]], "map": {"bytes": b"\x00\xff", "empty": None}}
 NESTED_TEXT = '{"list":[1,"two",[3.5,true]],"map":{"bytes":"AP8=","empty":null}}'
-
-
-def spans(name: str, count: int = 1) -> Any:
-    message = trace_service_pb2.ExportTraceServiceRequest()
-    group = message.resource_spans.add()
-    attribute(group.resource.attributes, "service.name", name)
-    scope = group.scope_spans.add()
-    scope.scope.name, scope.scope.version = "csv", "1.2"
-    for number in range(count):
-        span = scope.spans.add(trace_id=os.urandom(16), span_id=os.urandom(8), name=f"span {number}")
-        span.start_time_unix_nano, span.end_time_unix_nano = T, T + 1_500_000
-    return message
-
-
-def logs(name: str) -> Any:
-    message = logs_service_pb2.ExportLogsServiceRequest()
-    group = message.resource_logs.add()
-    attribute(group.resource.attributes, "service.name", name)
-    record = group.scope_logs.add().log_records.add(time_unix_nano=T, severity_number=17, severity_text="ERROR")
-    record.body.string_value = "it failed"
-    return message
-
-
-def points(name: str) -> Any:
-    message = metrics_service_pb2.ExportMetricsServiceRequest()
-    group = message.resource_metrics.add()
-    attribute(group.resource.attributes, "service.name", name)
-    metric = group.scope_metrics.add().metrics.add(name="depth", unit="1")
-    metric.gauge.data_points.add(as_int=7, time_unix_nano=T)
-    return message
-
-
-MESSAGES = {"traces": spans, "metrics": points, "logs": logs}
-VIEWS = {"traces": "spans", "metrics": "metric_points", "logs": "logs"}
 
 
 # What arrives --------------------------------------------------------------------------------------------------------
@@ -351,11 +282,6 @@ def test_under_pressure_clients_are_sent_away_for_a_while_and_nothing_is_lost(
     assert send(collector, transport, "traces", refused).verdict == "stored"
     assert (len(rows(collector, "spans", "queued")), len(rows(collector, "spans", "refused"))) == (1000, 1)
     assert requests_counted(collector, "busy") == 1
-
-
-def requests_counted(collector: Running, result: str) -> float:
-    found = [line for line in httpx2.get(f"{collector.url}/metrics").text.splitlines() if f'result="{result}"' in line]
-    return sum(float(line.rpartition(" ")[2]) for line in found)
 
 
 @pytest.mark.parametrize("transport", ["grpc", "http", "json"])
