@@ -7,7 +7,10 @@ import gzip
 import json
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import grpc
@@ -32,6 +35,7 @@ __all__ = [
     "T",
     "any_value",
     "attribute",
+    "held",
     "logs",
     "otlp_json",
     "points",
@@ -257,3 +261,21 @@ def any_value(value: Any) -> common_pb2.AnyValue:
 def requests_counted(collector: Running, result: str) -> float:
     found = [line for line in httpx2.get(f"{collector.url}/metrics").text.splitlines() if f'result="{result}"' in line]
     return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+@contextmanager
+def held(collector: Running) -> Iterator[None]:
+    """The writer does nothing but wait."""
+    waiting, release = Event(), Event()
+
+    def wait(connection: Any) -> None:
+        waiting.set()
+        release.wait(60)
+
+    done = collector.collector.writer.run(wait)
+    assert waiting.wait(10)
+    try:
+        yield
+    finally:
+        release.set()
+        done.result(10)

@@ -6,12 +6,8 @@ import os
 import time
 import tracemalloc
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 import pytest
 from plugwarden_collector.errors import BusyError, MalformedTelemetryError, PayloadTooLargeError
@@ -28,6 +24,7 @@ from .otlp_client import (
     T,
     any_value,
     attribute,
+    held,
     logs,
     points,
     requests_counted,
@@ -242,24 +239,6 @@ def test_without_the_right_token_nothing_is_taken(tmp_path: Path, transport: str
 
 
 # Pressure and faults -------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def held(collector: Running) -> Iterator[None]:
-    """The writer does nothing but wait."""
-    waiting, release = Event(), Event()
-
-    def wait(connection: Any) -> None:
-        waiting.set()
-        release.wait(60)
-
-    done = collector.collector.writer.run(wait)
-    assert waiting.wait(10)
-    try:
-        yield
-    finally:
-        release.set()
-        done.result(10)
 
 
 @pytest.mark.parametrize("transport", ["grpc", "http", "json"])
