@@ -61,7 +61,7 @@ node:  # Node.js for the tests with its OpenTelemetry SDK, which they install fr
 	  else echo "npm is missing: tests with the SDK of Node.js are skipped (Debian: apt install nodejs npm)"; fi; }
 
 fuzz: setup  ## a million hostile inputs at the receiver; ARGS="--inputs 10000 --json"
-	@nice -n 19 $(BIN)/python benchmarks/fuzz.py $(ARGS)
+	@nice -n 19 $(BIN)/python benchmarks/fuzz.py $(or $(ARGS),--inputs 1000000)
 
 screenshots: setup browser  ## docs/images, from a running demo
 	$(BIN)/python docs/screenshots.py
