@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from google.protobuf import json_format
@@ -47,7 +48,25 @@ class Outcome:
 _current: ContextVar[Outcome] = ContextVar("outcome")
 
 
+class _Counted:
+    """A writer that tells how many requests wait for it."""
+
+    def __init__(self, writer: Writer, intake: _Watched) -> None:
+        self._writer, self._intake = writer, intake
+
+    def submit(self, *arguments: Any) -> Any:
+        done = self._writer.submit(*arguments)
+        self._intake.waiting += 1
+        return done
+
+
 class _Watched(Intake):
+    waiting = 0
+    """Requests that are decoded and wait for their commit."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(_Counted(writer, self))  # type: ignore[arg-type]
+
     async def take(self, signal: Signal, body: bytes, unpack: Unpack | None = None) -> Receipt:
         try:
             receipt = await super().take(signal, body, unpack)
@@ -76,8 +95,17 @@ class Receiver:
         self._stack.close()
 
     async def answers(self, inputs: Iterable[Input]) -> list[Outcome]:
-        """Send all at once."""
-        return await asyncio.gather(*(self._answer(item) for item in inputs))
+        """Send all at once. The writer is held until all are decoded, so that they share one commit."""
+        release = Event()
+        self._writer.run(lambda connection: release.wait(60))
+        try:
+            tasks = [asyncio.create_task(self._answer(item)) for item in inputs]
+            self.intake.waiting = 0
+            while sum(task.done() for task in tasks) + self.intake.waiting < len(tasks):
+                await asyncio.sleep(0.001)
+        finally:
+            release.set()
+        return await asyncio.gather(*tasks)
 
     async def _answer(self, item: Input) -> Outcome:
         outcome = Outcome()

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from google.rpc import status_pb2
-from plugwarden_collector.receive import exchange
+from plugwarden_collector.receive import exchange, patience
 from plugwarden_collector.receive.encoding import MAX_BODY_BYTES
 
 from .conftest import Running, running
@@ -194,6 +194,24 @@ def test_who_is_refused_and_stops_is_let_go(raw: Raw, monkeypatch: pytest.Monkey
     monkeypatch.setattr(exchange, "DRAIN_SECONDS", 0.2)
     raw.send("content-encoding: br", "content-length: 1000", body=b"only this")
     assert raw.answer()[0] == 415
+
+
+@pytest.mark.parametrize("head", [b"", b"POST /v1/tra", b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\nx: "])
+def test_who_does_not_finish_the_head_is_let_go(shared: Running, head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
+    client = Raw(shared)
+    client.socket.sendall(head)
+    assert client.socket.recv(100) == b""
+    client.socket.close()
+
+
+def test_who_takes_time_between_requests_is_not(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
+    for _ in range(2):
+        raw.send("content-length: 0")
+        assert raw.socket.recv(12) == b"HTTP/1.1 200"
+        raw.socket.recv(1000)
+        time.sleep(0.4)  # longer than a head may take: the clock starts at its first byte
 
 
 def test_who_leaves_in_the_middle_is_counted_and_stores_nothing(collector: Running) -> None:
