@@ -17,9 +17,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from .otlp_client import MESSAGES, PROTOBUF, SIGNALS, any_value, attribute, otlp_json
 
-__all__ = ["GENERATORS", "JSON", "Generator", "Input"]
+__all__ = ["GENERATORS", "JSON", "TOKENS", "Generator", "Input"]
 
 JSON = "application/json"
+TOKENS = ("a-token-that-sends", "a-token-that-reads")
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,8 @@ _HEADERS: Mapping[bytes, tuple[bytes, ...]] = {
     b"content-type": (b"", PROTOBUF.encode(), b"application/json", b"APPLICATION/JSON;charset=utf-16", b"text/plain", b"\xff\xfe", b";"),
     b"content-encoding": (b"", b"gzip", b"GZIP", b"deflate", b"identity", b"br", b"gzip, gzip", b"\x00", b"x-gzip"),
     b"content-length": (b"0", b"-1", b"1", b"99999999999999999999", b"abc", b"\xb2", b"20971520", b"20971521", b""),
-    b"authorization": (b"", b"Bearer", b"Bearer x", b"Basic \xff", b"bearer " + b"x" * 5000),
+    b"authorization": (b"", b"Bearer", b"Bearer x", b"Basic \xff", b"bearer " + b"x" * 5000,
+                       *(b"Bearer " + token.encode() for token in TOKENS)),
     b"host": (b"localhost", b"127.0.0.1:1", b"[::1]", b"[", b"]:", b"evil.example", b"", b"\xff", b":::::", b"localhost\x00"),
     b"transfer-encoding": (b"chunked", b"gzip"),
     b"expect": (b"100-continue",),

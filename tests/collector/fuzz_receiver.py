@@ -22,7 +22,7 @@ from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake, Receipt, Unpack
 from plugwarden_collector.store import Database, Writer
 
-from .fuzz_inputs import JSON, Input
+from .fuzz_inputs import JSON, TOKENS, Input
 from .otlp_client import PROTOBUF, SIGNALS, VIEWS
 
 __all__ = ["Outcome", "Receiver", "fault", "kept"]
@@ -87,7 +87,9 @@ class Receiver:
         self._writer = Writer(self.database)
         self._stack.callback(self._writer.close, 30)
         self.intake = _Watched(self._writer)
-        self._app = otlp_app(self.intake, TokenBook(()))
+        self._open = otlp_app(self.intake, TokenBook(()))
+        sender, reader = ("sender", frozenset({"ingest"}), TOKENS[0]), ("reader", frozenset({"read"}), TOKENS[1])
+        self._guarded = otlp_app(self.intake, TokenBook((sender, reader)))
         self._rows = 0
 
     def close(self) -> None:
@@ -124,7 +126,9 @@ class Receiver:
         scope = {"type": "http", "method": item.method, "path": item.path, "headers": list(item.headers)}
         try:
             async with asyncio.timeout(60):
-                await self._app(scope, receive, send)
+                # Who shows a token meets a collector that has some.
+                app = self._guarded if any(name == b"authorization" for name, _ in item.headers) else self._open
+                await app(scope, receive, send)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
                 raise

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import time
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plugwarden_collector.errors import BusyError, MalformedTelemetryError, PayloadTooLargeError
-from plugwarden_collector.receive import intake
+from plugwarden_collector.receive import grpc, http, intake
 from plugwarden_collector.receive.allowance import Allowance
 from plugwarden_collector.receive.encoding import MAX_BODY_BYTES, inflate
 from plugwarden_collector.store import writer
@@ -186,6 +190,30 @@ def test_compressed_data_that_are_broken_are_refused_for_good(shared: Running, w
         assert encoding in reply.text
 
 
+def test_a_message_that_grpc_itself_could_not_inflate_is_an_invalid_argument(shared: Running) -> None:
+    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+    headers = {
+        ":method": "POST", ":scheme": "http", ":path": f"/{SIGNALS['traces'][0]}/Export", ":authority": "localhost",
+        "te": "trailers", "content-type": "application/grpc", "grpc-encoding": "gzip",
+    }  # fmt: skip
+    packed = b"".join(
+        b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in headers.items()
+    )
+    message = b"\x01" + (5).to_bytes(4) + b"\x1f\x8b\x08\x00\xff"  # marked as compressed, and no gzip
+    host, _, port = shared.grpc.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as raw:
+        raw.sendall(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, packed) + frame(0, 1, 1, message)
+        )
+        seen = b""
+        while b"grpc-status" not in seen:
+            seen += raw.recv(65536)
+    assert b"grpc-status\x013" in seen  # 3 is INVALID_ARGUMENT
+
+
 def test_a_request_larger_than_grpcs_own_limit_is_stored(shared: Running, name: str) -> None:
     for transport in ("grpc", "http"):
         message = spans(name)
@@ -299,6 +327,37 @@ def test_a_decoder_that_fails_is_a_permanent_error_logged_once_and_counted(
         assert "INVALID_ARGUMENT" in reply.code
     assert len([record for record in caplog.records if "the decoder failed" in record.message]) == 1
     assert requests_counted(collector, "unreadable") == 3
+
+
+@pytest.mark.parametrize("transport", ["grpc+gzip", "http+gzip", "json+gzip"])
+def test_nothing_is_inflated_or_parsed_on_the_event_loop(
+    shared: Running, name: str, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+
+    def noting(work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **named: Any) -> Any:
+            threads.add(threading.current_thread().name.partition("_")[0])
+            return work(*arguments, **named)
+
+        return noted
+
+    for module, function in ((http, "inflate"), (http, "to_protobuf"), (grpc, "inflate"), (intake, "read")):
+        monkeypatch.setattr(module, function, noting(getattr(module, function)))
+    assert send(shared, transport, "traces", spans(name)).verdict == "stored"
+    assert threads == {"plugwarden-decode"}
+
+
+@pytest.mark.parametrize("transport", ["grpc", "http", "json"])
+def test_a_refusal_is_no_longer_than_trailers_can_be(
+    collector: Running, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise MalformedTelemetryError("x" * 100_000, "y" * 100_000)
+
+    monkeypatch.setattr(intake, "read", fail)
+    reply = send(collector, transport, "traces", spans("any"))
+    assert (reply.verdict, len(reply.text)) == ("refused", 1000)
 
 
 def test_bytes_in_hand_are_bounded_and_given_back() -> None:

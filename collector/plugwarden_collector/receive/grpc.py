@@ -70,7 +70,7 @@ def _export(intake: Intake, tokens: TokenBook, signal: Signal) -> Any:
     async def export(body: bytes, context: Any) -> bytes:
         try:
             answer = await attempt(body, context)
-        except asyncio.CancelledError:  # by the client: what it sent is stored all the same, if it can be
+        except asyncio.CancelledError:  # by the client; what the writer has by now is stored all the same
             intake.count(signal, "grpc", "abandoned")
             raise
         if isinstance(answer, bytes):

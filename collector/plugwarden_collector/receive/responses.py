@@ -27,6 +27,8 @@ from .intake import Receipt
 __all__ = ["Refusal", "refusal_of", "response_for", "status_of", "stranger"]
 
 STORE_RETRY_SECONDS = 5
+MAX_TEXT = 1000
+"""Of a message: gRPC's trailers have 8 KiB for everything, and above them the client would see another error."""
 _RESPONSES: dict[Signal, tuple[Any, str]] = {
     Signal.TRACES: (trace_service_pb2.ExportTraceServiceResponse, "rejected_spans"),
     Signal.METRICS: (metrics_service_pb2.ExportMetricsServiceResponse, "rejected_data_points"),
@@ -67,15 +69,16 @@ def response_for(signal: Signal, receipt: Receipt) -> Any:
 
 def refusal_of(error: Exception) -> Refusal:
     """What a client is told about an error. What nobody foresaw is logged, and worth another try."""
+    told = str(error)[:MAX_TEXT]
     match error:
         case PayloadTooLargeError():
-            return Refusal(413, code_pb2.RESOURCE_EXHAUSTED, str(error), "too_large")
+            return Refusal(413, code_pb2.RESOURCE_EXHAUSTED, told, "too_large")
         case UnreadableTelemetryError():
-            return Refusal(400, code_pb2.INVALID_ARGUMENT, str(error), "unreadable")
+            return Refusal(400, code_pb2.INVALID_ARGUMENT, told, "unreadable")
         case MalformedTelemetryError():
-            return Refusal(400, code_pb2.INVALID_ARGUMENT, str(error), "malformed", field=error.field)
+            return Refusal(400, code_pb2.INVALID_ARGUMENT, told, "malformed", field=error.field[:MAX_TEXT])
         case BusyError():
-            return Refusal(503, code_pb2.UNAVAILABLE, str(error), "busy", error.retry_after_seconds)
+            return Refusal(503, code_pb2.UNAVAILABLE, told, "busy", error.retry_after_seconds)
     if isinstance(error, StoreError | TimeoutError):
         _log.error("a request could not be stored: %s", error or "the commit took too long")
     else:
