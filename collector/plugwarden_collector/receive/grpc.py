@@ -29,8 +29,6 @@ _OPTIONS = [
     ("grpc.per_message_decompression", 0),
     ("grpc.so_reuseport", 0),  # two collectors on one port must not share it silently
     ("grpc.http2.max_ping_strikes", 0),
-    # A batch of 2,000 spans has 600 kB and the default window 64 KiB: wait for fewer window updates.
-    ("grpc.http2.lookahead_bytes", 4 * 1024 * 1024),
 ]
 # `maximum_concurrent_rpcs` is left alone: gRPC answers RESOURCE_EXHAUSTED without RetryInfo above it, and clients
 # take that for permanent. The intake's allowance bounds what is in hand.

@@ -62,8 +62,6 @@ async def _take(intake: Intake, tokens: TokenBook, signal: Signal, exchange: Exc
             with intake.allowance.holding() as hold:
                 body = await exchange.body(hold)
                 receipt = await intake.take(signal, body, partial(_unpack, signal, exchange.kind, encoding))
-            await exchange.succeed(response_for(signal, receipt))
-            return "repeated" if receipt.repeated else "stored"
         except GoneError:
             return "disconnected"
         except LateError as error:
@@ -71,6 +69,9 @@ async def _take(intake: Intake, tokens: TokenBook, signal: Signal, exchange: Exc
             refusal = Refusal(503, code_pb2.UNAVAILABLE, str(error), "late", retry_seconds=1)
         except Exception as error:  # noqa: BLE001 - each has its answer; none may end as 500
             refusal = refusal_of(error)
+        else:
+            await exchange.succeed(response_for(signal, receipt))
+            return "repeated" if receipt.repeated else "stored"
     await exchange.refuse(refusal)
     return refusal.result
 
