@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import time
 import zlib
@@ -238,3 +239,14 @@ def test_with_a_token_any_host_may_send(tmp_path: Path) -> None:
         assert answer.status_code == 200
         answer = post(collector, host="collector.example")
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_every_result_that_is_counted_stands_in_the_reference() -> None:
+    root = Path(__file__).parents[2]
+    reference = (root / "docs/reference/otlp.md").read_text("utf-8")
+    receive = root / "collector/plugwarden_collector/receive"
+    source = "".join((receive / f"{module}.py").read_text("utf-8") for module in ("http", "grpc", "responses"))
+    found = re.findall(r'(?:Refusal\([^)]*?|return |else |count\(signal, "\w+", )"([a-z_]+)"', source)
+    assert {"stored", "repeated", "busy", "too_large", "foreign", "abandoned", "unauthenticated"} <= {*found}
+    for result in {*found} - {"unknown"}:  # 404s are not counted
+        assert f"`{result}`" in reference
