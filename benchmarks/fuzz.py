@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -171,6 +172,8 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["RUST_BACKTRACE"] = "0"  # a panic in native code is a finding, its thirty frames are not
     logging.disable(logging.CRITICAL)  # the collector logs what it refuses, and that is all there is here
+    for ended in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT until told otherwise
+        signal.signal(ended, signal.default_int_handler)
     reports: dict[str, Report] = {}
     interrupted = False
     for name in options.target or TARGETS:
