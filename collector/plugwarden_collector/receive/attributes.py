@@ -179,20 +179,12 @@ def _render(value: dict[str, Any]) -> str:
 def _rendered(value: dict[str, Any]) -> str:
     if value.get("bytes_value") is not None:
         return base64.b64encode(value["bytes_value"]).decode("ascii")
+    nested = common_pb2.AnyValue()
     if value.get("array_value") is not None:
-        return _dump([_any(raw) for raw in value["array_value"]["values"]])
-    pairs: dict[str, Any] = {}
-    for raw in value["kvlist_value"]["values"]:
-        if isinstance(raw, dict):  # a log body's first level is decoded one step further
-            pairs[raw["key"]] = _any(raw["value"]) if raw["value"] is not None else None
-        else:
-            entry = common_pb2.KeyValue.FromString(raw)
-            pairs[entry.key] = _plain(entry.value)
-    return _dump(pairs)
-
-
-def _any(raw: bytes) -> Any:
-    return _plain(common_pb2.AnyValue.FromString(raw))
+        nested.array_value.MergeFromString(value["array_value"])
+    else:
+        nested.kvlist_value.MergeFromString(value["kvlist_value"])
+    return _dump(_plain(nested))
 
 
 def _plain(value: common_pb2.AnyValue, depth: int = 0) -> Any:

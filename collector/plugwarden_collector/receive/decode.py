@@ -10,12 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from ptars import HandlerPool
 
 from plugwarden_collector.errors import MalformedTelemetryError
@@ -25,18 +21,13 @@ from .identity import DEFAULT_IDENTITY, Identity
 from .logs import read_logs
 from .metrics import read_metrics
 from .poison import salvage
+from .schema import REQUESTS, narrow_request
 from .spans import read_spans
 
 __all__ = ["REQUESTS", "Batch", "Signal", "parse", "read"]
 
-REQUESTS: Mapping[Signal, Any] = {
-    Signal.TRACES: trace_service_pb2.ExportTraceServiceRequest,
-    Signal.METRICS: metrics_service_pb2.ExportMetricsServiceRequest,
-    Signal.LOGS: logs_service_pb2.ExportLogsServiceRequest,
-}
-
-_POOLS = {signal: HandlerPool([request.DESCRIPTOR.file]) for signal, request in REQUESTS.items()}
-_HANDLERS = {signal: _POOLS[signal].get_for_message(request.DESCRIPTOR) for signal, request in REQUESTS.items()}
+_POOLS = {signal: HandlerPool([narrow_request(signal).file]) for signal in Signal}
+_HANDLERS = {signal: _POOLS[signal].get_for_message(narrow_request(signal)) for signal in Signal}
 _READERS: Mapping[Signal, Callable[[pa.RecordBatch, Identity, int], Batch]] = {
     Signal.TRACES: read_spans,
     Signal.METRICS: read_metrics,
