@@ -57,7 +57,8 @@ def test_every_view_is_in_the_reference(tmp_path: Path) -> None:
 
 
 def test_every_metric_of_the_collector_is_in_the_reference() -> None:
-    source = (ROOT / "collector/plugwarden_collector/telemetry.py").read_text("utf-8")
+    folder = ROOT / "collector/plugwarden_collector"
+    source = "".join((folder / name).read_text("utf-8") for name in ("telemetry.py", "api/sql.py"))
     for name in re.findall(r'"(plugwarden_[a-z_]+)"', source):
         assert f"`{name}`" in COLLECTOR or f"`{name}_total`" in COLLECTOR, f"{name} is not in the reference"
 

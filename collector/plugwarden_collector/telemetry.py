@@ -17,7 +17,7 @@ from plugwarden_collector.distribution import Distribution
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.health.totals import busy_answers
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.store import Writer
+from plugwarden_collector.store import Database, Writer
 from plugwarden_collector.store.retention import RetentionStats
 from plugwarden_collector.warden import Warden
 
@@ -27,6 +27,7 @@ CONDITION_NUMBER = {"inactive": 0, "pending": 1, "firing": 2}
 
 
 def own_registry(
+    database: Database,
     writer: Writer,
     intake: Intake,
     warden: Warden,
@@ -39,7 +40,7 @@ def own_registry(
     """A registry whose values are read at each scrape; with them the process's own, `process_*`."""
     registry = CollectorRegistry()
     registry.register(_Ingest(writer, intake, health))
-    registry.register(_Store(writer, retention, health))
+    registry.register(_Store(database, writer, retention, health))
     registry.register(_Decisions(warden, board, notifier, health, calls))
     ProcessCollector(registry=registry)
     return registry
@@ -64,6 +65,8 @@ class _Ingest(Collector):
         yield _gauge("plugwarden_queued_requests", "Waiting for a commit", self._writer.queued_requests)
         yield _gauge("plugwarden_queued_bytes", "Decoded rows waiting for a commit", self._writer.queued_bytes)
         yield _gauge("plugwarden_queue_bound_bytes", "What may wait", self._writer.queue_bound_bytes)
+        yield _gauge("plugwarden_in_hand_bytes", "Bodies of requests not yet answered", intake.allowance.in_hand)
+        yield _gauge("plugwarden_in_hand_bound_bytes", "What may be in hand", intake.allowance.limit)
         yield _gauge("plugwarden_ingest_age_seconds", "Since the last request", time.time() - intake.received_at)
         for name, text, moments in (
             ("plugwarden_arrival_age_seconds", "Since rows last arrived", arrivals.arrived_at),
@@ -79,27 +82,27 @@ class _Ingest(Collector):
 class _Store(Collector):
     """The writer, the file, and what is let go of."""
 
-    def __init__(self, writer: Writer, retention: RetentionStats, health: HealthWatch) -> None:
-        self._writer, self._retention, self._health = writer, retention, health
+    def __init__(self, database: Database, writer: Writer, retention: RetentionStats, health: HealthWatch) -> None:
+        self._database, self._writer, self._retention, self._health = database, writer, retention, health
 
     def collect(self) -> Iterator[Metric]:
         stats, retention, seen = self._writer.stats, self._retention, self._health.readings
+        checkpoints = self._database.checkpoints.stats
         rows = {(name.removeprefix("incoming_"),): count for name, count in dict(stats.rows).items()}
         yield _counters("plugwarden_stored_rows", "Rows stored", rows, "table")
         gone = {(view,): count for view, count in dict(retention.rows).items()}
         yield _counters("plugwarden_retention_rows", "Rows let go", gone, "view")
         for name, text, count in (
             ("plugwarden_commits", "Transactions of the writer", stats.commits),
-            ("plugwarden_checkpoints", "Checkpoints", stats.checkpoints),
-            ("plugwarden_checkpoints_put_off", "Checkpoints that had to wait for readers", stats.checkpoints_put_off),
+            ("plugwarden_checkpoints", "Checkpoints", checkpoints.done),
+            ("plugwarden_checkpoints_put_off", "Checkpoints that had to wait for readers", checkpoints.put_off),
             ("plugwarden_retention_rounds", "Rounds of cleaning up", retention.rounds),
             ("plugwarden_retention_failures", "Rounds that failed", retention.failures),
             ("plugwarden_retention_early", "Rounds in which rows went before their age", retention.early),
         ):
             yield _counter(name, text, count)
-        commits, checkpoints = {(): stats.commit_times}, {(): stats.checkpoint_times}
-        yield _histograms("plugwarden_commit_seconds", "Length of a commit", commits)
-        yield _histograms("plugwarden_checkpoint_seconds", "Length of a checkpoint", checkpoints)
+        yield _histograms("plugwarden_commit_seconds", "Length of a commit", {(): stats.commit_times})
+        yield _histograms("plugwarden_checkpoint_seconds", "Length of a checkpoint", {(): checkpoints.times})
         for name, text, value in (
             ("plugwarden_database_bytes", "The file and its write-ahead log", seen.file_bytes + seen.wal_bytes),
             ("plugwarden_database_file_bytes", "The file", seen.file_bytes),

@@ -175,7 +175,7 @@ class HealthWatch:
         }
 
     def _file(self, at: datetime) -> dict[str, Any]:
-        wal = self._database.wal_bytes()
+        wal = self._database.checkpoints.log_bytes()
         found: dict[str, Any] = {"wal_bytes": wal, "max_bytes": self._keep.max_bytes}
         try:
             row = self._database.fetch(statement("database_size"))[0]
@@ -197,13 +197,13 @@ class HealthWatch:
 
     def _put_off(self, at: datetime) -> float:
         """Since when a checkpoint has been waiting for readers, in seconds."""
-        stats = self._writer.stats
+        stats = self._database.checkpoints.stats
         done, put_off = self._checkpoints
-        if stats.checkpoints > done:
+        if stats.done > done:
             self._put_off_at = None
-        elif stats.checkpoints_put_off > put_off and self._put_off_at is None:
+        elif stats.put_off > put_off and self._put_off_at is None:
             self._put_off_at = at
-        self._checkpoints = (stats.checkpoints, stats.checkpoints_put_off)
+        self._checkpoints = (stats.done, stats.put_off)
         return 0.0 if self._put_off_at is None else (at - self._put_off_at).total_seconds()
 
     def _early(self, at: datetime) -> bool:
