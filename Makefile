@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := sidecar/plugwarden collector/plugwarden_collector dashboards/plugwarden_dashboards examples/plugwarden_demo
 PACKAGES := sidecar collector dashboards examples
+NATIVE := collector/hatch_build.py collector/plugwarden_collector/receive/spans.c
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser node demo up test check format lint types imports bench fuzz test-compose screenshots lock clean
@@ -13,7 +14,7 @@ help:  ## say what there is
 
 setup: $(VENV)/.ready  ## make .venv
 
-$(VENV)/.ready: requirements.lock $(PACKAGES:%=%/pyproject.toml)
+$(VENV)/.ready: requirements.lock $(PACKAGES:%=%/pyproject.toml) $(NATIVE)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

@@ -22,7 +22,7 @@ from .logs import read_logs
 from .metrics import read_metrics
 from .poison import salvage
 from .schema import REQUESTS, narrow_request
-from .spans import read_spans
+from .spans import read_plain_spans, read_spans
 
 __all__ = ["REQUESTS", "Batch", "Signal", "parse", "read"]
 
@@ -40,6 +40,8 @@ def read(signal: Signal, body: bytes, *, identity: Identity = DEFAULT_IDENTITY, 
     if not body:
         return Batch(signal)
     at = time.time_ns() if now_ns is None else now_ns
+    if signal is Signal.TRACES and (plain := read_plain_spans(body, identity, at)) is not None:
+        return plain
     try:
         return _READERS[signal](parse(signal, body), identity, at)
     except MalformedTelemetryError as error:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from plugwarden.contract import attributes
 
-from .attributes import AttributeColumn
-
-__all__ = ["DEFAULT_IDENTITY", "SCOPE_NAME", "Identity"]
+__all__ = ["DEFAULT_IDENTITY", "SCOPE_NAME", "Attributes", "Identity"]
 
 SCOPE_NAME = "scope.name"
 """Not an attribute: the name of the instrumentation scope, whose version is then the plugin's."""
@@ -23,6 +22,19 @@ _VERSION_BESIDE: Mapping[str, str] = {
 """Where an attribute that names the plugin has a partner that names its version (OpenTelemetry conventions)."""
 
 
+class Attributes(Protocol):
+    """The attributes of many rows, by key."""
+
+    def take(self, key: str) -> pa.Array:
+        """The value of `key` per row as text, null where it is absent; the key is left out of `rest`."""
+
+    def peek(self, key: str) -> pa.Array:
+        """The same, and the key stays in `rest`."""
+
+    def rest(self) -> pa.Array:
+        """All other attributes per row, as a JSON object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The attributes that may name the plugin, the first that is there wins."""
@@ -30,12 +42,15 @@ class Identity:
     sources: tuple[str, ...] = (attributes.PLUGIN_ID, "gen_ai.tool.name", "faas.name")
     """Attribute keys, looked for on the span, point or record and then on its resource; or `scope.name`."""
 
-    def keys(self) -> tuple[str, ...]:
+    taken: ClassVar = frozenset({attributes.PLUGIN_ID})
+    """Sources that are columns and nothing else; the others keep their place among the other attributes as well."""
+
+    def attribute_keys(self) -> tuple[str, ...]:
         """The sources that are attributes."""
         return tuple(source for source in self.sources if source != SCOPE_NAME)
 
     def columns(
-        self, own: AttributeColumn, resource: Mapping[str, pa.Array], scope_name: pa.Array, scope_version: pa.Array
+        self, own: Attributes, resource: Mapping[str, pa.Array], scope_name: pa.Array, scope_version: pa.Array
     ) -> dict[str, pa.Array]:
         """`plugin_id` and `plugin_version` per row.
 
@@ -51,7 +66,7 @@ class Identity:
                 named = pc.if_else(pc.not_equal(scope_name, ""), scope_name, None)
                 found.append((named, scope_version))
             else:
-                own_value = own.take(source) if source == attributes.PLUGIN_ID else own.peek(source)
+                own_value = own.take(source) if source in self.taken else own.peek(source)
                 found.append((own_value, None))
                 if source in resource:
                     found.append((resource[source], resource.get(_VERSION_BESIDE.get(source, ""))))
@@ -66,7 +81,7 @@ class Identity:
 
     def resource_keys(self) -> tuple[str, ...]:
         """What has to be known of a resource."""
-        keys = self.keys()
+        keys = self.attribute_keys()
         return tuple(dict.fromkeys([*keys, *(_VERSION_BESIDE[key] for key in keys if key in _VERSION_BESIDE)]))
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from plugwarden.contract import attributes
 
-from .attributes import AttributeColumn
-from .identity import Identity
+from .identity import Attributes, Identity
 from .resources import ResourceColumns, read_resources
 
-__all__ = ["Origin", "flatten"]
+__all__ = ["HOT_KEYS", "Origin", "flatten"]
 
 _HOT = (
     ("plugin_operation", attributes.PLUGIN_OPERATION),
@@ -23,6 +22,8 @@ _HOT = (
     ("downstream", attributes.PLUGIN_DOWNSTREAM),
 )
 """Attributes of the contract that become columns of their own."""
+HOT_KEYS = (*(key for _, key in _HOT), attributes.PLUGIN_VERSION)
+"""All keys that every signal takes, but for those that name the plugin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,18 @@ class Origin:
     """For each leaf its resource and scope; knows how to make the columns that all signals share."""
 
     resources: ResourceColumns
-    scopes: pa.StructArray
+    scope_names: pa.Array
+    scope_versions: pa.Array
+    """Per scope; empty where there is none."""
     scope_of_leaf: pa.Array
     group_of_leaf: pa.Array
     identity: Identity
 
-    def columns(self, own: AttributeColumn) -> dict[str, pa.Array]:
+    def columns(self, own: Attributes) -> dict[str, pa.Array]:
         """Resource, scope, plugin and the contract's attributes as columns; everything else in `attributes`."""
         group = self.group_of_leaf
-        scope_name, scope_version = self._scoped("name"), self._scoped("version")
+        scope_name = _shared(self.scope_names, self.scope_of_leaf)
+        scope_version = _shared(self.scope_versions, self.scope_of_leaf)
         named = {key: values.take(group) for key, values in self.resources.named.items()}
         return {
             "resource_id": self.resources.ids.take(group),
@@ -54,10 +58,7 @@ class Origin:
     def take(self, rows: pa.Array) -> Origin:
         """The origin of a selection of leaves."""
         scopes, groups = self.scope_of_leaf.take(rows), self.group_of_leaf.take(rows)
-        return Origin(self.resources, self.scopes, scopes, groups, self.identity)
-
-    def _scoped(self, name: str) -> pa.Array:
-        return _shared(pc.struct_field(self.scopes, name).fill_null(""), self.scope_of_leaf)
+        return replace(self, scope_of_leaf=scopes, group_of_leaf=groups)
 
 
 def _shared(values: pa.Array, rows: pa.Array) -> pa.Array:
@@ -74,6 +75,6 @@ def flatten(batch: pa.RecordBatch, outer: str, scoped: str, inner: str, identity
     leaf_lists = pc.struct_field(scopes, inner)
     scope_of_leaf = pc.list_parent_indices(leaf_lists)
     group_of_leaf = pc.list_parent_indices(scope_lists).take(scope_of_leaf)
-    return leaf_lists.flatten(), Origin(
-        resources, pc.struct_field(scopes, "scope"), scope_of_leaf, group_of_leaf, identity
-    )
+    scope = pc.struct_field(scopes, "scope")
+    names, versions = (pc.struct_field(scope, name).fill_null("") for name in ("name", "version"))
+    return leaf_lists.flatten(), Origin(resources, names, versions, scope_of_leaf, group_of_leaf, identity)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from plugwarden.contract import attributes
+from ptars import HandlerPool
 
 from .attributes import AttributeColumn
+from .schema import narrow_resource
 
-__all__ = ["ResourceColumns", "read_resources"]
+__all__ = ["ResourceColumns", "read_resource_messages", "read_resources"]
 
 DISTRO = "telemetry.distro.name"
 OURS = "plugwarden"
 MAX_REMEMBERED = 4096
 MAX_REMEMBERED_BYTES = 16_384
 """Of one request's resources, so that all together take 64 MiB at the very most."""
+_HANDLER = HandlerPool([narrow_resource().file]).get_for_message(narrow_resource())
 _REMEMBERED: dict[tuple[tuple[str, ...], bytes], ResourceColumns] = {}
 
 
@@ -45,9 +48,27 @@ def read_resources(resources: pa.StructArray, keys: tuple[str, ...] = ()) -> Res
     A sender's requests all carry the same resource, so what was read before is remembered by its bytes.
     """
     identity = keys, bytes(pa.RecordBatch.from_struct_array(resources).serialize())
+    return _remembered(identity, lambda: _read(resources, keys))
+
+
+def read_resource_messages(messages: Sequence[bytes], keys: tuple[str, ...]) -> ResourceColumns | None:
+    """The same from the `Resource` messages themselves; None when they are not what they claim to be."""
+    identity = keys, b"".join(len(message).to_bytes(4) + message for message in messages)
+
+    def parse_and_read() -> ResourceColumns:
+        batch = _HANDLER.list_to_record_batch(list(messages))
+        return _read(pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema)), keys)
+
+    try:
+        return _remembered(identity, parse_and_read)
+    except Exception:  # noqa: BLE001 - ptars raises what it likes; the general way says what is wrong
+        return None
+
+
+def _remembered(identity: tuple[tuple[str, ...], bytes], make: Callable[[], ResourceColumns]) -> ResourceColumns:
     found = _REMEMBERED.get(identity)
     if found is None:
-        found = _read(resources, keys)
+        found = make()
         if len(identity[1]) <= MAX_REMEMBERED_BYTES:
             while len(_REMEMBERED) >= MAX_REMEMBERED:
                 _REMEMBERED.pop(next(iter(_REMEMBERED)), None)  # the oldest; another thread may have been faster

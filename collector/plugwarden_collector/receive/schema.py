@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from .batch import Signal
 
-__all__ = ["REQUESTS", "narrow_request"]
+__all__ = ["REQUESTS", "narrow_request", "narrow_resource"]
 
 REQUESTS: Mapping[Signal, Any] = {
     Signal.TRACES: trace_service_pb2.ExportTraceServiceRequest,
@@ -53,6 +53,11 @@ _FILES = (
 def narrow_request(signal: Signal) -> Any:
     """The descriptor of a signal's export request, narrowed."""
     return _POOL.FindMessageTypeByName(REQUESTS[signal].DESCRIPTOR.full_name)
+
+
+def narrow_resource() -> Any:
+    """The descriptor of a resource, narrowed."""
+    return _POOL.FindMessageTypeByName(resource_pb2.Resource.DESCRIPTOR.full_name)
 
 
 def _narrowed() -> DescriptorPool:

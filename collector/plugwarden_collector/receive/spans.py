@@ -1,7 +1,8 @@
-"""Trace export requests to rows of `spans`."""
+"""Trace export requests to rows of `spans`: the fast way where it can be taken, and the general way for everything."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,83 @@ from .batch import Batch, Signal
 from .identity import Identity
 from .ids import ids, optional_ids
 from .instants import Instants, settle, to_timestamps
-from .origin import Origin, flatten
-from .refusal import refuse
+from .native import NativeAttributes, decode_spans
+from .origin import HOT_KEYS, Origin, flatten
+from .refusal import Refusal, refuse
+from .resources import read_resource_messages
 
-__all__ = ["read_spans"]
+__all__ = ["read_plain_spans", "read_spans"]
 
 MAX_DURATION_NS = 30 * 86_400 * 10**9
 """No call lasts a month: beyond, one of the two clocks was wrong."""
 _EVENT = pa.struct([("time", pa.timestamp("us")), ("name", pa.string()), ("attributes", pa.string())])
 _LINK = pa.struct([("trace_id", pa.string()), ("span_id", pa.string()), ("attributes", pa.string())])
+_NOTHING_REFUSED = refuse({"": np.zeros(0, dtype=bool)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """What both ways make of a request."""
+
+    columns: dict[str, Any]
+    """Columns that are stored as they are."""
+    started: Instants
+    start: np.ndarray[Any, np.dtype[np.uint64]]
+    end: np.ndarray[Any, np.dtype[np.uint64]]
+    """Nanoseconds since 1970, as they were given."""
+    attributes: AttributeColumn | NativeAttributes
+    events: pa.Array
+    links: pa.Array
+    dropped: pa.Array
+    origin: Origin
+
+
+def read_plain_spans(body: bytes, identity: Identity, now_ns: int) -> Batch | None:
+    """Rows of spans, for a request in which nothing is odd and nothing is to be refused; None for any other."""
+    taken = [*HOT_KEYS, *(key for key in identity.attribute_keys() if key in identity.taken)]
+    kept = [key for key in identity.attribute_keys() if key not in identity.taken]
+    found = decode_spans(body, taken, kept)
+    if found is None:
+        return None
+    fixed, texts = found.fixed, found.texts
+    started = settle(fixed["start"], now_ns)
+    if started.too_old.any():
+        return None
+    scope = fixed["scope_of_span"]
+    group = fixed["group_of_scope"].take(scope)
+    resources = read_resource_messages(found.resources, identity.resource_keys())
+    if resources is None:
+        return None
+    spans = _Spans(
+        {
+            "trace_hi": fixed["trace_hi"],
+            "trace_lo": fixed["trace_lo"],
+            "span_id": fixed["span_id"],
+            "parent_span_id": fixed["parent"],
+            "name": texts["name"],
+            "kind": fixed["kind"],
+            "status_code": fixed["status_code"],
+            "status_message": texts["status_message"],
+            "trace_state": texts["trace_state"],
+        },
+        started,
+        fixed["start"].to_numpy(),
+        fixed["end"].to_numpy(),
+        found.attributes,
+        _lists(
+            fixed["event_offsets"],
+            _EVENT,
+            lambda: [
+                to_timestamps(settle(fixed["event_time"], now_ns).ns), texts["event_name"], texts["event_attributes"],
+            ],
+        ),
+        _lists(
+            fixed["link_offsets"], _LINK, lambda: [texts["link_trace"], texts["link_span"], texts["link_attributes"]]
+        ),
+        fixed["dropped"],
+        Origin(resources, texts["scope_name"], texts["scope_version"], scope, group, identity),
+    )  # fmt: skip
+    return _batch(spans, _NOTHING_REFUSED, now_ns)
 
 
 def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batch:
@@ -36,80 +105,99 @@ def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batc
         started = settle(pc.struct_field(spans, "start_time_unix_nano"), now_ns)
     if not len(spans):
         return Batch(Signal.TRACES, rejected=refused.count, reason=refused.reason)
-    table, adjusted = _table(spans, origin, started, now_ns)
-    tables = {"incoming_resources": origin.resources.table, "incoming_spans": table}
-    return Batch(Signal.TRACES, tables, len(spans), refused.count, refused.reason, adjusted, table.nbytes)
 
-
-def _table(spans: pa.StructArray, origin: Origin, started: Instants, now_ns: int) -> tuple[pa.Table, int]:
     def field(name: str) -> pa.Array:
         return pc.struct_field(spans, name)
 
-    trace = ids(field("trace_id"), 16)
+    ids_of_traces = ids(field("trace_id"), 16)
     parent, orphan = optional_ids(field("parent_span_id"), 8)
-    start = field("start_time_unix_nano").to_numpy(zero_copy_only=False)
-    end = field("end_time_unix_nano").to_numpy(zero_copy_only=False)
-    # A clock that was set back during the span must not make it negative.
-    duration = np.where(end > start, end - start, np.uint64(0))
-    odd = started.adjusted | (duration > np.uint64(MAX_DURATION_NS))
-    duration = np.minimum(duration, np.uint64(MAX_DURATION_NS)).astype(np.int64)
     status = field("status")
-    columns: dict[str, Any] = {
-        "trace_hi": pa.array(trace[:, 0]),
-        "trace_lo": pa.array(trace[:, 1]),
-        "span_id": pa.array(ids(field("span_id"), 8)[:, 0]),
-        "parent_span_id": pa.array(parent[:, 0], mask=orphan),
-        "name": field("name"),
-        "kind": field("kind").cast(pa.int8(), safe=False),
-        "started_at": to_timestamps(started.ns),
-        "duration_ns": pa.array(duration),
-        "status_code": pc.struct_field(status, "code").fill_null(0).cast(pa.int8(), safe=False),
-        "status_message": pc.struct_field(status, "message").fill_null(""),
-        "trace_state": _or_null(field("trace_state")),
-        **origin.columns(AttributeColumn(field("attributes"))),
-        "events": _events(field("events"), now_ns),
-        "links": _links(field("links")),
-        "dropped": pa.array(
+    found = _Spans(
+        {
+            "trace_hi": pa.array(ids_of_traces[:, 0]),
+            "trace_lo": pa.array(ids_of_traces[:, 1]),
+            "span_id": pa.array(ids(field("span_id"), 8)[:, 0]),
+            "parent_span_id": pa.array(parent[:, 0], mask=orphan),
+            "name": field("name"),
+            "kind": field("kind").cast(pa.int8(), safe=False),
+            "status_code": pc.struct_field(status, "code").fill_null(0).cast(pa.int8(), safe=False),
+            "status_message": pc.struct_field(status, "message").fill_null(""),
+            "trace_state": pc.if_else(pc.equal(field("trace_state"), ""), None, field("trace_state")),
+        },
+        started,
+        field("start_time_unix_nano").to_numpy(zero_copy_only=False),
+        field("end_time_unix_nano").to_numpy(zero_copy_only=False),
+        AttributeColumn(field("attributes")),
+        _events(field("events"), now_ns),
+        _links(field("links")),
+        pa.array(
             sum(
                 field(name).to_numpy(zero_copy_only=False).astype(np.uint64)
                 for name in ("dropped_attributes_count", "dropped_events_count", "dropped_links_count")
             )
         ).cast(pa.uint32(), safe=False),
-        "received_at": pa.repeat(pa.scalar(now_ns // 1000, pa.timestamp("us")), len(spans)),
-        "clock_adjusted": pa.array(odd),
-    }
-    return pa.table(columns), int(odd.sum())
+        origin,
+    )
+    return _batch(found, refused, now_ns)
 
 
-def _or_null(texts: pa.Array) -> pa.Array:
-    """Empty strings as nulls, which cost nothing to store."""
-    if not len(texts) or pc.max(pc.binary_length(texts)).as_py() == 0:
-        return pa.nulls(len(texts), pa.string())
-    return pc.if_else(pc.equal(texts, ""), None, texts)
+def _batch(spans: _Spans, refused: Refusal, now_ns: int) -> Batch:
+    # A clock that was set back during the span must not make it negative.
+    duration = np.where(spans.end > spans.start, spans.end - spans.start, np.uint64(0))
+    odd = spans.started.adjusted | (duration > np.uint64(MAX_DURATION_NS))
+    rows = len(odd)
+    table = pa.table(
+        {
+            **spans.columns,
+            "started_at": to_timestamps(spans.started.ns),
+            "duration_ns": pa.array(np.minimum(duration, np.uint64(MAX_DURATION_NS)).astype(np.int64)),
+            **spans.origin.columns(spans.attributes),
+            "events": spans.events,
+            "links": spans.links,
+            "dropped": spans.dropped,
+            "received_at": pa.repeat(pa.scalar(now_ns // 1000, pa.timestamp("us")), rows),
+            "clock_adjusted": pa.array(odd),
+        }
+    )
+    tables = {"incoming_resources": spans.origin.resources.table, "incoming_spans": table}
+    adjusted = int(odd.sum())
+    return Batch(Signal.TRACES, tables, rows, refused.count, refused.reason, adjusted, table.nbytes)
+
+
+def _lists(offsets: pa.Array, kind: pa.StructType, columns: Any) -> pa.Array:
+    """Lists of structs; null throughout, which costs nothing to store, where there are none."""
+    if not offsets[-1].as_py():
+        return pa.nulls(len(offsets) - 1, pa.list_(kind))
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(columns(), fields=list(kind)))
 
 
 def _events(lists: pa.ListArray, now_ns: int) -> pa.Array:
     events = lists.flatten()
-    if not len(events):
-        return pa.nulls(len(lists), pa.list_(_EVENT))
-    times = to_timestamps(settle(pc.struct_field(events, "time_unix_nano"), now_ns).ns)
-    attributes = AttributeColumn(pc.struct_field(events, "attributes")).rest()
-    rows = pa.StructArray.from_arrays([times, pc.struct_field(events, "name"), attributes], fields=list(_EVENT))
-    return pa.ListArray.from_arrays(_offsets(lists), rows)
+    return _lists(
+        _offsets(lists),
+        _EVENT,
+        lambda: [
+            to_timestamps(settle(pc.struct_field(events, "time_unix_nano"), now_ns).ns),
+            pc.struct_field(events, "name"),
+            AttributeColumn(pc.struct_field(events, "attributes")).rest(),
+        ],
+    )
 
 
 def _links(lists: pa.ListArray) -> pa.Array:
     links = lists.flatten()
-    if not len(links):
-        return pa.nulls(len(lists), pa.list_(_LINK))
-    # Links are rare and few; their ids are only ever shown, so they are kept as text.
-    named = [
-        pa.array([value.hex() for value in pc.struct_field(links, name).to_pylist()], pa.string())
-        for name in ("trace_id", "span_id")
-    ]
-    attributes = AttributeColumn(pc.struct_field(links, "attributes")).rest()
-    rows = pa.StructArray.from_arrays([*named, attributes], fields=list(_LINK))
-    return pa.ListArray.from_arrays(_offsets(lists), rows)
+
+    def hex_ids(name: str) -> pa.Array:
+        # Links are rare and few; their ids are only ever shown, so they are kept as text.
+        return pa.array([value.hex() for value in pc.struct_field(links, name).to_pylist()], pa.string())
+
+    return _lists(
+        _offsets(lists),
+        _LINK,
+        lambda: [
+            hex_ids("trace_id"), hex_ids("span_id"), AttributeColumn(pc.struct_field(links, "attributes")).rest(),
+        ],
+    )  # fmt: skip
 
 
 def _offsets(lists: pa.ListArray) -> pa.Array:
