@@ -26,15 +26,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from plugwarden_collector.store import Database
+
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' generators are the benchmark's
 
 from tests.collector.fuzz_inputs import GENERATORS, Input
 from tests.collector.fuzz_receiver import Receiver, fault, kept
+from tests.collector.fuzz_statements import attempt, contents
+from tests.collector.sql_grammar import statement
 
 CHUNK = 256
 """Inputs under way at once; after each chunk the file must hold what was acknowledged, and no more."""
 CHUNKS_PER_FILE = 400
 HANG_SECONDS = 120
+STATEMENTS_PER_LOOK = 500
 MAX_TRIALS = 300
 """To cut one finding down."""
 
@@ -158,8 +163,31 @@ def _show_culprit(runner: asyncio.Runner, drawn: list[tuple[str, Input]]) -> str
     return "none of the chunk's inputs by itself"
 
 
-TARGETS: Mapping[str, Target] = {"receive": fuzz_receive}
-"""Name -> target. One for SQL belongs here as well."""
+def fuzz_sql(random: Random, inputs: int, report: Report) -> None:
+    """Statements at the query interface: answered, refused or timed out, and nothing changes."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(Path(folder))
+        before = contents(database)
+        for _ in range(inputs):
+            sql = statement(random)
+            faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+            try:
+                report.results[attempt(database, sql)] += 1
+            except Exception as error:  # noqa: BLE001 - whatever else is raised would be a 500
+                report.found(f"{type(error).__name__}: {error}", "sql", lambda sql=sql: sql)
+            faulthandler.cancel_dump_traceback_later()
+            report.inputs += 1
+            if report.inputs % STATEMENTS_PER_LOOK == 0 and contents(database) != before:
+                report.found(
+                    "something was changed", "sql", lambda sql=sql: f"within {STATEMENTS_PER_LOOK} up to {sql}"
+                )
+                before = contents(database)
+            report.progress()
+        database.close()
+
+
+TARGETS: Mapping[str, Target] = {"receive": fuzz_receive, "sql": fuzz_sql}
+"""Name -> target."""
 
 
 def main() -> int:

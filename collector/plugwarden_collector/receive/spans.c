@@ -64,6 +64,7 @@ static uint8_t *reserve(Decoded *out, Buffer *buffer, int64_t more) {
 }
 
 static void put(Decoded *out, Buffer *buffer, const void *from, int64_t size) {
+    if (!size) return; /* `from` may be null: a key that was not given */
     uint8_t *to = reserve(out, buffer, size);
     if (to) { memcpy(to, from, (size_t)size); buffer->size += size; }
 }
@@ -200,7 +201,8 @@ static int pair(Bytes in, Pair *found) {
 }
 
 static int same(Bytes a, Bytes b) {
-    return a.end - a.at == b.end - b.at && !memcmp(a.at, b.at, (size_t)(a.end - a.at));
+    int64_t size = a.end - a.at;
+    return size == b.end - b.at && (!size || !memcmp(a.at, b.at, (size_t)size));
 }
 
 /* Whether a later pair has the same key: of a repeated key the last one counts. */
