@@ -91,7 +91,7 @@ def build(folder: Path, shape: Shape, until: datetime, say: Say) -> None:
 
 
 _MACROS = """
-create temporary macro chance(i, salt) as (hash(i, salt) >> 11) / 9007199254740992.0;
+create temporary macro chance(i, salt) as (hash(i * 16 + salt) >> 11) / 9007199254740992.0;
 create temporary macro plugin_name(rank) as format('plugin-{:04d}', rank);
 create temporary macro operation_name(rank) as ['export', 'import', 'render', 'score', 'lookup', 'sync'][rank % 6 + 1];
 create temporary macro service(rank) as format('service-{:02d}', rank % 20);
