@@ -6,7 +6,7 @@ SOURCES := sidecar/plugwarden collector/plugwarden_collector dashboards/plugward
 PACKAGES := sidecar collector dashboards examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo up test check format lint types imports bench test-compose screenshots lock clean
+.PHONY: help setup browser node demo up test check format lint types imports bench fuzz test-compose screenshots lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,7 +26,7 @@ demo: setup  ## the whole loop on real plugins; ARGS="--for 90s --json" ends by 
 up: setup  ## collector and dashboards, until Ctrl-C
 	@$(BIN)/plugwarden up $(ARGS)
 
-test: setup browser  ## all tests
+test: setup browser node  ## all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 check: setup lint types imports test  ## format, ruff, mypy, import contracts and tests
@@ -54,6 +54,15 @@ browser:  # Chromium for the tests that look at pages
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 	  else echo "chromium is missing: tests of the pages are skipped (Debian: apt install chromium)"; fi; }
 
+node:  # Node.js for the tests with its OpenTelemetry SDK, which they install from their lock
+	@command -v npm >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm >/dev/null; \
+	  else echo "npm is missing: tests with the SDK of Node.js are skipped (Debian: apt install nodejs npm)"; fi; }
+
+fuzz: setup  ## a million hostile inputs at the receiver; ARGS="--inputs 10000 --json"
+	@nice -n 19 $(BIN)/python benchmarks/fuzz.py $(or $(ARGS),--inputs 1000000)
+
 screenshots: setup browser  ## docs/images, from a running demo
 	$(BIN)/python docs/screenshots.py
 
@@ -74,5 +83,5 @@ lock:  ## requirements.lock anew: versions and hashes, no index address
 	rm -rf $(VENV)-lock
 
 clean:  ## what was made here
-	rm -rf $(VENV) data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) data tests/clients/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

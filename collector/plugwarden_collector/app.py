@@ -23,6 +23,7 @@ from plugwarden_collector.judge.rules import DEFAULT_RULES, load_rules
 from plugwarden_collector.receive.grpc import start_grpc
 from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake
+from plugwarden_collector.receive.patience import PatientProtocol
 from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import Database, Writer
 from plugwarden_collector.store.ledger import load_directives
@@ -34,6 +35,8 @@ __all__ = ["Collector", "open_app"]
 
 STOP_SECONDS = 10.0
 """For everything together: stop receiving, drain, flush, close."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than exporters pause between two requests (5 to 60 s): they must not send into a connection just closed."""
 STALE_TICK_SECONDS = 15.0
 """A loop that has not turned for this long is not ready."""
 
@@ -114,7 +117,8 @@ async def _serve(
     stack: contextlib.AsyncExitStack, app: Any, address: Address, flag: str, failed: asyncio.Future[None]
 ) -> int:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Named, or asyncio does not know it for TCP and leaves Nagle's algorithm on: 40 ms on every answer with a body.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address.host, address.port))
@@ -126,6 +130,8 @@ async def _serve(
         log_level="warning",
         access_log=False,
         lifespan="off",
+        http=PatientProtocol,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=2,
         server_header=False,
     )

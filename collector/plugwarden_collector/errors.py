@@ -2,6 +2,7 @@
 
 CollectorError
 ├── MalformedTelemetryError   the bytes are not OTLP: permanent, do not send again
+│   └── UnreadableTelemetryError   our decoder failed at them: a fault of ours, and as permanent
 ├── PayloadTooLargeError      above the size limit: permanent
 ├── BusyError                 the queue is full: send again later
 ├── StoreError                the database would not do it
@@ -27,6 +28,7 @@ __all__ = [
     "RulesError",
     "SettingsError",
     "StoreError",
+    "UnreadableTelemetryError",
 ]
 
 
@@ -36,6 +38,15 @@ class CollectorError(Exception):
 
 class MalformedTelemetryError(CollectorError):
     """The bytes are not what they claim to be."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+        """Path of the field that is wrong, where it is known."""
+
+
+class UnreadableTelemetryError(MalformedTelemetryError):
+    """Bytes at which the decoder failed in a way that nobody foresaw."""
 
 
 class PayloadTooLargeError(CollectorError):

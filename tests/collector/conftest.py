@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -104,6 +105,20 @@ def rules(tmp_path: Path) -> Path:
 def collector(tmp_path: Path, rules: Path) -> Iterator[Running]:
     with running(tmp_path / "data", rules) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One collector for all tests that only add to it; each uses names of its own."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "rules.toml").write_text(RULES)
+    with running(folder / "data", folder / "rules.toml") as found:
+        yield found
+
+
+@pytest.fixture
+def name() -> str:
+    return f"test-{os.urandom(6).hex()}"
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from plugwarden import Sidecar
-from plugwarden_collector.receive.intake import MAX_BODY_BYTES
+from plugwarden_collector.receive.encoding import MAX_BODY_BYTES
 
 from .conftest import Running, running
 

@@ -4,10 +4,8 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 """
 
 import asyncio
-import functools
 import json
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
@@ -26,20 +24,20 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide import audit
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.judge.silence import silenced_by
-from plugwarden_collector.store import Database, Writer, run_query, statement
+from plugwarden_collector.store import Database, Writer, statement
 from plugwarden_collector.store.traces import TraceFilter, find_trace, search_traces
 from plugwarden_collector.warden import Warden
 
-from . import problem
+from . import problem, sql
 from .answers import external_row, parsed, rules_answer, with_state
 from .auth import Principal, TokenBook
-from .models import AutomationRequest, ExternalAlert, QuarantineRequest, QueryRequest, ReleaseRequest, SilenceRequest
-from .render import as_arrow, as_json, as_rows
+from .backup import backup_router
+from .models import AutomationRequest, ExternalAlert, QuarantineRequest, ReleaseRequest, SilenceRequest
+from .render import as_json
 from .span_of_time import TimeRange
 
 __all__ = ["api_app"]
 
-ARROW = "application/vnd.apache.arrow.stream"
 LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]
 MAX_WAIT_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 15.0
@@ -65,8 +63,6 @@ def api_app(
     )
     problem.install(app)
 
-    # Of their own, so that long queries keep neither telemetry nor judging waiting.
-    queries = ThreadPoolExecutor(2, "plugwarden-query")
     if not tokens:
         # Without tokens the browser's idea of where it is is all that stands between a web page and this API.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)
@@ -149,22 +145,11 @@ def api_app(
             }
         )
 
-    # -- SQL ----------------------------------------------------------------------------------------------------------
-
-    @app.post("/api/v1/query", tags=["sql"], dependencies=[reading])
-    async def query(body: QueryRequest, request: Request) -> Response:
-        """Read-only SQL. Arrow when the Accept header asks for it, JSON otherwise."""
-        loop = asyncio.get_running_loop()
-        if writer.batch > database.tiers.rolled:  # whoever asks after an acknowledgement sees what was acknowledged
+    async def catch_up() -> None:
+        if writer.batch > database.tiers.rolled:
             await asyncio.wrap_future(writer.roll_up(clock()))
-        run = functools.partial(run_query, database, body.sql, body.params, limit=body.limit)
-        answer = await loop.run_in_executor(queries, run)
-        headers = {"x-truncated": str(answer.truncated).lower(), "x-elapsed-ms": f"{answer.elapsed_ms:.1f}"}
-        if ARROW in request.headers.get("accept", ""):
-            return Response(
-                await loop.run_in_executor(queries, as_arrow, answer.table), media_type=ARROW, headers=headers
-            )
-        return await loop.run_in_executor(queries, as_rows, answer)
+
+    sql.install(app, database, registry, reading, catch_up)
 
     # -- plugins ------------------------------------------------------------------------------------------------------
 
@@ -388,6 +373,7 @@ def api_app(
         await asyncio.wrap_future(writer.run(work))
         return as_json({})
 
+    app.include_router(backup_router(database, writer, clock, administering))
     return app
 
 

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpx2
-import pandas as pd
 import pyarrow as pa
 
-__all__ = ["ApiError", "CollectorClient", "Unreachable"]
+from .row_stream import ApiError, RowStream, Unreachable
+
+if TYPE_CHECKING:
+    import pandas as pd  # half of the time that a command takes to start; only `frame` needs it
+
+__all__ = ["ApiError", "CollectorClient", "RowStream", "Unreachable"]
 
 ARROW = "application/vnd.apache.arrow.stream"
-
-
-class ApiError(Exception):
-    """The collector refused; the message says why and what to do."""
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        super().__init__(f"{title}: {detail}" if detail else title)
-        self.status = status
-        self.detail = detail
-
-
-class Unreachable(ApiError):
-    """There is no collector at the address."""
-
-    def __init__(self, url: str, why: str) -> None:
-        super().__init__(0, f"no collector answers at {url}", why)
+SLACK_SECONDS = 15.0
+"""Beyond a query's own limit: it may have to wait for its turn."""
+STREAM_TIMEOUT_SECONDS = 120.0
+"""Without a byte: the first one of a backup comes after a checkpoint."""
 
 
 class CollectorClient:
@@ -36,6 +28,7 @@ class CollectorClient:
 
     def __init__(self, url: str = "http://127.0.0.1:8420", *, token: str | None = None, timeout: float = 20.0) -> None:
         self.url = url.rstrip("/")
+        self._timeout = timeout
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
 
@@ -47,18 +40,67 @@ class CollectorClient:
         """The JSON answer of a POST below /api/v1."""
         return self._ask("POST", f"/api/v1/{path}", json={k: v for k, v in body.items() if v is not None}).json()
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> pa.Table:
-        """The rows of a read-only statement."""
-        body = {"sql": sql, "params": dict(parameters or {}), "limit": limit}
-        answer = self._ask("POST", "/api/v1/query", json=body, headers={"accept": ARROW})
-        with pa.ipc.open_stream(io.BytesIO(answer.content)) as stream:
-            table = stream.read_all()
-        return table.replace_schema_metadata({"truncated": answer.headers.get("x-truncated", "false")})
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 10_000,
+        timeout_seconds: float = 15.0,
+    ) -> pa.Table:
+        """The rows of a read-only statement; the schema's metadata say under `truncated` whether there were more."""
+        with self.stream(sql, parameters, limit=limit, timeout_seconds=timeout_seconds) as rows:
+            table = pa.Table.from_batches(list(rows), rows.schema)
+        return table.replace_schema_metadata({"truncated": str(rows.truncated).lower()})
 
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> pd.DataFrame:
         """The same as a pandas frame."""
         frame: pd.DataFrame = self.query(sql, parameters, limit=limit).to_pandas()
         return frame
+
+    @contextmanager
+    def stream(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 100_000_000,
+        timeout_seconds: float = 300.0,
+    ) -> Iterator[RowStream]:
+        """The same batch by batch, in little memory. Leaving the block early ends the query."""
+        body = {"sql": sql, "params": dict(parameters or {}), "limit": limit, "timeout_seconds": timeout_seconds}
+        patience = httpx2.Timeout(self._timeout, read=max(self._timeout, timeout_seconds + SLACK_SECONDS))
+        try:
+            with self._http.stream(
+                "POST", "/api/v1/query", json=body, headers={"accept": ARROW}, timeout=patience
+            ) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refusal(answer)
+                yield RowStream(answer)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def download(self, path: str, sink: BinaryIO, progress: Callable[[int, int], None]) -> Mapping[str, str]:
+        """Write the answer of a GET below /api/v1 to a file, as it comes; answers its headers.
+
+        Raises `ApiError` also when it ends early. `progress` is told the bytes so far and in all.
+        """
+        try:
+            with self._http.stream("GET", f"/api/v1/{path}", timeout=STREAM_TIMEOUT_SECONDS) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refusal(answer)
+                wanted, got = int(answer.headers.get("content-length", 0)), 0
+                for piece in answer.iter_bytes():
+                    sink.write(piece)
+                    got += len(piece)
+                    progress(got, wanted)
+        except httpx2.HTTPError as error:
+            raise Unreachable(self.url, f"the answer ended early: {error or type(error).__name__}") from error
+        if got != wanted:
+            raise Unreachable(self.url, f"the answer ended after {got} of {wanted} bytes")
+        return answer.headers
 
     def ready(self) -> bool:
         """Whether the collector says that it is ready."""
@@ -80,17 +122,23 @@ class CollectorClient:
     def _ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:
             answer = self._http.request(method, path, **options)
-        except httpx2.TimeoutException as error:
-            raise Unreachable(self.url, "it did not answer in time") from error
         except httpx2.HTTPError as error:
-            raise Unreachable(self.url, str(error) or type(error).__name__) from error
+            raise self._unreachable(error) from error
         if answer.status_code >= 400:
-            try:
-                problem = answer.json()
-            except ValueError:
-                problem = {}
-            if not isinstance(problem, dict):
-                problem = {}
-            title = str(problem.get("title", f"HTTP {answer.status_code}"))
-            raise ApiError(answer.status_code, title, str(problem.get("detail", "")))
+            raise _refusal(answer)
         return answer
+
+    def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
+        slow = isinstance(error, httpx2.TimeoutException)
+        return Unreachable(self.url, "it did not answer in time" if slow else str(error) or type(error).__name__)
+
+
+def _refusal(answer: httpx2.Response) -> ApiError:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    title = str(problem.get("title", f"HTTP {answer.status_code}"))
+    return ApiError(answer.status_code, title, str(problem.get("detail", "")))

@@ -27,8 +27,13 @@ class QueryRequest(_Strict):
     """A read-only SQL statement."""
 
     sql: Annotated[str, Field(min_length=1, max_length=100_000)]
-    params: dict[str, Any] | list[Any] | None = None
-    limit: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    params: dict[str, Any] | list[Any] | None = Field(default=None, description="Values for $name, or for ? in order")
+    limit: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+        default=10_000, description="Rows at most; a JSON answer holds up to 100,000"
+    )
+    timeout_seconds: Annotated[float, Field(ge=0.1, le=300)] = Field(
+        default=15.0, description="Until the last row is out; then the query is interrupted"
+    )
 
 
 class QuarantineRequest(_Strict):

@@ -1,8 +1,10 @@
-"""Answers as bytes: JSON and Arrow."""
+"""Answers as bytes: JSON, and Arrow in pieces."""
+
+from __future__ import annotations
 
 import io
 import json
-import math
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,12 @@ from starlette.responses import Response
 
 from plugwarden_collector.store import Answer
 
-__all__ = ["as_arrow", "as_json", "as_rows"]
+from .plain import plain_rows
+
+__all__ = ["TRAILER", "ArrowPieces", "as_json", "as_rows"]
+
+TRAILER = b"plugwarden"
+"""Key of the last batch's metadata. A stream without such a batch was cut off."""
 
 
 def as_rows(answer: Answer) -> Response:
@@ -19,24 +26,42 @@ def as_rows(answer: Answer) -> Response:
     return as_json(
         {
             "columns": answer.table.column_names,
-            "rows": [[_finite(value) for value in row.values()] for row in answer.table.to_pylist()],
+            "rows": plain_rows(answer.table),
             "truncated": answer.truncated,
             "elapsed_ms": round(answer.elapsed_ms, 1),
         }
     )
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+class ArrowPieces:
+    """An Arrow IPC stream that is written piece by piece, so that it never stands in memory as a whole."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._sink = io.BytesIO()
+        self._schema = schema
+        self._writer = pa.ipc.new_stream(self._sink, schema)
+
+    def batch(self, batch: pa.RecordBatch) -> bytes:
+        """The next piece, with this batch."""
+        self._writer.write_batch(batch)
+        return self._taken()
+
+    def end(self, said: Mapping[str, Any]) -> bytes:
+        """The last piece: an empty batch whose metadata say how it went, which no header could know."""
+        empty = pa.RecordBatch.from_arrays([_no_rows(field.type) for field in self._schema], schema=self._schema)
+        self._writer.write_batch(empty, custom_metadata={TRAILER: json.dumps(said).encode()})
+        self._writer.close()
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        piece = self._sink.getvalue()
+        self._sink.seek(0)
+        self._sink.truncate()
+        return piece
 
 
-def as_arrow(table: pa.Table) -> bytes:
-    """A table as an Arrow IPC stream."""
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return sink.getvalue()
+def _no_rows(kind: pa.DataType) -> pa.Array:
+    return pa.nulls(0, kind)
 
 
 def as_json(value: Any, status: int = 200) -> Response:

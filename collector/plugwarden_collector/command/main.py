@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from plugwarden_collector.api.client import ApiError, CollectorClient
+from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.errors import CollectorError
 
+from . import store_commands
+from .options import DEFAULT_URL, AsJson, Url, client
 from .output import budget, clean, clock, console, emit_json, fail, number, percent, prose, seconds, show
+from .query import export, query
 
 __all__ = ["main"]
 
@@ -29,15 +30,13 @@ rules_app = typer.Typer(help="Check rules files, and try them on stored data.", 
 audit_app = typer.Typer(help="The decision log.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 app.add_typer(audit_app, name="audit")
+store_commands.register(app)
 
-Url = Annotated[str, typer.Option("--url", envvar="PLUGWARDEN_COLLECTOR_URL", help="The collector's HTTP API.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder of the database.")]
 Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file (TOML).")]
 Since = Annotated[str, typer.Option("--since", help='How far back: "15m", "6h", or ISO 8601.')]
 Reason = Annotated[str, typer.Option("--reason", help="Why; goes into the audit log.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="On whose behalf.", envvar="USER")]
-DEFAULT_URL = "http://127.0.0.1:8420"
 
 
 def main() -> None:
@@ -55,11 +54,6 @@ def main() -> None:
         fail(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` had enough
-
-
-def client(url: str) -> CollectorClient:
-    """The collector that commands talk to."""
-    return CollectorClient(url, token=os.environ.get("PLUGWARDEN_TOKEN"))
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -147,64 +141,7 @@ def demo(
 # -- asking -----------------------------------------------------------------------------------------------------------
 
 
-@app.command()
-def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT. Views: spans, logs, metric_points, plugin_calls, …")],
-    url: Url = DEFAULT_URL,
-    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 1_000,
-    as_json: AsJson = False,
-    csv: Annotated[bool, typer.Option("--csv", help="CSV instead of a table.")] = False,
-    parquet: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    watch: Annotated[float | None, typer.Option(min=0.5, help="Ask again every so many seconds.")] = None,
-) -> None:
-    """Run read-only SQL on the collector's store."""
-    with client(url) as api:
-        while True:
-            table = api.query(sql, limit=limit)
-            if watch is not None and sys.stdout.isatty():
-                console.clear()
-            _print_table(table, as_json, csv, parquet)
-            if watch is None:
-                return
-            try:
-                time.sleep(watch)
-            except KeyboardInterrupt:
-                return
-
-
-def _print_table(table: Any, as_json: bool, csv: bool, parquet: Path | None) -> None:
-    truncated = (table.schema.metadata or {}).get(b"truncated") == b"true"
-    if parquet is not None:
-        import pyarrow.parquet as pq
-
-        pq.write_table(table, parquet)
-        console.print(f"{len(table)} rows written to {parquet}")
-    elif as_json:
-        emit_json(
-            {
-                "columns": table.column_names,
-                "rows": [list(row.values()) for row in table.to_pylist()],
-                "truncated": truncated,
-            }
-        )
-    elif csv:
-        import pyarrow.csv as pacsv
-
-        pacsv.write_csv(_flat(table), sys.stdout.buffer)
-    else:
-        show(table.to_pylist(), {name: (name, prose) for name in table.column_names}, empty="no rows")
-        console.print(f"\n{len(table)} rows{' (there are more; raise --limit)' if truncated else ''}")
-
-
-def _flat(table: Any) -> Any:
-    """Nested columns as text: CSV has no other way to hold them."""
-    import pyarrow as pa
-
-    for index, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type):
-            texts = pa.array([json.dumps(item, default=str) for item in table.column(index).to_pylist()])
-            table = table.set_column(index, field.name, texts)
-    return table
+app.command()(query)
 
 
 @app.command()
@@ -322,29 +259,7 @@ def capacity(url: Url = DEFAULT_URL, since: Since = "15m", as_json: AsJson = Fal
     )  # fmt: skip
 
 
-@app.command()
-def export(
-    view: Annotated[str, typer.Argument(help="A view, such as plugin_calls or decisions.")],
-    file: Annotated[Path, typer.Argument(help="Parquet file to write.")],
-    url: Url = DEFAULT_URL,
-    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 100_000,
-    as_json: AsJson = False,
-) -> None:
-    """Write the rows of a view to a Parquet file."""
-    import pyarrow.parquet as pq
-
-    if not view.replace("_", "").isalnum():
-        fail(f"{view!r} is not the name of a view")
-    with client(url) as api:
-        table = api.query(f'from "{view}"', limit=limit)  # the name is checked above; SQL cannot bind it
-    truncated = (table.schema.metadata or {}).get(b"truncated") == b"true"
-    pq.write_table(table, file)
-    if as_json:
-        emit_json({"file": str(file), "rows": len(table), "truncated": truncated})
-    else:
-        console.print(
-            f"{len(table)} rows written to {file}{' (there are more: narrow with `query`)' if truncated else ''}"
-        )
+app.command()(export)
 
 
 @app.command()

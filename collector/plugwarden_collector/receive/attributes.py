@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1 import common_pb2
 
 __all__ = ["AttributeColumn", "text_of"]
 
 MAX_DEPTH = 16
 """A nested value deeper than this is shown as `…`: nobody reads it, and recursion must end."""
+UNREADABLE = "(unreadable)"
 _DENSE_CELLS = 1 << 22
 """Up to this many (row, key) pairs, repeated keys are looked for by counting instead of sorting."""
 
@@ -167,6 +169,14 @@ def _without_nulls(lists: pa.ListArray) -> pa.ListArray:
 
 
 def _render(value: dict[str, Any]) -> str:
+    """A nested value as JSON, or bytes as base64. The value alone is lost where its inside cannot be read."""
+    try:
+        return _rendered(value)
+    except DecodeError:
+        return _dump(UNREADABLE)
+
+
+def _rendered(value: dict[str, Any]) -> str:
     if value.get("bytes_value") is not None:
         return base64.b64encode(value["bytes_value"]).decode("ascii")
     if value.get("array_value") is not None:

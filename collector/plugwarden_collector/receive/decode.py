@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from .batch import Batch, Signal
 from .identity import DEFAULT_IDENTITY, Identity
 from .logs import read_logs
 from .metrics import read_metrics
+from .poison import salvage
 from .spans import read_spans
 
 __all__ = ["REQUESTS", "Batch", "Signal", "parse", "read"]
@@ -46,12 +48,32 @@ def read(signal: Signal, body: bytes, *, identity: Identity = DEFAULT_IDENTITY, 
     """The rows of one export request that arrived at `now_ns`; raises `MalformedTelemetryError` when it is not one."""
     if not body:
         return Batch(signal)
-    return _READERS[signal](parse(signal, body), identity, time.time_ns() if now_ns is None else now_ns)
+    at = time.time_ns() if now_ns is None else now_ns
+    try:
+        return _READERS[signal](parse(signal, body), identity, at)
+    except MalformedTelemetryError as error:
+        saved = salvage(body, lambda part: _parses(signal, part))
+        if saved is None or not saved.body:
+            raise
+        batch = _READERS[signal](parse(signal, saved.body), identity, at)
+        reason = "; ".join(filter(None, (batch.reason, f"{saved.refused}: {error}")))
+        return replace(batch, rejected=batch.rejected + saved.refused, reason=reason)
+
+
+def _parses(signal: Signal, body: bytes) -> bool:
+    try:
+        parse(signal, body)
+    except MalformedTelemetryError:
+        return False
+    return True
 
 
 def parse(signal: Signal, body: bytes) -> pa.RecordBatch:
     """The request as one nested Arrow row."""
     try:
         return _HANDLERS[signal].list_to_record_batch([body])
-    except Exception as error:
+    except BaseException as error:
+        # Lengths near 2^64 make ptars panic, which is no `Exception`; what people and the system raise passes through.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise MalformedTelemetryError(f"not a valid {signal} export request: {error}") from error

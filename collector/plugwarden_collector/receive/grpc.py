@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
+from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf import any_pb2, duration_pb2
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from plugwarden_collector.api.auth import TokenBook
-from plugwarden_collector.errors import BusyError, MalformedTelemetryError, StoreError
 
 from .decode import Signal
-from .intake import MAX_BODY_BYTES, Intake
-from .responses import response_for
+from .encoding import MAX_BODY_BYTES, inflate, sniff
+from .intake import Intake
+from .responses import Refusal, refusal_of, response_for, status_of, stranger
 
 __all__ = ["start_grpc"]
 
@@ -23,17 +22,23 @@ _SERVICES = {
     "opentelemetry.proto.collector.metrics.v1.MetricsService": Signal.METRICS,
     "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
 }
-_log = logging.getLogger(__name__)
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_BODY_BYTES),
+    # Messages are inflated by us: gRPC would do it in its own thread instead of a decode thread, and would answer
+    # INTERNAL to a broken one, which tells a client nothing.
+    ("grpc.per_message_decompression", 0),
+    ("grpc.so_reuseport", 0),  # two collectors on one port must not share it silently
+    ("grpc.http2.max_ping_strikes", 0),
+]
+# `maximum_concurrent_rpcs` is left alone: gRPC answers RESOURCE_EXHAUSTED without RetryInfo above it, and clients
+# take that for permanent. The intake's allowance bounds what is in hand.
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 async def start_grpc(intake: Intake, tokens: TokenBook, address: str) -> tuple[Any, int]:
     """Start the server; answers it and the port in use."""
-    options = [
-        ("grpc.max_receive_message_length", MAX_BODY_BYTES),
-        ("grpc.so_reuseport", 0),  # two collectors on one port must not share it silently
-        ("grpc.http2.max_ping_strikes", 0),
-    ]
-    server = grpc.aio.server(options=options)
+    server = grpc.aio.server(options=_OPTIONS)
     handlers = []
     for name, signal in _SERVICES.items():
         method = grpc.unary_unary_rpc_method_handler(_export(intake, tokens, signal))
@@ -45,38 +50,37 @@ async def start_grpc(intake: Intake, tokens: TokenBook, address: str) -> tuple[A
 
 
 def _export(intake: Intake, tokens: TokenBook, signal: Signal) -> Any:
-    async def export(body: bytes, context: Any) -> bytes:
-        principal = tokens.principal(dict(context.invocation_metadata() or ()).get("authorization"))
-        if principal is None or not principal.may("ingest"):
-            intake.requests[signal.value, "grpc", "unauthenticated"] += 1
-            code = grpc.StatusCode.UNAUTHENTICATED if principal is None else grpc.StatusCode.PERMISSION_DENIED
-            await context.abort(code, "a bearer token that may send telemetry is needed")
-        result = "stored"
+    async def attempt(body: bytes, context: Any) -> bytes | Refusal:
+        if tokens:
+            unwelcome = _unwelcome(tokens, context)
+            if unwelcome is not None:
+                return unwelcome
+        encoding = sniff(body)
+        unpack = None if encoding == "identity" else partial(inflate, encoding=encoding)
         try:
-            receipt = await intake.take(signal, body)
-            result = "repeated" if receipt.repeated else "stored"
+            with intake.allowance.holding(len(body)):
+                receipt = await intake.take(signal, body, unpack)
+            intake.count(signal, "grpc", "repeated" if receipt.repeated else "stored")
             return bytes(response_for(signal, receipt).SerializeToString())
-        except MalformedTelemetryError as error:
-            result = "malformed"
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except BusyError as error:
-            result = "busy"
-            await _unavailable(context, str(error), error.retry_after_seconds)
-        except (StoreError, TimeoutError) as error:
-            result = "store_failed"
-            _log.error("a request could not be stored: %s", error)
-            await _unavailable(context, "the store did not take it; send it again", 5)
-        finally:
-            intake.requests[signal.value, "grpc", result] += 1
+        except Exception as error:  # noqa: BLE001 - each has its answer; none may end as UNKNOWN
+            return refusal_of(error)
+
+    async def export(body: bytes, context: Any) -> bytes:
+        try:
+            answer = await attempt(body, context)
+        except asyncio.CancelledError:  # by the client; what the writer has by now is stored all the same
+            intake.count(signal, "grpc", "abandoned")
+            raise
+        if isinstance(answer, bytes):
+            return answer
+        intake.count(signal, "grpc", answer.result)
+        context.set_trailing_metadata((("grpc-status-details-bin", status_of(answer).SerializeToString()),))
+        await context.abort(_CODES[answer.code], answer.message)
         raise AssertionError("abort always raises")
 
     return export
 
 
-async def _unavailable(context: Any, text: str, retry_seconds: int) -> None:
-    retry = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=retry_seconds))
-    detail = any_pb2.Any()
-    detail.Pack(retry)
-    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=text, details=[detail])
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    await context.abort(grpc.StatusCode.UNAVAILABLE, text)
+def _unwelcome(tokens: TokenBook, context: Any) -> Refusal | None:
+    principal = tokens.principal(dict(context.invocation_metadata() or ()).get("authorization"))
+    return stranger(principal)

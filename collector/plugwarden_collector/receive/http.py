@@ -1,115 +1,104 @@
-"""The OTLP/HTTP receiver: three routes, protobuf and JSON, gzip and none.
+"""The OTLP/HTTP receiver: three paths, protobuf and JSON, answers in the request's own encoding.
 
-Errors carry a google.rpc.Status in the request's encoding. Pressure is answered with 503 and Retry-After, never with
-429: Python's exporter takes 429 for permanent and drops the batch.
+Pressure is answered with 503 and Retry-After, never with 429: Python's exporter takes 429 for permanent and drops the
+batch. Bare ASGI, since three paths need no framework.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
 
-from google.protobuf import json_format
-from google.rpc import code_pb2, status_pb2
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
+from google.rpc import code_pb2
 
 from plugwarden_collector.api.auth import TokenBook
-from plugwarden_collector.errors import BusyError, MalformedTelemetryError, PayloadTooLargeError, StoreError
+from plugwarden_collector.errors import PayloadTooLargeError
 
 from .decode import Signal
-from .intake import MAX_BODY_BYTES, Intake, Receipt, inflate
+from .encoding import ENCODINGS, MAX_BODY_BYTES, inflate
+from .exchange import JSON, PROTOBUF, Exchange, GoneError, LateError
+from .intake import Intake
 from .json_form import to_protobuf
-from .responses import response_for
+from .responses import Refusal, refusal_of, response_for, stranger
 
 __all__ = ["otlp_app"]
 
-PROTOBUF, JSON = "application/x-protobuf", "application/json"
-_log = logging.getLogger(__name__)
+App = Callable[[Mapping[str, Any], Any, Any], Awaitable[None]]
+
+_PATHS = {f"/v1/{signal.value}": signal for signal in Signal}
+_METHODS = "POST, OPTIONS"
+_ALIASES = {"": "identity", "none": "identity", "x-gzip": "gzip"}
+_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def otlp_app(intake: Intake, tokens: TokenBook) -> Starlette:
+def otlp_app(intake: Intake, tokens: TokenBook) -> App:
     """The ASGI application for port 4318."""
 
-    async def export(request: Request) -> Response:
-        signal = Signal(request.path_params["signal"])
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        response, result = await _answer(request, signal, kind)
-        intake.requests[signal.value, "http", result] += 1
-        return response
+    async def app(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        exchange = Exchange(scope, receive, send)
+        signal = _PATHS.get(scope["path"])
+        if signal is None:  # not counted: strangers must not make up labels
+            text = f"nothing is at {scope['path'][:100]!r}; send to {', '.join(_PATHS)}"
+            await exchange.refuse(Refusal(404, code_pb2.NOT_FOUND, text, "unknown"))
+        elif scope["method"] == "OPTIONS":
+            await exchange.answer(204, b"", [("allow", _METHODS)])
+        else:
+            intake.count(signal, "http", await _take(intake, tokens, signal, exchange))
 
-    async def _answer(request: Request, signal: Signal, kind: str) -> tuple[Response, str]:
-        if kind not in {PROTOBUF, JSON}:
-            text = f"content-type must be {PROTOBUF} or {JSON}, not {kind or 'empty'}"
-            return _error(JSON, 415, code_pb2.INVALID_ARGUMENT, text), "unsupported"
-        principal = tokens.principal(request.headers.get("authorization"))
-        if principal is None:
-            return _error(kind, 401, code_pb2.UNAUTHENTICATED, "a bearer token is needed"), "unauthenticated"
-        if not principal.may("ingest"):
-            return _error(kind, 403, code_pb2.PERMISSION_DENIED, "this token may not send telemetry"), "forbidden"
+    return app
+
+
+async def _take(intake: Intake, tokens: TokenBook, signal: Signal, exchange: Exchange) -> str:
+    """Answer one export request; returns what became of it."""
+    named = exchange.header("content-encoding").lower()
+    encoding = _ALIASES.get(named, named)
+    refusal = _unwelcome(exchange, tokens, encoding)
+    if refusal is None:
         try:
-            body = inflate(await _body(request), request.headers.get("content-encoding", "").strip().lower())
-            if kind == JSON:
-                body = to_protobuf(signal, body or b"{}")
-            receipt = await intake.take(signal, body)
-        except PayloadTooLargeError as error:
-            return _error(kind, 413, code_pb2.RESOURCE_EXHAUSTED, str(error)), "too_large"
-        except MalformedTelemetryError as error:
-            return _error(kind, 400, code_pb2.INVALID_ARGUMENT, str(error)), "malformed"
-        except BusyError as error:
-            busy = _error(kind, 503, code_pb2.UNAVAILABLE, str(error))
-            busy.headers["retry-after"] = str(error.retry_after_seconds)
-            return busy, "busy"
-        except ClientDisconnect:
-            return Response(status_code=400), "disconnected"
-        except (StoreError, TimeoutError) as error:
-            _log.error("a request could not be stored: %s", error)
-            failed = _error(kind, 503, code_pb2.UNAVAILABLE, "the store did not take it; send it again")
-            failed.headers["retry-after"] = "5"
-            return failed, "store_failed"
-        return _success(kind, signal, receipt), "repeated" if receipt.repeated else "stored"
-
-    routes = [Route("/v1/{signal:str}", _guarded(export), methods=["POST"])]
-    # As for the API: a web page in a browser on this machine must not pass for a sidecar.
-    guard = [] if tokens else [Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])]
-    return Starlette(routes=routes, middleware=guard)
+            with intake.allowance.holding() as hold:
+                body = await exchange.body(hold)
+                receipt = await intake.take(signal, body, partial(_unpack, signal, exchange.kind, encoding))
+        except GoneError:
+            return "disconnected"
+        except LateError as error:
+            # 408 would say it better, but OTLP's clients send again after 503 only, and the data may be good.
+            refusal = Refusal(503, code_pb2.UNAVAILABLE, str(error), "late", retry_seconds=1)
+        except Exception as error:  # noqa: BLE001 - each has its answer; none may end as 500
+            refusal = refusal_of(error)
+        else:
+            await exchange.succeed(response_for(signal, receipt))
+            return "repeated" if receipt.repeated else "stored"
+    await exchange.refuse(refusal)
+    return refusal.result
 
 
-def _guarded(export: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    async def route(request: Request) -> Response:
-        if request.path_params["signal"] not in {signal.value for signal in Signal}:
-            return _error(JSON, 404, code_pb2.NOT_FOUND, "send to /v1/traces, /v1/metrics or /v1/logs")
-        return await export(request)
-
-    return route
-
-
-async def _body(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise PayloadTooLargeError(f"larger than {MAX_BODY_BYTES} bytes")
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise PayloadTooLargeError(f"larger than {MAX_BODY_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _success(kind: str, signal: Signal, receipt: Receipt) -> Response:
-    message = response_for(signal, receipt)
-    if kind == JSON:
-        return Response(json_format.MessageToJson(message, indent=None), media_type=JSON)
-    return Response(message.SerializeToString(), media_type=PROTOBUF)
+def _unwelcome(exchange: Exchange, tokens: TokenBook, encoding: str) -> Refusal | None:
+    """What is wrong with a request that can be told before its body is read."""
+    if not tokens and exchange.host not in _LOCAL_NAMES:
+        # A web page in a browser on this machine must not pass for a sidecar (DNS rebinding).
+        text = f"host {exchange.host[:100]!r} is not this machine; without a token only localhost is served"
+        return Refusal(400, code_pb2.INVALID_ARGUMENT, text, "foreign")
+    if exchange.method != "POST":
+        text = f"{exchange.method[:20]} is not possible here; POST an export request"
+        return Refusal(405, code_pb2.UNIMPLEMENTED, text, "method", hint=("allow", _METHODS))
+    if exchange.kind not in {PROTOBUF, JSON}:
+        text = f"content-type must be {PROTOBUF} or {JSON}, not {exchange.kind[:100]!r}"
+        return Refusal(415, code_pb2.INVALID_ARGUMENT, text, "unsupported", hint=("accept", f"{PROTOBUF}, {JSON}"))
+    if encoding not in ENCODINGS:
+        text = f"content-encoding must be one of {', '.join(ENCODINGS)}, not {encoding[:100]!r}"
+        hint = ("accept-encoding", ", ".join(ENCODINGS))
+        return Refusal(415, code_pb2.INVALID_ARGUMENT, text, "unsupported", hint=hint)
+    unknown = stranger(tokens.principal(exchange.header("authorization")))
+    if unknown is None and exchange.declared_bytes > MAX_BODY_BYTES:
+        return refusal_of(PayloadTooLargeError(f"larger than {MAX_BODY_BYTES} bytes; send smaller batches"))
+    return unknown
 
 
-def _error(kind: str, status: int, code: int, text: str) -> Response:
-    if kind == JSON:
-        return Response(json.dumps({"code": code, "message": text}), status, media_type=JSON)
-    return Response(status_pb2.Status(code=code, message=text).SerializeToString(), status, media_type=PROTOBUF)
+def _unpack(signal: Signal, kind: str, encoding: str, body: bytes) -> bytes:
+    """Body as received to protobuf, in a decode thread."""
+    body = inflate(body, encoding)
+    return to_protobuf(signal, body) if kind == JSON and body else body

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
-import zlib
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from plugwarden_collector.errors import MalformedTelemetryError, PayloadTooLargeError
+from plugwarden_collector.errors import BusyError, CollectorError, UnreadableTelemetryError
 from plugwarden_collector.store import Writer
 
+from .allowance import Allowance
 from .decode import Batch, Signal, read
 from .identity import DEFAULT_IDENTITY, Identity
 
-__all__ = ["MAX_BODY_BYTES", "Intake", "Receipt", "inflate"]
+__all__ = ["Intake", "Receipt", "Unpack"]
 
-MAX_BODY_BYTES = 20 * 1024 * 1024
-"""Before and after decompression. OTLP recommends 20 MiB for HTTP; gRPC's own default is 4 MiB."""
 COMMIT_TIMEOUT_SECONDS = 30.0
+
+Unpack = Callable[[bytes], bytes]
+"""Body as received -> protobuf. Runs in a decode thread; raises `MalformedTelemetryError`, `PayloadTooLargeError`."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +50,20 @@ class Intake:
         self.items: Counter[tuple[str, str]] = Counter()
         """(signal, `accepted` or `rejected`) -> spans, points or records."""
         self.received_at = 0.0
+        self.allowance = Allowance()
+        """Both receivers account here for the bytes of the requests they hold."""
+        self._failed_with: set[str] = set()
         # Of its own, so that people's long queries cannot keep telemetry waiting.
         self._threads = ThreadPoolExecutor(2, "plugwarden-decode")
 
-    async def take(self, signal: Signal, body: bytes) -> Receipt:
+    async def take(self, signal: Signal, body: bytes, unpack: Unpack | None = None) -> Receipt:
         """Store one request; returns when it is on disk. Raises `MalformedTelemetryError`, `BusyError`, `StoreError`."""
-        batch = await asyncio.get_running_loop().run_in_executor(self._threads, self._read, signal, body)
+        loop = asyncio.get_running_loop()
+        batch, digest = await loop.run_in_executor(self._threads, self._decode, signal, body, unpack)
         self.received_at = time.time()
         stored = True
         if batch.accepted:
-            digest = hashlib.blake2b(body, digest_size=8, person=signal.encode()[:16]).digest()
-            done = self._writer.submit(int.from_bytes(digest, "big"), batch.tables, batch.nbytes)
+            done = self._writer.submit(digest, batch.tables, batch.nbytes)
             async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
                 stored = await asyncio.shield(asyncio.wrap_future(done))
         if stored:
@@ -64,23 +72,26 @@ class Intake:
         self.items[signal.value, "clock_adjusted"] += batch.adjusted if stored else 0
         return Receipt(batch.accepted, batch.rejected, batch.reason, not stored)
 
-    def _read(self, signal: Signal, body: bytes) -> Batch:
-        return read(signal, body, identity=self._identity)
+    def count(self, signal: Signal, transport: str, result: str) -> None:
+        """Count one request by what became of it."""
+        self.requests[signal.value, transport, result] += 1
 
-
-def inflate(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:
-    """Undo a content encoding, stopping at the limit: a bomb costs no more than an honest request of that size."""
-    if encoding in {"", "identity", "none"}:
-        return body
-    if encoding not in {"gzip", "deflate"}:
-        raise MalformedTelemetryError(f"content-encoding {encoding!r} is not supported; use gzip or none")
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip and zlib, by their header
-    try:
-        data = decoder.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise MalformedTelemetryError(f"not {encoding}: {error}") from error
-    if len(data) > limit:
-        raise PayloadTooLargeError(f"larger than {limit} bytes when decompressed")
-    if not decoder.eof:
-        raise MalformedTelemetryError(f"the {encoding} data end too early")
-    return data
+    def _decode(self, signal: Signal, body: bytes, unpack: Unpack | None) -> tuple[Batch, int]:
+        """What a decode thread does: rows, and the hash by which a repeat is known. Raises only what callers know."""
+        try:
+            if unpack is not None:
+                body = unpack(body)
+            batch = read(signal, body, identity=self._identity)
+        except CollectorError:
+            raise
+        except MemoryError as error:
+            raise BusyError("not enough memory to decode this now", retry_after_seconds=5) from error
+        except BaseException as error:
+            kind = type(error).__name__
+            # Once each: whoever sends such bytes may send many; `requests` counts them.
+            if kind not in self._failed_with:
+                self._failed_with.add(kind)
+                _log.error("the decoder failed at a request of %d bytes of %s", len(body), signal, exc_info=error)
+            raise UnreadableTelemetryError(f"cannot be decoded ({kind})") from error
+        digest = hashlib.blake2b(body, digest_size=8, person=signal.encode()[:16]).digest()
+        return batch, int.from_bytes(digest, "big")

@@ -55,4 +55,4 @@ def read_logs(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batch
 
 def _time(records: pa.StructArray) -> pa.Array:
     at = pc.struct_field(records, "time_unix_nano")
-    return pc.if_else(pc.equal(at, 0), pc.struct_field(records, "observed_time_unix_nano"), at)
+    return pc.if_else(pc.equal(at, pa.scalar(0, pa.uint64())), pc.struct_field(records, "observed_time_unix_nano"), at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 
 import duckdb
@@ -24,7 +25,12 @@ _REFUSALS = (duckdb.Error, pa.ArrowException)
 
 _log = logging.getLogger(__name__)
 
+MEMORY_TRIES = 5
+MEMORY_PAUSE_SECONDS = 0.05
+
 Tables = Mapping[str, pa.Table]
+Request = tuple[int, Tables]
+"""Hash of its bytes, and its rows by staging table."""
 
 
 class Committer:
@@ -38,25 +44,52 @@ class Committer:
         self.uncounted: set[str] = {"incoming_spans", "incoming_points"}
         """Staging tables with rows that no rollup has counted yet; after a start, there may be of each."""
 
-    def store(self, requests: Sequence[tuple[int, Tables]]) -> dict[int, BaseException]:
+    def store(self, requests: Sequence[Request]) -> dict[int, BaseException]:
         """Store requests (hash, tables) in one transaction; answers why those failed that did.
 
         If the group as a whole fails, each request is stored by itself, so that one cannot take the rest along.
         """
         failures: dict[int, BaseException] = {}
-        try:
-            self._store(requests)
-        except _REFUSALS as error:
-            if len(requests) == 1:
-                failures[requests[0][0]] = error
-            for request in requests if len(requests) > 1 else ():
-                try:
-                    self._store([request])
-                except _REFUSALS as single:
-                    failures[request[0]] = single
+        left = list(requests)
+        for attempt in range(MEMORY_TRIES):
+            try:
+                self._store(left)
+                break
+            except _REFUSALS as error:
+                if not _short_of_memory(error):
+                    left = self._not_stored(left)
+                    failures |= {left[0][0]: error} if len(left) == 1 else self._one_by_one(left)
+                    break
+                # DuckDB has one memory limit for everybody: a query may hold the rest of it for a moment.
+                _log.warning("no memory for a commit of %d requests (try %d): %s", len(left), attempt + 1, error)
+                left = self._not_stored(left)
+                time.sleep(MEMORY_PAUSE_SECONDS)
+        else:
+            failures |= self._one_by_one(left)
         if self._traces.full:
             self._close_block()
         return failures
+
+    def _one_by_one(self, requests: Sequence[Request]) -> dict[int, BaseException]:
+        failures: dict[int, BaseException] = {}
+        for request in requests:
+            try:
+                self._store([request])
+            except _REFUSALS as error:
+                if self._not_stored([request]):
+                    failures[request[0]] = error
+        return failures
+
+    def _not_stored(self, requests: Sequence[Request]) -> list[Request]:
+        """Those of which nothing is stored: a commit that fails while it writes its log may be complete all the same, and
+        its requests must not be stored again."""
+        hashes = [hash for hash, _ in requests]
+        stored = {
+            row[0] for row in self._connection.execute(statement("stored_requests").sql, {"hashes": hashes}).fetchall()
+        }
+        if stored:
+            self.batch += 1  # it may have been taken
+        return [request for request in requests if request[0] not in stored]
 
     def rollback(self) -> None:
         """End a transaction that failed."""
@@ -65,7 +98,7 @@ class Committer:
         except duckdb.Error:
             pass  # there was no transaction to roll back
 
-    def _store(self, requests: Sequence[tuple[int, Tables]]) -> None:
+    def _store(self, requests: Sequence[Request]) -> None:
         if not requests:
             return
         connection, batch = self._connection, self.batch + 1
@@ -109,3 +142,10 @@ class Committer:
             _log.exception("a block of traces could not be indexed; it stays open, and is tried again")
         else:
             self._traces.close_block(block)
+
+
+def _short_of_memory(error: BaseException) -> bool:
+    """At a commit the reason is only in the words of a failed transaction."""
+    return isinstance(error, duckdb.OutOfMemoryException) or (
+        isinstance(error, duckdb.TransactionException) and "failed to pin block" in str(error)
+    )

@@ -19,6 +19,8 @@ import pyarrow as pa
 
 from plugwarden_collector.errors import StoreError
 
+from .checkpoint import CheckpointHold
+from .opening import explain, prepare
 from .rollup import load_tiers
 from .rows import Row, fetch_rows
 from .statements import Statement, statement
@@ -36,6 +38,8 @@ class Database:
     def __init__(self, folder: Path, *, memory_limit: str = MEMORY_LIMIT, threads: int = 2) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
+        prepare(self.path)
+        self.checkpoints = CheckpointHold(self.path)
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": threads,
@@ -49,19 +53,29 @@ class Database:
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # Queries bound their own sorts and hash tables (store/query.py), and may not fill the disk by spilling.
+            "allowed_configs": ["operator_memory_limit"],
+            "max_temp_directory_size": "4GB",
         }
         try:
             self._connection = duckdb.connect(str(self.path), config=config)
+        except duckdb.Error as error:
+            raise StoreError(explain(self.path, error)) from error
+        try:
+            # A store that turns out to be damaged while it is opened must not be written to when it is let go.
+            self._connection.execute("pragma disable_checkpoint_on_shutdown")
             self._migrate()
             self._connection.execute("set lock_configuration = true")
-        except duckdb.IOException as error:
-            raise StoreError(f"{self.path}: cannot be opened; another process may own it: {error}") from error
+            self.tiers = load_tiers(self._connection)
+            """How far the rollups have come; whoever rolls up sets it after the commit."""
+            self.epoch = self._epoch()
+            """The identity of this database: sidecars take a lower revision only from another epoch."""
         except duckdb.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
-        self.tiers = load_tiers(self._connection)
-        """How far the rollups have come; whoever rolls up sets it after the commit."""
-        self.epoch = self._epoch()
-        """The identity of this database: sidecars take a lower revision only from another epoch."""
+            self._connection.close()
+            raise StoreError(explain(self.path, error)) from error
+        except StoreError:
+            self._connection.close()
+            raise
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same database. The caller closes it."""
@@ -92,16 +106,12 @@ class Database:
 
     def size_bytes(self) -> int:
         """What the file and its write-ahead log take on disk."""
-        return _size(self.path) + self.wal_bytes()
+        return self.path.stat().st_size + self.checkpoints.log_bytes()
 
     def used_bytes(self) -> int:
         """What the stored rows take of the file: what was let go is free for new rows and does not count."""
         row = self.fetch(statement("database_size"))[0]
-        return int(row["used_blocks"]) * int(row["block_size"]) + self.wal_bytes()
-
-    def wal_bytes(self) -> int:
-        """What the write-ahead log takes on disk."""
-        return _size(self.path.with_name(self.path.name + ".wal"))
+        return int(row["used_blocks"]) * int(row["block_size"]) + self.checkpoints.log_bytes()
 
     def close(self) -> None:
         """Write everything into the file and let it go."""
@@ -110,6 +120,7 @@ class Database:
         except duckdb.Error:
             pass  # a reader still holds a transaction; the write-ahead log keeps everything
         self._connection.close()
+        self.checkpoints.close()
 
     def _migrate(self) -> None:
         connection = self._connection
@@ -138,13 +149,6 @@ class Database:
         if not rows:
             raise StoreError(f"{self.path}: has no epoch")
         return str(rows[0][0])
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _migrations() -> dict[int, str]:

@@ -102,7 +102,8 @@ def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionSta
 
 def retain(connection: duckdb.DuckDBPyConnection, tiers: Tiers, at: datetime, keep: Keep) -> Tiers:
     """Rollups and what happened: inside the caller's transaction, either all of it happens or nothing."""
-    before = min(max(at - SECONDS_KEPT, _crowded_before(connection)), tiers.minutes)
+    # On a full minute: where seconds end minutes begin, and none may be in both.
+    before = min(max(at - SECONDS_KEPT, _crowded_before(connection)), tiers.minutes).replace(second=0, microsecond=0)
     if before > tiers.seconds:
         connection.execute(statement("forget_seconds").sql, {"before": before})
         connection.execute(statement("advance_progress").sql, {"name": "seconds", "batch": None, "time": before})

@@ -6,9 +6,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,12 +37,8 @@ LINGER_STEP_SECONDS = 0.01
 """Nothing new for this long: those who send wait for us, and so waiting for them is pointless."""
 REMEMBER_SECONDS = 6 * 3600.0
 """How long a request's hash is kept: OTLP clients give up within minutes, sidecars repeat through an outage."""
-CHECKPOINT_WAL_BYTES = 64 * 1024 * 1024
-"""A start replays the write-ahead log; this much takes well below a second (benchmarks/kill_cycles.py)."""
-FORCE_WAL_BYTES = 512 * 1024 * 1024
-"""A checkpoint is put off while a reader needs what an update replaced; at this size it waits for the readers instead."""
 IDLE_SECONDS = 30.0
-IDLE_WAL_BYTES = 8 * 1024 * 1024
+IDLE_LOG_BYTES = 8 * 1024 * 1024
 """After nothing came in for a while. Less is not worth it: each checkpoint leaves part of a block empty in every table."""
 
 _log = logging.getLogger(__name__)
@@ -67,11 +62,6 @@ class WriterStats:
     committed_at: float = 0.0
     wait_seconds_last: float = 0.0
     """From the first request of the last group being queued to its commit: the ingest lag."""
-    checkpoints: int = 0
-    checkpoints_put_off: int = 0
-    """Those that had to wait for readers of an older state."""
-    checkpoint_seconds_last: float = 0.0
-    checkpoint_seconds_sum: float = 0.0
 
 
 @dataclass(slots=True)
@@ -107,8 +97,6 @@ class Writer:
         self._committer = Committer(self._connection, self.traces)
         self._recent = self._load_recent()
         self._forget_at = time.monotonic() + REMEMBER_SECONDS / 4
-        self._checkpoint_failed_at = 0
-        self._checkpoints_held = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="plugwarden-writer", daemon=True)
         self._thread.start()
@@ -161,19 +149,7 @@ class Writer:
 
     def checkpoint(self) -> Future[Any]:
         """Fold the write-ahead log into the file."""
-        return self.run_outside_transaction(lambda _: self._checkpoint())
-
-    @contextmanager
-    def checkpoints_held(self) -> Iterator[None]:
-        """For a block, nothing rewrites the file in place: what is committed goes to the log and to free space."""
-        self.run_outside_transaction(lambda _: self._hold(1)).result()
-        try:
-            yield
-        finally:
-            self.run_outside_transaction(lambda _: self._hold(-1)).result()
-
-    def _hold(self, step: int) -> None:
-        self._checkpoints_held += step
+        return self.run_outside_transaction(self._database.checkpoints.checkpoint_held)
 
     def close(self, timeout: float) -> None:
         """Commit what is queued and end the thread."""
@@ -202,7 +178,7 @@ class Writer:
                 try:
                     item = self._queue.get(timeout=IDLE_SECONDS)
                 except queue.Empty:
-                    self._checkpoint_if(IDLE_WAL_BYTES)
+                    self._database.checkpoints.checkpoint(self._connection, threshold_bytes=IDLE_LOG_BYTES)
                     continue
             if item is None:
                 return
@@ -215,12 +191,12 @@ class Writer:
                 request.done.set_running_or_notify_cancel()  # from here on nobody can cancel it
             try:
                 self._commit(group)
+                self._database.checkpoints.checkpoint(self._connection)
             except BaseException as error:  # noqa: BLE001 - the only writer must outlive any one group
                 _log.exception("a group of requests could not be stored")
                 for request in group:
                     if not request.done.done():
                         request.done.set_exception(StoreError(str(error)))
-            self._checkpoint_if(CHECKPOINT_WAL_BYTES)
 
     def _gather(self, first: _Request) -> tuple[list[_Request], _Request | _Work | None]:
         """The requests of one commit, and an item that was met on the way and comes next."""
@@ -303,28 +279,6 @@ class Writer:
                 request.done.set_exception(StoreError(str(original)))
         self._forget()
         self._on_commit()
-
-    def _checkpoint_if(self, wal_bytes: int) -> None:
-        waiting = self._database.wal_bytes()
-        if waiting < wal_bytes or self._checkpoints_held:
-            return
-        if waiting < self._checkpoint_failed_at + wal_bytes // 8:
-            return  # it failed at about this size; readers end, and then it goes
-        try:
-            self._checkpoint(force=waiting >= FORCE_WAL_BYTES)
-        except duckdb.Error as error:
-            self._checkpoint_failed_at = waiting
-            self.stats.checkpoints_put_off += 1
-            _log.info("a checkpoint was put off at %d bytes of log, which keeps everything: %s", waiting, error)
-
-    def _checkpoint(self, *, force: bool = False) -> None:
-        started = time.perf_counter()
-        self._connection.execute("force checkpoint" if force else "checkpoint")
-        self._checkpoint_failed_at = 0
-        stats = self.stats
-        stats.checkpoint_seconds_last = time.perf_counter() - started
-        stats.checkpoint_seconds_sum += stats.checkpoint_seconds_last
-        stats.checkpoints += 1
 
     def _load_recent(self) -> dict[int, float]:
         rows = self._connection.execute("select hash, epoch(time) from requests").fetchall()

@@ -9,11 +9,11 @@ alter table log_rows rename to log_rows_1;
 alter table point_rows rename to point_rows_1;
 alter table resources rename to resources_1;
 
-create table resources (
+create table resource_rows (
     id ubigint primary key, service_name varchar not null, instance_id varchar not null,
     host_name varchar, environment varchar, counts_calls boolean not null, attributes varchar not null
 );
-insert into resources
+insert into resource_rows
 select id, service_name, instance_id, host_name, environment,
     coalesce(attributes['telemetry.distro.name'] = 'plugwarden', false), to_json(attributes)::varchar
 from resources_1;
@@ -129,6 +129,10 @@ create table wait_seconds (
 
 create macro hex_id(hi, lo) as format('{:016x}{:016x}', hi, lo);
 create macro text_map(attributes) as from_json(attributes, '"MAP(VARCHAR, VARCHAR)"');
+
+create view resources as
+select id, service_name, instance_id, host_name, environment, counts_calls, text_map(attributes) as attributes
+from resource_rows;
 
 create view spans as
 select

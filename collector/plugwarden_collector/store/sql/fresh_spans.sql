@@ -1,6 +1,6 @@
 -- Calls told by spans alone, from senders that count none in metrics. Takes: after (ubigint). Gives rows of call_seconds.
 -- A span that was sampled with a threshold (W3C tracestate, ot=th:T) stands for 2^56 / (2^56 - T) calls; a fraction of a
--- call is rounded up or down by the span's own id, so that no rounding error adds up.
+-- call is rounded up or down by the span's own id, so that no rounding error adds up. More than a million cannot be meant.
 -- Clients and producers wait for somebody else's call; a span of a named downstream is a part of one.
 with invocations as (
     select
@@ -8,12 +8,12 @@ with invocations as (
         coalesce(plugin_version, '') as plugin_version, coalesce(plugin_operation, name) as plugin_operation,
         coalesce(outcome, if(status_code = 2, 'error', 'success')) as outcome, error_source, error_type, duration_ns / 1e9 as seconds,
         greatest(-480, least(271, ceil(log2(greatest(duration_ns, 1) / 1e9) * 16)::integer - 1)) as index,
-        if(trace_state is null, 1, floor(
+        if(trace_state is null, 1, floor(least(1e6,
             72057594037927936.0 / (72057594037927936.0 - least(72057594037927935.0,
                 coalesce(('0x' || nullif(rpad(regexp_extract(trace_state, '(?:^|,)\s*ot=(?:[^,]*;)?th:([0-9a-f]{1,14})', 1), 14, '0'),
                     '00000000000000'))::ubigint, 0)::double))
-            + (hash(span_id) % 1000000) / 1e6))::ubigint as weight
-    from span_rows as s join resources as r on s.resource_id = r.id
+            ) + (hash(span_id) % 1000000) / 1e6))::ubigint as weight
+    from span_rows as s join resource_rows as r on s.resource_id = r.id
     where batch > $after::ubigint and plugin_id is not null and downstream is null and kind not in (3, 4)
       and not r.counts_calls
 ),

@@ -1,0 +1,215 @@
+"""A million hostile inputs: no crash, no hang, no answer that is none, nothing stored half.
+
+Requests are drawn from a seed, go to the receiver without a network, and their rows into a real file. Findings are told
+apart by what went wrong, and the first of each is cut down to what is needed. Ctrl-C ends it with what was found so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import dataclasses
+import faulthandler
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' generators are the benchmark's
+
+from tests.collector.fuzz_inputs import GENERATORS, Input
+from tests.collector.fuzz_receiver import Receiver, fault, kept
+
+CHUNK = 256
+"""Inputs under way at once; after each chunk the file must hold what was acknowledged, and no more."""
+CHUNKS_PER_FILE = 400
+HANG_SECONDS = 120
+MAX_TRIALS = 300
+"""To cut one finding down."""
+
+
+@dataclass
+class Finding:
+    """One way to fail."""
+
+    what: str
+    count: int
+    kind: str
+    example: str
+    """The smallest input that does it."""
+
+
+@dataclass
+class Report:
+    """What a target has seen so far."""
+
+    inputs: int = 0
+    started: float = field(default_factory=time.perf_counter)
+    shown: float = 0.0
+    results: Counter[str] = field(default_factory=Counter)
+    findings: dict[str, Finding] = field(default_factory=dict)
+
+    def found(self, what: str, kind: str, example: Callable[[], str]) -> None:
+        """Count a finding; the example is asked for at the first of its sort only."""
+        sort = re.sub(r"\d+", "N", what)[:160]
+        if sort in self.findings:
+            self.findings[sort].count += 1
+        else:
+            self.findings[sort] = Finding(what, 1, kind, example())
+
+    def progress(self) -> None:
+        """One line for whoever waits, every other second."""
+        now = time.perf_counter()
+        if now - self.shown < 2:
+            return
+        self.shown = now
+        rate = self.inputs / (now - self.started)
+        print(f"\r{self.inputs:,} inputs, {rate:,.0f}/s, {len(self.findings)} findings ", end="", file=sys.stderr)
+
+
+Target = Callable[[Random, int, Report], None]
+"""(random source, how many inputs, report to fill) -> nothing. It may be interrupted at any moment."""
+
+
+def fuzz_receive(random: Random, inputs: int, report: Report) -> None:
+    """Requests at the OTLP receiver."""
+    kinds = [kind for kind, (_, share) in GENERATORS.items() for _ in range(share)]
+    chunks = iter(range(0, inputs, CHUNK))
+    with asyncio.Runner() as runner:
+        for receiver in _receivers():
+            for at in [at for at, _ in zip(chunks, range(CHUNKS_PER_FILE), strict=False)]:
+                drawn = [random.choice(kinds) for _ in range(min(CHUNK, inputs - at))]
+                _chunk(runner, receiver, [(kind, GENERATORS[kind][0](random)) for kind in drawn], report)
+            if report.inputs >= inputs:
+                return
+
+
+def _receivers() -> Iterator[Receiver]:
+    """Each over a file of its own, so that none grows without end."""
+    while True:
+        with tempfile.TemporaryDirectory() as folder:
+            receiver = Receiver(Path(folder))
+            try:
+                receiver.stored()
+                yield receiver
+            finally:
+                receiver.close()
+
+
+def _chunk(runner: asyncio.Runner, receiver: Receiver, drawn: list[tuple[str, Input]], report: Report) -> None:
+    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+    outcomes = runner.run(receiver.answers(item for _, item in drawn))
+    promised, stored = kept(outcomes), receiver.stored()
+    faulthandler.cancel_dump_traceback_later()
+    for (kind, item), outcome in zip(drawn, outcomes, strict=True):
+        report.results[str(outcome.status)] += 1
+        what = fault(item, outcome, strict=True)
+        if what is not None:
+            report.found(what, kind, lambda item=item, what=what: _show(_smallest(runner, receiver, item, what)))
+    receiver.stored()  # cutting down has stored its own
+    if promised != stored:
+        what = f"{promised} rows acknowledged, {stored} stored"
+        report.found(what, "several", lambda: _show_culprit(runner, drawn))
+    report.inputs += len(drawn)
+    report.progress()
+
+
+def _smallest(runner: asyncio.Runner, receiver: Receiver, item: Input, what: str) -> Input:
+    """Leave out ever smaller pieces of the body, as long as it fails in the same way."""
+    sort = re.sub(r"\d+", "N", what)
+    trials, size = 0, len(item.body) // 2
+    while size and trials < MAX_TRIALS:
+        at = 0
+        while at < len(item.body) and trials < MAX_TRIALS:
+            trials += 1
+            less = dataclasses.replace(item, body=item.body[:at] + item.body[at + size :])
+            found = fault(less, runner.run(receiver.answers([less]))[0], strict=True)
+            if found is not None and re.sub(r"\d+", "N", found) == sort:
+                item = less
+            else:
+                at += size
+        size //= 2
+    return item
+
+
+def _show(item: Input) -> str:
+    shown = item.headers if len(item.headers) > 3 else ()
+    return f"{item.method} {item.path[:60]} {dict(shown) or item.kind} {base64.b64encode(item.body).decode()}"
+
+
+def _show_culprit(runner: asyncio.Runner, drawn: list[tuple[str, Input]]) -> str:
+    for receiver in _receivers():
+        for _, item in drawn:
+            outcome = runner.run(receiver.answers([item]))
+            if kept(outcome) != receiver.stored():
+                return _show(item)
+        break
+    return "none of the chunk's inputs by itself"
+
+
+TARGETS: Mapping[str, Target] = {"receive": fuzz_receive}
+"""Name -> target. One for SQL belongs here as well."""
+
+
+def main() -> int:
+    """Print a table; `--json` for programs. 1 when something was found, 130 when interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", choices=sorted(TARGETS), action="append", help="all of them when left out")
+    parser.add_argument("--inputs", type=int, default=20_000, help="for each target")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same inputs")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    os.environ["RUST_BACKTRACE"] = "0"  # a panic in native code is a finding, its thirty frames are not
+    logging.disable(logging.CRITICAL)  # the collector logs what it refuses, and that is all there is here
+    for ended in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT until told otherwise
+        signal.signal(ended, signal.default_int_handler)
+    reports: dict[str, Report] = {}
+    interrupted = False
+    for name in options.target or TARGETS:
+        reports[name] = Report()
+        try:
+            TARGETS[name](Random(options.seed), options.inputs, reports[name])
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        finally:
+            print(file=sys.stderr)
+    if options.json:
+        print(json.dumps({name: _as_json(report) for name, report in reports.items()}))
+    else:
+        for name, report in reports.items():
+            _print(name, report)
+    return 130 if interrupted else int(any(report.findings for report in reports.values()))
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    seconds = time.perf_counter() - report.started
+    return {
+        "inputs": report.inputs,
+        "inputs_per_second": report.inputs / seconds,
+        "results": report.results,
+        "findings": [dataclasses.asdict(found) for found in report.findings.values()],
+    }
+
+
+def _print(name: str, report: Report) -> None:
+    rate = report.inputs / (time.perf_counter() - report.started)
+    print(f"{name}: {report.inputs:,} inputs, {rate:,.0f}/s, {len(report.findings)} findings")
+    print("  " + ", ".join(f"{count:,} × {result}" for result, count in report.results.most_common()))
+    for found in report.findings.values():
+        print(f"\n  {found.count:,} × {found.what}\n    {found.kind}: {found.example[:1500]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
