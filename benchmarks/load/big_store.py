@@ -101,7 +101,7 @@ create temporary macro version(rank) as format('1.{}.0', rank % 7);
 
 def _resources(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
-        "insert into resources select i + 1, service(i), service(i) || '-a', 'host', 'prod', false, '{}' from range(20) t(i)"
+        "insert into resource_rows select i + 1, service(i), service(i) || '-a', 'host', 'prod', false, '{}' from range(20) t(i)"
     )
 
 

@@ -64,16 +64,14 @@ def search_traces(
     traces = list(found)[:limit]
     if not traces:
         return []
-    runs = sorted({run for hi, lo in traces for run in index.candidates(hi, lo)})
+    runs = {run for hi, lo in traces for run in index.candidates(hi, lo)}
     return database.fetch(
         statement("trace_summaries"),
         {
             "hi": [hi for hi, _ in traces],
             "lo": [lo for _, lo in traces],
-            "firsts": [first for first, _ in runs],
-            "lasts": [last for _, last in runs],
-            "first": runs[0][0],
-            "last": runs[-1][1],
+            "first": min(first for first, _ in runs),
+            "last": max(last for _, last in runs),
         },
     )
 

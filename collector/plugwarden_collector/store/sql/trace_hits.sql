@@ -1,5 +1,6 @@
 -- Spans that match a search, the newest of each trace. Takes: since, until (timestamp), plugin, version, outcome, text (varchar
--- or null), min_seconds, max_seconds (double or null), limit. Gives: trace_hi, trace_lo, batch, latest.
+-- or null), min_seconds, max_seconds (double or null), limit. Gives: trace_hi, trace_lo, latest.
+-- Each text is looked at alone: DuckDB then looks once at each text that a row group holds, not once a row.
 select trace_hi, trace_lo, max(started_at) as latest
 from span_rows
 where started_at > $since::timestamp and started_at <= $until::timestamp
@@ -7,6 +8,6 @@ where started_at > $since::timestamp and started_at <= $until::timestamp
   and ($outcome is null or outcome = $outcome)
   and ($min_seconds is null or duration_ns >= $min_seconds * 1e9)
   and ($max_seconds is null or duration_ns <= $max_seconds * 1e9)
-  and ($text is null or contains(lower(name), lower($text)) or contains(lower(coalesce(error_type, '')), lower($text))
+  and ($text is null or contains(lower(name), lower($text)) or contains(lower(error_type), lower($text))
        or contains(lower(status_message), lower($text)))
 group by all order by latest desc limit $limit
