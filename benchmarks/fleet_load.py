@@ -27,9 +27,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One run."""
     free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
     with collector_process("--data", str(folder), *free) as (collector, ready):
-        task = fleet.Fleet(ready["http"], options.seconds, options.sidecars, options.plugins, options.catalogue, options.calls)
+        task = fleet.Fleet(
+            ready["http"], options.seconds, options.sidecars, options.plugins, options.catalogue, options.calls
+        )
         child = fleet.start(task)
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         child.stdout.readline()
         with CollectorClient(f"http://{ready['api']}", timeout=60.0) as api:
             cpu, began, ticks = cpu_seconds(collector.pid), time.monotonic(), []
@@ -83,7 +86,9 @@ def main() -> None:
     if options.json:
         print(json.dumps(found))
     else:
-        print(f"{options.sidecars:,} sidecars with {options.plugins} plugins each of {options.catalogue:,}, every 5 s\n")
+        print(
+            f"{options.sidecars:,} sidecars with {options.plugins} plugins each of {options.catalogue:,}, every 5 s\n"
+        )
         for name, value in found.items():
             shown = value if isinstance(value, dict) else f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
             print(f"{name.replace('_', ' '):<28}{shown}")

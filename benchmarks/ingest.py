@@ -59,7 +59,8 @@ def committed(transport: str, seconds: float, in_flight: int, folder: Path) -> d
     free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
     with collector_process("--data", str(folder), *free) as (collector, ready):
         child = driver.start(driver.Task(transport, ready[transport], seconds, in_flight))
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         child.stdout.readline()
         cpu, resident = cpu_seconds(collector.pid), []
         began = time.monotonic()
@@ -76,7 +77,9 @@ def committed(transport: str, seconds: float, in_flight: int, folder: Path) -> d
             counted = api.query("select sum(calls)::bigint as n from call_rows").to_pylist()[0]["n"]
             status = api.get("status")
     if stored != outcome.acknowledged or counted != outcome.acknowledged:
-        raise SystemExit(f"{outcome.acknowledged} spans were acknowledged, {stored} are stored, {counted} counted as calls")
+        raise SystemExit(
+            f"{outcome.acknowledged} spans were acknowledged, {stored} are stored, {counted} counted as calls"
+        )
     return {
         "spans_per_second": outcome.acknowledged / outcome.seconds,
         "spans": outcome.acknowledged,
@@ -102,7 +105,9 @@ def main() -> None:
     """Print the table; `--json` for programs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="of load per transport (the claim is for 120)")
-    parser.add_argument("--in-flight", type=int, default=64, help="requests that wait for their acknowledgement at once")
+    parser.add_argument(
+        "--in-flight", type=int, default=64, help="requests that wait for their acknowledgement at once"
+    )
     parser.add_argument("--transport", choices=["http", "grpc"], action="append", help="one of them; default both")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -118,17 +123,29 @@ def main() -> None:
     bare = decoded["ptars: bytes to nested Arrow"]
     if options.json:
         found = {"decoding": decoded, "load_average": load_average()}
-        print(json.dumps(found | {name: run | {"ratio_to_ptars": run["spans_per_second"] / bare} for name, run in runs.items()}))
+        print(
+            json.dumps(
+                found | {name: run | {"ratio_to_ptars": run["spans_per_second"] / bare} for name, run in runs.items()}
+            )
+        )
         return
-    print(f"{SPANS} spans a request with 7 attributes, {len(requests[0]) / SPANS:.0f} bytes a span, {options.in_flight} in flight\n")
+    print(
+        f"{SPANS} spans a request with 7 attributes, {len(requests[0]) / SPANS:.0f} bytes a span, {options.in_flight} in flight\n"
+    )
     for name, value in decoded.items():
         print(f"{name:<48}{value:>12,.0f} spans/s   {value / bare:5.2f} of ptars alone")
     for name, run in runs.items():
         speed = run["spans_per_second"]
-        print(f"{f'over {name}, committed to the file':<48}{speed:>12,.0f} spans/s   {speed / bare:5.2f} of ptars alone")
+        print(
+            f"{f'over {name}, committed to the file':<48}{speed:>12,.0f} spans/s   {speed / bare:5.2f} of ptars alone"
+        )
     for name, run in runs.items():
-        print(f"\n{name}: {run['spans']:,} spans acknowledged, stored and counted, {run['refused_requests']} requests refused")
-        print(f"  lag p50 {run['lag_p50_seconds']:.3f} s, p99 {run['lag_p99_seconds']:.3f} s; last tick {run['tick_seconds_last']:.3f} s")
+        print(
+            f"\n{name}: {run['spans']:,} spans acknowledged, stored and counted, {run['refused_requests']} requests refused"
+        )
+        print(
+            f"  lag p50 {run['lag_p50_seconds']:.3f} s, p99 {run['lag_p99_seconds']:.3f} s; last tick {run['tick_seconds_last']:.3f} s"
+        )
         print(f"  collector {run['collector_cores']:.2f} cores, generator {run['generator_cores']:.2f}; resident MB by quarter: "
               + ", ".join(map(str, run["resident_mb_by_quarter"])))  # fmt: skip
         print(f"  {run['bytes_per_span_used']:.1f} bytes a span in use, {run['bytes_per_span_file']:.1f} in the file")

@@ -17,7 +17,7 @@ from typing import Any
 from .senders import GrpcSender, HttpSender, Sender
 from .span_requests import SPANS, make_requests
 
-__all__ = ["Outcome", "Task", "drive", "start"]
+__all__ = ["Outcome", "Task", "drive", "start", "wait_for_start"]
 
 REQUESTS = 20
 """Requests that differ in more than times and ids."""
@@ -66,7 +66,7 @@ def start(task: Task) -> subprocess.Popen[str]:
 def drive(task: Task) -> Outcome:
     """Send until the time is over, in this process."""
     requests, base = make_requests(REQUESTS, _zipf(task.plugins) if task.zipf else _even(task.plugins))
-    _wait_for_start()
+    stopped = wait_for_start()
     outcome, lock, turn = Outcome(), threading.Lock(), 0
     senders = _senders(task)
     began, cpu = time.time(), time.process_time()
@@ -79,7 +79,7 @@ def drive(task: Task) -> Outcome:
                 now = time.time()
                 # A slot that is missed is sent late, and counts as late: waiting must not hide itself.
                 due = now if task.per_second is None else began + number / task.per_second
-                if max(due, now) - began >= task.seconds:
+                if max(due, now) - began >= task.seconds or stopped.is_set():
                     return
                 body = requests[number % REQUESTS].stamp(int(due * 1e9) - base, number + 1) if due <= now else b""
             if not body:
@@ -102,9 +102,18 @@ def drive(task: Task) -> Outcome:
     return outcome
 
 
-def _wait_for_start() -> None:
+def wait_for_start() -> threading.Event:
+    """Tell that all is prepared and wait for a line. The event is set by another one, or when whoever asked is gone."""
     print("ready", flush=True)
     sys.stdin.readline()
+    stopped = threading.Event()
+
+    def wait() -> None:
+        sys.stdin.readline()
+        stopped.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return stopped
 
 
 def _senders(task: Task) -> list[Sender]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .captured import INSTANCE, Interval, capture, placeholder
+from .driver import wait_for_start
 from .senders import HttpSender
 from .stamped import Stamped
 
@@ -80,8 +81,7 @@ def report(fleet: Fleet) -> Report:
     """Send until the time is over. The schedule is fixed: a slot that is missed is sent late and counts as late."""
     intervals = capture(fleet.plugins, fleet.calls)
     hosts = [_host(fleet, intervals, number) for number in range(fleet.sidecars)]
-    print("ready", flush=True)
-    sys.stdin.readline()
+    stopped = wait_for_start()
     found, lock, turn = Report(), threading.Lock(), 0
     pause = fleet.interval_seconds / fleet.sidecars
     began, cpu = time.time(), time.process_time()
@@ -92,7 +92,7 @@ def report(fleet: Fleet) -> Report:
             with lock:
                 number, turn = turn, turn + 1
             due = began + number * pause
-            if due - began >= fleet.seconds:
+            if due - began >= fleet.seconds or stopped.is_set():
                 return
             time.sleep(max(0.0, due - time.time()))
             host, told = number % fleet.sidecars, number // fleet.sidecars

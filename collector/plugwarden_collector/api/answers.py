@@ -42,7 +42,11 @@ def _grouped(pairs: Iterable[tuple[Any, Any]]) -> defaultdict[Any, list[Any]]:
 
 
 def _with_state(
-    row: dict[str, Any], own: list[dict[str, Any]], held: list[Quarantine], firing: list[AlertRecord], incidents: list[Incident]
+    row: dict[str, Any],
+    own: list[dict[str, Any]],
+    held: list[Quarantine],
+    firing: list[AlertRecord],
+    incidents: list[Incident],
 ) -> dict[str, Any]:
     worst = min(own, key=lambda item: item["budget_remaining_ratio"], default=None)
     state, why = "healthy", ""
