@@ -108,7 +108,8 @@ def _stored_ids(shape: Shape, chance: random.Random) -> list[str]:
 def arriving(address: str, options: argparse.Namespace) -> Iterator[list[driver.Outcome]]:
     """Spans come in at a steady rate for a block; what became of them stands in the list after it."""
     task = driver.Task("http", address, 86_400.0, 8, options.rate / SPANS, options.plugins, zipf=True)
-    child, found = driver.start(task), []
+    child = driver.start(task)
+    found: list[driver.Outcome] = []
     assert child.stdin is not None
     assert child.stdout is not None
     child.stdout.readline()

@@ -20,7 +20,7 @@ from .stamped import Stamped
 __all__ = ["INSTANCE", "Interval", "capture", "placeholder"]
 
 INSTANCE = "sidecar-0000"
-_REQUESTS = {
+_REQUESTS: dict[str, Any] = {
     "metrics": metrics_service_pb2.ExportMetricsServiceRequest,
     "traces": trace_service_pb2.ExportTraceServiceRequest,
 }

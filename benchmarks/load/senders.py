@@ -49,8 +49,10 @@ class GrpcSender:
         channel = grpc.insecure_channel(address, options)
         self._error = grpc.RpcError
         self._calls = {
-            "traces": channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
-            "metrics": channel.unary_unary("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"),
+            "traces": channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export", None, None),
+            "metrics": channel.unary_unary(
+                "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", None, None
+            ),
         }
 
     def send(self, signal: str, body: bytes) -> bool:

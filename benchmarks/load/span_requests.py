@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from .stamped import Stamped
 
@@ -28,7 +29,7 @@ def _request(number: int, now: int, plugin: Callable[[int], tuple[str, str, str,
     seconds = np.exp(random.normal(np.log(0.008), 1.1, SPANS))
     times: list[int] = []
     ids: list[bytes] = []
-    scopes: dict[str, trace_service_pb2.trace__pb2.ScopeSpans] = {}
+    scopes: dict[str, trace_pb2.ScopeSpans] = {}
     trace = root = b""
     for place in range(SPANS):
         service, name, version, operation = plugin(number * SPANS + place)
