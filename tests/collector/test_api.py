@@ -109,6 +109,26 @@ def _newer(collector: Running, revision: int) -> Any:
     return found if found["revision"] > revision else None
 
 
+def test_a_plugin_page_and_the_fleet_say_the_same(collector: Running, sidecar: Sidecar) -> None:
+    for name, calls in (("csv", 3), ('a "quoted" \\ name', 2)):
+        for _ in range(calls):
+            sidecar.wrap(lambda: None, plugin=name, version="1", operation="x")()
+    sidecar.flush(10)
+    fleet = {row["plugin_id"]: row for row in eventually(lambda: collector.api.get("plugins"))}
+    assert {name: row["calls"] for name, row in fleet.items()} == {"csv": 3, 'a "quoted" \\ name': 2}
+    page = collector.api.get("plugins/csv")
+    asked = ("calls", "failed", "p50_seconds", "p99_seconds", "versions", "state", "last_at")
+    assert {key: page[key] for key in asked} == {key: fleet["csv"][key] for key in asked}
+    series = collector.api.get("series")
+    told: dict[str, int] = {}
+    for row in series["calls"]:
+        told[row["plugin_id"]] = told.get(row["plugin_id"], 0) + row["calls"]
+        assert row["time"].endswith("Z")
+        assert (row["failed"], row["rejected"]) == (0, 0)
+    assert told == {name: row["calls"] for name, row in fleet.items()}
+    assert collector.api.get("series", until="2001-01-01")["calls"] == []
+
+
 def test_a_silence_marks_its_alerts_and_can_be_taken_back(collector: Running) -> None:
     alert = {"labels": {"alertname": "DiskFull", "plugin": "csv"}, "startsAt": "2026-01-01T00:00:00Z"}
     httpx2.post(f"{collector.url}/api/v2/alerts", json=[alert])

@@ -92,6 +92,38 @@ def test_a_search_gives_the_newest_first_and_no_more_than_asked_for(store: Store
     assert search_traces(store.database, store.writer.traces, nothing, AT - timedelta(days=2), AT, 25) == []
 
 
+def test_a_trace_with_very_many_matching_spans_does_not_hide_the_others(store: Store) -> None:
+    stored = fill(store, 3)
+    message = trace_service_pb2.ExportTraceServiceRequest()
+    trace = os.urandom(16)
+    for number in range(200):  # the newest, and more than a search for ten traces looks at first
+        span(message, name="child", at=AT + timedelta(milliseconds=number)).trace_id = trace
+    store.send(Signal.TRACES, message)
+    wanted = TraceFilter(text="child")
+    found = search_traces(
+        store.database, store.writer.traces, wanted, AT - timedelta(days=1), AT + timedelta(hours=1), 10
+    )
+    assert [row["spans"] for row in found] == [200] + [2] * 9
+    assert found[0]["trace_id"] == trace.hex()
+    assert {row["started_at"] for row in found[1:]} == {max(at for _, at in stored)}
+
+
+def test_traces_that_share_half_an_id_are_told_apart(store: Store) -> None:
+    first, second = os.urandom(16), os.urandom(16)
+    second = second[:8] + first[8:]
+    for trace, name in ((first, "mine"), (second, "yours")):
+        message = trace_service_pb2.ExportTraceServiceRequest()
+        span(message, name=name, at=AT).trace_id = trace
+        store.send(Signal.TRACES, message)
+    spans, _ = find_trace(store.database, store.writer.traces, int.from_bytes(first, "big"))
+    assert [row["name"] for row in spans] == ["mine"]
+    wanted = TraceFilter(text="mine")
+    found = search_traces(
+        store.database, store.writer.traces, wanted, AT - timedelta(days=1), AT + timedelta(hours=1), 10
+    )
+    assert [(row["trace_id"], row["spans"], row["root"]) for row in found] == [(first.hex(), 1, "mine")]
+
+
 @given(st.lists(ID, min_size=1, max_size=300), st.lists(ID, max_size=50))
 @settings(max_examples=50, deadline=None)
 def test_the_filter_never_misses_what_is_in_it(inside: list[int], outside: list[int]) -> None:

@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import HTTPException
 
+from plugwarden_collector.decide.quarantine import Quarantine
+from plugwarden_collector.decide.standing import AlertRecord, Incident
 from plugwarden_collector.warden import Warden
 
 from .models import ExternalAlert
@@ -15,18 +19,38 @@ from .models import ExternalAlert
 __all__ = ["external_row", "parsed", "rules_answer", "with_state"]
 
 
-def with_state(row: dict[str, Any], budgets: list[dict[str, Any]], warden: Warden) -> dict[str, Any]:
-    """The worst of what is known about a plugin, and why."""
-    name = row["plugin_id"]
+def with_state(rows: list[dict[str, Any]], budgets: list[dict[str, Any]], warden: Warden) -> list[dict[str, Any]]:
+    """Plugins with the worst of what is known about each, and why."""
     standing = warden.standing
-    own = [item for item in budgets if item["plugin_id"] == name and item["budget_remaining_ratio"] is not None]
+    # Grouped once: to look through everything for each of a thousand plugins would take longer than to read them.
+    of_budgets = _grouped((item["plugin_id"], item) for item in budgets if item["budget_remaining_ratio"] is not None)
+    of_held = _grouped((item.scope.plugin, item) for item in standing.quarantines.values() if item.in_force)
+    of_firing = _grouped((item.plugin, item) for item in standing.alerts.values() if item.alert.state.value == "firing")
+    of_incidents = _grouped((name, item) for item in standing.incidents.values() for name in item.plugins)
+    return [
+        _with_state(row, of_budgets[name], of_held[name], of_firing[name], of_incidents[name])
+        for row in rows
+        for name in (row["plugin_id"],)
+    ]
+
+
+def _grouped(pairs: Iterable[tuple[Any, Any]]) -> defaultdict[Any, list[Any]]:
+    groups: defaultdict[Any, list[Any]] = defaultdict(list)
+    for key, item in pairs:
+        groups[key].append(item)
+    return groups
+
+
+def _with_state(
+    row: dict[str, Any],
+    own: list[dict[str, Any]],
+    held: list[Quarantine],
+    firing: list[AlertRecord],
+    incidents: list[Incident],
+) -> dict[str, Any]:
     worst = min(own, key=lambda item: item["budget_remaining_ratio"], default=None)
-    current = row.get("versions") or []
-    held = [item for item in standing.quarantines.values() if item.in_force and item.scope.plugin == name]
-    firing = [item for item in standing.alerts.values() if item.plugin == name and item.alert.state.value == "firing"]
     state, why = "healthy", ""
     open_alerts = [item for item in firing if item.inhibited_by is None]
-    incidents = [item for item in standing.incidents.values() if name in item.plugins]
     probing = [item for item in held if item.state.word == "probation"]
     isolated = [item for item in held if item.state.word == "quarantined" and item.superseded_by is None]
     if firing and (open_alerts or incidents):
@@ -40,7 +64,7 @@ def with_state(row: dict[str, Any], budgets: list[dict[str, Any]], warden: Warde
         **row,
         "state": state,
         "why": why,
-        "versions": current,
+        "versions": row.get("versions") or [],
         "budget_remaining_ratio": None if worst is None else worst["budget_remaining_ratio"],
         "budget_slo": None if worst is None else worst["slo"],
         "budget_version": None if worst is None else worst["plugin_version"],

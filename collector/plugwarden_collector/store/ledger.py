@@ -20,6 +20,7 @@ from plugwarden_collector.judge.silence import Silence
 
 from .database import Database
 from .rows import Row, fetch_rows
+from .statements import statement
 
 __all__ = [
     "append_decisions",
@@ -37,6 +38,12 @@ __all__ = [
 ]
 
 _STATES = {state.word: state for state in QuarantineState}
+_SLO_STATUS = (
+    "slos", "plugins", "versions", "times", "slis", "objectives", "periods", "totals", "bads", "values", "remaining", "burns",
+    "exhausted",
+)  # fmt: skip
+"""Lists that `store_slo_status` takes, in the order of `Changes.slo_status`."""
+_CHANGES = ("times", "kinds", "plugins", "versions", "texts")
 
 
 def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
@@ -66,10 +73,15 @@ def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
             "insert into directive_sets values (?, ?, ?)", [changes.directives.revision, changes.at, body]
         )
     if changes.slo_status:
-        marks = ", ".join("?" * len(changes.slo_status[0]))
-        connection.executemany(f"insert or replace into slo_status values ({marks})", changes.slo_status)  # noqa: S608
-    for at, kind, plugin, version, text in changes.changes:
-        connection.execute("insert into changes values (?, ?, ?, ?, null, ?)", [at, kind, plugin, version, text])
+        _store(connection, "store_slo_status", _SLO_STATUS, changes.slo_status)
+    if changes.changes:
+        _store(connection, "store_changes", _CHANGES, changes.changes)
+
+
+def _store(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    connection.execute(statement(name).sql, dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 def append_decisions(connection: duckdb.DuckDBPyConnection, drafts: Sequence[Draft]) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .database import Database
-from .rows import Row
+from .rows import Row, fetch_rows
 from .statements import statement
 from .trace_index import TraceIndex
 
@@ -16,9 +16,13 @@ __all__ = ["TraceFilter", "find_trace", "search_traces"]
 
 AROUND = timedelta(hours=1)
 """Log records of a trace are looked for this long around its spans."""
-FIRST_SLICE = timedelta(minutes=15)
+FIRST_SLICE = timedelta(minutes=1)
 """A search looks here first, and in slices four times as long after that: the newest matches are what people want."""
 SLICE_GROWTH = 4
+SPANS_A_TRACE = 10
+"""Of those that match; more of one trace make a search ask again."""
+MAX_SPANS = 10_000
+"""Of one trace that are shown; it ran away if it has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,19 @@ class TraceFilter:
 def find_trace(database: Database, index: TraceIndex, trace_id: int) -> tuple[list[Row], list[Row]]:
     """Spans (oldest first) and log records of one trace; `trace_id` as a 128-bit integer."""
     halves = {"hi": trace_id >> 64, "lo": trace_id & (2**64 - 1)}
-    spans: list[Row] = []
-    for first, last in index.candidates(halves["hi"], halves["lo"]):
-        spans += database.fetch(statement("trace_rows"), {**halves, "first": first, "last": last})
-    spans.sort(key=lambda row: row["started_at"])
-    since, until = datetime(1970, 1, 1), datetime(9999, 1, 1)
-    if spans:
-        since, until = spans[0]["started_at"] - AROUND, spans[-1]["started_at"] + AROUND
-    return spans, database.fetch(statement("trace_logs"), {**halves, "since": since, "until": until})
+    with database.reading() as cursor:
+        places: list[int] = []
+        for first, last in index.candidates(halves["hi"], halves["lo"]):
+            run = {**halves, "first": first, "last": last, "limit": MAX_SPANS - len(places)}
+            places += (row["row"] for row in fetch_rows(cursor, statement("trace_places").sql, run))
+        # Most runs are looked at in vain, and a row in full is dear: only those that are there are read.
+        spans = fetch_rows(cursor, statement("trace_rows").sql, {"rows": places}) if places else []
+        spans.sort(key=lambda row: row["started_at"])
+        since, until = datetime(1970, 1, 1), datetime(9999, 1, 1)
+        if spans:
+            since, until = spans[0]["started_at"] - AROUND, spans[-1]["started_at"] + AROUND
+        around = {**halves, "since": since, "until": until}
+        return spans, fetch_rows(cursor, statement("trace_logs").sql, around)
 
 
 def search_traces(
@@ -56,26 +65,38 @@ def search_traces(
     }
     found: dict[tuple[int, int], None] = {}
     for begin, end in _slices(since, until):
-        slice_ = {**conditions, "since": begin, "until": end, "limit": limit}
-        for row in database.fetch(statement("trace_hits"), slice_):
-            found.setdefault((row["trace_hi"], row["trace_lo"]))
+        for trace in _hits(database, {**conditions, "since": begin, "until": end}, limit):
+            found.setdefault(trace)
         if len(found) >= limit:
             break
     traces = list(found)[:limit]
     if not traces:
         return []
-    runs = sorted({run for hi, lo in traces for run in index.candidates(hi, lo)})
+    runs = {run for hi, lo in traces for run in index.candidates(hi, lo)}
     return database.fetch(
         statement("trace_summaries"),
         {
             "hi": [hi for hi, _ in traces],
             "lo": [lo for _, lo in traces],
-            "firsts": [first for first, _ in runs],
-            "lasts": [last for _, last in runs],
-            "first": runs[0][0],
-            "last": runs[-1][1],
+            "first": min(first for first, _ in runs),
+            "last": max(last for _, last in runs),
         },
     )
+
+
+def _hits(database: Database, slice_: dict[str, Any], limit: int) -> Iterable[tuple[int, int]]:
+    """Traces by their newest matching span, newest first: `limit` of them, unless there are no more.
+
+    To take the newest spans and see which traces they are of is cheaper than to group all that match; in the rare case that
+    so many are of the same few traces that these are not enough, more are taken.
+    """
+    spans = limit * SPANS_A_TRACE
+    while True:
+        rows = database.fetch(statement("trace_hits"), {**slice_, "limit": spans})
+        traces = dict.fromkeys((row["trace_hi"], row["trace_lo"]) for row in rows)
+        if len(traces) >= limit or len(rows) < spans:
+            return traces
+        spans *= SLICE_GROWTH
 
 
 def _slices(since: datetime, until: datetime) -> Iterable[tuple[datetime, datetime]]:

@@ -1,7 +1,9 @@
--- One row per plugin over a span of time. Takes: the span of time (store/tiers.py), seconds (double).
+-- One row per plugin over a span of time. Takes: the span of time (store/tiers.py), seconds (double), plugin (varchar or null:
+-- all).
 -- Gives: plugin_id, calls_per_second, calls, failed, rejected, bad, p50, p95, p99 (s), cpu_seconds, versions, last_at.
 with cells as (
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
+    where plugin_id = $plugin or $plugin is null
 ),
 totals as (
     select

@@ -1,4 +1,4 @@
--- Spans of one trace within a run of batches. Takes: hi, lo (ubigint), first, last (ubigint). Gives one row a span.
+-- Spans in full. Takes: rows (bigint[], as trace_places gave them). Gives one row a span.
 select
     format('{:016x}', span_id) as span_id, format('{:016x}', parent_span_id) as parent_span_id, name,
     case kind when 1 then 'internal' when 2 then 'server' when 3 then 'client'
@@ -10,5 +10,4 @@ select
     coalesce(list_transform(
         events, lambda e: {'time': e.time, 'name': e.name, 'attributes': text_map(e.attributes)}), []) as events
 from span_rows
-where batch between $first::ubigint and $last::ubigint and trace_hi = $hi::ubigint and trace_lo = $lo::ubigint
-limit 10000
+where rowid in (select unnest($rows::bigint[]))

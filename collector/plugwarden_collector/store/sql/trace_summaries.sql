@@ -1,8 +1,16 @@
--- What some traces are like, from the spans in some runs of batches. Takes: hi, lo (ubigint[], one entry a trace), firsts,
--- lasts (ubigint[], one entry a run), first, last (ubigint: the least and the greatest of them). Gives: trace_id, started_at,
--- root, service_name, duration_seconds, spans, errors, plugins.
+-- What some traces are like, from all spans of them in a run of batches. Takes: hi, lo (ubigint[], one entry a trace), first, last
+-- (ubigint: the least and the greatest batch that may hold any of them). Gives: trace_id, started_at, root, service_name,
+-- duration_seconds, spans, errors, plugins.
+-- In two steps, because half an id is all that the many rows need to be looked at for; the few that are found are read in full.
 with hits as (select unnest($hi::ubigint[]) as trace_hi, unnest($lo::ubigint[]) as trace_lo),
-runs as (select unnest($firsts::ubigint[]) as first, unnest($lasts::ubigint[]) as last)
+found as materialized (
+    select rowid as row from span_rows
+    where trace_lo in (select trace_lo from hits) and batch between $first::ubigint and $last::ubigint
+),
+spans as materialized (
+    select trace_hi, trace_lo, started_at, name, parent_span_id, service_name, duration_ns, status_code, plugin_id
+    from span_rows where rowid in (select row from found)
+)
 select
     hex_id(trace_hi, trace_lo) as trace_id,
     min(started_at) as started_at,
@@ -11,7 +19,5 @@ select
     (epoch_us(max(started_at + to_microseconds(duration_ns // 1000))) - epoch_us(min(started_at))) / 1e6 as duration_seconds,
     count(*) as spans, count(*) filter (status_code = 2) as errors,
     list(distinct plugin_id order by plugin_id) filter (plugin_id is not null) as plugins
-from span_rows join hits using (trace_hi, trace_lo)
-where batch between $first::ubigint and $last::ubigint
-  and exists (from runs where span_rows.batch between runs.first and runs.last)
+from spans semi join hits using (trace_hi, trace_lo)
 group by trace_hi, trace_lo order by started_at desc
