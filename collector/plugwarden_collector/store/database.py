@@ -45,7 +45,7 @@ class Database:
             "threads": threads,
             # The writer decides when: a checkpoint in the middle of a commit would keep its senders waiting.
             "checkpoint_threshold": "1TB",
-            # Merging row groups at checkpoints rewrites rows for up to six times the cost of storing them, and the file grows
+            # Merging row groups at checkpoints rewrites rows for twice or three times the cost of storing them, and the file grows
             # for it (benchmarks/layout.py). Rollups, which are kept long, are packed when an hour is full (rollup).
             "max_vacuum_tasks": 0,
             # Telemetry and users' SQL are hostile input: nothing in a query may reach files, networks or Python.

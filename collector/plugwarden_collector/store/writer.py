@@ -31,7 +31,7 @@ MAX_QUEUED_BYTES = 256 * 1024 * 1024
 MAX_GROUP_ROWS = 262_144
 FULL_GROUP_ROWS = 122_880
 """DuckDB's row group. A commit of at least this many rows writes them to their place in the file at once; a smaller one
-writes them to the write-ahead log first and again at the next checkpoint, for 1.5 to 2 times the CPU (benchmarks/layout.py)."""
+writes them to the write-ahead log first and again at the next checkpoint, for 1.8 times the CPU (benchmarks/layout.py)."""
 LINGER_SECONDS = 0.25
 """How long a commit may wait for more rows, while they come in fast enough to fill it."""
 LINGER_STEP_SECONDS = 0.01
