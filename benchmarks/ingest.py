@@ -147,8 +147,11 @@ def main() -> None:
         print(
             f"  lag p50 {run['lag_p50_seconds']:.3f} s, p99 {run['lag_p99_seconds']:.3f} s; last tick {run['tick_seconds_last']:.3f} s"
         )
-        print(f"  collector {run['collector_cores']:.2f} cores ({run['spans_per_collector_cpu_second']:,.0f} spans per second of one), generator {run['generator_cores']:.2f}; resident MB by quarter: "
-              + ", ".join(map(str, run["resident_mb_by_quarter"])))  # fmt: skip
+        each, cores = run["spans_per_collector_cpu_second"], run["collector_cores"]
+        print(
+            f"  collector {cores:.2f} cores ({each:,.0f} spans a core and second), generator {run['generator_cores']:.2f}"
+        )
+        print(f"  resident MB by quarter: {', '.join(map(str, run['resident_mb_by_quarter']))}")
         print(f"  {run['bytes_per_span_used']:.1f} bytes a span in use, {run['bytes_per_span_file']:.1f} in the file")
     print(f"\nload average {load_average():.1f}")
 
