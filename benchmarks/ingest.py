@@ -79,7 +79,7 @@ def committed(transport: str, seconds: float, in_flight: int, folder: Path) -> d
         used = cpu_seconds(collector.pid) - cpu
         with CollectorClient(f"http://{ready['api']}", timeout=SETTLE_SECONDS) as api:
             stored = api.query("select count(*) as n from spans").to_pylist()[0]["n"]
-            counted = api.query("select sum(calls)::bigint as n from call_rows").to_pylist()[0]["n"]
+            counted = api.query("select sum(calls)::bigint as n from plugin_calls").to_pylist()[0]["n"]
             status = api.get("status")
     if stored != outcome.acknowledged or counted != outcome.acknowledged:
         raise SystemExit(
@@ -90,6 +90,7 @@ def committed(transport: str, seconds: float, in_flight: int, folder: Path) -> d
         "spans": outcome.acknowledged,
         "refused_requests": outcome.refused,
         "collector_cores": used / outcome.seconds,
+        "spans_per_collector_cpu_second": outcome.acknowledged / used,
         "generator_cores": outcome.cpu_seconds / outcome.seconds,
         "lag_p50_seconds": quantile(outcome.lags, 0.5),
         "lag_p99_seconds": quantile(outcome.lags, 0.99),
@@ -151,8 +152,11 @@ def main() -> None:
         print(
             f"  lag p50 {run['lag_p50_seconds']:.3f} s, p99 {run['lag_p99_seconds']:.3f} s; last tick {run['tick_seconds_last']:.3f} s"
         )
-        print(f"  collector {run['collector_cores']:.2f} cores, generator {run['generator_cores']:.2f}; resident MB by quarter: "
-              + ", ".join(map(str, run["resident_mb_by_quarter"])))  # fmt: skip
+        each, cores = run["spans_per_collector_cpu_second"], run["collector_cores"]
+        print(
+            f"  collector {cores:.2f} cores ({each:,.0f} spans a core and second), generator {run['generator_cores']:.2f}"
+        )
+        print(f"  resident MB by quarter: {', '.join(map(str, run['resident_mb_by_quarter']))}")
         print(f"  {run['bytes_per_span_used']:.1f} bytes a span in use, {run['bytes_per_span_file']:.1f} in the file")
     print(f"\nload average {load_average():.1f}")
 
