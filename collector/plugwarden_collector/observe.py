@@ -61,7 +61,7 @@ def observe(
     sizes = {size for item in rules.objectives for size in item.windows if size != item.period_seconds}
     counted = [_windows(database, rules, at, until, sorted(size for size in sizes if size <= SHORT_SECONDS))]
     long = LongWindows() if long is None else long
-    if long.at is None or long.rules is not rules or at - long.at >= LONG_EVERY:
+    if long.at is None or long.rules is not rules or not timedelta(0) <= at - long.at < LONG_EVERY:
         long.counted = _merged(_windows(database, rules, at, until, [size]) for size in sizes if size > SHORT_SECONDS)
         long.at, long.rules = at, rules
     windows = _merged([*counted, long.counted])

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.errors import MalformedTelemetryError
-from plugwarden_collector.receive.decode import Signal, read
+from plugwarden_collector.receive.decode import Signal, read, read_many
 from plugwarden_collector.receive.identity import Identity
 from plugwarden_collector.receive.instants import MAX_AGE_NS, MAX_AHEAD_NS
 
@@ -203,3 +203,35 @@ def test_a_request_that_is_poison_throughout_is_malformed() -> None:
         read(Signal.TRACES, body, now_ns=NOW)
     with pytest.raises(MalformedTelemetryError):
         read(Signal.TRACES, b"\xff\xff\xff", now_ns=NOW)
+
+
+def metrics(numbers: list[int], service: str) -> bytes:
+    message = metrics_service_pb2.ExportMetricsServiceRequest()
+    group = message.resource_metrics.add()
+    group.resource.attributes.add(key="service.name").value.string_value = service
+    scope = group.scope_metrics.add()
+    for number in numbers:
+        point = scope.metrics.add(name=f"gauge {number}").gauge.data_points.add(time_unix_nano=NOW, as_int=number)
+        point.attributes.add(key="n").value.int_value = number
+        scope.metrics.add(name=f"sum {number}").sum.data_points.add(time_unix_nano=NOW, as_double=number)
+    return message.SerializeToString()
+
+
+@given(st.lists(st.lists(st.integers(0, 99), max_size=4), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=60)
+def test_requests_decoded_at_once_are_what_each_is_by_itself(given_numbers: list[list[int]]) -> None:
+    bodies = [metrics(numbers, f"service {place}") for place, numbers in enumerate(given_numbers)]
+    together = read_many(Signal.METRICS, bodies, now_ns=NOW)
+    assert together is not None
+    for body, batch in zip(bodies, together, strict=True):
+        alone = read(Signal.METRICS, body, now_ns=NOW)
+        assert (batch.accepted, batch.rejected) == (alone.accepted, alone.rejected)
+        assert set(batch.tables) == set(alone.tables)
+        for name, table in alone.tables.items():
+            assert sorted(map(str, batch.tables[name].to_pylist())) == sorted(map(str, table.to_pylist()))
+
+
+def test_one_bad_request_sends_all_of_them_the_long_way() -> None:
+    good = metrics([1], "any")
+    assert read_many(Signal.METRICS, [good, b"\xff"], now_ns=NOW) is None
+    assert read_many(Signal.TRACES, [b"", b""], now_ns=NOW) is None

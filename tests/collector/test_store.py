@@ -41,6 +41,8 @@ def test_every_statement_binds_against_a_new_database(database: Database) -> Non
     connection.execute("create temp view incoming_resources as from resource_rows")
     connection.execute("create temp view incoming_requests as select hash from requests")
     connection.execute("create temp view staged_calls as from call_seconds")
+    connection.execute("create temp view staged_series as from cumulative_series")
+    connection.execute("create temp view wanted_series as select series from cumulative_series")
     for item in all_statements():
         connection.execute(f"prepare checked as {item.sql}")
         connection.execute("deallocate checked")
@@ -82,7 +84,11 @@ def test_minutes_keep_what_seconds_held(database: Database) -> None:
     assert tiers.minutes == AT + timedelta(minutes=3)
     assert connection.execute("select count(*) from call_minutes").fetchall() == [(3,)]
     assert (connection.execute(summary).fetchall(), connection.execute(histogram).fetchall()) == before
-    retain(connection, tiers, AT + timedelta(hours=3), Keep())
+    tiers = retain(connection, tiers, AT + timedelta(hours=3), Keep())
+    assert connection.execute("select count(*) from call_seconds").fetchall() == [
+        (180,)
+    ]  # a reader may still want them
+    tiers = retain(connection, tiers, AT + timedelta(hours=3), Keep())
     assert connection.execute("select count(*) from call_seconds").fetchall() == [(0,)]
     assert (connection.execute(summary).fetchall(), connection.execute(histogram).fetchall()) == before
     tiers = roll_up(connection, tiers, 0, AT + timedelta(hours=1, minutes=5))

@@ -8,7 +8,7 @@ answers the rows to store, with a count of those that had to be refused and why.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -19,12 +19,12 @@ from plugwarden_collector.errors import MalformedTelemetryError
 from .batch import Batch, Signal
 from .identity import DEFAULT_IDENTITY, Identity
 from .logs import read_logs
-from .metrics import read_metrics
+from .metrics import read_many_metrics, read_metrics
 from .poison import salvage
-from .schema import REQUESTS, narrow_request
+from .schema import REQUESTS, narrow_request, parser_gave_up
 from .spans import read_plain_spans, read_spans
 
-__all__ = ["REQUESTS", "Batch", "Signal", "parse", "read"]
+__all__ = ["REQUESTS", "Batch", "Signal", "parse", "read", "read_many"]
 
 _POOLS = {signal: HandlerPool([narrow_request(signal).file]) for signal in Signal}
 _HANDLERS = {signal: _POOLS[signal].get_for_message(narrow_request(signal)) for signal in Signal}
@@ -53,6 +53,24 @@ def read(signal: Signal, body: bytes, *, identity: Identity = DEFAULT_IDENTITY, 
         return replace(batch, rejected=batch.rejected + saved.refused, reason=reason)
 
 
+def read_many(
+    signal: Signal, bodies: Sequence[bytes], *, identity: Identity = DEFAULT_IDENTITY, now_ns: int | None = None
+) -> list[Batch] | None:
+    """The rows of several requests, decoded at once: small ones cost a third of what they do one by one.
+
+    None when any of them is not wholly as it should be, or the signal has no such way; each is then read by itself.
+    """
+    if signal is not Signal.METRICS:
+        return None
+    try:
+        requests = _HANDLERS[signal].list_to_record_batch(list(bodies))
+        return read_many_metrics(requests, identity, time.time_ns() if now_ns is None else now_ns)
+    except BaseException as error:
+        if not parser_gave_up(error):
+            raise
+        return None  # reading them one by one says what is wrong, and with which
+
+
 def _parses(signal: Signal, body: bytes) -> bool:
     try:
         parse(signal, body)
@@ -66,7 +84,6 @@ def parse(signal: Signal, body: bytes) -> pa.RecordBatch:
     try:
         return _HANDLERS[signal].list_to_record_batch([body])
     except BaseException as error:
-        # Lengths near 2^64 make ptars panic, which is no `Exception`; what people and the system raise passes through.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
+        if not parser_gave_up(error):
+            raise  # what people and the system raise passes through
         raise MalformedTelemetryError(f"not a valid {signal} export request: {error}") from error

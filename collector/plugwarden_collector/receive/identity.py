@@ -57,6 +57,7 @@ class Identity:
         `resource` maps a key to the resources' values of it, per row; keys that no resource has may be missing.
         """
         version = own.take(attributes.PLUGIN_VERSION)
+        taken = {key: own.take(key) for key in self.taken}  # also where it does not decide
         plugin: pa.Array | None = None
         for source in self.sources:
             if plugin is not None and plugin.null_count == 0:
@@ -66,7 +67,7 @@ class Identity:
                 named = pc.if_else(pc.not_equal(scope_name, ""), scope_name, None)
                 found.append((named, scope_version))
             else:
-                own_value = own.take(source) if source in self.taken else own.peek(source)
+                own_value = taken[source] if source in taken else own.peek(source)
                 found.append((own_value, None))
                 if source in resource:
                     found.append((resource[source], resource.get(_VERSION_BESIDE.get(source, ""))))

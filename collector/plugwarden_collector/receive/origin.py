@@ -37,6 +37,8 @@ class Origin:
     scope_of_leaf: pa.Array
     group_of_leaf: pa.Array
     identity: Identity
+    request_of_group: pa.Array
+    """Where several requests were decoded at once: which of them each resource came in."""
 
     def columns(self, own: Attributes) -> dict[str, pa.Array]:
         """Resource, scope, plugin and the contract's attributes as columns; everything else in `attributes`."""
@@ -68,7 +70,8 @@ def _shared(values: pa.Array, rows: pa.Array) -> pa.Array:
 
 def flatten(batch: pa.RecordBatch, outer: str, scoped: str, inner: str, identity: Identity) -> tuple[pa.Array, Origin]:
     """The leaf elements of resource -> scope -> leaf, and what each came from."""
-    groups = batch.column(outer).flatten()
+    requests = batch.column(outer)
+    groups = requests.flatten()
     resources = read_resources(pc.struct_field(groups, "resource"), identity.resource_keys())
     scope_lists = pc.struct_field(groups, scoped)
     scopes = scope_lists.flatten()
@@ -77,4 +80,7 @@ def flatten(batch: pa.RecordBatch, outer: str, scoped: str, inner: str, identity
     group_of_leaf = pc.list_parent_indices(scope_lists).take(scope_of_leaf)
     scope = pc.struct_field(scopes, "scope")
     names, versions = (pc.struct_field(scope, name).fill_null("") for name in ("name", "version"))
-    return leaf_lists.flatten(), Origin(resources, names, versions, scope_of_leaf, group_of_leaf, identity)
+    request_of_group = pc.list_parent_indices(requests)
+    return leaf_lists.flatten(), Origin(
+        resources, names, versions, scope_of_leaf, group_of_leaf, identity, request_of_group
+    )

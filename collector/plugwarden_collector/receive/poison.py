@@ -6,14 +6,15 @@ taken apart here; whether a leaf can be read is found by halving, so that a sing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
 __all__ = ["Salvaged", "salvage"]
 
 MAX_TRIES = 512
 """A request of nothing but poison must not cost more than this many attempts; what is left then is refused unread."""
-_GROUPS, _RESOURCE, _SCOPES, _SCOPE, _LEAVES = 1, 1, 2, 1, 2
+_GROUPS, _SCOPES, _LEAVES = 1, 2, 2
 _LENGTH_DELIMITED = 2
 _FIXED = {1: 8, 5: 4}
 
@@ -31,10 +32,17 @@ class Salvaged:
 
 
 @dataclass(frozen=True, slots=True)
+class _Frame:
+    """What stands around leaves: of a group its resource, of a scope its header."""
+
+    fields: bytes
+    """The fields other than those that nest, as they came."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Leaf:
-    resource: bytes
-    """The group's other fields as they came, the resource among them."""
-    scope: bytes
+    group: _Frame
+    scope: _Frame
     data: bytes
 
 
@@ -66,38 +74,42 @@ def salvage(body: bytes, reads: Reads) -> Salvaged | None:
 
 def _leaves(body: bytes) -> Iterator[_Leaf]:
     for number, group, _ in _fields(body):
-        if number != _GROUPS:
-            continue
-        frame = _Leaf(b"", b"", b"")
-        scopes = []
-        for inner, data, whole in _fields(group):
-            if inner == _SCOPES:
-                scopes.append(data)
-            else:
-                frame = replace(frame, resource=frame.resource + whole)
-        for scope in scopes:
-            leaves, header = [], b""
-            for inner, data, whole in _fields(scope):
-                if inner == _LEAVES:
-                    leaves.append(data)
-                else:
-                    header += whole
-            for leaf in leaves:
-                yield replace(frame, scope=header, data=leaf)
+        if number == _GROUPS:
+            outer, scopes = _taken_apart(group, _SCOPES)
+            for scope in scopes:
+                inner, leaves = _taken_apart(scope, _LEAVES)
+                for leaf in leaves:
+                    yield _Leaf(outer, inner, leaf)
+
+
+def _taken_apart(message: bytes, nested: int) -> tuple[_Frame, list[bytes]]:
+    others, inside = [], []
+    for number, data, whole in _fields(message):
+        if number == nested:
+            inside.append(data)
+        else:
+            others.append(whole)
+    return _Frame(b"".join(others)), inside
 
 
 def _request(leaves: list[_Leaf]) -> bytes:
-    """The leaves as a request again, each run of one scope together."""
-    parts: list[bytes] = []
-    start = 0
-    for end in range(1, len(leaves) + 1):
-        first = leaves[start]
-        if end < len(leaves) and (leaves[end].resource, leaves[end].scope) == (first.resource, first.scope):
-            continue
-        scope = first.scope + b"".join(_delimited(_LEAVES, leaf.data) for leaf in leaves[start:end])
-        parts.append(_delimited(_GROUPS, first.resource + _delimited(_SCOPES, scope)))
-        start = end
-    return b"".join(parts)
+    """The leaves as a request again, in the frames they came in, each frame once: no larger than what they came from."""
+    groups = (
+        group.fields
+        + b"".join(
+            _delimited(_SCOPES, scope.fields + b"".join(_delimited(_LEAVES, leaf.data) for leaf in of_scope))
+            for scope, of_scope in _runs(of_group, lambda leaf: leaf.scope)
+        )
+        for group, of_group in _runs(leaves, lambda leaf: leaf.group)
+    )
+    return b"".join(_delimited(_GROUPS, group) for group in groups)
+
+
+def _runs(leaves: Iterable[_Leaf], frame_of: Callable[[_Leaf], _Frame]) -> Iterator[tuple[_Frame, list[_Leaf]]]:
+    """Leaves of one frame, which stand next to each other; frames are told apart by being the same object."""
+    for _, run in groupby(leaves, lambda leaf: id(frame_of(leaf))):
+        of_frame = list(run)
+        yield frame_of(of_frame[0]), of_frame
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from plugwarden.contract import attributes
 from ptars import HandlerPool
 
 from .attributes import AttributeColumn
-from .schema import narrow_resource
+from .schema import narrow_resource, parser_gave_up
 
 __all__ = ["ResourceColumns", "read_resource_messages", "read_resources"]
 
@@ -23,6 +24,7 @@ MAX_REMEMBERED = 4096
 MAX_REMEMBERED_BYTES = 16_384
 """Of one request's resources, so that all together take 64 MiB at the very most."""
 _HANDLER = HandlerPool([narrow_resource().file]).get_for_message(narrow_resource())
+_LOCK = threading.Lock()
 _REMEMBERED: dict[tuple[tuple[str, ...], bytes], ResourceColumns] = {}
 
 
@@ -61,8 +63,10 @@ def read_resource_messages(messages: Sequence[bytes], keys: tuple[str, ...]) -> 
 
     try:
         return _remembered(identity, parse_and_read)
-    except Exception:  # noqa: BLE001 - ptars raises what it likes; the general way says what is wrong
-        return None
+    except BaseException as error:
+        if not parser_gave_up(error):
+            raise
+        return None  # the general way says what is wrong
 
 
 def _remembered(identity: tuple[tuple[str, ...], bytes], make: Callable[[], ResourceColumns]) -> ResourceColumns:
@@ -70,9 +74,10 @@ def _remembered(identity: tuple[tuple[str, ...], bytes], make: Callable[[], Reso
     if found is None:
         found = make()
         if len(identity[1]) <= MAX_REMEMBERED_BYTES:
-            while len(_REMEMBERED) >= MAX_REMEMBERED:
-                _REMEMBERED.pop(next(iter(_REMEMBERED)), None)  # the oldest; another thread may have been faster
-            _REMEMBERED[identity] = found
+            with _LOCK:
+                while len(_REMEMBERED) >= MAX_REMEMBERED:
+                    del _REMEMBERED[next(iter(_REMEMBERED))]  # the oldest
+                _REMEMBERED[identity] = found
     return found
 
 

@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from .batch import Signal
 
-__all__ = ["REQUESTS", "narrow_request", "narrow_resource"]
+__all__ = ["REQUESTS", "narrow_request", "narrow_resource", "parser_gave_up"]
 
 REQUESTS: Mapping[Signal, Any] = {
     Signal.TRACES: trace_service_pb2.ExportTraceServiceRequest,
@@ -41,6 +41,11 @@ _UNREAD: Mapping[str, frozenset[str]] = {
     "Link": frozenset({"trace_state", "dropped_attributes_count", "flags"}),
     "LogRecord": frozenset({"dropped_attributes_count", "flags"}),
     "Metric": frozenset({"description", "metadata"}),
+    "NumberDataPoint": frozenset({"flags"}),
+    "HistogramDataPoint": frozenset({"flags"}),
+    "ExponentialHistogramDataPoint": frozenset({"flags", "negative", "zero_threshold"}),
+    "SummaryDataPoint": frozenset({"flags", "quantile_values"}),
+    "Exemplar": frozenset({"filtered_attributes", "time_unix_nano", "span_id"}),
 }
 _UNREAD_EVERYWHERE = frozenset({"schema_url"})
 _AS_BYTES: Mapping[str, frozenset[str]] = {"AnyValue": frozenset({"array_value", "kvlist_value"})}
@@ -84,3 +89,8 @@ def _narrow(messages: Iterable[descriptor_pb2.DescriptorProto]) -> None:
 
 
 _POOL = _narrowed()
+
+
+def parser_gave_up(error: BaseException) -> bool:
+    """Whether ptars could not read something: lengths near 2^64 make it panic, which is no `Exception`."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

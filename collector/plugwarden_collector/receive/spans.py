@@ -47,7 +47,7 @@ class _Spans:
 
 def read_plain_spans(body: bytes, identity: Identity, now_ns: int) -> Batch | None:
     """Rows of spans, for a request in which nothing is odd and nothing is to be refused; None for any other."""
-    taken = [*HOT_KEYS, *(key for key in identity.attribute_keys() if key in identity.taken)]
+    taken = [*HOT_KEYS, *identity.taken]
     kept = [key for key in identity.attribute_keys() if key not in identity.taken]
     found = decode_spans(body, taken, kept)
     if found is None:
@@ -88,7 +88,7 @@ def read_plain_spans(body: bytes, identity: Identity, now_ns: int) -> Batch | No
             fixed["link_offsets"], _LINK, lambda: [texts["link_trace"], texts["link_span"], texts["link_attributes"]]
         ),
         fixed["dropped"],
-        Origin(resources, texts["scope_name"], texts["scope_version"], scope, group, identity),
+        Origin(resources, texts["scope_name"], texts["scope_version"], scope, group, identity, pa.nulls(0, pa.int64())),
     )  # fmt: skip
     return _batch(spans, _NOTHING_REFUSED, now_ns)
 

@@ -17,7 +17,13 @@ from .statements import statement
 __all__ = ["archive_slice"]
 
 ROWS_AT_A_TIME = 65_536
-TIMES = {"spans": "started_at", "logs": "time", "metric_points": "time", "call_minutes": "bucket_start"}
+TIMES = {
+    "spans": "started_at",
+    "logs": "time",
+    "metric_points": "time",
+    "call_minutes": "bucket_start",
+    "call_hours": "bucket_start",
+}
 
 
 def archive_slice(database: Database, folder: Path, view: str, before: datetime, batch: int | None) -> int:
@@ -65,10 +71,11 @@ def _settle(path: Path) -> None:
     part = path.with_suffix(".part")
     with part.open("rb+") as file:
         os.fsync(file.fileno())
-    if path.exists():  # late rows of a slice that was archived before
-        number = sum(1 for _ in path.parent.glob(f"{path.stem}*.parquet"))
-        path = path.with_stem(f"{path.stem}-{number}")
-    part.rename(path)
+    target, number = path, 0
+    while target.exists():  # late rows of a slice that was archived before
+        number += 1
+        target = path.with_stem(f"{path.stem}-{number}")
+    part.rename(target)
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -21,7 +21,6 @@ _INSERTS = {
     "incoming_points": "insert_points",
 }
 """Staging table -> the statement that takes its rows, in order."""
-_REFUSALS = (duckdb.Error, pa.ArrowException)
 
 _log = logging.getLogger(__name__)
 
@@ -55,14 +54,13 @@ class Committer:
             try:
                 self._store(left)
                 break
-            except _REFUSALS as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, each request must be told apart
+                left = self._not_stored(left)
                 if not _short_of_memory(error):
-                    left = self._not_stored(left)
-                    failures |= {left[0][0]: error} if len(left) == 1 else self._one_by_one(left)
+                    failures |= {left[0][0]: error} if left and len(requests) == 1 else self._one_by_one(left)
                     break
                 # DuckDB has one memory limit for everybody: a query may hold the rest of it for a moment.
                 _log.warning("no memory for a commit of %d requests (try %d): %s", len(left), attempt + 1, error)
-                left = self._not_stored(left)
                 time.sleep(MEMORY_PAUSE_SECONDS)
         else:
             failures |= self._one_by_one(left)
@@ -75,21 +73,42 @@ class Committer:
         for request in requests:
             try:
                 self._store([request])
-            except _REFUSALS as error:
+            except Exception as error:  # noqa: BLE001 - it belongs to its sender
                 if self._not_stored([request]):
                     failures[request[0]] = error
         return failures
 
     def _not_stored(self, requests: Sequence[Request]) -> list[Request]:
-        """Those of which nothing is stored: a commit that fails while it writes its log may be complete all the same, and
-        its requests must not be stored again."""
-        hashes = [hash for hash, _ in requests]
-        stored = {
-            row[0] for row in self._connection.execute(statement("stored_requests").sql, {"hashes": hashes}).fetchall()
-        }
+        """Those of which nothing is stored: a commit that fails while it writes its log may be complete all the same.
+
+        Should even asking fail, they pass for not stored: when they are sent again, the primary key of `requests` refuses
+        what is there.
+        """
+        try:
+            rows = self._connection.execute(
+                statement("stored_requests").sql, {"hashes": [hash for hash, _ in requests]}
+            ).fetchall()
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("what became of %d requests is not known", len(requests))
+            self._settled(requests)
+            return list(requests)
+        stored = {row[0] for row in rows}
         if stored:
-            self.batch += 1  # it may have been taken
+            self._settled([request for request in requests if request[0] in stored])
         return [request for request in requests if request[0] not in stored]
+
+    def _settled(self, requests: Sequence[Request]) -> None:
+        """What memory keeps of a commit, once its rows are, or may be, in the database."""
+        self.batch += 1
+        for _, tables in requests:
+            self.uncounted.update(tables)
+            spans = tables.get("incoming_spans")
+            if spans is None:
+                continue
+            try:
+                self._traces.add(self.batch, spans["trace_hi"], spans["trace_lo"])
+            except Exception:  # noqa: BLE001 - the rows are stored; a trace that is not found is the lesser harm
+                _log.exception("%d spans are not in the index of traces", len(spans))
 
     def rollback(self) -> None:
         """End a transaction that failed."""
@@ -102,28 +121,20 @@ class Committer:
         if not requests:
             return
         connection, batch = self._connection, self.batch + 1
-        spans: pa.Table | None = None
         connection.execute("begin")
         try:
             for staging, insert in _INSERTS.items():
                 tables = [tables[staging] for _, tables in requests if staging in tables]
-                if not tables:
-                    continue
-                together = pa.concat_tables(tables)
-                if staging == "incoming_spans":
-                    spans = together
-                parameters = None if staging == "incoming_resources" else {"batch": batch}
-                self._insert(staging, together, insert, parameters)
+                if tables:
+                    parameters = None if staging == "incoming_resources" else {"batch": batch}
+                    self._insert(staging, pa.concat_tables(tables), insert, parameters)
             hashes = pa.table({"hash": pa.array([hash for hash, _ in requests], pa.uint64())})
             self._insert("incoming_requests", hashes, "insert_requests", None)
             connection.execute("commit")
         except BaseException:
             self.rollback()
             raise
-        self.batch = batch
-        self.uncounted.update(staging for _, tables in requests for staging in tables)
-        if spans is not None:
-            self._traces.add(batch, spans["trace_hi"], spans["trace_lo"])
+        self._settled(requests)
 
     def _insert(self, staging: str, rows: pa.Table, insert: str, parameters: dict[str, int] | None) -> None:
         self._connection.register(staging, rows)
@@ -137,7 +148,7 @@ class Committer:
         try:
             block = self._traces.make_block(self._connection)
             self._connection.execute("commit")
-        except _REFUSALS:
+        except Exception:  # noqa: BLE001 - an index that lags costs time, not data
             self.rollback()
             _log.exception("a block of traces could not be indexed; it stays open, and is tried again")
         else:

@@ -109,9 +109,9 @@ class Database:
         return self.path.stat().st_size + self.checkpoints.log_bytes()
 
     def used_bytes(self) -> int:
-        """What the stored rows take of the file: what was let go is free for new rows and does not count."""
+        """What the stored rows take of the file as of the last checkpoint: what was let go before it does not count."""
         row = self.fetch(statement("database_size"))[0]
-        return int(row["used_blocks"]) * int(row["block_size"]) + self.checkpoints.log_bytes()
+        return int(row["used_blocks"]) * int(row["block_size"])
 
     def close(self) -> None:
         """Write everything into the file and let it go."""

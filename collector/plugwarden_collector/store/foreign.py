@@ -19,6 +19,8 @@ KEYS = (
     "service_name", "instance_id", "plugin_id", "plugin_version", "plugin_operation", "outcome", "error_source", "error_type",
 )  # fmt: skip
 CUMULATIVE = 2
+MAX_GAIN = 2**32 - 1
+"""Calls of one series between two exports; more cannot be meant, as in fresh_points.sql."""
 YOUNG = timedelta(minutes=10)
 """A series seen for the first time is counted from its start when that was this recent, and else from now on: what an old
 process counted long before we listened did not happen within this second."""
@@ -63,7 +65,7 @@ def to_calls(
             moved[row["series"]] = level
         else:
             gained = Increase(level.count, level.sum, level.buckets)
-        if gained.count:
+        if 0 < gained.count <= MAX_GAIN:
             indexes = sorted(gained.buckets)
             calls.append(
                 {
@@ -81,12 +83,16 @@ def to_calls(
 
 
 def increase(before: Level | None, after: Level) -> Increase:
-    """What a cumulative series gained; a reset (another start, or a count that fell) begins again at nothing."""
+    """What a cumulative series gained; a reset (a later start, or a count that fell) begins again at nothing.
+
+    A sender need not say when it started; its points then start when they end, and only a count that fell tells a reset.
+    """
+    told = after.started_at < after.time
     if before is None:
-        if after.time - after.started_at > YOUNG:
-            return Increase()
-        return Increase(after.count, after.sum, after.buckets)
-    if after.started_at > before.started_at or after.count < before.count:
+        young = told and after.time - after.started_at <= YOUNG
+        return Increase(after.count, after.sum, after.buckets) if young else Increase()
+    restarted = told and before.started_at < before.time and after.started_at > before.started_at
+    if restarted or after.count < before.count:
         return Increase(after.count, after.sum, after.buckets)
     count = after.count - before.count
     grown = {

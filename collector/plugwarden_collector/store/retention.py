@@ -22,7 +22,7 @@ from .database import Database
 from .rows import fetch_rows
 from .statements import statement
 from .tiers import Tiers
-from .writer import Writer
+from .writer import Work, Writer
 
 __all__ = ["RAW_TABLES", "Keep", "RetentionStats", "retain", "run_retention"]
 
@@ -86,26 +86,48 @@ async def run_retention(database: Database, writer: Writer, keep: Keep, stats: R
 
 def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, at: datetime) -> None:
     """One round, in the caller's thread."""
+    writer.roll_up(at).result()  # what is not counted yet must not go
     for view in RAW_TABLES:
-        _let_go_raw(database, writer, keep, stats, view, at - keep.raw)
+        _let_go_raw(database, writer, keep, stats, view, _full_hour(at - keep.raw))
+    _make_room(database, writer, keep, stats)
+    if keep.archive is not None:
+        for tier, kept in (("call_minutes", keep.minutes), ("call_hours", keep.hours)):
+            done = writer.run(_archive_calls(database, keep.archive, tier, _full_hour(at - kept)))
+            stats.rows[tier] = stats.rows.get(tier, 0) + done.result()
+
+    def take(tiers: Tiers) -> None:
+        database.tiers = tiers
+
+    writer.run(lambda connection: retain(connection, database.tiers, at, keep), take).result()
+
+
+def _make_room(database: Database, writer: Writer, keep: Keep, stats: RetentionStats) -> None:
+    """Let the oldest raw rows go early when the file is too large. Room is known after a checkpoint only: without one, rows
+    that went already would pass for rows that are there."""
+    if not keep.max_bytes or database.used_bytes() <= keep.max_bytes or not writer.checkpoint().result():
+        return
     used = database.used_bytes()
-    if keep.max_bytes and used > keep.max_bytes:
-        stats.early += 1
-        _log.warning("%d bytes are in use, %d are allowed: the oldest raw rows are let go early", used, keep.max_bytes)
-        for view, before in _early(database, share=1 - 0.95 * keep.max_bytes / used).items():
-            _let_go_raw(database, writer, keep, stats, view, before)
-    _archive_calls(database, keep, stats, at - keep.minutes)
-    done = writer.run(lambda connection: retain(connection, database.tiers, at, keep))
-    done.add_done_callback(lambda done: _take(database, done))
-    done.result()
+    if used <= keep.max_bytes:
+        return
+    stats.early += 1
+    _log.warning("%d bytes are in use, %d are allowed: the oldest raw rows are let go early", used, keep.max_bytes)
+    for view, before in _early(database, share=1 - 0.95 * keep.max_bytes / used).items():
+        _let_go_raw(database, writer, keep, stats, view, before)
+    writer.checkpoint().result()
+
+
+def _full_hour(at: datetime) -> datetime:
+    """Rows go by the hour: a file an hour in the archive, and few deletions."""
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def retain(connection: duckdb.DuckDBPyConnection, tiers: Tiers, at: datetime, keep: Keep) -> Tiers:
     """Rollups and what happened: inside the caller's transaction, either all of it happens or nothing."""
     # On a full minute: where seconds end minutes begin, and none may be in both.
     before = min(max(at - SECONDS_KEPT, _crowded_before(connection)), tiers.minutes).replace(second=0, microsecond=0)
+    # First the mark moves, and a round later the rows go: a reader that took the old mark still finds them.
+    connection.execute(statement("forget_seconds").sql, {"before": tiers.seconds})
     if before > tiers.seconds:
-        connection.execute(statement("forget_seconds").sql, {"before": before})
         connection.execute(statement("advance_progress").sql, {"name": "seconds", "batch": None, "time": before})
         tiers = replace(tiers, seconds=before)
     for name, kept in (
@@ -141,8 +163,8 @@ def _let_go_raw(
         if oldest is None or oldest >= before:
             return
         until = min(before, oldest.replace(minute=0, second=0, microsecond=0) + SLICE)
-        # Rows that arrive while the slice is archived are left for the next round.
-        batch = writer.batch
+        # Rows that arrive while the slice is archived, or are not counted yet, are left for the next round.
+        batch = database.tiers.rolled
         if keep.archive is not None:
             archive_slice(database, keep.archive, view, until, batch)
         slice_ = {"before": until, "batch": batch}
@@ -175,13 +197,12 @@ def _early(database: Database, share: float) -> dict[str, datetime]:
     return before
 
 
-def _archive_calls(database: Database, keep: Keep, stats: RetentionStats, before: datetime) -> None:
-    if keep.archive is not None:
-        stats.rows["plugin_calls"] = stats.rows.get("plugin_calls", 0) + archive_slice(
-            database, keep.archive, "call_minutes", before, None
-        )
+def _archive_calls(database: Database, folder: Path, tier: str, before: datetime) -> Work:
+    """Archive and delete in one turn of the writer, so that no late call comes in between."""
 
+    def work(connection: duckdb.DuckDBPyConnection) -> int:
+        rows = archive_slice(database, folder, tier, before, None)
+        connection.execute(statement(f"expire_{tier.removeprefix('call_')}").sql, {"before": before})
+        return rows
 
-def _take(database: Database, done: Any) -> None:
-    if not done.cancelled() and done.exception() is None:
-        database.tiers = done.result()
+    return work

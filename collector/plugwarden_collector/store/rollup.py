@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .foreign import CUMULATIVE, KEYS, Level, to_calls
 from .rows import Row, fetch_rows
@@ -41,6 +42,20 @@ _CALLS = pa.schema(
     ]
 )
 
+_SERIES = pa.schema(
+    [
+        ("series", pa.uint64()),
+        ("started_at", pa.timestamp("us")),
+        ("time", pa.timestamp("us")),
+        ("count", pa.uint64()),
+        ("sum", pa.float64()),
+        ("bucket_index", pa.list_(pa.int32())),
+        ("bucket_count", pa.list_(pa.uint64())),
+    ]
+)
+MAX_REOPENED = 24 * 35
+"""Hours, as many as minutes are kept for."""
+
 Connection = duckdb.DuckDBPyConnection
 
 
@@ -51,16 +66,25 @@ def load_tiers(connection: Connection) -> Tiers:
     return Tiers(int(rows["rolled"]["batch"]), **times)
 
 
-def roll_up(connection: Connection, tiers: Tiers, batch: int, at: datetime, tables: Collection[str] = STAGED) -> Tiers:
+def roll_up(
+    connection: Connection,
+    tiers: Tiers,
+    batch: int,
+    at: datetime,
+    tables: Collection[str] = STAGED,
+    reopened: set[datetime] | None = None,
+) -> Tiers:
     """Count the raw rows up to `batch`, the newest that is stored, and fold what is old enough.
 
-    `tables` names the staging tables that brought rows since the last time: the others need not be looked at. The caller
-    holds the transaction, and takes the answer for true once it is committed.
+    `tables` names the staging tables that brought rows since the last time: the others need not be looked at. `reopened`
+    collects full hours that late calls came in for; they are packed again with the next hour. The caller holds the
+    transaction, and takes the answer for true once it is committed.
     """
+    reopened = set() if reopened is None else reopened
     after = tiers
     if batch > tiers.rolled:
         for table in _fresh(connection, tiers.rolled, tables):
-            _add_fresh(connection, table, tiers)
+            _add_fresh(connection, table, tiers, reopened)
         if "incoming_points" in tables:
             connection.execute(statement("insert_waits").sql, {"after": tiers.rolled})
         after = replace(after, rolled=batch)
@@ -74,6 +98,7 @@ def roll_up(connection: Connection, tiers: Tiers, batch: int, at: datetime, tabl
     if full_hour > after.hours:
         _pack_minutes(connection, after.hours, full_hour)
         _fold(connection, "hour", after.hours, full_hour)
+        _pack_again(connection, reopened)
         after = replace(after, hours=full_hour)
         _note(connection, "hours", time=full_hour)
     return after
@@ -93,23 +118,51 @@ def _fresh(connection: Connection, after: int, tables: Collection[str]) -> list[
 
 def _from_foreign(connection: Connection, points: list[Row]) -> pa.Table:
     names = sorted({row["series"] for row in points if row["temporality"] == CUMULATIVE})
-    stood = {
-        row["series"]: _level(row) for row in fetch_rows(connection, statement("load_series").sql, {"series": names})
-    }
+    connection.register("wanted_series", pa.table({"series": pa.array(names, pa.uint64())}))
+    try:
+        stood = {row["series"]: _level(row) for row in fetch_rows(connection, statement("load_series").sql)}
+    finally:
+        connection.unregister("wanted_series")
     calls, moved = to_calls(points, stood)
-    for series, level in moved.items():
-        connection.execute(statement("store_series").sql, _level_row(series, level))
+    if moved:
+        levels = pa.Table.from_pylist([_level_row(*item) for item in moved.items()], _SERIES)
+        connection.register("staged_series", levels)
+        try:
+            connection.execute(statement("store_series").sql)
+        finally:
+            connection.unregister("staged_series")
     return pa.Table.from_pylist(calls, _CALLS)
 
 
-def _add_fresh(connection: Connection, table: pa.Table, tiers: Tiers) -> None:
+def _add_fresh(connection: Connection, table: pa.Table, tiers: Tiers, reopened: set[datetime]) -> None:
+    """Into the seconds; what is late, into the coarser tiers that have passed its time as well."""
     connection.register("staged_calls", table)
     try:
         connection.execute(statement("insert_seconds").sql)
-        connection.execute(statement("insert_late_minutes").sql, {"before": tiers.minutes})
-        connection.execute(statement("insert_late_hours").sql, {"before": tiers.hours})
+        late = {
+            unit: _folded(connection, unit, "staged", EPOCH, before)
+            for unit, before in (("minute", tiers.minutes), ("hour", tiers.hours))
+        }
     finally:
         connection.unregister("staged_calls")
+    for unit, rows in late.items():
+        if len(rows):
+            _add(connection, rows, unit)
+    if len(late["hour"]) and len(reopened) < MAX_REOPENED:
+        reopened.update(pc.unique(late["hour"]["bucket_start"]).to_pylist())
+
+
+def _pack_again(connection: Connection, reopened: set[datetime]) -> None:
+    """Bring late calls together with those of their hours: they came in a few at a time, and stay for long."""
+    for hour in sorted(reopened):
+        span = {"first": hour, "before": hour + timedelta(hours=1)}
+        minutes = _folded(connection, "minute", "minutes", **span)
+        if len(minutes):  # older than minutes are kept, the hour's own rows are all there is
+            connection.execute(statement("forget_minutes").sql, span)
+            _add(connection, minutes, "minute")
+            connection.execute(statement("forget_hours").sql, span)
+            _fold(connection, "hour", **span)
+    reopened.clear()
 
 
 def _fold(connection: Connection, unit: str, first: datetime, before: datetime) -> None:
@@ -133,7 +186,14 @@ def _folded(connection: Connection, unit: str, source: str, first: datetime, bef
         "instances": MAX_INSTANCES,
         "operations": MAX_OPERATIONS,
     }
-    return connection.sql(statement("fold_calls").sql, params=parameters).to_arrow_table()
+    # The statement names the staging table whatever it reads; unless it is what is to be read, it is empty.
+    if source != "staged":
+        connection.register("staged_calls", _CALLS.empty_table())
+    try:
+        return connection.sql(statement("fold_calls").sql, params=parameters).to_arrow_table()
+    finally:
+        if source != "staged":
+            connection.unregister("staged_calls")
 
 
 def _add(connection: Connection, rows: pa.Table, unit: str) -> None:

@@ -20,11 +20,12 @@ from plugwarden_collector.errors import BusyError, StoreError
 
 from .commit import Committer
 from .database import Database
+from .recent import RecentRequests
 from .rollup import roll_up
 from .tiers import Tiers
 from .trace_index import TraceIndex
 
-__all__ = ["Writer", "WriterStats"]
+__all__ = ["Work", "Writer", "WriterStats"]
 
 MAX_QUEUED_BYTES = 256 * 1024 * 1024
 """Decoded rows waiting for a commit; above it senders are told to come back."""
@@ -36,8 +37,6 @@ LINGER_SECONDS = 0.25
 """How long a commit may wait for more rows, while they come in fast enough to fill it."""
 LINGER_STEP_SECONDS = 0.01
 """Nothing new for this long: those who send wait for us, and so waiting for them is pointless."""
-REMEMBER_SECONDS = 6 * 3600.0
-"""How long a request's hash is kept: OTLP clients give up within minutes, sidecars repeat through an outage."""
 IDLE_SECONDS = 30.0
 IDLE_LOG_BYTES = 8 * 1024 * 1024
 """After nothing came in for a while. Less is not worth it: each checkpoint leaves part of a block empty in every table."""
@@ -85,6 +84,8 @@ class _Work:
     run: Work
     done: Future[Any]
     transaction: bool = True
+    then: Callable[[Any], None] | None = None
+    """Told of the result in the writer's thread, after the commit and before anything else is done."""
 
 
 class Writer:
@@ -101,8 +102,8 @@ class Writer:
         self.stats = WriterStats()
         self.traces = TraceIndex(self._connection)
         self._committer = Committer(self._connection, self.traces)
-        self._recent = self._load_recent()
-        self._forget_at = time.monotonic() + REMEMBER_SECONDS / 4
+        self._reopened: set[datetime] = set()
+        self._recent = RecentRequests(self._connection)
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="plugwarden-writer", daemon=True)
         self._thread.start()
@@ -130,14 +131,18 @@ class Writer:
                 raise BusyError(f"{self.queued_bytes} bytes are waiting to be stored")
             self.queued_bytes += nbytes
             self.queued_requests += 1
-        rows = sum(len(table) for table in tables.values())
-        request = _Request(hash, tables, nbytes, Future(), rows, time.monotonic())
-        self._queue.put(request)
+            rows = sum(len(table) for table in tables.values())
+            request = _Request(hash, tables, nbytes, Future(), rows, time.monotonic())
+            self._queue.put(request)
         return request.done
 
-    def run(self, work: Work) -> Future[Any]:
-        """Run a function on the writing connection, in a transaction of its own."""
-        return self._enqueue(_Work(work, Future()))
+    def run(self, work: Work, then: Callable[[Any], None] | None = None) -> Future[Any]:
+        """Run a function on the writing connection, in a transaction of its own.
+
+        `then` is told of its result in the writer's thread, once it is committed and before the next item: what memory
+        knows of the database must never be behind it.
+        """
+        return self._enqueue(_Work(work, Future(), then=then))
 
     def run_outside_transaction(self, work: Work) -> Future[Any]:
         """Run a function on the writing connection as it is, such as a checkpoint."""
@@ -147,27 +152,25 @@ class Writer:
         """Count what is stored and not yet counted; when the future ends, every view shows it."""
 
         def work(connection: duckdb.DuckDBPyConnection) -> Tiers:
-            return roll_up(connection, self._database.tiers, self.batch, at, self._committer.uncounted)
+            return roll_up(connection, self._database.tiers, self.batch, at, self._committer.uncounted, self._reopened)
 
-        done = self.run(work)
-        done.add_done_callback(self._take_tiers)  # in this thread, before the next item
-        return done
+        return self.run(work, self._take_tiers)
 
-    def _take_tiers(self, done: Future[Any]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            self._database.tiers = done.result()
-            self._committer.uncounted.clear()
-            self.stats.uncounted_rows = 0
+    def _take_tiers(self, tiers: Tiers) -> None:
+        self._database.tiers = tiers
+        self._committer.uncounted.clear()
+        self.stats.uncounted_rows = 0
 
     def checkpoint(self) -> Future[Any]:
-        """Fold the write-ahead log into the file."""
-        return self.run_outside_transaction(self._database.checkpoints.checkpoint_held)
+        """Fold the write-ahead log into the file; the answer is False while a backup or a reader keeps it off."""
+        checkpoints = self._database.checkpoints
+        return self.run_outside_transaction(lambda connection: checkpoints.checkpoint(connection, threshold_bytes=0))
 
     def close(self, timeout: float) -> None:
         """Commit what is queued and end the thread."""
         with self._lock:
             self._closed = True
-        self._queue.put(None)
+            self._queue.put(None)  # nothing is queued behind it
         self._thread.join(timeout)
         if not self._thread.is_alive():
             self._connection.close()
@@ -178,7 +181,11 @@ class Writer:
         return self._thread.is_alive()
 
     def _enqueue(self, item: _Work) -> Future[Any]:
-        self._queue.put(item)
+        with self._lock:
+            if self._closed:
+                item.done.set_exception(StoreError("the collector is shutting down"))
+            else:
+                self._queue.put(item)
         return item.done
 
     def _run(self) -> None:
@@ -190,7 +197,7 @@ class Writer:
                 try:
                     item = self._queue.get(timeout=IDLE_SECONDS)
                 except queue.Empty:
-                    self._database.checkpoints.checkpoint(self._connection, threshold_bytes=IDLE_LOG_BYTES)
+                    self._checkpoint_when_idle()
                     continue
             if item is None:
                 return
@@ -209,6 +216,12 @@ class Writer:
                 for request in group:
                     if not request.done.done():
                         request.done.set_exception(StoreError(str(error)))
+
+    def _checkpoint_when_idle(self) -> None:
+        try:
+            self._database.checkpoints.checkpoint(self._connection, threshold_bytes=IDLE_LOG_BYTES)
+        except Exception:  # noqa: BLE001 - the only writer must outlive it
+            _log.exception("a checkpoint failed; the write-ahead log keeps everything")
 
     def _gather(self, first: _Request) -> tuple[list[_Request], _Request | _Work | None]:
         """The requests of one commit, and an item that was met on the way and comes next."""
@@ -241,6 +254,8 @@ class Writer:
             result = item.run(connection)
             if item.transaction:
                 connection.execute("commit")
+            if item.then is not None:
+                item.then(result)
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for the work
             if item.transaction:
                 self._committer.rollback()
@@ -275,7 +290,7 @@ class Writer:
         for request in fresh:
             failure = failures.get(request.hash)
             if failure is None:
-                self._recent[request.hash] = time.time()
+                self._recent.add(request.hash)
                 stats.requests += 1
                 if not stats.uncounted_rows:
                     stats.uncounted_since = time.monotonic()
@@ -293,20 +308,8 @@ class Writer:
                 _settle(request.done, False)
             elif not request.done.done():
                 request.done.set_exception(StoreError(str(original)))
-        self._forget()
+        self._recent.forget(self._connection)
         self._on_commit()
-
-    def _load_recent(self) -> dict[int, float]:
-        rows = self._connection.execute("select hash, epoch(time) from requests").fetchall()
-        return {int(hash): float(at) for hash, at in rows}
-
-    def _forget(self) -> None:
-        if time.monotonic() < self._forget_at:
-            return
-        self._forget_at = time.monotonic() + REMEMBER_SECONDS / 4
-        horizon = time.time() - REMEMBER_SECONDS
-        self._recent = {hash: at for hash, at in self._recent.items() if at >= horizon}
-        self._connection.execute("delete from requests where epoch(time) < $horizon", {"horizon": horizon})
 
 
 def _settle(done: Future[bool], stored: bool) -> None:

@@ -15,7 +15,7 @@ create table resource_rows (
 );
 insert into resource_rows
 select id, service_name, instance_id, host_name, environment,
-    coalesce(attributes['telemetry.distro.name'] = 'plugwarden', false), to_json(attributes)::varchar
+    coalesce(attributes['telemetry.distro.name'] = 'plugwarden', false), coalesce(to_json(attributes)::varchar, '{}')
 from resources_1;
 
 create table span_rows (
@@ -35,9 +35,9 @@ create table span_rows (
 insert into span_rows
 select 0, trace_hi, trace_lo, span_id, parent_span_id, name, kind, started_at, duration_ns, status_code, status_message, null,
     resource_id, service_name, instance_id, scope_name, scope_version, plugin_id, plugin_version, plugin_operation,
-    outcome, error_source, error_type, tenant_id, downstream, to_json(attributes)::varchar,
-    list_transform(events, lambda e: {'time': e.time, 'name': e.name, 'attributes': to_json(e.attributes)::varchar}),
-    list_transform(links, lambda l: {'trace_id': l.trace_id, 'span_id': l.span_id, 'attributes': to_json(l.attributes)::varchar}),
+    outcome, error_source, error_type, tenant_id, downstream, coalesce(to_json(attributes)::varchar, '{}'),
+    list_transform(events, lambda e: {'time': e.time, 'name': e.name, 'attributes': coalesce(to_json(e.attributes)::varchar, '{}')}),
+    list_transform(links, lambda l: {'trace_id': l.trace_id, 'span_id': l.span_id, 'attributes': coalesce(to_json(l.attributes)::varchar, '{}')}),
     0, started_at, false
 from span_rows_1;
 
@@ -54,7 +54,7 @@ create table log_rows (
 insert into log_rows
 select 0, time, severity_number, severity_text, body, event_name, trace_hi, trace_lo, span_id,
     resource_id, service_name, instance_id, scope_name, scope_version, plugin_id, plugin_version, plugin_operation,
-    outcome, error_source, error_type, tenant_id, downstream, to_json(attributes)::varchar, time, false
+    outcome, error_source, error_type, tenant_id, downstream, coalesce(to_json(attributes)::varchar, '{}'), time, false
 from log_rows_1;
 
 create table point_rows (
@@ -74,7 +74,7 @@ insert into point_rows
 select 0, metric, unit, kind, temporality, started_at, time, value, count, sum, min, max, zero_count, scale, bucket_index,
     bucket_count, explicit_bounds, exemplar_trace_hi, exemplar_trace_lo, exemplar_value,
     resource_id, service_name, instance_id, scope_name, scope_version, plugin_id, plugin_version, plugin_operation,
-    outcome, error_source, error_type, tenant_id, downstream, to_json(attributes)::varchar, time, false
+    outcome, error_source, error_type, tenant_id, downstream, coalesce(to_json(attributes)::varchar, '{}'), time, false
 from point_rows_1;
 
 drop table span_rows_1;

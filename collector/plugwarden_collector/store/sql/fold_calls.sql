@@ -1,5 +1,6 @@
 -- Fold calls of a span of time into a coarser tier, rows of one key into one. Takes: unit (varchar:
--- minute or hour), source (varchar: the tier to read, seconds or minutes), first, before (timestamp), instances, operations (bigint). Gives rows of the tier.
+-- minute or hour), source (varchar: what to read, seconds, minutes or the
+-- staging table staged_calls), first, before (timestamp), instances, operations (bigint). Gives rows of the tier.
 -- So that no client can fill the disk: of a plugin with more instances than that in a bucket the instance is left out, and
 -- of one with more operations those that are called least become one, _OTHER.
 with rows as (
@@ -7,6 +8,8 @@ with rows as (
         select * from call_seconds where $source = 'seconds' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
         union all
         select * from call_minutes where $source = 'minutes' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
+        union all
+        select * from staged_calls where $source = 'staged' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
     )
 ),
 crowded as (

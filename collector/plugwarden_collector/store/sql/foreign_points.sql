@@ -13,5 +13,5 @@ from point_rows
 where batch > $after::ubigint and metric = 'plugin.invocation.duration' and kind in ('exponential_histogram', 'histogram')
   and not (kind = 'exponential_histogram' and temporality = 1 and scale = 4 and zero_count = 0)
   and plugin_id is not null and count > 0 and count < 9007199254740992
-  and isfinite(coalesce(sum, 0)) and coalesce(sum, 0) >= 0 and isfinite(coalesce(max, 0))
+  and isfinite(coalesce(sum, 0)) and coalesce(sum, 0) between 0 and 1e15 and isfinite(coalesce(max, 0))
 order by series, time

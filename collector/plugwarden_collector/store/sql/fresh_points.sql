@@ -1,15 +1,17 @@
 -- Calls and CPU time told by a sidecar's metrics: delta points at the contract's scale. Takes: after (ubigint).
--- Gives rows of call_seconds. Counts beyond 2^53 and sums that are no number cannot be meant.
+-- Gives rows of call_seconds. More than 2^32 calls in one interval, sums that are no number, and buckets beyond the contract's
+-- (a nanosecond to 36 hours) cannot be meant; so bounded, no total over any span of time leaves its type.
 select
     date_trunc('second', time) as bucket_start, service_name, instance_id, plugin_id,
     coalesce(plugin_version, '') as plugin_version, coalesce(plugin_operation, '') as plugin_operation,
     coalesce(outcome, 'success') as outcome, coalesce(error_source, '') as error_source, coalesce(error_type, '') as error_type,
     count as calls, coalesce(sum, 0) as duration_seconds_sum, coalesce(max, 0) as duration_seconds_max, 0::double as cpu_seconds,
-    bucket_index, bucket_count
+    if(list_min(bucket_index) < -480 or list_max(bucket_index) > 271,
+       list_transform(bucket_index, lambda i: greatest(-480, least(271, i))), bucket_index) as bucket_index, bucket_count
 from point_rows
 where batch > $after::ubigint and metric = 'plugin.invocation.duration' and kind = 'exponential_histogram'
-  and temporality = 1 and scale = 4 and zero_count = 0 and plugin_id is not null and count > 0 and count < 9007199254740992
-  and isfinite(coalesce(sum, 0)) and coalesce(sum, 0) >= 0 and isfinite(coalesce(max, 0))
+  and temporality = 1 and scale = 4 and zero_count = 0 and plugin_id is not null and count between 1 and 4294967295
+  and isfinite(coalesce(sum, 0)) and isfinite(coalesce(max, 0)) and coalesce(sum, 0) between 0 and 1e15
   and coalesce(list_sum(bucket_count), 0) <= count
 union all
 select
@@ -18,4 +20,4 @@ select
     0, 0, 0, value, [], []
 from point_rows
 where batch > $after::ubigint and metric = 'plugin.cpu.time' and temporality = 1 and plugin_id is not null
-  and value > 0 and isfinite(value)
+  and isfinite(value) and value > 0 and value < 1e12

@@ -1,2 +1,2 @@
--- The last value of some cumulative series. Takes: series (ubigint[]). Gives the columns of cumulative_series.
-from cumulative_series where list_contains($series::ubigint[], series)
+-- The last value of some cumulative series. Takes: staging table wanted_series. Gives the columns of cumulative_series.
+select cumulative_series.* from cumulative_series join wanted_series using (series)

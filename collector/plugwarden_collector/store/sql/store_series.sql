@@ -1,3 +1,2 @@
--- Keep the last value of a cumulative series. Takes: its columns.
-insert or replace into cumulative_series
-values ($series, $started_at, $time, $count, $sum, $bucket_index::integer[], $bucket_count::ubigint[])
+-- Keep the last values of cumulative series, all in one statement. Takes: staging table staged_series.
+insert or replace into cumulative_series by name select * from staged_series
