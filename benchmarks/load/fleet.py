@@ -22,7 +22,9 @@ from .stamped import Stamped
 
 __all__ = ["Fleet", "Report", "report", "start"]
 
-THREADS = 48
+THREADS = 400
+"""Sidecars are on their own and wait for nobody: there must be more threads than sidecars that wait at once for their
+acknowledgement, or the generator itself makes the lag that it measures."""
 GAUGES_EVERY = 12
 """Intervals: a sidecar tells gauges that did not change once a minute."""
 

@@ -35,6 +35,8 @@ FULL_GROUP_ROWS = 122_880
 writes them to the write-ahead log first and again at the next checkpoint, for 1.8 times the CPU (benchmarks/layout.py)."""
 LINGER_SECONDS = 0.25
 """How long a commit may wait for more rows, while they come in fast enough to fill it."""
+SHORT_LINGER_SECONDS = 0.04
+"""The same while they come too slowly for that: each commit has a fixed cost, which several requests may share."""
 LINGER_STEP_SECONDS = 0.01
 """Nothing new for this long: those who send wait for us, and so waiting for them is pointless."""
 IDLE_SECONDS = 30.0
@@ -102,6 +104,8 @@ class Writer:
         self.stats = WriterStats()
         self.traces = TraceIndex(self._connection)
         self._committer = Committer(self._connection, self.traces)
+        self._rows_per_second = 0.0
+        self._committed_at = time.monotonic()
         self._reopened: set[datetime] = set()
         self._recent = RecentRequests(self._connection)
         self._closed = False
@@ -208,6 +212,7 @@ class Writer:
             group, carry = self._gather(item)
             for request in group:
                 request.done.set_running_or_notify_cancel()  # from here on nobody can cancel it
+            self._note_rate(sum(request.rows for request in group))
             try:
                 self._commit(group)
                 self._database.checkpoints.checkpoint(self._connection)
@@ -216,6 +221,14 @@ class Writer:
                 for request in group:
                     if not request.done.done():
                         request.done.set_exception(StoreError(str(error)))
+
+    def _note_rate(self, rows: int) -> None:
+        """How fast rows come in, smoothed over about a second."""
+        now = time.monotonic()
+        passed = max(1e-3, now - self._committed_at)
+        share = min(1.0, passed)
+        self._rows_per_second += share * (rows / passed - self._rows_per_second)
+        self._committed_at = now
 
     def _checkpoint_when_idle(self) -> None:
         try:
@@ -226,7 +239,8 @@ class Writer:
     def _gather(self, first: _Request) -> tuple[list[_Request], _Request | _Work | None]:
         """The requests of one commit, and an item that was met on the way and comes next."""
         group, rows = [first], first.rows
-        until = time.monotonic() + LINGER_SECONDS
+        fills = self._rows_per_second * LINGER_SECONDS >= FULL_GROUP_ROWS / 2
+        until = time.monotonic() + (LINGER_SECONDS if fills else SHORT_LINGER_SECONDS)
         while rows < MAX_GROUP_ROWS:
             try:
                 # Under load, wait for a full row group; a few rows are committed at once.
