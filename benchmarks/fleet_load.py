@@ -61,6 +61,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "lag_p50_seconds": quantile(told.lags, 0.5),
         "lag_p99_seconds": quantile(told.lags, 0.99),
         "lag_max_seconds": max(told.lags),
+        "lag_p99_of_the_first_10_s_seconds": quantile(told.first_lags, 0.99),
         "tick_seconds_median": statistics.median(ticks),
         "tick_seconds_max": max(ticks),
         "tick_failures": status["tick_failures"],

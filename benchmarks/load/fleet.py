@@ -25,6 +25,7 @@ __all__ = ["Fleet", "Report", "report", "start"]
 THREADS = 400
 """Sidecars are on their own and wait for nobody: there must be more threads than sidecars that wait at once for their
 acknowledgement, or the generator itself makes the lag that it measures."""
+WARM_UP_INTERVALS = 2
 GAUGES_EVERY = 12
 """Intervals: a sidecar tells gauges that did not change once a minute."""
 
@@ -60,7 +61,9 @@ class Report:
     cpu_seconds: float = 0.0
     """Of the process that stands for them all."""
     lags: list[float] = field(default_factory=list)
-    """Seconds from when each request was due to its acknowledgement."""
+    """Seconds from when each request was due to its acknowledgement, after the first `WARM_UP_INTERVALS`."""
+    first_lags: list[float] = field(default_factory=list)
+    """The same of those: a collector that has just started meets every sidecar for the first time."""
 
 
 def start(fleet: Fleet) -> subprocess.Popen[str]:
@@ -105,7 +108,7 @@ def report(fleet: Fleet) -> Report:
                 taken = hosts[host].sender.send(signal, body)
                 lag = time.time() - due
                 with lock:
-                    found.lags.append(lag)
+                    (found.lags if told >= WARM_UP_INTERVALS else found.first_lags).append(lag)
                     found.requests += 1
                     found.refused += not taken
                     if taken and signal == "metrics":

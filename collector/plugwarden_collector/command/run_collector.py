@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from plugwarden_collector.settings import Address, Settings
 from .output import console, emit_json, fail
 
 __all__ = ["run_collector"]
+
+SWITCH_SECONDS = 0.0005
+"""The writer and the decoders take the interpreter's lock some hundred times a request, a few microseconds each; at Python's
+own 5 ms each of these may wait for a turn, and the lag of a thousand sidecars is half as long again (benchmarks/fleet_load.py)."""
 
 
 def run_collector(
@@ -31,6 +36,7 @@ def run_collector(
     archive: Path | None,
 ) -> None:
     """Run until SIGINT or SIGTERM; ends with 1 when a part fails, 2 when it could not start."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings(

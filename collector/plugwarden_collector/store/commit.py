@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 MEMORY_TRIES = 5
 MEMORY_PAUSE_SECONDS = 0.05
+SMALL_ROWS = 1_000
 
 Tables = Mapping[str, pa.Table]
 Request = tuple[int, Tables]
@@ -127,7 +128,7 @@ class Committer:
                 tables = [tables[staging] for _, tables in requests if staging in tables]
                 if tables:
                     parameters = None if staging == "incoming_resources" else {"batch": batch}
-                    self._insert(staging, pa.concat_tables(tables), insert, parameters)
+                    self._insert(staging, _together(tables), insert, parameters)
             hashes = pa.table({"hash": pa.array([hash for hash, _ in requests], pa.uint64())})
             self._insert("incoming_requests", hashes, "insert_requests", None)
             connection.execute("commit")
@@ -160,3 +161,10 @@ def _short_of_memory(error: BaseException) -> bool:
     return isinstance(error, duckdb.OutOfMemoryException) or (
         isinstance(error, duckdb.TransactionException) and "failed to pin block" in str(error)
     )
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Rows of many requests as one table. Of small ones the pieces are copied together: DuckDB takes as long for a piece of
+    fifty rows as for one of two thousand."""
+    whole = pa.concat_tables(tables)
+    return whole.combine_chunks() if len(whole) < SMALL_ROWS * len(tables) else whole
