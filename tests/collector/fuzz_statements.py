@@ -19,7 +19,7 @@ def attempt(database: Database, sql: str, seconds: float = 0.5) -> str:
     except QueryTimeoutError:
         return "timed out"
     except QueryError as error:
-        if "INTERNAL" in str(error) or "invalidated" in str(error):
+        if "INTERNAL Error" in str(error) or "has been invalidated" in str(error):
             raise AssertionError(f"DuckDB failed inside: {sql!r}: {error}") from error
         return "refused"
     return "answered"
