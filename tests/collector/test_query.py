@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -609,7 +610,12 @@ def test_the_command_says_what_is_wrong_in_one_line(collector: Running, argument
 def test_a_watch_ends_cleanly_with_ctrl_c(collector: Running) -> None:
     line = [sys.executable, "-W", "ignore", "-m", "plugwarden_collector", "query", "select 7 as a", "--watch", "0.5"]
     process = subprocess.Popen(
-        [*line, "--url", collector.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*line, "--url", collector.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job that a shell runs in the background ignores the signal, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     shown = "".join(process.stdout.readline() for _ in range(10))

@@ -7,6 +7,7 @@ own, so that a long query neither blocks nor sees half of a commit (DuckDB is mu
 from __future__ import annotations
 
 import hashlib
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ class Database:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
         prepare(self.path)
+        self._lock = threading.Lock()
         self.checkpoints = CheckpointHold(self.path)
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
@@ -79,7 +81,8 @@ class Database:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same database. The caller closes it."""
-        return self._connection.cursor()
+        with self._lock:  # a connection refuses a second call instead of waiting
+            return self._connection.cursor()
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -115,11 +118,12 @@ class Database:
 
     def close(self) -> None:
         """Write everything into the file and let it go."""
-        try:
-            self._connection.execute("checkpoint")
-        except duckdb.Error:
-            pass  # a reader still holds a transaction; the write-ahead log keeps everything
-        self._connection.close()
+        with self._lock:
+            try:
+                self._connection.execute("checkpoint")
+            except duckdb.Error:
+                pass  # a reader still holds a transaction; the write-ahead log keeps everything
+            self._connection.close()
         self.checkpoints.close()
 
     def _migrate(self) -> None:
