@@ -26,6 +26,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import uvloop
 from plugwarden_collector.store import Database
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' generators are the benchmark's
@@ -91,8 +92,8 @@ def fuzz_receive(random: Random, inputs: int, report: Report) -> None:
     """Requests at the OTLP receiver."""
     kinds = [kind for kind, (_, share) in GENERATORS.items() for _ in range(share)]
     chunks = iter(range(0, inputs, CHUNK))
-    with asyncio.Runner() as runner:
-        for receiver in _receivers():
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for receiver in _receivers(runner):
             for at in [at for at, _ in zip(chunks, range(CHUNKS_PER_FILE), strict=False)]:
                 drawn = [random.choice(kinds) for _ in range(min(CHUNK, inputs - at))]
                 _chunk(runner, receiver, [(kind, GENERATORS[kind][0](random)) for kind in drawn], report)
@@ -100,11 +101,11 @@ def fuzz_receive(random: Random, inputs: int, report: Report) -> None:
                 return
 
 
-def _receivers() -> Iterator[Receiver]:
+def _receivers(runner: asyncio.Runner) -> Iterator[Receiver]:
     """Each over a file of its own, so that none grows without end."""
     while True:
         with tempfile.TemporaryDirectory() as folder:
-            receiver = Receiver(Path(folder))
+            receiver = runner.run(Receiver.opened(Path(folder)))
             try:
                 receiver.stored()
                 yield receiver
@@ -154,7 +155,7 @@ def _show(item: Input) -> str:
 
 
 def _show_culprit(runner: asyncio.Runner, drawn: list[tuple[str, Input]]) -> str:
-    for receiver in _receivers():
+    for receiver in _receivers(runner):
         for _, item in drawn:
             outcome = runner.run(receiver.answers([item]))
             if kept(outcome) != receiver.stored():

@@ -140,6 +140,7 @@ async def _serve(
         log_level="warning",
         access_log=False,
         lifespan="off",
+        proxy_headers=False,
         http=PatientProtocol,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=2,

@@ -6,12 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from plugwarden_collector.clock import utc_now
 from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.judge.rules import Rules, seconds
 from plugwarden_collector.observe import StoredEvidence, observe
-from plugwarden_collector.store import Database
+from plugwarden_collector.store import Database, Writer
 from plugwarden_collector.store.database import FILE_NAME
 from plugwarden_collector.store.rows import fetch_rows
 
@@ -21,7 +22,7 @@ MAX_TICKS = 200_000
 
 
 def backtest(data: Path, rules: Rules, *, since: str | None = None, step_seconds: float = 1.0) -> dict[str, Any]:
-    """What the rules would have decided on the data in a folder. Writes nothing.
+    """What the rules would have decided on the data in a folder. Writes nothing but the counts that views show.
 
     Calls that the live quarantine prevented are not in the data, so decisions after the first one on a plugin tell what
     would have been decided then, not how the plugin would have gone on.
@@ -30,6 +31,7 @@ def backtest(data: Path, rules: Rules, *, since: str | None = None, step_seconds
         raise StoreError(f"{data}: there is no database here; name its folder with --data")
     database = Database(data)
     try:
+        _catch_up(database)
         with database.reading() as cursor:
             span = fetch_rows(cursor, "select min(bucket_start) as first, max(bucket_start) as last from call_rows")[0]
         if span["first"] is None:
@@ -56,3 +58,12 @@ def backtest(data: Path, rules: Rules, *, since: str | None = None, step_seconds
         return {"from": start, "to": end, "ticks": ticks, "alerts": alerts, "decisions": decisions}
     finally:
         database.close()
+
+
+def _catch_up(database: Database) -> None:
+    """Count the calls that were stored and not counted: a collector that was killed, or had just begun to, left some."""
+    writer = Writer(database)
+    try:
+        writer.roll_up(utc_now()).result()
+    finally:
+        writer.close(timeout=60.0)

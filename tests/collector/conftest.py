@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from plugwarden import Sidecar
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.app import Collector, open_app
@@ -63,7 +64,7 @@ def running(
 
     def run() -> None:
         try:
-            asyncio.run(serve())
+            uvloop.run(serve())
         except BaseException as error:
             failed.append(error)
         finally:

@@ -56,15 +56,14 @@ class _Counted:
 
     def submit(self, *arguments: Any) -> Any:
         done = self._writer.submit(*arguments)
-        self._intake.waiting += 1
+        self._intake.waiting.append(arguments[0])
         return done
 
 
 class _Watched(Intake):
-    waiting = 0
-    """Requests that are decoded and wait for their commit."""
-
     def __init__(self, writer: Writer) -> None:
+        self.waiting: list[int] = []
+        """Requests that are decoded and wait for their commit; several threads add to it."""
         super().__init__(_Counted(writer, self))  # type: ignore[arg-type]
 
     async def take(self, signal: Signal, body: bytes, unpack: Unpack | None = None) -> Receipt:
@@ -78,7 +77,12 @@ class _Watched(Intake):
 
 
 class Receiver:
-    """Application, writer and file. One event loop runs it."""
+    """Application, writer and file. One event loop runs it: the one that it is made on."""
+
+    @classmethod
+    async def opened(cls, folder: Path) -> Receiver:
+        """One on the loop that runs."""
+        return cls(folder)
 
     def __init__(self, folder: Path) -> None:
         self._stack = ExitStack()
@@ -102,8 +106,8 @@ class Receiver:
         self._writer.run(lambda connection: release.wait(60))
         try:
             tasks = [asyncio.create_task(self._answer(item)) for item in inputs]
-            self.intake.waiting = 0
-            while sum(task.done() for task in tasks) + self.intake.waiting < len(tasks):
+            self.intake.waiting.clear()
+            while sum(task.done() for task in tasks) + len(self.intake.waiting) < len(tasks):
                 await asyncio.sleep(0.001)
         finally:
             release.set()

@@ -286,3 +286,10 @@ def test_no_collector_is_said_so() -> None:
 
     with CollectorClient("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match="no collector answers"):
         client.get("status")
+
+
+def test_a_plugins_page_shows_a_call_before_any_tick_has_counted_it(collector: Running, sidecar: Sidecar) -> None:
+    with collector.collector.warden._lock:  # no tick from here on
+        sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")()
+        assert sidecar.flush()
+        assert collector.api.get("plugins/csv")["calls"] == 1

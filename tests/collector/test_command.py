@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 from plugwarden import Sidecar
+from plugwarden_collector.backtest import backtest
+from plugwarden_collector.judge.rules import DEFAULT_RULES
+from plugwarden_collector.receive.decode import Signal
 
 from .conftest import RULES, Running, running
+from .stores import AT, crash, metrics, opened
 
 
 def plugwarden(*arguments: str, url: str = "http://127.0.0.1:9") -> subprocess.CompletedProcess[str]:
@@ -103,6 +107,16 @@ def test_a_backtest_decides_what_the_live_loop_would_have(tmp_path: Path) -> Non
     assert [(item["kind"], item["scope"]) for item in report["decisions"]] == [("quarantined", "csv@2")]
     nothing = plugwarden("rules", "backtest", str(file), "--data", str(tmp_path / "empty"))
     assert "no database" in nothing.stderr
+
+
+def test_a_backtest_counts_what_a_killed_collector_had_stored_and_not_counted(tmp_path: Path) -> None:
+    with opened(tmp_path / "live") as store:
+        for second in range(40):
+            store.send(Signal.METRICS, metrics(second))
+        crash(store, tmp_path / "killed")
+    report = backtest(tmp_path / "killed", DEFAULT_RULES)
+    assert report["from"] == AT
+    assert report["ticks"] >= 40
 
 
 def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ def test_under_pressure_clients_are_sent_away_for_a_while_and_nothing_is_lost(
 def test_a_commit_that_does_not_come_is_answered_with_later(
     collector: Running, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "COMMIT_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(intake, "TAKE_TIMEOUT_SECONDS", 0.2)
     message = spans("slow")
     with held(collector):
         reply = send(collector, transport, "traces", message)

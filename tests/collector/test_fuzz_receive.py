@@ -29,7 +29,7 @@ RANDOM = st.randoms(use_true_random=False)
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Receiver]]:
     with asyncio.Runner() as runner:
-        made = Receiver(tmp_path_factory.mktemp("fuzz"))
+        made = runner.run(Receiver.opened(tmp_path_factory.mktemp("fuzz")))
         made.stored()
         yield runner, made
         made.close()

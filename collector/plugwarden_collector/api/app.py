@@ -5,7 +5,7 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
@@ -115,14 +115,22 @@ def api_app(
         """One plugin: the same, with operations, what their gates are like, errors, objectives, quarantines and failing traces."""
         parameters = {**spanned(span), "plugin": plugin_id}
         raw = {"plugin": plugin_id, "since": span.since, "until": span.until}
-        fleet, budgets, operations, gate, errors, traces = await asyncio.gather(
-            rows("fleet", {**parameters, "seconds": span.seconds}),
-            rows("list_slo_status"),
-            rows("plugin_operations", parameters),
-            rows("plugin_gate", raw),
-            rows("error_types", {**parameters, "version": None}),
-            rows("failing_traces", {"plugin": plugin_id, "version": None, "since": span.since, "limit": 20}),
-        )
+
+        async def ask() -> Sequence[list[dict[str, Any]]]:
+            return await asyncio.gather(
+                rows("fleet", {**parameters, "seconds": span.seconds}),
+                rows("list_slo_status"),
+                rows("plugin_operations", parameters),
+                rows("plugin_gate", raw),
+                rows("error_types", {**parameters, "version": None}),
+                rows("failing_traces", {"plugin": plugin_id, "version": None, "since": span.since, "limit": 20}),
+            )
+
+        answers = await ask()
+        if not answers[0]:
+            await catch_up()  # its first calls may be stored and not counted yet
+            answers = await ask()
+        fleet, budgets, operations, gate, errors, traces = answers
         row = fleet[0] if fleet else None
         budgets = [item for item in budgets if item["plugin_id"] == plugin_id]
         if row is None and not budgets:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from plugwarden_collector.app import Collector, open_app
 from plugwarden_collector.errors import RulesError, SettingsError, StoreError
 from plugwarden_collector.settings import Address, Settings
@@ -49,7 +51,7 @@ def run_collector(
             Settings.identity_from(plugin_from),
             Settings.keep_from(keep_raw, max_size, archive),
         )
-        asyncio.run(_run(settings, as_json))
+        uvloop.run(_run(settings, as_json))
     except (SettingsError, RulesError, StoreError) as error:
         fail(str(error), 2)
 

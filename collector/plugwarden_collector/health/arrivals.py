@@ -1,11 +1,14 @@
-"""What came in, told by the intake twice a request: who sent it; then how long it took, how new it was, what was refused."""
+"""What came in, told by the intake twice: who sent it; then how long it took, how new it was, what was refused."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from plugwarden_collector.clock import Clock
@@ -23,10 +26,11 @@ OTHER = "other"
 
 
 class Arrivals:
-    """Written by the event loop, read from any thread."""
+    """`read` is called by the decode threads, `taken` by the event loop; all may be looked at from any thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self.senders = Senders()
         self.lag = {signal.value: Distribution() for signal in Signal}
         """From a request's bytes being there to its rows being on disk."""
@@ -37,32 +41,39 @@ class Arrivals:
         self.refused: Counter[tuple[str, str]] = Counter()
         """(signal, reason) -> spans, points or records that were left out of a request that was taken."""
 
-    def read(self, batch: Batch) -> None:
-        """A request came in: its sender lives, even if we cannot store what it sent."""
-        if not batch.accepted:
-            return
+    def read(self, batches: Sequence[Batch]) -> None:
+        """Requests came in: their senders live, even if we cannot store what they sent."""
         at = self._clock()
-        self.arrived_at[batch.signal.value] = at
-        resources = batch.tables.get("incoming_resources")
-        if resources is not None:
-            services, instances = resources.column("service_name"), resources.column("instance_id")
-            for service, instance in zip(services.to_pylist(), instances.to_pylist(), strict=True):
-                self.senders.heard(service, instance, at)
+        resources = []
+        for batch in batches:
+            if batch.accepted:
+                self.arrived_at[batch.signal.value] = at
+                resources += [batch.tables[name] for name in ("incoming_resources",) if name in batch.tables]
+        if resources:
+            told = pa.concat_tables(table.select(["service_name", "instance_id"]) for table in resources)
+            services, instances = (column.to_pylist() for column in told.columns)
+            with self._lock:
+                for service, instance in zip(services, instances, strict=True):
+                    self.senders.heard(service, instance, at)
 
-    def taken(self, batch: Batch, seconds: float) -> None:
-        """A request was taken, and its rows are on disk, `seconds` after it came in."""
-        signal = batch.signal.value
-        if batch.rejected:
-            self._refuse(signal, batch.rejected, batch.reason)
-        if not batch.accepted:
-            return
-        self.lag[signal].observe(seconds)
-        for table, column in _EVENT_TIMES:
-            rows = batch.tables.get(table)
-            if rows is not None and len(rows):
-                newest = pc.max(rows.column(column)).as_py()
-                if newest is not None and newest > self.event_at.get(signal, datetime.min):
-                    self.event_at[signal] = newest
+    def taken(self, taken: Sequence[tuple[Batch, float]]) -> None:
+        """Requests were taken, and their rows are on disk, each so many seconds after it came in."""
+        times: dict[str, list[pa.Array]] = defaultdict(list)
+        for batch, seconds in taken:
+            signal = batch.signal.value
+            if batch.rejected:
+                self._refuse(signal, batch.rejected, batch.reason)
+            if not batch.accepted:
+                continue
+            self.lag[signal].observe(seconds)
+            for table, column in _EVENT_TIMES:
+                rows = batch.tables.get(table)
+                if rows is not None:
+                    times[signal] += rows.column(column).chunks
+        for signal, chunks in times.items():
+            newest = pc.max(pa.chunked_array(chunks, pa.timestamp("us"))).as_py()
+            if newest is not None and newest > self.event_at.get(signal, datetime.min):
+                self.event_at[signal] = newest
 
     def lag_counts(self) -> Counts:
         """The lag of all signals together."""

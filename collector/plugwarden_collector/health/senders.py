@@ -69,7 +69,7 @@ class SenderState:
 
 
 class Senders:
-    """Written by the event loop, read from any thread."""
+    """Written by one thread at a time, read from any."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Sender] = {}

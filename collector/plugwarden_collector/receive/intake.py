@@ -6,24 +6,24 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from plugwarden_collector.errors import BusyError, CollectorError, UnreadableTelemetryError
+from plugwarden_collector.errors import BusyError, CollectorError, StoreError, UnreadableTelemetryError
 from plugwarden_collector.store import Writer
 
 from .allowance import Allowance
 from .decode import Batch, Signal, read, read_many
 from .identity import DEFAULT_IDENTITY, Identity
+from .lane import Lane
+from .mailbox import Mailbox
 
 __all__ = ["Intake", "Receipt", "Unpack"]
 
-COMMIT_TIMEOUT_SECONDS = 30.0
-MAX_TOGETHER = 32
-"""Requests decoded at once: the fixed cost of one is then a thirtieth, and nobody waits long for the others."""
-MAX_TOGETHER_BYTES = 4 * 1024 * 1024
+TAKE_TIMEOUT_SECONDS = 30.0
+"""From a request's bytes being there to its rows being on disk; after it the sender is told to come back."""
 
 Unpack = Callable[[bytes], bytes]
 """Body as received -> protobuf. Runs in a decode thread; raises `MalformedTelemetryError`, `PayloadTooLargeError`."""
@@ -42,17 +42,33 @@ class Receipt:
     """The same bytes had been stored before."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A request before it is decoded."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """One that is in hand."""
 
+    signal: Signal
     body: bytes
     unpack: Unpack | None
-    decoded: asyncio.Future[tuple[Batch, int]]
+    began: float
+    told: asyncio.Future[Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of it."""
+
+    request: _Request
+    error: Exception | None = None
+    batch: Batch | None = None
+    stored: bool = True
+    """False where the same bytes had been stored before."""
 
 
 class Intake:
-    """Decodes in a thread, queues at the writer, waits for the commit."""
+    """Decodes in a thread, queues at the writer, waits for the commit. Made on the event loop that it then belongs to.
+
+    A request meets the loop twice: when it has come in, and when it is on disk. In between it goes from thread to thread.
+    """
 
     def __init__(self, writer: Writer, identity: Identity = DEFAULT_IDENTITY) -> None:
         self._writer = writer
@@ -62,66 +78,113 @@ class Intake:
         self.items: Counter[tuple[str, str]] = Counter()
         """(signal, `accepted` or `rejected`) -> spans, points or records."""
         self.received_at = 0.0
-        self.on_read: Callable[[Batch], None] = lambda batch: None
-        """Told of every request that could be read, before it is stored."""
-        self.on_taken: Callable[[Batch, float], None] = lambda batch, seconds: None
-        """Told of every request that was taken, and how many seconds after it came in its rows were on disk."""
+        self.on_read: Callable[[Sequence[Batch]], None] = lambda batches: None
+        """Told, in a decode thread, of all requests that could be read, before they are stored."""
+        self.on_taken: Callable[[Sequence[tuple[Batch, float]]], None] = lambda taken: None
+        """Told, on the loop, of all requests that were taken, and how many seconds after they came in they were on disk."""
         self.allowance = Allowance()
         """Both receivers account here for the bytes of the requests they hold."""
         self._failed_with: set[str] = set()
+        self._lanes: dict[Signal, Lane[_Request]] = {signal: Lane() for signal in Signal}
+        self._in_hand = 0
+        self._loop = asyncio.get_running_loop()
+        self._mailbox: Mailbox[_Outcome] = Mailbox(self._loop, self._deliver)
         # Of its own, so that people's long queries cannot keep telemetry waiting.
         self._threads = ThreadPoolExecutor(2, "plugwarden-decode")
-        # Bounded by the allowance, which every request passes before it gets here.
-        self._waiting: dict[Signal, deque[_Waiting]] = {signal: deque() for signal in Signal}
 
     async def take(self, signal: Signal, body: bytes, unpack: Unpack | None = None) -> Receipt:
         """Store one request; returns when it is on disk. Raises `MalformedTelemetryError`, `BusyError`, `StoreError`."""
         began = time.monotonic()
-        loop = asyncio.get_running_loop()
-        decoded: asyncio.Future[tuple[Batch, int]] = loop.create_future()
-        self._waiting[signal].append(_Waiting(body, unpack, decoded))
-        self._threads.submit(self._decode_waiting, signal, loop)
-        batch, digest = await decoded
-        self.received_at = time.time()
-        self.on_read(batch)
-        stored = True
-        if batch.accepted:
-            done = self._writer.submit(digest, batch.tables, batch.nbytes)
-            async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
-                stored = await asyncio.shield(asyncio.wrap_future(done))
-        if stored:
-            self.items[signal.value, "accepted"] += batch.accepted
-        self.items[signal.value, "rejected"] += batch.rejected
-        self.items[signal.value, "clock_adjusted"] += batch.adjusted if stored else 0
-        self.on_taken(batch, time.monotonic() - began)
-        return Receipt(batch.accepted, batch.rejected, batch.reason, not stored)
+        told: asyncio.Future[Receipt] = self._loop.create_future()
+        lane = self._lanes[signal]
+        lane.put(_Request(signal, body, unpack, began, told))
+        self._in_hand += 1
+        try:
+            wait = lane.due(began, self._in_hand)
+            if wait == 0.0:
+                self._threads.submit(self._decode_some, lane)
+            elif wait is not None:
+                self._loop.call_later(wait, self._keep_promise, lane)
+            async with asyncio.timeout(TAKE_TIMEOUT_SECONDS):
+                return await told
+        finally:
+            self._in_hand -= 1
 
     def count(self, signal: Signal, transport: str, result: str) -> None:
         """Count one request by what became of it."""
         self.requests[signal.value, transport, result] += 1
 
-    def _decode_waiting(self, signal: Signal, loop: asyncio.AbstractEventLoop) -> None:
-        """What a decode thread does, once for each request that came in: decode what waits, several at once where that is
-        cheaper. Whoever comes after finds less, or nothing."""
-        group: list[_Waiting] = []
-        most = MAX_TOGETHER if signal is Signal.METRICS else 1
-        size = 0
-        while len(group) < most and size < MAX_TOGETHER_BYTES:
-            try:
-                item = self._waiting[signal].popleft()
-            except IndexError:
-                break
-            group.append(item)
-            size += len(item.body)
-        if not group:
-            return
-        outcomes = self._decode_together(signal, group)
-        try:
-            loop.call_soon_threadsafe(_settle, group, outcomes)
-        except RuntimeError:
-            pass  # the loop has ended, and with it whoever waited
+    def _keep_promise(self, lane: Lane[_Request]) -> None:
+        if lane.keep_promise(time.monotonic()):
+            self._threads.submit(self._decode_some, lane)
 
-    def _decode_together(self, signal: Signal, group: Sequence[_Waiting]) -> list[tuple[Batch, int] | CollectorError]:
+    def _decode_some(self, lane: Lane[_Request]) -> None:
+        """What a decode thread does: decode some of what waits, pass it on to the writer, and get in line again for the rest."""
+        group = lane.take()
+        try:
+            if group:
+                self._decode_group(group)
+        except BaseException as error:  # noqa: BLE001 - whoever waits must be told
+            _log.exception("a group of %d requests could not be passed on", len(group))
+            for request in group:  # those that were told already do not hear it again
+                self._mailbox.post(_Outcome(request, StoreError(f"could not be passed on ({type(error).__name__})")))
+        finally:
+            if lane.again():
+                self._threads.submit(self._decode_some, lane)
+
+    def _decode_group(self, group: Sequence[_Request]) -> None:
+        outcomes = self._decode_together(group)
+        batches = [outcome[0] for outcome in outcomes if not isinstance(outcome, CollectorError)]
+        try:
+            self.on_read(batches)
+        except Exception:  # noqa: BLE001 - whoever listens must not keep telemetry from being stored
+            _log.exception("what was read could not be noted")
+        for request, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, CollectorError):
+                self._mailbox.post(_Outcome(request, outcome))
+            else:
+                self._store(request, *outcome)
+
+    def _store(self, request: _Request, batch: Batch, digest: int) -> None:
+        if not batch.accepted:
+            self._mailbox.post(_Outcome(request, None, batch))
+            return
+
+        def committed(done: Future[bool]) -> None:
+            error = done.exception()
+            if error is not None and not isinstance(error, Exception):
+                error = StoreError(str(error))
+            self._mailbox.post(_Outcome(request, error, batch, error is not None or done.result()))
+
+        try:
+            self._writer.submit(digest, batch.tables, batch.nbytes).add_done_callback(committed)
+        except BusyError as error:
+            self._mailbox.post(_Outcome(request, error))
+
+    def _deliver(self, outcomes: Sequence[_Outcome]) -> None:
+        """Tell those who wait, on the loop."""
+        now = time.monotonic()
+        self.received_at = time.time()
+        taken = []
+        for outcome in outcomes:
+            request, batch, told = outcome.request, outcome.batch, outcome.request.told
+            if outcome.error is not None or batch is None:
+                if not told.done():  # else its sender gave up
+                    told.set_exception(outcome.error or StoreError("nothing became of it"))
+                continue
+            signal = request.signal.value
+            if outcome.stored:
+                self.items[signal, "accepted"] += batch.accepted
+                self.items[signal, "clock_adjusted"] += batch.adjusted
+            self.items[signal, "rejected"] += batch.rejected
+            taken.append((batch, now - request.began))
+            if not told.done():
+                told.set_result(Receipt(batch.accepted, batch.rejected, batch.reason, not outcome.stored))
+        if taken:
+            self.on_taken(taken)
+
+    def _decode_together(self, group: Sequence[_Request]) -> list[tuple[Batch, int] | CollectorError]:
+        signal = group[0].signal
         if len(group) > 1:
             try:
                 bodies = [item.body if item.unpack is None else item.unpack(item.body) for item in group]
@@ -156,16 +219,6 @@ class Intake:
                 _log.error("the decoder failed at a request of %d bytes of %s", len(body), signal, exc_info=error)
             raise UnreadableTelemetryError(f"cannot be decoded ({kind})") from error
         return batch, _digest(signal, body)
-
-
-def _settle(group: Sequence[_Waiting], outcomes: Sequence[tuple[Batch, int] | CollectorError]) -> None:
-    for item, outcome in zip(group, outcomes, strict=True):
-        if item.decoded.done():
-            continue  # its sender gave up
-        if isinstance(outcome, CollectorError):
-            item.decoded.set_exception(outcome)
-        else:
-            item.decoded.set_result(outcome)
 
 
 def _digest(signal: Signal, body: bytes) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 __all__ = ["HEAD_SECONDS", "PatientProtocol"]
 
@@ -13,7 +13,7 @@ HEAD_SECONDS = 20.0
 """From the connection, or the first byte of a further request, until the head of the request is complete."""
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(HttpToolsProtocol):
     """Closes connections whose request does not come; bodies have a limit of their own (`exchange`)."""
 
     _limit: asyncio.TimerHandle | None = None
