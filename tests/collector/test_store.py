@@ -9,17 +9,21 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import httpx2
 import pytest
 from plugwarden_collector.errors import StoreError
+from plugwarden_collector.receive.decode import Signal
 from plugwarden_collector.store import Database, run_query
+from plugwarden_collector.store.commit import Committer
 from plugwarden_collector.store.retention import Keep, retain
 from plugwarden_collector.store.rollup import roll_up
 from plugwarden_collector.store.statements import all_statements
 from plugwarden_collector.store.tiers import Tiers
 
+from .stores import opened, traces
 from .test_receive import PROTOBUF, request
 
 AT = datetime(2026, 1, 1, 12)
@@ -123,3 +127,26 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     counted = run_query(database, "select count(*) as rows, count(distinct span_id) as spans from spans").table
     assert counted.to_pylist() == [{"rows": 600, "spans": 600}]
     database.close()
+
+
+def test_a_resource_that_a_failed_commit_brought_is_stored_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = Committer._insert
+
+    def broken(self: Committer, staging: str, *rest: Any) -> None:
+        if staging == "incoming_requests":
+            raise duckdb.IOException("the disk is full")
+        insert(self, staging, *rest)
+
+    with opened(tmp_path) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(Committer, "_insert", broken)
+            with pytest.raises(StoreError, match="disk is full"):
+                store.send(Signal.TRACES, traces(0, 1))
+        for second in (2, 4):
+            store.send(Signal.TRACES, traces(second, 1))
+        joined = (
+            "select count(*), count(distinct r.id) from span_rows as s join resource_rows as r on s.resource_id = r.id"
+        )
+        assert store.database.cursor().execute(joined).fetchall() == [(2, 1)]

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 MEMORY_TRIES = 5
 MEMORY_PAUSE_SECONDS = 0.05
 SMALL_ROWS = 1_000
+MAX_KNOWN_RESOURCES = 100_000
+"""Ids kept in memory, some 10 MB: ten times the senders that are told apart (health/senders.py). Beyond, all is forgotten."""
 
 Tables = Mapping[str, pa.Table]
 Request = tuple[int, Tables]
@@ -43,6 +45,8 @@ class Committer:
         """The number of the newest commit."""
         self.uncounted: set[str] = {"incoming_spans", "incoming_points"}
         """Staging tables with rows that no rollup has counted yet; after a start, there may be of each."""
+        self._known_resources: set[int] = set()
+        """Ids that are in the database: nothing removes them, and to look each up again costs a fifth of a small commit."""
 
     def store(self, requests: Sequence[Request]) -> dict[int, BaseException]:
         """Store requests (hash, tables) in one transaction; answers why those failed that did.
@@ -122,20 +126,34 @@ class Committer:
         if not requests:
             return
         connection, batch = self._connection, self.batch + 1
+        unknown: pa.Table | None = None
         connection.execute("begin")
         try:
             for staging, insert in _INSERTS.items():
                 tables = [tables[staging] for _, tables in requests if staging in tables]
-                if tables:
-                    parameters = None if staging == "incoming_resources" else {"batch": batch}
-                    self._insert(staging, _together(tables), insert, parameters)
+                if not tables:
+                    continue
+                rows = _together(tables)
+                if staging != "incoming_resources":
+                    self._insert(staging, rows, insert, {"batch": batch})
+                    continue
+                unknown = self._unknown(rows)
+                if len(unknown):
+                    self._insert(staging, unknown, insert, None)
             hashes = pa.table({"hash": pa.array([hash for hash, _ in requests], pa.uint64())})
             self._insert("incoming_requests", hashes, "insert_requests", None)
             connection.execute("commit")
         except BaseException:
             self.rollback()
             raise
+        self._known_resources.update(unknown["id"].to_pylist() if unknown is not None else ())
         self._settled(requests)
+
+    def _unknown(self, resources: pa.Table) -> pa.Table:
+        if len(self._known_resources) > MAX_KNOWN_RESOURCES:
+            self._known_resources.clear()
+        rows = [at for at, id in enumerate(resources["id"].to_pylist()) if id not in self._known_resources]
+        return resources if len(rows) == len(resources) else resources.take(pa.array(rows, pa.int64()))
 
     def _insert(self, staging: str, rows: pa.Table, insert: str, parameters: dict[str, int] | None) -> None:
         self._connection.register(staging, rows)
