@@ -206,6 +206,36 @@ def test_who_does_not_finish_the_head_is_let_go(shared: Running, head: bytes, mo
     client.socket.close()
 
 
+@pytest.mark.parametrize("endless", [b"x-endless: ", b"GET /", b"x-a: b\r\n"], ids=["value", "target", "fields"])
+def test_a_head_without_end_is_refused(shared: Running, endless: bytes) -> None:
+    host, port = shared.http.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        start = b"" if endless.startswith(b"GET") else b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\n"
+        client.sendall(start + endless)
+        assert _sent_until_closed(client, endless if endless.endswith(b"\n") else b"x") < 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize("endless", [b"x-endless: ", b"x-a: b\r\n"], ids=["value", "fields"])
+def test_trailers_without_end_are_refused(raw: Raw, endless: bytes) -> None:
+    raw.send("transfer-encoding: chunked", "content-type: application/x-protobuf")
+    raw.socket.sendall(b"2\r\n\x0a\x00\r\n0\r\n" + endless)
+    more = endless if endless.endswith(b"\n") else b"x"
+    assert _sent_until_closed(raw.socket, more) < 4 * 1024 * 1024
+
+
+def _sent_until_closed(client: socket.socket, piece: bytes) -> int:
+    """How much the collector takes before it hangs up; what fits the kernel's buffers counts as taken."""
+    block = piece * (16 * 1024 // len(piece))
+    sent = 0
+    try:
+        while sent < 64 * 1024 * 1024:
+            client.sendall(block)
+            sent += len(block)
+    except ConnectionError:
+        pass
+    return sent
+
+
 def test_who_takes_time_between_requests_is_not(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""HTTP/1.1 whose patience ends: uvicorn waits for the head of a request for as long as a client likes."""
+"""HTTP/1.1 whose patience ends: uvicorn waits for the head of a request for as long as a client likes, and keeps all of it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,44 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["HEAD_SECONDS", "PatientProtocol"]
+__all__ = ["HEAD_SECONDS", "MAX_HEAD_BYTES", "PatientProtocol"]
 
 HEAD_SECONDS = 20.0
 """From the connection, or the first byte of a further request, until the head of the request is complete."""
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a head, and of trailers, which nobody reads. The parser has no limit of its own; 64 KiB is what h11 and uvicorn take."""
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Closes connections whose request does not come; bodies have a limit of their own (`exchange`)."""
+    """Closes connections whose request does not come, or whose head has no end; bodies have limits of their own (`exchange`)."""
 
     _limit: asyncio.TimerHandle | None = None
+    _gained_nothing: int = 0
+    """Bytes since the last that ended a head or belonged to a body."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._start()
 
     def data_received(self, data: bytes) -> None:
+        self._gained_nothing += len(data)
         super().data_received(data)
+        if self._gained_nothing > MAX_HEAD_BYTES:
+            if not self.transport.is_closing():
+                self.send_400_response(f"more than {MAX_HEAD_BYTES} bytes of headers")
+            return
         if self.cycle is None or self.cycle.response_complete:
             self._start()
         else:
             self._stop()
+
+    def on_headers_complete(self) -> None:
+        self._gained_nothing = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._gained_nothing = 0
+        super().on_body(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
