@@ -31,9 +31,11 @@ from plugwarden_collector.store import Database
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' generators are the benchmark's
 
+from tests.collector.conftest import running
 from tests.collector.fuzz_inputs import GENERATORS, Input
 from tests.collector.fuzz_receiver import Receiver, fault, kept
 from tests.collector.fuzz_statements import attempt, contents
+from tests.collector.http_bytes import almost_http, statuses
 from tests.collector.sql_grammar import statement
 
 CHUNK = 256
@@ -187,7 +189,37 @@ def fuzz_sql(random: Random, inputs: int, report: Report) -> None:
         database.close()
 
 
-TARGETS: Mapping[str, Target] = {"receive": fuzz_receive, "sql": fuzz_sql}
+def fuzz_http(random: Random, inputs: int, report: Report) -> None:
+    """Bytes that are almost HTTP, at both ports of a collector that runs."""
+    logged: list[str] = []
+    listening = logging.Handler(logging.ERROR)
+    listening.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+    logging.disable(logging.WARNING)
+    logging.getLogger().addHandler(listening)
+    try:
+        with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as collector:
+            for _ in range(inputs):
+                parts = almost_http(random)
+                url = random.choice((collector.http, collector.url))
+                try:
+                    found = statuses(url.removeprefix("http://"), parts)
+                except TimeoutError:
+                    found = []
+                    report.found("no answer, and no end", "http", lambda parts=parts: repr(parts))
+                report.results.update(map(str, found or ["hung up"]))
+                if any(code >= 500 and code != 503 for code in found):
+                    report.found(f"answered {found}", "http", lambda parts=parts: repr(parts))
+                for line in logged:
+                    report.found(f"logged {line[:200]}", "http", lambda parts=parts: repr(parts))
+                logged.clear()
+                report.inputs += 1
+                report.progress()
+    finally:
+        logging.getLogger().removeHandler(listening)
+        logging.disable(logging.CRITICAL)
+
+
+TARGETS: Mapping[str, Target] = {"receive": fuzz_receive, "http": fuzz_http, "sql": fuzz_sql}
 """Name -> target."""
 
 

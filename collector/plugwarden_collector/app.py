@@ -137,7 +137,7 @@ async def _serve(
         raise SettingsError(f"{flag}: cannot listen on {address}: {error.strerror}") from error
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        log_level="error",  # a line for each broken request would be theirs to fill the disk with
         access_log=False,
         lifespan="off",
         proxy_headers=False,

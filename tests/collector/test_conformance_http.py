@@ -6,10 +6,12 @@ import gzip
 import json
 import re
 import socket
+import struct
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import httpx2
 import pytest
@@ -18,6 +20,7 @@ from plugwarden_collector.receive import exchange, patience
 from plugwarden_collector.receive.encoding import MAX_BODY_BYTES
 
 from .conftest import Running, running
+from .http_bytes import almost_http, statuses
 from .otlp_client import PROTOBUF, requests_counted, rows, spans
 
 HEADERS = {"content-type": PROTOBUF}
@@ -212,7 +215,7 @@ def test_a_head_without_end_is_refused(shared: Running, endless: bytes) -> None:
     with socket.create_connection((host, int(port)), timeout=10) as client:
         start = b"" if endless.startswith(b"GET") else b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\n"
         client.sendall(start + endless)
-        assert _sent_until_closed(client, endless if endless.endswith(b"\n") else b"x") < 4 * 1024 * 1024
+        assert _sent_until_closed(client, endless if endless.endswith(b"\n") else b"x") < 32 * 1024 * 1024
 
 
 @pytest.mark.parametrize("endless", [b"x-endless: ", b"x-a: b\r\n"], ids=["value", "fields"])
@@ -220,11 +223,11 @@ def test_trailers_without_end_are_refused(raw: Raw, endless: bytes) -> None:
     raw.send("transfer-encoding: chunked", "content-type: application/x-protobuf")
     raw.socket.sendall(b"2\r\n\x0a\x00\r\n0\r\n" + endless)
     more = endless if endless.endswith(b"\n") else b"x"
-    assert _sent_until_closed(raw.socket, more) < 4 * 1024 * 1024
+    assert _sent_until_closed(raw.socket, more) < 32 * 1024 * 1024
 
 
 def _sent_until_closed(client: socket.socket, piece: bytes) -> int:
-    """How much the collector takes before it hangs up; what fits the kernel's buffers counts as taken."""
+    """How much the collector takes before it hangs up; what fits the kernel's buffers, some 10 MB, counts as taken."""
     block = piece * (16 * 1024 // len(piece))
     sent = 0
     try:
@@ -253,6 +256,29 @@ def test_who_leaves_in_the_middle_is_counted_and_stores_nothing(collector: Runni
     while requests_counted(collector, "disconnected") < 1:
         time.sleep(0.01)
     assert rows(collector, "spans", "left") == []
+
+
+def test_who_leaves_before_the_answer_is_nothing_to_log(shared: Running, caplog: pytest.LogCaptureFixture) -> None:
+    host, port = shared.http.removeprefix("http://").split(":")
+    good = (
+        b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-protobuf\r\n"
+        b"content-length: 2\r\n\r\n\x0a\x00"
+    )
+    for rest in (b"", good, b"no request\r\n\r\n") * 20:
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(good + rest)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+    assert httpx2.post(f"{shared.http}/v1/traces", headers={"content-type": PROTOBUF}).status_code == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_what_is_almost_http_is_answered_or_let_go(shared: Running, caplog: pytest.LogCaptureFixture) -> None:
+    random = Random(1)
+    for _ in range(400):
+        parts = almost_http(random)
+        found = statuses(shared.http.removeprefix("http://"), parts)
+        assert all(code < 500 or code == 503 for code in found), parts
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_a_websocket_is_not_opened(raw: Raw) -> None:

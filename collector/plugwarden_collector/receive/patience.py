@@ -23,7 +23,7 @@ class PatientProtocol(HttpToolsProtocol):
     """Bytes since the last that ended a head or belonged to a body."""
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_Open(transport))  # type: ignore[arg-type]
         self._start()
 
     def data_received(self, data: bytes) -> None:
@@ -58,3 +58,18 @@ class PatientProtocol(HttpToolsProtocol):
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
+
+
+class _Open:
+    """A transport that may be written to until the end: uvloop raises where asyncio writes into the void, and a client that hangs
+    up is nothing to log."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
