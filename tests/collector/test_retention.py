@@ -84,14 +84,15 @@ def test_rows_that_arrive_late_are_archived_beside_the_first(store: Store, tmp_p
 
 
 def insert(store: Store, *statements: str) -> None:
-    for sql in statements:
-        store.writer.run(lambda connection, sql=sql: connection.execute(sql)).result(10)
+    store.writer.run(lambda connection: [connection.execute(sql) for sql in statements]).result(10)
 
 
 def read_archive(folder: Path, view: str) -> list[tuple[object, ...]]:
     """By DuckDB, as the how-to says."""
     pattern = f"{folder}/{view}/*/*.parquet"
-    return duckdb.sql(f"select * from read_parquet('{pattern}', hive_partitioning = true) order by 1").fetchall()
+    sql = f"select * from read_parquet('{pattern}', hive_partitioning = true) order by 1"
+    with duckdb.connect() as connection:
+        return connection.execute(sql).fetchall()
 
 
 @pytest.mark.parametrize(("tier", "kept", "step"), [("minute", 35, 1), ("hour", 400, 60)])
