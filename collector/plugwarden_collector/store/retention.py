@@ -117,7 +117,8 @@ def _make_room(database: Database, writer: Writer, keep: Keep, stats: RetentionS
 
 
 def _full_hour(at: datetime) -> datetime:
-    """Rows go by the hour: a file an hour in the archive, and few deletions."""
+    """Rows go by the hour: a file an hour in the archive, and few deletions. Half of an hour's minutes would also pass for all of
+    them when late calls make it be packed again."""
     return at.replace(minute=0, second=0, microsecond=0)
 
 
@@ -130,9 +131,9 @@ def retain(connection: duckdb.DuckDBPyConnection, tiers: Tiers, at: datetime, ke
     if before > tiers.seconds:
         connection.execute(statement("advance_progress").sql, {"name": "seconds", "batch": None, "time": before})
         tiers = replace(tiers, seconds=before)
-    if keep.archive is None:  # else each goes by the full hour, when it is in the archive, and not a moment earlier
+    if keep.archive is None:  # else they went when they were in the archive, and not a moment earlier
         for view, kept in _ages(keep).items():
-            connection.execute(_expire(view), {"before": at - kept})
+            connection.execute(_expire(view), {"before": _full_hour(at - kept)})
     # None of these is history: what they hold follows from rows that are archived or kept for ever (docs/how-to/keep.md).
     for name, kept in (
         ("expire_waits", WAITS_KEPT),
