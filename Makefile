@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := sidecar/plugwarden collector/plugwarden_collector dashboards/plugwarden_dashboards examples/plugwarden_demo
 PACKAGES := sidecar collector dashboards examples
-SCALE := benchmarks/scale_queries.py
 NATIVE := collector/hatch_build.py collector/plugwarden_collector/receive/spans.c
 
 .DEFAULT_GOAL := help
@@ -46,6 +45,8 @@ types: setup
 
 imports: setup
 	$(BIN)/lint-imports
+
+SCALE := benchmarks/scale_queries.py
 
 bench: setup  ## every claim in the README, measured, but for bench-scale
 	@for file in $(sort $(filter-out $(SCALE),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
