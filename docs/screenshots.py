@@ -41,7 +41,7 @@ def main() -> None:
             for name in ("", "budgets", "alerts", "quarantine", "traces", "capacity", "platform"):
                 _take(page, f"{base}/{name}?range=5m&refresh=off", name or "fleet")
             _take(page, f"{base}/plugin?plugin=markdown&range=5m&refresh=off", "plugin")
-            trace = _failing_trace()
+            trace = _failing_trace(port)
             _take(page, f"{base}/trace?trace_id={trace}&refresh=off", "trace")
             dark = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
             _take(dark, f"{base}/?range=5m&refresh=off", "fleet-dark")
@@ -61,19 +61,20 @@ def _wait(base: str) -> None:
     raise SystemExit("the demo did not start")
 
 
-def _failing_trace() -> str:
+def _failing_trace(port: int) -> str:
     """The trace id of a failed call."""
-    with CollectorClient(_collector_url()) as api:
+    with CollectorClient(_collector_url(port)) as api:
         return str(api.get("traces", since="10m", outcome="error", limit=1)[0]["trace_id"])
 
 
-def _collector_url() -> str:
+def _collector_url(port: int) -> str:
+    """Of the collector behind the dashboards on this port: others may run here."""
     for folder in Path("/proc").iterdir():
         try:
             words = (folder / "cmdline").read_text().split("\0")
         except OSError:
             continue
-        if "plugwarden_dashboards" in words:
+        if "plugwarden_dashboards" in words and f"127.0.0.1:{port}" in words:
             return words[words.index("--url") + 1]
     raise SystemExit("the dashboards are not running")
 

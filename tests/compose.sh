@@ -45,6 +45,13 @@ except urllib.error.HTTPError as error: print(error.code)" | tr -d '\r'; }
 [ "$(code http://127.0.0.1:8420/api/v1/plugins)" = 401 ] || fail "the API answers without a token"
 [ "$(code http://127.0.0.1:8420/livez)" = 200 ] || fail "livez"
 echo "ok: the API wants a token"
+native=$("${compose[@]}" exec -T collector python -c \
+  "import os, urllib.request as u
+request = u.Request('http://127.0.0.1:8420/metrics', headers={'authorization': 'Bearer ' + os.environ['PLUGWARDEN_TOKEN']})
+print(*(line.split()[1] for line in u.urlopen(request).read().decode().splitlines()
+        if line.startswith('plugwarden_native_decoding ')))" | tr -d '\r')
+[ "$native" = 1.0 ] || fail "the collector does not decode natively (plugwarden_native_decoding is '$native')"
+echo "ok: the collector decodes natively"
 [ "$(code http://dashboards:8501/readyz)" = 200 ] || { sleep 20; [ "$(code http://dashboards:8501/readyz)" = 200 ] || fail "dashboards"; }
 echo "ok: the dashboards answer"
 wait_for "ten plugins are seen" "len(it) >= 10" plugins

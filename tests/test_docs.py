@@ -6,15 +6,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plugwarden import Settings
 from plugwarden.contract import ErrorSource, Outcome, RejectionReason, attributes, metrics
 from plugwarden_collector.health.conditions import RULES, ConditionRule
+from plugwarden_collector.receive.schema import REQUESTS, narrow_request
 from plugwarden_collector.store import Database
 
 ROOT = Path(__file__).parents[1]
 SIDECAR = (ROOT / "docs/reference/sidecar.md").read_text("utf-8")
+OTLP = (ROOT / "docs/reference/otlp.md").read_text("utf-8")
 COLLECTOR = (ROOT / "docs/reference/collector.md").read_text("utf-8")
 
 
@@ -66,6 +69,29 @@ def test_every_metric_of_the_collector_is_in_the_reference() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_every_condition_of_the_collector_is_in_the_reference(rule: ConditionRule) -> None:
     assert f"| `{rule.name}` | {rule.severity} |" in COLLECTOR
+
+
+def test_every_field_of_otlp_that_is_not_read_is_in_the_reference() -> None:
+    unread: set[str] = set()
+    for signal, request in REQUESTS.items():
+        unread |= _unread(request.DESCRIPTOR, narrow_request(signal), set())
+    assert len(unread) > 10
+    text = OTLP.split("## What is not stored")[1].split("\n## ")[0]
+    for name in sorted(unread):
+        assert f"`{name}`" in text, f"otlp.md does not say that {name} is not stored"
+
+
+def _unread(full: Any, narrow: Any, seen: set[str]) -> set[str]:
+    """Fields of a message and of those within it that our view of it has not."""
+    if full.full_name in seen:
+        return set()
+    seen.add(full.full_name)
+    found = {field.name for field in full.fields} - {field.name for field in narrow.fields}
+    for field in full.fields:
+        ours = narrow.fields_by_name.get(field.name)
+        if ours is not None and ours.message_type is not None:
+            found |= _unread(field.message_type, ours.message_type, seen)
+    return found
 
 
 def test_links_between_documents_lead_somewhere() -> None:

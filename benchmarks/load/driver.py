@@ -1,6 +1,6 @@
 """The load generator's own process: sends what it is told to, and answers what was acknowledged and how long it took.
 
-Run as a module with one JSON argument, so that what it takes of the machine is told apart from what the collector takes.
+Run as `child` says.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
+from .child import start_child, wait_for_start
 from .senders import GrpcSender, HttpSender, Sender
 from .span_requests import SPANS, make_requests
 
-__all__ = ["Outcome", "Task", "drive", "start", "wait_for_start"]
+__all__ = ["Outcome", "Task", "drive", "start"]
 
 REQUESTS = 20
 """Requests that differ in more than times and ids."""
@@ -57,10 +57,7 @@ class Outcome:
 
 def start(task: Task) -> subprocess.Popen[str]:
     """The generator as a child; its first line on stdout says that it begins, its second is the outcome."""
-    command = [sys.executable, "-m", "load.driver", json.dumps(asdict(task))]
-    return subprocess.Popen(  # our own module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
-    )
+    return start_child("driver", task)
 
 
 def drive(task: Task) -> Outcome:
@@ -100,20 +97,6 @@ def drive(task: Task) -> Outcome:
         thread.join()
     outcome.seconds, outcome.cpu_seconds = time.time() - began, time.process_time() - cpu
     return outcome
-
-
-def wait_for_start() -> threading.Event:
-    """Tell that all is prepared and wait for a line. The event is set by another one, or when whoever asked is gone."""
-    print("ready", flush=True)
-    sys.stdin.readline()
-    stopped = threading.Event()
-
-    def wait() -> None:
-        sys.stdin.readline()
-        stopped.set()
-
-    threading.Thread(target=wait, daemon=True).start()
-    return stopped
 
 
 def _senders(task: Task) -> list[Sender]:

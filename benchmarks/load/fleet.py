@@ -1,6 +1,6 @@
 """The process that stands for a thousand sidecars: each sends what a real one sends, when a real one would.
 
-Run as a module with one JSON argument, like the driver.
+Run as `child` says.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .captured import INSTANCE, Interval, capture, placeholder
-from .driver import wait_for_start
+from .child import start_child, wait_for_start
 from .senders import HttpSender
 from .stamped import Stamped
 
@@ -68,10 +67,7 @@ class Report:
 
 def start(fleet: Fleet) -> subprocess.Popen[str]:
     """The fleet as a child; its first line on stdout says that it is ready, its second is the report."""
-    command = [sys.executable, "-m", "load.fleet", json.dumps(asdict(fleet))]
-    return subprocess.Popen(  # our own module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
-    )
+    return start_child("fleet", fleet)
 
 
 @dataclass(slots=True)

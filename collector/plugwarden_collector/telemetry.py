@@ -17,6 +17,7 @@ from plugwarden_collector.distribution import Distribution
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.health.totals import busy_answers
 from plugwarden_collector.receive.intake import Intake
+from plugwarden_collector.receive.native import available
 from plugwarden_collector.store import Database, Writer
 from plugwarden_collector.store.retention import RetentionStats
 from plugwarden_collector.warden import Warden
@@ -57,6 +58,7 @@ class _Ingest(Collector):
         yield _counters("plugwarden_otlp_requests", "Export requests", intake.requests, "signal", "transport", "result")
         yield _counters("plugwarden_otlp_items", "Spans, points and records", intake.items, "signal", "result")
         yield _counters("plugwarden_refused_items", "Left out of requests", arrivals.refused, "signal", "reason")
+        yield _gauge("plugwarden_native_decoding", "1 when the decoder in C is in use", int(available()))
         yield _counter("plugwarden_busy_answers", "Requests told to come back", busy_answers(intake))
         yield _counter("plugwarden_duplicate_requests", "Requests whose bytes were stored before", stats.duplicates)
         yield _counter("plugwarden_failed_requests", "Requests that could not be stored", stats.failed_requests)

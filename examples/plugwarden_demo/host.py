@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import httpx2
 import pluggy
 from opentelemetry import trace
+from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from plugwarden import BreakerPolicy, CallNotPermitted, Sidecar
 from plugwarden.integrations.pluggy import instrument
@@ -144,10 +146,11 @@ async def _nothing_known(document: Document) -> dict[str, object]:
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    sidecar = Sidecar(service="document-pipeline", export_interval_seconds=1.0, environment="demo")
+    service, instance = "document-pipeline", str(uuid.uuid4())
+    sidecar = Sidecar(service=service, instance_id=instance, export_interval_seconds=1.0, environment="demo")
     logging.getLogger().addHandler(sidecar.log_handler())
     logging.getLogger().setLevel(logging.INFO)
-    provider = TracerProvider()
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service, SERVICE_INSTANCE_ID: instance}))
     provider.add_span_processor(sidecar.span_processor())
     trace.set_tracer_provider(provider)
     stopping = asyncio.Event()

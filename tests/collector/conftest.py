@@ -17,6 +17,7 @@ from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.app import Collector, open_app
 from plugwarden_collector.clock import Clock, utc_now
 from plugwarden_collector.settings import Address, Settings
+from plugwarden_collector.store import Database
 
 
 class Running:
@@ -99,6 +100,14 @@ probation_steps = [0.5, 1.0]
 step = "1s"
 step_min_calls = 5
 """
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """An empty store, for all tests of a module that only read."""
+    opened = Database(tmp_path_factory.mktemp("store"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

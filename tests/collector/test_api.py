@@ -13,6 +13,7 @@ from plugwarden import PluginQuarantined, Sidecar
 from plugwarden_collector.api.client import ApiError, Unreachable
 from plugwarden_collector.app import open_app
 from plugwarden_collector.errors import SettingsError
+from plugwarden_collector.receive import native
 from plugwarden_collector.settings import Address, Settings
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -253,6 +254,7 @@ def test_prometheus_can_scrape_us_and_push_alerts_to_us(collector: Running) -> N
     text = httpx2.get(f"{collector.url}/metrics").text
     names = {family.name for family in text_string_to_metric_families(text)}
     assert {"plugwarden_ticks", "plugwarden_queued_bytes", "plugwarden_database_bytes"} <= names
+    assert f"\nplugwarden_native_decoding {float(native.available())}\n" in text
     alert = {
         "labels": {"alertname": "DiskFull", "plugin": "csv", "severity": "page"},
         "annotations": {"summary": "full"},

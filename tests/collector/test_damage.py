@@ -268,43 +268,37 @@ def test_the_checksum_is_duckdbs_own(crashed: Crashed) -> None:
     assert read_log(logs_of(path_of(crashed.folder))[0]).commits >= 40
 
 
-def test_a_disk_too_full_to_start_on_is_named(tmp_path: Path) -> None:
-    def no_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+def on_small_disk(data: Path, file_bytes: int, stderr: int) -> subprocess.Popen[str]:
+    """A collector whose files cannot grow beyond that."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "plugwarden_collector",
+            "collector",
+            "--json",
+            "--data",
+            str(data),
+            *FREE,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, resource.RLIM_INFINITY)),
+    )
 
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "plugwarden_collector",
-        "collector",
-        "--data",
-        str(tmp_path),
-        *FREE,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=no_room)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "the disk is full" in done.stderr
+
+def test_a_disk_too_full_to_start_on_is_named(tmp_path: Path) -> None:
+    process = on_small_disk(tmp_path, 4096, subprocess.PIPE)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, len(said.splitlines())) == (2, 1)
+    assert "the disk is full" in said
 
 
 def test_a_full_disk_refuses_new_data_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, resource.RLIM_INFINITY))
-
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "plugwarden_collector",
-        "collector",
-        "--json",
-        "--data",
-        str(tmp_path),
-    ]
-    process = subprocess.Popen([*command, *FREE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                               preexec_fn=small_disk)  # fmt: skip
+    process = on_small_disk(tmp_path, 3_000_000, subprocess.DEVNULL)
     acknowledged, refused = 0, set()
     try:
         assert process.stdout is not None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.receive.decode import Signal
 from plugwarden_collector.settings import Settings
+from plugwarden_collector.store.archive import TIMES
 from plugwarden_collector.store.retention import Keep, RetentionStats, clean_up
+from plugwarden_collector.store.statements import all_statements
 from plugwarden_collector.store.traces import find_trace
 
 from .test_rollup import AT, Store, span
@@ -78,6 +81,100 @@ def test_rows_that_arrive_late_are_archived_beside_the_first(store: Store, tmp_p
         clean_up(store.database, store.writer, keep, RetentionStats(), AT)
     assert len(ds.dataset(tmp_path / "archive" / "spans", partitioning="hive").to_table()) == 30
     assert len(list((tmp_path / "archive").rglob("*.parquet"))) == 3
+
+
+def insert(store: Store, *statements: str) -> None:
+    store.writer.run(lambda connection: [connection.execute(sql) for sql in statements]).result(10)
+
+
+def read_archive(folder: Path, view: str) -> list[tuple[object, ...]]:
+    """By DuckDB, as the how-to says."""
+    pattern = f"{folder}/{view}/*/*.parquet"
+    sql = f"select * from read_parquet('{pattern}', hive_partitioning = true) order by 1"
+    with duckdb.connect() as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize(("tier", "kept", "step"), [("minute", 35, 1), ("hour", 400, 60)])
+def test_every_minute_and_hour_that_goes_is_in_the_archive(
+    store: Store, tmp_path: Path, tier: str, kept: int, step: int
+) -> None:
+    """Round by round, as time passes: what is gone from the table is in the archive, once, and nothing else is."""
+    keep = replace(KEEP, archive=tmp_path / "archive")
+    first = AT.replace(minute=0, second=0) - timedelta(days=kept)
+    insert(
+        store,
+        f"insert into call_{tier}s select timestamp '{first}' + range * interval {step} minute, 's', 'i', 'csv', '1', 'x', "
+        "'success', '', '', 1, 0.1, 0.1, 0, [1], [1] from range(150)",
+    )
+    for minutes in range(0, 150 * step, max(20, 50 * step)):
+        clean_up(store.database, store.writer, keep, RetentionStats(), AT + timedelta(minutes=minutes))
+        left = store.database.cursor().execute(f"select bucket_start from call_{tier}s").fetchall()
+        archived = (
+            {row[:1] for row in read_archive(tmp_path / "archive", f"call_{tier}s")} if len(left) < 150 else set()
+        )
+        assert len(left) + len(archived) == len({*left} | archived) == 150
+    assert 0 < len(left) < 150
+
+
+def test_what_happened_is_archived_before_it_goes(store: Store, tmp_path: Path) -> None:
+    old, new = AT - timedelta(days=401), AT - timedelta(days=399)
+    for at, word in ((old, "old"), (new, "new")):
+        insert(
+            store,
+            f"insert into alert_events values (timestamp '{at}', 'f', '{word}', 'page', 'csv', null, 'pending', 'firing', 'why')",
+            f"insert into notifications values (timestamp '{at}', '{word}', 'f', 'sent', 1, null, '{{\"a\": [1]}}')",
+            f"insert into changes values (timestamp '{at}', '{word}', 'csv', '1', 'host', 'text')",
+        )
+    clean_up(store.database, store.writer, replace(KEEP, archive=tmp_path), RetentionStats(), AT)
+    day = old.date()
+    assert read_archive(tmp_path, "alert_events") == [
+        (old, "f", "old", "page", "csv", None, "pending", "firing", "why", day)
+    ]
+    assert read_archive(tmp_path, "notifications") == [(old, "old", "f", "sent", 1, None, '{"a": [1]}', day)]
+    assert read_archive(tmp_path, "changes") == [(old, "old", "csv", "1", "host", "text", day)]
+    for view in ("alert_events", "notifications", "changes"):
+        assert store.database.cursor().execute(f"select time from {view}").fetchall() == [(new,)]
+
+
+def test_without_an_archive_what_happened_goes_by_age(store: Store) -> None:
+    insert(
+        store,
+        *(
+            f"insert into changes values (timestamp '{AT - timedelta(days=days)}', 'test', null, null, null, '')"
+            for days in (401, 399)
+        ),
+    )
+    clean_up(store.database, store.writer, KEEP, RetentionStats(), AT)
+    assert len(store.database.cursor().execute("from changes").fetchall()) == 1
+
+
+def test_nothing_goes_that_could_not_be_archived(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "changes").write_text("in the way")
+    old = AT - timedelta(days=401)
+    insert(store, f"insert into changes values (timestamp '{old}', 'test', null, null, null, '')")
+    with pytest.raises(OSError, match="changes"):
+        clean_up(store.database, store.writer, replace(KEEP, archive=tmp_path), RetentionStats(), AT)
+    assert len(store.database.cursor().execute("from changes").fetchall()) == 1
+
+
+NOT_ARCHIVED = {"waits", "cumulative_series", "slo_status", "directive_sets", "requests", "trace_blocks"}
+"""Bookkeeping, or made anew from what is kept: docs/how-to/keep.md says so of each."""
+
+
+def test_the_how_to_speaks_of_everything_that_goes() -> None:
+    names = [item.name for item in all_statements()]
+    expiring = {name.removeprefix("expire_") for name in names if name.startswith("expire_")}
+    archived = {name.removeprefix("archive_") for name in names if name.startswith("archive_")}
+    archived |= {
+        "points",
+        "minutes",
+        "hours",
+    }  # by which the deletions of metric_points, call_minutes and call_hours go
+    assert expiring - archived == NOT_ARCHIVED
+    text = (Path(__file__).parents[2] / "docs/how-to/keep.md").read_text("utf-8")
+    for name in {*NOT_ARCHIVED - {"waits"}, "wait_seconds", "call_seconds", *TIMES}:
+        assert f"`{name}`" in text, f"{name} is not in keep.md"
 
 
 def test_without_room_the_oldest_raw_rows_go_early(store: Store) -> None:

@@ -31,6 +31,7 @@ from . import problem, sql
 from .answers import external_row, parsed, rules_answer, with_state
 from .auth import Principal, TokenBook
 from .backup import backup_router
+from .body_limit import limit_bodies
 from .calls import ApiCalls
 from .health import health_routes
 from .models import AutomationRequest, ExternalAlert, QuarantineRequest, ReleaseRequest, SilenceRequest
@@ -92,6 +93,7 @@ def api_app(
 
     Span = Annotated[TimeRange, Depends(_time_range(clock))]
 
+    app.add_middleware(limit_bodies)
     app.add_middleware(calls.counting)
     app.include_router(health_routes(database, writer, warden, board, registry, clock, ready, health, reading))
 

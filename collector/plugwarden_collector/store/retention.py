@@ -91,9 +91,9 @@ def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionSta
         _let_go_raw(database, writer, keep, stats, view, _full_hour(at - keep.raw))
     _make_room(database, writer, keep, stats)
     if keep.archive is not None:
-        for tier, kept in (("call_minutes", keep.minutes), ("call_hours", keep.hours)):
-            done = writer.run(_archive_calls(database, keep.archive, tier, _full_hour(at - kept)))
-            stats.rows[tier] = stats.rows.get(tier, 0) + done.result()
+        for view, kept in _ages(keep).items():
+            done = writer.run(_archive_and_delete(database, keep.archive, view, _full_hour(at - kept)))
+            stats.rows[view] = stats.rows.get(view, 0) + done.result()
 
     def take(tiers: Tiers) -> None:
         database.tiers = tiers
@@ -117,7 +117,8 @@ def _make_room(database: Database, writer: Writer, keep: Keep, stats: RetentionS
 
 
 def _full_hour(at: datetime) -> datetime:
-    """Rows go by the hour: a file an hour in the archive, and few deletions."""
+    """Rows go by the hour: a file an hour in the archive, and few deletions. Half of an hour's minutes would also pass for all of
+    them when late calls make it be packed again."""
     return at.replace(minute=0, second=0, microsecond=0)
 
 
@@ -130,19 +131,28 @@ def retain(connection: duckdb.DuckDBPyConnection, tiers: Tiers, at: datetime, ke
     if before > tiers.seconds:
         connection.execute(statement("advance_progress").sql, {"name": "seconds", "batch": None, "time": before})
         tiers = replace(tiers, seconds=before)
+    if keep.archive is None:  # else they went when they were in the archive, and not a moment earlier
+        for view, kept in _ages(keep).items():
+            connection.execute(_expire(view), {"before": _full_hour(at - kept)})
+    # None of these is history: what they hold follows from rows that are archived or kept for ever (docs/how-to/keep.md).
     for name, kept in (
-        ("expire_minutes", keep.minutes),
-        ("expire_hours", keep.hours),
         ("expire_waits", WAITS_KEPT),
         ("expire_cumulative_series", SERIES_KEPT),
         ("expire_slo_status", keep.minutes),
-        ("expire_alert_events", EVENTS_KEPT),
-        ("expire_notifications", EVENTS_KEPT),
-        ("expire_changes", EVENTS_KEPT),
     ):
         connection.execute(statement(name).sql, {"before": at - kept})
     connection.execute(statement("expire_directive_sets").sql)
     return tiers
+
+
+def _ages(keep: Keep) -> dict[str, timedelta]:
+    """View that is not raw, and is archived -> how long its rows are kept."""
+    events = dict.fromkeys(("alert_events", "notifications", "changes"), EVENTS_KEPT)
+    return {"call_minutes": keep.minutes, "call_hours": keep.hours, **events}
+
+
+def _expire(view: str) -> str:
+    return statement(f"expire_{view.removeprefix('call_')}").sql
 
 
 def _crowded_before(connection: duckdb.DuckDBPyConnection) -> datetime:
@@ -197,12 +207,12 @@ def _early(database: Database, share: float) -> dict[str, datetime]:
     return before
 
 
-def _archive_calls(database: Database, folder: Path, tier: str, before: datetime) -> Work:
-    """Archive and delete in one turn of the writer, so that no late call comes in between."""
+def _archive_and_delete(database: Database, folder: Path, view: str, before: datetime) -> Work:
+    """In one turn of the writer, so that no late row comes in between."""
 
     def work(connection: duckdb.DuckDBPyConnection) -> int:
-        rows = archive_slice(database, folder, tier, before, None)
-        connection.execute(statement(f"expire_{tier.removeprefix('call_')}").sql, {"before": before})
+        rows = archive_slice(database, folder, view, before, None)
+        connection.execute(_expire(view), {"before": before})
         return rows
 
     return work

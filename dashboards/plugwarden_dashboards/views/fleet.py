@@ -12,6 +12,8 @@ from plugwarden_dashboards.page import goto, live, since
 
 __all__ = ["page"]
 
+ROW_PIXELS = 35
+"""Of a table, the header's as well."""
 _SEVERITY = {"quarantined": 0, "degraded": 1, "probation": 2, "healthy": 3}
 
 
@@ -100,7 +102,7 @@ def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
         hide_index=True,
         key="fleet_table",
         alt="All plugins with state, rate, latency and error budget, those in trouble first",
-        height=min(700, 38 * (len(plugins) + 1)),
+        height=min(700, ROW_PIXELS * (len(plugins) + 1) + 3),
         column_config={
             "open": st.column_config.ButtonColumn("", key="fleet_open", on_click=_open, width="small"),
             "plugin": st.column_config.TextColumn("Plugin", pinned=True),

@@ -1,0 +1,113 @@
+"""Bodies of requests to the API: refused above a limit that the answer names, declared or not, and never waited for without end."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from plugwarden_collector.api import body_limit
+from plugwarden_collector.api.body_limit import ALERTS_BYTES, BODY_BYTES
+
+from .conftest import Running
+
+PIECE = b" " * 65_536
+LOCAL_ROUTES = ["/api/v1/query", "/api/v1/silences", "/api/v1/quarantine", "/api/v1/automation", "/no/such/route"]
+
+
+def pieces(size: int, begin: bytes = b"") -> Iterator[bytes]:
+    """A body in chunks, without a length declared before it."""
+    yield begin
+    for _ in range((size - len(begin)) // len(PIECE)):
+        yield PIECE
+    yield b" " * ((size - len(begin)) % len(PIECE))
+
+
+def refused(answer: httpx2.Response, limit: int) -> None:
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert (document["status"], document["title"]) == (413, "the body is too large")
+    assert str(limit) in document["detail"]
+
+
+@pytest.mark.parametrize("path", LOCAL_ROUTES)
+def test_a_body_above_the_limit_is_refused_with_the_limit(shared: Running, path: str) -> None:
+    refused(httpx2.post(shared.url + path, content=b" " * (BODY_BYTES + 1)), BODY_BYTES)
+
+
+def test_so_is_one_that_declares_no_length(shared: Running) -> None:
+    refused(httpx2.post(f"{shared.url}/api/v1/query", content=pieces(BODY_BYTES + 1)), BODY_BYTES)
+
+
+def test_a_declared_length_is_refused_before_the_body_comes(shared: Running) -> None:
+    address = shared.collector.api
+    with socket.create_connection((address.host, address.port), timeout=20) as client:
+        client.sendall(
+            b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            b"content-length: 99999999999\r\n\r\n"
+        )
+        assert client.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_endless_body_ends(shared: Running) -> None:
+    """The answer comes while the client still sends, and the connection is closed under it."""
+    address = shared.collector.api
+    chunk = b"10000\r\n" + PIECE + b"\r\n"
+    with socket.create_connection((address.host, address.port), timeout=20) as client:
+        client.sendall(b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            client.sendall(chunk * (4 * body_limit.DRAIN_BYTES // len(PIECE)))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_at_the_limit_is_read(shared: Running, chunked: bool) -> None:
+    body = json.dumps({"sql": "select 42 as answer"}).encode()
+    whole = b"".join(pieces(BODY_BYTES, body))
+    assert len(whole) == BODY_BYTES
+    answer = httpx2.post(
+        f"{shared.url}/api/v1/query",
+        content=pieces(BODY_BYTES, body) if chunked else whole,
+        headers={"content-type": "application/json"},
+    )
+    assert answer.json()["rows"] == [[42]]
+
+
+def test_the_longest_statement_fits_however_json_writes_it(shared: Running) -> None:
+    sql = "select length('" + "\N{JIGSAW PUZZLE PIECE}" * 99_000 + "')"
+    body = json.dumps({"sql": sql}).encode()
+    assert len(body) > 1_000_000
+    answer = httpx2.post(
+        f"{shared.url}/api/v1/query", content=body, headers={"content-type": "application/json"}, timeout=30
+    )
+    assert answer.json()["rows"] == [[99_000]]
+
+
+def test_alerts_may_be_larger_and_have_a_limit_too(shared: Running, name: str) -> None:
+    alert = {"labels": {"alertname": name}, "annotations": {"description": "x" * (BODY_BYTES + 1)}}
+    assert httpx2.post(f"{shared.url}/api/v2/alerts", json=[alert]).status_code == 200
+    refused(httpx2.post(f"{shared.url}/api/v2/alerts", content=pieces(ALERTS_BYTES + 1)), ALERTS_BYTES)
+
+
+def test_a_body_that_does_not_come_is_given_up(shared: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_limit, "BODY_SECONDS", 0.2)
+    address = shared.collector.api
+    with socket.create_connection((address.host, address.port), timeout=20) as client:
+        client.sendall(b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 408 ")
+
+
+def test_refusals_are_counted(shared: Running) -> None:
+    def count() -> float:
+        lines = httpx2.get(f"{shared.url}/metrics").text.splitlines()
+        found: list[Any] = [
+            line for line in lines if line.startswith("plugwarden_api_requests_total{") and '"413"' in line
+        ]
+        return sum(float(line.split()[-1]) for line in found)
+
+    before = count()
+    httpx2.post(f"{shared.url}/api/v1/query", content=b" " * (BODY_BYTES + 1))
+    assert count() == before + 1
