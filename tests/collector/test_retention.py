@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -175,6 +175,25 @@ def test_the_how_to_speaks_of_everything_that_goes() -> None:
     text = (Path(__file__).parents[2] / "docs/how-to/keep.md").read_text("utf-8")
     for name in {*NOT_ARCHIVED - {"waits"}, "wait_seconds", "call_seconds", *TIMES}:
         assert f"`{name}`" in text, f"{name} is not in keep.md"
+
+
+def test_calls_later_than_minutes_are_kept_take_nothing_from_their_hour(store: Store) -> None:
+    """They come between two rounds of cleaning up, and a full hour ends before the next one."""
+    old, now = AT - timedelta(days=40), AT.replace(minute=59)
+
+    def send(calls: int, at: datetime) -> None:
+        message = trace_service_pb2.ExportTraceServiceRequest()
+        for _ in range(calls):
+            span(message, at=old)
+        store.send(Signal.TRACES, message, at=at)
+        store.roll(at)
+
+    send(100, old)
+    store.roll(now)
+    clean_up(store.database, store.writer, replace(KEEP, raw=timedelta(days=50)), RetentionStats(), now)
+    send(1, now)
+    store.roll(now + timedelta(minutes=4))
+    assert store.database.cursor().execute("select sum(calls) from call_hours").fetchall() == [(101,)]
 
 
 def test_without_room_the_oldest_raw_rows_go_early(store: Store) -> None:

@@ -157,7 +157,9 @@ def _pack_again(connection: Connection, reopened: set[datetime]) -> None:
     for hour in sorted(reopened):
         span = {"first": hour, "before": hour + timedelta(hours=1)}
         minutes = _folded(connection, "minute", "minutes", **span)
-        if len(minutes):  # older than minutes are kept, the hour's own rows are all there is
+        counted = fetch_rows(connection, statement("hour_calls").sql, {"hour": hour})[0]["calls"]
+        # Of an hour whose minutes were let go, only the late calls have any: they must not pass for all of it.
+        if (pc.sum(minutes["calls"]).as_py() or 0) == counted:
             connection.execute(statement("forget_minutes").sql, span)
             _add(connection, minutes, "minute")
             connection.execute(statement("forget_hours").sql, span)
