@@ -1,4 +1,4 @@
-"""Trace export requests to rows of `spans`: the fast way where it can be taken, and the general way for everything."""
+"""Trace export requests to rows of `spans`, whatever they are like."""
 
 from __future__ import annotations
 
@@ -14,23 +14,20 @@ from .batch import Batch, Signal
 from .identity import Identity
 from .ids import ids, optional_ids
 from .instants import Instants, settle, to_timestamps
-from .native import NativeAttributes, decode_spans
-from .origin import HOT_KEYS, Origin, flatten
+from .origin import Origin, flatten
 from .refusal import Refusal, refuse
-from .resources import read_resource_messages
 
-__all__ = ["read_plain_spans", "read_spans"]
+__all__ = ["MAX_DURATION_NS", "read_spans"]
 
 MAX_DURATION_NS = 30 * 86_400 * 10**9
 """No call lasts a month: beyond, one of the two clocks was wrong."""
 _EVENT = pa.struct([("time", pa.timestamp("us")), ("name", pa.string()), ("attributes", pa.string())])
 _LINK = pa.struct([("trace_id", pa.string()), ("span_id", pa.string()), ("attributes", pa.string())])
-_NOTHING_REFUSED = refuse({"": np.zeros(0, dtype=bool)})
 
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """What both ways make of a request."""
+    """What becomes rows."""
 
     columns: dict[str, Any]
     """Columns that are stored as they are."""
@@ -38,59 +35,11 @@ class _Spans:
     start: np.ndarray[Any, np.dtype[np.uint64]]
     end: np.ndarray[Any, np.dtype[np.uint64]]
     """Nanoseconds since 1970, as they were given."""
-    attributes: AttributeColumn | NativeAttributes
+    attributes: AttributeColumn
     events: pa.Array
     links: pa.Array
     dropped: pa.Array
     origin: Origin
-
-
-def read_plain_spans(body: bytes, identity: Identity, now_ns: int) -> Batch | None:
-    """Rows of spans, for a request in which nothing is odd and nothing is to be refused; None for any other."""
-    taken = [*HOT_KEYS, *identity.taken]
-    kept = [key for key in identity.attribute_keys() if key not in identity.taken]
-    found = decode_spans(body, taken, kept)
-    if found is None:
-        return None
-    fixed, texts = found.fixed, found.texts
-    started = settle(fixed["start"], now_ns)
-    if started.too_old.any():
-        return None
-    scope = fixed["scope_of_span"]
-    group = fixed["group_of_scope"].take(scope)
-    resources = read_resource_messages(found.resources, identity.resource_keys())
-    if resources is None:
-        return None
-    spans = _Spans(
-        {
-            "trace_hi": fixed["trace_hi"],
-            "trace_lo": fixed["trace_lo"],
-            "span_id": fixed["span_id"],
-            "parent_span_id": fixed["parent"],
-            "name": texts["name"],
-            "kind": fixed["kind"],
-            "status_code": fixed["status_code"],
-            "status_message": texts["status_message"],
-            "trace_state": texts["trace_state"],
-        },
-        started,
-        fixed["start"].to_numpy(),
-        fixed["end"].to_numpy(),
-        found.attributes,
-        _lists(
-            fixed["event_offsets"],
-            _EVENT,
-            lambda: [
-                to_timestamps(settle(fixed["event_time"], now_ns).ns), texts["event_name"], texts["event_attributes"],
-            ],
-        ),
-        _lists(
-            fixed["link_offsets"], _LINK, lambda: [texts["link_trace"], texts["link_span"], texts["link_attributes"]]
-        ),
-        fixed["dropped"],
-        Origin(resources, texts["scope_name"], texts["scope_version"], scope, group, identity, pa.nulls(0, pa.int64())),
-    )  # fmt: skip
-    return _batch(spans, _NOTHING_REFUSED, now_ns)
 
 
 def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batch:
