@@ -37,10 +37,9 @@ def read_plain(signal: Signal, bodies: Sequence[bytes], identity: Identity, now_
     table = _columns(found, _Together(resources), identity)
     size, batches, start = table.nbytes / rows, [], 0
     for count, own in zip(found.counts, resources, strict=True):
-        if not count.rows:
+        if own is None or not count.rows:
             batches.append(Batch(signal))
             continue
-        assert own is not None
         slice_ = table if count.rows == rows else table.slice(start, count.rows)
         tables = {"incoming_resources": own.table, STAGED[signal]: pa.Table.from_batches([slice_])}
         batches.append(Batch(signal, tables, count.rows, 0, "", count.adjusted, int(size * count.rows)))
