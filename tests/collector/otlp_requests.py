@@ -148,6 +148,71 @@ def _number(draw: Any, target: Any) -> None:
 
 
 def damaged(chance: random.Random, body: bytes, other: bytes = b"") -> bytes:
+    """A request that is no longer what it was: its bytes as such, or a field somewhere in it, with all lengths still true."""
+    return _bytes_damaged(chance, body, other) if chance.random() < 0.4 else _field_damaged(chance, body, other)
+
+
+def _field_damaged(chance: random.Random, message: bytes, other: bytes) -> bytes:
+    fields = _fields(message)
+    if not fields:
+        return _bytes_damaged(chance, message, other)
+    at = chance.randrange(len(fields))
+    tag, payload = fields[at]
+    kind = chance.randrange(12)
+    if tag & 7 == 2 and kind < 8:
+        fields[at] = tag, _field_damaged(chance, payload, other)
+    elif kind == 8:
+        fields.insert(chance.randrange(len(fields) + 1), fields[at])
+    elif kind == 9:
+        del fields[at]
+    elif kind == 10:
+        fields[at] = tag ^ chance.choice([1, 2, 3, 8, 16, 32, 64]), payload
+    else:
+        content = _bytes_damaged(chance, payload, other)
+        fields[at] = tag, content if tag & 7 == 2 else (content + bytes(8))[: len(payload)]
+    return b"".join(
+        _varint(tag) + (_varint(len(payload)) if tag & 7 == 2 else b"") + payload for tag, payload in fields
+    )
+
+
+def _fields(message: bytes) -> list[tuple[int, bytes]]:
+    """Tag and payload of each field; none when it is not a message."""
+    found, at = [], 0
+    try:
+        while at < len(message):
+            tag, at = _number_at(message, at)
+            if tag & 7 == 2:
+                size, at = _number_at(message, at)
+                end = at + size
+            else:
+                end = {0: _number_at(message, at)[1], 1: at + 8, 5: at + 4}[tag & 7]
+            if end > len(message) or not tag >> 3:
+                return []
+            found.append((tag, message[at:end]))
+            at = end
+    except (IndexError, KeyError):
+        return []
+    return found
+
+
+def _number_at(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        at, value, shift = at + 1, value | (byte & 0x7F) << shift, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def _bytes_damaged(chance: random.Random, body: bytes, other: bytes) -> bytes:
     """With a few bytes flipped, left out, put in, or with the end of another request."""
     found = bytearray(body)
     for _ in range(chance.randint(1, 3)):

@@ -57,9 +57,13 @@ static struct ArrowArray *exported(Table *table, int which) {
     return array;
 }
 
-int hand_over(Table *table, struct ArrowArray *to) {
-    for (int i = 0; i < table->named + table->hot; i++)
-        if (table->columns[i].valid.failed || table->columns[i].offsets.failed || table->columns[i].data.failed) return 0;
+int64_t hand_over(Table *table, struct ArrowArray *to) {
+    int64_t bytes = 0;
+    for (int i = 0; i < table->named + table->hot; i++) {
+        const Column *column = &table->columns[i];
+        if (column->valid.failed || column->offsets.failed || column->data.failed) return -1;
+        bytes += column->valid.size + column->offsets.size + column->data.size;
+    }
     for (int i = 0; i < table->top + table->hot; i++)
         table->children[i] = exported(table, i < table->top ? i : table->named + i - table->top);
     memset(to, 0, sizeof *to);
@@ -70,5 +74,5 @@ int hand_over(Table *table, struct ArrowArray *to) {
     to->children = table->children;
     to->release = release_table;
     to->private_data = table;
-    return 1;
+    return bytes;
 }

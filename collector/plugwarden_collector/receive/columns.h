@@ -43,8 +43,8 @@ typedef struct {
 Table *new_table(const char *formats, int top, int hot);
 void nest(Table *table, int outer, int first, int count);
 void free_table(Table *table);
-/* Whether everything could be kept; the table then belongs to `to`, whoever releases it frees it. */
-int hand_over(Table *table, struct ArrowArray *to);
+/* The bytes of it when everything could be kept, or -1; the table then belongs to `to`, and whoever releases that frees it. */
+int64_t hand_over(Table *table, struct ArrowArray *to);
 
 static inline Column *hot_column(Table *table, int key) { return &table->columns[table->named + key]; }
 

@@ -78,6 +78,8 @@ class Decoded:
     columns: dict[str, pa.Array]
     hot: dict[str, pa.Array]
     """The attributes that became columns, by key."""
+    nbytes: int
+    """Of all these; asking Arrow for it takes longer than decoding a small request."""
     resources: list[bytes]
     """The resource message of each group, as it came."""
     counts: list[Counts]
@@ -104,17 +106,22 @@ def decode(
     # Memory that C fills in, and that Arrow takes over below; nothing between may raise.
     rows, groups = bytearray(_ARROW_ARRAY_BYTES), bytearray(_ARROW_ARRAY_BYTES)
     at = [ctypes.addressof(ctypes.c_char.from_buffer(array)) for array in (rows, groups)]
-    if not library.plugwarden_decode(
+    nbytes = library.plugwarden_decode(
         signal is Signal.METRICS, (ctypes.c_char_p * wanted)(*bodies), (ctypes.c_int64 * wanted)(*map(len, bodies)), wanted,
         keys.text, keys.lengths, keys.taken, len(keys.names), ctypes.byref(limits), counts, *at,
-    ):  # fmt: skip
+    )  # fmt: skip
+    if nbytes < 0:
         return None
     found = pa.RecordBatch._import_from_c(at[0], keys.schema).columns
     resources = pa.RecordBatch._import_from_c(at[1], _GROUPS).column(0).to_pylist()
     named = [name for name, _ in _COLUMNS[signal]]
     each = [Counts(*counts[place : place + 3]) for place in range(0, 3 * wanted, 3)]
     return Decoded(
-        dict(zip(named, found, strict=False)), dict(zip(keys.names, found[len(named) :], strict=True)), resources, each
+        dict(zip(named, found, strict=False)),
+        dict(zip(keys.names, found[len(named) :], strict=True)),
+        nbytes,
+        resources,
+        each,
     )
 
 
@@ -152,7 +159,7 @@ def _library() -> Any:
         _log.warning("%s cannot be loaded, decoding takes the general way: %s", LIBRARY, error)
         return None
     pointer, number, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p
-    library.plugwarden_decode.restype = number
+    library.plugwarden_decode.restype = ctypes.c_int64
     library.plugwarden_decode.argtypes = [
         number, pointer, pointer, ctypes.c_int64, text, pointer, text, number, pointer, pointer, pointer, pointer,
     ]  # fmt: skip

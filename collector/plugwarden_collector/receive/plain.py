@@ -17,6 +17,7 @@ from .spans import MAX_DURATION_NS
 
 __all__ = ["STAGED", "read_plain"]
 
+_ADDED = ("resource_id", "service_name", "instance_id")
 STAGED = {Signal.TRACES: "incoming_spans", Signal.METRICS: "incoming_points"}
 """The signals that have a fast way, and where their rows go."""
 
@@ -35,7 +36,8 @@ def read_plain(signal: Signal, bodies: Sequence[bytes], identity: Identity, now_
     if not rows:
         return [Batch(signal)] * len(bodies)
     table = _columns(found, _Together(resources), identity)
-    size, batches, start = table.nbytes / rows, [], 0
+    size = (found.nbytes + sum(table.column(name).nbytes for name in _ADDED)) / rows
+    batches, start = [], 0
     for count, own in zip(found.counts, resources, strict=True):
         if own is None or not count.rows:
             batches.append(Batch(signal))

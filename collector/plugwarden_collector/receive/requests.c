@@ -2,7 +2,7 @@
  *
  * Takes what nearly every request is like and nothing else: on anything odd (a bad length, text that is not UTF-8, ids of
  * another size, a field given twice, a time too old, more attributes or deeper values than the limits in values.h) it answers
- * 0, stores nothing, and the caller takes the general way (decode.py), which says exactly what is wrong with what. So nothing
+ * -1, stores nothing, and the caller takes the general way (decode.py), which says exactly what is wrong with what. So nothing
  * here has to repair or to explain, and a differential test holds the two ways to the same columns
  * (tests/collector/test_native.py).
  *
@@ -67,15 +67,15 @@ static int request(Decoder *out, Bytes in, const Signal *signal, int64_t *counts
     return 1;
 }
 
-/* Requests as columns: 1, or 0 for the general way. `keys`: the hot keys one after the other, `lengths` of each, `taken`
+/* Requests as columns: the bytes that these take, or -1 for the general way. `keys`: the hot keys one after the other, `lengths` of each, `taken`
  * whether it is left out of the other attributes. Gives how many rows and groups each request has and how many clocks of it
  * had to be put right (`counts`, three numbers a request), its rows, and the resource message of each group as it came. */
-int32_t plugwarden_decode(int32_t metrics, const uint8_t *const *bodies, const int64_t *sizes, int64_t requests,
+int64_t plugwarden_decode(int32_t metrics, const uint8_t *const *bodies, const int64_t *sizes, int64_t requests,
                           const uint8_t *keys, const int32_t *lengths, const uint8_t *taken, int32_t hot,
                           const Limits *limits, int64_t *counts, struct ArrowArray *rows, struct ArrowArray *groups) {
     const Signal *signal = metrics ? &METRICS : &SPANS;
     Decoder out = {.limits = limits};
-    if (hot > LIMIT_KEYS) return 0;
+    if (hot > LIMIT_KEYS) return -1;
     out.keys.count = hot;
     for (int k = 0; k < hot; k++) {
         out.keys.keys[k] = (Bytes){keys, keys + lengths[k]};
@@ -88,10 +88,10 @@ int32_t plugwarden_decode(int32_t metrics, const uint8_t *const *bodies, const i
     for (int64_t i = 0; good && i < requests; i++)
         good = request(&out, (Bytes){bodies[i], bodies[i] + sizes[i]}, signal, counts + i * COUNTS);
     for (int i = 0; i < KINDS; i++) free(out.pending[i].data);
-    good = good && hand_over(out.rows, rows);
-    if (good && hand_over(out.groups, groups)) return 1;
-    if (good) rows->release = NULL;
+    int64_t bytes = good ? hand_over(out.rows, rows) : -1;
+    if (bytes >= 0 && hand_over(out.groups, groups) >= 0) return bytes;
+    if (bytes >= 0) rows->release = NULL;
     free_table(out.rows);
     free_table(out.groups);
-    return 0;
+    return -1;
 }
