@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-__all__ = ["NOW", "TEXT", "damaged", "metric_requests", "trace_requests"]
+__all__ = ["NOW", "TEXT", "damaged", "full_requests", "metric_requests", "trace_requests"]
 
 NOW = 1_790_000_000_000_000_000
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -139,6 +139,32 @@ def _point(draw: Any, kind: str, point: Any) -> None:
         if draw(st.booleans()):
             buckets.offset = draw(st.one_of(st.integers(-40, 40), st.sampled_from([-(2**31), 2**31 - 1])))
             buckets.bucket_counts.extend(draw(st.lists(COUNT, max_size=12)))
+
+
+def full_requests(attributes: int) -> tuple[list[bytes], list[bytes]]:
+    """Of traces and of metrics: small ones with so many attributes in one list, a list for each place that has one."""
+    traces, metrics = [], []
+    for place in range(4):
+        span = trace_service_pb2.ExportTraceServiceRequest()
+        of = span.resource_spans.add().scope_spans.add().spans.add(
+            trace_id=b"\x01" * 16, span_id=b"\x02" * 8, start_time_unix_nano=NOW
+        )  # fmt: skip
+        lists = (of, of.events.add(), of.links.add())
+        _fill(lists[place % 3].attributes, attributes, nested=place == 3)
+        traces.append(span.SerializeToString())
+        request = metrics_service_pb2.ExportMetricsServiceRequest()
+        metric = request.resource_metrics.add().scope_metrics.add().metrics.add()
+        kind = ("gauge", "histogram", "exponential_histogram", "summary")[place]
+        _fill(getattr(metric, kind).data_points.add(time_unix_nano=NOW).attributes, attributes, nested=place == 3)
+        metrics.append(request.SerializeToString())
+    return traces, metrics
+
+
+def _fill(target: Any, count: int, *, nested: bool) -> None:
+    if nested:
+        add_attributes(target, [("n", {str(number): number for number in range(count)})])
+    else:
+        add_attributes(target, [(str(number), number) for number in range(count)])
 
 
 def _number(draw: Any, target: Any) -> None:

@@ -26,7 +26,7 @@ from plugwarden_collector.receive.instants import MAX_AGE_NS, MAX_AHEAD_NS
 from plugwarden_collector.receive.origin import HOT_KEYS
 from plugwarden_collector.receive.spans import MAX_DURATION_NS
 
-from .otlp_requests import NOW, damaged, metric_requests, trace_requests
+from .otlp_requests import NOW, damaged, full_requests, metric_requests, trace_requests
 
 __all__ = ["build", "environment", "sanitizers"]
 
@@ -36,6 +36,8 @@ FLAGS = (
 )  # fmt: skip
 EXAMPLES = 300
 MOST_TOGETHER = 4
+MOST_ATTRIBUTES = 64
+"""LIMIT_ATTRIBUTES in values.h."""
 
 
 def sanitizers() -> list[str]:
@@ -85,7 +87,8 @@ def _examples(signal: Signal, count: int) -> list[bytes]:
         found.append(message.SerializeToString())
 
     collect()
-    return found
+    # Lists that one more attribute makes too long, often enough for damage to find them.
+    return found + 5 * full_requests(MOST_ATTRIBUTES)[signal is Signal.METRICS]
 
 
 class _Watched:
