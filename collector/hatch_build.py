@@ -14,7 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("plugwarden_collector/receive")
 LIBRARY = FOLDER / "libotlp.so"
-FLAGS = ("-O3", "-flto", "-shared", "-fPIC", "-Wall", "-Wextra")
+FLAGS = ("-O3", "-shared", "-fPIC", "-Wall", "-Wextra")
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import random
 import shutil
@@ -58,14 +56,9 @@ def general(signal: Signal, body: bytes, identity: Identity) -> Batch | None:
 
 
 def plain(value: Any) -> Any:
-    """A stored value to compare by: JSON by its meaning, numbers by theirs."""
-    if isinstance(value, str):
-        try:
-            return plain(json.loads(value) if value[:1] in "{[" else float(value))
-        except ValueError:
-            return value
+    """A stored value to compare by: NaN is not the same as itself."""
     if isinstance(value, float):
-        return "nan" if math.isnan(value) else value
+        return repr(value)
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list) else value
@@ -96,14 +89,14 @@ def test_the_library_is_there() -> None:
 
 
 @given(REQUESTS, SOURCES)
-@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_both_ways_make_the_same_of_what_is_well_formed(requests: tuple[Signal, list[Any]], identity: Identity) -> None:
     signal, messages = requests
     assert assert_same(signal, [message.SerializeToString() for message in messages], identity)
 
 
 @given(REQUESTS, st.integers(0, 2**32), SOURCES)
-@settings(deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_damaged_is_left_alone_or_read_the_same(
     requests: tuple[Signal, list[Any]], seed: int, identity: Identity
 ) -> None:
@@ -114,6 +107,17 @@ def test_what_is_damaged_is_left_alone_or_read_the_same(
     taken = assert_same(signal, [bodies[hurt]], identity)
     # What is odd in one sends all of them the other way, and nothing else does.
     assert assert_same(signal, bodies, identity) == taken
+
+
+@given(st.lists(st.one_of(st.floats(), st.floats(-1e18, 1e18), st.integers(-1074, 1023).map(lambda power: 2.0**power))))
+@settings(deadline=None, max_examples=300)
+def test_numbers_are_written_by_the_same_rules(numbers: list[float]) -> None:
+    message = spans(max(1, len(numbers)))
+    for span, number in zip(message.resource_spans[0].scope_spans[0].spans, numbers, strict=False):
+        for key in ("tenant.id", "other"):
+            span.attributes.add(key=key).value.double_value = number
+        span.attributes.add(key="nested").value.array_value.values.add().double_value = number
+    assert assert_same(Signal.TRACES, [message.SerializeToString()], Identity())
 
 
 def test_many_real_requests_at_once_are_what_each_is_by_itself() -> None:
@@ -185,6 +189,14 @@ def test_lists_of_attributes_are_taken_up_to_a_length() -> None:
             assert read(signal, body, now_ns=NOW).accepted == 1
 
 
+def test_what_a_long_name_makes_too_large_takes_the_general_way() -> None:
+    message = spans(70)
+    message.resource_spans[0].scope_spans[0].scope.name = "n" * 2**20
+    assert read_plain(Signal.TRACES, [message.SerializeToString()], Identity(), NOW) is None
+    message.resource_spans[0].scope_spans[0].scope.name = "n" * 2**19
+    assert read_plain(Signal.TRACES, [message.SerializeToString()], Identity(), NOW) is not None
+
+
 def test_values_nested_without_end_take_the_general_way() -> None:
     message = spans()
     value = message.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="deep").value
@@ -218,10 +230,10 @@ def test_without_the_library_everything_works_as_well() -> None:
 
 @pytest.mark.skipif(not sanitizers(), reason="no gcc with its sanitizers")
 def test_damaged_requests_do_not_touch_memory_that_is_not_theirs(tmp_path: Path) -> None:
+    seed = str(random.randrange(2**32))
     command = [sys.executable, "-m", "tests.collector.sanitized_decoder", "--library", str(build(tmp_path))]
     done = subprocess.run(
-        [*command, "--inputs", "2000", "--seed", str(random.randrange(2**32))],
-        capture_output=True, text=True, env=environment(), cwd=ROOT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+        [*command, "--inputs", "2000", "--seed", seed], capture_output=True, text=True, env=environment(), cwd=ROOT
+    )
+    assert done.returncode == 0, f"--seed {seed}: {done.stderr}"
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["traces", "metrics"]

@@ -8,7 +8,7 @@
 
 #include "wire.h"
 
-#define LIMIT_TEXT (1 << 28) /* bytes of one column; offsets have 32 bits, and what a request says once may stand in each row */
+#define LIMIT_TEXT (1 << 26) /* bytes of one column; offsets have 32 bits, and what a request says once may stand in each row */
 #define MAX_COLUMNS 64
 
 struct ArrowArray { /* https://arrow.apache.org/docs/format/CDataInterface.html */

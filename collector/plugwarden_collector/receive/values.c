@@ -1,6 +1,7 @@
 /* Attribute lists and their values. */
 #include "values.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -76,9 +77,33 @@ static void put_base64(Buffer *to, Bytes from) {
     }
 }
 
-static void put_double(Buffer *to, uint64_t bits, int json) {
+/* The shortest digits that read back as the same number: how many, with the exponent of the first. */
+static int shortest(double value, char *digits, int *exponent) {
+    char text[40];
+    int fraction_bits;
+    int power_of_two = frexp(value, &fraction_bits) == 0.5;
+    for (int precision = value < DBL_MIN ? 1 : DBL_DIG; precision <= 17; precision++) {
+        snprintf(text, sizeof text, "%.*e", precision - 1, value);
+        if (strtod(text, NULL) != value) {
+            /* Below a power of two numbers stand closer together than above: there a longer way up may still be the same. */
+            char *last = text + (precision > 1 ? precision : 0);
+            if (!power_of_two || *last == '9' || (++*last, strtod(text, NULL) != value)) continue;
+        }
+        digits[0] = text[0];
+        if (precision > 1) memcpy(digits + 1, text + 2, (size_t)precision - 1);
+        *exponent = atoi(strchr(text, 'e') + 1);
+        while (precision > 1 && digits[precision - 1] == '0') precision--;
+        return precision;
+    }
+    return 0;
+}
+
+/* As the general way writes it: Arrow's words for a value, Python's for one that is nested. */
+static void put_double(Buffer *to, uint64_t bits, int json, int nested) {
+    static const char zeros[] = "00000000000000000";
     double value;
-    char digits[40];
+    char digits[20], tail[8];
+    int exponent = 0, count, low = nested ? -4 : -6, high = nested ? 16 : 10;
     memcpy(&value, &bits, 8);
     if (!isfinite(value)) { /* JSON has no word for these; they stay readable as text */
         const char *word = isnan(value) ? "nan" : value < 0 ? "-inf" : "inf";
@@ -87,17 +112,32 @@ static void put_double(Buffer *to, uint64_t bits, int json) {
         if (json) put_char(to, '"');
         return;
     }
-    int size = 0;
-    for (int precision = 15; precision <= 17; precision++) { /* the shortest that reads back as the same */
-        size = snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (strtod(digits, NULL) == value) break;
+    if (signbit(value)) put_char(to, '-');
+    count = shortest(fabs(value), digits, &exponent);
+    int whole = exponent + 1;
+    if (exponent < low || exponent >= high) {
+        put(to, digits, 1);
+        if (count > 1) put_char(to, '.');
+        put(to, digits + 1, count - 1);
+        put(to, tail, snprintf(tail, sizeof tail, nested ? "e%+03d" : "e%+d", exponent));
+    } else if (whole <= 0) {
+        put(to, "0.", 2);
+        put(to, zeros, -whole);
+        put(to, digits, count);
+    } else if (count <= whole) {
+        put(to, digits, count);
+        put(to, zeros, whole - count);
+        if (nested) put(to, ".0", 2);
+    } else {
+        put(to, digits, whole);
+        put_char(to, '.');
+        put(to, digits + whole, count - whole);
     }
-    put(to, digits, size);
 }
 
 static int put_json(Buffer *to, const Value *value, int depth);
 
-static int put_scalar(Buffer *to, const Value *value, int json) {
+static int put_scalar(Buffer *to, const Value *value, int json, int nested) {
     char digits[24];
     switch (value->kind) {
     case STRING:
@@ -106,7 +146,7 @@ static int put_scalar(Buffer *to, const Value *value, int json) {
         return 1;
     case BOOL: put(to, value->number ? "true" : "false", value->number ? 4 : 5); return 1;
     case INT: put(to, digits, snprintf(digits, sizeof digits, "%lld", (long long)value->number)); return 1;
-    case DOUBLE: put_double(to, value->number, json); return 1;
+    case DOUBLE: put_double(to, value->number, json, nested); return 1;
     case BYTES:
         if (json) put_char(to, '"');
         put_base64(to, value->bytes);
@@ -158,7 +198,7 @@ static int put_json(Buffer *to, const Value *value, int depth) {
     if (depth >= LIMIT_DEPTH) return 0;
     if (value->kind == ARRAY) return put_list(to, value->bytes, depth);
     if (value->kind == KVLIST) return put_object(to, value->bytes, depth);
-    return put_scalar(to, value, 1);
+    return put_scalar(to, value, 1, 1);
 }
 
 /* `hot`, where keys are given, gets their values. */
@@ -180,7 +220,7 @@ static int put_rest(Column *to, const Pairs *list, const Keys *keys, const Value
         first = 0;
         put_quoted(json, pair->key);
         put_char(json, ':');
-        if (!put_scalar(json, &pair->value, 1)) return 0;
+        if (!put_scalar(json, &pair->value, 1, 0)) return 0;
     }
     put_char(json, '}');
     end_text(to, 1);
@@ -195,7 +235,7 @@ int put_attributes(Table *table, Column *to, const Pairs *pairs, const Keys *key
     for (int k = 0; k < keys->count; k++) {
         Column *column = hot_column(table, k);
         int present = hot[k] && hot[k]->kind != UNSET;
-        if (present && !put_scalar(&column->data, hot[k], 0)) return 0;
+        if (present && !put_scalar(&column->data, hot[k], 0, 0)) return 0;
         end_text(column, present);
     }
     return 1;
