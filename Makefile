@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := sidecar/plugwarden collector/plugwarden_collector dashboards/plugwarden_dashboards examples/plugwarden_demo
 PACKAGES := sidecar collector dashboards examples
-NATIVE := collector/hatch_build.py collector/plugwarden_collector/receive/spans.c
+NATIVE := collector/hatch_build.py $(wildcard collector/plugwarden_collector/receive/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser node demo up test check format lint types imports bench bench-scale fuzz test-compose screenshots lock clean

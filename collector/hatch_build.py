@@ -1,4 +1,4 @@
-"""Builds the fast decoder (receive/spans.c) where there is a C compiler; without one the package is complete, and slower."""
+"""Builds the fast decoder (receive/*.c) where there is a C compiler; without one the package is complete, and slower."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("plugwarden_collector/receive/spans.c")
-LIBRARY = SOURCE.with_name("libspans.so")
+FOLDER = Path("plugwarden_collector/receive")
+LIBRARY = FOLDER / "libotlp.so"
 FLAGS = ("-O3", "-shared", "-fPIC", "-Wall", "-Wextra")
 
 
@@ -24,15 +24,20 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
         """Compile, and put the library into the wheel."""
         compiler = shutil.which(os.environ.get("CC", "cc"))
         root = Path(self.root)
-        library = root / LIBRARY
-        library.unlink(missing_ok=True)
+        (root / LIBRARY).unlink(missing_ok=True)
         if compiler is None:
-            sys.stderr.write("no C compiler: spans are decoded the general way, several times slower\n")
+            sys.stderr.write("no C compiler: spans and metrics are decoded the general way, several times slower\n")
             return
-        draft = library.with_suffix(".new")
-        subprocess.run([compiler, *FLAGS, "-o", str(draft), str(root / SOURCE), "-lm"], check=True, timeout=120)  # noqa: S603
-        draft.replace(library)
+        compile_library(compiler, root / FOLDER, root / LIBRARY)
         build_data["artifacts"].append(str(LIBRARY))
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"  # plain C, called through ctypes: any Python
+
+
+def compile_library(compiler: str, folder: Path, library: Path) -> None:
+    """All of the folder's C in one library; it appears when it is complete."""
+    draft = library.with_suffix(".new")
+    sources = sorted(map(str, folder.glob("*.c")))
+    subprocess.run([compiler, *FLAGS, "-o", str(draft), *sources, "-lm"], check=True, timeout=120)  # noqa: S603
+    draft.replace(library)

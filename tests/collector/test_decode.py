@@ -234,4 +234,4 @@ def test_requests_decoded_at_once_are_what_each_is_by_itself(given_numbers: list
 def test_one_bad_request_sends_all_of_them_the_long_way() -> None:
     good = metrics([1], "any")
     assert read_many(Signal.METRICS, [good, b"\xff"], now_ns=NOW) is None
-    assert read_many(Signal.TRACES, [b"", b""], now_ns=NOW) is None
+    assert read_many(Signal.LOGS, [b"", b""], now_ns=NOW) is None

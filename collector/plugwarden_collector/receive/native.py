@@ -1,7 +1,7 @@
-"""The fast way for trace requests: `spans.c`, loaded where it was built, and its columns as Arrow arrays without a copy.
+"""The fast decoder, in C (requests.c): requests of traces and metrics as Arrow columns, without a copy.
 
-It takes requests that are wholly as they should be, and leaves everything else to the general way (spans.py). Without a
-compiler at installation there is no library, and everything takes the general way: slower, and the same in every other respect.
+It takes requests that are wholly as they should be, and leaves everything else to the general way. Without a compiler at
+installation there is no library, and everything takes the general way: slower, and the same in every other respect.
 """
 
 from __future__ import annotations
@@ -11,60 +11,79 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["NativeAttributes", "NativeSpans", "available", "decode_spans"]
+from .batch import Signal
 
-LIBRARY = Path(__file__).with_name("libspans.so")
-FIXED = (
-    "trace_hi", "trace_lo", "span_id", "parent", "parent_valid", "kind", "status_code", "start", "end", "dropped",
-    "scope_of_span", "group_of_scope", "resource_at", "resource_size", "event_offsets", "event_time", "link_offsets",
+__all__ = ["Counts", "Decoded", "Limits", "available", "decode"]
+
+LIBRARY = Path(__file__).with_name("libotlp.so")
+_TEXT, _TIME, _U64, _I8, _F64 = pa.string(), pa.timestamp("us"), pa.uint64(), pa.int8(), pa.float64()
+_EVENT = pa.struct([("time", _TIME), ("name", _TEXT), ("attributes", _TEXT)])
+_LINK = pa.struct([("trace_id", _TEXT), ("span_id", _TEXT), ("attributes", _TEXT)])
+_END = (
+    ("scope_name", _TEXT), ("scope_version", _TEXT), ("attributes", _TEXT),
 )  # fmt: skip
-"""Columns of one width, in the order of plugwarden_fixed."""
-TEXTS = (
-    "name", "status_message", "trace_state", "attributes", "scope_name", "scope_version", "event_name", "event_attributes",
-    "link_trace", "link_span", "link_attributes",
+SPAN_COLUMNS = (
+    ("trace_hi", _U64), ("trace_lo", _U64), ("span_id", _U64), ("parent_span_id", _U64), ("name", _TEXT), ("kind", _I8),
+    ("status_code", _I8), ("status_message", _TEXT), ("trace_state", _TEXT), ("started_at", _TIME),
+    ("duration_ns", pa.int64()), *_END, ("events", pa.list_(_EVENT)), ("links", pa.list_(_LINK)), ("dropped", pa.uint32()),
+    ("received_at", _TIME), ("clock_adjusted", pa.bool_()), ("group", pa.int32()),
 )  # fmt: skip
-"""Columns of text, in the order of plugwarden_text; the hot keys follow."""
-_SPANS, _SCOPES, _GROUPS, _EVENTS, _LINKS, _ORPHANS = range(6)
+"""In the order of spans.c."""
+POINT_COLUMNS = (
+    ("metric", _TEXT), ("unit", _TEXT), ("kind", _TEXT), ("started_at", _TIME), ("time", _TIME), ("temporality", _I8),
+    ("value", _F64), ("count", _U64), ("sum", _F64), ("min", _F64), ("max", _F64), ("zero_count", _U64), ("scale", _I8),
+    ("bucket_index", pa.list_(pa.int32())), ("bucket_count", pa.list_(_U64)), ("explicit_bounds", pa.list_(_F64)),
+    ("exemplar_trace_hi", _U64), ("exemplar_trace_lo", _U64), ("exemplar_value", _F64), *_END, ("received_at", _TIME),
+    ("clock_adjusted", pa.bool_()), ("group", pa.int32()),
+)  # fmt: skip
+"""In the order of metrics.c."""
+_COLUMNS = {Signal.TRACES: SPAN_COLUMNS, Signal.METRICS: POINT_COLUMNS}
+_GROUPS = pa.schema([("resource", pa.binary())])
+_ARROW_ARRAY_BYTES = 80
 _log = logging.getLogger(__name__)
 
 
-class NativeAttributes:
-    """Attributes that were told apart while decoding; answers as `attributes.AttributeColumn` does."""
+class Limits(ctypes.Structure):
+    """What bounds a row; as in decoder.h."""
 
-    def __init__(self, columns: dict[str, pa.Array], rest: pa.Array) -> None:
-        self._columns, self._rest = columns, rest
-
-    def take(self, key: str) -> pa.Array:
-        """The value of `key` per row as text, null where it is absent."""
-        return self._columns[key]
-
-    peek = take
-
-    def rest(self) -> pa.Array:
-        """All other attributes per row, as a JSON object."""
-        return self._rest
+    _fields_ = (
+        ("now_ns", ctypes.c_int64),
+        ("latest_ns", ctypes.c_int64),
+        ("oldest_ns", ctypes.c_int64),
+        ("max_duration_ns", ctypes.c_int64),
+        ("scale", ctypes.c_int64),
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class NativeSpans:
-    """The columns of a request."""
+class Counts:
+    """What a request has."""
 
-    fixed: dict[str, pa.Array]
-    """By the names of `FIXED`."""
-    texts: dict[str, pa.Array]
-    """By the names of `TEXTS`."""
-    attributes: NativeAttributes
+    rows: int
+    groups: int
+    adjusted: int
+    """Rows whose clock had to be put right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The columns of several requests, one after the other."""
+
+    columns: dict[str, pa.Array]
+    hot: dict[str, pa.Array]
+    """The attributes that became columns, by key."""
+    nbytes: int
+    """Of all these; asking Arrow for it takes longer than decoding a small request."""
     resources: list[bytes]
     """The resource message of each group, as it came."""
-
-    def __len__(self) -> int:
-        return len(self.fixed["start"])
+    counts: list[Counts]
+    """Of each request."""
 
 
 def available() -> bool:
@@ -72,79 +91,62 @@ def available() -> bool:
     return _library() is not None
 
 
-def decode_spans(body: bytes, taken: Sequence[str], kept: Sequence[str]) -> NativeSpans | None:
-    """A trace request as columns; None for the general way.
+def decode(
+    signal: Signal, bodies: Sequence[bytes], taken: tuple[str, ...], kept: tuple[str, ...], limits: Limits
+) -> Decoded | None:
+    """Requests of traces or metrics as columns; None for the general way.
 
     `taken` are keys that become columns, `kept` those that become columns and stay among the other attributes as well.
     """
     library = _library()
     if library is None:
         return None
-    keys = [*taken, *kept]
-    encoded = [key.encode() for key in keys]
-    lengths = (ctypes.c_int32 * len(keys))(*map(len, encoded))
-    flags = bytes([1] * len(taken) + [0] * len(kept))
-    pointer = library.plugwarden_spans(body, len(body), b"".join(encoded), lengths, flags, len(keys))
-    if not pointer:
+    keys, wanted = _asked(signal, taken, kept), len(bodies)
+    counts = (ctypes.c_int64 * (3 * wanted))()
+    # Memory that C fills in, and that Arrow takes over below; nothing between may raise.
+    rows, groups = bytearray(_ARROW_ARRAY_BYTES), bytearray(_ARROW_ARRAY_BYTES)
+    at = [ctypes.addressof(ctypes.c_char.from_buffer(array)) for array in (rows, groups)]
+    nbytes = library.plugwarden_decode(
+        signal is Signal.METRICS, (ctypes.c_char_p * wanted)(*bodies), (ctypes.c_int64 * wanted)(*map(len, bodies)), wanted,
+        keys.text, keys.lengths, keys.taken, len(keys.names), ctypes.byref(limits), counts, *at,
+    )  # fmt: skip
+    if nbytes < 0:
         return None
-    return _Owner(library, pointer).spans(body, keys)
+    found = pa.RecordBatch._import_from_c(at[0], keys.schema).columns
+    resources = pa.RecordBatch._import_from_c(at[1], _GROUPS).column(0).to_pylist()
+    named = [name for name, _ in _COLUMNS[signal]]
+    each = [Counts(*counts[place : place + 3]) for place in range(0, 3 * wanted, 3)]
+    return Decoded(
+        dict(zip(named, found, strict=False)),
+        dict(zip(keys.names, found[len(named) :], strict=True)),
+        nbytes,
+        resources,
+        each,
+    )
 
 
-class _Owner:
-    """Frees the columns when the last array over them is gone: each holds on to this."""
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The keys that become columns, as C wants them, and all columns that then come."""
 
-    def __init__(self, library: Any, pointer: int) -> None:
-        self._library, self._pointer = library, pointer
-
-    def __del__(self) -> None:
-        self._library.plugwarden_free(self._pointer)
-
-    def spans(self, body: bytes, keys: Sequence[str]) -> NativeSpans:
-        count = [self._library.plugwarden_count(self._pointer, what) for what in range(6)]
-        spans, scopes, groups, events, links, orphans = count
-        rows = {"group_of_scope": scopes, "resource_at": groups, "resource_size": groups, "event_time": events}
-        kinds: dict[str, pa.DataType] = {
-            "kind": pa.int8(), "status_code": pa.int8(), "dropped": pa.uint32(), "scope_of_span": pa.int32(),
-            "group_of_scope": pa.int32(), "event_offsets": pa.int32(), "link_offsets": pa.int32(),
-        }  # fmt: skip
-        fixed: dict[str, pa.Array] = {}
-        bits = self._fixed("parent_valid") if orphans else None
-        for name in FIXED:
-            if name == "parent_valid":
-                continue
-            valid = bits if name == "parent" else None
-            length = spans + 1 if name.endswith("_offsets") else rows.get(name, spans)
-            fixed[name] = pa.Array.from_buffers(
-                kinds.get(name, pa.uint64()), length, [valid, self._fixed(name)], orphans if valid else 0
-            )
-        texts = {
-            name: self._text(number, len_) for number, (name, len_) in enumerate(_lengths(spans, scopes, events, links))
-        }
-        hot = {key: self._text(len(TEXTS) + number, spans) for number, key in enumerate(keys)}
-        at, size = fixed["resource_at"].to_pylist(), fixed["resource_size"].to_pylist()
-        resources = [body[start : start + length] for start, length in zip(at, size, strict=True)]
-        return NativeSpans(fixed, texts, NativeAttributes(hot, texts["attributes"]), resources)
-
-    def _fixed(self, name: str) -> pa.Buffer:
-        size = ctypes.c_int64()
-        address = self._library.plugwarden_fixed(self._pointer, FIXED.index(name), ctypes.byref(size))
-        return self._buffer(address, size.value)
-
-    def _text(self, number: int, rows: int) -> pa.Array:
-        if not rows:
-            return pa.array([], pa.string())
-        data, sizes = (ctypes.c_void_p * 3)(), (ctypes.c_int64 * 3)()
-        nulls = self._library.plugwarden_text(self._pointer, number, data, sizes)
-        valid, offsets, text = (self._buffer(address, size) for address, size in zip(data, sizes, strict=True))
-        return pa.Array.from_buffers(pa.string(), rows, [valid if nulls else None, offsets, text], nulls)
-
-    def _buffer(self, address: int | None, size: int) -> pa.Buffer:
-        return pa.foreign_buffer(address, size, base=self) if address else pa.py_buffer(b"")
+    names: tuple[str, ...]
+    text: bytes
+    lengths: Any
+    taken: bytes
+    schema: pa.Schema
 
 
-def _lengths(spans: int, scopes: int, events: int, links: int) -> list[tuple[str, int]]:
-    kinds = {"scope": scopes, "event": events, "link": links}
-    return [(name, kinds.get(name.partition("_")[0], spans)) for name in TEXTS]
+@lru_cache(maxsize=16)
+def _asked(signal: Signal, taken: tuple[str, ...], kept: tuple[str, ...]) -> _Keys:
+    names = (*taken, *kept)
+    encoded = [name.encode() for name in names]
+    return _Keys(
+        names,
+        b"".join(encoded),
+        (ctypes.c_int32 * len(names))(*map(len, encoded)),
+        bytes([1] * len(taken) + [0] * len(kept)),
+        pa.schema([*_COLUMNS[signal], *((name, _TEXT) for name in names)]),
+    )
 
 
 @cache
@@ -156,15 +158,9 @@ def _library() -> Any:
     except OSError as error:
         _log.warning("%s cannot be loaded, decoding takes the general way: %s", LIBRARY, error)
         return None
-    pointer, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
-    library.plugwarden_spans.restype = pointer
-    library.plugwarden_spans.argtypes = [ctypes.c_char_p, size, ctypes.c_char_p, pointer, ctypes.c_char_p, number]
-    library.plugwarden_free.argtypes = [pointer]
-    library.plugwarden_free.restype = None
-    library.plugwarden_count.restype = size
-    library.plugwarden_count.argtypes = [pointer, number]
-    library.plugwarden_fixed.restype = pointer
-    library.plugwarden_fixed.argtypes = [pointer, number, pointer]
-    library.plugwarden_text.restype = size
-    library.plugwarden_text.argtypes = [pointer, number, pointer, pointer]
+    pointer, number, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p
+    library.plugwarden_decode.restype = ctypes.c_int64
+    library.plugwarden_decode.argtypes = [
+        number, pointer, pointer, ctypes.c_int64, text, pointer, text, number, pointer, pointer, pointer, pointer,
+    ]  # fmt: skip
     return library

@@ -11,7 +11,7 @@ from plugwarden.contract import attributes
 from .identity import Attributes, Identity
 from .resources import ResourceColumns, read_resources
 
-__all__ = ["HOT_KEYS", "Origin", "flatten"]
+__all__ = ["HOT_KEYS", "Origin", "flatten", "hot_columns"]
 
 _HOT = (
     ("plugin_operation", attributes.PLUGIN_OPERATION),
@@ -53,7 +53,7 @@ class Origin:
             "scope_name": scope_name,
             "scope_version": scope_version,
             **self.identity.columns(own, named, scope_name, scope_version),
-            **{name: own.take(key) for name, key in _HOT},
+            **hot_columns(own),
             "attributes": own.rest(),
         }
 
@@ -61,6 +61,11 @@ class Origin:
         """The origin of a selection of leaves."""
         scopes, groups = self.scope_of_leaf.take(rows), self.group_of_leaf.take(rows)
         return replace(self, scope_of_leaf=scopes, group_of_leaf=groups)
+
+
+def hot_columns(own: Attributes) -> dict[str, pa.Array]:
+    """The contract's attributes that are columns of their own, but for those that name the plugin."""
+    return {name: own.take(key) for name, key in _HOT}
 
 
 def _shared(values: pa.Array, rows: pa.Array) -> pa.Array:

@@ -1,8 +1,7 @@
-"""Trace export requests to rows of `spans`: the fast way where it can be taken, and the general way for everything."""
+"""Trace export requests to rows of `spans`, whatever they are like."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,84 +12,16 @@ from .attributes import AttributeColumn
 from .batch import Batch, Signal
 from .identity import Identity
 from .ids import ids, optional_ids
-from .instants import Instants, settle, to_timestamps
-from .native import NativeAttributes, decode_spans
-from .origin import HOT_KEYS, Origin, flatten
-from .refusal import Refusal, refuse
-from .resources import read_resource_messages
+from .instants import settle, to_timestamps
+from .origin import flatten
+from .refusal import refuse
 
-__all__ = ["read_plain_spans", "read_spans"]
+__all__ = ["MAX_DURATION_NS", "read_spans"]
 
 MAX_DURATION_NS = 30 * 86_400 * 10**9
 """No call lasts a month: beyond, one of the two clocks was wrong."""
 _EVENT = pa.struct([("time", pa.timestamp("us")), ("name", pa.string()), ("attributes", pa.string())])
 _LINK = pa.struct([("trace_id", pa.string()), ("span_id", pa.string()), ("attributes", pa.string())])
-_NOTHING_REFUSED = refuse({"": np.zeros(0, dtype=bool)})
-
-
-@dataclass(frozen=True, slots=True)
-class _Spans:
-    """What both ways make of a request."""
-
-    columns: dict[str, Any]
-    """Columns that are stored as they are."""
-    started: Instants
-    start: np.ndarray[Any, np.dtype[np.uint64]]
-    end: np.ndarray[Any, np.dtype[np.uint64]]
-    """Nanoseconds since 1970, as they were given."""
-    attributes: AttributeColumn | NativeAttributes
-    events: pa.Array
-    links: pa.Array
-    dropped: pa.Array
-    origin: Origin
-
-
-def read_plain_spans(body: bytes, identity: Identity, now_ns: int) -> Batch | None:
-    """Rows of spans, for a request in which nothing is odd and nothing is to be refused; None for any other."""
-    taken = [*HOT_KEYS, *identity.taken]
-    kept = [key for key in identity.attribute_keys() if key not in identity.taken]
-    found = decode_spans(body, taken, kept)
-    if found is None:
-        return None
-    fixed, texts = found.fixed, found.texts
-    started = settle(fixed["start"], now_ns)
-    if started.too_old.any():
-        return None
-    scope = fixed["scope_of_span"]
-    group = fixed["group_of_scope"].take(scope)
-    resources = read_resource_messages(found.resources, identity.resource_keys())
-    if resources is None:
-        return None
-    spans = _Spans(
-        {
-            "trace_hi": fixed["trace_hi"],
-            "trace_lo": fixed["trace_lo"],
-            "span_id": fixed["span_id"],
-            "parent_span_id": fixed["parent"],
-            "name": texts["name"],
-            "kind": fixed["kind"],
-            "status_code": fixed["status_code"],
-            "status_message": texts["status_message"],
-            "trace_state": texts["trace_state"],
-        },
-        started,
-        fixed["start"].to_numpy(),
-        fixed["end"].to_numpy(),
-        found.attributes,
-        _lists(
-            fixed["event_offsets"],
-            _EVENT,
-            lambda: [
-                to_timestamps(settle(fixed["event_time"], now_ns).ns), texts["event_name"], texts["event_attributes"],
-            ],
-        ),
-        _lists(
-            fixed["link_offsets"], _LINK, lambda: [texts["link_trace"], texts["link_span"], texts["link_attributes"]]
-        ),
-        fixed["dropped"],
-        Origin(resources, texts["scope_name"], texts["scope_version"], scope, group, identity, pa.nulls(0, pa.int64())),
-    )  # fmt: skip
-    return _batch(spans, _NOTHING_REFUSED, now_ns)
 
 
 def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batch:
@@ -112,7 +43,15 @@ def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batc
     ids_of_traces = ids(field("trace_id"), 16)
     parent, orphan = optional_ids(field("parent_span_id"), 8)
     status = field("status")
-    found = _Spans(
+    start, end = (field(f"{edge}_time_unix_nano").to_numpy(zero_copy_only=False) for edge in ("start", "end"))
+    # A clock that was set back during the span must not make it negative.
+    duration = np.where(end > start, end - start, np.uint64(0))
+    odd = started.adjusted | (duration > np.uint64(MAX_DURATION_NS))
+    dropped = sum(
+        field(f"dropped_{what}_count").to_numpy(zero_copy_only=False).astype(np.uint64)
+        for what in ("attributes", "events", "links")
+    )
+    table = pa.table(
         {
             "trace_hi": pa.array(ids_of_traces[:, 0]),
             "trace_lo": pa.array(ids_of_traces[:, 1]),
@@ -123,45 +62,19 @@ def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batc
             "status_code": pc.struct_field(status, "code").fill_null(0).cast(pa.int8(), safe=False),
             "status_message": pc.struct_field(status, "message").fill_null(""),
             "trace_state": pc.if_else(pc.equal(field("trace_state"), ""), None, field("trace_state")),
-        },
-        started,
-        field("start_time_unix_nano").to_numpy(zero_copy_only=False),
-        field("end_time_unix_nano").to_numpy(zero_copy_only=False),
-        AttributeColumn(field("attributes")),
-        _events(field("events"), now_ns),
-        _links(field("links")),
-        pa.array(
-            sum(
-                field(name).to_numpy(zero_copy_only=False).astype(np.uint64)
-                for name in ("dropped_attributes_count", "dropped_events_count", "dropped_links_count")
-            )
-        ).cast(pa.uint32(), safe=False),
-        origin,
-    )
-    return _batch(found, refused, now_ns)
-
-
-def _batch(spans: _Spans, refused: Refusal, now_ns: int) -> Batch:
-    # A clock that was set back during the span must not make it negative.
-    duration = np.where(spans.end > spans.start, spans.end - spans.start, np.uint64(0))
-    odd = spans.started.adjusted | (duration > np.uint64(MAX_DURATION_NS))
-    rows = len(odd)
-    table = pa.table(
-        {
-            **spans.columns,
-            "started_at": to_timestamps(spans.started.ns),
+            "started_at": to_timestamps(started.ns),
             "duration_ns": pa.array(np.minimum(duration, np.uint64(MAX_DURATION_NS)).astype(np.int64)),
-            **spans.origin.columns(spans.attributes),
-            "events": spans.events,
-            "links": spans.links,
-            "dropped": spans.dropped,
-            "received_at": pa.repeat(pa.scalar(now_ns // 1000, pa.timestamp("us")), rows),
+            **origin.columns(AttributeColumn(field("attributes"))),
+            "events": _events(field("events"), now_ns),
+            "links": _links(field("links")),
+            "dropped": pa.array(dropped).cast(pa.uint32(), safe=False),
+            "received_at": pa.repeat(pa.scalar(now_ns // 1000, pa.timestamp("us")), len(odd)),
             "clock_adjusted": pa.array(odd),
         }
     )
-    tables = {"incoming_resources": spans.origin.resources.table, "incoming_spans": table}
+    tables = {"incoming_resources": origin.resources.table, "incoming_spans": table}
     adjusted = int(odd.sum())
-    return Batch(Signal.TRACES, tables, rows, refused.count, refused.reason, adjusted, table.nbytes)
+    return Batch(Signal.TRACES, tables, len(odd), refused.count, refused.reason, adjusted, table.nbytes)
 
 
 def _lists(offsets: pa.Array, kind: pa.StructType, columns: Any) -> pa.Array:

@@ -1,0 +1,315 @@
+/* Metric points of all five kinds, a row each (opentelemetry-proto metrics/v1). */
+#include "decoder.h"
+
+#include <stddef.h>
+
+enum { /* in the order of native.POINT_COLUMNS */
+    METRIC, UNIT, KIND, STARTED, TIME, TEMPORALITY, VALUE, COUNT, SUM_OF, MIN, MAX, ZERO_COUNT, SCALE, BUCKET_INDEX, BUCKET_COUNT,
+    EXPLICIT_BOUNDS, EXEMPLAR_HI, EXEMPLAR_LO, EXEMPLAR_VALUE, SCOPE_NAME, SCOPE_VERSION, ATTRIBUTES, RECEIVED, ADJUSTED, GROUP, TOP,
+    INDEX = TOP, BUCKET, BOUND
+};
+
+enum { GAUGE, SUM, HISTOGRAM, EXPONENTIAL, SUMMARY };
+
+typedef struct { Bytes bytes, name, unit, scope_name, scope_version; uint64_t temporality; int32_t group; } Pending; /* a point */
+
+typedef struct { /* what a point says; doubles by their bits */
+    uint64_t start, time, value, count, sum, min, max, zero_count, exemplar_value;
+    int has_value, has_sum, has_min, has_max, has_positive, has_counts, has_bounds, exemplars;
+    int32_t scale, offset;
+    Bytes counts, bounds, trace;
+    Pairs pairs;
+} Point;
+
+static Table *make(int hot) {
+    Table *table = new_table("uuullcgLgggLc+++LLguuulbi" "iLg", TOP, hot);
+    if (!table) return NULL;
+    nest(table, BUCKET_INDEX, INDEX, 1);
+    nest(table, BUCKET_COUNT, BUCKET, 1);
+    nest(table, EXPLICIT_BOUNDS, BOUND, 1);
+    return table;
+}
+
+/* -- the wire ------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t bits_of(double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    return bits;
+}
+
+/* `as_double` or `as_int`, of which there may be one. */
+static int number(const Field *field, int is_int, uint64_t *value, int *has) {
+    if (field->wire != FIXED64 || (*has)++) return 0;
+    *value = is_int ? bits_of((double)(int64_t)field->value) : field->value;
+    return 1;
+}
+
+/* A repeated field of numbers in its packed form, once. */
+static int packed(const Field *field, int width, Bytes *to, int *has) {
+    if (field->wire != DELIMITED || (*has)++ || (width && length(field->bytes) % width)) return 0;
+    *to = field->bytes;
+    return 1;
+}
+
+static int word(const Field *field, uint64_t *to) {
+    if (field->wire != FIXED64) return 0;
+    *to = field->value;
+    return 1;
+}
+
+static int optional(const Field *field, uint64_t *to, int *has) {
+    *has = 1;
+    return word(field, to);
+}
+
+static int signed_number(const Field *field, int32_t *to) {
+    if (field->wire != VARINT || field->value >> 32) return 0;
+    *to = zigzag((uint32_t)field->value);
+    return 1;
+}
+
+/* One is enough for a jump from a chart to a trace: the first. */
+static int exemplar(const Field *of, Point *point) {
+    if (of->wire != DELIMITED) return 0;
+    Bytes in = of->bytes, trace = {in.at, in.at};
+    Field field;
+    uint64_t value = 0;
+    int has = 0;
+    while (in.at < in.end) {
+        if (!next(&in, &field)) return 0;
+        switch (field.number) {
+        case 3: if (!number(&field, 0, &value, &has)) return 0; break;
+        case 5: if (field.wire != DELIMITED) return 0; trace = field.bytes; break;
+        case 6: if (!number(&field, 1, &value, &has)) return 0; break;
+        }
+    }
+    if (!point->exemplars++) {
+        point->trace = trace;
+        point->exemplar_value = value;
+    }
+    return 1;
+}
+
+static int positive(const Field *of, Point *point) {
+    if (of->wire != DELIMITED || point->has_positive++) return 0;
+    Bytes in = of->bytes;
+    Field field;
+    while (in.at < in.end) {
+        if (!next(&in, &field)) return 0;
+        if (field.number == 1 && !signed_number(&field, &point->offset)) return 0;
+        if (field.number == 2 && !packed(&field, 0, &point->counts, &point->has_counts)) return 0;
+    }
+    return 1;
+}
+
+static int of_number(const Field *field, Point *to) {
+    switch (field->number) {
+    case 4: return number(field, 0, &to->value, &to->has_value);
+    case 5: return exemplar(field, to);
+    case 6: return number(field, 1, &to->value, &to->has_value);
+    case 7: return add_pair(&to->pairs, field);
+    default: return 1;
+    }
+}
+
+static int of_histogram(const Field *field, Point *to) {
+    switch (field->number) {
+    case 4: return word(field, &to->count);
+    case 5: return optional(field, &to->sum, &to->has_sum);
+    case 6: return packed(field, 8, &to->counts, &to->has_counts);
+    case 7: return packed(field, 8, &to->bounds, &to->has_bounds);
+    case 8: return exemplar(field, to);
+    case 9: return add_pair(&to->pairs, field);
+    case 11: return optional(field, &to->min, &to->has_min);
+    case 12: return optional(field, &to->max, &to->has_max);
+    default: return 1;
+    }
+}
+
+static int of_exponential(const Field *field, Point *to) {
+    switch (field->number) {
+    case 1: return add_pair(&to->pairs, field);
+    case 4: return word(field, &to->count);
+    case 5: return optional(field, &to->sum, &to->has_sum);
+    case 6: return signed_number(field, &to->scale);
+    case 7: return word(field, &to->zero_count);
+    case 8: return positive(field, to);
+    case 11: return exemplar(field, to);
+    case 12: return optional(field, &to->min, &to->has_min);
+    case 13: return optional(field, &to->max, &to->has_max);
+    default: return 1;
+    }
+}
+
+static int of_summary(const Field *field, Point *to) {
+    switch (field->number) {
+    case 4: return word(field, &to->count);
+    case 5: return word(field, &to->sum);
+    case 7: return add_pair(&to->pairs, field);
+    default: return 1;
+    }
+}
+
+static const struct {
+    const char *name;
+    int (*field)(const Field *, Point *);
+} kinds[KINDS] = {
+    {"gauge", of_number}, {"sum", of_number}, {"histogram", of_histogram},
+    {"exponential_histogram", of_exponential}, {"summary", of_summary},
+};
+
+/* -- rows ----------------------------------------------------------------------------------------------------------------- */
+
+/* Dense (offset, counts[]) to sparse (index, count): going down by d steps of scale maps index i to i >> d. */
+static int put_sparse(Decoder *out, const Point *point) {
+    Column *indexes = column_of(out, INDEX), *counts = column_of(out, BUCKET);
+    int64_t at = point->offset, shift = point->scale - out->limits->scale, last = 0;
+    uint64_t sum = 0, count = 0;
+    int open = 0;
+    if (shift < 0) shift = 0;
+    if (shift > 62) shift = 62;
+    for (Bytes in = point->counts;; at++) {
+        int more = in.at < in.end;
+        if (more && !varint(&in, &count)) return 0;
+        if (more && !count) continue;
+        int64_t index = at >> shift; /* rounded down, as every compiler has it */
+        if (open && (!more || index != last)) {
+            int64_t kept = last > INT32_MAX ? INT32_MAX : last < INT32_MIN ? INT32_MIN : last;
+            put_32(indexes, (uint32_t)kept);
+            put_u64(counts, sum, 1);
+            sum = 0;
+        }
+        if (!more) break;
+        open = 1;
+        last = index;
+        sum += count;
+    }
+    return 1;
+}
+
+static void put_fixed64(Column *to, Bytes from) {
+    for (const uint8_t *at = from.at; at < from.end; at += 8) put_u64(to, fixed(at, 8), 1);
+}
+
+static int put_buckets(Decoder *out, const Point *point, int kind) {
+    int64_t buckets = length(point->counts) / 8, bounds = length(point->bounds) / 8;
+    if (kind == HISTOGRAM) {
+        if (buckets && buckets != bounds + 1) return 0;
+        put_fixed64(column_of(out, BUCKET), point->counts);
+        put_fixed64(column_of(out, BOUND), point->bounds);
+    }
+    if (kind == EXPONENTIAL && !put_sparse(out, point)) return 0;
+    int64_t scale = point->scale < out->limits->scale ? point->scale : out->limits->scale;
+    put_8(column_of(out, SCALE), kind == EXPONENTIAL ? (uint64_t)scale : 0, kind == EXPONENTIAL);
+    end_list(column_of(out, BUCKET_INDEX), column_of(out, INDEX)->rows, kind == EXPONENTIAL);
+    end_list(column_of(out, BUCKET_COUNT), column_of(out, BUCKET)->rows, kind == EXPONENTIAL || kind == HISTOGRAM);
+    end_list(column_of(out, EXPLICIT_BOUNDS), column_of(out, BOUND)->rows, kind == HISTOGRAM);
+    return 1;
+}
+
+static int put_times(Decoder *out, const Point *point) {
+    int adjusted;
+    int64_t time = settle(out->limits, point->time, &adjusted);
+    /* A point without a start, or with one after its end, is about a moment. */
+    int momentary = point->start == 0 || point->start > (uint64_t)time;
+    if (time < out->limits->oldest) return 0;
+    put_u64(column_of(out, STARTED), (momentary ? (uint64_t)time : point->start) / 1000, 1);
+    put_u64(column_of(out, TIME), (uint64_t)time / 1000, 1);
+    put_u64(column_of(out, RECEIVED), (uint64_t)(out->limits->now / 1000), 1);
+    put_flag(column_of(out, ADJUSTED), adjusted);
+    out->adjusted += adjusted;
+    return 1;
+}
+
+static int put_point(Decoder *out, const Pending *of, int kind) {
+    Bytes in = of->bytes, name = {(const uint8_t *)kinds[kind].name, (const uint8_t *)strchr(kinds[kind].name, 0)};
+    Field field;
+    Point point;
+    memset(&point, 0, offsetof(Point, pairs));
+    point.pairs.count = 0;
+    while (in.at < in.end) {
+        if (!next(&in, &field)) return 0;
+        int good = field.number == 2   ? word(&field, &point.start)
+                   : field.number == 3 ? word(&field, &point.time)
+                                       : kinds[kind].field(&field, &point);
+        if (!good) return 0;
+    }
+    int counted = kind >= HISTOGRAM, traced = length(point.trace) == 16;
+    if (!put_times(out, &point) || !put_buckets(out, &point, kind)) return 0;
+    put_text(column_of(out, METRIC), of->name);
+    put_text(column_of(out, UNIT), of->unit);
+    put_text(column_of(out, KIND), name);
+    put_8(column_of(out, TEMPORALITY), of->temporality, kind != GAUGE && kind != SUMMARY);
+    put_u64(column_of(out, VALUE), point.value, point.has_value);
+    put_u64(column_of(out, COUNT), point.count, counted);
+    put_u64(column_of(out, SUM_OF), point.sum, point.has_sum || kind == SUMMARY);
+    put_u64(column_of(out, MIN), point.min, point.has_min);
+    put_u64(column_of(out, MAX), point.max, point.has_max);
+    put_u64(column_of(out, ZERO_COUNT), point.zero_count, kind == EXPONENTIAL);
+    put_u64(column_of(out, EXEMPLAR_HI), traced ? big_endian(point.trace.at) : 0, traced);
+    put_u64(column_of(out, EXEMPLAR_LO), traced ? big_endian(point.trace.at + 8) : 0, traced);
+    put_u64(column_of(out, EXEMPLAR_VALUE), point.exemplar_value, traced);
+    put_text(column_of(out, SCOPE_NAME), of->scope_name);
+    put_text(column_of(out, SCOPE_VERSION), of->scope_version);
+    put_32(column_of(out, GROUP), (uint32_t)of->group);
+    return put_attributes(out->rows, column_of(out, ATTRIBUTES), &point.pairs, &out->keys);
+}
+
+/* -- messages ------------------------------------------------------------------------------------------------------------- */
+
+/* The points of a metric's data, to be put when all of the request are known; their temporality may stand after them. */
+static int add_points(Decoder *out, Bytes in, int kind, Pending *of) {
+    Field field;
+    for (Bytes ahead = in; ahead.at < ahead.end;) {
+        if (!next(&ahead, &field)) return 0;
+        if (kind == GAUGE || kind == SUMMARY || field.number == 1) continue;
+        if (field.number == 2) {
+            if (field.wire != VARINT) return 0;
+            of->temporality = field.value;
+        } else if (field.number == 3 && kind == SUM && field.wire != VARINT) return 0; /* is_monotonic */
+    }
+    while (in.at < in.end && next(&in, &field)) {
+        if (field.number != 1) continue;
+        if (field.wire != DELIMITED) return 0;
+        of->bytes = field.bytes;
+        put(&out->pending[kind], of, sizeof *of);
+    }
+    return 1;
+}
+
+static int leaf(Decoder *out, Bytes in) {
+    static const int8_t kind_of[] = {-1, -1, -1, -1, -1, GAUGE, -1, SUM, -1, HISTOGRAM, EXPONENTIAL, SUMMARY};
+    Field field;
+    Bytes data = {in.at, in.at};
+    Pending point = {.name = data, .unit = data, .scope_name = out->scope_name, .scope_version = out->scope_version,
+                     .group = (int32_t)out->groups->columns[0].rows};
+    int kind = -1;
+    while (in.at < in.end) {
+        if (!next(&in, &field)) return 0;
+        if (field.number == 1 && !text(&field, &point.name)) return 0;
+        if (field.number == 3 && !text(&field, &point.unit)) return 0;
+        if (field.number >= sizeof kind_of || kind_of[field.number] < 0) continue;
+        if (kind >= 0 || field.wire != DELIMITED) return 0; /* data of two kinds, or twice of one: messages would merge */
+        kind = kind_of[field.number];
+        data = field.bytes;
+    }
+    return kind < 0 || add_points(out, data, kind, &point);
+}
+
+/* One kind after the other, as the general way has it. */
+static int finish(Decoder *out) {
+    for (int kind = 0; kind < KINDS; kind++) {
+        Buffer *pending = &out->pending[kind];
+        if (pending->failed) return 0;
+        for (int64_t at = 0; at < pending->size; at += (int64_t)sizeof(Pending)) {
+            Pending point;
+            memcpy(&point, pending->data + at, sizeof point);
+            if (!put_point(out, &point, kind)) return 0;
+        }
+        pending->size = 0;
+    }
+    return 1;
+}
+
+const Signal METRICS = {make, leaf, finish};
