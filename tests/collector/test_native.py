@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -130,6 +131,20 @@ def test_many_real_requests_at_once_are_what_each_is_by_itself() -> None:
         assert {name: table.to_pylist() for name, table in batch.tables.items()} == {
             name: table.to_pylist() for name, table in alone.tables.items()
         }
+
+
+@given(REQUESTS)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_duckdb_reads_from_the_slice_of_each_request_what_is_in_it(requests: tuple[Signal, list[Any]]) -> None:
+    signal, messages = requests
+    batches = read_plain(signal, [message.SerializeToString() for message in messages], Identity(), NOW)
+    assert batches is not None
+    for batch in batches:
+        for table in batch.tables.values():
+            with duckdb.connect() as connection:
+                connection.register("staged", table)
+                read_back = connection.sql("select * from staged").to_arrow_table()
+            assert plain(read_back.to_pylist()) == plain(table.to_pylist())
 
 
 @pytest.mark.parametrize(
