@@ -8,6 +8,7 @@ room for are left to SQL.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -34,9 +35,12 @@ MAX_MINUTES, MAX_HOURS = 150, 48
 """Pieces of an answer; a span of time that needs more is left to SQL."""
 MAX_KEYS = 200_000
 """Plugins, versions and outcomes that were numbered; beyond that everything is forgotten and begun anew."""
+PIECE_BYTES = 2_000
+"""Of a piece with nothing in it."""
 IDLE_SECONDS = 600.0
 """Nobody asked for this long: it is not worth keeping up."""
 
+_changes = itertools.count()
 _log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
@@ -44,7 +48,7 @@ Place = tuple[str, int]
 _LENGTH = {"minutes": 60, "hours": 3600, "seconds": 60}
 _GROUP = {"minutes": 600, "hours": 6 * 3600}
 """Seconds of pieces that are added up once for all answers: few enough that a late call is soon added up again."""
-MAX_SUMS = 64
+MAX_SUMS = 32
 
 
 @dataclass(slots=True)
@@ -53,16 +57,16 @@ class _Piece:
 
     rolled: int
     parts: list[Cells] = field(default_factory=list)
-    changes: int = 0
-    """Grows with every addition: who made something of it can tell whether it still holds."""
+    changes: int = field(default_factory=lambda: next(_changes))
+    """Another number after every addition, and for every piece: who made something of it can tell whether it still holds."""
 
     def add(self, cells: Cells) -> None:
         self.parts.append(cells)
-        self.changes += 1
+        self.changes = next(_changes)
 
     @property
     def nbytes(self) -> int:
-        return sum(part.nbytes for part in self.parts)
+        return PIECE_BYTES + sum(part.nbytes for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +285,7 @@ class CallMemory:
 
     def _make_room(self) -> None:
         used = sum(piece.nbytes for piece in self._pieces.values())
+        used += sum(cells.nbytes for _, cells in self._sums.values())
         while used > MAX_BYTES and self._pieces:
             _, piece = self._pieces.popitem(last=False)
             used -= piece.nbytes

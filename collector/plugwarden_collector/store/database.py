@@ -21,6 +21,7 @@ import pyarrow as pa
 from plugwarden_collector.errors import StoreError
 
 from .checkpoint import CheckpointHold
+from .closed_hours import ClosedHours
 from .fleet import FleetPages
 from .opening import explain, prepare
 from .rollup import load_tiers
@@ -73,6 +74,8 @@ class Database:
             """How far the rollups have come; whoever rolls up sets it after the commit."""
             self.fleet = FleetPages(self)
             """What pages about all plugins show; it follows the rollups by `tiers`."""
+            self.closed_hours = ClosedHours(self)
+            """What whole hours hold per plugin version; it follows the rollups in the same way."""
             self.epoch = self._epoch()
             """The identity of this database: sidecars take a lower revision only from another epoch."""
         except duckdb.Error as error:

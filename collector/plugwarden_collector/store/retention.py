@@ -101,6 +101,7 @@ def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionSta
         database.tiers = tiers
 
     writer.run(lambda connection: retain(connection, database.tiers, at, keep), take).result()
+    database.closed_hours.forget_before(at - keep.hours)
 
 
 def _read_texts(writer: Writer) -> None:
