@@ -123,7 +123,8 @@ class StoredEvidence:
 
     def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
         """Some failed spans."""
-        parameters = {"plugin": plugin, "version": version, "since": since, "limit": 5}
+        until = datetime.max
+        parameters = {"plugin": plugin, "version": version, "since": since, "until": until, "limit": 5}
         return self._database.fetch(statement("failing_traces"), parameters)
 
 

@@ -24,7 +24,7 @@ from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.judge.silence import silenced_by
 from plugwarden_collector.store import Database, Writer, statement
-from plugwarden_collector.store.traces import TraceFilter, find_trace, search_traces
+from plugwarden_collector.store.traces import TraceFilter, failing_spans, find_trace, search_traces
 from plugwarden_collector.warden import Warden
 
 from . import problem, sql
@@ -121,7 +121,7 @@ def api_app(
             rows("plugin_operations", parameters),
             rows("plugin_gate", raw),
             rows("error_types", {**parameters, "version": None}),
-            rows("failing_traces", {"plugin": plugin_id, "version": None, "since": span.since, "limit": 20}),
+            asyncio.to_thread(failing_spans, database, plugin_id, span.since, span.until, 20),
         )
         row = fleet[0] if fleet else None
         budgets = [item for item in budgets if item["plugin_id"] == plugin_id]

@@ -27,7 +27,7 @@ from .tiers import Tiers
 if TYPE_CHECKING:
     from .database import Database
 
-__all__ = ["CallMemory", "Remembered"]
+__all__ = ["CallMemory", "Remembered", "Step"]
 
 MAX_BYTES = 160 * 1024 * 1024
 """Of all pieces; those that were not asked for longest go first. A day of a thousand plugins takes half of it."""
@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
 """Tier and first second of a piece."""
+Step = tuple[int, Cells, int]
+"""First second, cells, and a number that is another one when the cells are."""
 _LENGTH = {"minutes": 60, "hours": 3600, "seconds": 60}
 _GROUP = {"minutes": 600, "hours": 6 * 3600}
 """Seconds of pieces that are added up once for all answers: few enough that a late call is soon added up again."""
@@ -110,26 +112,31 @@ class CallMemory:
     def calls(self, since: datetime, until: datetime) -> Remembered | None:
         """Calls after `since` up to `until`, cut as `Tiers.span` says; None: more than is kept here."""
         with self.lock:
-            tiers = self._begin()
-            span = tiers.span(since, until)
-            hours = range(second_of(span["first_hour"]), second_of(span["hours_end"]), 3600)
-            minutes = [
-                minute
-                for minute in range(_after(since, 60), min(second_of(until) + 1, second_of(tiers.minutes)), 60)
-                if not hours.start <= minute < hours.stop
-            ]
-            if len(minutes) > MAX_MINUTES or len(hours) > MAX_HOURS:
+            places = self._places(since, until)
+            if places is None:
                 return None
-            self._load("hours", hours)
-            self._load("minutes", minutes)
-            found = self._together("hours", hours) + self._together("minutes", minutes)
-            found += self._seconds_of_tail(_after(since, 1), second_of(until) + 1)
+            found = self._together("hours", places["hours"]) + self._together("minutes", places["minutes"])
+            found += [cells for _, cells, _ in self._tail_between(_after(since, 1), second_of(until) + 1)]
             self._make_room()
             return Remembered(found, self._keys)
 
-    def seconds(self, since: datetime, until: datetime) -> list[tuple[int, Cells, int]] | None:
-        """Calls by the second: minute, its cells, and a number that changes with them. Minutes at the ends are whole, whatever
-        part of them was asked for. None: there is more, or some of it is not kept by the second any more."""
+    def steps(self, since: datetime, until: datetime) -> list[Step] | None:
+        """The same piece by piece: its first second, its cells, and a number that changes with them."""
+        with self.lock:
+            places = self._places(since, until)
+            if places is None:
+                return None
+            found = [
+                (start, self._part((tier, start)), self._pieces[tier, start].changes)
+                for tier, starts in places.items()
+                for start in starts
+            ]
+            found += self._tail_between(_after(since, 1), second_of(until) + 1)
+            self._make_room()
+            return found
+
+    def seconds(self, since: datetime, until: datetime) -> list[Step] | None:
+        """Calls by the second, minute by minute. None: there is more, or some of it is not kept by the second any more."""
         with self.lock:
             tiers = self._begin()
             first = _after(since, 1) // 60 * 60
@@ -138,11 +145,12 @@ class CallMemory:
                 return None
             folded = [minute for minute in minutes if minute < second_of(tiers.minutes)]
             self._load("seconds", folded)
-            found = [(at, self._part(("seconds", at)), self._pieces["seconds", at].changes) for at in folded]
-            for minute in minutes[len(folded) :]:
-                piece = self._tail.get(minute)
-                if piece is not None:
-                    found.append((minute, _whole(piece), piece.changes))
+            begin, end = _after(since, 1), second_of(until) + 1
+            found = []
+            for minute in folded:
+                cells, changes = self._part(("seconds", minute)), self._pieces["seconds", minute].changes
+                found.append(_inside(minute, cells, changes, begin, end))
+            found += self._tail_between(begin, end)
             self._make_room()
             return found
 
@@ -161,6 +169,22 @@ class CallMemory:
         with self.lock:
             sums = sum(cells.nbytes for _, cells in self._sums.values())
             return sums + sum(piece.nbytes for piece in (*self._pieces.values(), *self._tail.values()))
+
+    def _places(self, since: datetime, until: datetime) -> dict[str, list[int]] | None:
+        """First seconds of the pieces for a span of time, which are there then."""
+        tiers = self._begin()
+        span = tiers.span(since, until)
+        hours = range(second_of(span["first_hour"]), second_of(span["hours_end"]), 3600)
+        minutes = [
+            minute
+            for minute in range(_after(since, 60), min(second_of(until) + 1, second_of(tiers.minutes)), 60)
+            if not hours.start <= minute < hours.stop
+        ]
+        if len(minutes) > MAX_MINUTES or len(hours) > MAX_HOURS:
+            return None
+        self._load("hours", hours)
+        self._load("minutes", minutes)
+        return {"hours": list(hours), "minutes": minutes}
 
     def _begin(self) -> Tiers:
         self._asked_at = time.monotonic()
@@ -274,14 +298,12 @@ class CallMemory:
             found.append(known[1])
         return found
 
-    def _seconds_of_tail(self, first: int, before: int) -> list[Cells]:
-        found = []
-        for minute, piece in self._tail.items():
-            if minute < before and minute + 60 > first:
-                whole = _whole(piece)
-                inside = minute >= first and minute + 60 <= before
-                found.append(whole if inside else whole.between(first, before))
-        return found
+    def _tail_between(self, first: int, before: int) -> list[Step]:
+        return [
+            _inside(minute, _whole(piece), piece.changes, first, before)
+            for minute, piece in sorted(self._tail.items())
+            if minute < before and minute + 60 > first
+        ]
 
     def _make_room(self) -> None:
         used = sum(piece.nbytes for piece in self._pieces.values())
@@ -289,6 +311,13 @@ class CallMemory:
         while used > MAX_BYTES and self._pieces:
             _, piece = self._pieces.popitem(last=False)
             used -= piece.nbytes
+
+
+def _inside(minute: int, cells: Cells, changes: int, first: int, before: int) -> Step:
+    """What of a minute is inside a span of time; a part of it is never the same again."""
+    if minute >= first and minute + 60 <= before:
+        return minute, cells, changes
+    return minute, cells.between(first, before), next(_changes)
 
 
 def _packed(cells: Cells, tier: str, start: int) -> Cells:

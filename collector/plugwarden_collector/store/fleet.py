@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import weakref
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .call_cells import BUCKETS, ZERO, Cells, Ints, Keys, moment, second_of
-from .call_memory import CallMemory, Remembered
+from .call_cells import BUCKETS, ZERO, Cells, Ints, Keys, moment
+from .call_memory import CallMemory, Remembered, Step
 from .rows import Row
 from .statements import statement
 
@@ -25,6 +26,13 @@ MIDDLE = 2 * BASE / (1 + BASE)
 QUANTILES = {"p50_seconds": 0.50, "p95_seconds": 0.95, "p99_seconds": 0.99}
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    of: tuple[Keys, tuple[int, ...]]
+    """What it was made of: another text is due when one of these is another one."""
+    text: str
+
+
 class FleetPages:
     """Answers are what `fleet.sql` and `fleet_series.sql` answer."""
 
@@ -32,8 +40,8 @@ class FleetPages:
         # The database has this: held in turn, neither would be let go before the interpreter ends, with DuckDB's complaints.
         self._database: Database = weakref.proxy(database)
         self.memory = CallMemory(database)
-        self._texts: dict[tuple[int, int], tuple[Keys, int, str]] = {}
-        """Minute and step -> what its cells were when the text was made, and the text."""
+        self._texts: dict[int, dict[int, _Text]] = {}
+        """Length of a step, and the first second of some of them -> their text, as they were last asked for."""
 
     def plugins(self, since: datetime, until: datetime) -> list[Row]:
         """One row per plugin."""
@@ -48,53 +56,54 @@ class FleetPages:
     def series(self, since: datetime, until: datetime, step: float) -> str:
         """Calls per plugin and step: a JSON list, as text."""
         finest = step < 60.0
-        if finest and 60.0 % step == 0:
+        if step % 60.0 == 0 or (finest and 60.0 % step == 0):
             with self.memory.lock:
-                minutes = self.memory.seconds(since, until)
+                found = self.memory.seconds(since, until) if finest else self.memory.steps(since, until)
                 keys = self.memory.keys
-            if minutes is not None:
-                return self._steps(minutes, keys, second_of(since) + 1, second_of(until) + 1, int(step))
+            if found is not None:
+                return self._steps(found, keys, int(step))
         span = self._database.tiers.span(since, until, finest=finest)
         return str(self._database.fetch(statement("fleet_series"), {**span, "step": step})[0]["calls"])
 
-    def _steps(self, minutes: list[tuple[int, Cells, int]], keys: Keys, first: int, before: int, step: int) -> str:
-        kept: dict[tuple[int, int], tuple[Keys, int, str]] = {}
-        texts: list[str] = []
-        names = [json.dumps(name, ensure_ascii=False) for name in keys.plugins]
-        order = np.argsort(np.array(keys.plugins, object)) if keys.plugins else np.empty(0, np.int64)
-        for minute, cells, changes in minutes:
-            if minute >= first and minute + 60 <= before:
-                known = self._texts.get((minute, step))
-                if known is None or known[0] is not keys or known[1] != changes:
-                    known = (keys, changes, _text(cells, keys, names, order, minute, step))
-                kept[minute, step] = known
-                texts.append(known[2])
-            else:
-                texts.append(_text(cells.between(first, before), keys, names, order, minute, step))
-        self._texts = kept
-        return f"[{','.join(text for text in texts if text)}]"
+    def _steps(self, found: list[Step], keys: Keys, step: int) -> str:
+        """The text of each group of steps is made anew only when a call was added to it: there may be a hundred thousand."""
+        length = max(60, step)
+        groups: dict[int, list[Step]] = {}
+        for part in found:
+            groups.setdefault(part[0] // length * length, []).append(part)
+        rank = np.empty(len(keys.plugins), np.int64)
+        rank[sorted(range(len(keys.plugins)), key=keys.plugins.__getitem__)] = np.arange(len(keys.plugins))
+        before, texts = self._texts.get(step, {}), dict[int, _Text]()
+        for start, parts in sorted(groups.items()):
+            held = (keys, tuple(changes for _, _, changes in parts))
+            known = before.get(start)
+            if known is None or known.of != held:
+                cells = Cells.joined([cells for _, cells, _ in parts])
+                known = _Text(held, _text(cells, keys, rank, start, step, length // step))
+            texts[start] = known
+        self._texts[step] = texts
+        return f"[{','.join(known.text for known in texts.values() if known.text)}]"
 
 
-def _text(cells: Cells, keys: Keys, names: list[str], order: Ints, minute: int, step: int) -> str:
-    """The steps of one minute, those of each in the order of plugins' names."""
+def _text(cells: Cells, keys: Keys, rank: Ints, start: int, step: int, steps: int) -> str:
+    """Some steps that follow each other, those of each in the order of plugins' names."""
     if not len(cells.time):
         return ""
     plugins, failed, _, rejected = keys.arrays()
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    place = (cells.time - minute) // step * len(order) + rank[plugins[cells.key]]
-    size = 60 // step * len(order)
+    number = (cells.time - start) // step if steps > 1 else np.zeros(len(cells.time), np.int64)
+    place = number * len(rank) + rank[plugins[cells.key]]
+    size = steps * len(rank)
     there = np.flatnonzero(np.bincount(place, minlength=size))
     sums = [
         np.bincount(place, values, size)[there].astype(np.int64).tolist()
         for values in (cells.calls, cells.calls * failed[cells.key], cells.calls * rejected[cells.key])
     ]
-    heads = [f'{{"plugin_id":{names[number]},"time":"' for number in order.tolist()]
-    times = [f'{moment(minute + number * step):%Y-%m-%dT%H:%M:%SZ}","calls":' for number in range(60 // step)]
-    number, name = np.divmod(there, len(order))
+    heads = [f'{{"plugin_id":{json.dumps(name, ensure_ascii=False)},"time":"' for name in sorted(keys.plugins)]
+    times = [f'{moment(start + number * step):%Y-%m-%dT%H:%M:%SZ}","calls":' for number in range(steps)]
+    numbers, names = np.divmod(there, len(rank))
     return ",".join(
         f'{heads[j]}{times[i]}{calls},"failed":{bad},"rejected":{refused}}}'
-        for i, j, calls, bad, refused in zip(number.tolist(), name.tolist(), *sums, strict=True)
+        for i, j, calls, bad, refused in zip(numbers.tolist(), names.tolist(), *sums, strict=True)
     )
 
 

@@ -12,7 +12,7 @@ from .rows import Row, fetch_rows
 from .statements import statement
 from .trace_index import Run, TraceIndex
 
-__all__ = ["TraceFilter", "find_trace", "search_traces"]
+__all__ = ["TraceFilter", "failing_spans", "find_trace", "search_traces"]
 
 AROUND = timedelta(hours=1)
 """Log records of a trace are looked for this long around its spans."""
@@ -77,6 +77,17 @@ def search_traces(
     halves = {"hi": [hi for hi, _ in traces], "lo": [lo for _, lo in traces]}
     runs = index.candidates_of_all(halves["hi"], halves["lo"])
     return database.fetch(statement("trace_summaries"), {**halves, **_lists(runs)})
+
+
+def failing_spans(database: Database, plugin: str, since: datetime, until: datetime, limit: int) -> list[Row]:
+    """The newest failed spans of a plugin; what is older than these is not looked at."""
+    found: list[Row] = []
+    for begin, end in _slices(since, until):
+        slice_ = {"plugin": plugin, "version": None, "since": begin, "until": end, "limit": limit - len(found)}
+        found += database.fetch(statement("failing_traces"), slice_)
+        if len(found) >= limit:
+            break
+    return found
 
 
 def _lowered(database: Database, text: str | None) -> str | None:
