@@ -1,8 +1,8 @@
 -- Like trace_hits, within some runs of batches: what the index of texts says may match. Takes: the same, and first, last
 -- (ubigint[], one entry a run). Gives: trace_hi, trace_lo of each span.
 -- A join, because DuckDB then passes over the row groups that hold none of the batches.
-with matching as materialized (
-    select trace_hi, trace_lo, started_at
+with spans as not materialized (
+    select trace_hi, trace_lo, started_at, name, error_type, status_message
     from span_rows
     where batch in (
             select unnest(range(first, last + 1))::ubigint
@@ -12,7 +12,15 @@ with matching as materialized (
       and ($outcome is null or outcome = $outcome)
       and ($min_seconds is null or duration_ns >= $min_seconds * 1e9)
       and ($max_seconds is null or duration_ns <= $max_seconds * 1e9)
-      and ($text is null or contains(lower(name), lower($text)) or contains(lower(error_type), lower($text))
-           or contains(lower(status_message), lower($text)))
+),
+matching as materialized (
+    select trace_hi, trace_lo, started_at from spans where $text is null or contains(lower(name), lower($text))
+    union all
+    select trace_hi, trace_lo, started_at from spans
+    where contains(lower(error_type), lower($text)) and not contains(lower(name), lower($text))
+    union all
+    select trace_hi, trace_lo, started_at from spans
+    where contains(lower(status_message), lower($text)) and not contains(lower(name), lower($text))
+      and not coalesce(contains(lower(error_type), lower($text)), false)
 )
 select trace_hi, trace_lo from matching order by started_at desc limit $limit
