@@ -14,6 +14,8 @@ from plugwarden_collector.judge.blame import Waits
 from plugwarden_collector.judge.objective import Counts, Sli
 from plugwarden_collector.judge.rules import Rules
 from plugwarden_collector.store import Database, statement
+from plugwarden_collector.store.closed_hours import Counted
+from plugwarden_collector.store.tiers import WIDE
 
 __all__ = ["LongWindows", "StoredEvidence", "observe"]
 
@@ -121,7 +123,8 @@ class StoredEvidence:
 
     def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
         """Some failed spans."""
-        parameters = {"plugin": plugin, "version": version, "since": since, "limit": 5}
+        until = datetime.max
+        parameters = {"plugin": plugin, "version": version, "since": since, "until": until, "limit": 5}
         return self._database.fetch(statement("failing_traces"), parameters)
 
 
@@ -133,6 +136,10 @@ def _windows(
     if not sizes:
         return found
     since = at - timedelta(seconds=max(sizes))
+    if len(sizes) == 1 and sizes[0] > WIDE.total_seconds():
+        wide = _wide_windows(database, rules, database.tiers.span(since, until), sizes[0])
+        if wide is not None:
+            return wide
     span = _finest(database, since, until) if max(sizes) <= SHORT_SECONDS else database.tiers.span(since, until)
     by_availability = [item for item in rules.objectives if item.sli is Sli.AVAILABILITY]
     by_latency = [item for item in rules.objectives if item.sli is Sli.LATENCY]
@@ -156,6 +163,23 @@ def _windows(
             )
             for objective in by_latency:
                 found[objective.name] = _grouped(row for row in slow if row["slo"] == objective.name)
+    return found
+
+
+def _wide_windows(database: Database, rules: Rules, span: dict[str, Any], size: float) -> dict[str, _Counted] | None:
+    """The same for one window of many hours, most of which are over and known."""
+    of_threshold: dict[int | None, Counted] = {}
+    found: dict[str, _Counted] = {}
+    for objective in rules.objectives:
+        fast = objective.threshold_index if objective.sli is Sli.LATENCY else None
+        if fast not in of_threshold:
+            counted = database.closed_hours.counts(span, fast)
+            if counted is None:
+                return None
+            of_threshold[fast] = counted
+        found[objective.name] = {
+            key: {size: Counts(*counts)} for key, counts in of_threshold[fast].items() if objective.covers(key[0])
+        }
     return found
 
 

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -74,6 +74,8 @@ class Warden:
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
+        # Of its own: six slow queries take all threads that asyncio has for everybody on two cores, and judging must not wait.
+        self._thread = ThreadPoolExecutor(1, "plugwarden-judge")
         self._budgets_at = 0.0
         self._long = LongWindows()
         self.rules = rules
@@ -90,7 +92,7 @@ class Warden:
         while True:
             started = self._loop.time()
             try:
-                await asyncio.to_thread(self.tick)
+                await self._loop.run_in_executor(self._thread, self.tick)
             except Exception:  # noqa: BLE001 - counted, logged, and tried again
                 self.stats.failures += 1
                 _log.exception("a tick failed; the next one starts from the last stored state")
@@ -112,6 +114,8 @@ class Warden:
             at = self._clock()
             since = at - (VERSION_HORIZON if not self.standing.versions else timedelta(minutes=10))
             _done(self._writer.roll_up(at))  # what is judged is what the views show
+            self._database.fleet.memory.follow()
+            self._database.closed_hours.follow()
             seen = observe(self._database, self.rules, at, since=since, budgets=budgets, long=self._long)
             standing = _copy(self.standing)
             changes = evaluate(self.rules, standing, seen, self._evidence, random.random)

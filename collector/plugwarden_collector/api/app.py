@@ -24,7 +24,7 @@ from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.judge.silence import silenced_by
 from plugwarden_collector.store import Database, Writer, statement
-from plugwarden_collector.store.traces import TraceFilter, find_trace, search_traces
+from plugwarden_collector.store.traces import TraceFilter, failing_spans, find_trace, search_traces
 from plugwarden_collector.warden import Warden
 
 from . import problem, sql
@@ -108,8 +108,8 @@ def api_app(
     @app.get("/api/v1/plugins", tags=["plugins"], dependencies=[reading])
     async def plugins(span: Span) -> Any:
         """Every plugin with calls in the span of time: state and why, SLIs, budget."""
-        parameters = {**spanned(span), "seconds": span.seconds, "plugin": None}
-        found, budgets = await asyncio.gather(rows("fleet", parameters), rows("list_slo_status"))
+        fleet = asyncio.to_thread(database.fleet.plugins, span.since, span.until)
+        found, budgets = await asyncio.gather(fleet, rows("list_slo_status"))
         return as_json(with_state(found, budgets, warden))
 
     @app.get("/api/v1/plugins/{plugin_id}", tags=["plugins"], dependencies=[reading])
@@ -125,7 +125,7 @@ def api_app(
                 rows("plugin_operations", parameters),
                 rows("plugin_gate", raw),
                 rows("error_types", {**parameters, "version": None}),
-                rows("failing_traces", {"plugin": plugin_id, "version": None, "since": span.since, "limit": 20}),
+                asyncio.to_thread(failing_spans, database, plugin_id, span.since, span.until, 20),
             )
 
         answers = await ask()
@@ -152,8 +152,8 @@ def api_app(
     @app.get("/api/v1/series", tags=["plugins"], dependencies=[reading])
     async def fleet_series(span: Span) -> Any:
         """Calls of every plugin by step."""
-        found = await rows("fleet_series", {**spanned(span, step=span.step), "step": span.step})
-        return Response(f'{{"step_seconds": {span.step}, "calls": {found[0]["calls"]}}}', media_type="application/json")
+        calls = await asyncio.to_thread(database.fleet.series, span.since, span.until, span.step)
+        return Response(f'{{"step_seconds": {span.step}, "calls": {calls}}}', media_type="application/json")
 
     @app.get("/api/v1/slos", tags=["judging"], dependencies=[reading])
     async def slos() -> Any:

@@ -21,6 +21,8 @@ import pyarrow as pa
 from plugwarden_collector.errors import StoreError
 
 from .checkpoint import CheckpointHold
+from .closed_hours import ClosedHours
+from .fleet import FleetPages
 from .opening import explain, prepare
 from .rollup import load_tiers
 from .rows import Row, fetch_rows
@@ -70,6 +72,10 @@ class Database:
             self._connection.execute("set lock_configuration = true")
             self.tiers = load_tiers(self._connection)
             """How far the rollups have come; whoever rolls up sets it after the commit."""
+            self.fleet = FleetPages(self)
+            """What pages about all plugins show; it follows the rollups by `tiers`."""
+            self.closed_hours = ClosedHours(self)
+            """What whole hours hold per plugin version; it follows the rollups in the same way."""
             self.epoch = self._epoch()
             """The identity of this database: sidecars take a lower revision only from another epoch."""
         except duckdb.Error as error:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionSta
     for view in RAW_TABLES:
         _let_go_raw(database, writer, keep, stats, view, _full_hour(at - keep.raw))
     _make_room(database, writer, keep, stats)
+    _read_texts(writer)
     if keep.archive is not None:
         for view, kept in _ages(keep).items():
             done = writer.run(_archive_and_delete(database, keep.archive, view, _full_hour(at - kept)))
@@ -99,6 +101,13 @@ def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionSta
         database.tiers = tiers
 
     writer.run(lambda connection: retain(connection, database.tiers, at, keep), take).result()
+    database.closed_hours.forget_before(at - keep.hours)
+
+
+def _read_texts(writer: Writer) -> None:
+    """Index the texts of blocks that an earlier version closed without, a block a turn of the writer."""
+    for run in writer.traces.unread():
+        writer.run(partial(writer.traces.read_texts, run=run), writer.traces.take_texts).result()
 
 
 def _make_room(database: Database, writer: Writer, keep: Keep, stats: RetentionStats) -> None:

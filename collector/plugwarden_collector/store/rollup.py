@@ -62,8 +62,9 @@ Connection = duckdb.DuckDBPyConnection
 def load_tiers(connection: Connection) -> Tiers:
     """Where the rollups stand, as stored."""
     rows = {row["name"]: row for row in fetch_rows(connection, statement("progress").sql)}
-    times = {name: rows[name]["time"] or EPOCH for name in ("seconds", "minutes", "hours")}
-    return Tiers(int(rows["rolled"]["batch"]), **times)
+    seconds, minutes, hours = (rows[name]["time"] or EPOCH for name in ("seconds", "minutes", "hours"))
+    rolled = int(rows["rolled"]["batch"])
+    return Tiers(rolled, seconds, minutes, hours, fresh_from=rolled)
 
 
 def roll_up(
@@ -83,11 +84,12 @@ def roll_up(
     reopened = set() if reopened is None else reopened
     after = tiers
     if batch > tiers.rolled:
-        for table in _fresh(connection, tiers.rolled, tables):
+        fresh = _fresh(connection, tiers.rolled, tables)
+        for table in fresh:
             _add_fresh(connection, table, tiers, reopened)
         if "incoming_points" in tables:
             connection.execute(statement("insert_waits").sql, {"after": tiers.rolled})
-        after = replace(after, rolled=batch)
+        after = after.counted(batch, fresh)
         _note(connection, "rolled", batch=batch)
     if at - after.minutes >= FOLD_AFTER:
         before = (at - FOLD_AFTER / 2).replace(second=0, microsecond=0)

@@ -7,15 +7,32 @@ then seconds, and every call is counted once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-__all__ = ["Tiers"]
+import pyarrow as pa
+
+__all__ = ["Fresh", "Tiers"]
 
 EPOCH = datetime(1970, 1, 1)
 WIDE = timedelta(hours=6)
 """From here on whole hours are read from the hour tier: shorter spans have few minutes, and a chart wants them."""
+MAX_FRESH_ROWS = 100_000
+"""Rows that were counted last and are kept for those that follow the rollups; who falls behind reads the tiers again."""
+MAX_FRESH_ROLLUPS = 240
+"""A minute of them and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """What one rollup counted."""
+
+    rolled: int
+    """Raw rows up to this batch are in it, from where the one before ended."""
+    tables: Sequence[pa.Table]
+    """Rows as they were added to the seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,19 @@ class Tiers:
     """The minute tier holds every call before this."""
     hours: datetime = EPOCH
     """The hour tier holds every call before this."""
+    fresh: tuple[Fresh, ...] = field(default=(), compare=False, repr=False)
+    """What the last rollups counted, oldest first: with what the tiers held up to `fresh_from`, all there is."""
+    fresh_from: int = field(default=0, compare=False, repr=False)
+    """The batch up to which raw rows are in the tiers and not in `fresh`."""
+
+    def counted(self, batch: int, tables: Sequence[pa.Table]) -> Tiers:
+        """After the raw rows up to a batch were counted."""
+        fresh, start = (*self.fresh, Fresh(batch, tables)), self.fresh_from
+        rows = sum(len(table) for item in fresh for table in item.tables)
+        while fresh and (rows > MAX_FRESH_ROWS or len(fresh) > MAX_FRESH_ROLLUPS):
+            rows -= sum(len(table) for table in fresh[0].tables)
+            fresh, start = fresh[1:], fresh[0].rolled
+        return replace(self, rolled=batch, fresh=fresh, fresh_from=start)
 
     def span(self, since: datetime, until: datetime, *, finest: bool = False) -> dict[str, Any]:
         """Parameters for the macro `call_span`: calls after `since`, up to and including `until`.

@@ -8,15 +8,18 @@ trace, which DuckDB finds by the zone maps of the column `batch`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import numpy as np
 
 from .statements import statement
+from .text_filter import ANYTHING, MAX_TEXT_BYTES, Pieces, may_hold, pack, pieces_of, text_filter, unpack
 
-__all__ = ["Block", "TraceIndex"]
+__all__ = ["Block", "Run", "TraceIndex"]
 
 BLOCK_SPANS = 122_880
 """DuckDB's row group: a block is about one unit of reading."""
@@ -27,6 +30,8 @@ _WORD = (1 << 64) - 1
 _MIX = 0x9E3779B97F4A7C15
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
+Run = tuple[int, int]
+"""The first and the last of some batches that follow each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,27 @@ class Block:
 
     first_batch: int
     last_batch: int
+    first_at: datetime
+    last_at: datetime
+    """When its spans started."""
     bits: bytes
     """The Bloom filter."""
+    texts: Pieces | None = None
+    """What its texts are made of; None: not known yet."""
+
+    @property
+    def run(self) -> Run:
+        """Its batches."""
+        return self.first_batch, self.last_batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """What a lookup goes by, replaced as a whole: a lookup in another thread must see a block either closed or open."""
+
+    blocks: tuple[Block, ...]
+    open_from: int
+    """The first batch of the open block."""
 
 
 class TraceIndex:
@@ -44,12 +68,17 @@ class TraceIndex:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         rows = connection.execute(statement("list_trace_blocks").sql).fetchall()
-        self._blocks = [Block(int(first), int(last), bytes(bits)) for first, last, bits in rows]
-        self._open_from = self._blocks[-1].last_batch + 1 if self._blocks else 0
+        blocks = tuple(
+            Block(
+                int(first), int(last), first_at, last_at, bytes(bits), None if texts is None else unpack(bytes(texts))
+            )
+            for first, last, first_at, last_at, bits, texts in rows
+        )
+        self._closed = _Closed(blocks, blocks[-1].last_batch + 1 if blocks else 0)
         self._open: list[Words] = []
-        self._open_to = self._open_from
+        self._open_to = self._closed.open_from
         self._open_spans = 0
-        tail = connection.sql(statement("unindexed_traces").sql, params={"first": self._open_from})
+        tail = connection.sql(statement("unindexed_traces").sql, params={"first": self._closed.open_from})
         for batch in tail.to_arrow_reader():
             self.add(batch.column("batch")[-1].as_py(), batch.column("trace_hi"), batch.column("trace_lo"))
 
@@ -65,40 +94,88 @@ class TraceIndex:
         return self._open_spans >= BLOCK_SPANS
 
     def make_block(self, connection: duckdb.DuckDBPyConnection) -> Block:
-        """Make the open block's filter and store it; the caller holds the transaction, and closes the block after it."""
+        """Make the open block's filters and store them; the caller holds the transaction, and closes the block after it."""
         traces = np.unique(np.concatenate(self._open))
-        block = Block(self._open_from, self._open_to, _filter(traces))
-        parameters = {
-            "first": block.first_batch,
-            "last": block.last_batch,
-            "spans": self._open_spans,
-            "traces": len(traces),
-            "filter": block.bits,
-        }
-        connection.execute(statement("insert_trace_block").sql, parameters)
-        return block
+        first, last, bits = self._closed.open_from, self._open_to, _filter(traces)
+        parameters = {"first": first, "last": last, "spans": self._open_spans, "traces": len(traces), "filter": bits}
+        first_at, last_at = connection.execute(statement("insert_trace_block").sql, parameters).fetchall()[0]
+        return Block(first, last, first_at, last_at, bits, _store_texts(connection, (first, last)))
 
     def close_block(self, block: Block) -> None:
         """Begin the next block after one that was stored."""
-        self._blocks = [*self._blocks, block]
-        self._open_from = block.last_batch + 1
+        self._closed = _Closed((*self._closed.blocks, block), block.last_batch + 1)
         self._open, self._open_spans = [], 0
+
+    def unread(self) -> list[Run]:
+        """Blocks whose texts are not known: an earlier version closed them."""
+        return [block.run for block in self._closed.blocks if block.texts is None]
+
+    def read_texts(self, connection: duckdb.DuckDBPyConnection, run: Run) -> tuple[Run, Pieces]:
+        """Store what the texts of such a block hold; `take_texts` is told of the answer once it is committed."""
+        return run, _store_texts(connection, run)
+
+    def take_texts(self, found: tuple[Run, Pieces]) -> None:
+        """From here on searches go by what `read_texts` found."""
+        run, texts = found
+        blocks = (replace(block, texts=texts) if block.run == run else block for block in self._closed.blocks)
+        self._closed = replace(self._closed, blocks=tuple(blocks))
 
     def expire(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let go of blocks of which no span is left. In memory first: a block too few only costs a look at it."""
         oldest: int = connection.execute(statement("oldest_batch").sql).fetchall()[0][0]
-        self._blocks = [block for block in self._blocks if block.last_batch >= oldest]
+        blocks = tuple(block for block in self._closed.blocks if block.last_batch >= oldest)
+        self._closed = replace(self._closed, blocks=blocks)
         connection.execute(statement("expire_trace_blocks").sql, {"oldest": oldest})
+        connection.execute(statement("expire_trace_texts").sql, {"oldest": oldest})
 
-    def candidates(self, hi: int, lo: int) -> list[tuple[int, int]]:
-        """Runs of batches (first, last) that may hold a trace, newest first; the open block always may."""
-        key = _fold_one(hi, lo)
-        found = [(block.first_batch, block.last_batch) for block in reversed(self._blocks) if _holds(block.bits, key)]
-        return [(self._open_from, 2**63 - 1), *found]
+    def candidates(self, hi: int, lo: int) -> list[Run]:
+        """Runs of batches that may hold a trace, newest first; the open block always may."""
+        key, closed = _fold_one(hi, lo), self._closed
+        found = [block.run for block in reversed(closed.blocks) if _holds(block.bits, key)]
+        return [(closed.open_from, 2**63 - 1), *found]
+
+    def candidates_of_all(self, hi: Sequence[int], lo: Sequence[int]) -> list[Run]:
+        """Runs that may hold any of some traces, oldest first."""
+        keys, closed = _folded(np.array(hi, np.uint64), np.array(lo, np.uint64)), self._closed
+        return _joined(
+            [*(block.run for block in closed.blocks if _holds_any(block.bits, keys)), self._open_run(closed)]
+        )
+
+    def candidates_with(self, text: str, since: datetime, until: datetime) -> list[Run] | None:
+        """Runs that may hold spans of a span of time with a text, which is in DuckDB's lower case; None: that is most of them."""
+        places, closed = pieces_of(text), self._closed
+        if not len(places):
+            return None
+        blocks = [block for block in closed.blocks if block.last_at > since and block.first_at <= until]
+        found = [block.run for block in blocks if block.texts is None or may_hold(block.texts, places)]
+        return None if len(found) * 2 > len(blocks) else _joined([*found, self._open_run(closed)])
 
     def memory_bytes(self) -> int:
         """What the filters take."""
-        return sum(len(block.bits) for block in self._blocks)
+        blocks = self._closed.blocks
+        return sum(len(block.bits) + (0 if block.texts is None else block.texts.nbytes) for block in blocks)
+
+    def _open_run(self, closed: _Closed) -> Run:
+        return closed.open_from, max(closed.open_from, self._open_to)
+
+
+def _joined(runs: Iterable[Run]) -> list[Run]:
+    """Runs that follow each other as one."""
+    whole: list[Run] = []
+    for first, last in runs:
+        if whole and whole[-1][1] + 1 == first:
+            first = whole.pop()[0]
+        whole.append((first, last))
+    return whole
+
+
+def _store_texts(connection: duckdb.DuckDBPyConnection, run: Run) -> Pieces:
+    batches = {"first": run[0], "last": run[1]}
+    rows = connection.execute(statement("block_texts").sql, {**batches, "most": MAX_TEXT_BYTES}).fetchall()
+    texts = rows[0][0]
+    pieces = ANYTHING if texts is None else text_filter(texts)
+    connection.execute(statement("insert_trace_texts").sql, {**batches, "filter": pack(pieces)})
+    return pieces
 
 
 def _folded(hi: Words, lo: Words) -> Words:
@@ -128,5 +205,18 @@ def _holds(bits: bytes, key: int) -> bool:
     for probe in range(PROBES):
         place = ((key + step * probe) & _WORD) % size
         if not bits[place >> 3] >> (place & 7) & 1:
+            return False
+    return True
+
+
+def _holds_any(bits: bytes, keys: Words) -> bool:
+    held = np.frombuffer(bits, np.uint8)
+    size = np.uint64(len(bits) * 8)
+    step = (keys >> np.uint64(33)) | np.uint64(1)
+    for probe in range(PROBES):
+        places = (keys + step * np.uint64(probe)) % size
+        hit = held[places >> np.uint64(3)] >> (places & np.uint64(7)).astype(np.uint8) & np.uint8(1)
+        keys, step = keys[hit > 0], step[hit > 0]
+        if not len(keys):
             return False
     return True

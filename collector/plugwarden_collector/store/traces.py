@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 from .database import Database
 from .rows import Row, fetch_rows
 from .statements import statement
-from .trace_index import TraceIndex
+from .trace_index import Run, TraceIndex
 
-__all__ = ["TraceFilter", "find_trace", "search_traces"]
+__all__ = ["TraceFilter", "failing_spans", "find_trace", "search_traces"]
 
 AROUND = timedelta(hours=1)
 """Log records of a trace are looked for this long around its spans."""
@@ -63,36 +63,54 @@ def search_traces(
     conditions: dict[str, Any] = {
         name: getattr(wanted, name) for name in ("plugin", "version", "outcome", "text", "min_seconds", "max_seconds")
     }
+    text = _lowered(database, wanted.text)
     found: dict[tuple[int, int], None] = {}
     for begin, end in _slices(since, until):
-        for trace in _hits(database, {**conditions, "since": begin, "until": end}, limit):
+        runs = None if text is None else index.candidates_with(text, begin, end)
+        for trace in _hits(database, {**conditions, "since": begin, "until": end}, runs, limit):
             found.setdefault(trace)
         if len(found) >= limit:
             break
     traces = list(found)[:limit]
     if not traces:
         return []
-    runs = {run for hi, lo in traces for run in index.candidates(hi, lo)}
-    return database.fetch(
-        statement("trace_summaries"),
-        {
-            "hi": [hi for hi, _ in traces],
-            "lo": [lo for _, lo in traces],
-            "first": min(first for first, _ in runs),
-            "last": max(last for _, last in runs),
-        },
-    )
+    halves = {"hi": [hi for hi, _ in traces], "lo": [lo for _, lo in traces]}
+    runs = index.candidates_of_all(halves["hi"], halves["lo"])
+    return database.fetch(statement("trace_summaries"), {**halves, **_lists(runs)})
 
 
-def _hits(database: Database, slice_: dict[str, Any], limit: int) -> Iterable[tuple[int, int]]:
-    """Traces by their newest matching span, newest first: `limit` of them, unless there are no more.
+def failing_spans(database: Database, plugin: str, since: datetime, until: datetime, limit: int) -> list[Row]:
+    """The newest failed spans of a plugin; what is older than these is not looked at."""
+    found: list[Row] = []
+    for begin, end in _slices(since, until):
+        slice_ = {"plugin": plugin, "version": None, "since": begin, "until": end, "limit": limit - len(found)}
+        found += database.fetch(statement("failing_traces"), slice_)
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _lowered(database: Database, text: str | None) -> str | None:
+    """As DuckDB does it: Python's lower case differs for some letters, and the index would then miss what the search finds."""
+    return None if text is None else str(database.fetch(statement("lower_text"), {"text": text})[0]["text"])
+
+
+def _lists(runs: Sequence[Run]) -> dict[str, list[int]]:
+    return {"first": [first for first, _ in runs], "last": [last for _, last in runs]}
+
+
+def _hits(
+    database: Database, slice_: dict[str, Any], runs: Sequence[Run] | None, limit: int
+) -> Iterable[tuple[int, int]]:
+    """Traces by their newest matching span, newest first: `limit` of them, unless there are no more; `runs`: where they may be.
 
     To take the newest spans and see which traces they are of is cheaper than to group all that match; in the rare case that
     so many are of the same few traces that these are not enough, more are taken.
     """
+    hits, within = (statement("trace_hits"), {}) if runs is None else (statement("trace_hits_within"), _lists(runs))
     spans = limit * SPANS_A_TRACE
     while True:
-        rows = database.fetch(statement("trace_hits"), {**slice_, "limit": spans})
+        rows = database.fetch(hits, {**slice_, **within, "limit": spans})
         traces = dict.fromkeys((row["trace_hi"], row["trace_lo"]) for row in rows)
         if len(traces) >= limit or len(rows) < spans:
             return traces

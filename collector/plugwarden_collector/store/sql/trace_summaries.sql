@@ -1,11 +1,13 @@
--- What some traces are like, from all spans of them in a run of batches. Takes: hi, lo (ubigint[], one entry a trace), first, last
--- (ubigint: the least and the greatest batch that may hold any of them). Gives: trace_id, started_at, root, service_name,
+-- What some traces are like, from all spans of them in some runs of batches. Takes: hi, lo (ubigint[], one entry a trace), first,
+-- last (bigint[], one entry a run: those that may hold any of them). Gives: trace_id, started_at, root, service_name,
 -- duration_seconds, spans, errors, plugins.
 -- In two steps, because half an id is all that the many rows need to be looked at for; the few that are found are read in full.
 with hits as (select unnest($hi::ubigint[]) as trace_hi, unnest($lo::ubigint[]) as trace_lo),
 found as materialized (
     select rowid as row from span_rows
-    where trace_lo in (select trace_lo from hits) and batch between $first::ubigint and $last::ubigint
+    where trace_lo in (select trace_lo from hits) and batch in (
+        select unnest(range(first, last + 1))::ubigint
+        from (select unnest($first::bigint[]) as first, unnest($last::bigint[]) as last))
 ),
 spans as materialized (
     select trace_hi, trace_lo, started_at, name, parent_span_id, service_name, duration_ns, status_code, plugin_id

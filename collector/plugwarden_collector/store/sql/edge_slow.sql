@@ -1,0 +1,16 @@
+-- Slow calls per plugin version in what the whole hours leave of a span of time. Takes: the span of time (store/tiers.py), fast
+-- (integer: the last histogram bucket that is still fast). Gives: plugin_id, plugin_version, total, bad, as hour_slow does.
+with edges as (
+    select plugin_id, plugin_version, outcome, calls, bucket_index, bucket_count from call_minutes
+    where bucket_start > $since::timestamp and bucket_start <= $until::timestamp and bucket_start < $minutes_end::timestamp
+      and (bucket_start < $first_hour::timestamp or bucket_start >= $hours_end::timestamp)
+    union all
+    select plugin_id, plugin_version, outcome, calls, bucket_index, bucket_count from call_seconds
+    where bucket_start > $since::timestamp and bucket_start <= $until::timestamp and bucket_start >= $minutes_end::timestamp
+)
+select
+    plugin_id, plugin_version, coalesce(sum(calls), 0)::bigint as total,
+    coalesce(sum(list_inner_product(bucket_count::double[], list_transform(bucket_index, lambda i: (i > $fast::integer)::double))), 0)
+        ::bigint as bad
+from edges where outcome in ('success', 'error', 'timeout')
+group by all

@@ -1,0 +1,26 @@
+-- Like trace_hits, within some runs of batches: what the index of texts says may match. Takes: the same, and first, last
+-- (ubigint[], one entry a run). Gives: trace_hi, trace_lo of each span.
+-- A join, because DuckDB then passes over the row groups that hold none of the batches.
+with spans as not materialized (
+    select trace_hi, trace_lo, started_at, name, error_type, status_message
+    from span_rows
+    where batch in (
+            select unnest(range(first, last + 1))::ubigint
+            from (select unnest($first::bigint[]) as first, unnest($last::bigint[]) as last))
+      and started_at > $since::timestamp and started_at <= $until::timestamp
+      and ($plugin is null or plugin_id = $plugin) and ($version is null or plugin_version = $version)
+      and ($outcome is null or outcome = $outcome)
+      and ($min_seconds is null or duration_ns >= $min_seconds * 1e9)
+      and ($max_seconds is null or duration_ns <= $max_seconds * 1e9)
+),
+matching as materialized (
+    select trace_hi, trace_lo, started_at from spans where $text is null or contains(lower(name), lower($text))
+    union all
+    select trace_hi, trace_lo, started_at from spans
+    where contains(lower(error_type), lower($text)) and not contains(lower(name), lower($text))
+    union all
+    select trace_hi, trace_lo, started_at from spans
+    where contains(lower(status_message), lower($text)) and not contains(lower(name), lower($text))
+      and not coalesce(contains(lower(error_type), lower($text)), false)
+)
+select trace_hi, trace_lo from matching order by started_at desc limit $limit
