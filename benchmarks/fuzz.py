@@ -96,7 +96,7 @@ def fuzz_receive(random: Random, inputs: int, report: Report) -> None:
     chunks = iter(range(0, inputs, CHUNK))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for receiver in _receivers(runner):
-            for at in [at for at, _ in zip(chunks, range(CHUNKS_PER_FILE), strict=False)]:
+            for _, at in zip(range(CHUNKS_PER_FILE), chunks, strict=False):  # in this order: none may be lost
                 drawn = [random.choice(kinds) for _ in range(min(CHUNK, inputs - at))]
                 _chunk(runner, receiver, [(kind, GENERATORS[kind][0](random)) for kind in drawn], report)
             if report.inputs >= inputs:

@@ -114,7 +114,6 @@ def _point(draw: Any, kind: str, point: Any) -> None:
     else:
         point.count, point.sum = draw(COUNT), draw(DOUBLE)
     if kind == "summary":
-        point.quantile_values.add(quantile=0.5, value=draw(DOUBLE))
         return
     for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
         exemplar = point.exemplars.add(span_id=b"\x03" * 8, time_unix_nano=NOW)

@@ -115,6 +115,7 @@ def test_points_of_all_kinds_arrive(shared: Running, name: str, transport: str, 
     found.positive.bucket_counts.extend([1, 0, 5])
     summary = metrics.add(name="summary").summary.data_points.add(time_unix_nano=T, count=4, sum=8)
     summary.quantile_values.add(quantile=0.5, value=2)
+    summary.quantile_values.add(quantile=0.99, value=3)
     assert send(shared, transport, "metrics", message).verdict == "stored"
     sent = rows(shared, "metric_points", name)
     assert [row["metric"] for row in sent] == ["depth", "explicit", "exponential", "summary", "total", "total"]
@@ -126,7 +127,10 @@ def test_points_of_all_kinds_arrive(shared: Running, name: str, transport: str, 
     row = by_name["exponential"]
     assert (row["count"], row["zero_count"], row["scale"]) == (7, 1, 4)
     assert (row["bucket_index"], row["bucket_count"]) == ([-3, -1], [1, 5])
-    assert (by_name["summary"]["kind"], by_name["summary"]["count"], by_name["summary"]["sum"]) == ("summary", 4, 8)
+    row = by_name["summary"]
+    assert (row["kind"], row["count"], row["sum"]) == ("summary", 4, 8)
+    assert (row["quantile"], row["quantile_value"]) == ([0.5, 0.99], [2, 3])
+    assert by_name["explicit"]["quantile"] is None
     before, after = (row for row in sent if row["metric"] == "total")
     assert (before["value"], after["value"], before["unit"]) == (10.5, 0.5, "By")
     assert (after["started_at"] - before["started_at"]).total_seconds() == 5

@@ -167,6 +167,7 @@ def test_what_is_odd_takes_the_general_way(spoil: Any) -> None:
         lambda metric: metric.histogram.data_points.add(
             time_unix_nano=NOW, bucket_counts=[1, 2, 3], explicit_bounds=[1.0]
         ),
+        lambda metric: metric.summary.data_points.add(time_unix_nano=NOW).quantile_values.add(quantile=0.5, value=1),
     ],
 )
 def test_points_that_are_odd_take_the_general_way(spoil: Any) -> None:

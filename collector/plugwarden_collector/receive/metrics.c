@@ -146,6 +146,7 @@ static int of_summary(const Field *field, Point *to) {
     switch (field->number) {
     case 4: return word(field, &to->count);
     case 5: return word(field, &to->sum);
+    case 6: return 0; /* quantiles: rare, and the general way's */
     case 7: return add_pair(&to->pairs, field);
     default: return 1;
     }

@@ -25,6 +25,7 @@ Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 _KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 _SHARED = ("start_time_unix_nano", "time_unix_nano", "attributes")
+QUANTILES = ("quantile", "quantile_value")
 _INT_LIST, _COUNT_LIST, _BOUND_LIST = pa.list_(pa.int32()), pa.list_(pa.uint64()), pa.list_(pa.float64())
 
 
@@ -89,6 +90,9 @@ def _read(request: pa.RecordBatch, identity: Identity, now_ns: int) -> tuple[Bat
         "received_at": pa.repeat(pa.scalar(now_ns // 1000, pa.timestamp("us")), len(metric)),
         "clock_adjusted": pa.array(times.adjusted),
     }
+    if columns[QUANTILES[0]].null_count == len(metric):
+        for name in QUANTILES:  # the database fills in what is not there, and hardly anybody sends summaries
+            del columns[name]
     table, adjusted = pa.table(columns), int(times.adjusted.sum())
     unfit = np.concatenate([kind.unfit for kind in kinds])
     refused = refuse(
@@ -158,6 +162,7 @@ def _points(metrics: pa.StructArray, kind: str) -> _Points | None:
         "bucket_count": counts,
         "explicit_bounds": bounds,
         **_exemplars(field("exemplars", None), rows),
+        **_quantiles(field("quantile_values", None), rows),
     }
     unfit = np.zeros(rows, dtype=bool)
     if kind == "histogram":
@@ -217,6 +222,19 @@ _BUCKETS: dict[str, Callable[[pa.StructArray], tuple[pa.Array, pa.Array, pa.Arra
     "exponential_histogram": _exponential,
     "histogram": _explicit,
 }
+
+
+def _quantiles(lists: pa.ListArray | None, rows: int) -> dict[str, pa.Array]:
+    """Which quantiles a summary tells, and their values, as two lists of one length; null for what tells none."""
+    if lists is None:
+        return dict.fromkeys(QUANTILES, pa.nulls(rows, _BOUND_LIST))
+    pairs, empty = lists.flatten(), pc.equal(pc.list_value_length(lists), 0)
+    offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy(zero_copy_only=False))])
+    told = [
+        pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pc.struct_field(pairs, part), mask=empty)
+        for part in ("quantile", "value")
+    ]
+    return dict(zip(QUANTILES, told, strict=True))
 
 
 def _exemplars(lists: pa.ListArray | None, rows: int) -> dict[str, pa.Array]:

@@ -44,7 +44,7 @@ _UNREAD: Mapping[str, frozenset[str]] = {
     "NumberDataPoint": frozenset({"flags"}),
     "HistogramDataPoint": frozenset({"flags"}),
     "ExponentialHistogramDataPoint": frozenset({"flags", "negative", "zero_threshold"}),
-    "SummaryDataPoint": frozenset({"flags", "quantile_values"}),
+    "SummaryDataPoint": frozenset({"flags"}),
     "Exemplar": frozenset({"filtered_attributes", "time_unix_nano", "span_id"}),
 }
 _UNREAD_EVERYWHERE = frozenset({"schema_url"})

@@ -184,5 +184,5 @@ def _short_of_memory(error: BaseException) -> bool:
 def _together(tables: Sequence[pa.Table]) -> pa.Table:
     """Rows of many requests as one table. Of small ones the pieces are copied together: DuckDB takes as long for a piece of
     fifty rows as for one of two thousand."""
-    whole = pa.concat_tables(tables)
+    whole = pa.concat_tables(tables, promote_options="default")  # summaries alone have columns for quantiles
     return whole.combine_chunks() if len(whole) < SMALL_ROWS * len(tables) else whole
