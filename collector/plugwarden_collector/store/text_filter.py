@@ -7,15 +7,28 @@ hundred thousand spans), so a set of their pieces is small, and a text that nobo
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["ANYTHING", "MAX_TEXT_BYTES", "Pieces", "may_hold", "pack", "pieces_of", "text_filter", "unpack"]
+__all__ = [
+    "KINDS",
+    "MAX_TEXT_BYTES",
+    "Pieces",
+    "block_filter",
+    "may_hold",
+    "pack",
+    "pieces_of",
+    "text_filter",
+    "unpack",
+]
 
+KINDS = ("name", "error_type", "status_message")
+"""Columns that a search looks into."""
 PIECE = 3
 BITS = 1 << 16
-"""8 KB a block. A thousand names with numbers in them set 2 % of the bits, names with random ids in them 10 %."""
+"""8 KB a column of a block. A thousand names with numbers in them set 2 % of the bits, names with random ids in them 10 %."""
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 """A block whose different texts are longer together would have nearly all bits set: it is always looked into."""
 STRIDE = 1 << 20
@@ -23,11 +36,13 @@ STRIDE = 1 << 20
 _MIX = np.uint32(0x9E3779B1)
 
 Pieces = np.ndarray[Any, np.dtype[np.uint8]]
-"""One bit for each piece; bit i is bit i % 8 of byte i // 8."""
+"""One bit for each piece; bit i is bit i % 8 of byte i // 8. Of a block, a row for each of KINDS."""
 Places = np.ndarray[Any, np.dtype[np.uint32]]
 
-ANYTHING = np.full(BITS // 8, 0xFF, np.uint8)
-"""Holds whatever is looked for."""
+
+def block_filter(texts: Sequence[str | None]) -> Pieces:
+    """The pieces of a block's texts, in the order of KINDS; None: any text may be in there."""
+    return np.stack([np.full(BITS // 8, 0xFF, np.uint8) if part is None else text_filter(part) for part in texts])
 
 
 def text_filter(texts: str) -> Pieces:
@@ -44,9 +59,10 @@ def pieces_of(text: str) -> Places:
     return np.unique(_places(np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)))
 
 
-def may_hold(pieces: Pieces, places: Places) -> bool:
-    """Whether a block with these pieces may hold the text whose pieces stand at `places`."""
-    return bool(np.all(pieces[places >> np.uint32(3)] >> (places & np.uint32(7)).astype(np.uint8) & np.uint8(1)))
+def may_hold(pieces: Pieces, places: Places) -> tuple[bool, ...]:
+    """In which of KINDS a block with these pieces may hold the text whose pieces stand at `places`."""
+    bits = pieces[:, places >> np.uint32(3)] >> (places & np.uint32(7)).astype(np.uint8) & np.uint8(1)
+    return tuple(np.all(bits, axis=1).tolist())
 
 
 def pack(pieces: Pieces) -> bytes:
@@ -56,7 +72,7 @@ def pack(pieces: Pieces) -> bytes:
 
 def unpack(stored: bytes) -> Pieces:
     """From what is stored."""
-    return np.frombuffer(zlib.decompress(stored), np.uint8)
+    return np.frombuffer(zlib.decompress(stored), np.uint8).reshape(len(KINDS), BITS // 8)
 
 
 def _places(raw: Pieces) -> Places:
