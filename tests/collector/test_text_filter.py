@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -139,9 +140,24 @@ def test_every_part_of_a_text_is_in_its_filter(texts: list[str], data: st.DataOb
 
 def test_long_texts_are_taken_in_strides(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "".join(f"{number:x}" for number in range(2_000))
-    whole = text_filter.text_filter(text)
+    whole = text_filter.block_filter([text, "abc", ""])
     monkeypatch.setattr(text_filter, "STRIDE", 7)
-    assert (text_filter.text_filter(text) == whole).all()
-    assert (
-        text_filter.may_hold(text_filter.block_filter([text, text, ""]), text_filter.pieces_of("xyzzy")) == (False,) * 3
-    )
+    assert text_filter.pack(text_filter.block_filter([text, "abc", ""])) == text_filter.pack(whole)
+    assert text_filter.may_hold(whole, text_filter.pieces_of("xyzzy")) == (False,) * 3
+    assert text_filter.may_hold(whole, text_filter.pieces_of("abc")) == ("abc" in text, True, False)
+
+
+def test_few_pieces_and_many_are_told_apart_the_same_way() -> None:
+    chance = random.Random(1)
+    texts = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=length)) for length in (3_000, 40_000)]
+    few, many, _ = pieces = text_filter.block_filter([*texts, None])
+    assert (few.dtype, many.dtype) == ("uint16", "uint8")
+    assert text_filter.memory_bytes(pieces) < 3 * text_filter.BITS // 8
+    for _ in range(300):
+        part = text_filter.pieces_of(
+            "".join(chance.choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=chance.randint(3, 5)))
+        )
+        dense = (*(text_filter._spread(kind) for kind in pieces),)
+        assert text_filter.may_hold(pieces, part) == text_filter.may_hold(dense, part)
+    restored = text_filter.unpack(text_filter.pack(pieces))
+    assert [part.tolist() for part in restored] == [part.tolist() for part in pieces]

@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 
 from .statements import statement
-from .text_filter import KINDS, MAX_TEXT_BYTES, Pieces, block_filter, may_hold, pack, pieces_of, unpack
+from .text_filter import KINDS, MAX_TEXT_BYTES, Pieces, block_filter, may_hold, memory_bytes, pack, pieces_of, unpack
 
 __all__ = ["Block", "Run", "TextRuns", "TraceIndex"]
 
@@ -170,7 +170,8 @@ class TraceIndex:
     def memory_bytes(self) -> int:
         """What the filters take."""
         blocks = self._closed.blocks
-        return sum(len(block.bits) + (0 if block.texts is None else block.texts.nbytes) for block in blocks)
+        texts = sum(memory_bytes(block.texts) for block in blocks if block.texts is not None)
+        return texts + sum(len(block.bits) for block in blocks)
 
     def _open_run(self, closed: _Closed) -> Run:
         return closed.open_from, max(closed.open_from, self._open_to)
