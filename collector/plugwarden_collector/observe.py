@@ -64,7 +64,12 @@ def observe(
     counted = [_windows(database, rules, at, until, sorted(size for size in sizes if size <= SHORT_SECONDS))]
     long = LongWindows() if long is None else long
     if long.at is None or long.rules is not rules or not timedelta(0) <= at - long.at < LONG_EVERY:
-        long.counted = _merged(_windows(database, rules, at, until, [size]) for size in sizes if size > SHORT_SECONDS)
+        wide = WIDE.total_seconds()
+        passes = [
+            sorted(size for size in sizes if SHORT_SECONDS < size <= wide),
+            *([size] for size in sizes if size > wide),
+        ]
+        long.counted = _merged(_windows(database, rules, at, until, together) for together in passes)
         long.at, long.rules = at, rules
     windows = _merged([*counted, long.counted])
     periods: dict[str, dict[tuple[str, str], Counts]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -77,15 +78,16 @@ def test_a_text_that_nobody_wrote_is_looked_for_in_the_open_block_alone(store: S
     fill(store)
     index = store.writer.traces
     assert index.unread() == []
-    assert index.candidates_with("nowhere", AT - DAY, AT + DAY) == [(index._closed.open_from, index._open_to)]
+    nowhere = trace_index.TextRuns([], trace_index.NO_KIND, (index._closed.open_from, index._open_to))
+    assert index.candidates_with("nowhere", AT - DAY, AT + DAY) == nowhere
     only = index.candidates_with("host-0", AT - DAY, AT + DAY)
     assert only is not None
-    assert only[0] == (0, 12)  # ten requests, and those that share a block with the last of them
-    assert len(only) == 2
+    # Ten requests, and those that share a block with the last of them; it is in messages alone.
+    assert (only.closed, only.kinds) == ([(0, 12)], (False, False, True))
     # Two names that stand beside each other have the pieces of a text across them, and still do not hold it.
     assert found(store, index, "rates\nfetch") == []
     assert index.candidates_with("fe", AT - DAY, AT + DAY) is None  # too short to be told from anything
-    assert index.candidates_with("nowhere", AT + DAY, AT + 2 * DAY) == [(index._closed.open_from, index._open_to)]
+    assert index.candidates_with("nowhere", AT + DAY, AT + 2 * DAY) == nowhere
 
 
 def test_blocks_of_an_earlier_version_are_looked_into_and_indexed_in_the_background(store: Store) -> None:
@@ -100,7 +102,9 @@ def test_blocks_of_an_earlier_version_are_looked_into_and_indexed_in_the_backgro
     assert store.writer.traces.unread() == []
     assert TraceIndex(store.database.cursor()).unread() == []
     assert found(store, store.writer.traces, "host-2") == expected(store, "host-2")
-    assert len(store.writer.traces.candidates_with("nowhere", AT - DAY, AT + DAY) or ()) == 1
+    places = store.writer.traces.candidates_with("nowhere", AT - DAY, AT + DAY)
+    assert places is not None
+    assert places.closed == []
 
 
 def test_what_is_let_go_is_forgotten(store: Store) -> None:
@@ -125,16 +129,35 @@ def test_a_block_with_very_long_texts_is_always_looked_into(store: Store, monkey
 
 @given(st.lists(st.text(max_size=40), max_size=20), st.data())
 def test_every_part_of_a_text_is_in_its_filter(texts: list[str], data: st.DataObject) -> None:
-    pieces = text_filter.unpack(text_filter.pack(text_filter.text_filter("\n".join(texts))))
+    pieces = text_filter.unpack(text_filter.pack(text_filter.block_filter(["", "\n".join(texts), None])))
     for text in texts:
         first = data.draw(st.integers(0, len(text)))
         part = text[first : data.draw(st.integers(first, len(text)))]
-        assert text_filter.may_hold(pieces, text_filter.pieces_of(part))
+        _, error_types, messages = text_filter.may_hold(pieces, text_filter.pieces_of(part))
+        assert error_types
+        assert messages  # of which nothing is known
 
 
 def test_long_texts_are_taken_in_strides(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "".join(f"{number:x}" for number in range(2_000))
-    whole = text_filter.text_filter(text)
+    whole = text_filter.block_filter([text, "abc", ""])
     monkeypatch.setattr(text_filter, "STRIDE", 7)
-    assert (text_filter.text_filter(text) == whole).all()
-    assert not text_filter.may_hold(whole, text_filter.pieces_of("xyzzy"))
+    assert text_filter.pack(text_filter.block_filter([text, "abc", ""])) == text_filter.pack(whole)
+    assert text_filter.may_hold(whole, text_filter.pieces_of("xyzzy")) == (False,) * 3
+    assert text_filter.may_hold(whole, text_filter.pieces_of("abc")) == ("abc" in text, True, False)
+
+
+def test_few_pieces_and_many_are_told_apart_the_same_way() -> None:
+    chance = random.Random(1)
+    texts = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=length)) for length in (3_000, 40_000)]
+    few, many, _ = pieces = text_filter.block_filter([*texts, None])
+    assert (few.dtype, many.dtype) == ("uint16", "uint8")
+    assert text_filter.memory_bytes(pieces) < 3 * text_filter.BITS // 8
+    for _ in range(300):
+        part = text_filter.pieces_of(
+            "".join(chance.choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=chance.randint(3, 5)))
+        )
+        dense = (*(text_filter._spread(kind) for kind in pieces),)
+        assert text_filter.may_hold(pieces, part) == text_filter.may_hold(dense, part)
+    restored = text_filter.unpack(text_filter.pack(pieces))
+    assert [part.tolist() for part in restored] == [part.tolist() for part in pieces]

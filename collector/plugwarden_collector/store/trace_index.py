@@ -17,9 +17,9 @@ import duckdb
 import numpy as np
 
 from .statements import statement
-from .text_filter import ANYTHING, MAX_TEXT_BYTES, Pieces, may_hold, pack, pieces_of, text_filter, unpack
+from .text_filter import KINDS, MAX_TEXT_BYTES, Pieces, block_filter, may_hold, memory_bytes, pack, pieces_of, unpack
 
-__all__ = ["Block", "Run", "TraceIndex"]
+__all__ = ["Block", "Run", "TextRuns", "TraceIndex"]
 
 BLOCK_SPANS = 122_880
 """DuckDB's row group: a block is about one unit of reading."""
@@ -30,6 +30,7 @@ _WORD = (1 << 64) - 1
 _MIX = 0x9E3779B97F4A7C15
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
+ANY_KIND, NO_KIND = (True,) * len(KINDS), (False,) * len(KINDS)
 Run = tuple[int, int]
 """The first and the last of some batches that follow each other."""
 
@@ -52,6 +53,18 @@ class Block:
     def run(self) -> Run:
         """Its batches."""
         return self.first_batch, self.last_batch
+
+
+@dataclass(frozen=True, slots=True)
+class TextRuns:
+    """Where a text may be."""
+
+    closed: list[Run]
+    """Batches of closed blocks ..."""
+    kinds: tuple[bool, ...]
+    """... and in which of their columns, in the order of KINDS."""
+    open: Run
+    """Of the block that is not closed nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +154,24 @@ class TraceIndex:
             [*(block.run for block in closed.blocks if _holds_any(block.bits, keys)), self._open_run(closed)]
         )
 
-    def candidates_with(self, text: str, since: datetime, until: datetime) -> list[Run] | None:
-        """Runs that may hold spans of a span of time with a text, which is in DuckDB's lower case; None: that is most of them."""
+    def candidates_with(self, text: str, since: datetime, until: datetime) -> TextRuns | None:
+        """Where spans of a span of time may hold a text, which is in DuckDB's lower case; None: in most blocks."""
         places, closed = pieces_of(text), self._closed
         if not len(places):
             return None
         blocks = [block for block in closed.blocks if block.last_at > since and block.first_at <= until]
-        found = [block.run for block in blocks if block.texts is None or may_hold(block.texts, places)]
-        return None if len(found) * 2 > len(blocks) else _joined([*found, self._open_run(closed)])
+        held = [(block.run, ANY_KIND if block.texts is None else may_hold(block.texts, places)) for block in blocks]
+        found = [(run, kinds) for run, kinds in held if any(kinds)]
+        if len(found) * 2 > len(blocks):
+            return None
+        kinds = tuple(any(of) for of in zip(*(kinds for _, kinds in found), strict=True)) if found else NO_KIND
+        return TextRuns(_joined(run for run, _ in found), kinds, self._open_run(closed))
 
     def memory_bytes(self) -> int:
         """What the filters take."""
         blocks = self._closed.blocks
-        return sum(len(block.bits) + (0 if block.texts is None else block.texts.nbytes) for block in blocks)
+        texts = sum(memory_bytes(block.texts) for block in blocks if block.texts is not None)
+        return texts + sum(len(block.bits) for block in blocks)
 
     def _open_run(self, closed: _Closed) -> Run:
         return closed.open_from, max(closed.open_from, self._open_to)
@@ -172,8 +190,7 @@ def _joined(runs: Iterable[Run]) -> list[Run]:
 def _store_texts(connection: duckdb.DuckDBPyConnection, run: Run) -> Pieces:
     batches = {"first": run[0], "last": run[1]}
     rows = connection.execute(statement("block_texts").sql, {**batches, "most": MAX_TEXT_BYTES}).fetchall()
-    texts = rows[0][0]
-    pieces = ANYTHING if texts is None else text_filter(texts)
+    pieces = block_filter(rows[0])
     connection.execute(statement("insert_trace_texts").sql, {**batches, "filter": pack(pieces)})
     return pieces
 

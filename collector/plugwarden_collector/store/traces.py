@@ -10,7 +10,8 @@ from typing import Any
 from .database import Database
 from .rows import Row, fetch_rows
 from .statements import statement
-from .trace_index import Run, TraceIndex
+from .text_filter import KINDS
+from .trace_index import ANY_KIND, Run, TextRuns, TraceIndex
 
 __all__ = ["TraceFilter", "failing_spans", "find_trace", "search_traces"]
 
@@ -66,8 +67,8 @@ def search_traces(
     text = _lowered(database, wanted.text)
     found: dict[tuple[int, int], None] = {}
     for begin, end in _slices(since, until):
-        runs = None if text is None else index.candidates_with(text, begin, end)
-        for trace in _hits(database, {**conditions, "since": begin, "until": end}, runs, limit):
+        places = None if text is None else index.candidates_with(text, begin, end)
+        for trace in _hits(database, {**conditions, "since": begin, "until": end}, places, limit):
             found.setdefault(trace)
         if len(found) >= limit:
             break
@@ -99,22 +100,37 @@ def _lists(runs: Sequence[Run]) -> dict[str, list[int]]:
     return {"first": [first for first, _ in runs], "last": [last for _, last in runs]}
 
 
-def _hits(
-    database: Database, slice_: dict[str, Any], runs: Sequence[Run] | None, limit: int
-) -> Iterable[tuple[int, int]]:
-    """Traces by their newest matching span, newest first: `limit` of them, unless there are no more; `runs`: where they may be.
+def _hits(database: Database, slice_: dict[str, Any], places: TextRuns | None, limit: int) -> Iterable[tuple[int, int]]:
+    """Traces by their newest matching span, newest first: `limit` of them, unless there are no more; `places`: where they may be.
 
     To take the newest spans and see which traces they are of is cheaper than to group all that match; in the rare case that
     so many are of the same few traces that these are not enough, more are taken.
     """
-    hits, within = (statement("trace_hits"), {}) if runs is None else (statement("trace_hits_within"), _lists(runs))
     spans = limit * SPANS_A_TRACE
     while True:
-        rows = database.fetch(hits, {**slice_, **within, "limit": spans})
-        traces = dict.fromkeys((row["trace_hi"], row["trace_lo"]) for row in rows)
+        rows = [
+            row
+            for name, within in _questions(places)
+            for row in database.fetch(statement(name), {**slice_, **within, "limit": spans})
+        ]
+        rows.sort(key=lambda row: row["started_at"], reverse=True)
+        traces = dict.fromkeys((row["trace_hi"], row["trace_lo"]) for row in rows[:spans])
         if len(traces) >= limit or len(rows) < spans:
             return traces
         spans *= SLICE_GROWTH
+
+
+def _questions(places: TextRuns | None) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Statements that find all there is, and what each of them takes besides."""
+    if places is None:
+        yield "trace_hits", {}
+        return
+    for runs, kinds in (([places.open], ANY_KIND), (places.closed, places.kinds)):
+        if runs:
+            yield (
+                "trace_hits_within",
+                {**_lists(runs), **{f"in_{kind}": held for kind, held in zip(KINDS, kinds, strict=True)}},
+            )
 
 
 def _slices(since: datetime, until: datetime) -> Iterable[tuple[datetime, datetime]]:

@@ -1,9 +1,9 @@
 -- All different texts of a run of batches that a search looks into, in lower case. Takes: first, last (ubigint), most (bigint,
--- bytes). Gives: texts (varchar, one a line; null: there are more bytes of them than that).
-select if(sum(strlen(text)) <= $most::bigint, string_agg(text, chr(10)), null) as texts from (
-    select lower(name) as text from span_rows where batch between $first::ubigint and $last::ubigint
-    union
-    select lower(error_type) from span_rows where batch between $first::ubigint and $last::ubigint and error_type is not null
-    union
-    select lower(status_message) from span_rows where batch between $first::ubigint and $last::ubigint
-)
+-- bytes). Gives: names, error_types, status_messages (varchar, one a line; null: there are more bytes of them than that).
+select
+    (select if(coalesce(sum(strlen(text)), 0) <= $most::bigint, coalesce(string_agg(text, chr(10)), ''), null) from (
+        select distinct lower(name) as text from span_rows where batch between $first::ubigint and $last::ubigint)) as names,
+    (select if(coalesce(sum(strlen(text)), 0) <= $most::bigint, coalesce(string_agg(text, chr(10)), ''), null) from (
+        select distinct lower(error_type) as text from span_rows where batch between $first::ubigint and $last::ubigint and error_type is not null)) as error_types,
+    (select if(coalesce(sum(strlen(text)), 0) <= $most::bigint, coalesce(string_agg(text, chr(10)), ''), null) from (
+        select distinct lower(status_message) as text from span_rows where batch between $first::ubigint and $last::ubigint)) as status_messages

@@ -1,5 +1,5 @@
 -- Spans that match a search, the newest first. Takes: since, until (timestamp), plugin, version, outcome, text (varchar or null),
--- min_seconds, max_seconds (double or null), limit. Gives: trace_hi, trace_lo of each span.
+-- min_seconds, max_seconds (double or null), limit. Gives: trace_hi, trace_lo, started_at of each span.
 -- Each text is looked at alone, and not one or the other of them: DuckDB then looks once at each text that a row group holds, not
 -- once a row.
 -- Materialized, because DuckDB otherwise narrows the search by the times found so far, for twice the price of not doing so.
@@ -22,4 +22,4 @@ matching as materialized (
     where contains(lower(status_message), lower($text)) and not contains(lower(name), lower($text))
       and not coalesce(contains(lower(error_type), lower($text)), false)
 )
-select trace_hi, trace_lo from matching order by started_at desc limit $limit
+select trace_hi, trace_lo, started_at from matching order by started_at desc limit $limit

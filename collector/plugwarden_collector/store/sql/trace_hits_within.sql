@@ -1,5 +1,5 @@
 -- Like trace_hits, within some runs of batches: what the index of texts says may match. Takes: the same, and first, last
--- (ubigint[], one entry a run). Gives: trace_hi, trace_lo of each span.
+-- (bigint[], one entry a run), in_name, in_error_type, in_status_message (boolean: it may be in that). Gives: trace_hi, trace_lo, started_at of each span.
 -- A join, because DuckDB then passes over the row groups that hold none of the batches.
 with spans as not materialized (
     select trace_hi, trace_lo, started_at, name, error_type, status_message
@@ -14,13 +14,15 @@ with spans as not materialized (
       and ($max_seconds is null or duration_ns <= $max_seconds * 1e9)
 ),
 matching as materialized (
-    select trace_hi, trace_lo, started_at from spans where $text is null or contains(lower(name), lower($text))
+    select trace_hi, trace_lo, started_at from spans where $in_name and contains(lower(name), lower($text))
     union all
     select trace_hi, trace_lo, started_at from spans
-    where contains(lower(error_type), lower($text)) and not contains(lower(name), lower($text))
+    where $in_error_type and contains(lower(error_type), lower($text))
+      and not ($in_name and contains(lower(name), lower($text)))
     union all
     select trace_hi, trace_lo, started_at from spans
-    where contains(lower(status_message), lower($text)) and not contains(lower(name), lower($text))
-      and not coalesce(contains(lower(error_type), lower($text)), false)
+    where $in_status_message and contains(lower(status_message), lower($text))
+      and not ($in_name and contains(lower(name), lower($text)))
+      and not ($in_error_type and coalesce(contains(lower(error_type), lower($text)), false))
 )
-select trace_hi, trace_lo from matching order by started_at desc limit $limit
+select trace_hi, trace_lo, started_at from matching order by started_at desc limit $limit
