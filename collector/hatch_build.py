@@ -28,7 +28,11 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
         if compiler is None:
             sys.stderr.write("no C compiler: spans and metrics are decoded the general way, several times slower\n")
             return
-        compile_library(compiler, root / FOLDER, root / LIBRARY)
+        try:
+            compile_library(compiler, root / FOLDER, root / LIBRARY)
+        except (OSError, subprocess.SubprocessError) as error:
+            sys.stderr.write(f"the C compiler failed, spans and metrics are decoded the general way: {error}\n")
+            return
         build_data["artifacts"].append(str(LIBRARY))
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")

@@ -25,7 +25,7 @@ from plugwarden_collector.judge.rules import DEFAULT_RULES, load_rules
 from plugwarden_collector.receive.grpc import start_grpc
 from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.receive.patience import PatientProtocol
+from plugwarden_collector.receive.patience import ObligingProtocol, PatientProtocol
 from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import Database, Writer
 from plugwarden_collector.store.ledger import load_directives
@@ -100,8 +100,10 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         server, grpc_port = await _listen_grpc(intake, settings)
         stack.push_async_callback(server.stop, 2.0)
         api = api_app(database, writer, warden, board, settings.tokens, registry, clock, not_ready, health, calls)
-        http_port = await _serve(stack, otlp_app(intake, settings.tokens), settings.http, "--http", failed)
-        api_port = await _serve(stack, api, settings.api, "--api", failed)
+        http_port = await _serve(
+            stack, otlp_app(intake, settings.tokens), settings.http, "--http", failed, ObligingProtocol
+        )
+        api_port = await _serve(stack, api, settings.api, "--api", failed, PatientProtocol)
         stack.callback(board.close)
         yield Collector(
             Address(settings.grpc.host, grpc_port),
@@ -124,7 +126,12 @@ async def _listen_grpc(intake: Intake, settings: Settings) -> tuple[Any, int]:
 
 
 async def _serve(
-    stack: contextlib.AsyncExitStack, app: Any, address: Address, flag: str, failed: asyncio.Future[None]
+    stack: contextlib.AsyncExitStack,
+    app: Any,
+    address: Address,
+    flag: str,
+    failed: asyncio.Future[None],
+    protocol: type[PatientProtocol],
 ) -> int:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     # Named, or asyncio does not know it for TCP and leaves Nagle's algorithm on: 40 ms on every answer with a body.
@@ -141,7 +148,7 @@ async def _serve(
         access_log=False,
         lifespan="off",
         proxy_headers=False,
-        http=PatientProtocol,
+        http=protocol,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=2,
         server_header=False,

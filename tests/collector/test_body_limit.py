@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,7 +15,7 @@ import pytest
 from plugwarden_collector.api import body_limit
 from plugwarden_collector.api.body_limit import ALERTS_BYTES, BODY_BYTES
 
-from .conftest import Running
+from .conftest import Running, running
 
 PIECE = b" " * 65_536
 LOCAL_ROUTES = ["/api/v1/query", "/api/v1/silences", "/api/v1/quarantine", "/api/v1/automation", "/no/such/route"]
@@ -111,3 +114,23 @@ def test_refusals_are_counted(shared: Running) -> None:
     before = count()
     httpx2.post(f"{shared.url}/api/v1/query", content=b" " * (BODY_BYTES + 1))
     assert count() == before + 1
+
+
+def test_strangers_together_hold_no_more_than_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_limit, "IN_HAND_BYTES", 3 * len(PIECE))
+    with running(tmp_path) as collector, ExitStack() as stack:
+        host, port = collector.url.removeprefix("http://").split(":")
+        clients = [stack.enter_context(socket.create_connection((host, int(port)), timeout=20)) for _ in range(4)]
+        for client in clients:
+            client.sendall(
+                b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                b"content-length: 1000000\r\n\r\n" + PIECE
+            )
+            time.sleep(0.2)
+        assert clients[3].recv(12) == b"HTTP/1.1 503"
+        for client in clients:
+            client.close()
+        until = time.monotonic() + 20
+        while httpx2.post(f"{collector.url}/api/v1/query", json={"sql": "select 1"}).status_code != 200:
+            assert time.monotonic() < until, "what those held is not given back"
+            time.sleep(0.1)

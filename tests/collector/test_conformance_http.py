@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -239,6 +240,31 @@ def _sent_until_closed(client: socket.socket, piece: bytes) -> int:
     return sent
 
 
+def test_a_trailer_does_not_pass_for_a_header(tmp_path: Path) -> None:
+    with running(tmp_path, token="secret-token-of-some-length") as collector:
+        host, port = collector.http.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(
+                b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-protobuf\r\n"
+                b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n2\r\n\x0a\x00\r\n0\r\n"
+                b"authorization: Bearer secret-token-of-some-length\r\n\r\n"
+            )
+            assert client.recv(12) == b"HTTP/1.1 401"
+
+
+def test_who_closes_its_side_after_the_request_is_answered(shared: Running) -> None:
+    host, port = shared.http.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(
+            b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-protobuf\r\n"
+            b"content-length: 2\r\n\r\n\x0a\x00"
+        )
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(12) == b"HTTP/1.1 200"
+        while client.recv(1000):
+            pass  # and then it hangs up
+
+
 def test_who_takes_time_between_requests_is_not(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
     for _ in range(2):
@@ -273,11 +299,13 @@ def test_who_leaves_before_the_answer_is_nothing_to_log(shared: Running, caplog:
 
 
 def test_what_is_almost_http_is_answered_or_let_go(shared: Running, caplog: pytest.LogCaptureFixture) -> None:
-    random = Random(1)
+    random, answered = Random(1), Counter[int]()
     for _ in range(400):
         parts = almost_http(random)
         found = statuses(shared.http.removeprefix("http://"), parts)
         assert all(code < 500 or code == 503 for code in found), parts
+        answered.update(found)
+    assert {200, 204, 400, 405, 415} <= set(answered)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 

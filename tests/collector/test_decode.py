@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from plugwarden_collector.errors import MalformedTelemetryError
+from plugwarden_collector.errors import MalformedTelemetryError, PayloadTooLargeError
+from plugwarden_collector.receive import native
 from plugwarden_collector.receive.decode import Signal, read, read_many
 from plugwarden_collector.receive.identity import Identity
 from plugwarden_collector.receive.instants import MAX_AGE_NS, MAX_AHEAD_NS
@@ -235,3 +236,45 @@ def test_one_bad_request_sends_all_of_them_the_long_way() -> None:
     good = metrics([1], "any")
     assert read_many(Signal.METRICS, [good, b"\xff"], now_ns=NOW) is None
     assert read_many(Signal.LOGS, [b"", b""], now_ns=NOW) is None
+
+
+@pytest.mark.parametrize("general", [False, True], ids=["native", "general"])
+@pytest.mark.parametrize("key", ["service.name", "plugin.id"])
+def test_a_name_said_once_does_not_fill_the_memory_in_every_row(
+    key: str, general: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLUGWARDEN_NATIVE", "0" if general else "1")
+    native._library.cache_clear()
+    message = spans(4_000)
+    message.resource_spans[0].resource.attributes.add(key=key).value.string_value = "x" * 20_000
+    try:
+        with pytest.raises(PayloadTooLargeError, match="smaller batches"):
+            read(Signal.TRACES, message.SerializeToString(), now_ns=NOW)
+        message.resource_spans[0].resource.attributes[0].value.string_value = "x" * 2_000
+        assert read(Signal.TRACES, message.SerializeToString(), now_ns=NOW).accepted == 4_000
+    finally:
+        native._library.cache_clear()
+
+
+def nested(field_numbers: list[int], body: bytes) -> bytes:
+    for number in field_numbers:
+        size, length = bytearray(), len(body)
+        while length > 127:
+            size.append(length & 127 | 128)
+            length >>= 7
+        body = bytes([number << 3 | 2]) + bytes([*size, length]) + body
+    return body
+
+
+@pytest.mark.parametrize(
+    ("signal", "body"),
+    [
+        (Signal.METRICS, nested([5, 2, 2, 1], b"\x0a\x00" * (2**20 + 1))),  # points of a gauge
+        (Signal.LOGS, nested([2, 1], b"\x12\x00" * (2**20 + 1))),
+        (Signal.TRACES, b"\x0a\x00" * (2**16 + 1)),  # resources
+    ],
+    ids=["points", "records", "resources"],
+)
+def test_two_bytes_that_make_a_row_are_not_taken_by_the_million(signal: Signal, body: bytes) -> None:
+    with pytest.raises(PayloadTooLargeError, match="smaller batches"):
+        read(signal, body, now_ns=NOW)

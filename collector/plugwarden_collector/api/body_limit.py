@@ -10,6 +10,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from plugwarden_collector.errors import BusyError
+from plugwarden_collector.receive.allowance import Allowance, Hold
+
 from . import problem
 
 __all__ = ["ALERTS_BYTES", "BODY_BYTES", "BODY_SECONDS", "limit_bodies"]
@@ -18,6 +21,8 @@ BODY_BYTES = 2 * 1024**2
 """A statement has up to 100,000 characters (`QueryRequest`), of which JSON may make 12 bytes each; the rest is for its values."""
 ALERTS_BYTES = 10 * 1024**2
 """Of `/api/v2/alerts`: a thousand alerts, as many as it takes, with 10 KiB of labels and annotations each."""
+IN_HAND_BYTES = 64 * 1024**2
+"""Of all bodies at once: strangers must not fill the memory together either."""
 BODY_SECONDS = 30.0
 """As for OTLP (`receive.exchange`)."""
 DRAIN_SECONDS = 5.0
@@ -29,26 +34,33 @@ _LIMITS = {"/api/v2/alerts": ALERTS_BYTES}
 def limit_bodies(app: ASGIApp) -> Any:
     """The middleware around an application. It hands a body on whole, so that what is inside never sees a part of one."""
 
+    allowance = Allowance(IN_HAND_BYTES)
+
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _has_body(scope):
             await app(scope, receive, send)
             return
         limit = _LIMITS.get(scope["path"], BODY_BYTES)
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                parts = await _read(scope, receive, limit)
-        except TimeoutError:
-            await _refuse(receive, send, 408, "the body is late", f"it did not arrive within {BODY_SECONDS:g} s")
-            return
-        if parts is None:
-            text = f"at most {limit} bytes ({limit // 1024**2} MiB) are taken here"
-            await _refuse(receive, send, 413, "the body is too large", text)
-            return
+        with allowance.holding() as hold:
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    parts = await _read(scope, receive, limit, hold)
+            except TimeoutError:
+                text = f"it did not arrive within {BODY_SECONDS:g} s"
+                await _refuse(receive, send, 408, "the body is late", text)
+                return
+            except BusyError as error:
+                await _refuse(receive, send, 503, "too many bodies at once", str(error))
+                return
+            if parts is None:
+                text = f"at most {limit} bytes ({limit // 1024**2} MiB) are taken here"
+                await _refuse(receive, send, 413, "the body is too large", text)
+                return
 
-        async def given() -> Message:
-            return parts.pop(0) if parts else await receive()
+            async def given() -> Message:
+                return parts.pop(0) if parts else await receive()
 
-        await app(scope, given, send)
+            await app(scope, given, send)
 
     return limited
 
@@ -61,7 +73,7 @@ def _has_body(scope: Scope) -> bool:
     return _header(scope, b"content-length") not in {b"", b"0"} or bool(_header(scope, b"transfer-encoding"))
 
 
-async def _read(scope: Scope, receive: Receive, limit: int) -> list[Message] | None:
+async def _read(scope: Scope, receive: Receive, limit: int, hold: Hold) -> list[Message] | None:
     """The messages that carry the body, or that the client has gone; None when it is too large."""
     # The server has seen to it that this is a number, and that no more than that comes.
     if int(_header(scope, b"content-length") or 0) > limit:
@@ -73,6 +85,7 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> list[Message] | N
         if message["type"] == "http.disconnect":
             return [message]
         pieces.append(message.get("body", b""))
+        hold.grow(len(pieces[-1]))
         size += len(pieces[-1])
         if size > limit:
             return None

@@ -21,12 +21,13 @@ from .batch import Batch, Signal
 from .identity import DEFAULT_IDENTITY, Identity
 from .logs import read_logs
 from .metrics import read_many_metrics, read_metrics
+from .native import available
 from .plain import STAGED, read_plain
 from .poison import salvage
 from .schema import REQUESTS, narrow_request, parser_gave_up
 from .spans import read_spans
 
-__all__ = ["REQUESTS", "Batch", "Signal", "parse", "read", "read_many"]
+__all__ = ["REQUESTS", "Batch", "Signal", "parse", "read", "read_many", "reads_many"]
 
 _POOLS = {signal: HandlerPool([narrow_request(signal).file]) for signal in Signal}
 _HANDLERS = {signal: _POOLS[signal].get_for_message(narrow_request(signal)) for signal in Signal}
@@ -65,7 +66,7 @@ def read_many(
     at = time.time_ns() if now_ns is None else now_ns
     if signal in STAGED and (plain := read_plain(signal, bodies, identity, at)) is not None:
         return plain
-    if signal is not Signal.METRICS:
+    if signal is not Signal.METRICS or available():
         return None
     try:
         requests = _HANDLERS[signal].list_to_record_batch(list(bodies))
@@ -74,6 +75,11 @@ def read_many(
         if not parser_gave_up(error):
             raise
         return None  # reading them one by one says what is wrong, and with which
+
+
+def reads_many(signal: Signal) -> bool:
+    """Whether `read_many` has a way for these."""
+    return signal is Signal.METRICS or (signal is Signal.TRACES and available())
 
 
 def _parses(signal: Signal, body: bytes) -> bool:

@@ -4,6 +4,8 @@
 
 #include "values.h"
 
+#define LIMIT_ROWS (1 << 20) /* of one call, and groups: two bytes make a point, and a point two hundred */
+
 enum { KINDS = 5 }; /* of metric points */
 
 typedef struct { /* in the order of native.Limits */

@@ -15,7 +15,7 @@ from plugwarden_collector.errors import BusyError, CollectorError, StoreError, U
 from plugwarden_collector.store import Writer
 
 from .allowance import Allowance
-from .decode import Batch, Signal, read, read_many
+from .decode import Batch, Signal, read, read_many, reads_many
 from .identity import DEFAULT_IDENTITY, Identity
 from .lane import Lane
 from .mailbox import Mailbox
@@ -24,6 +24,9 @@ __all__ = ["Intake", "Receipt", "Unpack"]
 
 TAKE_TIMEOUT_SECONDS = 30.0
 """From a request's bytes being there to its rows being on disk; after it the sender is told to come back."""
+
+MAX_UNPACKED_BYTES = 8 * 1024 * 1024
+"""Of requests decoded together: a lane bounds what they are as received, which may be a thousandth of it."""
 
 Unpack = Callable[[bytes], bytes]
 """Body as received -> protobuf. Runs in a decode thread; raises `MalformedTelemetryError`, `PayloadTooLargeError`."""
@@ -97,7 +100,8 @@ class Intake:
         began = time.monotonic()
         told: asyncio.Future[Receipt] = self._loop.create_future()
         lane = self._lanes[signal]
-        lane.put(_Request(signal, body, unpack, began, told))
+        request = _Request(signal, body, unpack, began, told)
+        lane.put(request)
         self._in_hand += 1
         try:
             wait = lane.due(began, self._in_hand)
@@ -107,6 +111,9 @@ class Intake:
                 self._loop.call_later(wait, self._keep_promise, lane)
             async with asyncio.timeout(TAKE_TIMEOUT_SECONDS):
                 return await told
+        except BaseException:
+            lane.drop(request)
+            raise
         finally:
             self._in_hand -= 1
 
@@ -133,17 +140,23 @@ class Intake:
                 self._threads.submit(self._decode_some, lane)
 
     def _decode_group(self, group: Sequence[_Request]) -> None:
-        outcomes = self._decode_together(group)
-        batches = [outcome[0] for outcome in outcomes if not isinstance(outcome, CollectorError)]
+        together = self._decode_together(group) if len(group) > 1 and reads_many(group[0].signal) else None
+        if together is not None:
+            self._pass_on(group, together)
+            return
+        for request in group:  # each on its way before the next: what one takes in memory, all together might not
+            try:
+                self._pass_on([request], [self._decode(request.signal, request.body, request.unpack)])
+            except CollectorError as error:
+                self._mailbox.post(_Outcome(request, error))
+
+    def _pass_on(self, group: Sequence[_Request], decoded: Sequence[tuple[Batch, int]]) -> None:
         try:
-            self.on_read(batches)
+            self.on_read([batch for batch, _ in decoded])
         except Exception:  # noqa: BLE001 - whoever listens must not keep telemetry from being stored
             _log.exception("what was read could not be noted")
-        for request, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, CollectorError):
-                self._mailbox.post(_Outcome(request, outcome))
-            else:
-                self._store(request, *outcome)
+        for request, (batch, digest) in zip(group, decoded, strict=True):
+            self._store(request, batch, digest)
 
     def _store(self, request: _Request, batch: Batch, digest: int) -> None:
         if not batch.accepted:
@@ -183,23 +196,21 @@ class Intake:
         if taken:
             self.on_taken(taken)
 
-    def _decode_together(self, group: Sequence[_Request]) -> list[tuple[Batch, int] | CollectorError]:
-        signal = group[0].signal
-        if len(group) > 1:
-            try:
-                bodies = [item.body if item.unpack is None else item.unpack(item.body) for item in group]
-                batches = read_many(signal, bodies, identity=self._identity)
-            except (CollectorError, MemoryError):
-                batches = None
-            if batches is not None:
-                return [(batch, _digest(signal, body)) for batch, body in zip(batches, bodies, strict=True)]
-        outcomes: list[tuple[Batch, int] | CollectorError] = []
-        for item in group:
-            try:
-                outcomes.append(self._decode(signal, item.body, item.unpack))
-            except CollectorError as error:
-                outcomes.append(error)
-        return outcomes
+    def _decode_together(self, group: Sequence[_Request]) -> list[tuple[Batch, int]] | None:
+        """None where each has to be read by itself: any is odd, or unpacked they are too much at once."""
+        signal, bodies, size = group[0].signal, [], 0
+        try:
+            for item in group:
+                bodies.append(item.body if item.unpack is None else item.unpack(item.body))
+                size += len(bodies[-1])
+                if size > MAX_UNPACKED_BYTES:
+                    return None
+            batches = read_many(signal, bodies, identity=self._identity)
+        except BaseException:  # noqa: BLE001 - each by itself is told what is wrong with it
+            return None
+        if batches is None:
+            return None
+        return [(batch, _digest(signal, body)) for batch, body in zip(batches, bodies, strict=True)]
 
     def _decode(self, signal: Signal, body: bytes, unpack: Unpack | None) -> tuple[Batch, int]:
         """Rows, and the hash by which a repeat is known. Raises only what callers know."""

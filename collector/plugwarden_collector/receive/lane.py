@@ -49,6 +49,15 @@ class Lane(Generic[Request]):
             self._waiting.append(request)
             self._bytes += len(request.body)
 
+    def drop(self, request: Request) -> None:
+        """Whoever sent it gave up: what nobody has begun with is not kept, and not decoded."""
+        with self._lock:
+            try:
+                self._waiting.remove(request)
+            except ValueError:
+                return  # a decoder has it
+            self._bytes -= len(request.body)
+
     def due(self, now: float, in_hand: int) -> float | None:
         """In how many seconds to start a decoder, with so many requests in hand; 0 is now, and then it is counted as started.
 

@@ -275,6 +275,7 @@ static int add_points(Decoder *out, Bytes in, int kind, Pending *of) {
         if (field.wire != DELIMITED) return 0;
         of->bytes = field.bytes;
         put(&out->pending[kind], of, sizeof *of);
+        if (out->pending[kind].size > LIMIT_ROWS * (int64_t)sizeof *of) return 0;
     }
     return 1;
 }

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plugwarden.contract.histogram import SCALE
 
+from plugwarden_collector.errors import PayloadTooLargeError
+
 from .attributes import AttributeColumn
 from .batch import Batch, Signal
 from .identity import Identity
 from .ids import optional_ids
 from .instants import settle, to_timestamps
-from .origin import flatten
+from .origin import MAX_LEAVES, flatten
 from .refusal import refuse
 
 __all__ = ["read_many_metrics", "read_metrics"]
@@ -70,6 +72,8 @@ def _read(request: pa.RecordBatch, identity: Identity, now_ns: int) -> tuple[Bat
     found, origin = flatten(request, "resource_metrics", "scope_metrics", "metrics", identity)
     kinds = [kind for kind in (_points(found, kind) for kind in _KINDS) if kind is not None]
     request_of_resource = origin.request_of_group.to_numpy(zero_copy_only=False)
+    if sum(len(kind.points) for kind in kinds) > MAX_LEAVES:
+        raise PayloadTooLargeError(f"more than {MAX_LEAVES} points; send smaller batches")
     if not kinds:
         return Batch(Signal.METRICS), np.zeros(0, dtype=np.int64), request_of_resource
     metric = _together([kind.metric for kind in kinds])

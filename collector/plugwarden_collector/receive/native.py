@@ -46,6 +46,8 @@ POINT_COLUMNS = (
 _COLUMNS = {Signal.TRACES: SPAN_COLUMNS, Signal.METRICS: POINT_COLUMNS}
 _GROUPS = pa.schema([("resource", pa.binary())])
 _ARROW_ARRAY_BYTES = 80
+ABI = 1
+"""What `plugwarden_abi` in requests.c answers."""
 _log = logging.getLogger(__name__)
 
 
@@ -157,6 +159,9 @@ def _library() -> Any:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError as error:
         _log.warning("%s cannot be loaded, decoding takes the general way: %s", LIBRARY, error)
+        return None
+    if getattr(library, "plugwarden_abi", int)() != ABI:
+        _log.warning("%s is of another version, decoding takes the general way; install the collector anew", LIBRARY)
         return None
     pointer, number, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p
     library.plugwarden_decode.restype = ctypes.c_int64

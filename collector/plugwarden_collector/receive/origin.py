@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plugwarden.contract import attributes
 
+from plugwarden_collector.errors import PayloadTooLargeError
+
 from .identity import Attributes, Identity
-from .resources import ResourceColumns, read_resources
+from .resources import ResourceColumns, read_resources, repeated
 
 __all__ = ["HOT_KEYS", "Origin", "flatten", "hot_columns"]
 
@@ -22,6 +24,7 @@ _HOT = (
     ("downstream", attributes.PLUGIN_DOWNSTREAM),
 )
 """Attributes of the contract that become columns of their own."""
+MAX_GROUPS, MAX_LEAVES = 1 << 16, 1 << 20
 HOT_KEYS = (*(key for _, key in _HOT), attributes.PLUGIN_VERSION)
 """All keys that every signal takes, but for those that name the plugin."""
 
@@ -45,7 +48,7 @@ class Origin:
         group = self.group_of_leaf
         scope_name = _shared(self.scope_names, self.scope_of_leaf)
         scope_version = _shared(self.scope_versions, self.scope_of_leaf)
-        named = {key: values.take(group) for key, values in self.resources.named.items()}
+        named = {key: repeated(values, group) for key, values in self.resources.named.items()}
         return {
             "resource_id": self.resources.ids.take(group),
             "service_name": _shared(self.resources.service, group),
@@ -70,18 +73,22 @@ def hot_columns(own: Attributes) -> dict[str, pa.Array]:
 
 def _shared(values: pa.Array, rows: pa.Array) -> pa.Array:
     """`values.take(rows)`, cheaper for the usual request with a single resource and scope."""
-    return pa.repeat(values[0], len(rows)) if len(values) == 1 else values.take(rows)
+    return repeated(values, rows)
 
 
 def flatten(batch: pa.RecordBatch, outer: str, scoped: str, inner: str, identity: Identity) -> tuple[pa.Array, Origin]:
     """The leaf elements of resource -> scope -> leaf, and what each came from."""
     requests = batch.column(outer)
     groups = requests.flatten()
+    if len(groups) > MAX_GROUPS:
+        raise PayloadTooLargeError(f"more than {MAX_GROUPS} resources; send smaller batches")
     resources = read_resources(pc.struct_field(groups, "resource"), identity.resource_keys())
     scope_lists = pc.struct_field(groups, scoped)
     scopes = scope_lists.flatten()
     leaf_lists = pc.struct_field(scopes, inner)
     scope_of_leaf = pc.list_parent_indices(leaf_lists)
+    if len(scope_of_leaf) > MAX_LEAVES:
+        raise PayloadTooLargeError(f"more than {MAX_LEAVES} records; send smaller batches")
     group_of_leaf = pc.list_parent_indices(scope_lists).take(scope_of_leaf)
     scope = pc.struct_field(scopes, "scope")
     names, versions = (pc.struct_field(scope, name).fill_null("") for name in ("name", "version"))

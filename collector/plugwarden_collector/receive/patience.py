@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["HEAD_SECONDS", "MAX_HEAD_BYTES", "PatientProtocol"]
+__all__ = ["HEAD_SECONDS", "MAX_HEAD_BYTES", "ObligingProtocol", "PatientProtocol"]
 
 HEAD_SECONDS = 20.0
 """From the connection, or the first byte of a further request, until the head of the request is complete."""
@@ -21,6 +21,7 @@ class PatientProtocol(HttpToolsProtocol):
     _limit: asyncio.TimerHandle | None = None
     _gained_nothing: int = 0
     """Bytes since the last that ended a head or belonged to a body."""
+    _in_head: bool = True
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(_Open(transport))  # type: ignore[arg-type]
@@ -38,8 +39,17 @@ class PatientProtocol(HttpToolsProtocol):
         else:
             self._stop()
 
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # a trailer must not pass for a header (RFC 9110, 6.5.1)
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._gained_nothing = 0
+        self._in_head = False
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -58,6 +68,18 @@ class PatientProtocol(HttpToolsProtocol):
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
+
+
+class ObligingProtocol(PatientProtocol):
+    """Answers those as well who close their side once they have sent all. Not for answers that wait for news: who asked for those
+    and is gone is known by nothing else."""
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether the connection stays open for the answer."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return False
+        self.cycle.keep_alive = False
+        return True
 
 
 class _Open:

@@ -12,7 +12,7 @@ from .identity import Identity
 from .instants import MAX_AGE_NS, MAX_AHEAD_NS
 from .native import Decoded, Limits, decode
 from .origin import HOT_KEYS, hot_columns
-from .resources import ResourceColumns, read_resource_messages
+from .resources import ResourceColumns, read_resource_messages, repeated
 from .spans import MAX_DURATION_NS
 
 __all__ = ["STAGED", "read_plain"]
@@ -92,8 +92,8 @@ class _Together:
 
     def _of_rows(self, parts: list[pa.Array], group: pa.Array) -> pa.Array:
         if self._one:
-            return pa.repeat(parts[0][0], len(group))
-        return (parts[0] if len(parts) == 1 else pa.concat_arrays(parts)).take(group)
+            return repeated(parts[0], group)
+        return repeated(parts[0] if len(parts) == 1 else pa.concat_arrays(parts), group)
 
 
 def _columns(found: Decoded, resources: _Together, identity: Identity) -> pa.RecordBatch:

@@ -50,7 +50,7 @@ static int group(Decoder *out, Bytes in, const Signal *signal) {
         }
     }
     put_text(&out->groups->columns[0], resource);
-    return 1;
+    return out->groups->columns[0].rows <= LIMIT_ROWS / 16 && out->rows->columns[0].rows <= LIMIT_ROWS;
 }
 
 static int request(Decoder *out, Bytes in, const Signal *signal, int64_t *counts) {
@@ -66,6 +66,9 @@ static int request(Decoder *out, Bytes in, const Signal *signal, int64_t *counts
     counts[CLOCKS] = out->adjusted - adjusted;
     return 1;
 }
+
+/* What native.py expects of this library; one more whenever a signature or a column changes. */
+int32_t plugwarden_abi(void) { return 1; }
 
 /* Requests as columns: the bytes that these take, or -1 for the general way. `keys`: the hot keys one after the other, `lengths` of each, `taken`
  * whether it is left out of the other attributes. Gives how many rows and groups each request has and how many clocks of it

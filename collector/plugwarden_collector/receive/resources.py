@@ -13,19 +13,36 @@ import pyarrow.compute as pc
 from plugwarden.contract import attributes
 from ptars import HandlerPool
 
+from plugwarden_collector.errors import PayloadTooLargeError
+
 from .attributes import AttributeColumn
 from .schema import narrow_resource, parser_gave_up
 
-__all__ = ["ResourceColumns", "read_resource_messages", "read_resources"]
+__all__ = ["ResourceColumns", "read_resource_messages", "read_resources", "repeated"]
 
 DISTRO = "telemetry.distro.name"
 OURS = "plugwarden"
+MAX_REPEATED_BYTES = 64 * 1024 * 1024
+"""Of one column, as in columns.h. Arrow's `repeat` does not look whether its 32-bit offsets overflow."""
 MAX_REMEMBERED = 4096
-MAX_REMEMBERED_BYTES = 16_384
-"""Of one request's resources, so that all together take 64 MiB at the very most."""
+MAX_REMEMBERED_BYTES = 64 * 1024 * 1024
+"""Of all that is remembered, and a sixteenth of it of one request's resources: their bytes and what was made of them."""
 _HANDLER = HandlerPool([narrow_resource().file]).get_for_message(narrow_resource())
 _LOCK = threading.Lock()
-_REMEMBERED: dict[tuple[tuple[str, ...], bytes], ResourceColumns] = {}
+_REMEMBERED: dict[tuple[tuple[str, ...], bytes], tuple[ResourceColumns, int]] = {}
+_remembered_bytes = 0
+
+
+def repeated(values: pa.Array, rows: pa.Array) -> pa.Array:
+    """`values.take(rows)`; raises `PayloadTooLargeError` where what is said once would fill the memory when each row has it."""
+    if pa.types.is_string(values.type):
+        lengths = pc.fill_null(pc.binary_length(values), 0).cast(pa.int64())
+        size = lengths[0].as_py() * len(rows) if len(values) == 1 else pc.sum(lengths.take(rows)).as_py() or 0
+        if size > MAX_REPEATED_BYTES:
+            raise PayloadTooLargeError(
+                f"names take more than {MAX_REPEATED_BYTES} bytes in all rows; send smaller batches"
+            )
+    return pa.repeat(values[0], len(rows)) if len(values) == 1 else values.take(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +87,23 @@ def read_resource_messages(messages: Sequence[bytes], keys: tuple[str, ...]) -> 
 
 
 def _remembered(identity: tuple[tuple[str, ...], bytes], make: Callable[[], ResourceColumns]) -> ResourceColumns:
-    found = _REMEMBERED.get(identity)
-    if found is None:
-        found = make()
-        if len(identity[1]) <= MAX_REMEMBERED_BYTES:
-            with _LOCK:
-                while len(_REMEMBERED) >= MAX_REMEMBERED:
-                    del _REMEMBERED[next(iter(_REMEMBERED))]  # the oldest
-                _REMEMBERED[identity] = found
+    known = _REMEMBERED.get(identity)
+    if known is not None:
+        return known[0]
+    found = make()
+    size = len(identity[1]) + found.table.nbytes + sum(values.nbytes for values in found.named.values())
+    if size <= MAX_REMEMBERED_BYTES // 16:
+        _remember(identity, found, size)
     return found
+
+
+def _remember(identity: tuple[tuple[str, ...], bytes], found: ResourceColumns, size: int) -> None:
+    global _remembered_bytes
+    with _LOCK:
+        _remembered_bytes += size - _REMEMBERED.pop(identity, (found, 0))[1]
+        _REMEMBERED[identity] = found, size
+        while len(_REMEMBERED) > MAX_REMEMBERED or _remembered_bytes > MAX_REMEMBERED_BYTES:
+            _remembered_bytes -= _REMEMBERED.pop(next(iter(_REMEMBERED)))[1]  # the oldest
 
 
 def _read(resources: pa.StructArray, keys: tuple[str, ...]) -> ResourceColumns:

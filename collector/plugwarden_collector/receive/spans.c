@@ -100,7 +100,7 @@ static int leaf(Decoder *out, Bytes in) {
     Pairs pairs;
     Bytes none = {in.at, in.at}, trace = none, id = none, parent = none, state = none, name = none, message = none;
     uint64_t kind = 0, start = 0, end = 0, code = 0;
-    uint32_t dropped = 0;
+    uint32_t dropped[3] = {0};
     int statuses = 0;
     pairs.count = 0;
     while (in.at < in.end) {
@@ -115,7 +115,7 @@ static int leaf(Decoder *out, Bytes in) {
         case 7: if (field.wire != FIXED64) return 0; start = field.value; break;
         case 8: if (field.wire != FIXED64) return 0; end = field.value; break;
         case 9: if (!add_pair(&pairs, &field)) return 0; break;
-        case 10: case 12: case 14: if (field.wire != VARINT) return 0; dropped += (uint32_t)field.value; break;
+        case 10: case 12: case 14: if (field.wire != VARINT) return 0; dropped[field.number / 2 - 5] = (uint32_t)field.value; break;
         case 11: if (field.wire != DELIMITED || !event(out, field.bytes)) return 0; break;
         case 13: if (field.wire != DELIMITED || !link_of(out, field.bytes)) return 0; break;
         case 15: if (field.wire != DELIMITED || statuses++ || !status(field.bytes, &message, &code)) return 0; break;
@@ -135,7 +135,7 @@ static int leaf(Decoder *out, Bytes in) {
     end_text(column_of(out, TRACE_STATE), length(state) > 0);
     put_text(column_of(out, SCOPE_NAME), out->scope_name);
     put_text(column_of(out, SCOPE_VERSION), out->scope_version);
-    put_32(column_of(out, DROPPED), dropped);
+    put_32(column_of(out, DROPPED), dropped[0] + dropped[1] + dropped[2]);
     put_32(column_of(out, GROUP), (uint32_t)out->groups->columns[0].rows);
     put(&out->pending[0], &column_of(out, EVENT)->rows, 8);
     put(&out->pending[1], &column_of(out, LINK)->rows, 8);
