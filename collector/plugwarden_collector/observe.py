@@ -16,6 +16,7 @@ from plugwarden_collector.judge.rules import Rules
 from plugwarden_collector.store import Database, statement
 from plugwarden_collector.store.closed_hours import Counted
 from plugwarden_collector.store.tiers import WIDE
+from plugwarden_collector.store.traces import failing_spans
 
 __all__ = ["LongWindows", "StoredEvidence", "observe"]
 
@@ -27,6 +28,9 @@ SKEW = timedelta(minutes=1)
 """Calls from hosts whose clocks run ahead by up to this much are counted; later ones wait for their time."""
 RUNNING_SECONDS = 300.0
 """A plugin with a call this recently is running."""
+
+EVIDENT_TRACES = 5
+"""Failed traces that a decision names."""
 
 SHORT_SECONDS = 900.0
 """Windows up to this long are counted on every tick, by the second; longer ones move slowly ..."""
@@ -126,11 +130,9 @@ class StoredEvidence:
         span = _finest(self._database, since, until)
         return self._database.fetch(statement("error_types"), {"plugin": plugin, "version": version, **span})
 
-    def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
-        """Some failed spans."""
-        until = datetime.max
-        parameters = {"plugin": plugin, "version": version, "since": since, "until": until, "limit": 5}
-        return self._database.fetch(statement("failing_traces"), parameters)
+    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
+        """The newest failed spans."""
+        return failing_spans(self._database, plugin, since, until, EVIDENT_TRACES, version=version)
 
 
 def _windows(

@@ -30,8 +30,10 @@ class Known:
     def __init__(self) -> None:
         self.found_cells: list[dict[str, Any]] = []
         self.found_probes = Probes(0, 0)
+        self.asked: list[str] = []
 
     def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
+        self.asked.append("cells")
         return self.found_cells
 
     def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
@@ -40,7 +42,8 @@ class Known:
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
         return [{"outcome": "error", "error_type": "ValueError", "error_source": "plugin", "calls": 50}]
 
-    def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
+    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
+        self.asked.append("traces")
         return [{"trace_id": "0" * 32}]
 
 
@@ -129,6 +132,10 @@ def test_observing_only_records_what_it_would_do() -> None:
     changes = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     assert kinds(changes) == ["would_quarantine"]
     assert standing.directives.directives == ()
+    known.asked.clear()
+    later = seen({("csv", "2"): 50}, at=AT + timedelta(seconds=1))
+    assert kinds(evaluate(rules, standing, later, known, lambda: 0.0)) == []
+    assert known.asked == [], "a thousand plugins may burn, and each turn of the loop takes a second"
 
 
 def test_what_a_guard_rail_prevents_is_recorded_once() -> None:

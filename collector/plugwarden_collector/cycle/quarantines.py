@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope
@@ -33,6 +34,8 @@ def quarantine_what_burns(tick: Tick, behind: Mapping[str, tuple[Objective, tupl
         fingerprint = record.alert.fingerprint
         if fingerprint not in behind or covering(standing, record) is not None:
             continue
+        if policy.enforcement is Enforcement.OBSERVE and _noted(tick, record, "would_quarantine"):
+            continue  # it was said; whoever only observes looks at each page once, however many there are
         objective, tiers = behind[fingerprint]
         met = [burn for burn in tiers if burn.met]
         if not met:
@@ -49,13 +52,13 @@ def quarantine_what_burns(tick: Tick, behind: Mapping[str, tuple[Objective, tupl
         )  # fmt: skip
         prevented = vetoes(scope, policy, fleet, tick.at)
         reason = f"{record.summary}; {why}"
-        evidence = _evidence(tick, record, objective, burn, why)
+        evidence = partial(_evidence, tick, record, objective, burn, why)
         if prevented:
             _note(tick, record, "prevented", scope, f"{reason}. Not quarantined: {'; '.join(prevented)}", evidence)
         elif policy.enforcement is Enforcement.OBSERVE:
             _note(tick, record, "would_quarantine", scope, f"{reason}. The policy only observes.", evidence)
         else:
-            _open(tick, record, scope, reason, evidence)
+            _open(tick, record, scope, reason, evidence())
 
 
 def _open(tick: Tick, record: AlertRecord, scope: Scope, reason: str, evidence: dict[str, Any]) -> None:
@@ -203,19 +206,30 @@ def _end_suspicion(tick: Tick, item: Quarantine) -> None:
         )
 
 
-def _note(tick: Tick, record: AlertRecord, kind: str, scope: Scope, reason: str, evidence: dict[str, Any]) -> None:
-    key = (record.alert.fingerprint, str(record.alert.firing_at), kind)
-    if key in tick.standing.noted:
+def _note(
+    tick: Tick, record: AlertRecord, kind: str, scope: Scope, reason: str, evidence: Callable[[], dict[str, Any]]
+) -> None:
+    """Record a decision once for as long as the alert fires; only then is its evidence looked up."""
+    if _noted(tick, record, kind):
         return
-    tick.standing.noted.add(key)
+    tick.standing.noted.add(_note_key(record, kind))
     enforcement = tick.rules.policy.enforcement.value
-    tick.changes.decisions.append(Draft(tick.at, kind, AUTOMATION, str(scope), reason, enforcement, None, evidence))
+    tick.changes.decisions.append(Draft(tick.at, kind, AUTOMATION, str(scope), reason, enforcement, None, evidence()))
+
+
+def _noted(tick: Tick, record: AlertRecord, kind: str) -> bool:
+    return _note_key(record, kind) in tick.standing.noted
+
+
+def _note_key(record: AlertRecord, kind: str) -> tuple[str, str, str]:
+    return record.alert.fingerprint, str(record.alert.firing_at), kind
 
 
 def _evidence(tick: Tick, record: AlertRecord, objective: Objective, burn: Burn, why: str) -> dict[str, Any]:
     since = tick.at - timedelta(seconds=burn.tier.long_seconds)
+    until = tick.at + timedelta(minutes=1)
     by_type: dict[str, int] = defaultdict(int)
-    for item in tick.evidence.errors(record.plugin, record.version, since, tick.at + timedelta(minutes=1)):
+    for item in tick.evidence.errors(record.plugin, record.version, since, until):
         if item["outcome"] in {"error", "timeout"}:
             by_type[str(item["error_type"])] += int(item["calls"])
     return {
@@ -231,7 +245,7 @@ def _evidence(tick: Tick, record: AlertRecord, objective: Objective, burn: Burn,
         "min_failures": objective.min_failures,
         "scope": why,
         "errors": dict(by_type),
-        "traces": [item["trace_id"] for item in tick.evidence.traces(record.plugin, record.version, since)],
+        "traces": [item["trace_id"] for item in tick.evidence.traces(record.plugin, record.version, since, until)],
         "running_plugins": tick.seen.running,
     }  # fmt: skip
 

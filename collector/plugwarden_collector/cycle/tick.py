@@ -32,8 +32,8 @@ class Evidence(Protocol):
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
         """Failed calls by error_type, most first."""
 
-    def traces(self, plugin: str, version: str, since: datetime) -> Sequence[Mapping[str, Any]]:
-        """Some failed spans."""
+    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
+        """The newest failed spans, a few."""
 
 
 @dataclass(frozen=True, slots=True)

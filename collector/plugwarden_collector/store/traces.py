@@ -80,11 +80,13 @@ def search_traces(
     return database.fetch(statement("trace_summaries"), {**halves, **_lists(runs)})
 
 
-def failing_spans(database: Database, plugin: str, since: datetime, until: datetime, limit: int) -> list[Row]:
-    """The newest failed spans of a plugin; what is older than these is not looked at."""
+def failing_spans(
+    database: Database, plugin: str, since: datetime, until: datetime, limit: int, *, version: str | None = None
+) -> list[Row]:
+    """The newest failed spans of a plugin, or of one version; what is older than these is not looked at."""
     found: list[Row] = []
     for begin, end in _slices(since, until):
-        slice_ = {"plugin": plugin, "version": None, "since": begin, "until": end, "limit": limit - len(found)}
+        slice_ = {"plugin": plugin, "version": version, "since": begin, "until": end, "limit": limit - len(found)}
         found += database.fetch(statement("failing_traces"), slice_)
         if len(found) >= limit:
             break
