@@ -68,10 +68,11 @@ def observe(
     counted = [_windows(database, rules, at, until, sorted(size for size in sizes if size <= SHORT_SECONDS))]
     long = LongWindows() if long is None else long
     if long.at is None or long.rules is not rules or not timedelta(0) <= at - long.at < LONG_EVERY:
-        wide = WIDE.total_seconds()
+        # By the minute: a whole hour would be in or out of each window as one. A span that is wider is cut into hours.
+        narrow = (WIDE - skew).total_seconds()
         passes = [
-            sorted(size for size in sizes if SHORT_SECONDS < size <= wide),
-            *([size] for size in sizes if size > wide),
+            sorted(size for size in sizes if SHORT_SECONDS < size <= narrow),
+            *([size] for size in sizes if size > narrow),
         ]
         long.counted = _merged(_windows(database, rules, at, until, together) for together in passes)
         long.at, long.rules = at, rules

@@ -114,7 +114,7 @@ class Warden:
             at = self._clock()
             since = at - (VERSION_HORIZON if not self.standing.versions else timedelta(minutes=10))
             _done(self._writer.roll_up(at))  # what is judged is what the views show
-            self._database.fleet.memory.follow()
+            self._database.fleet.follow()
             self._database.closed_hours.follow()
             seen = observe(self._database, self.rules, at, since=since, budgets=budgets, long=self._long)
             standing = _copy(self.standing)

@@ -6,6 +6,7 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
@@ -97,6 +98,9 @@ def api_app(
     app.add_middleware(calls.counting)
     app.include_router(health_routes(database, writer, warden, board, registry, clock, ready, health, reading))
 
+    # Of its own: the first look after a while reads much, and whoever else looks waits for it, not everybody.
+    fleet_threads = ThreadPoolExecutor(2, "plugwarden-fleet")
+
     async def catch_up() -> None:
         if writer.batch > database.tiers.rolled:
             await asyncio.wrap_future(writer.roll_up(clock()))
@@ -108,7 +112,9 @@ def api_app(
     @app.get("/api/v1/plugins", tags=["plugins"], dependencies=[reading])
     async def plugins(span: Span) -> Any:
         """Every plugin with calls in the span of time: state and why, SLIs, budget."""
-        fleet = asyncio.to_thread(database.fleet.plugins, span.since, span.until)
+        fleet = asyncio.get_running_loop().run_in_executor(
+            fleet_threads, database.fleet.plugins, span.since, span.until
+        )
         found, budgets = await asyncio.gather(fleet, rows("list_slo_status"))
         return as_json(with_state(found, budgets, warden))
 
@@ -152,7 +158,8 @@ def api_app(
     @app.get("/api/v1/series", tags=["plugins"], dependencies=[reading])
     async def fleet_series(span: Span) -> Any:
         """Calls of every plugin by step."""
-        calls = await asyncio.to_thread(database.fleet.series, span.since, span.until, span.step)
+        loop = asyncio.get_running_loop()
+        calls = await loop.run_in_executor(fleet_threads, database.fleet.series, span.since, span.until, span.step)
         return Response(f'{{"step_seconds": {span.step}, "calls": {calls}}}', media_type="application/json")
 
     @app.get("/api/v1/slos", tags=["judging"], dependencies=[reading])

@@ -44,11 +44,12 @@ class TimeRange:
 
 def _moment(text: str, at: datetime, name: str) -> datetime:
     try:
-        return at - timedelta(seconds=seconds(text))
-    except (ValueError, OverflowError):
-        pass  # not a duration, then
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f'{name}: {text!r} is neither ISO 8601 nor a duration such as "15m"') from error
+        moment = at - timedelta(seconds=seconds(text))
+    except (ValueError, OverflowError):  # not a duration, then
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError(f'{name}: {text!r} is neither ISO 8601 nor a duration such as "15m"') from error
+    if not 1970 <= moment.year < 9000:
+        raise ValueError(f"{name}: {text!r} is before 1970, or millennia ahead")
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

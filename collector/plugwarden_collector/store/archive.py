@@ -39,6 +39,7 @@ def archive_slice(database: Database, folder: Path, view: str, before: datetime,
     parameters = {"before": before} if batch is None else {"before": before, "batch": batch}
     rows = 0
     writers: dict[date, tuple[Path, pq.ParquetWriter]] = {}
+    settled: list[Path] = []
     try:
         with database.reading() as cursor:
             reader = cursor.sql(statement(f"archive_{view}").sql, params=parameters).to_arrow_reader(ROWS_AT_A_TIME)
@@ -54,14 +55,17 @@ def archive_slice(database: Database, folder: Path, view: str, before: datetime,
                         )
                     writers[day][1].write_batch(part)
                     rows += len(part)
+        for _, writer in writers.values():
+            writer.close()  # all of them, before one has its name: a full disk must not leave some of the days there
+        for path, _ in writers.values():
+            settled.append(_settle(path))
     except BaseException:
         for path, writer in writers.values():
             writer.close()
             path.with_suffix(".part").unlink(missing_ok=True)
+        for path in settled:  # all of it is written again the next time
+            path.unlink(missing_ok=True)
         raise
-    for path, writer in writers.values():
-        writer.close()
-        _settle(path)
     return rows
 
 
@@ -71,7 +75,7 @@ def _by_day(chunk: pa.RecordBatch, column: str) -> Iterator[tuple[date, pa.Recor
         yield day, chunk.filter(pc.equal(days, pa.scalar(day, pa.date32())))
 
 
-def _settle(path: Path) -> None:
+def _settle(path: Path) -> Path:
     part = path.with_suffix(".part")
     with part.open("rb+") as file:
         os.fsync(file.fileno())
@@ -85,3 +89,4 @@ def _settle(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    return target

@@ -109,6 +109,11 @@ class CallMemory:
         finally:
             self.lock.release()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody has asked for so long that nothing is kept."""
+        return self._tiers is None
+
     def calls(self, since: datetime, until: datetime) -> Remembered | None:
         """Calls after `since` up to `until`, cut as `Tiers.span` says; None: more than is kept here."""
         with self.lock:
@@ -175,23 +180,27 @@ class CallMemory:
         tiers = self._begin()
         span = tiers.span(since, until)
         hours = range(second_of(span["first_hour"]), second_of(span["hours_end"]), 3600)
-        minutes = [
-            minute
-            for minute in range(_after(since, 60), min(second_of(until) + 1, second_of(tiers.minutes)), 60)
-            if not hours.start <= minute < hours.stop
-        ]
-        if len(minutes) > MAX_MINUTES or len(hours) > MAX_HOURS:
+        first, end = _after(since, 60), min(second_of(until) + 1, second_of(tiers.minutes))
+        parts = [range(first, end, 60)]
+        if hours:
+            parts = [range(first, min(end, hours.start), 60), range(max(first, hours.stop), end, 60)]
+        if sum(map(len, parts)) > MAX_MINUTES or len(hours) > MAX_HOURS:
             return None
+        minutes = [minute for part in parts for minute in part]
         self._load("hours", hours)
         self._load("minutes", minutes)
         return {"hours": list(hours), "minutes": minutes}
 
     def _begin(self) -> Tiers:
         self._asked_at = time.monotonic()
-        self._advance()
-        if self._tiers is None or len(self._keys.rows) > MAX_KEYS:
-            self._start()
+        try:
             self._advance()
+            if self._tiers is None or len(self._keys.rows) > MAX_KEYS:
+                self._start()
+                self._advance()
+        except BaseException:
+            self._forget()  # half of what a rollup counted is in, and would be added again
+            raise
         assert self._tiers is not None  # noqa: S101 - it was begun
         return self._tiers
 

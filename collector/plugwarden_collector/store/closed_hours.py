@@ -89,14 +89,10 @@ class ClosedHours:
         return self._rows * 24
 
     def _follow(self, tiers: Tiers) -> None:
-        if tiers.fresh_from > self._rolled:
+        if tiers.late_from > self._rolled:
             self._hours.clear()  # it is not told any more whether one of them changed
             self._rows = 0
-        late: set[int] = set()
-        for fresh in tiers.fresh:
-            if fresh.rolled > self._rolled:
-                for table in fresh.tables:
-                    late |= _hours_before(table, tiers.hours)
+        late = {second_of(hour) for item in tiers.late if item.rolled > self._rolled for hour in item.hours}
         self._rolled = max(self._rolled, tiers.rolled)
         for kind, hour in [place for place in self._hours if place[1] in late]:
             self._drop(kind, hour)
@@ -108,7 +104,8 @@ class ClosedHours:
         kinds = len({kind for kind, _ in self._hours} | {fast})
         missing = [hour for hour in hours if (fast, hour) not in self._hours]
         while missing:
-            if len(self._numbers) * len(hours) * kinds > MAX_ROWS:
+            largest = max((len(hour.version) for hour in self._hours.values()), default=0)
+            if largest * len(hours) * kinds > MAX_ROWS:
                 return None
             count = 1
             while count < len(missing) and missing[count] == missing[count - 1] + HOUR and count < 24 * 7:
@@ -157,9 +154,3 @@ class ClosedHours:
         numbers = [self._numbers.setdefault(name, len(self._numbers)) for name in names]
         result: Ints = np.array(numbers, np.int64)[place] if numbers else codes
         return result
-
-
-def _hours_before(table: pa.Table, before: datetime) -> set[int]:
-    start = table["bucket_start"].to_numpy().astype("datetime64[s]").astype(np.int64)
-    late = start[start < second_of(before)]
-    return set((late // HOUR * HOUR).tolist())

@@ -163,15 +163,17 @@ class Committer:
             self._connection.unregister(staging)
 
     def _close_block(self) -> None:
-        self._connection.execute("begin")
-        try:
-            block = self._traces.make_block(self._connection)
-            self._connection.execute("commit")
-        except Exception:  # noqa: BLE001 - an index that lags costs time, not data
-            self.rollback()
-            _log.exception("a block of traces could not be indexed; it stays open, and is tried again")
-        else:
-            self._traces.close_block(block)
+        for texts in (True, False):
+            self._connection.execute("begin")
+            try:
+                block = self._traces.make_block(self._connection, texts=texts)
+                self._connection.execute("commit")
+            except Exception:  # noqa: BLE001 - an index that lags costs time, not data
+                self.rollback()
+                _log.exception("a block of traces could not be indexed, texts %s", "and all" if texts else "apart")
+            else:
+                self._traces.close_block(block)
+                return
 
 
 def _short_of_memory(error: BaseException) -> bool:

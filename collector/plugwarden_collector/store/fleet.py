@@ -43,13 +43,19 @@ class FleetPages:
         self._texts: dict[int, dict[int, _Text]] = {}
         """Length of a step, and the first second of some of them -> their text, as they were last asked for."""
 
+    def follow(self) -> None:
+        """Add what the rollups counted since; while nobody asks, let go of everything instead."""
+        self.memory.follow()
+        if self.memory.idle:
+            self._texts = {}
+
     def plugins(self, since: datetime, until: datetime) -> list[Row]:
         """One row per plugin."""
         seconds = (until - since).total_seconds()
         with self.memory.lock:
             found = self.memory.calls(since, until)
-        if found is not None:
-            return _rows(found, seconds)
+            if found is not None:
+                return _rows(found, seconds)
         span = self._database.tiers.span(since, until)
         return self._database.fetch(statement("fleet"), {**span, "seconds": seconds, "plugin": None})
 
@@ -59,9 +65,8 @@ class FleetPages:
         if step % 60.0 == 0 or (finest and 60.0 % step == 0):
             with self.memory.lock:
                 found = self.memory.seconds(since, until) if finest else self.memory.steps(since, until)
-                keys = self.memory.keys
-            if found is not None:
-                return self._steps(found, keys, int(step))
+                if found is not None:
+                    return self._steps(found, self.memory.keys, int(step))
         span = self._database.tiers.span(since, until, finest=finest)
         return str(self._database.fetch(statement("fleet_series"), {**span, "step": step})[0]["calls"])
 

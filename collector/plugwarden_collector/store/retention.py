@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from plugwarden_collector.clock import Clock
+from plugwarden_collector.errors import StoreError
 
 from .archive import archive_slice
 from .database import Database
@@ -88,26 +89,31 @@ async def run_retention(database: Database, writer: Writer, keep: Keep, stats: R
 def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, at: datetime) -> None:
     """One round, in the caller's thread."""
     writer.roll_up(at).result()  # what is not counted yet must not go
-    for view in RAW_TABLES:
-        _let_go_raw(database, writer, keep, stats, view, _full_hour(at - keep.raw))
-    _make_room(database, writer, keep, stats)
-    _read_texts(writer)
-    if keep.archive is not None:
-        for view, kept in _ages(keep).items():
-            done = writer.run(_archive_and_delete(database, keep.archive, view, _full_hour(at - kept)))
-            stats.rows[view] = stats.rows.get(view, 0) + done.result()
 
     def take(tiers: Tiers) -> None:
         database.tiers = tiers
 
+    # Before the archive, which may fail for days: seconds must not pile up meanwhile.
     writer.run(lambda connection: retain(connection, database.tiers, at, keep), take).result()
+    for view in RAW_TABLES:
+        _let_go_raw(database, writer, keep, stats, view, _full_hour(at - keep.raw))
+    _make_room(database, writer, keep, stats)
+    if keep.archive is not None:
+        for view, kept in _ages(keep).items():
+            done = writer.run(_archive_and_delete(database, keep.archive, view, _full_hour(at - kept)))
+            stats.rows[view] = stats.rows.get(view, 0) + done.result()
     database.closed_hours.forget_before(at - keep.hours)
+    _read_texts(writer)  # last: nothing else waits for it
 
 
 def _read_texts(writer: Writer) -> None:
     """Index the texts of blocks that an earlier version closed without, a block a turn of the writer."""
     for run in writer.traces.unread():
-        writer.run(partial(writer.traces.read_texts, run=run), writer.traces.take_texts).result()
+        try:
+            writer.run(partial(writer.traces.read_texts, run=run), writer.traces.take_texts).result()
+        except StoreError:
+            _log.exception("the texts of a block could not be indexed; a search looks into it")
+            return  # tried again in the next round
 
 
 def _make_room(database: Database, writer: Writer, keep: Keep, stats: RetentionStats) -> None:

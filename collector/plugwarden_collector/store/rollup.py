@@ -64,7 +64,7 @@ def load_tiers(connection: Connection) -> Tiers:
     rows = {row["name"]: row for row in fetch_rows(connection, statement("progress").sql)}
     seconds, minutes, hours = (rows[name]["time"] or EPOCH for name in ("seconds", "minutes", "hours"))
     rolled = int(rows["rolled"]["batch"])
-    return Tiers(rolled, seconds, minutes, hours, fresh_from=rolled)
+    return Tiers(rolled, seconds, minutes, hours, fresh_from=rolled, late_from=rolled)
 
 
 def roll_up(
@@ -85,11 +85,14 @@ def roll_up(
     after = tiers
     if batch > tiers.rolled:
         fresh = _fresh(connection, tiers.rolled, tables)
+        late: set[datetime] = set()
         for table in fresh:
-            _add_fresh(connection, table, tiers, reopened)
+            late |= _add_fresh(connection, table, tiers)
+        if len(reopened) < MAX_REOPENED:
+            reopened |= late
         if "incoming_points" in tables:
             connection.execute(statement("insert_waits").sql, {"after": tiers.rolled})
-        after = after.counted(batch, fresh)
+        after = after.counted(batch, fresh, late)
         _note(connection, "rolled", batch=batch)
     if at - after.minutes >= FOLD_AFTER:
         before = (at - FOLD_AFTER / 2).replace(second=0, microsecond=0)
@@ -136,22 +139,23 @@ def _from_foreign(connection: Connection, points: list[Row]) -> pa.Table:
     return pa.Table.from_pylist(calls, _CALLS)
 
 
-def _add_fresh(connection: Connection, table: pa.Table, tiers: Tiers, reopened: set[datetime]) -> None:
-    """Into the seconds; what is late, into the coarser tiers that have passed its time as well."""
+def _add_fresh(connection: Connection, table: pa.Table, tiers: Tiers) -> set[datetime]:
+    """Into the seconds; what is late, into the coarser tiers that have passed its time as well. Answers the hours of those."""
+    oldest = pc.min(table["bucket_start"]).as_py()
     connection.register("staged_calls", table)
     try:
         connection.execute(statement("insert_seconds").sql)
         late = {
             unit: _folded(connection, unit, "staged", EPOCH, before)
             for unit, before in (("minute", tiers.minutes), ("hour", tiers.hours))
+            if oldest < before
         }
     finally:
         connection.unregister("staged_calls")
     for unit, rows in late.items():
         if len(rows):
             _add(connection, rows, unit)
-    if len(late["hour"]) and len(reopened) < MAX_REOPENED:
-        reopened.update(pc.unique(late["hour"]["bucket_start"]).to_pylist())
+    return set(late["hour"]["bucket_start"].to_pylist()) if "hour" in late else set()
 
 
 def _pack_again(connection: Connection, reopened: set[datetime]) -> None:

@@ -7,14 +7,14 @@ then seconds, and every call is counted once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["Fresh", "Tiers"]
+__all__ = ["Fresh", "Late", "Tiers"]
 
 EPOCH = datetime(1970, 1, 1)
 WIDE = timedelta(hours=6)
@@ -36,6 +36,14 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Full hours that one rollup added calls to: far fewer than rows, so that a long rollup makes nobody begin anew."""
+
+    rolled: int
+    hours: frozenset[datetime]
+
+
+@dataclass(frozen=True, slots=True)
 class Tiers:
     """The moments between the tiers, as the last rollup left them."""
 
@@ -51,15 +59,22 @@ class Tiers:
     """What the last rollups counted, oldest first: with what the tiers held up to `fresh_from`, all there is."""
     fresh_from: int = field(default=0, compare=False, repr=False)
     """The batch up to which raw rows are in the tiers and not in `fresh`."""
+    late: tuple[Late, ...] = field(default=(), compare=False, repr=False)
+    """Which full hours the last rollups added late calls to, oldest first ..."""
+    late_from: int = field(default=0, compare=False, repr=False)
+    """... from this batch on."""
 
-    def counted(self, batch: int, tables: Sequence[pa.Table]) -> Tiers:
-        """After the raw rows up to a batch were counted."""
+    def counted(self, batch: int, tables: Sequence[pa.Table], late_hours: Iterable[datetime] = ()) -> Tiers:
+        """After the raw rows up to a batch were counted; `late_hours` are full hours that some of them belong to."""
         fresh, start = (*self.fresh, Fresh(batch, tables)), self.fresh_from
         rows = sum(len(table) for item in fresh for table in item.tables)
         while fresh and (rows > MAX_FRESH_ROWS or len(fresh) > MAX_FRESH_ROLLUPS):
             rows -= sum(len(table) for table in fresh[0].tables)
             fresh, start = fresh[1:], fresh[0].rolled
-        return replace(self, rolled=batch, fresh=fresh, fresh_from=start)
+        late, late_from = (*self.late, Late(batch, frozenset(late_hours))), self.late_from
+        if len(late) > MAX_FRESH_ROLLUPS:
+            late, late_from = late[1:], late[0].rolled
+        return replace(self, rolled=batch, fresh=fresh, fresh_from=start, late=late, late_from=late_from)
 
     def span(self, since: datetime, until: datetime, *, finest: bool = False) -> dict[str, Any]:
         """Parameters for the macro `call_span`: calls after `since`, up to and including `until`.

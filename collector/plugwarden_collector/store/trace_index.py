@@ -87,7 +87,7 @@ class TraceIndex:
             )
             for first, last, first_at, last_at, bits, texts in rows
         )
-        self._closed = _Closed(blocks, blocks[-1].last_batch + 1 if blocks else 0)
+        self._closed = _Closed(_without_gaps(blocks), blocks[-1].last_batch + 1 if blocks else 0)
         self._open: list[Words] = []
         self._open_to = self._closed.open_from
         self._open_spans = 0
@@ -106,13 +106,14 @@ class TraceIndex:
         """Whether the open block is due to be closed."""
         return self._open_spans >= BLOCK_SPANS
 
-    def make_block(self, connection: duckdb.DuckDBPyConnection) -> Block:
+    def make_block(self, connection: duckdb.DuckDBPyConnection, *, texts: bool = True) -> Block:
         """Make the open block's filters and store them; the caller holds the transaction, and closes the block after it."""
         traces = np.unique(np.concatenate(self._open))
         first, last, bits = self._closed.open_from, self._open_to, _filter(traces)
         parameters = {"first": first, "last": last, "spans": self._open_spans, "traces": len(traces), "filter": bits}
         first_at, last_at = connection.execute(statement("insert_trace_block").sql, parameters).fetchall()[0]
-        return Block(first, last, first_at, last_at, bits, _store_texts(connection, (first, last)))
+        pieces = _store_texts(connection, (first, last)) if texts else None
+        return Block(first, last, first_at, last_at, bits, pieces)
 
     def close_block(self, block: Block) -> None:
         """Begin the next block after one that was stored."""
@@ -175,6 +176,19 @@ class TraceIndex:
 
     def _open_run(self, closed: _Closed) -> Run:
         return closed.open_from, max(closed.open_from, self._open_to)
+
+
+def _without_gaps(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Where a salvaged store lost blocks, blocks that may hold anything: their spans must be found all the same."""
+    whole: list[Block] = []
+    for block in blocks:
+        if whole and whole[-1].last_batch + 1 < block.first_batch:
+            any_text = block_filter([None] * len(KINDS))
+            whole.append(
+                Block(whole[-1].last_batch + 1, block.first_batch - 1, datetime.min, datetime.max, b"\xff", any_text)
+            )
+        whole.append(block)
+    return tuple(whole)
 
 
 def _joined(runs: Iterable[Run]) -> list[Run]:

@@ -11,7 +11,7 @@ from .database import Database
 from .rows import Row, fetch_rows
 from .statements import statement
 from .text_filter import KINDS
-from .trace_index import ANY_KIND, Run, TextRuns, TraceIndex
+from .trace_index import Run, TextRuns, TraceIndex
 
 __all__ = ["TraceFilter", "failing_spans", "find_trace", "search_traces"]
 
@@ -22,6 +22,8 @@ FIRST_SLICE = timedelta(minutes=1)
 SLICE_GROWTH = 4
 SPANS_A_TRACE = 10
 """Of those that match; more of one trace make a search ask again."""
+MAX_LISTED = 200_000
+"""Commits that a search names one by one: a tenth of a second."""
 MAX_SPANS = 10_000
 """Of one trace that are shown; it ran away if it has more."""
 
@@ -125,14 +127,15 @@ def _hits(database: Database, slice_: dict[str, Any], places: TextRuns | None, l
 def _questions(places: TextRuns | None) -> Iterable[tuple[str, dict[str, Any]]]:
     """Statements that find all there is, and what each of them takes besides."""
     if places is None:
-        yield "trace_hits", {}
+        yield "trace_hits", {"first": 0, "last": 2**63 - 1}
         return
-    for runs, kinds in (([places.open], ANY_KIND), (places.closed, places.kinds)):
-        if runs:
-            yield (
-                "trace_hits_within",
-                {**_lists(runs), **{f"in_{kind}": held for kind, held in zip(KINDS, kinds, strict=True)}},
-            )
+    # A run may be of millions of commits that brought no spans, so that they cannot be named one by one.
+    yield "trace_hits", {"first": places.open[0], "last": places.open[1]}
+    if sum(last - first for first, last in places.closed) > MAX_LISTED:
+        yield "trace_hits", {"first": places.closed[0][0], "last": places.closed[-1][1]}
+    elif places.closed:
+        kinds = zip(KINDS, places.kinds, strict=True)
+        yield "trace_hits_within", {**_lists(places.closed), **{f"in_{kind}": held for kind, held in kinds}}
 
 
 def _slices(since: datetime, until: datetime) -> Iterable[tuple[datetime, datetime]]:
