@@ -26,6 +26,7 @@ from plugwarden_collector.health.history import History
 from plugwarden_collector.health.readings import Readings
 from plugwarden_collector.health.senders import FORGET, MAX_SENDERS, Senders
 from plugwarden_collector.judge.alert import AlertState
+from plugwarden_collector.receive.decode import Signal, read
 from plugwarden_collector.store import Database
 from plugwarden_collector.store import writer as writing
 
@@ -358,11 +359,12 @@ def test_a_held_writer_makes_its_conditions_fire_and_clear(
     assert firing(still) == set()
     release = threading.Event()
     still.collector.writer.run(lambda connection: release.wait(60))
-    monkeypatch.setattr(writing, "MAX_QUEUED_BYTES", 100_000)
+    size = read(Signal.TRACES, request(200).SerializeToString()).nbytes
+    monkeypatch.setattr(writing, "MAX_QUEUED_BYTES", int(3.2 * size))  # three of them fill it
     with ThreadPoolExecutor(8) as threads:
         held = [threads.submit(post, still, "a", 200) for _ in range(8)]
         try:
-            eventually(lambda: still.collector.writer.queued_bytes > 80_000 and any(item.done() for item in held))
+            eventually(lambda: still.collector.writer.queued_bytes > 2.9 * size and any(item.done() for item in held))
             conditions(still)
             for _ in range(4):
                 clock.move(6)
