@@ -29,6 +29,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.api.client import CollectorClient
+from plugwarden_collector.command.processes import collector_command
 
 RECORDS = 100
 """In one request."""
@@ -154,16 +155,7 @@ class Collector:
 
     def __init__(self, data: Path, address: Address, errors: Any) -> None:
         free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
-        self._command = [
-            sys.executable,
-            "-m",
-            "plugwarden_collector",
-            "collector",
-            "--json",
-            "--data",
-            str(data),
-            *free,
-        ]
+        self._command = collector_command("--data", str(data), *free)
         self._address = address
         self._errors = errors
         self._process: subprocess.Popen[str] | None = None

@@ -90,6 +90,7 @@ class _Store(Collector):
     def collect(self) -> Iterator[Metric]:
         stats, retention, seen = self._writer.stats, self._retention, self._health.readings
         checkpoints = self._database.checkpoints.stats
+        pages, hours = self._database.fleet.memory, self._database.closed_hours
         rows = {(name.removeprefix("incoming_"),): count for name, count in dict(stats.rows).items()}
         yield _counters("plugwarden_stored_rows", "Rows stored", rows, "table")
         gone = {(view,): count for view, count in dict(retention.rows).items()}
@@ -118,6 +119,8 @@ class _Store(Collector):
             ("plugwarden_uncounted_rows", "Raw rows that no rollup has counted yet", stats.uncounted_rows),
             ("plugwarden_rollup_lag_seconds", "How long the oldest of them has waited", seen.rollup_lag_seconds),
             ("plugwarden_trace_index_bytes", "Memory of the index of traces", self._writer.traces.memory_bytes()),
+            ("plugwarden_call_memory_bytes", "Memory of the calls that pages ask for", pages.memory_bytes()),
+            ("plugwarden_closed_hours_bytes", "Memory of the full hours that the judge asks for", hours.memory_bytes()),
         ):
             if value is not None:
                 yield _gauge(name, text, value)

@@ -14,6 +14,8 @@ import httpx2
 import pytest
 from plugwarden_collector.api import body_limit
 from plugwarden_collector.api.body_limit import ALERTS_BYTES, BODY_BYTES
+from plugwarden_collector.receive import exchange
+from plugwarden_collector.receive.encoding import MAX_BODY_BYTES
 
 from .conftest import Running, running
 
@@ -63,7 +65,7 @@ def test_an_endless_body_ends(shared: Running) -> None:
     with socket.create_connection((address.host, address.port), timeout=20) as client:
         client.sendall(b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
         with pytest.raises(ConnectionError):
-            client.sendall(chunk * (4 * body_limit.DRAIN_BYTES // len(PIECE)))
+            client.sendall(chunk * (4 * MAX_BODY_BYTES // len(PIECE)))
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -96,7 +98,7 @@ def test_alerts_may_be_larger_and_have_a_limit_too(shared: Running, name: str) -
 
 
 def test_a_body_that_does_not_come_is_given_up(shared: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_limit, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(exchange, "BODY_SECONDS", 0.2)
     address = shared.collector.api
     with socket.create_connection((address.host, address.port), timeout=20) as client:
         client.sendall(b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{")

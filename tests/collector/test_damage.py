@@ -21,6 +21,7 @@ import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plugwarden_collector.command.processes import collector_command
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.store import Database
 from plugwarden_collector.store.apart import Apart
@@ -271,18 +272,7 @@ def test_the_checksum_is_duckdbs_own(crashed: Crashed) -> None:
 def on_small_disk(data: Path, file_bytes: int, stderr: int) -> subprocess.Popen[str]:
     """A collector whose files cannot grow beyond that."""
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "plugwarden_collector",
-            "collector",
-            "--json",
-            "--data",
-            str(data),
-            *FREE,
-        ],
+        collector_command("--data", str(data), *FREE),
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,

@@ -106,13 +106,17 @@ def test_no_call_is_counted_twice_or_not_at_all_after_memory_ran_out(
     assert [row["calls"] for row in store.database.fleet.plugins(since, until)] == [3]
 
 
-def test_spans_of_a_block_that_was_lost_are_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lost", [0, 1], ids=["first", "between"])
+def test_spans_of_a_block_that_was_lost_are_found(store: Store, lost: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_index, "BLOCK_SPANS", 1)
     for plugin in "abc":
         send(store, [plugin])
     cursor = store.database.cursor()
     rows = cursor.execute("select trace_hi, trace_lo from span_rows").fetchall()
-    cursor.execute("delete from trace_blocks where first_batch = (select min(first_batch) + 1 from trace_blocks)")
+    cursor.execute(
+        "delete from trace_blocks where first_batch = "
+        f"(select first_batch from trace_blocks order by first_batch limit 1 offset {lost})"
+    )
     index = trace_index.TraceIndex(cursor)
     assert [len(find_trace(store.database, index, hi << 64 | lo)[0]) for hi, lo in rows] == [1, 1, 1]
     assert len(search_traces(store.database, index, TraceFilter(), BEGIN - MINUTE, BEGIN + MINUTE, 10)) == 3

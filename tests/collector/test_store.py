@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import duckdb
 import httpx2
 import pytest
+from plugwarden_collector.command.processes import collector_command
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.receive.decode import Signal
 from plugwarden_collector.store import Database, run_query
@@ -103,8 +103,8 @@ def test_minutes_keep_what_seconds_held(database: Database) -> None:
 
 
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "plugwarden_collector", "collector", "--json", "--data", str(tmp_path),
-               "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]  # fmt: skip
+    free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
+    command = collector_command("--data", str(tmp_path), *free)
     sent = 0
     for _ in range(3):
         process = subprocess.Popen(

@@ -19,18 +19,26 @@ from plugwarden_collector.api.client import CollectorClient
 
 from .output import console, emit_json, fail
 
-__all__ = ["collector_process", "dashboards_process", "exec_dashboards", "run_up", "stop"]
+__all__ = ["collector_command", "collector_process", "dashboards_process", "exec_dashboards", "run_up", "stop"]
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 
+def collector_command(*arguments: str) -> list[str]:
+    """What starts a collector that tells in a line of JSON when it is ready."""
+    return [sys.executable, "-m", "plugwarden_collector", "collector", "--json", *arguments]
+
+
 @contextlib.contextmanager
 def collector_process(*arguments: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A collector of its own; answers the process and its ready line."""
-    command = [sys.executable, "-m", "plugwarden_collector", "collector", "--json", *arguments]
     process = subprocess.Popen(  # noqa: S603 - our own module
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environ}, start_new_session=True
+        collector_command(*arguments),
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environ},
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for

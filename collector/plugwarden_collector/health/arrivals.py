@@ -48,7 +48,7 @@ class Arrivals:
         for batch in batches:
             if batch.accepted:
                 self.arrived_at[batch.signal.value] = at
-                resources += [batch.tables[name] for name in ("incoming_resources",) if name in batch.tables]
+                resources.append(batch.tables["incoming_resources"])
         if resources:
             told = pa.concat_tables(table.select(["service_name", "instance_id"]) for table in resources)
             services, instances = (column.to_pylist() for column in told.columns)

@@ -52,16 +52,23 @@ class Exchange:
         """A request header; an empty string where it is missing."""
         return self._headers.get(name.encode(), b"").decode("latin-1").strip()
 
-    async def body(self, hold: Hold) -> bytes:
+    @property
+    def unread(self) -> bool:
+        """Whether the client has more to send, as far as it has told."""
+        return self._unread
+
+    async def body(self, hold: Hold, limit: int = MAX_BODY_BYTES) -> bytes:
         """All of the body; raises `PayloadTooLargeError`, `BusyError`, `LateError` and `GoneError`."""
+        if self.declared_bytes > limit:
+            raise PayloadTooLargeError(f"larger than {limit} bytes; send smaller batches")
         parts: list[bytes] = []
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while self._unread or not parts:
                     part = await self._part()
                     hold.grow(len(part))
-                    if hold.nbytes > MAX_BODY_BYTES:
-                        raise PayloadTooLargeError(f"larger than {MAX_BODY_BYTES} bytes; send smaller batches")
+                    if hold.nbytes > limit:
+                        raise PayloadTooLargeError(f"larger than {limit} bytes; send smaller batches")
                     parts.append(part)
         except TimeoutError as error:
             raise LateError(f"the body did not arrive within {BODY_SECONDS:.0f} s; send it again") from error

@@ -17,7 +17,7 @@ from plugwarden_collector.store import Writer
 from .allowance import Allowance
 from .decode import Batch, Signal, read, read_many, reads_many
 from .identity import DEFAULT_IDENTITY, Identity
-from .lane import Lane
+from .lane import MAX_DECODERS, Lane
 from .mailbox import Mailbox
 
 __all__ = ["Intake", "Receipt", "Unpack"]
@@ -61,8 +61,7 @@ class _Outcome:
     """What became of it."""
 
     request: _Request
-    error: Exception | None = None
-    batch: Batch | None = None
+    found: Batch | Exception
     stored: bool = True
     """False where the same bytes had been stored before."""
 
@@ -93,7 +92,7 @@ class Intake:
         self._loop = asyncio.get_running_loop()
         self._mailbox: Mailbox[_Outcome] = Mailbox(self._loop, self._deliver)
         # Of its own, so that people's long queries cannot keep telemetry waiting.
-        self._threads = ThreadPoolExecutor(2, "plugwarden-decode")
+        self._threads = ThreadPoolExecutor(MAX_DECODERS, "plugwarden-decode")
 
     async def take(self, signal: Signal, body: bytes, unpack: Unpack | None = None) -> Receipt:
         """Store one request; returns when it is on disk. Raises `MalformedTelemetryError`, `BusyError`, `StoreError`."""
@@ -160,14 +159,15 @@ class Intake:
 
     def _store(self, request: _Request, batch: Batch, digest: int) -> None:
         if not batch.accepted:
-            self._mailbox.post(_Outcome(request, None, batch))
+            self._mailbox.post(_Outcome(request, batch))
             return
 
         def committed(done: Future[bool]) -> None:
             error = done.exception()
-            if error is not None and not isinstance(error, Exception):
-                error = StoreError(str(error))
-            self._mailbox.post(_Outcome(request, error, batch, error is not None or done.result()))
+            if error is None:
+                self._mailbox.post(_Outcome(request, batch, done.result()))
+            else:
+                self._mailbox.post(_Outcome(request, error if isinstance(error, Exception) else StoreError(str(error))))
 
         try:
             self._writer.submit(digest, batch.tables, batch.nbytes).add_done_callback(committed)
@@ -180,10 +180,10 @@ class Intake:
         self.received_at = time.time()
         taken = []
         for outcome in outcomes:
-            request, batch, told = outcome.request, outcome.batch, outcome.request.told
-            if outcome.error is not None or batch is None:
+            request, batch, told = outcome.request, outcome.found, outcome.request.told
+            if isinstance(batch, Exception):
                 if not told.done():  # else its sender gave up
-                    told.set_exception(outcome.error or StoreError("nothing became of it"))
+                    told.set_exception(batch)
                 continue
             signal = request.signal.value
             if outcome.stored:

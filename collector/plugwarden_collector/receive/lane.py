@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Lane"]
+__all__ = ["MAX_DECODERS", "Lane"]
 
 MAX_DECODERS = 2
 """At work on one signal at a time."""
@@ -16,7 +16,7 @@ ENOUGH_BYTES = 256 * 1024
 """Requests of this size together are worth a decoder by themselves: the fixed cost is small beside the rest."""
 PACE_SECONDS = 0.05
 """Small requests of a crowd are fetched so often, and not one by one as they come: each then costs a fraction
-(benchmarks/decode.py), and the commit that follows takes them together as well."""
+(benchmarks/decoding.py), and the commit that follows takes them together as well."""
 CROWD = 16
 """Requests in hand that make a crowd: fewer come from senders that wait for their answers, and need them now."""
 

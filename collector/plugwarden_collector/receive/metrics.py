@@ -138,6 +138,8 @@ def _points(metrics: pa.StructArray, kind: str) -> _Points | None:
     rows = len(points)
     if not rows:
         return None
+    if rows > MAX_LEAVES:
+        raise PayloadTooLargeError(f"more than {MAX_LEAVES} points; send smaller batches")
     metric = pc.list_parent_indices(lists)
     names = {field.name for field in points.type}
 

@@ -46,13 +46,13 @@ class Origin:
     def columns(self, own: Attributes) -> dict[str, pa.Array]:
         """Resource, scope, plugin and the contract's attributes as columns; everything else in `attributes`."""
         group = self.group_of_leaf
-        scope_name = _shared(self.scope_names, self.scope_of_leaf)
-        scope_version = _shared(self.scope_versions, self.scope_of_leaf)
+        scope_name = repeated(self.scope_names, self.scope_of_leaf)
+        scope_version = repeated(self.scope_versions, self.scope_of_leaf)
         named = {key: repeated(values, group) for key, values in self.resources.named.items()}
         return {
             "resource_id": self.resources.ids.take(group),
-            "service_name": _shared(self.resources.service, group),
-            "instance_id": _shared(self.resources.instance, group),
+            "service_name": repeated(self.resources.service, group),
+            "instance_id": repeated(self.resources.instance, group),
             "scope_name": scope_name,
             "scope_version": scope_version,
             **self.identity.columns(own, named, scope_name, scope_version),
@@ -69,11 +69,6 @@ class Origin:
 def hot_columns(own: Attributes) -> dict[str, pa.Array]:
     """The contract's attributes that are columns of their own, but for those that name the plugin."""
     return {name: own.take(key) for name, key in _HOT}
-
-
-def _shared(values: pa.Array, rows: pa.Array) -> pa.Array:
-    """`values.take(rows)`, cheaper for the usual request with a single resource and scope."""
-    return repeated(values, rows)
 
 
 def flatten(batch: pa.RecordBatch, outer: str, scoped: str, inner: str, identity: Identity) -> tuple[pa.Array, Origin]:

@@ -69,7 +69,6 @@ class _Together:
 
     def __init__(self, resources: Sequence[ResourceColumns | None]) -> None:
         self._each = [own for own in resources if own is not None]
-        self._one = len(self._each) == 1 and len(self._each[0].ids) == 1
 
     def columns(self, group: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
         """Id, service and instance of each row."""
@@ -91,8 +90,6 @@ class _Together:
         }
 
     def _of_rows(self, parts: list[pa.Array], group: pa.Array) -> pa.Array:
-        if self._one:
-            return repeated(parts[0], group)
         return repeated(parts[0] if len(parts) == 1 else pa.concat_arrays(parts), group)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["BUCKETS", "NO_CELLS", "ZERO", "Cells", "Floats", "Ints", "Keys", "moment", "second_of"]
+__all__ = [
+    "BUCKETS",
+    "NO_CELLS",
+    "ZERO",
+    "Cells",
+    "Floats",
+    "Ints",
+    "Keys",
+    "distinct",
+    "moment",
+    "second_of",
+    "starts",
+]
 
 BUCKETS = 1024
 """Places for the buckets of one plugin; bucket i stands at i + ZERO. The rollups keep them between -480 and 271."""
@@ -93,7 +105,7 @@ class Cells:
     @classmethod
     def read(cls, table: pa.Table, keys: Keys) -> Cells:
         """From rows of a tier."""
-        time = _seconds(table)
+        time = starts(table)
         key = _numbered(table, keys)
         plugins, _, _, rejected = keys.arrays()
         lists, counts = table["bucket_index"].combine_chunks(), table["bucket_count"].combine_chunks()
@@ -114,17 +126,17 @@ class Cells:
     @classmethod
     def read_apart(cls, table: pa.Table, keys: Keys, length: int) -> dict[int, Cells]:
         """The same, apart by the multiple of `length` seconds that they start in."""
-        group = _seconds(table) // length
+        group = starts(table) // length
         if not len(group):
             return {}
         if np.any(group[1:] < group[:-1]):
             order = np.argsort(group, kind="stable")
             table, group = table.take(pa.array(order)), group[order]
-        starts, first = np.unique(group, return_index=True)
+        begins, first = np.unique(group, return_index=True)
         ends = [*first[1:].tolist(), len(group)]
         return {
             int(start) * length: cls.read(table.slice(begin, end - begin), keys)
-            for start, begin, end in zip(starts, first.tolist(), ends, strict=True)
+            for start, begin, end in zip(begins, first.tolist(), ends, strict=True)
         }
 
     @classmethod
@@ -148,6 +160,10 @@ class Cells:
         return self.where(
             (self.time >= first) & (self.time < before), (self.pair_time >= first) & (self.pair_time < before)
         )
+
+    def multiples(self, length: int) -> list[int]:
+        """The multiples of `length` seconds that there are rows in, in order."""
+        return (np.unique(self.time // length) * length).tolist()  # type: ignore[no-any-return]
 
     def merged(self, time: int | None = None) -> Cells:
         """One row a key, one pair a bucket: all as if at one time, or each row at its key's last one."""
@@ -205,7 +221,8 @@ def _sums(places: Ints, values: Ints, size: int) -> Ints:
     return np.bincount(places, values, size).astype(np.int64)
 
 
-def _seconds(table: pa.Table) -> Ints:
+def starts(table: pa.Table) -> Ints:
+    """The second in which each row's bucket starts."""
     time: Ints = table["bucket_start"].to_numpy().astype("datetime64[us]").astype(np.int64) // 1_000_000
     return time
 
@@ -215,22 +232,27 @@ def _column(table: pa.Table, name: str, kind: Any) -> Any:
 
 
 def _numbered(table: pa.Table, keys: Keys) -> Ints:
+    rows, place = distinct(table, ("plugin_id", "plugin_version", "outcome", "error_source"))
+    numbers = np.array([keys.number((row[0], row[1], row[2], row[3])) for row in rows], np.int64)
+    return numbers[place]
+
+
+def distinct(table: pa.Table, columns: Sequence[str]) -> tuple[list[tuple[str, ...]], Ints]:
+    """The different rows of some columns of text, and for each row of the table its place among them."""
     combined: Ints = np.zeros(len(table), np.int64)
     values: list[list[str]] = []
-    for name in ("plugin_id", "plugin_version", "outcome", "error_source"):
+    for name in columns:
         encoded = pc.dictionary_encode(table[name].combine_chunks())
         encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
         values.append(encoded.dictionary.to_pylist())
         combined = combined * max(1, len(values[-1])) + encoded.indices.to_numpy(zero_copy_only=False)
-    found, inverse = np.unique(combined, return_inverse=True)
-    numbers = [keys.number(_split(int(code), values)) for code in found]
-    return np.array(numbers, np.int64)[inverse] if len(numbers) else combined
+    found, place = np.unique(combined, return_inverse=True)
+    return [_split(int(code), values) for code in found], place
 
 
-def _split(code: int, values: Iterable[list[str]]) -> tuple[str, str, str, str]:
+def _split(code: int, values: Sequence[list[str]]) -> tuple[str, ...]:
     parts: list[str] = []
-    for names in reversed(list(values)):
+    for names in reversed(values):
         code, place = divmod(code, len(names))
         parts.append(names[place])
-    plugin, version, outcome, source = reversed(parts)
-    return plugin, version, outcome, source
+    return tuple(reversed(parts))

@@ -80,12 +80,12 @@ class Remembered:
 
 
 class CallMemory:
-    """Asked from any thread."""
+    """Asked from any thread, by whoever holds `lock` until the answer is used: what was numbered or added meanwhile would not fit it."""
 
     def __init__(self, database: Database) -> None:
         # The database has this: held in turn, neither would be let go before the interpreter ends, with DuckDB's complaints.
         self._database: Database = weakref.proxy(database)
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
         self._asked_at = -IDLE_SECONDS
         self._tiers: Tiers | None = None
         self._keys = Keys()
@@ -116,58 +116,50 @@ class CallMemory:
 
     def calls(self, since: datetime, until: datetime) -> Remembered | None:
         """Calls after `since` up to `until`, cut as `Tiers.span` says; None: more than is kept here."""
-        with self.lock:
-            places = self._places(since, until)
-            if places is None:
-                return None
-            found = self._together("hours", places["hours"]) + self._together("minutes", places["minutes"])
-            found += [cells for _, cells, _ in self._tail_between(_after(since, 1), second_of(until) + 1)]
-            self._make_room()
-            return Remembered(found, self._keys)
+        places = self._places(since, until)
+        if places is None:
+            return None
+        found = self._together("hours", places["hours"]) + self._together("minutes", places["minutes"])
+        found += [cells for _, cells, _ in self._tail_between(_after(since, 1), second_of(until) + 1)]
+        self._make_room()
+        return Remembered(found, self._keys)
 
     def steps(self, since: datetime, until: datetime) -> list[Step] | None:
         """The same piece by piece: its first second, its cells, and a number that changes with them."""
-        with self.lock:
-            places = self._places(since, until)
-            if places is None:
-                return None
-            found = [
-                (start, self._part((tier, start)), self._pieces[tier, start].changes)
-                for tier, starts in places.items()
-                for start in starts
-            ]
-            found += self._tail_between(_after(since, 1), second_of(until) + 1)
-            self._make_room()
-            return found
+        places = self._places(since, until)
+        if places is None:
+            return None
+        found = [
+            (start, self._part((tier, start)), self._pieces[tier, start].changes)
+            for tier, starts in places.items()
+            for start in starts
+        ]
+        found += self._tail_between(_after(since, 1), second_of(until) + 1)
+        self._make_room()
+        return found
 
     def seconds(self, since: datetime, until: datetime) -> list[Step] | None:
         """Calls by the second, minute by minute. None: there is more, or some of it is not kept by the second any more."""
-        with self.lock:
-            tiers = self._begin()
-            first = _after(since, 1) // 60 * 60
-            minutes = range(first, second_of(until) + 1, 60)
-            if first < second_of(tiers.seconds) or len(minutes) > MAX_MINUTES:
-                return None
-            folded = [minute for minute in minutes if minute < second_of(tiers.minutes)]
-            self._load("seconds", folded)
-            begin, end = _after(since, 1), second_of(until) + 1
-            found = []
-            for minute in folded:
-                cells, changes = self._part(("seconds", minute)), self._pieces["seconds", minute].changes
-                found.append(_inside(minute, cells, changes, begin, end))
-            found += self._tail_between(begin, end)
-            self._make_room()
-            return found
+        tiers = self._begin()
+        first = _after(since, 1) // 60 * 60
+        minutes = range(first, second_of(until) + 1, 60)
+        if first < second_of(tiers.seconds) or len(minutes) > MAX_MINUTES:
+            return None
+        folded = [minute for minute in minutes if minute < second_of(tiers.minutes)]
+        self._load("seconds", folded)
+        begin, end = _after(since, 1), second_of(until) + 1
+        found = []
+        for minute in folded:
+            cells, changes = self._part(("seconds", minute)), self._pieces["seconds", minute].changes
+            found.append(_inside(minute, cells, changes, begin, end))
+        found += self._tail_between(begin, end)
+        self._make_room()
+        return found
 
     @property
     def keys(self) -> Keys:
         """Numbers of plugins and keys; another one after everything was forgotten."""
         return self._keys
-
-    @property
-    def tiers(self) -> Tiers:
-        """What the answers go by; within the lock, after a question."""
-        return self._tiers or self._database.tiers
 
     def memory_bytes(self) -> int:
         """What the pieces take."""
@@ -245,14 +237,14 @@ class CallMemory:
         self._add_to_tail(cells.between(folded, 2**62), rolled)
         late = cells.between(-(2**62), folded)
         for length, tiers in ((60, ("minutes", "seconds")), (3600, ("hours",))):
-            for start in {int(second) // length * length for second in late.time}:
+            for start in late.multiples(length):
                 for tier in tiers:
                     piece = self._pieces.get((tier, start))
                     if piece is not None and rolled > piece.rolled:
                         piece.add(_packed(late.between(start, start + length), tier, start))
 
     def _add_to_tail(self, cells: Cells, rolled: int) -> None:
-        for minute in sorted({int(second) // 60 * 60 for second in set(cells.time.tolist())}):
+        for minute in cells.multiples(60):
             piece = self._tail.setdefault(minute, _Piece(rolled))
             piece.rolled = rolled
             piece.add(cells.between(minute, minute + 60))

@@ -14,10 +14,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from .call_cells import Ints, moment, second_of
+from .call_cells import Ints, distinct, moment, second_of, starts
 from .statements import statement
 from .tiers import Tiers
 
@@ -129,8 +127,11 @@ class ClosedHours:
         name, extra = ("hour_counts", {}) if fast is None else ("hour_slow", {"fast": fast})
         hours = {"first": moment(run[0]), "before": moment(run[-1] + HOUR)}
         table = self._database.fetch_arrow(statement(name), {**hours, **extra})
-        start = table["bucket_start"].to_numpy().astype("datetime64[s]").astype(np.int64)
-        version = self._numbered(table)
+        start = starts(table)
+        names, place = distinct(table, ("plugin_id", "plugin_version"))
+        version = np.array([self._numbers.setdefault((row[0], row[1]), len(self._numbers)) for row in names], np.int64)[
+            place
+        ]
         total, bad = (table[column].to_numpy().astype(np.int64) for column in ("total", "bad"))
         order = np.argsort(start, kind="stable")
         bounds = np.searchsorted(start[order], [*run, run[-1] + HOUR])
@@ -138,19 +139,3 @@ class ClosedHours:
             rows = order[begin:end]
             self._hours[fast, hour] = _Hour(version[rows], total[rows], bad[rows])
             self._rows += end - begin
-
-    def _numbered(self, table: pa.Table) -> Ints:
-        plugins, versions = (
-            pc.dictionary_encode(table[name].combine_chunks()) for name in ("plugin_id", "plugin_version")
-        )
-        if isinstance(plugins, pa.ChunkedArray):
-            plugins, versions = plugins.combine_chunks(), versions.combine_chunks()
-        width = max(1, len(versions.dictionary))
-        codes = plugins.indices.to_numpy(zero_copy_only=False).astype(np.int64) * width
-        found, place = np.unique(codes + versions.indices.to_numpy(zero_copy_only=False), return_inverse=True)
-        names = [
-            (plugins.dictionary[int(i) // width].as_py(), versions.dictionary[int(i) % width].as_py()) for i in found
-        ]
-        numbers = [self._numbers.setdefault(name, len(self._numbers)) for name in names]
-        result: Ints = np.array(numbers, np.int64)[place] if numbers else codes
-        return result

@@ -87,7 +87,8 @@ class TraceIndex:
             )
             for first, last, first_at, last_at, bits, texts in rows
         )
-        self._closed = _Closed(_without_gaps(blocks), blocks[-1].last_batch + 1 if blocks else 0)
+        oldest: int = connection.execute(statement("oldest_batch").sql).fetchall()[0][0]
+        self._closed = _Closed(_without_gaps(blocks, oldest), blocks[-1].last_batch + 1 if blocks else 0)
         self._open: list[Words] = []
         self._open_to = self._closed.open_from
         self._open_spans = 0
@@ -178,16 +179,16 @@ class TraceIndex:
         return closed.open_from, max(closed.open_from, self._open_to)
 
 
-def _without_gaps(blocks: Sequence[Block]) -> tuple[Block, ...]:
+def _without_gaps(blocks: Sequence[Block], oldest: int) -> tuple[Block, ...]:
     """Where a salvaged store lost blocks, blocks that may hold anything: their spans must be found all the same."""
     whole: list[Block] = []
+    following = oldest
     for block in blocks:
-        if whole and whole[-1].last_batch + 1 < block.first_batch:
+        if following < block.first_batch:
             any_text = block_filter([None] * len(KINDS))
-            whole.append(
-                Block(whole[-1].last_batch + 1, block.first_batch - 1, datetime.min, datetime.max, b"\xff", any_text)
-            )
+            whole.append(Block(following, block.first_batch - 1, datetime.min, datetime.max, b"\xff", any_text))
         whole.append(block)
+        following = block.last_batch + 1
     return tuple(whole)
 
 
