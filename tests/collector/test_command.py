@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 from plugwarden import Sidecar
 from plugwarden_collector.backtest import backtest
+from plugwarden_collector.command.processes import collector_command
 from plugwarden_collector.judge.rules import DEFAULT_RULES
 from plugwarden_collector.receive.decode import Signal
 
@@ -117,6 +120,27 @@ def test_a_backtest_counts_what_a_killed_collector_had_stored_and_not_counted(tm
     report = backtest(tmp_path / "killed", DEFAULT_RULES)
     assert report["from"] == AT
     assert report["ticks"] >= 40
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_collector_that_is_stopped_ends_without_a_word(tmp_path: Path, number: int) -> None:
+    free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        collector_command("--data", str(tmp_path), *free),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert process.stdout is not None
+    ready = json.loads(process.stdout.readline())
+    body = metrics(1)
+    answer = httpx2.post(
+        f"http://{ready['http']}/v1/metrics", content=body, headers={"content-type": "application/x-protobuf"}
+    )
+    assert answer.status_code == 200
+    assert httpx2.get(f"http://{ready['api']}/api/v1/plugins").status_code == 200
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> None:

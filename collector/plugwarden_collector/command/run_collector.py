@@ -75,6 +75,8 @@ async def _run(settings: Settings, as_json: bool) -> None:
         waiting: asyncio.Future[Any] = asyncio.create_task(stopping.wait())
         await asyncio.wait({waiting, collector.failed}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+        # gRPC keeps the loop until the interpreter ends, and the loop this: the database would be let go after DuckDB itself.
+        loop.remove_signal_handler(signal.SIGHUP)
         if collector.failed.done():
             await collector.failed
 
