@@ -30,8 +30,8 @@ RUN packages="./sidecar ./${PART}" && if [ "$PART" = dashboards ]; then packages
 FROM ${PYTHON_IMAGE} AS runtime
 RUN groupadd --gid 10001 plugwarden \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin plugwarden \
- && install -d -o 10001 -g 10001 -m 0750 /data
+ && install -d -o 10001 -g 10001 -m 0700 /data /audit
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp PLUGWARDEN_AUDIT_KEY_FILE=/audit/audit.key
 USER 10001:10001
 WORKDIR /data

@@ -7,7 +7,7 @@ PACKAGES := sidecar collector dashboards examples
 NATIVE := collector/hatch_build.py $(wildcard collector/plugwarden_collector/receive/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser node demo up test check format lint types imports bench bench-scale fuzz test-compose screenshots lock clean
+.PHONY: help setup browser node demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,8 +27,20 @@ demo: setup  ## the whole loop on real plugins; ARGS="--for 90s --json" ends by 
 up: setup  ## collector and dashboards, until Ctrl-C
 	@$(BIN)/plugwarden up $(ARGS)
 
-test: setup browser node  ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+# A fifth of the million calls of test_no_harm and a fourth of other long repetitions (tests/share.py): the whole suite has to
+# end within 15 minutes. `make repeated` makes all.
+test: export PLUGWARDEN_NO_HARM_CALLS ?= 200000
+test: export PLUGWARDEN_TEST_SHARE ?= 0.25
+# Two processes, on two cores: half of the time of a test is waiting. The tests of a file stay together and share what it starts.
+PROCESSES ?= 2
+test: setup browser node otel-instrument  ## all tests, in two processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+repeated: setup  ## all tests with all of their repetitions
+	@$(MAKE) test PLUGWARDEN_NO_HARM_CALLS=1000000 PLUGWARDEN_TEST_SHARE=1
+
+no-harm: setup  ## a million calls that are as they would be without us
+	$(BIN)/python -m pytest tests/sidecar/test_no_harm.py
 
 check: setup lint types imports test  ## format, ruff, mypy, import contracts and tests
 
@@ -46,13 +58,23 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-SCALE := benchmarks/scale_queries.py
+sbom: setup  ## build/sbom.json: every locked package with hashes and licence (CycloneDX)
+	@$(BIN)/python -m supply.bill_of_materials build/sbom.json
 
-bench: setup  ## every claim in the README, measured, but for bench-scale
-	@for file in $(sort $(filter-out $(SCALE),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+advisories: setup  ## known faults of the locked packages, where a source can be asked
+	@$(BIN)/python -m supply.advisories
+
+SCALE := benchmarks/scale_queries.py
+START := benchmarks/start.py
+
+bench: setup  ## every claim in the README, measured, but for bench-scale and bench-start
+	@for file in $(sort $(filter-out $(SCALE) $(START),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 bench-scale: setup  ## pages at 50 million spans: builds the store once (15 min, 5 GB); ARGS="--spans 1000000"
 	@$(BIN)/python $(SCALE) $(ARGS)
+
+bench-start: setup  ## a start after kill -9 at 10 million spans: builds the store once (3 min, 2 GB); ARGS="--spans 1000000"
+	@$(BIN)/python $(START) $(ARGS)
 
 browser:  # Chromium for the tests that look at pages
 	@command -v chromium >/dev/null || { \
@@ -66,8 +88,22 @@ node:  # Node.js for the tests with its OpenTelemetry SDK, which they install fr
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm >/dev/null; \
 	  else echo "npm is missing: tests with the SDK of Node.js are skipped (Debian: apt install nodejs npm)"; fi; }
 
-fuzz: setup  ## a million hostile inputs at the receiver; ARGS="--inputs 10000 --json"
+fuzz: setup  ## a million hostile inputs at the receiver, and at what runs in a host; ARGS="--inputs 10000 --json"
 	@nice -n 19 $(BIN)/python benchmarks/fuzz.py $(or $(ARGS),--inputs 1000000)
+
+hosts: setup  ## hosts of others without us and with us, each in its own environment (the first time 10 min); ARGS="--only flask,celery"
+	@$(BIN)/python -m tests.hosts $(ARGS)
+
+otel-matrix:  ## the sidecar against OpenTelemetry's releases of the last 18 months; VERSIONS="1.33.1 1.45.2"
+	@PYTHON=$(PYTHON) tests/otel_matrix.sh $(VERSIONS)
+
+OTEL_ENV := $(VENV)-otel
+otel-instrument: $(OTEL_ENV)/.ready  # a host's environment with `opentelemetry-instrument`, for its tests in tests/sidecar
+
+$(OTEL_ENV)/.ready: sidecar/pyproject.toml
+	$(PYTHON) -m venv $(OTEL_ENV)
+	$(OTEL_ENV)/bin/pip install --quiet --disable-pip-version-check -e ./sidecar "opentelemetry-distro[otlp]==0.66b2" && touch $@ || \
+	  echo "opentelemetry-distro was not installed: tests with opentelemetry-instrument are skipped"
 
 screenshots: setup browser  ## docs/images, from a running demo
 	$(BIN)/python docs/screenshots.py
@@ -89,5 +125,5 @@ lock:  ## requirements.lock anew: versions and hashes, no index address
 	rm -rf $(VENV)-lock
 
 clean:  ## what was made here
-	rm -rf $(VENV) data build tests/clients/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OTEL_ENV) data build tests/clients/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

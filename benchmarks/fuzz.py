@@ -1,4 +1,4 @@
-"""A million hostile inputs: no crash, no hang, no answer that is none, nothing stored half.
+"""A million hostile inputs: no crash, no hang, no answer that is none, nothing stored half, nothing changed in a host.
 
 Requests are drawn from a seed, go to the receiver without a network, and their rows into a real file. Findings are told
 apart by what went wrong, and the first of each is cut down to what is needed. Ctrl-C ends it with what was found so far.
@@ -24,25 +24,35 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
+from plugwarden.contract import DirectiveSet
 from plugwarden_collector.store import Database
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' generators are the benchmark's
 
 from tests.collector.conftest import running
+from tests.collector.fuzz_alerts import AlertPlace, push_body
 from tests.collector.fuzz_inputs import GENERATORS, Input
 from tests.collector.fuzz_receiver import Receiver, fault, kept
 from tests.collector.fuzz_statements import attempt, contents
 from tests.collector.http_bytes import almost_http, statuses
 from tests.collector.sql_grammar import statement
+from tests.sidecar.fuzz_frames import HostState, frame
+from tests.sidecar.fuzz_frames import attempt as attempt_frame
+from tests.sidecar.fuzz_inputs import directive_bytes, directive_fault, host_state, redaction_fault, redaction_text
+from tests.sidecar.fuzz_manifests import attempt as attempt_manifest
+from tests.sidecar.fuzz_manifests import manifest_bytes
 
 CHUNK = 256
 """Inputs under way at once; after each chunk the file must hold what was acknowledged, and no more."""
 CHUNKS_PER_FILE = 400
 HANG_SECONDS = 120
 STATEMENTS_PER_LOOK = 500
+PUSHES_PER_LOOK = 20
+INPUTS_PER_LOOK = 1_000
+FRAMES_PER_LOOK = 5_000
 MAX_TRIALS = 300
 """To cut one finding down."""
 
@@ -86,6 +96,7 @@ class Report:
         print(f"\r{self.inputs:,} inputs, {rate:,.0f}/s, {len(self.findings)} findings ", end="", file=sys.stderr)
 
 
+T = TypeVar("T")
 Target = Callable[[Random, int, Report], None]
 """(random source, how many inputs, report to fill) -> nothing. It may be interrupted at any moment."""
 
@@ -129,6 +140,8 @@ def _chunk(runner: asyncio.Runner, receiver: Receiver, drawn: list[tuple[str, In
     if promised != stored:
         what = f"{promised} rows acknowledged, {stored} stored"
         report.found(what, "several", lambda: _show_culprit(runner, drawn))
+    if (wrong := receiver.judged()) is not None:
+        report.found(wrong, "several", lambda: "within one chunk")
     report.inputs += len(drawn)
     report.progress()
 
@@ -219,7 +232,117 @@ def fuzz_http(random: Random, inputs: int, report: Report) -> None:
         logging.disable(logging.CRITICAL)
 
 
-TARGETS: Mapping[str, Target] = {"receive": fuzz_receive, "http": fuzz_http, "sql": fuzz_sql}
+def fuzz_alerts(random: Random, inputs: int, report: Report) -> None:
+    """Alerts pushed at a real store, some 30 in a request; an input is one of them."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        place = AlertPlace(Path(folder))
+        while report.inputs < inputs:
+            faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+            drawn = [push_body(random) for _ in range(PUSHES_PER_LOOK)]
+            for body, size in drawn:
+                try:
+                    what = runner.run(place.push(body, report.results))
+                except Exception as error:  # noqa: BLE001 - whatever is raised would be a 500
+                    what = f"{type(error).__name__}: {error}"
+                if what is not None:
+                    report.found(what, "alerts", lambda body=body: base64.b64encode(body).decode())
+                report.inputs += size
+            what = runner.run(place.check(random))
+            if what is not None:
+                report.found(what, "alerts", lambda: f"within {PUSHES_PER_LOOK} pushes")
+            faulthandler.cancel_dump_traceback_later()
+            report.progress()
+        place.close()
+
+
+def fuzz_redaction(random: Random, inputs: int, report: Report) -> None:
+    """Texts at the rules that mask secrets: none takes long, and nothing in the host changes."""
+    _in_the_host(inputs, report, "redaction", lambda: redaction_text(random), redaction_fault, repr)
+
+
+def fuzz_directives(random: Random, inputs: int, report: Report) -> None:
+    """What a lying collector answers: read or refused, in time, and never so that a sidecar is deaf afterwards."""
+    known = DirectiveSet("e", 7)
+
+    def fault_of(body: bytes) -> str | None:
+        return directive_fault(body, known)
+
+    _in_the_host(
+        inputs,
+        report,
+        "directives",
+        lambda: directive_bytes(random),
+        fault_of,
+        lambda body: base64.b64encode(body).decode(),
+    )
+
+
+def _in_the_host(
+    inputs: int,
+    report: Report,
+    kind: str,
+    draw: Callable[[], T],
+    fault_of: Callable[[T], str | None],
+    show: Callable[[T], str],
+) -> None:
+    """Inputs at what runs in the host's process. Its state is compared now and then; the first looks may still import."""
+    before: dict[str, object] = {}
+    for _ in range(inputs):
+        drawn = draw()
+        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+        try:
+            what = fault_of(drawn)
+        except Exception as error:  # noqa: BLE001 - whatever is raised would be raised in the host's threads
+            what = f"{type(error).__name__}: {error}"
+        faulthandler.cancel_dump_traceback_later()
+        report.results["as it should be" if what is None else "a finding"] += 1
+        if what is not None:
+            report.found(what, kind, lambda drawn=drawn: show(drawn))
+        report.inputs += 1
+        if report.inputs % INPUTS_PER_LOOK == 0:
+            after = host_state()
+            for name in [name for name in before if before[name] != after[name]]:
+                report.found(f"changed in the host: {name}", kind, lambda: f"within the last {INPUTS_PER_LOOK}")
+            before = after
+            report.progress()
+
+
+def fuzz_frames(random: Random, inputs: int, report: Report) -> None:
+    """What a worker process sends its host: a value or refused, within 50 ms, and no class or module of the host changes."""
+    _fuzz_bytes("frames", frame, attempt_frame, {"value", "refused"}, random, inputs, report)
+
+
+def fuzz_manifests(random: Random, inputs: int, report: Report) -> None:
+    """A plugin's own manifest under a host's grants: declared or refused, within 50 ms, and nothing is imported or changed."""
+    _fuzz_bytes("manifests", manifest_bytes, attempt_manifest, {"declared", "refused"}, random, inputs, report)
+
+
+def _fuzz_bytes(
+    kind: str, draw: Callable[[Random], bytes], attempt: Callable[[bytes], str], well: set[str],
+    random: Random, inputs: int, report: Report,
+) -> None:  # fmt: skip
+    for _ in range(100):  # what is made once, at the first use, is no change
+        attempt(draw(Random(report.inputs)))
+    state = HostState()
+    while report.inputs < inputs:
+        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+        for _ in range(min(FRAMES_PER_LOOK, inputs - report.inputs)):
+            data = draw(random)
+            told = attempt(data)
+            report.results[told] += 1
+            report.inputs += 1
+            if told not in well:
+                report.found(told, kind, lambda data=data: base64.b64encode(data).decode())
+        for change in state.changes():
+            report.found(f"{change} was changed", kind, lambda: f"within {FRAMES_PER_LOOK} inputs")
+        faulthandler.cancel_dump_traceback_later()
+        report.progress()
+
+
+TARGETS: Mapping[str, Target] = {
+    "receive": fuzz_receive, "http": fuzz_http, "sql": fuzz_sql, "alerts": fuzz_alerts,
+    "redaction": fuzz_redaction, "directives": fuzz_directives, "frames": fuzz_frames, "manifests": fuzz_manifests,
+}  # fmt: skip
 """Name -> target."""
 
 

@@ -1,41 +1,54 @@
-"""What the sidecar takes from a host that does nothing: memory and CPU of 1,000 wrapped operations, and of none.
+"""What the sidecar takes from a host that does nothing: CPU of a process that does little, memory and CPU of one that idles.
 
-Each subject is a process of its own that wraps its operations, calls each once, and then sleeps; a sink in another
-process takes what it sends. CPU is that of the whole process over the time asleep.
+The fixed cost is the CPU time of whole processes, one for each step more (import, wrap, a call, the end), beside an empty
+Python and beside OpenTelemetry's SDK and exporter; all take turns within a round, medians over the rounds.
+
+For the idle cost each subject is a process that wraps its operations, calls each once, and then sleeps; CPU is that of the
+whole process over the time asleep. A sink in another process takes what is sent.
 """
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
+import statistics
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Any
+
+from load.sink import sink
 
 SECONDS = 20.0
 OPERATIONS = (0, 100, 1_000)
 MAX_BYTES_PER_OPERATION = 16 * 1024
 MAX_IDLE_CPU_RATIO = 0.005
 """Of one core."""
-
-
-class Sink(http.server.BaseHTTPRequestHandler):
-    """Takes any OTLP request."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+FIXED_ROUNDS = 15
+MAX_FIXED_CPU_MS = 50.0
+"""Over an empty Python: import, start, one call, the end."""
+_WRAPPED = """from plugwarden import Sidecar
+call = Sidecar(service="x", endpoint={endpoint!r}).wrap(lambda: None, plugin="p", version="1", operation="x")
+"""
+_SDK = """from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+"""
+FIXED = {
+    "empty Python": "",
+    "what it stands on: opentelemetry-api": "import opentelemetry.context, opentelemetry.trace",
+    "and http.client": "import opentelemetry.context, opentelemetry.trace, http.client",
+    "sidecar: import": "from plugwarden import Sidecar",
+    "sidecar: and wrap": _WRAPPED,
+    "sidecar: and one call, sent at the end": _WRAPPED + "call()",
+    "OpenTelemetry SDK and exporter: import": _SDK,
+    "OpenTelemetry SDK: and one span, sent at the end": _SDK
+    + """provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter({endpoint!r} + "/v1/traces")))
+provider.get_tracer("x").start_span("x").end()
+""",
+}
+"""What it is -> the program."""
 
 
 def resident_bytes() -> int:
@@ -67,23 +80,47 @@ def subject(count: int, endpoint: str) -> None:
     os._exit(0)
 
 
+def fixed_cpu_ms(endpoint: str) -> dict[str, float]:
+    """Program -> CPU time of its process (ms), that of an empty Python taken off from all but its own."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    times: dict[str, list[float]] = {name: [] for name in FIXED}
+    for number in range(FIXED_ROUNDS + 1):
+        for name, code in FIXED.items():
+            process = subprocess.Popen([sys.executable, "-c", code.format(endpoint=endpoint)], env=environ)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise RuntimeError(f"{name}: the process ended with {process.returncode}")
+            if number:  # the first round compiles
+                times[name].append((used.ru_utime + used.ru_stime) * 1000)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    empty = medians["empty Python"]
+    return {name: value if name == "empty Python" else value - empty for name, value in medians.items()}
+
+
 def main() -> None:
     """Print the table; `--json` for programs."""
     if "--subject" in sys.argv:
         subject(int(sys.argv[2]), sys.argv[3])
         return
-    sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-    sink.daemon_threads = True
-    threading.Thread(target=sink.serve_forever, daemon=True).start()
-    endpoint = f"http://127.0.0.1:{sink.server_port}"
-    found: dict[int, dict[str, float]] = {}
-    for count in OPERATIONS:
-        command = [sys.executable, "-W", "ignore", __file__, "--subject", str(count), endpoint]
-        found[count] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    sink.shutdown()
+    with sink() as endpoint:
+        fixed = fixed_cpu_ms(endpoint)
+        found: dict[int, dict[str, float]] = {}
+        for count in () if "--fixed" in sys.argv else OPERATIONS:
+            command = [sys.executable, "-W", "ignore", __file__, "--subject", str(count), endpoint]
+            found[count] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     if "--json" in sys.argv:
-        print(json.dumps(found))
+        print(json.dumps({"fixed_cpu_ms": fixed, "idle": found}))
         return
+    print(f"CPU of a whole process, ms over an empty Python, median of {FIXED_ROUNDS}")
+    sdk = fixed["OpenTelemetry SDK: and one span, sent at the end"]
+    for name, value in fixed.items():
+        print(f"{name:<56}{value:>8.1f}{value / sdk:>12.2f} of the SDK's")
+    whole = fixed["sidecar: and one call, sent at the end"]
+    print(f"bound: {MAX_FIXED_CPU_MS:g} ms with one call: {'met' if whole <= MAX_FIXED_CPU_MS else 'MISSED'}")
+    if not found:
+        return
+    print()
     print(f"{'operations':>12}{'memory':>12}{'each':>12}{'idle CPU, share of a core':>28}")
     for count, told in found.items():
         each = f"{told['bytes'] / count / 1024:.1f} KiB" if count else ""

@@ -4,15 +4,21 @@ All subjects take turns within each round, so that a noisy machine hits everyone
 call taken off. "Clock + append" (two clock reads and a list append) is the least that any observation can cost on this
 machine at this moment: ratios to it carry over to other machines, microseconds do not.
 
-The whole-process part runs the SDK and the sidecar each in a process of its own, sending every span over HTTP to a sink
-in a third process, and reads the CPU time of the whole process, background threads included.
+The whole-process part runs the SDK and the sidecar each in a process of its own, sending every span (and, the sidecar, the
+share of spans that it keeps unless told otherwise) over HTTP to a sink in a third process, and reads the CPU time of the
+whole process, background threads included.
+
+With `--against DIR`, the `sidecar` folder of another checkout, the caller's table is made for that one too, in processes that
+take turns with ours.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
+import os
 import statistics
 import subprocess
 import sys
@@ -20,15 +26,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+from load.sink import sink
 from plugwarden import CallNotPermitted, Sidecar
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
 
 CALLS, ROUNDS = 2_000, 15
 PROCESS_CALLS, PROCESS_ROUNDS = 20_000, 3
-TARGET_US, TARGET_OF_SDK_PROCESS = 2.0, 1 / 8
+TARGET_US = 2.0
+TARGETS_OF_SDK_PROCESS = {"sidecar, every span": 1 / 20, "sidecar, the share of spans kept by default": 1 / 30}
+AGAINST_ROUNDS = 5
 CLOCK_APPEND_US = 0.28
 """Two clock reads and an append when the targets were set; the target scales with what they cost now."""
 LABELS = {"plugin.id": "p", "plugin.version": "1", "plugin.operation": "x"}
@@ -132,12 +141,59 @@ def peers() -> dict[str, Callable[[], Any]]:
         "prometheus-client: histogram + counter": with_prometheus,
         "OpenTelemetry SDK: span + histogram + counter": with_sdk,
     }
-    try:
-        import pybreaker
-    except ImportError:
-        return found
-    found["pybreaker"] = pybreaker.CircuitBreaker()(work)
+    for name, make in {
+        "pybreaker": _with_pybreaker,
+        "purgatory": _with_purgatory,
+        "logfire": _with_logfire,
+        "ddtrace": _with_ddtrace,
+    }.items():
+        if importlib.util.find_spec(name) is None:
+            print(f"{name} is not installed and left out: pip install {name}", file=sys.stderr)
+        else:
+            label, call = make()
+            found[label] = call
     return found
+
+
+def _with_pybreaker() -> tuple[str, Callable[[], Any]]:
+    import pybreaker
+
+    return "pybreaker", pybreaker.CircuitBreaker()(work)
+
+
+def _with_purgatory() -> tuple[str, Callable[[], Any]]:
+    import purgatory
+
+    return "purgatory", purgatory.SyncCircuitBreakerFactory()("benchmark")(work)
+
+
+def _with_logfire() -> tuple[str, Callable[[], Any]]:
+    import logfire
+
+    here = logfire.configure(local=True, send_to_logfire=False, console=False, metrics=False, inspect_arguments=False)
+
+    def call() -> None:
+        with here.span("p x", **LABELS):
+            work()
+
+    return "logfire: span, sent nowhere", call
+
+
+def _with_ddtrace() -> tuple[str, Callable[[], Any]]:
+    # Its agent is on loopback where there is one; nothing is sent when none answers.
+    os.environ.setdefault("DD_INSTRUMENTATION_TELEMETRY_ENABLED", "false")
+    os.environ.setdefault("DD_REMOTE_CONFIGURATION_ENABLED", "false")
+    os.environ["DD_TRACE_AGENT_URL"] = "http://127.0.0.1:9"
+    from ddtrace.trace import tracer
+
+    logging.getLogger("ddtrace").setLevel(logging.CRITICAL)
+
+    def call() -> None:
+        with tracer.trace("p x") as span:
+            span.set_tags(LABELS)
+            work()
+
+    return "ddtrace: span", call
 
 
 def ours(sidecar: Sidecar) -> dict[str, Callable[[], Any]]:
@@ -224,21 +280,6 @@ def thread_work() -> None:
         pass
 
 
-class Sink(BaseHTTPRequestHandler):
-    """Takes any OTLP request."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 def subject_process(kind: str, endpoint: str) -> None:
     """In a process of its own: make the calls, have everything sent, and print the CPU µs per call."""
     logging.disable()
@@ -269,13 +310,14 @@ def subject_process(kind: str, endpoint: str) -> None:
             provider.force_flush()
             reader.force_flush()
 
-    elif kind == "sidecar":
-        sidecar = Sidecar(service="benchmark", endpoint=endpoint, trace_ratio=1.0)
+    elif kind != "bare":
+        share = {"trace_ratio": 1.0} if kind == "sidecar, every span" else {}
+        sidecar = Sidecar(service="benchmark", endpoint=endpoint, **share)
         call = sidecar.wrap(work, plugin="p", version="1", operation="x", bulkhead=64)
 
         def flush() -> None:
             assert sidecar.flush(timeout=60)
-            assert not sidecar._pipeline._drops, sidecar._pipeline._drops
+            assert not sidecar._pipeline._tally.drops, sidecar._pipeline._tally.drops
 
     else:
         call, flush = work, lambda: None
@@ -289,28 +331,56 @@ def subject_process(kind: str, endpoint: str) -> None:
             time.sleep(0.004)  # a busy host, not a saturated one
     flush()
     print((time.process_time() - spent) / PROCESS_CALLS * 1e6, flush=True)
-    import os
-
     os._exit(0)  # what the SDK does at exit is not per call
 
 
 def process_table() -> dict[str, float]:
     """Kind -> CPU µs per call of the whole process, every span sent, the bare loop taken off."""
-    sink = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-    sink.daemon_threads = True
-    threading.Thread(target=sink.serve_forever, daemon=True).start()
-    endpoint = f"http://127.0.0.1:{sink.server_port}"
-    times: dict[str, list[float]] = {"bare": [], "sdk": [], "sidecar": []}
-    for number in range(PROCESS_ROUNDS):
-        for kind, values in times.items():
-            command = [sys.executable, "-W", "ignore", __file__, "--subject", kind, endpoint]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-            values.append(float(done.stdout))
-        progress(f"whole process, round {number + 1} of {PROCESS_ROUNDS}")
-    sink.shutdown()
-    sink.server_close()
+    times: dict[str, list[float]] = {kind: [] for kind in ("bare", "sdk", *TARGETS_OF_SDK_PROCESS)}
+    with sink() as endpoint:
+        for number in range(PROCESS_ROUNDS):
+            for kind, values in times.items():
+                command = [sys.executable, "-W", "ignore", __file__, "--subject", kind, endpoint]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+                values.append(float(done.stdout))
+            progress(f"whole process, round {number + 1} of {PROCESS_ROUNDS}")
     medians = {kind: statistics.median(values) for kind, values in times.items()}
-    return {kind: medians[kind] - medians["bare"] for kind in ("sdk", "sidecar")}
+    return {kind: medians[kind] - medians["bare"] for kind in ("sdk", *TARGETS_OF_SDK_PROCESS)}
+
+
+def ours_alone() -> dict[str, float]:
+    """Name -> µs per call of our own subjects on this thread, the bare call taken off."""
+    sidecar = offline()
+    subjects = {"bare": work, **ours(sidecar)}
+    call = sidecar.wrap(async_work, plugin="p", version="1", operation="async", bulkhead=64)
+    times: dict[str, list[float]] = {name: [] for name in [*subjects, "bare async", "sidecar: async"]}
+    for _ in range(5):
+        for name, subject in subjects.items():
+            times[name].append(per_call_us(subject))
+        times["bare async"].append(asyncio.run(per_call_async_us(async_work)))
+        times["sidecar: async"].append(asyncio.run(per_call_async_us(call)))
+    sidecar.close(timeout=10)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    bare, bare_async = medians.pop("bare"), medians.pop("bare async")
+    off = {"sidecar: async": bare_async, "sidecar: nested (the inner call)": medians["sidecar: sync"]}
+    return {name: value - off.get(name, bare) for name, value in medians.items()}
+
+
+def against_table(other: str) -> dict[str, tuple[float, float]]:
+    """Name -> (µs with the other checkout's sidecar, µs with this one)."""
+    here = str(Path(__file__).resolve().parent.parent / "sidecar")
+    found: dict[str, dict[str, list[float]]] = {other: {}, here: {}}
+    for number in range(AGAINST_ROUNDS):
+        for folder, times in found.items():
+            environ = {**os.environ, "PYTHONPATH": folder}
+            command = [sys.executable, "-W", "ignore", __file__, "--ours"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, env=environ)
+            for name, value in json.loads(done.stdout).items():
+                times.setdefault(name, []).append(value)
+        progress(f"against another, round {number + 1} of {AGAINST_ROUNDS}")
+    return {
+        name: (statistics.median(found[other][name]), statistics.median(values)) for name, values in found[here].items()
+    }
 
 
 def progress(text: str) -> None:
@@ -338,16 +408,25 @@ def lines(
     for count, (bare, wrapped) in threads.items():
         yield f"{count:>8}{bare:>12,.0f}{wrapped:>12,.0f}{wrapped / bare:>8.2f}"
     yield ""
-    share = process["sidecar"] / process["sdk"]
-    yield "Whole process, every span sent over HTTP: CPU µs per call"
-    yield f"OpenTelemetry SDK {process['sdk']:.1f}, sidecar {process['sidecar']:.1f} = {share:.3f} of the SDK"
-    yield f"target: at most {TARGET_OF_SDK_PROCESS:.3f}: {'met' if share <= TARGET_OF_SDK_PROCESS else 'MISSED'}"
+    yield f"Whole process: CPU µs per call; the OpenTelemetry SDK with every span {process['sdk']:.1f}"
+    for kind, target in TARGETS_OF_SDK_PROCESS.items():
+        share = process[kind] / process["sdk"]
+        yield f"{kind}: {process[kind]:.1f} = {share:.3f} of the SDK's"
+        yield f"target: at most {target:.3f}: {'met' if share <= target else 'MISSED'}"
 
 
 def main() -> None:
     """Print the tables; `--json` for programs."""
     if "--subject" in sys.argv:
         subject_process(*sys.argv[2:4])
+        return
+    if "--ours" in sys.argv:
+        print(json.dumps(ours_alone()), flush=True)
+        os._exit(0)
+    if "--against" in sys.argv:
+        print(f"{'caller, µs per call':<48}{'other':>8}{'this':>8}{'ratio':>8}")
+        for name, (other, this) in against_table(sys.argv[sys.argv.index("--against") + 1]).items():
+            print(f"{name:<48}{other:>8.2f}{this:>8.2f}{this / other:>8.2f}")
         return
     callers, threads, process = caller_table(), thread_table(), process_table()
     if sys.stderr.isatty():

@@ -8,8 +8,9 @@ elif command -v docker-compose >/dev/null 2>&1; then compose=(docker-compose)
 else echo "skipped: there is no docker compose on this machine"; exit 0; fi
 docker info >/dev/null 2>&1 || { echo "skipped: no container engine answers"; exit 0; }
 
-export COMPOSE_PROJECT_NAME=plugwarden-test PLUGWARDEN_TOKEN
+export COMPOSE_PROJECT_NAME=plugwarden-test PLUGWARDEN_TOKEN PLUGWARDEN_INGEST_TOKEN
 PLUGWARDEN_TOKEN=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+PLUGWARDEN_INGEST_TOKEN=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
 export PLUGWARDEN_GRPC_PORT=14317 PLUGWARDEN_HTTP_PORT=14318 PLUGWARDEN_API_PORT=18420 PLUGWARDEN_DASHBOARDS_PORT=18501
 
 down() { "${compose[@]}" down -v --remove-orphans >/dev/null 2>&1 || true; }
@@ -45,6 +46,13 @@ except urllib.error.HTTPError as error: print(error.code)" | tr -d '\r'; }
 [ "$(code http://127.0.0.1:8420/api/v1/plugins)" = 401 ] || fail "the API answers without a token"
 [ "$(code http://127.0.0.1:8420/livez)" = 200 ] || fail "livez"
 echo "ok: the API wants a token"
+acts=$("${compose[@]}" exec -T host python -c \
+  "import os, urllib.request as u, urllib.error
+request = u.Request('http://collector:8420/api/v1/quarantine', headers={'authorization': 'Bearer ' + os.environ['PLUGWARDEN_TOKEN']})
+try: print(u.urlopen(request).status)
+except urllib.error.HTTPError as error: print(error.code)" | tr -d '\r')
+[ "$acts" = 403 ] || fail "the host's token may look at quarantines: $acts"
+echo "ok: the host's token neither looks nor acts"
 native=$("${compose[@]}" exec -T collector python -c \
   "import os, urllib.request as u
 request = u.Request('http://127.0.0.1:8420/metrics', headers={'authorization': 'Bearer ' + os.environ['PLUGWARDEN_TOKEN']})

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import plugwarden
 import pytest
-from plugwarden import Settings
+from plugwarden import Settings, testing
+from plugwarden.command import COMMANDS
 from plugwarden.contract import ErrorSource, Outcome, RejectionReason, attributes, metrics
+from plugwarden.emulate.faults import KINDS
+from plugwarden.touches import ENFORCEABLE
 from plugwarden_collector.health.conditions import RULES, ConditionRule
 from plugwarden_collector.receive.schema import REQUESTS, narrow_request
 from plugwarden_collector.store import Database
@@ -34,6 +39,47 @@ def test_every_attribute_is_in_the_reference(key: str) -> None:
 @pytest.mark.parametrize("name", list(Settings.__dataclass_fields__))
 def test_every_setting_is_in_the_reference(name: str) -> None:
     assert f"`{name}`" in SIDECAR or name == "resource"
+
+
+@pytest.mark.parametrize("name", plugwarden.__all__)
+def test_every_public_name_is_in_the_reference(name: str) -> None:
+    names = SIDECAR.split("## Public names")[1].split("\n## ")[0]
+    assert re.search(rf"`{name}[`(]", names), f"{name} is not among the public names in the reference"
+
+
+@pytest.mark.parametrize("name", [*testing.__all__, *testing.Recorded.__dataclass_fields__])
+def test_everything_to_test_with_is_in_the_reference(name: str) -> None:
+    section = SIDECAR.split("\n## Testing")[1].split("\n## ")[0]
+    assert re.search(rf"`{name}[`(]", section), f"{name} is not in the reference"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_sidecar_is_in_its_reference(command: str) -> None:
+    assert f"| `{command} " in SIDECAR.split("\n## Commands")[1].split("\n## ")[0]
+
+
+def test_every_fault_and_option_of_an_emulation_is_in_its_page() -> None:
+    page = (ROOT / "docs/how-to/emulate.md").read_text("utf-8")
+    for kind in KINDS:
+        assert re.search(rf"^\| .*`{kind}[`=]", page, re.MULTILINE), f"{kind} is not in the table of faults"
+    command = [sys.executable, "-m", "plugwarden", "emulate", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    options = set(re.findall(r"^ +(--[a-z-]+)", text, re.MULTILINE))
+    assert len(options) >= 10
+    for option in options:
+        assert f"`{option}" in page, f"{option} is not in the page"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in vars(plugwarden).values() if dataclasses.is_dataclass(kind)])
+def test_every_field_of_what_a_host_declares_is_in_the_reference(kind: type) -> None:
+    for field in dataclasses.fields(kind):
+        if kind is not Settings:
+            assert re.search(rf"[`(]([^`|]*\W)?{field.name}\b", SIDECAR), f"{kind.__name__}.{field.name} is not there"
+
+
+@pytest.mark.parametrize("word", ENFORCEABLE)
+def test_everything_that_can_be_demanded_is_in_the_reference(word: str) -> None:
+    assert f"| `{word}` | {ENFORCEABLE[word]} |" in SIDECAR
 
 
 @pytest.mark.parametrize("word", [*Outcome, *ErrorSource, *RejectionReason])
@@ -61,7 +107,7 @@ def test_every_view_is_in_the_reference(tmp_path: Path) -> None:
 
 def test_every_metric_of_the_collector_is_in_the_reference() -> None:
     folder = ROOT / "collector/plugwarden_collector"
-    source = "".join((folder / name).read_text("utf-8") for name in ("telemetry.py", "api/sql.py"))
+    source = "".join((folder / name).read_text("utf-8") for name in ("telemetry.py", "api/query_line.py"))
     for name in re.findall(r'"(plugwarden_[a-z_]+)"', source):
         assert f"`{name}`" in COLLECTOR or f"`{name}_total`" in COLLECTOR, f"{name} is not in the reference"
 
@@ -96,7 +142,8 @@ def _unread(full: Any, narrow: Any, seen: set[str]) -> set[str]:
 
 def test_links_between_documents_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for target in re.findall(r"\]\(([^)#]+)\)", prose):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
 

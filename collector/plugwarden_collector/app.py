@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -14,24 +16,32 @@ from typing import Any
 import uvicorn
 from plugwarden.contract import DirectiveSet
 
+from plugwarden_collector import __version__
+from plugwarden_collector.access import AccessLog
 from plugwarden_collector.announce.board import Board
-from plugwarden_collector.announce.notify import Delivery, Notifier
-from plugwarden_collector.api.app import api_app
+from plugwarden_collector.announce.notify import Notifier
 from plugwarden_collector.api.calls import ApiCalls
-from plugwarden_collector.clock import Clock, utc_now
-from plugwarden_collector.errors import SettingsError
+from plugwarden_collector.clock import Clock, TrustedClock
+from plugwarden_collector.errors import CollectorError, SettingsError
 from plugwarden_collector.health import Arrivals, HealthWatch, run_health
 from plugwarden_collector.judge.rules import DEFAULT_RULES, load_rules
+from plugwarden_collector.pushed import PushedAlerts, run_pushed_alerts
 from plugwarden_collector.receive.grpc import start_grpc
 from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.receive.patience import ObligingProtocol, PatientProtocol
 from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store.audit_log import AuditLog
 from plugwarden_collector.store.ledger import load_directives
+from plugwarden_collector.store.notifications import load_told, store_deliveries
+from plugwarden_collector.store.query import warm_readers
+from plugwarden_collector.store.reading.pool import close_shared_pool
 from plugwarden_collector.store.retention import RetentionStats, run_retention
 from plugwarden_collector.telemetry import own_registry
+from plugwarden_collector.timekeeping import load_timekeeping, run_timekeeping
 from plugwarden_collector.warden import Warden
+from plugwarden_collector.web.headers import API_HEADERS, with_headers
 
 __all__ = ["Collector", "open_app"]
 
@@ -39,6 +49,12 @@ STOP_SECONDS = 10.0
 """For everything together: stop receiving, drain, flush, close."""
 KEEP_ALIVE_SECONDS = 75
 """Longer than exporters pause between two requests (5 to 60 s): they must not send into a connection just closed."""
+WARM_SECONDS = 2.0
+LOAD_SECONDS = 0.25
+"""The processor is for those who send, who have waited for longest."""
+RETRY_SECONDS = 5.0
+BACKLOG = 2048
+"""As uvicorn has it."""
 STALE_TICK_SECONDS = 15.0
 """A loop that has not turned for this long is not ready."""
 
@@ -53,6 +69,7 @@ class Collector:
     database: Database
     writer: Writer
     warden: Warden
+    audit: AuditLog
     board: Board
     health: HealthWatch
     failed: asyncio.Future[None]
@@ -60,50 +77,124 @@ class Collector:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Collector]:
-    """Start everything; raises `SettingsError`, `RulesError` or `StoreError` before anything listens."""
+async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Collector]:
+    """Start everything; raises `SettingsError`, `RulesError` or `StoreError` before anything listens.
+
+    `clock` is for tests; without one, the time is kept by a `TrustedClock`.
+    """
     settings.check()
     rules = DEFAULT_RULES if settings.rules is None else load_rules(settings.rules)
     database = Database(settings.data)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(database.close)
+        trusted = clock if isinstance(clock, TrustedClock) else None
+        if clock is None:
+            kept, same_boot = load_timekeeping(database)
+            clock = trusted = TrustedClock(kept, same_boot=same_boot)
+        now_ns = trusted.now_ns if trusted is not None else time.time_ns
         board = Board(load_directives(database) or DirectiveSet(database.epoch, 0, ()))
         woken: list[Warden] = []
-        writer = Writer(database, on_commit=lambda: woken[0].wake() if woken else None)
+        writer = Writer(database, on_commit=lambda: woken[0].wake() if woken else None, clock=clock, warm=False)
         stack.callback(writer.close, STOP_SECONDS / 2)
-        notifier = Notifier(clock, lambda delivery: writer.run(_store_delivery(delivery)))
-        warden = Warden(database, writer, board, notifier, rules, clock)
+        notifier = Notifier(clock, lambda deliveries: writer.run(store_deliveries(deliveries)), load_told(database))
+        audit = AuditLog(database, settings.audit, clock())
+        notifier.stamp = audit.stamp
+        stack.callback(audit.close)
+        warden = Warden(database, writer, board, notifier, rules, clock, audit)
         woken.append(warden)
-        intake = Intake(writer, settings.identity)
+        await asyncio.to_thread(audit.record_lost_key, writer.run, clock())
+        access = AccessLog(writer, audit, clock)
+        stack.push_async_callback(access.close)
+        access.started(__version__, database, settings.rules)
+        intake = Intake(writer, settings.identity, now_ns)
         arrivals = Arrivals(clock)
+        intake.on_stranger = access.refused
         intake.on_read, intake.on_taken = arrivals.read, arrivals.taken
         retention = RetentionStats()
-        health = HealthWatch(database, writer, intake, arrivals, warden, notifier, settings.keep, retention, clock)
+        health = HealthWatch(
+            database,
+            writer,
+            intake,
+            arrivals,
+            warden,
+            notifier,
+            settings.keep,
+            retention,
+            clock,
+            audit,
+            (lambda: trusted.reading().step) if trusted is not None else lambda: None,
+        )
         stack.callback(health.close)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loops = [run_timekeeping(trusted, writer)] if trusted is not None else []
+        taking = asyncio.Event()
+        """Set a moment after telemetry is taken: what takes much of the processor begins then."""
         for loop in (
-            warden.run_warden(),
-            run_retention(database, writer, settings.keep, retention, clock=clock),
+            *loops,
+            _after(taking, warden.run_warden()),
+            _after(taking, run_retention(database, writer, settings.keep, retention, clock=clock)),
             notifier.run_notifier(),
-            run_health(health),
+            _after(taking, run_health(health)),
+            access.run_access(),
+            audit.run_heads(),
+            _after(taking, _warm_store(writer)),
         ):
             stack.push_async_callback(_cancel, _spawn(loop, failed))
         calls = ApiCalls()
-        registry = own_registry(database, writer, intake, warden, board, notifier, retention, health, calls)
+        pushed = PushedAlerts(database, writer, clock)
+        stack.callback(pushed.close)
+        stack.push_async_callback(_cancel, _spawn(run_pushed_alerts(pushed), failed))
+        registry = own_registry(
+            database, writer, intake, warden, board, notifier, retention, health, calls, pushed, audit, access
+        )
+
+        begun = time.monotonic()
 
         def not_ready() -> str | None:
-            age = time.time() - warden.stats.ticked_at
             if not writer.alive:
                 return "the writer has ended"
+            age = time.monotonic() - (warden.stats.ticked_at or begun)
             return None if age < STALE_TICK_SECONDS else f"the judging loop last turned {age:.0f} s ago"
+
+        async def api() -> Any:
+            # A quarter of what a start has to load is for the API alone: who connects meanwhile waits to be accepted.
+            await asyncio.sleep(LOAD_SECONDS)
+            made = await asyncio.to_thread(importlib.import_module, "plugwarden_collector.api.app")
+            taking.set()
+            return with_headers(
+                made.api_app(
+                    database,
+                    writer,
+                    warden,
+                    board,
+                    settings.tokens,
+                    registry,
+                    clock,
+                    not_ready,
+                    health,
+                    calls,
+                    pushed,
+                    audit,
+                    access,
+                ),
+                API_HEADERS,
+            )
 
         server, grpc_port = await _listen_grpc(intake, settings)
         stack.push_async_callback(server.stop, 2.0)
-        api = api_app(database, writer, warden, board, settings.tokens, registry, clock, not_ready, health, calls)
-        http_port = await _serve(
-            stack, otlp_app(intake, settings.tokens), settings.http, "--http", failed, ObligingProtocol
-        )
-        api_port = await _serve(stack, api, settings.api, "--api", failed, PatientProtocol)
+        http_socket, http_port = _listen(stack, settings.http, "--http")
+        api_socket, api_port = _listen(stack, settings.api, "--api")
+
+        async def receiver() -> Any:
+            return with_headers(otlp_app(intake, settings.tokens), API_HEADERS)
+
+        otlp = _Server(http_socket, receiver(), ObligingProtocol)
+        otlp.start(stack, failed)
+        await otlp.started()
+        _Server(api_socket, api(), PatientProtocol).start(stack, failed)
+        # Statements that run end first, so that nobody waits for them; what was started meanwhile ends with the process.
+        stack.callback(close_shared_pool)
+        stack.push_async_callback(_cancel, _spawn(_warm_readers(database), failed))
         stack.callback(board.close)
         yield Collector(
             Address(settings.grpc.host, grpc_port),
@@ -112,10 +203,20 @@ async def open_app(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
             database,
             writer,
             warden,
+            audit,
             board,
             health,
             failed,
         )
+
+
+async def _warm_readers(database: Database) -> None:
+    """Ready to take data first: the processes of readers take some of the processor to start."""
+    await asyncio.sleep(WARM_SECONDS)
+    try:
+        await asyncio.to_thread(warm_readers, database)
+    except (CollectorError, OSError) as error:  # whoever asks is told again, and no sooner
+        logging.getLogger(__name__).error("reader processes could not be started: %s", error)
 
 
 async def _listen_grpc(intake: Intake, settings: Settings) -> tuple[Any, int]:
@@ -125,56 +226,87 @@ async def _listen_grpc(intake: Intake, settings: Settings) -> tuple[Any, int]:
         raise SettingsError(f"--grpc: cannot listen on {settings.grpc}; is another collector running?") from error
 
 
-async def _serve(
-    stack: contextlib.AsyncExitStack,
-    app: Any,
-    address: Address,
-    flag: str,
-    failed: asyncio.Future[None],
-    protocol: type[PatientProtocol],
-) -> int:
+def _listen(stack: contextlib.AsyncExitStack, address: Address, flag: str) -> tuple[socket.socket, int]:
+    """A socket that others can connect to, and its port; who connects before it is served waits."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     # Named, or asyncio does not know it for TCP and leaves Nagle's algorithm on: 40 ms on every answer with a body.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    stack.callback(listening.close)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address.host, address.port))
+        listening.listen(BACKLOG)
     except OSError as error:
-        listening.close()
         raise SettingsError(f"{flag}: cannot listen on {address}: {error.strerror}") from error
-    config = uvicorn.Config(
-        app,
-        log_level="error",  # a line for each broken request would be theirs to fill the disk with
-        access_log=False,
-        lifespan="off",
-        proxy_headers=False,
-        http=protocol,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=2,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the process has its own
-    task = _spawn(_run_server(server, listening), failed)
+    return listening, int(listening.getsockname()[1])
 
-    async def stop() -> None:
-        server.should_exit = True
+
+class _Server:
+    """Serves an application on a socket, from when the application is there."""
+
+    def __init__(
+        self, listening: socket.socket, app: Coroutine[Any, Any, Any], protocol: type[PatientProtocol]
+    ) -> None:
+        self._listening, self._app, self._protocol = listening, app, protocol
+        self._server: uvicorn.Server | None = None
+
+    def start(self, stack: contextlib.AsyncExitStack, failed: asyncio.Future[None]) -> None:
+        """In a task of its own, which the stack ends."""
+        self._task = _spawn(self._run(), failed)
+        stack.push_async_callback(self._stop)
+
+    async def started(self) -> None:
+        """Returns once it accepts connections; raises what it ended with."""
+        while self._server is None or not self._server.started:
+            if self._task.done():
+                await self._task
+            await asyncio.sleep(0.01)
+
+    async def _run(self) -> None:
+        config = uvicorn.Config(
+            await self._app,
+            log_level="error",  # a line for each broken request would be theirs to fill the disk with
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            http=self._protocol,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the process has its own
+        # `serve` would take over the process's signals; this leaves them alone.
+        await self._server._serve(sockets=[self._listening])
+
+    async def _stop(self) -> None:
+        if self._server is None:
+            await _cancel(self._task)
+            return
+        self._server.should_exit = True
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(4.0):
-                await task
-        listening.close()
-
-    stack.push_async_callback(stop)
-    while not server.started:
-        if task.done():
-            await task
-        await asyncio.sleep(0.01)
-    return int(listening.getsockname()[1])
+                await self._task
 
 
-async def _run_server(server: uvicorn.Server, listening: socket.socket) -> None:
-    # `serve` would take over the process's signals; `_serve` leaves them alone.
-    await server._serve(sockets=[listening])
+async def _warm_store(writer: Writer) -> None:
+    """What memory keeps of the store is read once telemetry is taken; until then the store itself is asked."""
+    while True:
+        try:
+            await asyncio.to_thread(writer.warm)
+            return
+        except CollectorError as error:
+            logging.getLogger(__name__).error("what memory keeps of the store could not be read yet: %s", error)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _after(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Work that begins when something has happened."""
+    try:
+        await event.wait()
+        await work
+    finally:
+        work.close()
 
 
 def _spawn(work: Coroutine[Any, Any, Any], failed: asyncio.Future[None]) -> asyncio.Task[Any]:
@@ -193,10 +325,3 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await task
-
-
-def _store_delivery(delivery: Delivery) -> Any:
-    row = [
-        delivery.at, delivery.receiver, delivery.fingerprint, delivery.status, delivery.attempt, delivery.error, delivery.body,
-    ]  # fmt: skip
-    return lambda connection: connection.execute("insert into notifications values (?, ?, ?, ?, ?, ?, ?)", row)

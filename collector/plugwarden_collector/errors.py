@@ -5,7 +5,9 @@ CollectorError
 │   └── UnreadableTelemetryError   our decoder failed at them: a fault of ours, and as permanent
 ├── PayloadTooLargeError      above the size limit: permanent
 ├── BusyError                 the queue is full: send again later
+│   └── TooManyError          with the caller's own requests
 ├── StoreError                the database would not do it
+│   ├── UncountableError      rows that say what cannot be: they are set aside, the rest is counted
 │   ├── QueryError            the caller's SQL is wrong or not allowed
 │   └── QueryTimeoutError     the caller's SQL took too long
 ├── RulesError                a rules file is wrong; names file, key and fix
@@ -28,6 +30,8 @@ __all__ = [
     "RulesError",
     "SettingsError",
     "StoreError",
+    "TooManyError",
+    "UncountableError",
     "UnreadableTelemetryError",
 ]
 
@@ -62,8 +66,16 @@ class BusyError(CollectorError):
         """When to try again."""
 
 
+class TooManyError(BusyError):
+    """The caller has as much under way as one may have."""
+
+
 class StoreError(CollectorError):
     """The database would not do it."""
+
+
+class UncountableError(StoreError):
+    """Rows that cannot be counted, whatever else is right."""
 
 
 class QueryError(StoreError):
@@ -81,6 +93,11 @@ class RulesError(CollectorError):
         super().__init__(f"{file}: " + "; ".join(problems))
         self.file = file
         self.problems = problems
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for each problem, for people."""
+        return [f"{self.file}: {problem}" for problem in self.problems]
 
 
 class NotFoundError(CollectorError):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from plugwarden.contract import OVERFLOW
+
 from plugwarden_collector.cycle import Observation
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
 from plugwarden_collector.judge.blame import Waits
@@ -87,7 +89,7 @@ def observe(
                 key: found.get(objective.period_seconds, Counts())
                 for key, found in full.get(objective.name, {}).items()
             }
-    seen = database.fetch(statement("versions_seen"), database.tiers.span(since, until))
+    seen = list(filter(_told_apart, database.fetch(statement("versions_seen"), database.tiers.span(since, until))))
     active = {row["plugin_id"] for row in seen if row["last_at"] > at - timedelta(seconds=RUNNING_SECONDS)}
     return Observation(
         at,
@@ -96,6 +98,7 @@ def observe(
         _waits(database, at, until),
         len(active),
         {(row["plugin_id"], row["plugin_version"]): row["first_at"] for row in seen},
+        {(row["plugin_id"], row["plugin_version"]): row["last_at"] for row in seen},
     )
 
 
@@ -186,9 +189,16 @@ def _wide_windows(database: Database, rules: Rules, span: dict[str, Any], size: 
                 return None
             of_threshold[fast] = counted
         found[objective.name] = {
-            key: {size: Counts(*counts)} for key, counts in of_threshold[fast].items() if objective.covers(key[0])
+            key: {size: Counts(*counts)}
+            for key, counts in of_threshold[fast].items()
+            if OVERFLOW not in key and objective.covers(key[0])
         }
     return found
+
+
+def _told_apart(row: Mapping[str, Any]) -> bool:
+    """Whether a row is about one version of one plugin: what stands for many is shown, and neither judged nor isolated."""
+    return OVERFLOW not in (row["plugin_id"], row["plugin_version"])
 
 
 def _finest(database: Database, since: datetime, until: datetime) -> dict[str, Any]:
@@ -207,6 +217,8 @@ def _merged(parts: Iterable[dict[str, _Counted]]) -> dict[str, _Counted]:
 def _grouped(rows: Any) -> _Counted:
     grouped: _Counted = defaultdict(dict)
     for row in rows:
+        if not _told_apart(row):
+            continue
         counts = Counts(int(row["total"]), int(row["bad"]))
         grouped[row["plugin_id"], row["plugin_version"]][float(row["window_seconds"])] = counts
     return dict(grouped)

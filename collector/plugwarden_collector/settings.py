@@ -12,15 +12,17 @@ from pathlib import Path
 
 from plugwarden_collector.api.auth import TokenBook, read_tokens
 from plugwarden_collector.errors import SettingsError
+from plugwarden_collector.evidence import Place
 from plugwarden_collector.judge.rules import seconds
+from plugwarden_collector.memory import memory_from, parse_size
+from plugwarden_collector.named_path import file_to_read, folder_to_make
 from plugwarden_collector.receive.identity import DEFAULT_IDENTITY, Identity
 from plugwarden_collector.store.retention import Keep
 
 __all__ = ["Address", "Settings"]
 
 MIN_RAW_SECONDS, MAX_RAW_SECONDS = 3600.0, 400 * 86_400.0
-_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", re.IGNORECASE)
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,18 @@ class Settings:
     """Which attributes name the plugin."""
     keep: Keep = field(default_factory=Keep)
     """How long, and how much."""
+    audit: Place = field(default_factory=Place.of)
+    """Where the key of the decision log and its heads lie."""
 
     def check(self) -> None:
-        """Raises `SettingsError` where these settings would leave a door open."""
+        """Raises `SettingsError` where these settings would leave a door open, or could not work."""
+        memory_from(os.environ)
+        folder_to_make("--data", self.data, make=True)
+        if self.rules is not None:
+            file_to_read("--rules", self.rules)
+        if self.keep.archive is not None:
+            folder_to_make("--archive", self.keep.archive, make=True)
+        self.audit.check(self.data)
         for name, address in (("--grpc", self.grpc), ("--http", self.http), ("--api", self.api)):
             if not address.loopback and not self.tokens:
                 raise SettingsError(
@@ -91,7 +102,7 @@ class Settings:
         return Identity(sources)
 
     @classmethod
-    def keep_from(cls, raw: str, size: str, archive: Path | None) -> Keep:
+    def keep_from(cls, raw: str, size: str, archive: Path | None, deletion: str = "100%") -> Keep:
         """What is kept, from flags; raises `SettingsError` naming the flag."""
         try:
             days = seconds(raw)
@@ -99,17 +110,24 @@ class Settings:
             raise SettingsError(f"--keep-raw: {error}") from error
         if not MIN_RAW_SECONDS <= days <= MAX_RAW_SECONDS:
             raise SettingsError("--keep-raw: must be between 1h and 400d")
-        return Keep(raw=timedelta(seconds=days), max_bytes=_bytes(size, "--max-size"), archive=archive)
+        share = _SHARE.fullmatch(deletion.strip())
+        if share is None or not 1 <= float(share.group(1)) <= 100:
+            raise SettingsError(
+                f"--max-deletion: {deletion!r} is not a share; write for instance 50%, or 100% for no limit"
+            )
+        return Keep(
+            raw=timedelta(seconds=days), max_bytes=_max_size(size), archive=archive,
+            max_share_ratio=float(share.group(1)) / 100,
+        )  # fmt: skip
 
     @classmethod
     def tokens_from(cls, environ: Mapping[str, str] | None = None) -> TokenBook:
-        """Tokens from PLUGWARDEN_TOKEN (everything), PLUGWARDEN_TOKEN_FILE and PLUGWARDEN_TOKENS_FILE."""
+        """From PLUGWARDEN_TOKEN (everything), PLUGWARDEN_INGEST_TOKEN (a host's), both also as _FILE, and PLUGWARDEN_TOKENS_FILE."""
         return read_tokens(os.environ if environ is None else environ)
 
 
-def _bytes(text: str, name: str) -> int:
-    found = _SIZE.fullmatch(text.strip())
-    unit = found.group(2).upper() if found else ""
-    if found is None or (unit and not unit.endswith("B")):
-        raise SettingsError(f"{name}: {text!r} is not a size; write for instance 500MB or 20GB, or 0 for no limit")
-    return int(float(found.group(1)) * _SIZES[unit])
+def _max_size(text: str) -> int:
+    try:
+        return parse_size(text, "--max-size")
+    except SettingsError as error:
+        raise SettingsError(f"{error}, or 0 for no limit") from error

@@ -12,25 +12,32 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 
+from plugwarden_collector.access import content_of
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
-from plugwarden_collector.clock import Clock
+from plugwarden_collector.announce.subject import JUDGING, subjects_of
+from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.cycle import directives_for, evaluate, new_id
+from plugwarden_collector.decide.actor import LOCAL, Actor
 from plugwarden_collector.decide.audit import Draft
 from plugwarden_collector.decide.policy import Enforcement
 from plugwarden_collector.decide.quarantine import Quarantine, release
+from plugwarden_collector.decide.shift import shift, shifted_silences
 from plugwarden_collector.decide.standing import Changes, Standing
-from plugwarden_collector.errors import ConflictError, NotFoundError, StoreError
+from plugwarden_collector.errors import ConflictError, NotFoundError, RulesError, StoreError
 from plugwarden_collector.judge.rules import Rules, load_rules
-from plugwarden_collector.judge.silence import Silence, silenced_by
+from plugwarden_collector.judge.silence import Silence
 from plugwarden_collector.observe import LongWindows, StoredEvidence, observe
 from plugwarden_collector.store import Database, Writer, ledger
+from plugwarden_collector.store.audit_log import AuditLog
+from plugwarden_collector.store.budget_rows import BudgetRows
+from plugwarden_collector.store.told_apart import MAX_NAMES
 
 __all__ = ["TickStats", "Warden"]
 
@@ -57,19 +64,28 @@ class TickStats:
     failures: int = 0
     seconds_last: float = 0.0
     ticked_at: float = 0.0
+    """In monotonic time; 0 before the first turn."""
 
 
 class Warden:
     """Owns where things stand. Everything that changes it goes through one lock and one transaction."""
 
     def __init__(
-        self, database: Database, writer: Writer, board: Board, notifier: Notifier, rules: Rules, clock: Clock
+        self,
+        database: Database,
+        writer: Writer,
+        board: Board,
+        notifier: Notifier,
+        rules: Rules,
+        clock: Clock,
+        audit: AuditLog,
     ) -> None:
         self._database = database
         self._writer = writer
         self._board = board
         self._notifier = notifier
         self._clock = clock
+        self._audit = audit
         self._evidence = StoredEvidence(database)
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
@@ -77,11 +93,19 @@ class Warden:
         # Of its own: six slow queries take all threads that asyncio has for everybody on two cores, and judging must not wait.
         self._thread = ThreadPoolExecutor(1, "plugwarden-judge")
         self._budgets_at = 0.0
+        self._budgets = BudgetRows()
         self._long = LongWindows()
+        self._adopted: Callable[[], float] = lambda: (
+            clock.reading().adopted_seconds if isinstance(clock, TrustedClock) else 0.0
+        )
+        self._shifted = self._adopted() if (shifted := ledger.load_shifted(database)) is None else shifted
+        """Of the steps of the clock that were taken for true, what holds and silences were moved by."""
         self.rules = rules
         self.stats = TickStats()
         self.standing = self._load()
         self.silences = ledger.load_silences(database, clock())
+        notifier.follow(lambda: self.rules.receivers, lambda: self.silences)
+        notifier.report(JUDGING, subjects_of(self.standing))
 
     def wake(self) -> None:
         """Something was stored. May be called from any thread."""
@@ -108,28 +132,35 @@ class Warden:
 
     def tick(self) -> Changes:
         """One turn of the loop, in the caller's thread."""
+        began = time.perf_counter()
+        # What is judged is what the views show. Outside the lock: there may be much to count, and people's acts do not wait for it.
+        _done(self._writer.roll_up(self._clock()))
         with self._lock:
-            began = time.perf_counter()
             budgets = began - self._budgets_at >= BUDGET_SECONDS
             at = self._clock()
+            self._follow_clock(at)
+            if len(self.standing.versions) > 2 * MAX_NAMES:
+                self.standing.versions = self._versions()  # names that gave their place to others are let go
             since = at - (VERSION_HORIZON if not self.standing.versions else timedelta(minutes=10))
-            _done(self._writer.roll_up(at))  # what is judged is what the views show
             self._database.fleet.follow()
             self._database.closed_hours.follow()
             seen = observe(self._database, self.rules, at, since=since, budgets=budgets, long=self._long)
             standing = _copy(self.standing)
             changes = evaluate(self.rules, standing, seen, self._evidence, random.random)
+            judged = changes.slo_status
+            changes.slo_status = self._budgets.changed(judged)
             self._commit(standing, changes)
             if budgets:
+                self._budgets.written(judged, changes.slo_status)
                 self._budgets_at = began
             self.stats.ticks += 1
             self.stats.seconds_last = time.perf_counter() - began
-            self.stats.ticked_at = time.time()
+            self.stats.ticked_at = time.monotonic()
             return changes
 
     # -- people -------------------------------------------------------------------------------------------------------
 
-    def quarantine(self, scope: Scope, reason: str, actor: str, *, hold: timedelta | None = None) -> Quarantine:
+    def quarantine(self, scope: Scope, reason: str, actor: Actor, *, hold: timedelta | None = None) -> Quarantine:
         """A person isolates a scope; it stays isolated until a person releases it, or for `hold`."""
         with self._lock:
             at = self._clock()
@@ -137,19 +168,13 @@ class Warden:
             for item in standing.quarantines.values():
                 if item.ended_at is None and item.scope == scope and item.in_force:
                     raise ConflictError(f"{scope} is {item.state.word} already ({item.id}: {item.reason})")
-            known = tuple(
-                sorted(
-                    version
-                    for plugin, version in standing.versions
-                    if plugin == scope.plugin and version != scope.version
-                )
-            )
+            known = standing.versions_beside(scope.plugin, scope.version)
             item = Quarantine(
                 id=new_id("q", scope, at),
                 scope=scope,
                 state=QuarantineState.QUARANTINED,
                 reason=reason,
-                actor=actor,
+                actor=str(actor),
                 enforcement=Enforcement.ENFORCE,
                 started_at=at,
                 changed_at=at,
@@ -163,11 +188,13 @@ class Warden:
                     changes.quarantines.append(standing.quarantines[other.id])
             standing.quarantines[item.id] = item
             changes.quarantines.append(item)
-            changes.decisions.append(Draft(at, "quarantined", actor, str(scope), reason, "enforce", item.id))
+            changes.decisions.append(
+                Draft(at, "quarantined", actor.name, str(scope), reason, "enforce", item.id, says=actor.says)
+            )
             self._announce_and_commit(standing, changes)
             return item
 
-    def release(self, identity: str, reason: str, actor: str) -> Quarantine:
+    def release(self, identity: str, reason: str, actor: Actor) -> Quarantine:
         """A person ends a quarantine; the automation leaves the scope alone for a while."""
         with self._lock:
             at = self._clock()
@@ -178,25 +205,29 @@ class Warden:
             if item.ended_at is not None:
                 raise ConflictError(f"{identity} ended at {item.ended_at:%Y-%m-%d %H:%M:%S} already")
             after = release(item, at)
-            after = replace(after, evidence={**after.evidence, "released_by": actor})
+            after = replace(after, evidence={**after.evidence, "released_by": str(actor)})
             standing.quarantines[identity] = after
             changes = Changes(at=at, quarantines=[after])
-            changes.decisions.append(Draft(at, "released", actor, str(item.scope), reason, "enforce", identity))
+            changes.decisions.append(
+                Draft(at, "released", actor.name, str(item.scope), reason, "enforce", identity, says=actor.says)
+            )
             self._announce_and_commit(standing, changes)
             return after
 
-    def silence(self, matchers: dict[str, str], length: timedelta, comment: str, actor: str) -> Silence:
+    def silence(self, matchers: dict[str, str], length: timedelta, comment: str, actor: Actor) -> Silence:
         """A person wants to hear nothing of some alerts for a while. They go on being judged and acted upon."""
         with self._lock:
             at = self._clock()
-            item = Silence(new_id("s", matchers, at), matchers, at, at + length, actor, comment)
+            item = Silence(new_id("s", matchers, at), matchers, at, at + length, str(actor), comment)
             what = ", ".join(f"{name}={value}" for name, value in sorted(matchers.items()))
-            draft = Draft(at, "silenced", actor, what, comment, "enforce", item.id, {"until": item.ends_at})
+            draft = Draft(
+                at, "silenced", actor.name, what, comment, "enforce", item.id, {"until": item.ends_at}, actor.says
+            )
             self._write(lambda connection: ledger.store_silence(connection, item), draft)
             self.silences = [*(known for known in self.silences if known.ends_at > at), item]
             return item
 
-    def unsilence(self, identity: str, reason: str, actor: str) -> None:
+    def unsilence(self, identity: str, reason: str, actor: Actor) -> None:
         """A person takes a silence back."""
         with self._lock:
             at = self._clock()
@@ -204,28 +235,53 @@ class Warden:
             if item is None:
                 raise NotFoundError(f"there is no silence {identity!r} in force")
             what = ", ".join(f"{name}={value}" for name, value in sorted(item.matchers.items()))
-            draft = Draft(at, "unsilenced", actor, what, reason, "enforce", identity)
+            draft = Draft(at, "unsilenced", actor.name, what, reason, "enforce", identity, says=actor.says)
             self._write(lambda connection: ledger.end_silence(connection, identity, at), draft)
             self.silences = [known for known in self.silences if known.id != identity]
 
-    def freeze(self, reason: str | None, actor: str) -> None:
-        """Switch the automation off (with a reason) or on again (None). Quarantines in force stay."""
+    def freeze(self, frozen: bool, reason: str, actor: Actor) -> None:
+        """Switch the automation off or on again. Quarantines in force stay."""
         with self._lock:
             at = self._clock()
-            kind, text = ("frozen", reason) if reason is not None else ("unfrozen", "the automation runs again")
-            draft = Draft(at, kind, actor, "automation", text or "", "enforce")
+            kind, why = ("frozen", reason) if frozen else ("unfrozen", None)
+            draft = Draft(at, kind, actor.name, "automation", reason, "enforce", says=actor.says)
+            self._write(lambda connection: ledger.store_frozen(connection, why), draft)
+            self.standing.frozen = why
 
-            self._write(lambda connection: ledger.store_frozen(connection, reason), draft)
-            self.standing.frozen = reason
+    def reload(self, path: Path) -> Rules:
+        """Take the rules of a file, as a whole; raises `RulesError` and keeps the old ones when it is wrong.
 
-    def reload(self, path: Path, actor: str = "operator") -> Rules:
-        """Take the rules of a file, as a whole; raises `RulesError` and keeps the old ones when it is wrong."""
-        rules = load_rules(path)
+        Whoever may signal the process asked for it. What was loaded is in the decision.
+        """
+        before, rules = content_of(path), load_rules(path)
+        if content_of(path) != before:
+            raise RulesError(str(path), ["was written while it was read; try again"])
         with self._lock:
             self.rules = rules
-            draft = Draft(self._clock(), "rules_loaded", actor, str(path), f"{len(rules.objectives)} objectives")
+            text = f"{len(rules.objectives)} objectives, sha256 {before['sha256'][:16]}…"
+            draft = Draft(self._clock(), "rules_loaded", LOCAL, str(path), text, evidence=before)
             self._write(lambda connection: None, draft)
         return rules
+
+    def _follow_clock(self, at: datetime) -> None:
+        """A clock that was put right ends no hold: what is to happen after a length of time moves with it."""
+        total = self._adopted()
+        by = total - self._shifted
+        if not by:
+            return
+        standing = _copy(self.standing)
+        changes, silences = shift(standing, by), shifted_silences(self.silences, by)
+        text = f"the wall clock was taken for true {by:+.0f} s from where it was; holds and silences move by as much"
+        changes.decisions.append(Draft(at, "clock_adopted", "automation", "clock", text, evidence={"seconds": by}))
+
+        keyring = self._audit.keyring
+
+        def work(connection: Any) -> Any:
+            ledger.store_shifted(connection, silences, total)
+            return ledger.apply_changes(connection, changes, keyring)
+
+        self._audit.advance(_done(self._writer.run(work, first=True)))
+        self.standing, self.silences, self._shifted = standing, silences, total
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -240,21 +296,26 @@ class Warden:
             frozen=ledger.load_frozen(self._database),
         )
         self._board.publish(standing.directives)
-        with self._database.reading() as cursor:
-            rows = cursor.execute(
-                "select plugin_id, plugin_version, min(time) from changes where kind = 'deployment' group by all"
-            )
-            standing.versions = {(plugin, version): at for plugin, version, at in rows.fetchall()}
+        standing.versions = self._versions()
         return standing
+
+    def _versions(self) -> dict[tuple[str, str], datetime]:
+        with self._database.reading() as cursor:
+            # Of names that are told apart: there may have been any number in a year.
+            rows = cursor.execute(
+                "select plugin_id, plugin_version, min(time) from changes where kind = 'deployment' and exists (from known_names as k "
+                "where k.plugin_id = changes.plugin_id and k.plugin_version = changes.plugin_version) group by all"
+            )
+            return {(plugin, version): at for plugin, version, at in rows.fetchall()}
 
     def _write(self, work: Callable[[Any], None], draft: Draft) -> None:
         """One act of a person and its entry in the log, in one transaction."""
 
-        def both(connection: Any) -> None:
+        def both(connection: Any) -> Any:
             work(connection)
-            ledger.append_decisions(connection, [draft])
+            return self._audit.append(connection, [draft])
 
-        _done(self._writer.run(both))
+        self._audit.advance(_done(self._writer.run(both, first=True)))
 
     def _announce_and_commit(self, standing: Standing, changes: Changes) -> None:
         directives = directives_for(standing, self.rules)
@@ -266,24 +327,15 @@ class Warden:
     def _commit(self, standing: Standing, changes: Changes) -> None:
         """First the database, then memory, then everyone who listens."""
         if changes:
-            _done(self._writer.run(_apply(changes)))
+            keyring = self._audit.keyring
+            work = self._writer.run(lambda connection: ledger.apply_changes(connection, changes, keyring), first=True)
+            head = _done(work)
+            self._audit.advance(head)
         self.standing = standing
         if changes.directives is not None:
             self._board.publish(changes.directives)
-        for _, record, before, after, _ in changes.alert_events:
-            labels = {
-                "plugin": record.plugin,
-                "version": record.version,
-                "slo": record.slo,
-                "severity": record.severity,
-            }
-            if silenced_by(self.silences, labels, changes.at or self._clock()) is not None:
-                continue
-            marked = standing.alerts.get(record.alert.fingerprint, record)
-            if after == "firing" and marked.inhibited_by is None:
-                self._notifier.announce(self.rules.receivers, record, "firing")
-            elif before == "firing" and after == "inactive":
-                self._notifier.announce(self.rules.receivers, record, "resolved")
+        if changes.alerts or changes.quarantines or changes.incidents:
+            self._notifier.report(JUDGING, subjects_of(standing))
 
 
 def _done(work: Future[Any]) -> Any:
@@ -295,10 +347,6 @@ def _done(work: Future[Any]) -> Any:
         if work.cancel():
             raise StoreError(f"the writer was busy for more than {WRITE_TIMEOUT_SECONDS:.0f} s") from None
         return work.result()
-
-
-def _apply(changes: Changes) -> Callable[[object], None]:
-    return lambda connection: ledger.apply_changes(connection, changes)  # type: ignore[arg-type]
 
 
 def _copy(standing: Standing) -> Standing:

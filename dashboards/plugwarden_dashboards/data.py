@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
-from plugwarden_collector.api.client import ApiError, CollectorClient, Unreachable
+from plugwarden_collector.api.client import ApiError, CollectorClient, Path, Unreachable
+
+from plugwarden_dashboards.visitor import VIA, at_this_machine
 
 __all__ = ["Answer", "fetch", "login_required", "post"]
 
@@ -51,8 +53,8 @@ class _Remembered:
 
 
 @st.cache_resource(max_entries=100, show_spinner=False)
-def _client(url: str, token: str | None) -> CollectorClient:
-    return CollectorClient(url, token=token, timeout=5.0)
+def _client(url: str, token: str | None, via: str | None) -> CollectorClient:
+    return CollectorClient(url, token=token, timeout=5.0, via=via)
 
 
 @st.cache_resource(show_spinner=False)
@@ -61,17 +63,19 @@ def _remembered() -> _Remembered:
 
 
 @st.cache_data(ttl=CACHE_SECONDS, max_entries=256, show_spinner=False)
-def _ask(url: str, token: str | None, path: str, parameters: tuple[tuple[str, Any], ...]) -> tuple[Any, float]:
-    return _client(url, token).get(path, **dict(parameters)), time.time()
+def _ask(
+    url: str, token: str | None, via: str | None, path: Path, parameters: tuple[tuple[str, Any], ...]
+) -> tuple[Any, float]:
+    return _client(url, token, via).get(path, **dict(parameters)), time.time()
 
 
-def fetch(path: str, **parameters: Any) -> Answer:
+def fetch(path: Path, **parameters: Any) -> Answer:
     """The answer to a GET below /api/v1. Never raises for a collector that is gone; refusals raise `ApiError`."""
-    url, token = _address()
+    url, token, via = _address()
     items = tuple(sorted((name, value) for name, value in parameters.items() if value not in (None, "")))
-    key = (url, token, path, items)
+    key = (url, token, via, path, items)
     try:
-        value, at = _ask(url, token, path, items)
+        value, at = _ask(url, token, via, path, items)
     except Unreachable as error:
         known = _remembered().get(key)
         return Answer(None, 0.0, str(error)) if known is None else Answer(known[0], known[1], str(error))
@@ -79,30 +83,31 @@ def fetch(path: str, **parameters: Any) -> Answer:
     return Answer(value, at, None)
 
 
-def post(path: str, body: dict[str, Any]) -> Any:
+def post(path: Path, body: dict[str, Any]) -> Any:
     """The answer to a POST below /api/v1; raises `ApiError`."""
-    url, token = _address()
-    answer = _client(url, token).post(path, body)
+    url, token, via = _address()
+    answer = _client(url, token, via).post(path, body)
     _ask.clear()
     return answer
 
 
 def login_required() -> bool:
     """Whether this visitor has to bring a token first."""
-    return os.environ.get("PLUGWARDEN_DASHBOARDS_LOGIN") == "required" and not st.session_state.get("token")
+    return not at_this_machine() and not st.session_state.get("token")
 
 
 def check_token(token: str) -> str | None:
     """Why a token is no good; None when it is."""
     try:
-        _client(_address()[0], token).get("status")
+        _client(_address()[0], token, VIA).get("status")
     except ApiError as error:
         return str(error)
     return None
 
 
-def _address() -> tuple[str, str | None]:
-    token: str | None = st.session_state.get("token")
-    if os.environ.get("PLUGWARDEN_DASHBOARDS_LOGIN") != "required":
-        token = os.environ.get("PLUGWARDEN_TOKEN")
-    return os.environ.get("PLUGWARDEN_COLLECTOR_URL", "http://127.0.0.1:8420"), token
+def _address() -> tuple[str, str | None, str | None]:
+    """The collector, whose token, and through whom the question comes."""
+    url = os.environ.get("PLUGWARDEN_COLLECTOR_URL", "http://127.0.0.1:8420")
+    if at_this_machine():
+        return url, os.environ.get("PLUGWARDEN_TOKEN"), None
+    return url, st.session_state.get("token"), VIA

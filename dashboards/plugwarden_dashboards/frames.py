@@ -79,11 +79,9 @@ def quantiles(latency: list[dict[str, Any]]) -> pd.DataFrame:
 def marks(
     changes: list[dict[str, Any]], decisions: list[dict[str, Any]], plugin: str, since: pd.Timestamp
 ) -> pd.DataFrame:
-    """Deployments of a plugin and decisions about it. Columns: at, what."""
-    rows = [(item["time"], item["text"]) for item in changes if item["plugin_id"] == plugin]
-    rows += [
-        (item["time"], f"{item['kind']} {item['scope']}") for item in decisions if item["scope"].split("@")[0] == plugin
-    ]
+    """Deployments of a plugin, out of those of all, and the decisions about it. Columns: at, what."""
+    rows = [(item["time"], plain(item["text"])) for item in changes if item["plugin_id"] == plugin]
+    rows += [(item["time"], plain(f"{item['kind']} {item['scope']}")) for item in decisions]
     frame = pd.DataFrame(rows, columns=["time", "what"])
     frame["at"] = times(frame["time"])
     return frame[frame["at"] >= since][["at", "what"]]
@@ -104,9 +102,9 @@ def tree(spans: list[dict[str, Any]], limit: int = 2000) -> pd.DataFrame:
         begins = (pd.Timestamp(span["started_at"]) - start).total_seconds() * 1000
         length = span["duration_seconds"] * 1000
         # A host's own spans carry a scope that is no plugin; they are told apart by having no outcome.
-        owner = f"{span['plugin_id']}@{span['plugin_version']}" if span["outcome"] else "host"
+        owner = plain(f"{span['plugin_id']}@{span['plugin_version']}", 80) if span["outcome"] else "host"
         if span["downstream"]:
-            owner = f"downstream {span['downstream']}"
+            owner = plain(f"downstream {span['downstream']}", 80)
         rows.append(
             {
                 # Zero-width spaces keep equal names apart: the axis would fold them into one row.

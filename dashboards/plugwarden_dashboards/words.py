@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from plugwarden_collector.wording import HOSTILE, one_line
+
 __all__ = [
-    "STATES", "age", "burn", "count", "duration", "md", "moment", "percent", "plain", "size", "state",
+    "STATES", "age", "burn", "count", "duration", "md", "moment", "named", "option", "percent", "plain", "size", "state",
 ]  # fmt: skip
 
 STATES = {
@@ -20,13 +22,23 @@ STATES = {
 }
 """Never colour alone: a sign and a word (WCAG 1.4.1)."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
+_UNSEEN = re.compile(f"[{HOSTILE}⟨]")
+_SEEN = re.compile(r"⟨U\+([0-9A-F]{4,6})⟩")
 
 
 def plain(value: object, limit: int = 500) -> str:
     """One line of text without control or direction characters, for places that do not interpret Markdown."""
-    text = _CONTROL.sub(" ", str(value)).strip()
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return one_line(value, limit).strip()
+
+
+def option(name: str) -> str:
+    """A name as something to choose: what cannot be seen is spelt out, and no two names look alike."""
+    return _UNSEEN.sub(lambda sign: f"⟨U+{ord(sign[0]):04X}⟩", name)
+
+
+def named(option: str) -> str:
+    """The name behind an option."""
+    return _SEEN.sub(lambda sign: chr(min(int(sign[1], 16), 0x10FFFF)), option)
 
 
 def md(value: object, limit: int = 500) -> str:

@@ -62,7 +62,7 @@ class _Story:
         moment = time.time() if at is None else at
         self.timeline.append({"seconds": round(moment - self.began, 2), "event": what, "text": text})
         if not self.as_json:
-            stamp = datetime.fromtimestamp(moment).strftime("%H:%M:%S")
+            stamp = datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%SZ")
             console.print(f"{stamp}  +{moment - self.began:5.1f} s  {clean(text)}", soft_wrap=True)
 
     def check(self, name: str, ok: bool, seen: Any) -> None:
@@ -110,13 +110,17 @@ def run_demo(for_: str | None, data: Path | None, *, dashboards: bool, port: int
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     with contextlib.ExitStack() as stack:
-        folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plugwarden-demo-")))
-        return _run(stack, folder, length, stopping, dashboards, port, as_json)
+        options = []
+        if data is None:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plugwarden-demo-")))
+            data, options = scratch / "data", ["--audit-key", str(scratch / "audit.key")]  # nothing of it stays
+        return _run(stack, data, options, length, stopping, dashboards, port, as_json)
 
 
 def _run(
     stack: contextlib.ExitStack,
     folder: Path,
+    options: list[str],
     length: float | None,
     stopping: threading.Event,
     dashboards: bool,
@@ -127,7 +131,7 @@ def _run(
     if (folder / "plugwarden.duckdb").exists():
         fail(f"{folder}: there is a database already, and the story begins with none; name an empty folder with --data")
     free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
-    _, ready = stack.enter_context(collector_process("--data", str(folder), "--rules", str(rules), *free))
+    _, ready = stack.enter_context(collector_process("--data", str(folder), "--rules", str(rules), *free, *options))
     url = f"http://{ready['api']}"
     look_at = "no dashboards were asked for"
     if dashboards:
@@ -283,7 +287,7 @@ def _fixed_release(story: _Story) -> None:
     deployed = story.host.wait_for("deployed", 10)["at"]
     story.tell("fixed", f"{FIXED} is deployed: it may take a tenth of the calls", deployed)
     released = story.wait("the release", lambda: _released(story.api, "2.0.1"), 120)
-    for item in reversed(story.api.get("audit", limit=200)):
+    for item in reversed(story.api.get("audit", limit=200, stream="decisions")):
         if item["scope"] == FIXED and item["kind"] in {"probation", "advanced", "released"}:
             story.tell(item["kind"], f"{FIXED}: {item['reason']}", _moment(item["time"]))
     story.facts["released_after_seconds"] = _moment(released["ended_at"]) - deployed
@@ -369,7 +373,7 @@ def _check_decisions(story: _Story) -> None:
         verified["valid"] and verified["decisions"] >= 6,
         f"{verified['decisions']} decisions",
     )
-    kinds = [item["kind"] for item in story.api.get("audit", limit=1000)]
+    kinds = [item["kind"] for item in story.api.get("audit", limit=1000, stream="decisions")]
     needed = {"quarantined", "common_cause", "probation", "advanced", "released", "superseded"}
     story.check("the decisions tell the whole story", needed <= set(kinds), sorted(needed - set(kinds)) or "all there")
     item = next(item for item in story.api.get("quarantine") if _name(item) == BAD)

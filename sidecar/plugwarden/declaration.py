@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import field
 from typing import Any, Literal, get_args
 
-from plugwarden.contract import Criticality
+from plugwarden.codec import Carrier, Codec
+from plugwarden.contract import Criticality, ErrorSource
+from plugwarden.contract.value import value
+from plugwarden.declared_errors import Errors
 from plugwarden.errors import ConfigurationError
 from plugwarden.fallback import Fallback, LastGood, Value
 from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
+from plugwarden.given import number, whole
+from plugwarden.touches import Touches
 
-__all__ = ["Declaration", "Runner", "Touches"]
+__all__ = ["Declaration", "Runner"]
 
 Runner = Literal["inline", "thread", "process"]
 RUNNERS: tuple[str, ...] = get_args(Runner)
 
 
-@dataclass(frozen=True, slots=True)
-class Touches:
-    """What a plugin in a worker process may touch. Where the kernel cannot enforce a part, the worker says so."""
-
-    read: tuple[Path, ...] = ()
-    """Folders and files it may read, besides Python's own, its own code and the system's libraries."""
-    write: tuple[Path, ...] = ()
-    """Folders and files it may change."""
-    environment: tuple[str, ...] = ()
-    """Environment variables it is given, besides PATH, HOME, LANG, LC_ALL, TZ and PYTHONPATH."""
-    network: bool = True
-    """False: no TCP, in or out (Landlock from kernel 6.7)."""
-    open_files: int = 256
-    """RLIMIT_NOFILE."""
-    processes: int = 64
-    """RLIMIT_NPROC, where the worker does not run as root."""
-    file_bytes: int = 256 * 1024 * 1024
-    """RLIMIT_FSIZE: the largest file it may write."""
-
-    def __post_init__(self) -> None:
-        for name in ("open_files", "processes", "file_bytes"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"touches.{name}: must be 1 or more")
-
-
-@dataclass(frozen=True, slots=True)
+@value
 class Declaration:
     """The terms of one operation."""
 
@@ -60,12 +40,16 @@ class Declaration:
     workers: int = 1
     """Worker processes of the operation, under `runner="process"`."""
     touches: Touches = field(default_factory=Touches)
-    returns: tuple[type, ...] = ()
-    """Types, besides plain data, that a worker process may answer with."""
-    failed_result: Callable[[Any], bool] | None = None
-    """Says of a returned value that it means failure, as `isError` does in MCP."""
-    caller_errors: tuple[type[Exception], ...] = ()
+    returns: tuple[Carrier, ...] = ()
+    """Types, besides plain data, that a worker process may answer with, or raise."""
+    failed_result: Callable[[Any], bool | ErrorSource] | None = None
+    """Says of a returned value that it means failure, as `isError` does in MCP; an `ErrorSource` says also whose."""
+    caller_errors: Errors = field(default_factory=Errors)
     """Exceptions that are the caller's fault."""
+    control_flow: Errors = field(default_factory=Errors)
+    """Exceptions that are no failures: a retry asked for, the end of an iteration."""
+    known_outcomes: bool = True
+    """Whether what well-known frameworks mean by their exceptions counts (outcomes.py)."""
     downstream_errors: tuple[type[Exception], ...] = ()
     """Exceptions that are a downstream's fault."""
     owner: str | None = None
@@ -91,28 +75,42 @@ class Declaration:
         runner: str = "inline",
         workers: int = 1,
         touches: Touches | None = None,
-        returns: Iterable[type] = (),
-        failed_result: Callable[[Any], bool] | None = None,
-        caller_errors: Iterable[type[Exception]] = (),
-        downstream_errors: Iterable[type[Exception]] = (),
+        returns: Iterable[type | Codec] | type | Codec = (),
+        failed_result: Callable[[Any], bool | ErrorSource] | None = None,
+        caller_errors: Any = (),
+        control_flow: Any = (),
+        known_outcomes: bool = True,
+        downstream_errors: Iterable[type[Exception]] | type[Exception] = (),
         owner: str | None = None,
         concurrency: int | None = None,
         objective: Any = None,
         capture: Callable[..., dict[str, Any]] | None = None,
     ) -> Declaration:
         """From the keywords of `Sidecar.wrap`; raises `ConfigurationError` naming the one that is wrong."""
-        if timeout is not None and (isinstance(timeout, bool) or not _positive(timeout)):
-            raise ConfigurationError(f"timeout: {timeout!r} must be above 0 seconds, or None for no deadline")
+        if timeout is not None and not 0 < number(timeout) < math.inf:
+            raise ConfigurationError(f"timeout: {timeout!r} must be a time above 0 seconds, or None for no deadline")
         if fallback is not None and not isinstance(fallback, Fallback):
             fallback = Fallback(fallback)
-        if isinstance(bulkhead, int):
+        if isinstance(bulkhead, bool):
+            bulkhead = BulkheadPolicy() if bulkhead else None
+        elif isinstance(bulkhead, int):
             bulkhead = BulkheadPolicy(bulkhead)
+        elif not (bulkhead is None or isinstance(bulkhead, BulkheadPolicy)):
+            raise ConfigurationError(f"bulkhead: {bulkhead!r:.200} is neither a BulkheadPolicy nor a number of calls")
         if rate is not None and not isinstance(rate, RatePolicy):
             rate = RatePolicy(rate)
-        if criticality not in set(Criticality):
+        if criticality not in tuple(Criticality):
             raise ConfigurationError(f"criticality: {criticality!r} is none of {', '.join(Criticality)}")
         if runner not in RUNNERS:
             raise ConfigurationError(f"runner: {runner!r} is none of {', '.join(RUNNERS)}")
+        if not (quota is None or isinstance(quota, QuotaPolicy)):
+            raise ConfigurationError(
+                f"quota: {quota!r:.200} is no QuotaPolicy; write QuotaPolicy(cpu_share=…) or another of its fields"
+            )
+        if not (touches is None or isinstance(touches, Touches)):
+            raise ConfigurationError(
+                f"touches: {touches!r:.200} is no Touches; write Touches(read=(…,)) or another of its fields"
+            )
         if quota is not None and quota.memory_bytes is not None and runner != "process":
             raise ConfigurationError(
                 f'quota.memory_bytes: memory cannot be told apart under runner="{runner}"; use runner="process"'
@@ -121,21 +119,25 @@ class Declaration:
             raise ConfigurationError(f'touches: nothing can be enforced under runner="{runner}"; use runner="process"')
         if runner == "thread" and bulkhead is None:
             bulkhead = BulkheadPolicy()  # what bounds the threads that cannot be stopped
-        if concurrency is not None and concurrency < 1:
-            raise ConfigurationError("concurrency: must be 1 or more")
-        if workers < 1:
-            raise ConfigurationError("workers: must be 1 or more")
-        if not all(isinstance(kind, type) for kind in returns):
-            raise ConfigurationError("returns: must be types")
-        for name, value in (("failed_result", failed_result), ("capture", capture)):
-            if value is not None and not callable(value):
-                raise ConfigurationError(f"{name}: {value!r} cannot be called")
+        if concurrency is not None and not whole(concurrency) >= 1:
+            raise ConfigurationError(f"concurrency: must be 1 or more, a whole number; got {concurrency!r:.100}")
+        if not whole(workers) >= 1:
+            raise ConfigurationError(f"workers: must be 1 or more, a whole number; got {workers!r:.100}")
+        for name, given in (("failed_result", failed_result), ("capture", capture)):
+            if given is not None and not callable(given):
+                raise ConfigurationError(f"{name}: {given!r} cannot be called")
         if criticality == Criticality.SECURITY and fallback is not None and not fallback.closed:
             raise ConfigurationError(
                 "fallback: a plugin of criticality security fails closed, and this would answer in its place; "
                 "leave it out, or declare that it denies: Fallback(..., closed=True)"
             )
+        if not (breaker is None or isinstance(breaker, bool | BreakerPolicy)):
+            raise ConfigurationError(f"breaker: {breaker!r} is neither a BreakerPolicy nor True or False")
         policy = BreakerPolicy() if breaker is True else (breaker or None)
+        if policy is not None and policy.slow_call_rate < 1 and policy.slow_call_seconds is None and timeout is None:
+            raise ConfigurationError(
+                "breaker.slow_call_rate: no call is ever slow without slow_call_seconds or a timeout; declare one of them"
+            )
         return cls(
             timeout_seconds=None if timeout is None else float(timeout),
             fallback=fallback,
@@ -147,9 +149,11 @@ class Declaration:
             runner=runner,  # type: ignore[arg-type]  # checked above
             workers=workers,
             touches=touches or Touches(),
-            returns=tuple(returns),
+            returns=tuple(map(Carrier.of, _several(returns))),
             failed_result=failed_result,
-            caller_errors=_exception_types("caller_errors", caller_errors),
+            caller_errors=Errors.of("caller_errors", caller_errors),
+            control_flow=Errors.of("control_flow", control_flow),
+            known_outcomes=bool(known_outcomes),
             downstream_errors=_exception_types("downstream_errors", downstream_errors),
             owner=owner,
             concurrency=concurrency,
@@ -175,15 +179,14 @@ class Declaration:
         return self.concurrency or (self.bulkhead.concurrent if self.bulkhead is not None else None)
 
 
-def _positive(value: Any) -> bool:
-    try:
-        return bool(value > 0)
-    except TypeError:
-        return False
+def _several(given: Any) -> tuple[Any, ...]:
+    """One, or those of a list."""
+    alone = isinstance(given, type) or not isinstance(given, Iterable)
+    return (given,) if alone else tuple(given)
 
 
-def _exception_types(name: str, given: Iterable[type[Exception]]) -> tuple[type[Exception], ...]:
-    types = tuple(given)
+def _exception_types(name: str, given: Any) -> tuple[type[Exception], ...]:
+    types = _several(given)
     for kind in types:
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             raise ConfigurationError(f"{name}: {kind!r} is not a type of Exception")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextvars import Token
-from time import perf_counter_ns
 
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context, attach
 
 from plugwarden.contract import ErrorSource, Outcome
-from plugwarden.invocation import Failure, Invocation, begin, current_invocation
+from plugwarden.inspection import is_a
+from plugwarden.invocation import Failure, Invocation, begin, current_invocation, leave_context
 
 __all__ = ["DownstreamWait"]
 
@@ -27,7 +27,7 @@ class DownstreamWait:
     def __enter__(self) -> DownstreamWait:
         self._outer = outer = current_invocation()
         if outer is not None:
-            self._wait, context = begin(outer.operation, perf_counter_ns())
+            self._wait, context = begin(outer.operation, outer.operation.clock())
             self._wait.downstream = self._name
             self._token = attach(context)
             outer.waits_for = self._name
@@ -37,15 +37,17 @@ class DownstreamWait:
         wait, outer = self._wait, self._outer
         if wait is None or outer is None or self._token is None:
             return
-        detach(self._token)
+        leave_context(self._token)
         if not outer.abandoned:
             outer.waits_for = None
-        wait.duration_ns = perf_counter_ns() - wait.started_ns
+        wait.duration_ns = wait.operation.clock() - wait.started_ns
+        if wait.child_errors is not None:
+            wait.child_errors = None  # they would keep their frames alive
         if error is not None:
             outer.note_child_error(error)
             wait.failure = Failure(error)
             wait.error_type = wait.failure.type_name
-            cancelled = not isinstance(error, Exception)
+            cancelled = not is_a(error, Exception)
             wait.outcome = Outcome.CANCELLED if cancelled else Outcome.ERROR
             wait.source = ErrorSource.CALLER if cancelled else ErrorSource.DOWNSTREAM
         wait.operation.append(wait)

@@ -4,6 +4,7 @@ PlugwardenError              base of all below
 ├── CallNotPermitted         the gate refused the call and there was no fallback
 │   └── PluginQuarantined    ... because a directive isolates the plugin
 ├── DeadlineExceeded         a runner stopped the call, or gave up on it, at its deadline; also a TimeoutError
+├── PluginFailed             what a plugin raised in a worker process is of no type that the host makes from what is sent
 ├── ResultRefused            what a worker process answered is neither plain data nor declared
 ├── QuotaExceeded            the call used or answered more than was allowed
 ├── WorkerDied               the process that ran the call ended under it
@@ -18,6 +19,7 @@ __all__ = [
     "CallNotPermitted",
     "ConfigurationError",
     "DeadlineExceeded",
+    "PluginFailed",
     "PluginQuarantined",
     "PlugwardenError",
     "QuotaExceeded",
@@ -54,7 +56,8 @@ class CallNotPermitted(PlugwardenError):
         self.explanation = explanation
         """Why, in a sentence."""
         self.retry_after_seconds = retry_after_seconds
-        """When another try may succeed, where that is known."""
+        """When to try again. Known of a breaker, a rate and a quota; 30 s where a person or the collector decides (a
+        quarantine, a breaker forced open), 1 s where a moment may do (a bulkhead, probation)."""
         self.directive_id = directive_id
         """The quarantine behind it, to look up in the collector."""
 
@@ -91,6 +94,25 @@ class WorkerDied(_CallEnded):
 
 class ResultRefused(_CallEnded):
     """The worker process answered with something that is neither plain data nor of a declared type."""
+
+
+class PluginFailed(PlugwardenError):
+    """A plugin in a worker process raised an exception that is neither one of Python's own nor of a declared type."""
+
+    def __init__(self, scope: Scope, type_name: str, message: str, stack: str = "") -> None:
+        super().__init__(f"{scope}: the plugin raised {type_name}: {message}")
+        self.scope = scope
+        """The operation that was called."""
+        self.type_name = type_name
+        """The exception's qualified name, as the worker told it."""
+        self.message = message
+        """The exception's own text."""
+        self.stack = stack
+        """Where it was raised, a line for each frame; empty when that is not known."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        made_from = (self.scope, self.type_name, self.message, self.stack)
+        return (_rebuild, (type(self), made_from, self.args, self.__dict__))
 
 
 class QuotaExceeded(PlugwardenError):

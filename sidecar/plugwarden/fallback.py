@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import threading
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Any
 
+from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
+from plugwarden.given import number, whole
 
 __all__ = ["Fallback", "LastGood", "Value"]
 
@@ -21,7 +22,7 @@ REFUSED, FAILED, TIMED_OUT = "refused", "failed", "timeout"
 _OCCASIONS = frozenset({REFUSED, FAILED, TIMED_OUT})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Value:
     """A constant answer. It is handed out as it is, so it should not be one that callers change."""
 
@@ -31,22 +32,24 @@ class Value:
 class LastGood:
     """The last result the plugin gave, while it is not older than `max_age_seconds`. One result is kept per wrapping."""
 
-    __slots__ = ("_at", "_held", "max_age_seconds")
+    __slots__ = ("_at", "_held", "clock", "max_age_seconds")
 
     def __init__(self, max_age_seconds: float = 300.0) -> None:
-        if not max_age_seconds > 0:
+        if not number(max_age_seconds) > 0:
             raise ConfigurationError("fallback: LastGood(max_age_seconds) must be above 0")
         self.max_age_seconds = max_age_seconds
         self._held: tuple[Any] | None = None
-        self._at = 0.0
+        self._at = 0
+        self.clock: Callable[[], int] = perf_counter_ns
+        """Nanoseconds; that of the operation whose results are kept."""
 
     def keep(self, result: Any) -> None:
         """Remember a good result."""
-        self._held, self._at = (result,), time.monotonic()
+        self._held, self._at = (result,), self.clock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         held = self._held
-        if held is None or time.monotonic() - self._at > self.max_age_seconds:
+        if held is None or self.clock() - self._at > self.max_age_seconds * 1e9:
             raise LookupError("no good result is known, or it is too old")
         return held[0]
 
@@ -57,7 +60,17 @@ Step = Callable[..., Any] | Value
 class Fallback:
     """A chain of steps."""
 
-    __slots__ = ("_places", "answered", "answers", "closed", "exhausted", "keepers", "steps", "turned_away")
+    __slots__ = (
+        "_concurrent",
+        "_places",
+        "answered",
+        "answers",
+        "closed",
+        "exhausted",
+        "keepers",
+        "steps",
+        "turned_away",
+    )
 
     def __init__(
         self,
@@ -73,7 +86,7 @@ class Fallback:
         """
         if not steps:
             raise ConfigurationError("fallback: at least one step is needed")
-        if concurrent < 1:
+        if not whole(concurrent) >= 1:
             raise ConfigurationError("fallback: concurrent must be 1 or more")
         self.answers = frozenset(answers)
         if not self.answers <= _OCCASIONS or not self.answers:
@@ -92,7 +105,12 @@ class Fallback:
         """How often all steps failed."""
         self.turned_away = 0
         """How often all places were taken."""
-        self._places = threading.Semaphore(concurrent)
+        self._concurrent = concurrent
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """After a fork: all places are free, as the threads that hold them are the parent's."""
+        self._places = threading.Semaphore(self._concurrent)
 
     def enter(self) -> bool:
         """Take a place; False when all are taken. Who entered must call one of the answers."""

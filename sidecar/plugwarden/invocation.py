@@ -23,13 +23,26 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     TraceFlags,
+    get_tracer_provider,
     set_span_in_context,
 )
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import AttributeValue
 
-from plugwarden.contract import ErrorSource, Outcome
+from plugwarden.contract import ErrorSource, Outcome, fitting
 from plugwarden.contract.attributes import EXCEPTION_MESSAGE, EXCEPTION_TYPE
+from plugwarden.errors import PluginFailed
+from plugwarden.inspection import (
+    attribute_of,
+    is_a,
+    is_or_comes_from,
+    leaves_of,
+    message_of,
+    traceback_of,
+    type_name,
+)
+from plugwarden.interruption import interruption
+from plugwarden.outcomes import Verdict, verdict
 
 if TYPE_CHECKING:
     from plugwarden.declaration import Declaration
@@ -49,7 +62,11 @@ __all__ = [
     "current_invocation",
     "current_tenant",
     "identify",
+    "identify_below",
+    "leave_context",
+    "random_bytes",
     "tenant_scope",
+    "traceparent",
 ]
 
 INVOCATION_KEY = otel_context.create_key("plugwarden-invocation")
@@ -58,13 +75,15 @@ _TENANT = otel_context.create_key("plugwarden-tenant")
 SPAN_KEY = next(iter(set_span_in_context(NonRecordingSpan(SpanContext(1, 1, False)), Context())))
 """OpenTelemetry's key of the current span, read off a context because the API does not name it."""
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-"""Sampling is decided at the tail, when the whole trace is known, so every span starts as sampled."""
+"""Sampling is decided at the tail, when the whole trace is known, so a trace that begins here starts as sampled."""
 _NO_STATE = TraceState()
 _random = random.Random()  # noqa: S311 - ids and shares, no secrets
 """Our own: drawing from the module's generator would change what a host gets that has seeded it."""
 _getrandbits = _random.getrandbits
 chance = _random.random
 """A number in [0, 1) that disturbs nobody."""
+random_bytes = _random.randbytes
+"""So many bytes, as `chance`."""
 _new_ids = tuple.__new__
 MAX_CHILD_ERRORS = 16
 MAX_ATTRIBUTES = 64
@@ -74,6 +93,9 @@ MAX_KEY = 200
 MAX_TEXT = 4_096
 """Characters of an annotation; OpenTelemetry leaves the limit to the implementation."""
 MAX_ITEMS = 128
+MAX_ANNOTATED = 65_536
+"""Characters that all annotations of one call may have together: sixteen of the longest. Thousands of calls wait to be counted at
+a time, and each text in them for its redaction."""
 MAX_FRAMES = 30
 T = TypeVar("T")
 
@@ -84,31 +106,22 @@ class Failure:
     __slots__ = ("frames", "message", "type_name")
 
     def __init__(self, error: BaseException, *, detailed: bool = True) -> None:
-        self.type_name = type_name(type(error))
-        try:
-            # A lone surrogate, as in undecodable file names, cannot be sent: it would hold up everything behind it.
-            self.message = str(error)[:1000].encode("utf-8", "replace").decode("utf-8")
-        except Exception:  # noqa: BLE001 - a plugin's __str__ may do anything
-            self.message = "<the exception's own text failed>"
+        kind = type(error)
+        self.type_name = error.type_name if kind is PluginFailed else type_name(kind)  # type: ignore[attr-defined]
+        self.message = message_of(error)
         self.frames: list[tuple[str, int, str]] = []
         """(file, line, function), outermost first; none when so many failed at once that one stands for the others."""
         if detailed:
             frames = self.frames
-            trace = error.__traceback__
+            trace = traceback_of(error)
             while trace is not None:
                 code = trace.tb_frame.f_code
                 frames.append((code.co_filename, trace.tb_lineno, code.co_qualname))
                 trace = trace.tb_next
             # An exception from a worker process brings the frames it had there.
-            frames.extend(getattr(error, "__plugwarden_frames__", ()))
+            frames.extend(attribute_of(error, "__plugwarden_frames__", ()))
             if len(frames) > MAX_FRAMES:
                 del frames[5 : 5 - MAX_FRAMES]
-
-
-def type_name(kind: type[BaseException]) -> str:
-    """An exception's qualified name, as `error.type` has it."""
-    module = kind.__module__
-    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def _bounded(value: Any) -> Any:
@@ -176,12 +189,14 @@ class Invocation:
     reason it is a `Span` by registration and not by inheritance, which would give every instance a `__dict__`.
     """
 
-    __slots__ = ("deadline_ns", "duration_ns", "ids", "more", "operation", "parent", "started_ns")
+    __slots__ = ("deadline_ns", "duration_ns", "ids", "let_go", "more", "operation", "parent", "started_ns")
 
     operation: Operation
     parent: Invocation | SpanContext | None
     """What it runs under; let go of once the ids are known, so that no chain of finished calls stays alive."""
     ids: Ids | None
+    let_go: bool
+    """Whether its trace was let go already, so that no span will be made of what goes well in it."""
     started_ns: int
     """Performance counter."""
     duration_ns: int
@@ -219,6 +234,10 @@ class Invocation:
     attributes = _Detail[dict[str, AttributeValue] | None](None)
     events = _Detail[list[tuple[str, int, dict[str, object]]] | None](None)
     """What the plugin noted along the way: (name, wall clock ns, attributes)."""
+    annotated = _Detail(0)
+    """Characters of what the plugin noted."""
+    flags = _Detail[TraceFlags | None](None)
+    """What the host's own sampler said of a trace that begins with this invocation, once somebody asked."""
 
     def note_child_error(self, error: BaseException) -> None:
         """Something that this call called failed; if it fails for the same reason, it is not to blame."""
@@ -228,10 +247,16 @@ class Invocation:
             del self.child_errors[0]
         self.child_errors.append(error)
 
+    def _counted(self, noted: Any) -> Any:
+        """What is noted, its length added up."""
+        parts = noted if type(noted) is list else (noted,)
+        self.annotated += 8 + sum(len(part) if type(part) in (str, bytes) else 8 for part in parts)
+        return noted
+
     def get_span_context(self) -> SpanContext:
         """The ids to hand on to children, here and in other processes."""
         ids = identify(self)
-        return SpanContext(ids.trace_id, ids.span_id, False, _SAMPLED, ids.state)
+        return SpanContext(ids.trace_id, ids.span_id, False, _flags(self, ids), ids.state)
 
     def is_recording(self) -> bool:
         """True: a plugin may annotate the span it finds with `trace.get_current_span()`."""
@@ -241,8 +266,8 @@ class Invocation:
         """Annotate this invocation's span, up to `MAX_ATTRIBUTES`."""
         if self.attributes is None:
             self.attributes = {}
-        if len(self.attributes) < MAX_ATTRIBUTES:
-            self.attributes[str(key)[:MAX_KEY]] = _bounded(value)
+        if len(self.attributes) < MAX_ATTRIBUTES and self.annotated < MAX_ANNOTATED:
+            self.attributes[str(key)[:MAX_KEY]] = self._counted(_bounded(value))
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Annotate with several attributes at once."""
@@ -256,10 +281,15 @@ class Invocation:
         events = self.events
         if events is None:
             self.events = events = []
-        if len(events) < MAX_EVENTS:
+        if len(events) < MAX_EVENTS and self.annotated < MAX_ANNOTATED:
             at_ns = timestamp if isinstance(timestamp, int) and 0 < timestamp < 1 << 63 else time_ns()
             details = list((attributes or {}).items())[:MAX_ATTRIBUTES]
-            events.append((str(name)[:MAX_KEY], at_ns, {str(key)[:MAX_KEY]: _bounded(value) for key, value in details}))
+            told: dict[str, object] = {}
+            events.append((str(name)[:MAX_KEY], at_ns, told))
+            for key, value in details:
+                if self.annotated >= MAX_ANNOTATED:
+                    break
+                told[str(key)[:MAX_KEY]] = self._counted(_bounded(value))
 
     def record_exception(
         self,
@@ -311,8 +341,10 @@ def identify(invocation: Invocation) -> Ids:
             named = _new_ids(Ids, (_getrandbits(128) or 1, _getrandbits(64) or 1, 0, True, _NO_STATE))
             invocation.ids = named
             return named
-        unnamed = [invocation]
         above = invocation.parent
+        if invocation.ids is None and type(above) is Invocation and above.ids is not None:
+            return _below(invocation, above.ids)
+        unnamed = [invocation]
         while type(above) is Invocation and above.ids is None:
             unnamed.append(above)
             above = above.parent
@@ -323,8 +355,7 @@ def identify(invocation: Invocation) -> Ids:
             if parent is None:
                 one.ids = Ids(_getrandbits(128) or 1, _getrandbits(64) or 1, 0, True, _NO_STATE)
             elif type(parent) is Invocation and parent.ids is not None:
-                ids = parent.ids
-                one.ids = Ids(ids.trace_id, _getrandbits(64) or 1, ids.span_id, False, ids.state)
+                _below(one, parent.ids)
             else:
                 assert isinstance(parent, SpanContext)  # noqa: S101 - what adopt() puts there
                 one.ids = Ids(
@@ -332,6 +363,50 @@ def identify(invocation: Invocation) -> Ids:
                 )
         assert invocation.ids is not None  # noqa: S101 - given just above
         return invocation.ids
+
+
+def _below(invocation: Invocation, above: Ids) -> Ids:
+    named = _new_ids(Ids, (above.trace_id, _getrandbits(64) or 1, above.span_id, False, above.state))
+    invocation.ids = named
+    return named
+
+
+def identify_below(invocation: Invocation, threshold: int, bits: int) -> Invocation:
+    """Give ids to an invocation that nobody asked for them and that has no parent; the last `bits` of its trace id are below
+    `threshold`, which is what has it kept elsewhere."""
+    trace_id = (_getrandbits(128 - bits) or 1) << bits | int(chance() * threshold)
+    invocation.ids = _new_ids(Ids, (trace_id, _getrandbits(64) or 1, 0, True, _NO_STATE))
+    return invocation
+
+
+def _flags(invocation: Invocation, ids: Ids) -> TraceFlags:
+    """The trace flags to hand on: those that it came with, or what the host's sampler makes of a trace that begins here.
+
+    Below a span that is not sampled nothing may become so (W3C Trace Context), and without a span around it is the
+    host's sampler that would have decided about the spans inside. Where the host has none, the trace is ours.
+    """
+    above: Invocation | SpanContext | None = invocation
+    while type(above) is Invocation:
+        if above.flags is not None:
+            return above.flags
+        root, above = above, above.parent
+    if isinstance(above, SpanContext):
+        return above.trace_flags
+    sampler = getattr(get_tracer_provider(), "sampler", None)
+    if sampler is None or identify(root).parent_id:
+        return _SAMPLED  # the latter: its caller has ended and is let go
+    try:
+        decided = sampler.should_sample(Context(), ids.trace_id, root.operation.name).decision.is_sampled()
+    except Exception:  # noqa: BLE001 - a sampler of the host's own making
+        decided = True
+    root.flags = flags = _SAMPLED if decided else TraceFlags(TraceFlags.DEFAULT)
+    return flags
+
+
+def traceparent(invocation: Invocation) -> str:
+    """The W3C header that names an invocation's span to another process."""
+    seen = invocation.get_span_context()
+    return f"00-{seen.trace_id:032x}-{seen.span_id:016x}-{seen.trace_flags:02x}"
 
 
 def renew_after_fork() -> None:
@@ -354,6 +429,15 @@ def context_access() -> tuple[Callable[[], Context], Callable[[Context], Any], C
     return otel_context.get_current, otel_context.attach, otel_context.detach
 
 
+def leave_context(token: Any) -> None:
+    """Undo an `attach`, without a word where it cannot be: an async generator that is left early is torn down in a task
+    of its own, whose context ends with it. OpenTelemetry's own `detach` would write an error into the host's log."""
+    try:
+        context_access()[2](token)
+    except ValueError:
+        pass
+
+
 def current_invocation(context: Context | None = None) -> Invocation | None:
     """The invocation that the current code runs in, if any."""
     found = otel_context.get_value(INVOCATION_KEY, context)
@@ -365,8 +449,12 @@ def adopt(invocation: Invocation, outer: Context) -> Context:
     parent = outer.get(SPAN_KEY)
     if type(parent) is Invocation:
         invocation.parent = parent
+        invocation.let_go = parent.let_go
         invocation.deadline_ns = parent.deadline_ns
+        if len(outer) == 2 and INVOCATION_KEY in outer:  # nothing else is in it to be handed on
+            return Context({SPAN_KEY: invocation, INVOCATION_KEY: invocation})
     else:
+        invocation.let_go = False
         seen = parent.get_span_context() if isinstance(parent, Span) else None
         invocation.parent = seen if seen is not None and seen.is_valid else None
         above = outer.get(INVOCATION_KEY)
@@ -395,54 +483,34 @@ def current_tenant(context: Context | None = None) -> str | None:
 
 @contextmanager
 def tenant_scope(tenant: str) -> Iterator[None]:
-    """Attribute the invocations inside to a tenant (`tenant.id`)."""
-    token = otel_context.attach(otel_context.set_value(_TENANT, tenant))
+    """Attribute the invocations inside to a tenant (`tenant.id`). What cannot be its name is cut and replaced; empty is none."""
+    name = fitting("tenant", tenant) if tenant else None
+    token = otel_context.attach(otel_context.set_value(_TENANT, name))
     try:
         yield
     finally:
-        otel_context.detach(token)
+        leave_context(token)
 
 
 def blame(declaration: Declaration, invocation: Invocation, error: BaseException) -> tuple[Outcome, ErrorSource | None]:
     """Outcome and error source of an exception that left a plugin, by what the host declared and what is known."""
-    if not isinstance(error, Exception):
-        cancelled = type(error).__name__ in _CANCELLATIONS
-        return (Outcome.CANCELLED, ErrorSource.CALLER) if cancelled else (Outcome.ERROR, ErrorSource.HOST)
-    leaves = list(_leaves(error))
-    if declaration.caller_errors and all(isinstance(leaf, declaration.caller_errors) for leaf in leaves):
-        return Outcome.ERROR, ErrorSource.CALLER
-    origins = invocation.child_errors or ()
+    leaves = list(leaves_of(error))
+    exempt = verdict(declaration, leaves)
+    if exempt is not None:
+        return (Outcome.CANCELLED if exempt is Verdict.CONTROL else Outcome.ERROR), ErrorSource.CALLER
+    outcome: Outcome = Outcome.ERROR
+    source = ErrorSource.PLUGIN
+    if not is_a(error, Exception):
+        outcome, source = interruption(invocation, leaves)
+        if source is not ErrorSource.PLUGIN:
+            return outcome, source
+    origins = invocation.child_errors or ()  # none, and none declared: nobody else is to blame
 
     def downstream(leaf: BaseException) -> bool:
-        return isinstance(leaf, declaration.downstream_errors) or any(
-            _is_or_comes_from(leaf, origin) for origin in origins
-        )
+        return is_a(leaf, declaration.downstream_errors) or any(is_or_comes_from(leaf, origin) for origin in origins)
 
-    if all(downstream(leaf) for leaf in leaves):
-        return Outcome.ERROR, ErrorSource.DOWNSTREAM
-    if isinstance(error, MemoryError):
+    if (origins or declaration.downstream_errors) and all(downstream(leaf) for leaf in leaves):
+        return outcome, ErrorSource.DOWNSTREAM
+    if is_a(error, MemoryError):
         return Outcome.ERROR, ErrorSource.HOST
-    return Outcome.ERROR, ErrorSource.PLUGIN
-
-
-_CANCELLATIONS = frozenset({"CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt", "SystemExit"})
-
-
-def _leaves(error: BaseException, depth: int = 0) -> Iterator[BaseException]:
-    """What a group of exceptions (a TaskGroup's) is made of; any other exception is its own leaf."""
-    if isinstance(error, BaseExceptionGroup) and depth < 10:
-        for inner in error.exceptions:
-            yield from _leaves(inner, depth + 1)
-    else:
-        yield error
-
-
-def _is_or_comes_from(error: BaseException, origin: BaseException) -> bool:
-    seen: Any = error
-    for _ in range(10):  # a chain of causes may be a cycle
-        if seen is origin:
-            return True
-        seen = seen.__cause__ or seen.__context__
-        if seen is None:
-            return False
-    return False
+    return outcome, source

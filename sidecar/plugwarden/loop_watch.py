@@ -8,17 +8,21 @@ and is not reported.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import TYPE_CHECKING
 
+from plugwarden.contract.value import value
+from plugwarden.loops import running_loop
 from plugwarden.operation import Operation
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Blocked", "LoopWatch"]
 
@@ -27,7 +31,7 @@ Place = tuple[str, int, str]
 """(file, line, function)"""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Blocked:
     """One time that a loop was held up by a plugin."""
 
@@ -36,15 +40,17 @@ class Blocked:
     seconds: float
 
 
-@dataclass(slots=True)
 class _Loop:
-    loop: weakref.ref[asyncio.AbstractEventLoop]
-    thread_id: int
-    operations: weakref.WeakSet[Operation] = field(default_factory=weakref.WeakSet)
-    asked_at: float = 0.0
-    """Monotonic seconds; 0: nothing is asked."""
-    answered_at: float = 0.0
-    caught: tuple[Operation, Place] | None = None
+    __slots__ = ("answered_at", "asked_at", "caught", "loop", "operations", "thread_id")
+
+    def __init__(self, loop: weakref.ref[asyncio.AbstractEventLoop], thread_id: int) -> None:
+        self.loop = loop
+        self.thread_id = thread_id
+        self.operations: weakref.WeakSet[Operation] = weakref.WeakSet()
+        self.asked_at = 0.0
+        """Monotonic seconds; 0: nothing is asked."""
+        self.answered_at = 0.0
+        self.caught: tuple[Operation, Place] | None = None
 
     def answer(self) -> None:
         self.answered_at = time.monotonic()
@@ -63,9 +69,8 @@ class LoopWatch:
 
     def see(self, operation: Operation) -> None:
         """From inside a wrapped coroutine: watch the loop that it runs on. Cheap when it is watched already."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
+        loop = running_loop()
+        if loop is None:
             return  # some other library's loop
         known = self._loops.get(id(loop))
         if known is not None and known.loop() is loop:
@@ -126,7 +131,7 @@ def _culprit(innermost: FrameType | None) -> tuple[Operation, Place] | None:
     frame = innermost
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.startswith(_SHIM) and code.co_name == "call":
+        if code.co_filename.startswith(_SHIM):
             operation = frame.f_locals.get("operation")
             if isinstance(operation, Operation) and below:
                 own = next(

@@ -27,24 +27,31 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import importlib
+import functools
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from plugwarden.contract import Criticality
-from plugwarden.declaration import Touches
+from plugwarden.contract import Criticality, name_fault
+from plugwarden.declared_errors import Errors, Status
 from plugwarden.errors import ConfigurationError
+from plugwarden.exception_names import Named, check_name, exception_type
 from plugwarden.fallback import Fallback, LastGood, Value
 from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
+from plugwarden.grants import Grants
+from plugwarden.touches import Touches
 
 if TYPE_CHECKING:
     from plugwarden.sidecar import Sidecar
 
-__all__ = ["DeclaredPlugin", "Manifest", "Objective"]
+from plugwarden.contract.value import value
 
+__all__ = ["DeclaredPlugin", "Manifest", "Objective", "terms_of"]
+
+MAX_BYTES = 12 * 1024
+"""Of a manifest: one of 30 operations has 8 KiB. Reading TOML takes time by the square of its longest key (20 ms at this size)."""
 F = TypeVar("F", bound=Callable[..., Any])
 _POLICIES: dict[str, type[Any]] = {
     "breaker": BreakerPolicy,
@@ -53,11 +60,12 @@ _POLICIES: dict[str, type[Any]] = {
     "quota": QuotaPolicy,
 }
 _PLAIN = ("timeout", "concurrency", "runner", "workers")
-_OPERATION_KEYS = (*_PLAIN, *_POLICIES, "fallback", "objective", "caller_errors")
+_EXEMPT = ("caller_errors", "control_flow")
+_OPERATION_KEYS = (*_PLAIN, *_POLICIES, "fallback", "objective", *_EXEMPT)
 _SCALARS = {"int": int, "float": int | float, "str": str, "bool": bool}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Objective:
     """What may be expected of an operation; exported as `plugin.terms.declared`, beside what the collector measures."""
 
@@ -73,7 +81,7 @@ class Objective:
             raise ConfigurationError("latency_seconds: must be above 0")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Manifest:
     """One plugin, declared."""
 
@@ -81,8 +89,8 @@ class Manifest:
     version: str
     owner: str | None = None
     criticality: Criticality = Criticality.NORMAL
-    downstreams: Mapping[str, tuple[type[Exception], ...]] = field(default_factory=dict)
-    """Name -> exceptions that are its fault and not the plugin's."""
+    downstreams: Mapping[str, tuple[type[Exception] | str, ...]] = field(default_factory=dict)
+    """Name -> exceptions, or their dotted names, that are its fault and not the plugin's."""
     touches: Touches | None = None
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Operation -> terms for `Sidecar.wrap`."""
@@ -91,15 +99,27 @@ class Manifest:
     def load(cls, path: Path | str) -> Manifest:
         """Read a TOML file; raises `ConfigurationError` naming the file and the field."""
         try:
-            raw = tomllib.loads(Path(path).read_text("utf-8"))
+            if not Path(path).is_file() and Path(path).exists():
+                raise ConfigurationError(f"{path}: is no file")  # a pipe would be waited for
+            with Path(path).open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path}: not TOML: {error}") from error
         try:
-            return cls.from_dict(raw)
+            return cls.parse(data)
         except ConfigurationError as error:
             raise ConfigurationError(f"{path}: {error}") from None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Manifest:
+        """From the bytes of a TOML file; raises `ConfigurationError` naming the field. Nothing is imported, found or run."""
+        if len(data) > MAX_BYTES:
+            raise ConfigurationError(f"is larger than {MAX_BYTES} bytes")
+        try:
+            raw = tomllib.loads(data.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(f"not TOML: {error}") from error
+        return cls.from_dict(raw)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Manifest:
@@ -110,11 +130,14 @@ class Manifest:
         for name in ("id", "version"):
             if not isinstance(about.get(name), str) or not about[name]:
                 raise ConfigurationError(f"plugin.{name}: is missing, or not a text")
+            _nameable(f"plugin.{name}", "plugin" if name == "id" else name, about[name])
+        if not isinstance(about.get("owner", ""), str):
+            raise ConfigurationError("plugin.owner: is not a text")
         criticality = about.get("criticality", "normal")
-        if criticality not in set(Criticality):
+        if criticality not in tuple(Criticality):  # it may be anything, hashable or not
             raise ConfigurationError(f"plugin.criticality: {criticality!r} is none of {', '.join(Criticality)}")
         downstreams = {
-            name: tuple(_exception(f"downstreams.{name}", path) for path in _texts(f"downstreams.{name}", paths))
+            name: _error_names(f"downstreams.{name}", paths)
             for name, paths in _table("downstreams", raw.get("downstreams", {})).items()
         }
         touches = None
@@ -122,11 +145,15 @@ class Manifest:
             terms = dict(_table("touches", raw["touches"]))
             for key in ("read", "write"):
                 terms[key] = tuple(map(Path, _texts(f"touches.{key}", terms.get(key, []))))
-            terms["environment"] = _texts("touches.environment", terms.get("environment", []))
+            for key in ("environment", "require_enforced"):
+                terms[key] = _texts(f"touches.{key}", terms.get(key, []))
+            terms.setdefault("network", False)  # what is not asked for is not given
             touches = _made("touches", Touches, terms)
         operations = _table("operations", raw.get("operations"))
         if not operations:
             raise ConfigurationError("operations: at least one is needed, as [operations.NAME]")
+        for name in operations:
+            _nameable("operations", "operation", name)
         return cls(
             about["id"],
             about["version"],
@@ -134,15 +161,45 @@ class Manifest:
             Criticality(criticality),
             downstreams,
             touches,
-            {name: _terms(f"operations.{name}", _table(f"operations.{name}", one)) for name, one in operations.items()},
+            {
+                name: terms_of(f"operations.{name}", _table(f"operations.{name}", one))
+                for name, one in operations.items()
+            },
+        )
+
+    @property
+    def asked(self) -> Grants:
+        """All that it asks for and nothing more: for tests and emulations, where no host is to be kept from the plugin."""
+        touches = self.touches or Touches(network=False)
+        exempt = [Errors.of(key, terms.get(key, ())) for terms in self.operations.values() for key in _EXEMPT]
+        return Grants(
+            read=touches.read,
+            write=touches.write,
+            environment=touches.environment,
+            network=touches.network,
+            open_files=touches.open_files,
+            processes=touches.processes,
+            file_bytes=touches.file_bytes,
+            downstream_errors=tuple(kind for kinds in self.downstreams.values() for kind in kinds),
+            caller_errors=tuple(name for errors in exempt for name in _asked(errors)),
+            without_breaker=True,
         )
 
 
 class DeclaredPlugin:
     """A plugin whose operations are wrapped as its manifest says."""
 
-    def __init__(self, sidecar: Sidecar, manifest: Manifest) -> None:
+    def __init__(self, sidecar: Sidecar, manifest: Manifest, grants: Grants | None = None) -> None:
+        """Raises `ConfigurationError` for what the manifest asks beyond what the host grants."""
+        grants = grants or Grants()
         self._sidecar = sidecar
+        self._touches = grants.touches(manifest.touches)
+        for name, errors in manifest.downstreams.items():
+            grants.check_errors(f"downstreams.{name}", errors)
+        for name, terms in manifest.operations.items():
+            grants.check_terms(f"operations.{name}", terms)
+            for key in _EXEMPT:
+                grants.check_errors(f"operations.{name}.{key}", _asked(Errors.of(key, terms.get(key, ()))))
         self.manifest = manifest
 
     def wrap(self, function: Callable[..., Any], operation: str | None = None, **terms: Any) -> Any:
@@ -157,9 +214,18 @@ class DeclaredPlugin:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigurationError(f"operations.{name}: {manifest.id} does not declare it{hint}")
         declared = dict(manifest.operations[name])
-        if manifest.touches is not None and declared.get("runner") == "process":
-            declared["touches"] = manifest.touches
-        failures = [kind for kinds in manifest.downstreams.values() for kind in kinds]
+        runner = {**declared, **terms}.get("runner", "inline")
+        if runner == "process":
+            declared["touches"] = self._touches
+        elif self._touches.require_enforced:
+            words = " and ".join(self._touches.require_enforced)
+            raise ConfigurationError(
+                f'operations.{name}.runner: "{runner}" enforces nothing, and {words} must be enforced; use "process"'
+            )
+        failures = _types("downstreams", [kind for kinds in manifest.downstreams.values() for kind in kinds])
+        for key in _EXEMPT:
+            if key in declared:
+                declared[key] = _bound(key, Errors.of(key, declared[key]))
         declared |= {"owner": manifest.owner, "criticality": manifest.criticality, "downstream_errors": failures}
         return self._sidecar.wrap(
             function, plugin=manifest.id, version=manifest.version, operation=name, **{**declared, **terms}
@@ -175,7 +241,14 @@ class DeclaredPlugin:
         return decorate
 
 
-def _terms(path: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+def _nameable(path: str, part: str, name: str) -> None:
+    fault = name_fault(part, name)
+    if fault is not None:
+        raise ConfigurationError(f"{path}: {fault}, got {name!r:.300}")
+
+
+def terms_of(path: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Terms for `Sidecar.wrap` from a table; raises `ConfigurationError` with `path` before the field that is wrong."""
     _known(path, raw, _OPERATION_KEYS)
     terms: dict[str, Any] = {}
     for key in _PLAIN:
@@ -197,9 +270,9 @@ def _terms(path: str, raw: Mapping[str, Any]) -> dict[str, Any]:
                 raise ConfigurationError(f"{path}.{key}: must be a table of {', '.join(_names(policy))}")
     if "objective" in raw:
         terms["objective"] = _made(f"{path}.objective", Objective, _table(f"{path}.objective", raw["objective"]))
-    if "caller_errors" in raw:
-        texts = _texts(f"{path}.caller_errors", raw["caller_errors"])
-        terms["caller_errors"] = [_exception(f"{path}.caller_errors", text) for text in texts]
+    for key in _EXEMPT:
+        if key in raw:
+            terms[key] = _errors(f"{path}.{key}", raw[key])
     if "fallback" in raw:
         steps = raw["fallback"] if isinstance(raw["fallback"], list) else [raw["fallback"]]
         terms["fallback"] = Fallback(*(_step(f"{path}.fallback", step) for step in steps))
@@ -210,6 +283,38 @@ def _terms(path: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}.{error}") from None
     return terms
+
+
+def _errors(path: str, raw: Any) -> Errors:
+    """Exceptions by their full names, or as tables `{ type, attribute, at_least, below }`. Nothing is imported for it."""
+    if not isinstance(raw, list):
+        raise ConfigurationError(f"{path}: must be a list of exceptions' full names, or of tables")
+    for item in raw:
+        name = item.get("type") if isinstance(item, Mapping) else item
+        if not isinstance(name, str):
+            raise ConfigurationError(
+                f"{path}: {item!r:.200} is neither an exception's full name nor a table with its type"
+            )
+        check_name(path, name)
+    return Errors.of(path, [_made(path, Status, item) if isinstance(item, Mapping) else item for item in raw])
+
+
+def _asked(errors: Errors) -> list[str]:
+    """The names that a manifest has of exceptions; what is no name was written by the host."""
+    names = [*errors.names, *(test.type for test in errors.tests if isinstance(test, Status))]
+    return [name.removeprefix("builtins.") for name in names]
+
+
+def _bound(field: str, errors: Errors) -> Errors:
+    """The same, except that a name which turns out to be that of a plugin's own bugs exempts nothing."""
+    kinds = [exception_type(field, name) for name in errors.names]
+    later = [functools.partial(_is_one, kind) for kind in kinds if isinstance(kind, Named)]
+    known = [kind for kind in kinds if not isinstance(kind, Named)]
+    return Errors((*errors.types, *known), (), (*errors.tests, *later))
+
+
+def _is_one(kind: type[Exception], error: BaseException) -> bool:
+    return isinstance(error, kind)
 
 
 def _step(path: str, raw: Any) -> Any:
@@ -224,9 +329,13 @@ def _made(path: str, kind: type[Any], given: Mapping[str, Any]) -> Any:
     """A policy from a table; its own complaints get the path in front."""
     _known(path, given, _names(kind))
     for one in dataclasses.fields(kind):
+        nothing = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        if nothing and one.name not in given:
+            raise ConfigurationError(f"{path}.{one.name}: is missing")
         wanted = [made for name, made in _SCALARS.items() if name in str(one.type).split(" | ")]
         value = given.get(one.name)
-        if wanted and value is not None and not any(isinstance(value, made) for made in wanted):
+        fits = any(isinstance(value, made) and (made is bool or not isinstance(value, bool)) for made in wanted)
+        if wanted and value is not None and not fits:
             raise ConfigurationError(f"{path}.{one.name}: {value!r} is not a {one.type.partition(' | ')[0]}")
     try:
         return kind(**given)
@@ -258,12 +367,13 @@ def _known(path: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
             raise ConfigurationError(f"{path}.{key}: no such field; {hint}".lstrip("."))
 
 
-def _exception(path: str, text: str) -> type[Exception]:
-    module, _, name = text.rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module or "builtins"), name)
-    except (ImportError, AttributeError, ValueError):
-        raise ConfigurationError(f"{path}: there is no {text}") from None
-    if not (isinstance(kind, type) and issubclass(kind, Exception)):
-        raise ConfigurationError(f"{path}: {text} is not a type of Exception")
-    return kind
+def _error_names(path: str, raw: Any) -> tuple[str, ...]:
+    """Dotted names of exceptions, checked as far as they are loaded."""
+    texts = _texts(path, raw)
+    for text in texts:
+        check_name(path, text)
+    return texts
+
+
+def _types(field: str, errors: Iterable[type[Exception] | str]) -> list[type[Exception]]:
+    return [exception_type(field, error) if isinstance(error, str) else error for error in errors]

@@ -6,8 +6,7 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from time import perf_counter_ns, thread_time_ns
+from time import thread_time_ns
 from typing import TYPE_CHECKING, Any
 
 from plugwarden.contract import Criticality, ErrorSource, Outcome, QuarantineState, RejectionReason, Scope
@@ -15,12 +14,14 @@ from plugwarden.declaration import Declaration
 from plugwarden.errors import CallNotPermitted, DeadlineExceeded, PluginQuarantined, QuotaExceeded
 from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT
 from plugwarden.gate import Breaker, Bulkhead, BulkheadPolicy, CpuQuota, RateLimit, Rule
-from plugwarden.invocation import Failure, Invocation, blame, chance, current_invocation
+from plugwarden.inspection import is_a, type_name
+from plugwarden.invocation import Failure, Invocation, blame, current_invocation
+from plugwarden.world import World
 
 if TYPE_CHECKING:
     from plugwarden.fallback import Fallback
 
-__all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "Operation", "Refusal", "tell_parent", "timed_out"]
+__all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "Refusal", "tell_parent", "timed_out"]
 
 CPU_SAMPLE_MASK = 63
 """CPU time is read for one call in 64: a read of the thread's CPU clock costs as much as all the rest of the record.
@@ -28,27 +29,48 @@ Where CPU time is a quota, every call is measured."""
 DETAILED_FAILURES = 64
 """Stack traces kept per operation between two exports: in a storm of errors one stands for many."""
 NEVER_NS = sys.maxsize
+NOTHING: Any = object()
+"""In a result's place where there is none, as at the end of a generator: no predicate is asked about it."""
+_REAL = World()
 _NOWHERE: deque[Any] = deque(maxlen=0)
 _QUARANTINE_REASONS = frozenset({RejectionReason.QUARANTINED, RejectionReason.PROBATION})
+_DECIDED_ELSEWHERE = frozenset({RejectionReason.QUARANTINED, RejectionReason.CIRCUIT_OPEN})
+DECISION_SECONDS = 30.0
+"""When to try again where a person or the collector decides (a quarantine, a breaker forced open): nobody knows; a release
+is obeyed within a second, so this only bounds how often callers ask."""
+MOMENT_SECONDS = 1.0
+"""When to try again where nothing has to be waited for but a moment: a full bulkhead, a share of calls let through."""
 
 
-@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why the gate refused a call."""
 
-    reason: RejectionReason
-    explanation: str
-    directive_id: str | None = None
-    retry_after_seconds: float | None = None
+    __slots__ = ("directive_id", "explanation", "reason", "retry_after_seconds")
+
+    def __init__(
+        self,
+        reason: RejectionReason,
+        explanation: str,
+        directive_id: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        self.reason = reason
+        self.explanation = explanation
+        self.directive_id = directive_id
+        self.retry_after_seconds = retry_after_seconds
+        """None: by the reason alone."""
 
     def as_error(self, scope: Scope) -> CallNotPermitted:
         """The exception a caller sees when there is no fallback."""
         kind = PluginQuarantined if self.reason in _QUARANTINE_REASONS else CallNotPermitted
+        seconds = self.retry_after_seconds
+        if seconds is None:
+            seconds = DECISION_SECONDS if self.reason in _DECIDED_ELSEWHERE else MOMENT_SECONDS
         return kind(
             scope,
             self.reason,
             self.explanation,
-            retry_after_seconds=self.retry_after_seconds,
+            retry_after_seconds=seconds,
             directive_id=self.directive_id,
         )
 
@@ -67,13 +89,20 @@ class Operation:
         "bulkhead",
         "calls",
         "cell",
+        "chance",
+        "choose",
+        "clock",
+        "code",
+        "count",
         "cpu_quota",
         "declaration",
         "details_left",
         "fallback",
         "faults",
+        "gap",
         "guarded",
         "inspects",
+        "keep_at",
         "limit",
         "limit_ns",
         "longest_ns",
@@ -85,6 +114,8 @@ class Operation:
         "sample_mask",
         "scope",
         "slow_ns",
+        "slowest_ns",
+        "tally",
         "timeout_ns",
         "told",
         "told_ns",
@@ -98,14 +129,29 @@ class Operation:
         declaration: Declaration,
         *,
         append: Callable[[Invocation], None] = _NOWHERE.append,
+        gap: Callable[[], int] = lambda: sys.maxsize,
         attend: Callable[[], None] = lambda: None,
+        world: World = _REAL,
     ) -> None:
         self.scope = scope
         """Plugin, version, operation and instance."""
         self.append = append
         """Takes a finished invocation: a deque's own method, so it neither raises nor blocks."""
+        self.tally: deque[int] = deque()
+        """Durations (ns) of plain successes that wait for the fold."""
+        self.count: Callable[[int], None] = self.tally.append
+        """Takes the duration of a plain success of which no span will be made."""
+        self.choose: Callable[[Invocation], None] = _NOWHERE.append
+        """Takes a plain success whose span is kept as one of the share that is."""
+        self.gap = gap
+        """How many plain successes to leave out until the next that is kept, drawn anew each time."""
+        self.keep_at = -1
+        """The number of the next call that is kept; below 0: all go to `append`, which decides."""
+        self.slowest_ns = 0
+        """The slowest plain success of this interval."""
         self.attend = attend
         """Called now and then from a caller's thread: starts the background, and helps it when it cannot keep up."""
+        self.clock, self.chance = world.clock, world.chance
         self.faults = 0
         """Errors inside the shim itself; none of them reached a caller."""
         self.running: set[Any] = set()
@@ -124,6 +170,8 @@ class Operation:
         self.details_left = DETAILED_FAILURES
         self.cell: Any = None
         """Where the aggregator counts plain successes."""
+        self.code = 0
+        """What a word of the journal's ring begins with; 0: the journal has no name for it yet."""
         self.rules: tuple[Rule, ...] = ()
         """What directives say about this operation."""
         self.breaker: Breaker | None = None
@@ -131,10 +179,17 @@ class Operation:
         """Process runners in use: one, or more while an earlier form of the same operation is still held."""
         self.watch: Callable[[Operation], None] = lambda operation: None
         """Called now and then from inside a wrapped coroutine, to have its event loop watched."""
+        self.declaration = Declaration()
+        self.bulkhead: Bulkhead | None = None
+        self.limit = sys.maxsize
+        self.rate: RateLimit | None = None
+        self.cpu_quota: CpuQuota | None = None
         self.declare(declaration)
 
     def declare(self, declaration: Declaration) -> None:
-        """Take new terms, as a reload does. The breaker's state stays; limits begin anew."""
+        """Take new terms, as a reload does. The breaker's state stays, and so does what was used of a limit whose terms are the
+        same: a host that wraps for each request gives nobody a new allowance."""
+        before = self.declaration
         self.declaration = declaration
         self.fallback: Fallback | None = declaration.fallback
         timeout = declaration.timeout_seconds
@@ -143,16 +198,23 @@ class Operation:
         self.slow_ns = NEVER_NS if slow is None else int(slow * 1e9)
         self.limit_ns = min(self.timeout_ns or NEVER_NS, self.slow_ns)
         """A success that took longer is looked at more closely."""
-        self.bulkhead: Bulkhead | None = None
-        self.limit = sys.maxsize
-        if declaration.bulkhead is not None:
-            self.bulkhead = Bulkhead(declaration.bulkhead, self.running)
-            self.limit = declaration.bulkhead.concurrent
-            self.waiting = self.bulkhead.waiting
-        self.rate = None if declaration.rate is None else RateLimit(declaration.rate)
+        for keeper in declaration.keepers:
+            keeper.clock = self.clock
+        if declaration.bulkhead != before.bulkhead:
+            if self.bulkhead is not None:
+                self.bulkhead.change(declaration.bulkhead)
+            if declaration.bulkhead is None:
+                self.bulkhead = None
+            elif self.bulkhead is None:
+                self.bulkhead = Bulkhead(declaration.bulkhead, self.running)
+            self.limit = sys.maxsize if declaration.bulkhead is None else declaration.bulkhead.concurrent
+            self.waiting = () if self.bulkhead is None else self.bulkhead.waiting
+        if declaration.rate != before.rate:
+            self.rate = None if declaration.rate is None else RateLimit(declaration.rate)
         quota = declaration.quota
         share = None if quota is None else quota.cpu_share
-        self.cpu_quota = None if share is None else CpuQuota(share)
+        if share != (None if before.quota is None else before.quota.cpu_share):
+            self.cpu_quota = None if share is None else CpuQuota(share)
         self.sample_mask = CPU_SAMPLE_MASK if share is None else 0
         policy = declaration.breaker
         self.inspects = bool(
@@ -203,11 +265,11 @@ class Operation:
         for rule in self.rules:
             if rule.tenant is not None and rule.tenant != invocation.tenant:
                 continue
-            if rule.share_ratio < 1.0 and (rule.share_ratio == 0.0 or chance() >= rule.share_ratio):
+            if rule.share_ratio < 1.0 and (rule.share_ratio == 0.0 or self.chance() >= rule.share_ratio):
                 return Refusal(rule.reason, rule.explanation, rule.directive_id)
             invocation.admitted_by = rule.directive_id
             break  # the most specific rule decides
-        now_ns = perf_counter_ns()
+        now_ns = self.clock()
         if 0 < invocation.deadline_ns <= now_ns:
             return Refusal(RejectionReason.DEADLINE_EXCEEDED, "the deadline of a call further up has passed")
         now = now_ns / 1e9
@@ -234,7 +296,7 @@ class Operation:
         bulkhead = self.bulkhead
         if bulkhead is None:
             return None
-        began = perf_counter_ns()
+        began = self.clock()
         admitted = bulkhead.enter(invocation, self._patience_seconds(invocation, began))
         return self._squeezed(invocation, admitted, began, bulkhead.policy)
 
@@ -243,18 +305,21 @@ class Operation:
         bulkhead = self.bulkhead
         if bulkhead is None:
             return None
-        began = perf_counter_ns()
+        began = self.clock()
         try:
             admitted = await bulkhead.enter_async(invocation, self._patience_seconds(invocation, began))
         except BaseException as error:
-            invocation.started_ns, invocation.duration_ns = began, perf_counter_ns() - began
-            self.failed(invocation, error, perf_counter_ns(), answerable=False)
+            invocation.started_ns, invocation.duration_ns = began, self.clock() - began
+            if not is_a(error, Exception):  # whoever cut the wait short, the plugin had not begun
+                invocation.enforced = True
+                invocation.outcome, invocation.source = Outcome.CANCELLED, ErrorSource.CALLER
+            self.failed(invocation, error, self.clock(), answerable=False)
             raise
         return self._squeezed(invocation, admitted, began, bulkhead.policy)
 
     def _squeezed(self, invocation: Invocation, admitted: bool, began: int, policy: BulkheadPolicy) -> Refusal | None:
         if admitted:
-            invocation.queued_ns = perf_counter_ns() - began
+            invocation.queued_ns = self.clock() - began
             return None
         self.give_back(invocation)
         why = f"{policy.concurrent} calls run and {len(self.waiting)} wait"
@@ -295,7 +360,7 @@ class Operation:
             return False  # not even that could be made, and the plugin fails closed
         answered = False
         try:
-            invocation.started_ns = perf_counter_ns()
+            invocation.started_ns = self.clock()
             invocation.duration_ns = 0
             invocation.outcome = Outcome.REJECTED
             invocation.rejection = invocation.error_type = refusal.reason.value
@@ -325,23 +390,39 @@ class Operation:
         if self.waiting and self.bulkhead is not None:
             self.bulkhead.leave(entry)
 
+    def keep(self, invocation: Invocation, tick: int) -> None:
+        """Record the `tick`-th call, a plain success whose turn it is to be kept."""
+        self.keep_at = tick + 1 + self.gap()
+        self.choose(invocation)
+
     def settle(
         self, invocation: Invocation, result: Any, ended_ns: int, cpu_started_ns: int = -1, *, keep: bool = True
     ) -> QuotaExceeded | None:
-        """Record a call that returned. Answers the error to raise where its result is larger than allowed."""
-        declaration = self.declaration
+        """Record a call that returned, `NOTHING` where it is over without a result. Answers the error to raise where its result is
+        larger than allowed. `keep`: whether the result is one that a fallback could answer again."""
+        overrun = None
         if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
             invocation.cpu_ns = thread_time_ns() - cpu_started_ns
         if self.cpu_quota is not None and invocation.cpu_ns > 0:
             self.cpu_quota.spend(invocation.cpu_ns / 1e9, ended_ns / 1e9)
+        try:
+            overrun = self._judge(invocation, result, keep=keep)
+        except Exception:  # noqa: BLE001 - whatever its result is made of, the call is counted
+            self.faults += 1
+        self._tell_breaker(invocation, result, ended_ns)
+        self.append(invocation)
+        return overrun
+
+    def _judge(self, invocation: Invocation, result: Any, *, keep: bool) -> QuotaExceeded | None:
+        """Whether a result is as good as it looks."""
+        declaration, overrun = self.declaration, None
         quota = declaration.quota
-        overrun = None
         if quota is not None and quota.output_bytes is not None and _size(result) > quota.output_bytes:
             overrun = QuotaExceeded(self.scope, "output_bytes", f"{_size(result)} of {quota.output_bytes} bytes")
             invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.QUOTA
             invocation.error_type = "output_bytes"
-        elif declaration.failed_result is not None and self._says(declaration.failed_result, result):
-            invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.PLUGIN
+        elif declaration.failed_result is not None and (source := self._source_of(declaration.failed_result, result)):
+            invocation.outcome, invocation.source = Outcome.ERROR, source
             invocation.error_type = "failed_result"
         elif self.timeout_ns and invocation.duration_ns > self.timeout_ns:
             # It could not be stopped, and its result still goes to the caller; but the deadline it declared is broken.
@@ -350,8 +431,6 @@ class Operation:
         elif keep:
             for keeper in declaration.keepers:
                 keeper.keep(result)
-        self._tell_breaker(invocation, result, ended_ns)
-        self.append(invocation)
         return overrun
 
     def failed(
@@ -370,26 +449,27 @@ class Operation:
                 invocation.cpu_ns = thread_time_ns() - cpu_started_ns
             if self.cpu_quota is not None and invocation.cpu_ns > 0:
                 self.cpu_quota.spend(invocation.cpu_ns / 1e9, ended_ns / 1e9)
-            tell_parent(invocation, error)
-            self.details_left -= 1
-            invocation.failure = failure = Failure(error, detailed=self.details_left >= 0)
+            interrupt = None
+            try:
+                self._explain(invocation, error)
+            except BaseException as other:  # noqa: BLE001 - raised again below: it may be a real Ctrl-C
+                interrupt = None if is_a(other, Exception) else other
+                self.faults += 1
+                if invocation.outcome is Outcome.SUCCESS:
+                    invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.PLUGIN
+                    invocation.error_type = type_name(type(error))
             timed_out = invocation.outcome is Outcome.TIMEOUT
-            if invocation.enforced:
-                invocation.error_type = invocation.error_type or failure.type_name
-            else:
-                outcome, invocation.source = blame(self.declaration, invocation, error)
-                if timed_out and outcome is Outcome.CANCELLED and _used_most(invocation):
-                    invocation.source = ErrorSource.PLUGIN
-                invocation.outcome = Outcome.TIMEOUT if timed_out else outcome
-                invocation.error_type = "timeout" if timed_out else failure.type_name
             if invocation.child_errors is not None:
                 invocation.child_errors = None  # they would keep their frames alive
             occasion = TIMED_OUT if timed_out else FAILED
-            invocation.fallback = answered = (
-                answerable and isinstance(error, Exception) and self._fallback_for(occasion)
-            )
+            # What is the caller's own, a 404 or the end of an iteration, is the answer: nothing may stand in its place.
+            answerable = answerable and interrupt is None and is_a(error, Exception)
+            answerable = answerable and (timed_out or invocation.source is not ErrorSource.CALLER)
+            invocation.fallback = answered = answerable and self._fallback_for(occasion)
             self._tell_breaker(invocation, error, ended_ns)
             self.append(invocation)
+            if interrupt is not None:
+                raise interrupt
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             self.faults += 1
@@ -397,6 +477,22 @@ class Operation:
                 self.fallback.leave()
             return False
         return answered
+
+    def _explain(self, invocation: Invocation, error: BaseException) -> None:
+        """What it was, and who is to blame. Looks into an exception of the plugin's making, which may do anything."""
+        tell_parent(invocation, error)
+        self.details_left -= 1
+        invocation.failure = failure = Failure(error, detailed=self.details_left >= 0)
+        if invocation.enforced:
+            invocation.error_type = invocation.error_type or failure.type_name
+            return
+        timed_out = invocation.outcome is Outcome.TIMEOUT
+        outcome, invocation.source = blame(self.declaration, invocation, error)
+        if timed_out and outcome is Outcome.CANCELLED and _used_most(invocation):
+            invocation.source = ErrorSource.PLUGIN
+        invocation.outcome = Outcome.TIMEOUT if timed_out else outcome
+        timed_out = invocation.outcome is Outcome.TIMEOUT
+        invocation.error_type = "timeout" if timed_out else failure.type_name
 
     def detach(self, detach: Callable[[Any], None], token: Any) -> None:
         """Leave the invocation's context, also where the call is torn down in another one (a coroutine that is closed)."""
@@ -411,7 +507,20 @@ class Operation:
         fallback = self.fallback
         return fallback is not None and occasion in fallback.answers and fallback.enter()
 
+    def _source_of(self, failed_result: Callable[[Any], bool | ErrorSource], result: Any) -> ErrorSource | None:
+        """Whose failure a returned value is; None: it is none."""
+        if result is NOTHING:
+            return None
+        try:
+            said = failed_result(result)
+            return said if type(said) is ErrorSource else ErrorSource.PLUGIN if said else None
+        except Exception:  # noqa: BLE001 - a predicate of the host's must not change what the caller gets
+            self.faults += 1
+            return None
+
     def _says(self, predicate: Callable[[Any], bool], outcome: Any) -> bool:
+        if outcome is NOTHING:
+            return False
         try:
             return bool(predicate(outcome))
         except Exception:  # noqa: BLE001 - a predicate of the host's must not change what the caller gets
@@ -434,11 +543,17 @@ class Operation:
         breaker.record(failed, ended_ns / 1e9, invocation.probe, slow=slow)
 
     def renew_after_fork(self) -> None:
-        """In a forked child: nothing runs, and no lock is held."""
+        """In a forked child: nothing runs, nothing was counted, and no lock is held."""
         self.running.clear()
+        self.tally.clear()
+        self.calls = self.code = 0  # the first call is looked at, as in any process
+        self.keep_at = self.gap() if self.keep_at >= 0 else -1
+        self.slowest_ns = 0
+        self.peak_running = self.longest_ns = self.told_ns = 0
+        self.details_left = DETAILED_FAILURES
         self.cell = None  # it belongs to the parent's aggregator
         self.told = ()
-        for part in (self.breaker, self.bulkhead, self.rate, self.cpu_quota):
+        for part in (self.breaker, self.bulkhead, self.rate, self.cpu_quota, self.fallback):
             if part is not None:
                 part.renew_lock()
 
@@ -465,4 +580,14 @@ def timed_out(operation: Operation, invocation: Invocation, explanation: str) ->
 
 
 def _size(result: Any) -> int:
-    return len(result) if isinstance(result, bytes | bytearray | memoryview | str) else 0
+    """Bytes, or characters of a text, as they are stored: what a class of the plugin's says of its length is not asked."""
+    kind = type(result)
+    if kind is memoryview:
+        try:
+            return int(result.nbytes)
+        except ValueError:
+            return 0  # it was released
+    for known in (bytes, bytearray, str):
+        if issubclass(kind, known):
+            return known.__len__(result)
+    return 0

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import dataclasses
-import difflib
 import functools
-import importlib
 import inspect
 import logging
 import os
@@ -19,23 +16,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from plugwarden import shim
-from plugwarden.contract import BreakerState, DirectiveSet, Scope, metrics
+from plugwarden.contract import OVERFLOW, BreakerState, DirectiveSet, Scope, fitting, metrics, name_fault
 from plugwarden.declaration import Declaration
 from plugwarden.downstream import DownstreamWait
 from plugwarden.errors import ConfigurationError
-from plugwarden.gate import Breaker, DirectiveFile, Subscription, Transition, resolve
+from plugwarden.gate import Breaker, Transition, by_plugin, resolve
 from plugwarden.invocation import Invocation, renew_after_fork, tenant_scope
+from plugwarden.lifetime import ending
 from plugwarden.loop_watch import Blocked, LoopWatch
 from plugwarden.operation import Operation
 from plugwarden.pipeline import Pipeline
 from plugwarden.pipeline.logs import PluginLogHandler, own_entry
 from plugwarden.pipeline.stack import short_path
 from plugwarden.settings import Settings
+from plugwarden.world import World
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from prometheus_client.registry import Collector
 
+    from plugwarden.gate.subscription import DirectiveFile, Subscription
+    from plugwarden.grants import Grants
     from plugwarden.manifest import DeclaredPlugin, Manifest
     from plugwarden.runners import ProcessRunner
 
@@ -44,8 +45,12 @@ __all__ = ["Sidecar"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MAX_NAME = 200
-"""Ids, versions and operation names are attributes of every signal; longer ones are a mistake."""
+MAX_NAMED_FAULTS = 100
+MAX_BLOCKS = 1_000
+"""Operations of `invocation` blocks that are told apart, 13 KiB each (benchmarks/sidecar_footprint.py): one named after its data, such as
+a job's number, would fill the process. What comes after is `_OTHER` of its plugin; plugins beyond as many again are `_OTHER` as well."""
+"""Directives that could not be meant and were named in the log; each is counted all the same."""
+_log = logging.getLogger(__name__)
 _TERMS = frozenset(inspect.signature(Declaration.of).parameters)
 _TROUBLED = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 
@@ -57,21 +62,26 @@ class Sidecar:
     before the first call of a wrapped operation, or the first operation wrapped when there is a collector to ask.
     """
 
+    _world = World()
+
     def __init__(self, service: str | None = None, **settings: Any) -> None:
-        self.settings = Settings.load(service=service, **settings)
+        self.settings = self._load_settings(service=service, **settings)
         self._operations: dict[Scope, Operation] = {}
+        self._blocks = 0
         self._lock = threading.Lock()
-        self._file = DirectiveFile(self.settings.state_dir)
-        self._directives = self._file.load() or DirectiveSet()
-        self._pipeline = Pipeline(self.settings, lambda: tuple(self._operations.values()), on_start=self._subscribe)
+        self._file = self._directive_file()
+        self._directives = (self._file and self._file.load()) or DirectiveSet()
+        self._named_faults: set[str] = set()
+        self._pipeline = self._make_pipeline()
         self._subscription: Subscription | None = None
-        self._closed = False
+        self._closed = self._closed_well = False
+        self._note_refused(self._directives)
         lag = self.settings.loop_lag_seconds
         self._loop_watch = None if lag is None else LoopWatch(lag, self._report_blocked)
         self._runners: weakref.WeakSet[ProcessRunner] = weakref.WeakSet()
         if not self.settings.disabled:
             reference = weakref.ref(self)
-            _at_exit(lambda: _close_at_exit(reference))
+            ending.enrol(self, on_signal=self.settings.sigterm)
             os.register_at_fork(after_in_child=lambda: _renew_after_fork(reference))
 
     # -- wrapping -----------------------------------------------------------------------------------------------------
@@ -95,7 +105,8 @@ class Sidecar:
         operation: str | None = None,
         **terms: Any,
     ) -> Callable[P, R]:
-        """The observed form of a function, coroutine function, generator function or async generator function.
+        """The observed form of a function, coroutine function, generator function or async generator function, of a
+        bound, static or class method, of any other object that can be called, or of a class (the making of instances).
 
         The terms are all optional, see docs/reference/sidecar.md for each: `timeout` in seconds, `fallback`, `breaker`,
         `bulkhead`, `rate`, `quota`, `criticality`, `runner`, `workers`, `touches`, `failed_result`, `caller_errors`,
@@ -104,41 +115,50 @@ class Sidecar:
 
         Raises `ConfigurationError` when an argument is wrong; calls of the result never raise errors of the shim.
         """
-        if not callable(function):
-            raise ConfigurationError(f"function: {function!r} cannot be called")
+        shim.require_callable(function)
         operation = operation or str(getattr(function, "__name__", "call"))
         for name, value in (("plugin", plugin), ("version", version), ("operation", operation)):
-            if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME:
-                raise ConfigurationError(f"{name}: must be a string of 1 to {MAX_NAME} characters, got {value!r}")
+            fault = name_fault(name, value)
+            if fault is not None:
+                raise ConfigurationError(f"{name}: {fault}, got {value!r:.300}")
         unknown = sorted(set(terms) - _TERMS)
         if unknown:
+            import difflib
+
             near = difflib.get_close_matches(unknown[0], _TERMS, 1)
             raise ConfigurationError(
                 f"{unknown[0]}: no such term; {f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(sorted(_TERMS))}"
             )
+        terms.setdefault("breaker", self.settings.breakers)
         declaration = Declaration.of(**terms)
         if self.settings.disabled:
             return function
         if declaration.runner != "inline":
             self._check_runner(function, declaration.runner)
         known = self._operation(plugin, version, operation, declaration)
-        wrapped: Callable[P, R] = shim.wrap(known, function, self._runs(known, function))
+        wrapped: Callable[P, R] = shim.wrap(known, function, self._runner_of(known))
         return wrapped
 
-    def declare(self, manifest: Manifest | Path | str) -> DeclaredPlugin:
-        """A plugin as its manifest says; raises `ConfigurationError` naming the file and the field that is wrong."""
+    def declare(self, manifest: Manifest | Path | str, *, grants: Grants | None = None) -> DeclaredPlugin:
+        """A plugin as its manifest says, which grants nothing by itself: `grants` is what the host allows it at most.
+
+        Raises `ConfigurationError` naming the file and the field that is wrong, or that asks for more.
+        """
         from plugwarden.manifest import DeclaredPlugin, Manifest
 
-        return DeclaredPlugin(self, manifest if isinstance(manifest, Manifest) else Manifest.load(manifest))
+        return DeclaredPlugin(self, manifest if isinstance(manifest, Manifest) else Manifest.load(manifest), grants)
 
     def invocation(self, plugin: str, *, version: str, operation: str) -> AbstractContextManager[Invocation | None]:
         """A block of the host's own code as one invocation: `with sidecar.invocation(...)`.
 
-        Raises `PluginQuarantined` or `CallNotPermitted` on entry when the gate refuses.
+        Raises `PluginQuarantined` or `CallNotPermitted` on entry when the gate refuses. Names that cannot be ones are cut and
+        what cannot stand in them is replaced: a call is no place for errors of ours. Operations beyond `MAX_BLOCKS` are one,
+        `_OTHER`.
         """
         if self.settings.disabled:
             return nullcontext()
-        return shim.Block(self._operation(plugin, version, operation, None))
+        names = fitting("plugin", plugin), fitting("version", version), fitting("operation", operation)
+        return shim.Block(self._operation(*self._told_apart(*names), None))
 
     def downstream(self, name: str) -> DownstreamWait:
         """Marks a wait for something the plugin depends on: `with` or `async with sidecar.downstream("geo-api")`.
@@ -195,14 +215,35 @@ class Sidecar:
         server, _ = start_http_server(port, host, registry)
         return int(server.server_port)
 
+    @property
+    def exit_seconds(self) -> float:
+        """The most that the end of the process waits for it."""
+        return self.settings.exit_seconds
+
+    def say_goodbye(self) -> None:
+        """Tell the collector that this process is about to end, so that nobody is woken by its silence. Does not wait.
+
+        Whatever is still called is counted and sent. The end of the process and SIGTERM say it by themselves.
+        """
+        if not self._closed and self._pipeline.started:
+            self._pipeline.say_goodbye()
+
     def flush(self, timeout: float = 5.0) -> bool:
-        """Send everything recorded so far; False when `timeout` seconds were not enough."""
+        """Send everything recorded so far.
+
+        False when anything recorded since the last time was not taken by the collector within `timeout` seconds, waits on
+        disk, or was dropped.
+        """
         return self._pipeline.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Flush and stop the threads. Wrapped operations keep working, unobserved. May be called twice."""
+        """Flush and stop the threads. Wrapped operations keep working, unobserved; those under `runner="process"` raise
+        `WorkerDied`, as their workers are ended. May be called twice.
+
+        False when anything ever recorded was not taken by the collector: it waits on disk, or was dropped.
+        """
         if self._closed:
-            return True
+            return self._closed_well
         self._closed = True
         for runner in tuple(self._runners):
             runner.close()
@@ -210,12 +251,58 @@ class Sidecar:
             self._loop_watch.stop(min(1.0, timeout))
         if self._subscription is not None:
             self._subscription.stop(min(1.0, timeout))
-        return self._pipeline.close(timeout)
+        self._closed_well = self._pipeline.close(timeout)
+        return self._closed_well
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
+    # What a recording sidecar has of its own: `plugwarden.testing`.
+
+    def _load_settings(self, **given: Any) -> Settings:
+        return Settings.load(**given)
+
+    def _make_pipeline(self) -> Pipeline:
+        return Pipeline(self.settings, lambda: tuple(self._operations.values()), on_start=self._subscribe)
+
+    def _directive_file(self) -> DirectiveFile | None:
+        if self.settings.state_dir is None:
+            return None
+        from plugwarden.gate.subscription import DirectiveFile
+
+        return DirectiveFile(self.settings.state_dir)
+
+    def _prepare(self) -> None:
+        """Import all that wrapping and sending need, before anything is wrapped: with the hooks of `plugwarden run`, an import
+        may wrap something, and would wait for a lock that it is made under."""
+        if self.settings.disabled:
+            return
+        if self.settings.collector_url is not None:
+            from plugwarden.gate import subscription  # noqa: F401 - so that `_subscribe` finds it loaded
+        self._pipeline.prepare()
+
     def _scope(self, plugin: str, version: str, operation: str) -> Scope:
         return Scope(plugin, version, operation, self.settings.instance_id)
+
+    def _told_apart(self, plugin: str, version: str, operation: str) -> tuple[str, str, str]:
+        """Under which names a block is counted, and has its gate."""
+        with self._lock:
+            for most, names in (
+                (MAX_BLOCKS, (plugin, version, operation)),
+                (2 * MAX_BLOCKS, (plugin, version, OVERFLOW)),
+            ):
+                if self._scope(*names) in self._operations:
+                    return names
+                if self._blocks < most:
+                    self._blocks += 1
+                    if self._blocks == MAX_BLOCKS:
+                        _log.warning(
+                            "%d operations of `invocation` blocks: those to come are counted as %s. Do not make a name of what"
+                            " changes with each call; an annotation holds that",
+                            MAX_BLOCKS,
+                            OVERFLOW,
+                        )
+                    return names
+            return OVERFLOW, OVERFLOW, OVERFLOW
 
     def _operation(self, plugin: str, version: str, operation: str, declaration: Declaration | None) -> Operation:
         scope = self._scope(plugin, version, operation)
@@ -225,9 +312,12 @@ class Sidecar:
                 known = Operation(
                     scope,
                     declaration or Declaration(),
-                    append=self._pipeline.queue.append,
+                    append=self._pipeline.append,
+                    gap=self._pipeline.gap,
                     attend=self._pipeline.attend,
+                    world=self._world,
                 )
+                self._pipeline.connect(known)
                 known.rules = resolve(self._directives.directives, scope)
                 if self._loop_watch is not None:
                     known.watch = self._loop_watch.see
@@ -238,33 +328,42 @@ class Sidecar:
             if policy is None:
                 known.breaker = None
             elif known.breaker is None or known.breaker.policy != policy:
-                known.breaker = Breaker(policy, on_transition=self._announcer(known))
+                known.breaker = Breaker(policy, on_transition=self._announcer(known), spread=self._world.chance)
             known.reguard()
             self._operations[scope] = known
+        self._pipeline.prepare()
         self._subscribe()
         return known
 
     def _check_runner(self, function: Callable[..., Any], runner: str) -> None:
+        if isinstance(function, type):
+            raise ConfigurationError(
+                f'runner: a class is made in place; wrap a function that makes one under "{runner}"'
+            )
         kind = shim.kind_of(function)
         if "generator" in kind:
             raise ConfigurationError(f'runner: a {kind} hands out items one by one and cannot run under "{runner}"')
         if kind == "coroutine" and runner == "thread":
             raise ConfigurationError('runner: a coroutine is cancelled at its deadline; use "inline", or "process"')
 
-    def _runs(self, operation: Operation, function: Callable[..., Any]) -> Callable[..., Any] | None:
-        """The runner's form of a function; None: it runs in place."""
+    def _runner_of(self, operation: Operation) -> Callable[[Callable[..., Any]], Callable[..., Any]] | None:
+        """What makes the runner's form of a function; None: it runs in place."""
         runner = operation.declaration.runner
         if runner == "inline":
             return None
         from plugwarden.runners import ProcessRunner, ThreadRunner
 
         if runner == "thread":
-            return ThreadRunner(operation).bind(function)
-        process = ProcessRunner(operation, functools.partial(self._pipeline.add_sum, operation))
-        bound = process.bind(function, shim.kind_of(function))
-        operation.runners.add(process)
-        self._runners.add(process)
-        return bound
+            return ThreadRunner(operation).bind
+
+        def in_a_process(function: Callable[..., Any]) -> Callable[..., Any]:
+            process = ProcessRunner(operation, functools.partial(self._pipeline.add_sum, operation))
+            bound = process.bind(function, shim.kind_of(function))
+            operation.runners.add(process)
+            self._runners.add(process)
+            return bound
+
+        return in_a_process
 
     def _announcer(self, operation: Operation) -> Callable[[Transition], None]:
         def announce(transition: Transition) -> None:
@@ -286,9 +385,12 @@ class Sidecar:
         self._pipeline.hurry()
 
     def _subscribe(self) -> None:
-        if self._subscription is None and self.settings.collector_url is not None and not self._closed:
+        asks = self._subscription is not None and self._subscription.started
+        if not asks and self.settings.collector_url is not None and not self._closed:
             with self._lock:
                 if self._subscription is None:
+                    from plugwarden.gate.subscription import Subscription
+
                     self._subscription = Subscription(
                         self.settings.collector_url,
                         token=self.settings.token,
@@ -297,16 +399,27 @@ class Sidecar:
                         apply=self._apply,
                         trouble=lambda reason: self._pipeline.count_drop("directives", reason),
                     )
-            self._subscription.start()
+                self._subscription.start()
 
     def _apply(self, directives: DirectiveSet) -> None:
+        self._note_refused(directives)
+        told = by_plugin(directives.directives)
         with self._lock:
             self._directives = directives
             for scope, operation in self._operations.items():
-                operation.rules = resolve(directives.directives, scope)
+                operation.rules = resolve(told.get(scope.plugin, ()), scope)
                 operation.reguard()
-        if not self._file.save(directives):
+        if self._file is not None and not self._file.save(directives):
             self._pipeline.count_drop("directives", "not_persisted")
+
+    def _note_refused(self, directives: DirectiveSet) -> None:
+        """Count directives that could not be meant, and name each once; the rest of their set holds."""
+        if directives.refused_total:
+            self._pipeline.count_drop("directives", "refused_directive", directives.refused_total)
+        for fault in directives.refused:
+            if fault not in self._named_faults and len(self._named_faults) < MAX_NAMED_FAULTS:
+                self._named_faults.add(fault)
+                _log.warning("a directive of the collector's is left out: %s", ascii(fault))
 
     def _renew(self) -> None:
         """After a fork: a new identity, and no threads yet."""
@@ -326,25 +439,6 @@ class Sidecar:
             renewed[operation.scope] = operation
         self._operations.clear()
         self._operations.update(renewed)
-
-
-def _at_exit(action: Callable[[], None]) -> None:
-    """Before the interpreter stops threads from starting, which the OpenTelemetry SDK's first use needs.
-
-    concurrent.futures does the same, and has to be there first: what is registered last is called first.
-    """
-    importlib.import_module("concurrent.futures.thread")
-    register: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
-    try:
-        register(action)
-    except RuntimeError:
-        atexit.register(action)  # made while the interpreter is ending already
-
-
-def _close_at_exit(reference: weakref.ref[Sidecar]) -> None:
-    sidecar = reference()
-    if sidecar is not None:
-        sidecar.close(timeout=5.0)
 
 
 def _renew_after_fork(reference: weakref.ref[Sidecar]) -> None:

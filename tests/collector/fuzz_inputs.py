@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from random import Random
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
 from .otlp_client import MESSAGES, PROTOBUF, SIGNALS, any_value, attribute, otlp_json
+from .otlp_requests import contradicted
 
 __all__ = ["GENERATORS", "JSON", "TOKENS", "Generator", "Input"]
 
@@ -237,6 +240,52 @@ def _tagged(number: int, data: bytes) -> bytes:
     return bytes([number << 3 | 2]) + bytes(size) + data
 
 
+# Points that contradict themselves ------------------------------------------------------------------------------------
+
+_COUNTED = ("plugin.invocation.duration", "plugin.downstream.duration", "plugin.cpu.time", "other")
+_UNITS = ("s", "", "ms", "us", "ns", "min", "h", "seconds", "ms{x}", "By", "1")
+
+
+def numbers(random: Random) -> Input:
+    """Points of every kind whose numbers were right and were changed, of metrics that are counted and of others; also in JSON."""
+    made = metrics_service_pb2.ExportMetricsServiceRequest()
+    metrics = made.resource_metrics.add().scope_metrics.add().metrics
+    for _ in range(random.randint(1, 4)):
+        metric = metrics.add(name=random.choice(_COUNTED), unit=random.choice(_UNITS))
+        kind = random.choice(
+            ("histogram", "histogram", "exponential_histogram", "exponential_histogram", "sum", "gauge", "summary")
+        )
+        data = getattr(metric, kind)
+        if kind not in {"gauge", "summary"}:
+            data.aggregation_temporality = random.choice((1, 1, 2, 2, 0))
+        for _ in range(random.randint(1, 3)):
+            at = time.time_ns() - random.randrange(10**9)
+            point = data.data_points.add(
+                time_unix_nano=at, start_time_unix_nano=random.choice((0, at - 10**9, at, at - 10**12))
+            )
+            counts = [random.choice((0, 1, 3, 1000)) for _ in range(3)]
+            if kind == "histogram":
+                point.explicit_bounds.extend((0.01, 0.1))
+                point.bucket_counts.extend(counts)
+            elif kind == "exponential_histogram":
+                point.scale, point.positive.offset = random.choice((0, 3, 4, 20)), random.choice((-90, -3, 0, 3))
+                point.positive.bucket_counts.extend(counts)
+            elif kind != "summary":
+                point.as_double = 1.5
+            if kind in {"histogram", "exponential_histogram", "summary"}:
+                point.count = sum(counts)
+                point.sum = point.count * 0.05
+            if random.random() < 0.8:
+                contradicted(random, point)
+            attribute(point.attributes, "plugin.id", random.choice(("csv", "geo")))
+            attribute(point.attributes, "plugin.downstream", "db")
+            attribute(point.attributes, "plugin.outcome", random.choice(("success", "error", "timeout")))
+    if random.random() < 0.2:
+        return _request("metrics", otlp_json(made), JSON)
+    body = made.SerializeToString()
+    return _request("metrics", mutated(random, body) if random.random() < 0.2 else body)
+
+
 # JSON ----------------------------------------------------------------------------------------------------------------
 
 _ODD: tuple[Any, ...] = (
@@ -317,7 +366,8 @@ GENERATORS: Mapping[str, tuple[Generator, int]] = {
     "message": (message, 10),
     "deep": (deep, 2),
     "packed": (packed, 13),
+    "numbers": (numbers, 20),
     "json": (document, 15),
     "headers": (headers, 20),
 }
-"""Name -> generator and its share in percent: the slow ones are worth fewer."""
+"""Name -> generator and its share: the slow ones are worth fewer."""

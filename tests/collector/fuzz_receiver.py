@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,6 +18,9 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from plugwarden_collector.api.auth import TokenBook
 from plugwarden_collector.errors import UnreadableTelemetryError
+from plugwarden_collector.judge.objective import Objective, Sli
+from plugwarden_collector.judge.rules import DEFAULT_RULES, Rules
+from plugwarden_collector.observe import observe
 from plugwarden_collector.receive.decode import Signal
 from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake, Receipt, Unpack
@@ -26,6 +30,11 @@ from .fuzz_inputs import JSON, TOKENS, Input
 from .otlp_client import PROTOBUF, SIGNALS, VIEWS
 
 __all__ = ["Outcome", "Receiver", "fault", "kept"]
+
+_RULES = Rules(
+    (*DEFAULT_RULES.objectives, Objective("fast", Sli.LATENCY, 0.9, 86400.0, threshold_seconds=0.1)),
+    DEFAULT_RULES.policy,
+)
 
 STATUSES = {200, 204, 400, 401, 403, 404, 405, 413, 415, 503}
 _PART_BYTES = 64 * 1024
@@ -138,6 +147,22 @@ class Receiver:
                 raise
             outcome.error = error
         return outcome
+
+    def judged(self) -> str | None:
+        """What goes wrong when what came in is counted and judged; None when all is well."""
+        at = datetime.now(UTC).replace(tzinfo=None)
+        for moment in (at, at + timedelta(minutes=5)):
+            try:
+                self._writer.roll_up(moment).result(60)
+                seen = observe(self.database, _RULES, moment, since=moment - timedelta(days=1), budgets=True)
+            except Exception as error:
+                return f"judging ended: {type(error).__name__}: {error}"
+            windows = [counts for of in seen.windows.values() for sizes in of.values() for counts in sizes.values()]
+            budgets = [counts for of in (seen.periods or {}).values() for counts in of.values()]
+            wrong = [counts for counts in windows + budgets if not 0 <= counts.bad <= counts.total]
+            if wrong:
+                return f"more is bad than there is: {wrong[0]}"
+        return None
 
     def stored(self) -> int:
         """Spans, points and records that were not there when last asked."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from plugwarden_collector.api.render import as_rows
+from plugwarden_collector.api.render import json_answer
 from plugwarden_collector.errors import QueryError, QueryTimeoutError
-from plugwarden_collector.store import Database, run_query
+from plugwarden_collector.store import Database, QueryStream
 
 __all__ = ["ALLOWED", "attempt", "contents"]
 
@@ -15,7 +15,7 @@ def attempt(database: Database, sql: str, seconds: float = 0.5) -> str:
     """What became of a statement. Anything but an answer, a refusal or a timeout is raised: it would be a 500."""
     values = {"a": 1} if "$a" in sql else None
     try:
-        as_rows(run_query(database, sql, values, limit=20, timeout_seconds=seconds))
+        json_answer(QueryStream(database, sql, values, form="json", limit=20, timeout_seconds=seconds))
     except QueryTimeoutError:
         return "timed out"
     except QueryError as error:

@@ -10,23 +10,44 @@ from typing import Any
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from plugwarden.contract import name_fault
 
-__all__ = ["NOW", "TEXT", "damaged", "full_requests", "metric_requests", "trace_requests"]
+__all__ = [
+    "NOW",
+    "TEXT",
+    "contradicted",
+    "damaged",
+    "full_requests",
+    "made_sound",
+    "metric_requests",
+    "trace_requests",
+]
 
 NOW = 1_790_000_000_000_000_000
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-KEY = st.one_of(
-    TEXT,
-    st.sampled_from(
-        ["plugin.id", "plugin.version", "plugin.operation", "plugin.outcome", "gen_ai.tool.name", "tenant.id"]
-    ),
+NAME = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8).filter(
+    lambda text: (
+        name_fault("plugin", text) is None
+    )  # Hypothesis also draws texts that stand in our code, such as _OTHER
 )
+NAMING = ["plugin.id", "plugin.version", "plugin.operation", "gen_ai.tool.name", "tenant.id"]
+"""Keys whose values are names; what cannot be one is test_naming.py's."""
 SCALAR = st.one_of(st.none(), TEXT, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.binary(max_size=5))
 VALUE = st.recursive(
     SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=6
 )
-ATTRIBUTES = st.lists(st.tuples(KEY, VALUE), max_size=5)
+ATTRIBUTES = st.lists(
+    st.one_of(
+        st.tuples(st.one_of(TEXT, st.just("plugin.outcome")), VALUE),
+        st.tuples(
+            st.sampled_from(NAMING), st.one_of(NAME, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats())
+        ),
+    ),
+    max_size=5,
+)
 COUNT = st.sampled_from([0, 0, 1, 2, 7, 300, 2**63, 2**64 - 1])
+COUNTED = st.sampled_from(["plugin.invocation.duration", "plugin.downstream.duration", "plugin.cpu.time", "other"])
+UNITS = st.sampled_from(["", "s", "ms", "us", "ns", "min", "h", "µs", "seconds", "By", "1"])
 TIME = st.one_of(st.just(0), st.integers(-(10**12), 10**12).map(lambda away: NOW + away), st.just(2**64 - 1))
 DOUBLE = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf]))
 
@@ -59,7 +80,7 @@ def _scopes(draw: Any, groups: Any, scoped: str) -> Any:
         for _ in range(draw(st.integers(0, 2))):
             scope = getattr(group, scoped).add()
             if draw(st.booleans()):
-                scope.scope.name, scope.scope.version = draw(TEXT), draw(TEXT)
+                scope.scope.name, scope.scope.version = draw(st.just("") | NAME), draw(st.just("") | NAME)
             yield scope
 
 
@@ -86,11 +107,14 @@ def trace_requests(draw: Any) -> Any:
 
 
 @st.composite
-def metric_requests(draw: Any) -> Any:
+def metric_requests(draw: Any, sound: bool = True) -> Any:
+    """Points whose numbers can be, or (`sound` is False) any, also of the metrics that are counted."""
     message = metrics_service_pb2.ExportMetricsServiceRequest()
     for scope in _scopes(draw, message.resource_metrics, "scope_metrics"):
         for _ in range(draw(st.integers(0, 3))):
             metric = scope.metrics.add(name=draw(TEXT), unit=draw(TEXT), description=draw(TEXT))
+            if not sound:
+                metric.name, metric.unit = draw(COUNTED), draw(UNITS)
             kind = draw(st.sampled_from(["", "gauge", "sum", "histogram", "exponential_histogram", "summary"]))
             if not kind:
                 continue
@@ -101,7 +125,13 @@ def metric_requests(draw: Any) -> Any:
             if kind == "sum":
                 data.is_monotonic = draw(st.booleans())
             for _ in range(draw(st.integers(0, 3))):
-                _point(draw, kind, data.data_points.add())
+                point = data.data_points.add()
+                _point(draw, kind, point)
+                if sound:
+                    made_sound(point)
+                elif draw(st.booleans()):
+                    made_sound(point)
+                    contradicted(random.Random(draw(st.integers(0, 2**32))), point)
     return message
 
 
@@ -138,6 +168,83 @@ def _point(draw: Any, kind: str, point: Any) -> None:
         if draw(st.booleans()):
             buckets.offset = draw(st.one_of(st.integers(-40, 40), st.sampled_from([-(2**31), 2**31 - 1])))
             buckets.bucket_counts.extend(draw(st.lists(COUNT, max_size=12)))
+
+
+def made_sound(point: Any) -> None:
+    """Put right what contradicts itself in any point."""
+    names = {field.name for field in point.DESCRIPTOR.fields}
+    if "explicit_bounds" in names:
+        bounds = sorted({bound for bound in point.explicit_bounds if not math.isnan(bound)})
+        filled = bool(point.bucket_counts)
+        counts = [counted % 2**40 for counted in point.bucket_counts]
+        del point.explicit_bounds[:], point.bucket_counts[:]
+        if filled:
+            point.explicit_bounds.extend(bounds)
+            point.bucket_counts.extend((counts + [0] * len(bounds))[: len(bounds) + 1])
+            point.count = sum(point.bucket_counts)
+    elif "scale" in names:
+        point.scale = max(-10, point.scale)
+        point.zero_count %= 2**40
+        for side in (point.positive, point.negative):
+            side.offset = max(-40, min(40, side.offset)) if point.scale >= 4 else max(-2, min(0, side.offset))
+            counts = [counted % 2**40 for counted in side.bucket_counts][: 12 if point.scale >= 4 else 1]
+            del side.bucket_counts[:]
+            side.bucket_counts.extend(counts)
+        point.count = point.zero_count + sum(point.positive.bucket_counts) + sum(point.negative.bucket_counts)
+    elif "count" not in names:
+        return
+    if not point.count:
+        point.ClearField("sum")
+    if "min" in names and point.HasField("min") and point.HasField("max") and point.min > point.max:
+        point.min, point.max = point.max, point.min
+
+
+def contradicted(chance: random.Random, point: Any) -> None:
+    """Change one or two of a point's numbers, so that they may not fit the others."""
+    names = [field for field in point.DESCRIPTOR.fields if field.name in _NUMBERS]
+    for field in chance.choices(names, k=chance.randint(1, 2)):
+        if field.message_type is not None and field.name == "quantile_values":
+            pair = point.quantile_values.add()
+            pair.quantile, pair.value = chance.choice(_DOUBLES), chance.choice(_DOUBLES)
+        elif field.message_type is not None:
+            side = getattr(point, field.name)
+            side.offset = chance.choice(_OFFSETS)
+            _list_changed(chance, side.bucket_counts, _COUNTS)
+        elif field.name in {"bucket_counts", "explicit_bounds"}:
+            _list_changed(chance, getattr(point, field.name), _COUNTS if field.name == "bucket_counts" else _DOUBLES)
+        elif field.name == "scale":
+            point.scale = chance.choice(_SCALES)
+        elif field.name == "as_int":
+            point.as_int = chance.choice((0, -1, 1, 2**63 - 1, -(2**63)))
+        else:
+            setattr(point, field.name, chance.choice(_COUNTS if field.name in {"count", "zero_count"} else _DOUBLES))
+
+
+_NUMBERS = {
+    "count", "sum", "min", "max", "scale", "zero_count", "positive", "negative", "bucket_counts", "explicit_bounds", "as_double",
+    "as_int", "quantile_values",
+}  # fmt: skip
+_COUNTS = (0, 1, 2, 3, 10, 2**31, 2**32 - 1, 2**32, 2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64 - 1)
+_DOUBLES = (0.0, -0.0, 0.5, 1.0, 2.0, -1.0, 5e-324, 1e15, 1.1e15, 1e18, 1e308, -1e308, math.nan, math.inf, -math.inf)
+_OFFSETS = (-(2**31), -17186, -17185, -480, -3, 0, 271, 16384, 16385, 2**31 - 1)
+_SCALES = (-(2**31), -128, -11, -10, -1, 0, 3, 4, 5, 20, 66, 128, 2**31 - 1)
+
+
+def _list_changed(chance: random.Random, values: Any, drawn: tuple[Any, ...]) -> None:
+    found = list(values)
+    match chance.randrange(5):
+        case 0 if found:
+            found[chance.randrange(len(found))] = chance.choice(drawn)
+        case 1:
+            found.insert(chance.randrange(len(found) + 1), chance.choice(drawn))
+        case 2 if found:
+            del found[chance.randrange(len(found))]
+        case 3:
+            found.reverse()
+        case _:
+            found = [chance.choice(drawn)] * chance.choice((1, len(found), 3))
+    del values[:]
+    values.extend(found)
 
 
 def full_requests(attributes: int) -> tuple[list[bytes], list[bytes]]:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from plugwarden import PluginQuarantined, Sidecar
+from plugwarden_collector.api.auth import read_tokens
 from plugwarden_collector.api.client import ApiError, Unreachable
 from plugwarden_collector.app import open_app
 from plugwarden_collector.errors import SettingsError
@@ -49,12 +50,13 @@ def test_a_person_quarantines_and_releases_in_every_host(collector: Running, sid
         collector.api.post("quarantine", body)
     collector.api.post(f"quarantine/{held['id']}/release", {"reason": "a new build", "actor": "ann"})
     eventually(lambda: not refused(call))
-    log = collector.api.get("audit")
-    assert [(item["kind"], item["actor"].split(" ")[0]) for item in log] == [
-        ("released", "ann"),
-        ("quarantined", "ann"),
+    log = collector.api.get("audit", stream="decisions")
+    assert [(item["kind"], item["actor"], item["says"]) for item in log] == [
+        ("released", "local operator", "ann"),
+        ("quarantined", "local operator", "ann"),
     ]
-    assert collector.api.get("audit/verify") == {
+    verified = collector.api.get("audit/verify")
+    assert {name: verified[name] for name in ("valid", "decisions", "problem", "head")} == {
         "valid": True, "decisions": 2, "problem": None, "head": log[0]["hash"],
     }  # fmt: skip
 
@@ -140,7 +142,7 @@ def test_a_silence_marks_its_alerts_and_can_be_taken_back(collector: Running) ->
     assert [item["id"] for item in collector.api.get("silences")] == [made["id"]]
     collector.api.post(f"silences/{made['id']}/end", {"reason": "fixed"})
     assert collector.api.get("alerts")["alerts"][0]["silenced_by"] is None
-    assert [item["kind"] for item in collector.api.get("audit")] == ["unsilenced", "silenced"]
+    assert [item["kind"] for item in collector.api.get("audit", stream="decisions")] == ["unsilenced", "silenced"]
     with pytest.raises(ApiError, match="matchers"):
         collector.api.post("silences", {"matchers": {}, "seconds": 60, "comment": "everything"})
 
@@ -151,6 +153,9 @@ def test_directives_are_held_until_there_is_news(collector: Running) -> None:
     assert httpx2.get(f"{collector.url}/api/v1/directives", params=parameters).status_code == 204
     other_epoch = httpx2.get(f"{collector.url}/api/v1/directives", params={**parameters, "epoch": "old", "wait": 30})
     assert other_epoch.status_code == 200
+    # Nobody can know a later revision: whoever does was lied to, and is told at once.
+    deafened = httpx2.get(f"{collector.url}/api/v1/directives", params={**parameters, "after": 2**53 - 1, "wait": 30})
+    assert deafened.json()["revision"] == current["revision"]
 
 
 def test_directives_stream_as_events(collector: Running) -> None:
@@ -230,6 +235,55 @@ def test_tokens_open_only_their_scopes(tmp_path: Path) -> None:
         assert ask(host, "GET", "plugins") == 403
         assert ask("wrong", "GET", "plugins") == 401
         assert httpx2.get(f"{collector.url}/livez").status_code == 200
+
+
+def test_a_token_that_ingests_does_not_operate(tmp_path: Path) -> None:
+    people, host = "p" * 32, "h" * 32
+    with running(tmp_path / "data", PLUGWARDEN_TOKEN=people, PLUGWARDEN_INGEST_TOKEN=host) as collector:
+
+        def ask(token: str, method: str, path: str, **options: Any) -> int:
+            headers = {"authorization": f"Bearer {token}"}
+            return httpx2.request(method, f"{collector.url}/api/v1/{path}", headers=headers, **options).status_code
+
+        isolate = {"plugin": "evil", "reason": "steals"}
+        assert ask(people, "POST", "quarantine", json=isolate) == 201
+        reason = {"reason": "fixed upstream"}
+        for method, path, body in (
+            ("GET", "quarantine", None),
+            ("POST", "quarantine", isolate),
+            ("POST", "quarantine/q-1/release", reason),
+            ("POST", "automation", {"frozen": True, **reason}),
+            ("POST", "query", {"sql": "select 1"}),
+            ("POST", "silences", {}),
+            ("GET", "audit", None),
+            ("GET", "backup", None),
+        ):
+            assert ask(host, method, path, json=body) == 403, path
+        assert ask(host, "GET", "directives") == 200
+        sent = httpx2.post(
+            f"{collector.http}/v1/traces",
+            content=b"",
+            headers={"authorization": f"Bearer {host}", "content-type": "application/x-protobuf"},
+        )
+        assert sent.status_code == 200
+
+
+def test_a_token_for_directives_alone_sends_nothing(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"gateway directives {'g' * 20}\nhost ingest,directives {'h' * 20}\n")
+    book = read_tokens({"PLUGWARDEN_TOKENS_FILE": str(tokens)})
+    gateway, host = (book.principal(f"Bearer {letter * 20}") for letter in "gh")
+    assert gateway is not None
+    assert host is not None
+    assert (gateway.may("directives"), gateway.may("ingest"), gateway.may("read")) == (True, False, False)
+    assert (host.may("directives"), host.may("ingest"), host.may("operate")) == (True, True, False)
+
+
+def test_a_hosts_token_is_not_that_of_people() -> None:
+    with pytest.raises(SettingsError, match="PLUGWARDEN_INGEST_TOKEN: is the same"):
+        read_tokens({"PLUGWARDEN_TOKEN": "x" * 20, "PLUGWARDEN_INGEST_TOKEN": "x" * 20})
+    with pytest.raises(SettingsError, match="PLUGWARDEN_INGEST_TOKEN: a token has at least"):
+        read_tokens({"PLUGWARDEN_INGEST_TOKEN": "short"})
 
 
 async def _open(settings: Settings) -> None:

@@ -271,7 +271,8 @@ def test_a_restored_store_is_the_backup_with_a_new_epoch_and_says_so(backup: Pat
     assert restored.epoch != origin.epoch
     chain = restored.fetch(statement("chain"))
     assert verify_chain(chain) == (report.decisions, None)
-    assert (chain[-1]["kind"], chain[-1]["actor"], backup.name in chain[-1]["reason"]) == ("restored", "ops", True)
+    assert (chain[-1]["kind"], chain[-1]["actor"], chain[-1]["says"]) == ("restored", "local operator", "ops")
+    assert backup.name in chain[-1]["reason"]
     origin.close()
     restored.close()
 

@@ -92,8 +92,11 @@ def test_the_longest_statement_fits_however_json_writes_it(shared: Running) -> N
 
 
 def test_alerts_may_be_larger_and_have_a_limit_too(shared: Running, name: str) -> None:
-    alert = {"labels": {"alertname": name}, "annotations": {"description": "x" * (BODY_BYTES + 1)}}
-    assert httpx2.post(f"{shared.url}/api/v2/alerts", json=[alert]).status_code == 200
+    texts = {"description": "x" * 10_000}
+    alerts = [
+        {"labels": {"alertname": name, "i": str(i)}, "annotations": texts} for i in range(BODY_BYTES // 10_000 + 1)
+    ]
+    assert httpx2.post(f"{shared.url}/api/v2/alerts", json=alerts).status_code == 200
     refused(httpx2.post(f"{shared.url}/api/v2/alerts", content=pieces(ALERTS_BYTES + 1)), ALERTS_BYTES)
 
 

@@ -20,6 +20,8 @@ from plugwarden_collector.store import call_memory, closed_hours, statement, tie
 from plugwarden_collector.store.fleet import FleetPages
 from plugwarden_collector.store.retention import Keep, RetentionStats, clean_up
 
+from tests.share import repetitions
+
 from .test_rollup import Store, span
 
 BEGIN = datetime(2026, 11, 20, 6, 0, 10)
@@ -81,7 +83,7 @@ def counted(store: Store, name: str, asked: dict[str, Any]) -> closed_hours.Coun
     return {(row["plugin_id"], row["plugin_version"]): (row["total"], row["bad"]) for row in rows}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(repetitions(4)))
 def test_memory_answers_what_the_tiers_hold(store: Store, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
     monkeypatch.setattr(tiers, "MAX_FRESH_ROLLUPS", 5)
@@ -183,3 +185,23 @@ def test_nobody_asks_and_nothing_is_kept(store: Store, monkeypatch: pytest.Monke
     memory.follow()
     assert memory.memory_bytes() == 0
     check(store, BEGIN)
+
+
+def test_what_numbers_the_keys_counts_into_the_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = trace_service_pb2.ExportTraceServiceRequest()
+    for number in range(60):
+        attributes = {"plugin.id": f"{number:02}" + "x" * 190, "plugin.version": "y" * 200}
+        span(message, 0.01, BEGIN, attributes=attributes)
+    store.send(Signal.TRACES, message, BEGIN)
+    store.writer.roll_up(BEGIN).result(10)
+    memory = store.database.fleet.memory
+    with memory.lock:
+        memory.calls(BEGIN - timedelta(minutes=5), BEGIN)
+    numbered = memory.keys
+    assert len(numbered.rows) == 60
+    assert numbered.nbytes > 60 * 390
+    assert memory.memory_bytes() > numbered.nbytes
+    monkeypatch.setattr(call_memory, "MAX_BYTES", numbered.nbytes)
+    with memory.lock:
+        memory.calls(BEGIN - timedelta(minutes=5), BEGIN)
+    assert memory.keys is not numbered, "more than half of the bound: begun anew"

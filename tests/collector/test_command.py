@@ -109,7 +109,7 @@ def test_a_backtest_decides_what_the_live_loop_would_have(tmp_path: Path) -> Non
     report = json.loads(answer.stdout)
     assert [(item["kind"], item["scope"]) for item in report["decisions"]] == [("quarantined", "csv@2")]
     nothing = plugwarden("rules", "backtest", str(file), "--data", str(tmp_path / "empty"))
-    assert "no database" in nothing.stderr
+    assert "there is no store here" in nothing.stderr
 
 
 def test_a_backtest_counts_what_a_killed_collector_had_stored_and_not_counted(tmp_path: Path) -> None:
@@ -139,8 +139,9 @@ def test_a_collector_that_is_stopped_ends_without_a_word(tmp_path: Path, number:
     assert answer.status_code == 200
     assert httpx2.get(f"http://{ready['api']}/api/v1/plugins").status_code == 200
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
+    assert json.loads(output)["audit"]["access"]["sequence"] >= 1, "the last line holds the heads of the log"
 
 
 def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> None:
@@ -148,3 +149,25 @@ def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> Non
                         "--api", collector.url.removeprefix("http://"))  # fmt: skip
     assert answer.returncode == 2
     assert "--api: cannot listen" in answer.stderr
+
+
+def test_the_log_is_exported_and_verified_against_what_was_exported(busy: Running, tmp_path: Path) -> None:
+    held = json.loads(plugwarden("quarantine", "x", "--reason", "a test", "--json", url=busy.url).stdout)
+    assert plugwarden("release", held["id"], "--reason", "over", "--actor", "ann", url=busy.url).returncode == 0
+    file = tmp_path / "log.jsonl"
+    done = plugwarden("audit", "export", str(file), url=busy.url)
+    assert done.returncode == 0, done.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    *rows, heads = map(json.loads, file.read_text("utf-8").splitlines())
+    assert next(row["says"] for row in rows if row["stream"] == "decisions") == "ann"
+    assert heads["decisions"] == json.loads(plugwarden("audit", "head", "--json", url=busy.url).stdout)["decisions"]
+    for anchor in (str(file), heads["decisions"]["hash"]):
+        assert plugwarden("audit", "verify", "--anchor", anchor, url=busy.url).returncode == 0
+    wrong = plugwarden("audit", "verify", "--anchor", "ab" * 32, url=busy.url)
+    assert (wrong.returncode, "the anchor abab" in wrong.stdout) == (1, True)
+    unreadable = plugwarden("audit", "verify", "--anchor", "nowhere", url=busy.url)
+    assert (unreadable.returncode, "64 hex digits" in unreadable.stderr) == (2, True)
+    assert "refused" not in plugwarden("audit", "list", "--access", url=busy.url).stdout
+    assert "there is nothing to explain" in plugwarden("audit", "accept", "--reason", "nothing", url=busy.url).stdout
+    again = plugwarden("audit", "export", str(file), url=busy.url)
+    assert (again.returncode, "is there already" in again.stderr) == (1, True)

@@ -346,7 +346,7 @@ def test_nothing_is_inflated_or_parsed_on_the_event_loop(
 
         return noted
 
-    for module, function in ((http, "inflate"), (http, "to_protobuf"), (grpc, "inflate"), (intake, "read")):
+    for module, function in ((http, "inflate"), (http, "to_protobuf_in_part"), (grpc, "inflate"), (intake, "read")):
         monkeypatch.setattr(module, function, noting(getattr(module, function)))
     assert send(shared, transport, "traces", spans(name)).verdict == "stored"
     assert threads == {"plugwarden-decode"}

@@ -29,12 +29,15 @@ class Known:
 
     def __init__(self) -> None:
         self.found_cells: list[dict[str, Any]] = []
+        self.found_lately: list[dict[str, Any]] | None = None
+        """Of the short window; none: as over all the time that is looked through."""
         self.found_probes = Probes(0, 0)
         self.asked: list[str] = []
 
     def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
         self.asked.append("cells")
-        return self.found_cells
+        short = window_seconds == AVAILABILITY.tiers[0].short_seconds
+        return self.found_lately if short and self.found_lately is not None else self.found_cells
 
     def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
         return self.found_probes
@@ -93,6 +96,89 @@ def test_a_version_among_failing_siblings_takes_the_whole_plugin() -> None:
     evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     (directive,) = standing.directives.directives
     assert directive.scope.version is None
+
+
+def cell(version: str, total: int, bad: int, operation: str = "x") -> dict[str, Any]:
+    return {
+        "plugin_version": version, "plugin_operation": operation, "instance_id": "i", "total": total, "bad": bad,
+    }  # fmt: skip
+
+
+def test_a_release_rolled_back_hours_ago_widens_nothing() -> None:
+    standing, known = Standing(), Known()
+    known.found_cells = [cell("1", 500, 0), cell("2", 500, 400), cell("3", 100, 50)]
+    known.found_lately = [cell("1", 100, 0), cell("3", 100, 50)]
+    evaluate(RULES, standing, seen({("csv", "3"): 50}), known, lambda: 0.0)
+    (directive,) = standing.directives.directives
+    assert directive.scope == Scope("csv", "3")
+
+
+def test_versions_that_begin_to_fail_together_are_not_healthy_for_having_been_so() -> None:
+    standing, known = Standing(), Known()
+    known.found_cells = [cell("1", 100_000, 80), cell("2", 100, 50)]
+    known.found_lately = [cell("1", 100, 80), cell("2", 100, 50)]
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    (directive,) = standing.directives.directives
+    assert directive.scope == Scope("csv")
+
+
+def test_an_operation_that_failed_hours_ago_does_not_widen_the_fault_of_another() -> None:
+    standing, known = Standing(), Known()
+    known.found_cells = [cell("2", 10_000, 300, "old"), cell("2", 100, 50, "new"), cell("2", 5_000, 0, "well")]
+    known.found_lately = [cell("2", 100, 0, "old"), cell("2", 100, 50, "new"), cell("2", 100, 0, "well")]
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    (directive,) = standing.directives.directives
+    assert directive.scope == Scope("csv", "2", operation="new")
+
+
+def rolled_back(at: datetime, called_at: datetime) -> Observation:
+    """Version 3 is called, 2 is not since AT: its failures are only in the windows that reach back so far."""
+    found = seen({("csv", "3"): 0}, at=at, versions={("csv", "2"): AT, ("csv", "3"): AT})
+    longs = {size: Counts(100, 50) for size in AVAILABILITY.windows if size > (at - AT).total_seconds()}
+    windows = {"availability": {**found.windows["availability"], ("csv", "2"): longs}}
+    return replace(found, windows=windows, called_at={("csv", "2"): called_at, ("csv", "3"): at})
+
+
+def states(standing: Standing, version: str = "2") -> set[str]:
+    return {record.alert.state.value for record in standing.alerts.values() if record.version == version}
+
+
+def test_the_page_of_a_version_that_others_have_replaced_ends() -> None:
+    standing, known = Standing(), Known()
+    rules = replace(RULES, policy=Policy())
+    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    soon, later = AT + timedelta(seconds=30), AT + timedelta(minutes=4)
+    evaluate(rules, standing, rolled_back(soon, AT), known, lambda: 0.0)
+    assert states(standing) == {"firing"}
+    changes = evaluate(rules, standing, rolled_back(later, AT), known, lambda: 0.0)
+    assert states(standing) == {"inactive"}
+    assert {event[4].split(":")[0] for event in changes.alert_events} == {"expired"}
+    assert "while 3 of it is called" in changes.alert_events[0][4]
+
+
+def test_a_version_whose_calls_are_refused_still_runs() -> None:
+    standing, known = Standing(), Known()
+    rules = replace(RULES, policy=Policy())
+    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    later = AT + timedelta(minutes=4)
+    evaluate(rules, standing, rolled_back(later, later - timedelta(seconds=5)), known, lambda: 0.0)
+    assert states(standing) == {"firing"}
+
+
+def test_a_suggestion_does_not_hold_the_page_of_a_version_that_was_rolled_back() -> None:
+    standing, known = Standing(), Known()
+    rules = replace(RULES, policy=Policy(Enforcement.SUGGEST))
+    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    changes = evaluate(rules, standing, rolled_back(AT + timedelta(minutes=4), AT), known, lambda: 0.0)
+    assert states(standing) == {"inactive"}
+    assert kinds(changes) == ["suspicion_over"]
+
+
+def test_what_a_quarantine_took_out_is_held_while_others_run() -> None:
+    standing, known = Standing(), Known()
+    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    evaluate(RULES, standing, rolled_back(AT + timedelta(minutes=4), AT), known, lambda: 0.0)
+    assert states(standing) == {"firing"}
 
 
 def test_a_slow_downstream_is_one_incident_and_no_quarantine() -> None:

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.share import repetitions
+
 from .conftest import Running
 from .fuzz_inputs import GENERATORS, Input
 from .fuzz_receiver import Outcome, Receiver, fault, kept
 from .otlp_client import SIGNALS
 
 QUIET = settings(
-    max_examples=400,
+    max_examples=repetitions(400),
     deadline=None,  # the machine is shared
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
@@ -57,10 +59,11 @@ def test_what_is_acknowledged_is_stored_and_what_is_refused_is_not(
 def test_a_crowd_of_requests_is_stored_to_the_row(receiver: tuple[asyncio.Runner, Receiver], kind: str) -> None:
     runner, made = receiver
     random = Random(kind)
-    items = [GENERATORS[kind][0](random) for _ in range(500)]
+    items = [GENERATORS[kind][0](random) for _ in range(repetitions(500))]
     outcomes = runner.run(made.answers(items))
     assert made.stored() == kept(outcomes)
     assert [found for found in map(fault, items, outcomes) if found] == []
+    assert made.judged() is None
 
 
 def test_a_server_answers_all_of_them_and_goes_on(shared: Running) -> None:
@@ -98,7 +101,7 @@ def test_grpc_answers_all_of_them_and_never_with_unknown(shared: Running) -> Non
         }
 
         @QUIET
-        @given(RANDOM, st.sampled_from(["wire", "message", "deep", "packed"]))
+        @given(RANDOM, st.sampled_from(["wire", "message", "deep", "packed", "numbers"]))
         def check(random: Random, kind: str) -> None:
             item = GENERATORS[kind][0](random)
             try:

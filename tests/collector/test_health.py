@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden import Sidecar
+from plugwarden_collector import telemetry
 from plugwarden_collector.clock import utc_now
 from plugwarden_collector.distribution import Distribution, added, quantile
 from plugwarden_collector.health import watch as watching
@@ -67,6 +69,17 @@ def test_a_sender_is_stale_after_three_of_its_own_export_intervals(every: float,
     assert states(senders, after(last + limit + 2)) == {"a": "sending"}
 
 
+def test_whoever_said_that_it_ends_is_not_waited_for_unless_it_sends_again() -> None:
+    senders = Senders()
+    last = sending(senders, "a", 5.0)
+    senders.told_ending("host", "a", ending=True)
+    assert states(senders, after(last + 60)) == {"a": "ended"}
+    senders.heard("host", "a", after(last + 61))
+    senders.told_ending("host", "a", ending=False)
+    assert states(senders, after(last + 61 + 15)) == {"a": "sending"}
+    assert states(senders, after(last + 300)) == {"a": "silent"}  # its longest gap is 61 s now
+
+
 def test_whoever_sent_once_is_not_waited_for() -> None:
     senders = Senders()
     sending(senders, "once", 5.0, times=2)
@@ -115,6 +128,7 @@ WELL = Readings(AT, quiet_seconds=1.0, quiet_limit_seconds=15.0, senders=3, lag_
                 disk_total_bytes=100 * GIB, growth_bytes_per_second=0.0)  # fmt: skip
 TROUBLE: dict[str, dict[str, Any]] = {
     "store_failing": {"failed": 1},
+    "audit_log_broken": {"audit_breaks": ("the decision log was cut: entries 4 to 6 are missing",)},
     "no_telemetry": {"quiet_seconds": 16.0},
     "judging_late": {"tick_age_seconds": 11.0},
     "disk_nearly_full": {"disk_free_bytes": 9 * GIB},
@@ -123,8 +137,15 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "ingest_lag": {"lag_p99_seconds": 11.0},
     "commit_slow": {"commit_p99_seconds": 1.1},
     "rollup_lag": {"rollup_lag_seconds": 11.0, "uncounted_rows": 5},
+    "clock_stepped": {"clock_step_seconds": -7200.0},
+    "calls_set_aside": {"set_aside": ("1 row of spans in commit 3 of host csv: why",), "set_aside_rows": 1},
+    "too_many_names": {"names_beyond": ("host",), "names": 2_000},
+    "too_many_words": {"words_beyond": (("error_type", "csv", "host"),), "words": 50},
+    "identities_shared": {"shared_starts": ("host",)},
+    "quarantines_untold": {"unannounced": ("q-1 geo",)},
     "checkpoint_late": {"wal_bytes": 300 * 2**20},
     "senders_silent": {"silent": ("host a",)},
+    "deletion_refused": {"refused_deletions": {"spans": 0.9}},
     "retention_early": {"early": True},
     "near_max_size": {"used_bytes": 19 * GIB},
 }
@@ -457,9 +478,17 @@ def test_every_number_is_at_metrics_and_a_scrape_asks_the_database_nothing(
     httpx2.post(f"{still.http}/v1/traces", content=odd.SerializeToString(), headers=PROTOBUF)
     conditions(still)
     still.api.get("status")
-    monkeypatch.setattr(Database, "cursor", lambda self: pytest.fail("a scrape reads the database"))
+    asked: list[str] = []
+    cursor = Database.cursor
+
+    def noted(self: Database) -> Any:
+        asked.extend(frame.name for frame in traceback.extract_stack() if frame.filename == telemetry.__file__)
+        return cursor(self)
+
+    monkeypatch.setattr(Database, "cursor", noted)
     text = httpx2.get(f"{still.url}/metrics").text
     monkeypatch.undo()
+    assert asked == []
     found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"}
     assert found['plugwarden_ingest_lag_seconds_count{signal="traces"}'] == 2
     assert (

@@ -21,9 +21,13 @@ from plugwarden_collector.receive.batch import Batch, Signal
 from plugwarden_collector.receive.decode import parse, read, read_many
 from plugwarden_collector.receive.identity import Identity
 from plugwarden_collector.receive.metrics import read_metrics
+from plugwarden_collector.receive.naming import leave_out_unnameable
 from plugwarden_collector.receive.native import available
 from plugwarden_collector.receive.plain import read_plain
+from plugwarden_collector.receive.redacted import redacted_batch
 from plugwarden_collector.receive.spans import read_spans
+
+from tests.share import repetitions
 
 from .otlp_requests import NOW, damaged, full_requests, metric_requests, trace_requests
 from .sanitized_decoder import build, environment, sanitizers
@@ -51,7 +55,7 @@ def general(signal: Signal, body: bytes, identity: Identity) -> Batch | None:
     if not body:
         return Batch(signal)
     try:
-        return READERS[signal](parse(signal, body), identity, NOW)
+        return redacted_batch(leave_out_unnameable(READERS[signal](parse(signal, body), identity, NOW)))
     except MalformedTelemetryError:
         return None
 
@@ -90,14 +94,14 @@ def test_the_library_is_there() -> None:
 
 
 @given(REQUESTS, SOURCES)
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=repetitions(400), suppress_health_check=[HealthCheck.too_slow])
 def test_both_ways_make_the_same_of_what_is_well_formed(requests: tuple[Signal, list[Any]], identity: Identity) -> None:
     signal, messages = requests
     assert assert_same(signal, [message.SerializeToString() for message in messages], identity)
 
 
 @given(REQUESTS, st.integers(0, 2**32), SOURCES)
-@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=repetitions(600), suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_damaged_is_left_alone_or_read_the_same(
     requests: tuple[Signal, list[Any]], seed: int, identity: Identity
 ) -> None:
@@ -111,7 +115,7 @@ def test_what_is_damaged_is_left_alone_or_read_the_same(
 
 
 @given(st.lists(st.one_of(st.floats(), st.floats(-1e18, 1e18), st.integers(-1074, 1023).map(lambda power: 2.0**power))))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=repetitions(300))
 def test_numbers_are_written_by_the_same_rules(numbers: list[float]) -> None:
     message = spans(max(1, len(numbers)))
     for span, number in zip(message.resource_spans[0].scope_spans[0].spans, numbers, strict=False):
@@ -249,7 +253,11 @@ def test_damaged_requests_do_not_touch_memory_that_is_not_theirs(tmp_path: Path)
     seed = str(random.randrange(2**32))
     command = [sys.executable, "-m", "tests.collector.sanitized_decoder", "--library", str(build(tmp_path))]
     done = subprocess.run(
-        [*command, "--inputs", "2000", "--seed", seed], capture_output=True, text=True, env=environment(), cwd=ROOT
+        [*command, "--inputs", str(repetitions(2000)), "--seed", seed],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=ROOT,
     )
     assert done.returncode == 0, f"--seed {seed}: {done.stderr}"
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["traces", "metrics"]

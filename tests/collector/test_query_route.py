@@ -6,15 +6,18 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from plugwarden_collector.api import query_line
 from plugwarden_collector.api import sql as sql_route
+from plugwarden_collector.api.auth import TokenBook
 from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.store import QueryStream
 
-from .conftest import Running
+from .conftest import Running, running
 from .test_query_limits import ENDLESS
 
 
@@ -23,7 +26,7 @@ def ask(collector: Running, sql: str, **more: Any) -> httpx2.Response:
 
 
 def metric(collector: Running, name: str) -> float:
-    text = httpx2.get(f"{collector.url}/metrics").text
+    text = httpx2.get(f"{collector.url}/metrics", headers={"authorization": "Bearer " + "ann" * 8}).text
     return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
 
 
@@ -120,6 +123,7 @@ def test_a_reader_that_goes_ends_its_query(collector: Running, accept: str) -> N
 
 def test_a_reader_that_does_not_read_loses_its_seat(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql_route, "GRACE_SECONDS", 0.2)
+    assert ask(collector, "select repeat('x', 3)").status_code == 200  # the processes of readers are there
     body = {"sql": "select repeat('x', 1000) from range(100000000)", "limit": 100_000_000, "timeout_seconds": 0.5}
     with httpx2.stream(
         "POST", f"{collector.url}/api/v1/query", json=body, headers={"accept": sql_route.ARROW}, timeout=30
@@ -130,7 +134,7 @@ def test_a_reader_that_does_not_read_loses_its_seat(collector: Running, monkeypa
 
 
 def test_a_full_line_answers_503_and_counts(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_route, "WAITING", 1)
+    monkeypatch.setattr(query_line, "WAITING", 1)
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(ask, collector, ENDLESS, timeout_seconds=2.0) for _ in range(3)]
         until(lambda: metric(collector, "plugwarden_queries_waiting") == 1)
@@ -141,6 +145,65 @@ def test_a_full_line_answers_503_and_counts(collector: Running, monkeypatch: pyt
     assert statuses == [504, 504, 504]
     assert metric(collector, 'plugwarden_queries_total{result="busy"}') == 1
     assert metric(collector, 'plugwarden_queries_total{result="timed_out"}') == 3
+
+
+TWO = "".join(f"{name} read {name * 8}\n" for name in ("ann", "bob"))
+TOKENS = TokenBook(tuple((name, frozenset({"read"}), name * 8) for name in ("ann", "bob")))
+
+
+def asks(url: str, name: str, sql: str, **more: Any) -> httpx2.Response:
+    headers = {"authorization": f"Bearer {name * 8}"}
+    return httpx2.post(f"{url}/api/v1/query", json={"sql": sql, **more}, headers=headers, timeout=30)
+
+
+def test_one_caller_leaves_a_seat_and_room_in_the_line_for_another(
+    tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query_line, "WAIT_SECONDS", 30.0)
+    (tmp_path / "tokens").write_text(TWO)
+    two = str(tmp_path / "tokens")
+    with running(tmp_path / "data", rules, PLUGWARDEN_TOKENS_FILE=two) as found, ThreadPoolExecutor(8) as pool:
+        mine = query_line.OF_CALLER + query_line.WAITING_OF_CALLER
+        asked = [pool.submit(asks, found.url, "ann", ENDLESS, timeout_seconds=3.0) for _ in range(mine)]
+        until(lambda: metric(found, "plugwarden_queries_waiting") == query_line.WAITING_OF_CALLER)
+        assert metric(found, "plugwarden_queries_running") == query_line.OF_CALLER
+        refused = asks(found.url, "ann", "select 1")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert "a token of its own" in refused.json()["detail"]
+        answer = asks(found.url, "bob", "select 1 as one")
+        assert (answer.status_code, answer.json()["rows"]) == (200, [[1]])
+        assert metric(found, 'plugwarden_queries_total{result="too_many"}') == 1
+        assert [item.result().status_code for item in asked] == [504] * mine
+        assert asks(found.url, "ann", "select 1").status_code == 200
+
+
+def test_who_waits_for_its_own_queries_in_vain_is_told_so(
+    tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query_line, "WAIT_SECONDS", 0.3)
+    (tmp_path / "tokens").write_text(TWO)
+    two = str(tmp_path / "tokens")
+    with running(tmp_path / "data", rules, PLUGWARDEN_TOKENS_FILE=two) as found, ThreadPoolExecutor(2) as pool:
+        asked = pool.submit(asks, found.url, "ann", ENDLESS, timeout_seconds=3.0)
+        until(lambda: metric(found, "plugwarden_queries_running") == 1)
+        refused = asks(found.url, "ann", "select 1")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+        assert "your own queries" in refused.json()["detail"]
+        assert asks(found.url, "bob", "select 1").status_code == 200
+        assert asked.result().status_code == 504
+
+
+def test_callers_are_told_apart_by_token_then_by_address_and_on_this_machine_by_nothing() -> None:
+    ann = TOKENS.principal("Bearer " + "ann" * 8)
+    assert ann is not None
+    assert TOKENS.caller(ann, "10.0.0.1") == "ann"
+    single = TokenBook((("operator", frozenset({"admin"}), "o" * 16), ("host", frozenset({"ingest"}), "h" * 16)))
+    operator = single.principal("Bearer " + "o" * 16)
+    assert operator is not None
+    assert single.caller(operator, "10.0.0.1") == "10.0.0.1"
+    assert single.caller(operator, "127.0.0.1") is None
+    assert TokenBook(()).caller(TokenBook.LOCAL, "127.0.0.1") is None
 
 
 def test_a_step_that_hears_no_interrupt_does_not_keep_its_caller(

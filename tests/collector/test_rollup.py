@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,8 +18,14 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden.contract.histogram import bucket_index, quantile_seconds
 from plugwarden_collector.receive.decode import Signal, read
 from plugwarden_collector.store import Database, Writer, statement
-from plugwarden_collector.store.foreign import Increase, Level, at_contract_scale, increase
+from plugwarden_collector.store.buckets import at_contract_scale
+from plugwarden_collector.store.foreign import Streams, to_calls
+from plugwarden_collector.store.rollup import CALLS
 from plugwarden_collector.store.tiers import Tiers
+
+from tests.share import repetitions
+
+from .foreign_rows import table
 
 AT = datetime(2026, 11, 20, 12, 0, 30)
 
@@ -171,18 +178,25 @@ def test_cumulative_histograms_count_what_they_gain_over_resets_and_restarts(tmp
 
 
 def test_an_old_process_seen_for_the_first_time_is_counted_from_now_on() -> None:
-    old = Level(AT - timedelta(hours=1), AT, 1000, 10.0, {5: 1000})
-    assert increase(None, old) == Increase()
-    later = Level(AT - timedelta(hours=1), AT + timedelta(seconds=5), 1003, 10.5, {5: 1002, 6: 1})
-    assert increase(old, later) == Increase(3, 0.5, {5: 2, 6: 1})
+    known = Streams()
+    old = {"started_at": AT - timedelta(hours=1), "time": AT, "count": 1000, "sum": 10.0, **point(4, [5], [1000])}
+    assert len(to_calls(table([old]), known, CALLS)) == 0
+    later = {**old, "time": AT + timedelta(seconds=5), "count": 1003, "sum": 10.5, **point(4, [5, 6], [1002, 1])}
+    (row,) = to_calls(table([later]), known, CALLS).to_pylist()
+    assert [row[name] for name in ("calls", "duration_seconds_sum", "bucket_index", "bucket_count")] == [
+        3,
+        0.5,
+        [5, 6],
+        [2, 1],
+    ]
 
 
 def test_a_series_that_goes_to_a_coarser_scale_gains_no_calls() -> None:
-    fine = Level(AT, AT, 4, 1.0, at_contract_scale(point(4, [1, 2, 3, 4])))
-    coarse = Level(AT, AT + timedelta(seconds=1), 5, 1.1, at_contract_scale(point(2, [0, 1], [3, 2])))
-    gained = increase(fine, coarse)
-    assert gained.count == 1
-    assert sum(gained.buckets.values()) <= 1
+    fine = {"started_at": AT - timedelta(seconds=1), "count": 4, "sum": 1.0, **point(4, [1, 2, 3, 4])}
+    coarse = {**fine, "time": AT + timedelta(seconds=1), "count": 5, "sum": 1.1, **point(2, [0, 1], [3, 2])}
+    rows = to_calls(table([fine, coarse]), Streams(), CALLS).to_pylist()
+    assert [row["calls"] for row in rows] == [4, 1]
+    assert sum(rows[1]["bucket_count"]) <= 1
 
 
 def point(scale: int, index: list[int], count: list[int] | None = None) -> dict[str, Any]:
@@ -199,8 +213,9 @@ def test_a_coarser_scale_keeps_quantiles_within_its_own_error(values: list[float
         index = bucket_index(value) >> (4 - scale)
         counts[index] = counts.get(index, 0) + 1
     indexes = sorted(counts)
-    ours = at_contract_scale(point(scale, indexes, [counts[index] for index in indexes]))
-    middle = quantile_seconds(sorted(ours), [ours[index] for index in sorted(ours)], 0.5)
+    made = table([point(scale, indexes, [counts[index] for index in indexes])])
+    ours = at_contract_scale(made, np.ones(1))[0]
+    middle = quantile_seconds(ours.places.tolist(), ours.counts.tolist(), 0.5)
     exact = sorted(values)[(len(values) + 1) // 2 - 1]
     assert middle is not None
     # Half of one bucket of the sender's, half of one of ours, in powers of the base.
@@ -224,7 +239,7 @@ def test_calls_are_counted_once_when_the_collector_is_killed_between_commit_and_
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=repetitions(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_span_of_time_counts_the_same_from_any_tiers(tmp_path_factory: Any, data: st.DataObject) -> None:
     """Calls early, late and in between, rolled up at any moments: whole hours from the fewest rows are the seconds' sum."""
     store = Store(tmp_path_factory.mktemp("tiers"))

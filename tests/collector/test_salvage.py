@@ -126,7 +126,7 @@ def test_around_a_damaged_block_every_other_row_is_saved_and_the_loss_is_told(la
     assert verify(path_of(tmp_path / "saved")).intact
     with running(tmp_path / "saved") as collector:
         assert collector.scalar("select count(*) from spans") == after
-        assert collector.api.get("audit")[0]["kind"] == "salvaged"
+        assert collector.api.get("audit", stream="decisions")[0]["kind"] == "salvaged"
         body = request(3).SerializeToString()
         httpx2.post(f"{collector.http}/v1/traces", content=body, headers=PROTOBUF).raise_for_status()
 

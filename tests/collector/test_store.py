@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from plugwarden_collector.store import Database, run_query
 from plugwarden_collector.store.commit import Committer
 from plugwarden_collector.store.retention import Keep, retain
 from plugwarden_collector.store.rollup import roll_up
-from plugwarden_collector.store.statements import all_statements
+from plugwarden_collector.store.statements import all_statements, statement
 from plugwarden_collector.store.tiers import Tiers
 
 from .stores import opened, traces
@@ -45,8 +46,14 @@ def test_every_statement_binds_against_a_new_database(database: Database) -> Non
     connection.execute("create temp view incoming_resources as from resource_rows")
     connection.execute("create temp view incoming_requests as select hash from requests")
     connection.execute("create temp view staged_calls as from call_seconds")
-    connection.execute("create temp view staged_series as from cumulative_series")
-    connection.execute("create temp view wanted_series as select series from cumulative_series")
+    connection.execute(
+        "create temp view staged_words as "
+        "select bucket_start, service_name, plugin_id, error_type as word, 0::bigint as row from call_seconds"
+    )
+    connection.execute("create temp view staged_waits as from wait_seconds")
+    connection.execute("create temp view staged_streams as from cumulative_streams")
+    connection.execute("create temp view wanted_streams as select series, sender, started_at from cumulative_streams")
+    connection.execute("create temp view doubtful_rows as select rowid as row from call_seconds")
     for item in all_statements():
         connection.execute(f"prepare checked as {item.sql}")
         connection.execute("deallocate checked")
@@ -59,6 +66,30 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
         raw.execute("insert into migrations values (999, 'x')")
     with pytest.raises(StoreError, match="newer plugwarden"):
         Database(tmp_path)
+
+
+def test_a_store_is_closed_while_somebody_reads_and_the_reader_is_told(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    begun, told = threading.Event(), []
+
+    def read() -> None:
+        try:
+            with database.reading() as cursor:
+                begun.set()
+                cursor.execute("select count(*) from range(100000000) a, range(100000) b").fetchall()
+        except StoreError as error:
+            told.append(str(error))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    assert begun.wait(30)
+    database.close()
+    reader.join(30)
+    assert len(told) == 1
+    assert "nterrupted" in told[0] or "closed" in told[0]
+    with pytest.raises(StoreError, match="the store is closed"):
+        database.fetch(statement("storage"))
+    Database(tmp_path).close()
 
 
 def test_a_changed_migration_is_refused(tmp_path: Path) -> None:

@@ -205,3 +205,19 @@ def test_a_waterfall_shows_children_under_their_parents_and_orphans_at_the_top()
 def test_a_deep_trace_does_not_exhaust_the_stack() -> None:
     spans = [span(str(number), str(number - 1) if number else None, "00", 1) for number in range(5_000)]
     assert len(frames.tree(spans)) == 2_000
+
+
+def test_the_decision_log_tells_who_acted_from_whom_they_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "data") as found:
+        found.api.post("quarantine", {"plugin": "csv", "reason": "it leaks", "actor": "ann"})
+        found.scalar("select 1 as one")
+        st.cache_data.clear()  # answers are kept for a second
+        page = draw("quarantine", found.url, monkeypatch)
+    tables = {tuple(table.value.columns): table.value for table in page.dataframe}
+    decisions = next(table for columns, table in tables.items() if "Says to be" in columns)
+    assert decisions[["By", "Says to be", "Why"]].to_numpy().tolist() == [["local operator", "ann", "it leaks"]]
+    access = next(table for columns, table in tables.items() if "Times" in columns)
+    assert sorted(access["What"]) == ["sql_read", "started"]
+    assert "unbroken hash chain" in "".join(text.value for text in page.text)

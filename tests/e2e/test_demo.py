@@ -86,7 +86,7 @@ def look_at_pages(base: str, seen: dict[str, Any]) -> None:
         for path, text in PAGES.items():
             try:
                 page.goto(f"{base}/{path}{'&' if '?' in path else '?'}refresh=off", timeout=30_000)
-                page.wait_for_selector(READY, timeout=30_000)
+                page.wait_for_selector(READY, timeout=60_000)
                 page.get_by_text(text, exact=False).first.wait_for(timeout=20_000)
                 broken = page.locator("[data-testid=stException]").count()
                 seen[path] = "shown" if not broken else "an exception is shown"

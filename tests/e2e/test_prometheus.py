@@ -1,18 +1,20 @@
-"""A real Prometheus scrapes a sidecar and a collector."""
+"""A real Prometheus scrapes a sidecar and a collector, and pushes its alerts to the collector."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from plugwarden import Sidecar
 
-from tests.collector.conftest import running
+from tests.collector.conftest import Running, running
 
 PROMETHEUS = shutil.which("prometheus")
 
@@ -26,9 +28,15 @@ def test_prometheus_reads_what_we_serve(tmp_path: Path) -> None:
         for _ in range(17):
             wrapped()
         targets = [f"127.0.0.1:{sidecar.serve_metrics()}", collector.url.removeprefix("http://")]
+        (tmp_path / "alerts.yml").write_text(
+            "groups:\n- name: plugins\n  rules:\n  - alert: PluginIsCalled\n"
+            "    expr: sum by (plugin_id) (plugin_invocation_duration_seconds_count) > 0\n"
+            "    labels: {severity: page, plugin: csv}\n    annotations: {summary: '{{ $value }} calls'}\n"
+        )
         (tmp_path / "prometheus.yml").write_text(
-            "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: plugwarden\n"
-            f"  static_configs:\n  - targets: {targets!r}\n"
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\nscrape_configs:\n- job_name: plugwarden\n"
+            f"  static_configs:\n  - targets: {targets!r}\nrule_files: [alerts.yml]\n"
+            f"alerting:\n  alertmanagers:\n  - static_configs:\n    - targets: [{targets[1]!r}]\n"
         )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -41,10 +49,27 @@ def test_prometheus_reads_what_we_serve(tmp_path: Path) -> None:
             assert calls == "17"
             assert float(ask(port, "plugwarden_ticks_total")) > 0
             assert ask(port, "sum(up)") == "2"
+            row = pushed(collector)
+            assert (row["name"], row["severity"], row["plugin_id"]) == ("PluginIsCalled", "page", "csv")
+            assert row["summary"] == "17 calls"
+            own = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+            (errors,) = re.findall(r"^prometheus_notifications_errors_total\{.*\} (\d+)$", own, re.MULTILINE)
+            assert errors == "0"
         finally:
             process.terminate()
             process.wait(20)
             sidecar.close(5)
+
+
+def pushed(collector: Running) -> Any:
+    """The alert that Prometheus pushed, once it fires here."""
+    until = time.monotonic() + 40
+    while time.monotonic() < until:
+        for row in collector.api.get("alerts")["alerts"]:
+            if (row["source"], row["state"]) == ("prometheus", "firing"):
+                return row
+        time.sleep(0.2)
+    raise AssertionError("no alert was pushed")
 
 
 def ask(port: int, query: str) -> str:

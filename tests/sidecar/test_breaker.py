@@ -1,4 +1,7 @@
-"""The breaker, with time as an argument."""
+"""The breaker, with time as an argument: what rates decide, and its states. What evidence decides is in test_evidence."""
+
+import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,7 +11,13 @@ from plugwarden.contract import BreakerState
 from plugwarden.gate import Breaker, Transition
 
 POLICY = BreakerPolicy(
-    window_seconds=10, minimum_calls=10, failure_rate=0.5, open_seconds=5, half_open_calls=2, half_open_concurrent=2
+    window_seconds=10,
+    minimum_calls=10,
+    failure_rate=0.5,
+    open_seconds=5,
+    half_open_calls=2,
+    half_open_concurrent=2,
+    sudden=False,
 )
 
 
@@ -113,6 +122,37 @@ def test_it_never_opens_without_enough_failures(calls: list[tuple[bool, float]])
         assert sum(recent) >= POLICY.minimum_calls * POLICY.failure_rate
 
 
-def test_a_wrong_policy_names_its_field() -> None:
-    with pytest.raises(ConfigurationError, match="failure_rate"):
-        BreakerPolicy(failure_rate=0)
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"failure_rate": 0}, "failure_rate: 0 is outside"),
+        ({"failure_rate": math.nan}, "failure_rate"),
+        ({"slow_call_rate": 1.5}, "slow_call_rate"),
+        ({"window_seconds": math.inf}, "window_seconds: inf must be above 0 seconds, and finite"),
+        ({"open_seconds": math.nan}, "open_seconds"),
+        ({"half_open_seconds": -1}, "half_open_seconds"),
+        ({"open_seconds": 60, "open_max_seconds": 30}, "open_max_seconds: 30 s is less than it is open at first"),
+        ({"minimum_calls": True}, "minimum_calls: True must be a whole number"),
+        ({"half_open_calls": 2.5}, "half_open_calls: 2.5 must be a whole number"),
+        ({"window_calls": 10, "minimum_calls": 20}, "10 calls never reach minimum_calls \\(20\\)"),
+        ({"jitter_ratio": -0.1}, "jitter_ratio"),
+        ({"calls_per_false_opening": 10}, "set sudden to false"),
+    ],
+)
+def test_a_policy_that_cannot_work_names_its_field(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        BreakerPolicy(**wrong)
+
+
+def test_a_window_of_few_calls_needs_no_more_than_it_holds() -> None:
+    assert BreakerPolicy(window_calls=10).least_calls == 10
+    assert BreakerPolicy(window_calls=100).least_calls == BreakerPolicy().least_calls == 40
+
+
+def test_while_probes_run_a_refused_caller_is_told_to_come_back_within_the_first_open_time() -> None:
+    breaker = broken()
+    assert breaker.admit(5.1) == 1
+    assert breaker.retry_after_seconds(5.2) == 5.0
+    assert breaker.retry_after_seconds(34.1) == pytest.approx(1.0)
+    breaker.force(BreakerState.FORCED_OPEN, "by hand")
+    assert breaker.retry_after_seconds(34.1) is None

@@ -1,4 +1,4 @@
-"""The contract: histograms that merge, directives that are accepted whole or not at all."""
+"""The contract: histograms that merge, directives, each of which stands or falls by itself."""
 
 import math
 
@@ -48,7 +48,7 @@ def test_durations_of_nothing_and_of_ages_stay_within_bounds() -> None:
     assert bucket_index(1e12) == bucket_index(1e9)
 
 
-names = st.text(min_size=1, max_size=20)
+names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
 optional = st.none() | names
 scopes = st.builds(Scope, names, optional, optional, optional, optional)
 directives = st.builds(
@@ -82,8 +82,9 @@ def test_a_directive_set_survives_its_wire_form(items: list[Directive], revision
 )
 def test_a_malformed_directive_names_its_field(change: dict[str, object], field: str) -> None:
     good = Directive("q-1", Action.ISOLATE, Scope("a")).as_dict()
-    with pytest.raises(MalformedDirective, match=field):
-        DirectiveSet.from_dict({"revision": 1, "directives": [{**good, **change}]})
+    found = DirectiveSet.from_dict({"revision": 1, "directives": [{**good, **change}]})
+    assert found.directives == ()
+    assert field in found.refused[0]
 
 
 json_values = st.recursive(

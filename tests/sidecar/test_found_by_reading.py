@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import pickle
 import time
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from plugwarden import BulkheadPolicy, CallNotPermitted, LastGood, QuotaExceeded
 from plugwarden.integrations.objects import wrap_methods
 from plugwarden.pipeline.redaction import redact
 from plugwarden.pipeline.spool import Spool
-from plugwarden.runners.child.wire import UnsafeResult, loads_untrusted
 
 from tests.sidecar import worker_plugins as plugins
 
@@ -90,30 +87,6 @@ def test_redaction_takes_time_in_proportion() -> None:
         return time.thread_time() - began
 
     assert seconds(16_000) < 60 * max(seconds(2_000), 1e-4)  # 8 times the text; quadratic would be 64 times
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pickle.dumps(range(5)).replace(b"range", b"deque").replace(b"builtins", b"collections"),
-        b"\x80\x04cfractions\nFraction\n(\x8c\x071e99999tR.",
-        b"\x80\x04cbuiltins\nbytearray\n(J\xff\xff\xff\x7ftR.",
-        b"\x80\x04cbuiltins\nset\n(cbuiltins\nrange\n(J\xff\xff\xff\x7ftRtR.",
-    ],
-)
-def test_a_small_frame_cannot_become_a_large_object(data: bytes) -> None:
-    with pytest.raises(UnsafeResult):
-        loads_untrusted(data, {})
-
-
-def test_plain_containers_still_come_back() -> None:
-    import collections
-    import decimal
-
-    value = [collections.deque([1, 2], 5), collections.Counter("aab"), collections.OrderedDict(a=1), Fraction(1, 3),
-             {1, 2}, frozenset("a"), decimal.Decimal("1.5"), bytearray(b"x")]  # fmt: skip
-    for protocol in (4, 5):
-        assert loads_untrusted(pickle.dumps(value, protocol), {}) == value
 
 
 def test_a_disk_that_does_not_delete_is_not_sent_for_ever(tmp_path: Path) -> None:

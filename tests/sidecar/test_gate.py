@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from typing import Any
@@ -253,7 +254,8 @@ def test_slow_calls_open_a_breaker() -> None:
 
 @given(st.lists(st.booleans(), max_size=200), st.integers(1, 30))
 def test_a_window_of_calls_is_judged_by_its_last_calls(outcomes: list[bool], window: int) -> None:
-    policy = BreakerPolicy(window_calls=window, minimum_calls=min(5, window), failure_rate=0.5)
+    policy = BreakerPolicy(window_calls=window, minimum_calls=min(5, window), failure_rate=0.5, sudden=False)
+    assert policy.minimum_calls is not None
     breaker = Breaker(policy)
     for number, failed in enumerate(outcomes, start=1):
         last = outcomes[max(0, number - window) : number]
@@ -416,3 +418,10 @@ def test_what_was_declared_is_told_beside_what_was_seen(sidecar: Sidecar, outbox
     assert declared["timeout"].attributes["plugin.owner"] == "team-a"
     assert 0.01 <= observed["timeout"].point.as_double < 5.0
     assert declared["concurrency"].point.as_int == 3
+
+
+@pytest.mark.parametrize(("said", "limit"), [(True, BulkheadPolicy().concurrent), (3, 3), (False, sys.maxsize)])
+def test_a_bulkhead_can_be_switched_on_like_a_breaker(sidecar: Sidecar, said: Any, limit: int) -> None:
+    sidecar.wrap(lambda: None, plugin="p", version="1", operation="x", bulkhead=said)
+    assert next(iter(sidecar.operations)).limit == limit
+    assert type(next(iter(sidecar.operations)).limit) is int

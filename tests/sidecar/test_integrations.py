@@ -23,9 +23,10 @@ from plugwarden.contract import Action, Directive, DirectiveSet, Scope
 from plugwarden.integrations import entry_points, stevedore
 from plugwarden.integrations import mcp as mcp_integration
 from plugwarden.integrations import pluggy as pluggy_integration
-from plugwarden.integrations.asgi import PluginApp
+from plugwarden.integrations.asgi import PluginApp, RefusalAnswers
 from plugwarden.integrations.command import command
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -40,10 +41,29 @@ def isolate(sidecar: Sidecar, plugin: str) -> None:
 # -- pluggy -------------------------------------------------------------------------------------------------------------
 
 DATASETTE = """
-import asyncio, sys
+import asyncio, sys, time
 from plugwarden import Sidecar
+from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.plugins import pm
+
+class Slow:
+    # Answers, as Datasette allows, a coroutine function, and keeps its own time.
+    __name__ = "slow"
+
+    @hookimpl
+    def extra_template_vars(self):
+        async def inner():
+            began = time.perf_counter()
+            await asyncio.sleep(0.02)
+            spent.append(time.perf_counter() - began)
+            return {}
+
+        return inner
+
+
+spent = []
+pm.register(Slow(), "datasette-slow")
 
 from plugwarden.integrations import pluggy                     # the three lines
 sidecar = Sidecar(service="datasette", endpoint=sys.argv[1], export_interval_seconds=0.2)
@@ -57,7 +77,7 @@ async def main():
         assert answer.status_code < 500, (path, answer.status_code, answer.text[:300])
 
 asyncio.run(main())
-print(wrapped)
+print(len(spent), sum(spent))
 sidecar.close(10)
 """
 
@@ -87,6 +107,9 @@ def test_datasettes_third_party_plugins_show_their_latency_end_to_end(tmp_path: 
             "where plugin_id like 'datasette-%' group by all"
         ).to_pylist()
     measured = {row["plugin"]: row for row in rows}
+    slow, (calls, seconds) = measured.pop("datasette-slow"), done.stdout.split()
+    assert slow["calls"] == int(calls) > 0
+    assert slow["seconds"] >= float(seconds)
     assert len(measured) >= 5, measured
     for plugin, row in measured.items():
         assert row["version"] == importlib.metadata.version(plugin)
@@ -205,13 +228,58 @@ def test_a_mounted_application_is_observed_guarded_and_traced(sidecar: Sidecar, 
     assert client.get("/plugin/?crash=1").status_code == 500
     refused = client.get("/plugin/")
     assert refused.status_code == 503
-    assert int(refused.headers["retry-after"]) >= 1
+    assert 5 <= int(refused.headers["retry-after"]) <= 6, "the breaker's first open time, rounded up"
+    assert refused.text == "this part of the service is not available: circuit_open"
     assert client.get("/own").text == "own"
     assert sidecar.flush()
     assert outbox.calls(plugin_id="reports", plugin_operation="GET", plugin_outcome="error") == 2
     assert outbox.calls(plugin_operation="POST", plugin_outcome="success") == 1
     (span,) = (span for span in outbox.spans_sent if span.trace_id == trace_id)
     assert span.parent_id == "b7ad6b7169203331"
+
+
+def test_a_refusal_that_a_host_lets_through_is_its_answer(sidecar: Sidecar) -> None:
+    lookup = sidecar.wrap(lambda: "here", plugin="geo", version="1", operation="lookup")
+
+    async def page(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(lookup())
+
+    host = Starlette(routes=[Route("/", page)], middleware=[Middleware(RefusalAnswers)])
+    client = TestClient(host)
+    assert client.get("/").text == "here"
+    directive = Directive("q-1", Action.ISOLATE, Scope("geo"), reason="its secret is in the reason")
+    sidecar._apply(DirectiveSet("e", 1, (directive,)))
+    refused = client.get("/")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
+    assert refused.text == "this part of the service is not available: quarantined"
+
+
+@pytest.mark.parametrize(
+    ("extensions", "expected"),
+    [
+        ({}, [("websocket.close", None)]),
+        (
+            {"websocket.http.response": {}},
+            [("websocket.http.response.start", 503), ("websocket.http.response.body", None)],
+        ),
+    ],
+)
+def test_a_refused_websocket_is_told_as_far_as_the_server_can(
+    sidecar: Sidecar, extensions: dict[str, Any], expected: list[tuple[str, int | None]]
+) -> None:
+    async def never(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("the gate is closed")
+
+    app = PluginApp(never, sidecar, plugin="chat", version="1")
+    sidecar._apply(DirectiveSet("e", 1, (Directive("q-1", Action.ISOLATE, Scope("chat")),)))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "headers": [], "extensions": extensions}
+    asyncio.run(app(scope, never, send))
+    assert [(message["type"], message.get("status")) for message in sent] == expected
 
 
 # -- MCP ----------------------------------------------------------------------------------------------------------------

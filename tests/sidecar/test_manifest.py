@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from plugwarden import ConfigurationError, Sidecar
+from plugwarden import ConfigurationError, Grants, Sidecar, Touches
+from plugwarden.contract import ErrorSource
+from plugwarden.invocation import begin, blame
 from plugwarden.manifest import Manifest
+
+from tests.sidecar import worker_plugins
+from tests.sidecar.fuzz_frames import HostState
+from tests.sidecar.fuzz_manifests import attempt, manifest_bytes
 
 GOOD = """
 [plugin]
@@ -31,11 +41,12 @@ objective = { availability = 0.999, latency_seconds = 0.5 }
 [operations.import]
 breaker = false
 """
+GRANTED = Grants(downstream_errors=(ConnectionError, "json.JSONDecodeError"), without_breaker=True)
 
 
 def test_a_plugin_is_wrapped_as_it_declares_itself(sidecar: Sidecar, outbox: Any, tmp_path: Path) -> None:
     (tmp_path / "plugin.toml").write_text(GOOD)
-    plugin = sidecar.declare(tmp_path / "plugin.toml")
+    plugin = sidecar.declare(tmp_path / "plugin.toml", grants=GRANTED)
 
     @plugin.operation()
     def export(fail: bool) -> str:
@@ -58,7 +69,7 @@ def test_a_plugin_is_wrapped_as_it_declares_itself(sidecar: Sidecar, outbox: Any
 def test_an_operation_that_is_not_declared_cannot_be_wrapped(sidecar: Sidecar, tmp_path: Path) -> None:
     (tmp_path / "plugin.toml").write_text(GOOD)
     with pytest.raises(ConfigurationError, match="did you mean export"):
-        sidecar.declare(tmp_path / "plugin.toml").wrap(lambda: 1, "exprot")
+        sidecar.declare(tmp_path / "plugin.toml", grants=GRANTED).wrap(lambda: 1, "exprot")
 
 
 @pytest.mark.parametrize(
@@ -72,11 +83,38 @@ def test_an_operation_that_is_not_declared_cannot_be_wrapped(sidecar: Sidecar, t
         ("concurrent = 8", "concurrent = 0", r"operations\.export\.bulkhead.*concurrent"),
         ("concurrent = 8", 'concurrent = "8"', r"operations\.export\.bulkhead\.concurrent"),
         ("failure_rate = 0.3", "failure_rate = 30", r"operations\.export\.breaker.*failure_rate"),
+        ("failure_rate = 0.3", "sudden = 3", r"operations\.export\.breaker\.sudden: 3 is not a bool"),
+        (
+            "failure_rate = 0.3",
+            "minimum_calls = true",
+            r"operations\.export\.breaker\.minimum_calls: True is not a int",
+        ),
+        ("failure_rate = 0.3", "open_seconds = 400", r"operations\.export\.breaker.*open_max_seconds"),
+        ("failure_rate = 0.3", "calls_per_false_opening = 0", r"operations\.export\.breaker.*set sudden to false"),
+        (
+            "breaker = false",
+            "breaker = { slow_call_rate = 0.5 }",
+            r"operations\.import\.breaker\.slow_call_rate: no call is",
+        ),
         ("availability = 0.999", "availability = 99.9", r"operations\.export\.objective.*availability"),
         ("json.JSONDecodeError", "json.NoSuchError", r"downstreams\.geo-api"),
         ("json.JSONDecodeError", "json.dumps", r"downstreams\.geo-api"),
         ("{ value =", "{ vlaue =", r"operations\.export\.fallback\.vlaue"),
+        (
+            "json.JSONDecodeError",
+            "builtins.Exception",
+            r"downstreams\.geo-api: builtins.Exception is how a plugin's own bugs",
+        ),
+        ("json.JSONDecodeError", "OSError", r"downstreams\.geo-api: OSError is how"),
+        ("rate = 100", 'caller_errors = ["Exception"]', r"operations\.export\.caller_errors: Exception is how"),
+        ("rate = 100", "rate = {}", r"operations\.export\.rate\.calls_per_second: is missing"),
+        ('criticality = "high"', "criticality = []", r"plugin\.criticality"),
+        ('owner = "reports team"', "owner = 3", r"plugin\.owner"),
+        ("timeout = 2.0", "timeout = inf", r"operations\.export\.timeout"),
         ("[plugin]", "[plugin", "not TOML"),
+        ('owner = "reports team"', "owner = " + "[" * 3000, "not TOML"),
+        ('owner = "reports team"', "owner = " + "9" * 5000, "not TOML"),
+        ('owner = "reports team"', "#" + "x" * 70_000, "larger than 12288 bytes"),
         ("concurrency = 4", 'runner = "process"\ntouches = 3', r"operations\.export\.touches"),
     ],
 )
@@ -91,3 +129,144 @@ def test_a_mistake_is_named_by_file_and_field(tmp_path: Path, old: str, new: str
 def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing\.toml"):
         Manifest.load(tmp_path / "nothing.toml")
+
+
+def asking(**touches: Any) -> Manifest:
+    return Manifest.from_dict(
+        {"plugin": {"id": "p", "version": "1"}, "touches": touches, "operations": {"work": {"runner": "process"}}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("touches", "words"),
+    [
+        ({"read": ["/"]}, r"touches\.read: / is not granted; .*Grants\(read=\('/',\)\)"),
+        ({"write": ["/srv/templates"]}, r"touches\.write"),
+        ({"read": ["/srv/templates/../secrets"]}, r"touches\.read"),
+        ({"read": ["/srv/templates-of-others"]}, r"touches\.read"),
+        ({"environment": ["AWS_SECRET_ACCESS_KEY"]}, r"touches\.environment: 'AWS_SECRET_ACCESS_KEY'"),
+        ({"network": True}, r"touches\.network: true is not granted; .*network=True"),
+        ({"processes": 65}, r"touches\.processes"),
+    ],
+)
+def test_a_manifest_has_nothing_that_the_host_did_not_grant(sidecar: Sidecar, touches: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        sidecar.declare(asking(**touches), grants=Grants(read=("/srv/templates",), environment=("REGION",)))
+
+
+def test_what_is_asked_and_granted_is_given_with_links_followed_and_no_more(sidecar: Sidecar, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    granted = Grants(read=(tmp_path,), write=(tmp_path / "real",), environment=("REGION", "OTHER"), network=True)
+    asked = asking(
+        read=[str(tmp_path / "link" / "a"), str(tmp_path / "b")], write=[str(tmp_path / "link")], environment=["REGION"]
+    )
+    assert sidecar.declare(asked, grants=granted)._touches == Touches(
+        read=(tmp_path / "b",), write=(tmp_path / "real",), environment=("REGION",), network=False
+    )
+    assert sidecar.declare(asking())._touches == Touches(network=False)
+    (tmp_path / "real" / "out").symlink_to("/")
+    with pytest.raises(ConfigurationError, match=r"touches\.write"):
+        sidecar.declare(asking(write=[str(tmp_path / "real" / "out")]), grants=granted)
+
+
+DEMANDING = """
+[plugin]
+id = "csv-export"
+version = "1.4.0"
+[touches]
+network = false
+require_enforced = ["network"]
+[operations.export]
+runner = "process"
+timeout = 20.0
+[operations.check]
+"""
+
+
+def test_a_manifest_may_demand_that_what_it_goes_without_is_enforced(sidecar: Sidecar, tmp_path: Path) -> None:
+    (tmp_path / "plugin.toml").write_text(DEMANDING)
+    plugin = sidecar.declare(tmp_path / "plugin.toml")
+    assert plugin.wrap(worker_plugins.add, "export")(1, 2) == 3
+    (runner,) = sidecar._runners
+    assert {worker.touches.require_enforced for worker in runner._workers} == {("network",)}
+    with pytest.raises(
+        ConfigurationError, match=r'operations\.check\.runner: "inline" enforces nothing, and network must be'
+    ):
+        plugin.wrap(worker_plugins.add, "check")
+    with pytest.raises(ConfigurationError, match=r"touches\.require_enforced: netwrok is nothing"):
+        Manifest.parse(DEMANDING.replace('["network"]', '["netwrok"]').encode())
+
+
+def test_a_host_may_demand_it_of_every_plugin_whatever_its_manifest_says(sidecar: Sidecar) -> None:
+    text = DEMANDING.replace('require_enforced = ["network"]', "")
+    manifest = Manifest.parse(text.encode())
+    grants = Grants(require_enforced=("network", "file_access"))
+    plugin = sidecar.declare(manifest, grants=grants)
+    with pytest.raises(ConfigurationError, match=r"operations\.check\.runner: .* file_access and network must be"):
+        plugin.wrap(worker_plugins.add, "check")
+    with pytest.raises(ConfigurationError, match=r"operations\.check\.runner"):
+        sidecar.declare(Manifest.parse(text.replace("[touches]\nnetwork = false", "").encode()), grants=grants).wrap(
+            worker_plugins.add, "check"
+        )
+    open_to_all = Manifest.parse(text.replace("network = false", "network = true").encode())
+    with pytest.raises(
+        ConfigurationError, match=r"touches\.network: true, and the host demands that network is refused"
+    ):
+        sidecar.declare(open_to_all, grants=Grants(network=True, require_enforced=("network",)))
+
+
+def test_no_plugin_is_given_the_hosts_token() -> None:
+    for name in ("PLUGWARDEN_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        with pytest.raises(ConfigurationError, match="the host's own token"):
+            Touches(environment=(name,))
+
+
+def test_faults_of_others_and_a_breaker_less_are_granted_too(sidecar: Sidecar, tmp_path: Path) -> None:
+    (tmp_path / "plugin.toml").write_text(GOOD)
+    for grants, words in (
+        (None, r"downstreams\.geo-api: builtins.ConnectionError is not granted"),
+        (Grants(downstream_errors=(ConnectionError,)), r"json.JSONDecodeError is not granted"),
+        (Grants(downstream_errors=(ConnectionError, "json.JSONDecodeError")), r"operations\.import\.breaker"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            sidecar.declare(tmp_path / "plugin.toml", grants=grants)
+    blaming = Manifest.parse(GOOD.replace("rate = 100", 'caller_errors = ["KeyError"]').encode())
+    with pytest.raises(ConfigurationError, match=r"operations\.export\.caller_errors: KeyError is not granted"):
+        sidecar.declare(blaming, grants=GRANTED)
+
+
+def test_reading_a_manifest_imports_nothing_and_what_is_loaded_later_is_known_by_its_name(
+    sidecar: Sidecar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "late_client.py").write_text(
+        "class Down(Exception): pass\nclass Wide(Exception): pass\nWide = Exception\n"
+    )
+    text = GOOD.replace("json.JSONDecodeError", "late_client.Down").replace(
+        "builtins.ConnectionError", "late_client.Wide"
+    )
+    manifest = Manifest.parse(text.encode())
+    granted = Grants(downstream_errors=("late_client.Down", "late_client.Wide"), without_breaker=True)
+    sidecar.declare(manifest, grants=granted).wrap(lambda: 1, "export")
+    assert "late_client" not in sys.modules
+    (operation,) = sidecar.operations
+
+    def source(error: Exception) -> ErrorSource | None:
+        return blame(operation.declaration, begin(operation, 1)[0], error)[1]
+
+    assert source(ValueError()) is ErrorSource.PLUGIN
+    late_client = importlib.import_module("late_client")
+    try:
+        assert source(late_client.Down()) is ErrorSource.DOWNSTREAM
+        assert source(RuntimeError("its own bug")) is ErrorSource.PLUGIN  # though `Wide` is Exception, as it turns out
+    finally:
+        del sys.modules["late_client"]
+
+
+def test_hostile_manifests_are_refused_in_words_and_change_nothing() -> None:
+    random, state = Random(3), HostState()
+    told = Counter(attempt(manifest_bytes(random)) for _ in range(1_500))
+    assert state.changes() == []
+    assert told.keys() == {"declared", "refused"}
+    assert min(told.values()) > 50

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from plugwarden import Sidecar
+from plugwarden import Sidecar, Value
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
-from plugwarden.gate import DirectiveFile
+from plugwarden.gate.subscription import DirectiveFile
 from plugwarden.pipeline import dispatch as dispatch_module
 from plugwarden.pipeline import pipeline as pipeline_module
 from plugwarden.pipeline.exposition import PluginCollector
@@ -92,9 +92,13 @@ def test_what_cannot_be_sent_does_not_hold_up_the_rest(
 
     monkeypatch.setattr(outbox, "send", refuse)
     sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")()
-    assert sidecar.flush(timeout=5)
-    assert sidecar._pipeline._drops["spans", "export_fault"] == 1
+    assert sidecar.flush(timeout=0.5) is False
     assert outbox.calls(plugin_id="csv") == 1
+    while not outbox.named("plugin.telemetry.dropped", plugin_telemetry_drop_reason="export_fault"):
+        time.sleep(0.02)  # others are taken meanwhile, so it is its own fault
+    (told,) = outbox.named("plugin.telemetry.dropped", plugin_telemetry_drop_reason="export_fault")
+    assert (told.attributes["plugin.telemetry.signal"], told.point.as_int) == ("spans", 1)
+    assert [sidecar.flush(timeout=5), sidecar.flush(timeout=5)] == [False, True]  # a loss is told once
 
 
 def test_texts_that_utf8_cannot_say_are_sent_without_it(sidecar: Sidecar, outbox: Any) -> None:
@@ -122,7 +126,7 @@ def test_closing_honours_its_timeout_and_may_be_called_twice(sidecar: Sidecar, o
     sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")()
     started = time.monotonic()
     assert sidecar.close(timeout=0.5) is False
-    assert sidecar.close(timeout=0.5) is True
+    assert sidecar.close(timeout=0.5) is False
     assert time.monotonic() - started < 10  # not a measurement: it would be forever
 
 
@@ -166,7 +170,7 @@ def test_importing_the_sidecar_loads_nothing_heavy() -> None:
 def test_a_forked_child_counts_for_itself() -> None:
     code = """
 import os, sys
-from plugwarden import Sidecar
+from plugwarden import Sidecar, Value
 from plugwarden.pipeline import outlet
 sent = []
 class Box:
@@ -229,3 +233,24 @@ for _ in range(100):
 os._exit(9)
 """
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_what_a_fallback_answers_while_an_interval_is_sent_is_told_with_the_next(
+    sidecar: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    call = sidecar.wrap(fail, plugin="p", version="1", operation="x", breaker=False, fallback=Value(1))
+    call()
+    put = sidecar._pipeline.dispatch.put_metrics
+
+    def slowly(batch: Any) -> None:
+        put(batch)
+        monkeypatch.undo()
+        call()
+
+    monkeypatch.setattr(sidecar._pipeline.dispatch, "put_metrics", slowly)
+    assert sidecar.flush()
+    assert sidecar.flush()
+    assert sum(found.point.as_int for found in outbox.named("plugin.fallbacks")) == 2

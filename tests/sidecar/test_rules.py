@@ -1,7 +1,8 @@
 """Which directives bear on an operation."""
 
 from plugwarden.contract import Action, Directive, Newcomers, RejectionReason, Scope
-from plugwarden.gate import resolve
+from plugwarden.gate import by_plugin, resolve
+from plugwarden.gate.rules import MAX_RULES
 
 OPERATION = Scope("csv", "2.0.0", "export", "host-1")
 
@@ -49,3 +50,18 @@ def test_a_directive_for_the_version_itself_replaces_the_newcomer_share() -> Non
     isolated = directive(Action.ISOLATE, Scope("csv", "1.9.0"), newcomers=Newcomers((), 0.05))
     probed = directive(Action.PROBE, Scope("csv", "2.0.0"), 0.25)
     assert [rule.share_ratio for rule in resolve([isolated, probed], OPERATION)] == [0.25]
+
+
+def test_rules_that_no_call_gets_to_are_left_out() -> None:
+    tenants = [directive(Action.ISOLATE, Scope("csv", tenant=f"t{number}")) for number in range(5_000)]
+    twice = [directive(Action.PROBE, Scope("csv", tenant="t1"), 0.5)]
+    everybody = [directive(Action.PROBE, Scope("csv"), 0.5), directive(Action.ISOLATE, Scope("csv"))]
+    rules = resolve([*tenants, *twice, *everybody], OPERATION)
+    assert len(rules) == MAX_RULES
+    assert len({rule.tenant for rule in rules}) == MAX_RULES
+    assert (rules[-1].tenant, rules[-1].share_ratio) == (None, 0.0)
+
+
+def test_directives_are_found_by_their_plugin() -> None:
+    found = by_plugin([directive(Action.ISOLATE, Scope("csv")), directive(Action.ISOLATE, Scope("xml", "1"))])
+    assert {name: len(items) for name, items in found.items()} == {"csv": 1, "xml": 1}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from plugwarden import CallNotPermitted, ConfigurationError, PluginQuarantined, Sidecar
+from plugwarden import BreakerPolicy, CallNotPermitted, ConfigurationError, PluginQuarantined, Sidecar
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
 
 
@@ -287,7 +287,7 @@ def test_the_breaker_refuses_after_repeated_failures(sidecar: Sidecar, outbox: A
         raise OSError
 
     wrapped = sidecar.wrap(fail, plugin="csv", version="1")
-    for _ in range(20):
+    for _ in range(9):
         with pytest.raises(OSError):
             wrapped()
     with pytest.raises(CallNotPermitted) as caught:
@@ -296,6 +296,33 @@ def test_the_breaker_refuses_after_repeated_failures(sidecar: Sidecar, outbox: A
     assert sidecar.flush()
     assert outbox.calls(plugin_rejection_reason="circuit.open") + outbox.calls(plugin_outcome="rejected") == 1
     assert any("closed → open" in record.body for record in outbox.logs_sent)
+
+
+def test_a_host_can_have_breakers_only_where_they_are_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError
+
+    monkeypatch.setenv("PLUGWARDEN_BREAKERS", "off")
+    sidecar = Sidecar(service="test")
+    try:
+        plain = sidecar.wrap(fail, plugin="csv", version="1", operation="plain")
+        declared = sidecar.wrap(fail, plugin="csv", version="1", operation="declared", breaker=True)
+        for _ in range(30):
+            with pytest.raises(OSError):
+                plain()
+        assert sidecar.breaker("csv", "1", "plain") is None
+        for _ in range(9):
+            with pytest.raises(OSError):
+                declared()
+        with pytest.raises(CallNotPermitted):
+            declared()
+    finally:
+        sidecar.close(0.1)
+
+
+def test_a_switch_that_says_neither_on_nor_off_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="breakers: 'observe' is neither on nor off"):
+        Sidecar(service="test", breakers="observe")
 
 
 def test_a_fault_of_the_shims_own_never_reaches_the_host(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,6 +380,11 @@ def test_every_call_of_many_threads_is_counted(sidecar: Sidecar, outbox: Any) ->
         ({"plugin": "a", "version": 1}, "version"),
         ({"plugin": "a", "version": "1", "timeout": 0}, "timeout"),
         ({"plugin": "a", "version": "1", "fallback": 5}, "fallback"),
+        ({"plugin": "a", "version": "1", "breaker": {"failure_rate": 0.3}}, "breaker: .* is neither a BreakerPolicy"),
+        (
+            {"plugin": "a", "version": "1", "breaker": BreakerPolicy(slow_call_rate=0.5)},
+            "slow_call_rate: no call is ever slow",
+        ),
     ],
 )
 def test_a_wrong_argument_is_named_at_wrap_time(sidecar: Sidecar, arguments: dict[str, Any], field: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,8 @@ from hypothesis import strategies as st
 from plugwarden import Sidecar
 from plugwarden.pipeline.redaction import redact, redact_attribute
 from plugwarden.pipeline.spool import Spool
+
+from .otlp_receiver import Receiver
 
 
 def drain(spool: Spool) -> list[tuple[str, bytes]]:
@@ -95,46 +95,11 @@ def test_what_could_not_be_sent_before_the_end_is_sent_by_the_next_process(tmp_p
     assert outbox.calls(plugin_operation="y") == 1
 
 
-class Receiver:
-    """An OTLP receiver that counts what short-lived processes send."""
-
-    def __init__(self) -> None:
-        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-
-        counts: list[int] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.path == "/v1/metrics":
-                    request = ExportMetricsServiceRequest.FromString(body)
-                    counts.extend(
-                        point.count
-                        for resource in request.resource_metrics
-                        for scope in resource.scope_metrics
-                        for metric in scope.metrics
-                        for point in metric.exponential_histogram.data_points
-                    )
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.counts = counts
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
 def receiver() -> Any:
     made = Receiver()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 def test_a_script_that_ends_at_once_has_sent_everything(receiver: Receiver) -> None:

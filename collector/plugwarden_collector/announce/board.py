@@ -19,11 +19,18 @@ class Board:
         """Instance -> (service, when it last asked, in loop time): who hears of a directive."""
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
-        self._closing = False
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        """Done once the collector stops: whatever is held open or streamed ends then."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether nobody may wait any more."""
+        return self.closed.done()
 
     def close(self) -> None:
         """Let everyone who waits go, so that a shutdown need not wait for them."""
-        self._closing = True
+        if not self.closed.done():
+            self.closed.set_result(None)
         self._changed.set()
 
     def publish(self, directives: DirectiveSet) -> None:
@@ -33,9 +40,10 @@ class Board:
     async def wait_beyond(self, epoch: str, revision: int, timeout: float) -> DirectiveSet | None:
         """The current set, as soon as it is another than (epoch, revision); None after `timeout` seconds."""
         deadline = self._loop.time() + timeout
-        while self.current.epoch == epoch and self.current.revision <= revision:
+        # Also one that claims to know a later revision is told what there is: nobody can, and it would be deaf until then.
+        while self.current.epoch == epoch and self.current.revision == revision:
             remaining = deadline - self._loop.time()
-            if remaining <= 0 or self._closing:
+            if remaining <= 0 or self.closing:
                 return None
             changed = self._changed
             with suppress(TimeoutError):

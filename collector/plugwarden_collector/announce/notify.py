@@ -1,28 +1,46 @@
-"""Notifications to people: Alertmanager's webhook payload (version 4), delivered by a loop of its own with retries."""
+"""Tells receivers what is due: the loop around the outbox. Delivers, tries again, and has every delivery recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
 
 from plugwarden_collector.clock import Clock
-from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.judge.rules import Receiver
+from plugwarden_collector.judge.silence import Silence
 
-__all__ = ["Delivery", "Notifier", "payload"]
+from .line import Line
+from .outbox import FIRING, RESOLVED, Message, Told, due
+from .subject import Subject
+from .webhook import payload, subject_in
 
-MAX_WAITING = 1_000
-MAX_AT_ONCE = 16
-ATTEMPTS = 5
+__all__ = ["Delivery", "Notifier"]
+
+LOOK_SECONDS = 1.0
+"""Time itself makes things due: a silence ends, a receiver may be asked again."""
+RECKON_SECONDS = 5.0
+"""What is due is worked out at news, and otherwise this often."""
 TIMEOUT_SECONDS = 5.0
-_ZERO = "0001-01-01T00:00:00Z"
-"""Alertmanager's time for "not ended"."""
+WHOLE_SECONDS = 10.0
+"""Of one delivery in all: a receiver that answers a byte at a time must not hold its place for ever."""
+RESOLVED_FOR = timedelta(hours=1)
+"""An end that a receiver did not take within this is given up; a beginning is offered for as long as it lasts."""
+MAX_TOLD = 10_000
+"""Subjects that receivers hold for open; beyond, further ones wait until others end."""
+MAX_UNRECORDED = 1_000
+_AGAIN = frozenset({408, 425, 429})
+"""Answers that say "later", beside those of 500 and above."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,7 @@ class Delivery:
     at: datetime
     receiver: str
     fingerprint: str
+    """Key of the subject."""
     status: str
     """`sent`, `failed` or `given_up`."""
     attempt: int
@@ -39,86 +58,185 @@ class Delivery:
     body: str
 
 
-def payload(record: AlertRecord, status: str) -> dict[str, Any]:
-    """The webhook body for one alert."""
-    labels = record.labels()
-    annotations = {"summary": record.summary, "description": record.description}
-    alert = record.alert
-    entry = {
-        "status": status,
-        "labels": labels,
-        "annotations": annotations,
-        "startsAt": _time(alert.firing_at),
-        "endsAt": _time(alert.resolved_at) if status == "resolved" else _ZERO,
-        "generatorURL": "",
-        "fingerprint": alert.fingerprint,
-    }
-    return {
-        "version": "4",
-        "groupKey": f"{{}}:{{fingerprint={alert.fingerprint}}}",
-        "truncatedAlerts": 0,
-        "status": status,
-        "receiver": "",
-        "groupLabels": {name: labels[name] for name in ("plugin", "component") if name in labels},
-        "commonLabels": labels,
-        "commonAnnotations": annotations,
-        "externalURL": "",
-        "alerts": [entry],
-    }
+Record = Callable[[Sequence[Delivery]], Future[Any]]
+"""Stores deliveries, in order."""
 
 
 class Notifier:
-    """A bounded queue and the loop that empties it."""
+    """Knows what each receiver was told. Lives in the event loop; `report` may be called from any thread."""
 
-    def __init__(self, clock: Clock, record: Any) -> None:
-        self._clock = clock
-        self._record = record
-        """Takes a `Delivery`."""
-        self._queue: asyncio.Queue[tuple[Receiver, AlertRecord, str]] = asyncio.Queue(MAX_WAITING)
+    def __init__(self, clock: Clock, record: Record, told: Iterable[tuple[str, datetime, str]] = ()) -> None:
+        """`told` is what the store knows of deliveries: (receiver, when, body) of every subject still open there."""
+        self._clock, self._record = clock, record
         self._loop = asyncio.get_running_loop()
-        self.dropped = 0
+        self._news = asyncio.Event()
+        self._active: dict[str, dict[str, Subject]] = {}
+        """By source."""
+        self._told: dict[tuple[str, str], Told] = {}
+        for receiver, at, body in told:
+            subject = subject_in(body)
+            if subject is not None:
+                self._told[receiver, subject.key] = Told(at, subject)
+        self._over: dict[tuple[str, str], datetime] = {}
+        """Since when an end has been due."""
+        self._due: list[Message] = []
+        self._reckoned = float("-inf")
+        self._lines: dict[str, Line] = {}
+        self._receivers: Callable[[], Sequence[Receiver]] = tuple
+        self._silences: Callable[[], Sequence[Silence]] = tuple
+        self._seen: tuple[Any, Any] = (None, None)
+        self._unrecorded: deque[Delivery] = deque()
+        self._recording: asyncio.Task[None] | None = None
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """(receiver, `sent`, `failed` or `given_up`) -> deliveries."""
+        self.stamp: Callable[[], Mapping[str, Any]] = dict
+        """What every notification carries beside its alert."""
+        self.lost_records = 0
+        """Deliveries that the store did not take in time."""
 
-    def announce(self, receivers: tuple[Receiver, ...], record: AlertRecord, status: str) -> None:
-        """Queue a notification for every receiver that wants it. May be called from any thread."""
-        for receiver in receivers:
-            if record.severity in receiver.severities:
-                self._loop.call_soon_threadsafe(self._put, (receiver, record, status))
+    def follow(self, receivers: Callable[[], Sequence[Receiver]], silences: Callable[[], Sequence[Silence]]) -> None:
+        """Where to look for receivers and silences, each time."""
+        self._receivers, self._silences = receivers, silences
+
+    def report(self, source: str, subjects: Iterable[Subject]) -> None:
+        """All that is active of a source, from now on. May be called from any thread."""
+        found = {item.key: item for item in subjects}
+        self._loop.call_soon_threadsafe(self._take, source, found)
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Receiver -> messages that it has not got yet."""
+        found = Counter(item.receiver for item in self._due)
+        return {receiver.name: found[receiver.name] for receiver in self._receivers()}
 
     async def run_notifier(self) -> None:
         """Deliver, for as long as the collector runs."""
-        places = asyncio.Semaphore(MAX_AT_ONCE)  # so that one dead receiver does not keep the others waiting
-        async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client, asyncio.TaskGroup() as group:
-            while True:
-                receiver, record, status = await self._queue.get()
-                await places.acquire()
-                body = payload(record, status)
-                task = group.create_task(self._deliver(client, receiver, body, record.alert.fingerprint))
-                task.add_done_callback(lambda _: places.release())
-
-    async def _deliver(
-        self, client: httpx2.AsyncClient, receiver: Receiver, body: Mapping[str, Any], fingerprint: str
-    ) -> None:
-        text = json.dumps({**body, "receiver": receiver.name})
-        for attempt in range(1, ATTEMPTS + 1):
-            error: str | None = None
-            try:
-                answer = await client.post(receiver.url, content=text, headers={"content-type": "application/json"})
-                if answer.status_code >= 300:
-                    error = f"the receiver answered {answer.status_code}"
-            except Exception as problem:  # noqa: BLE001 - a receiver may be anything, and the others want their alerts
-                error = f"{type(problem).__name__}: {problem}"
-            status = "sent" if error is None else ("given_up" if attempt == ATTEMPTS else "failed")
-            self._record(Delivery(self._clock(), receiver.name, fingerprint, status, attempt, error, text))
-            if error is None or attempt == ATTEMPTS:
-                return
-            await asyncio.sleep(min(2.0**attempt, 30.0))
-
-    def _put(self, item: tuple[Receiver, AlertRecord, str]) -> None:
         try:
-            self._queue.put_nowait(item)
-        except asyncio.QueueFull:
-            self.dropped += 1
+            async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client, asyncio.TaskGroup() as group:
+                while True:
+                    self._look(client, group)
+                    self._keep_records(group)
+                    try:
+                        async with asyncio.timeout(LOOK_SECONDS):
+                            await self._news.wait()
+                    except TimeoutError:
+                        pass
+                    self._news.clear()
+        finally:
+            if self._unrecorded:
+                self._record(list(self._unrecorded))  # the writer ends after us, and stores what it was given
 
+    def _take(self, source: str, subjects: dict[str, Subject]) -> None:
+        self._active[source] = subjects
+        self._wake()
 
-def _time(at: datetime | None) -> str:
-    return _ZERO if at is None else at.isoformat(timespec="milliseconds") + "Z"
+    def _wake(self) -> None:
+        self._reckoned = float("-inf")
+        self._news.set()
+
+    def _look(self, client: httpx2.AsyncClient, group: asyncio.TaskGroup) -> None:
+        now, receivers = self._loop.time(), self._receivers()
+        seen = (receivers, self._silences())
+        if now - self._reckoned >= RECKON_SECONDS or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
+            self._seen, self._reckoned = seen, now
+            self._reckon(self._clock())
+        waiting: dict[str, list[Message]] = {}
+        full = len(self._told) >= MAX_TOLD
+        for message in self._due:
+            if not full or message.status == RESOLVED or message.key in self._told:
+                waiting.setdefault(message.receiver, []).append(message)
+        for receiver in receivers:
+            line = self._lines.setdefault(receiver.name, Line())
+            for message in line.next(waiting.get(receiver.name, ()), now):
+                line.under_way.add(message.subject.key)
+                group.create_task(self._deliver(client, receiver, line, message))
+
+    def _reckon(self, at: datetime) -> None:
+        """Work out anew what is due."""
+        receivers, silences = self._seen
+        names = {receiver.name for receiver in receivers}
+        for key in [key for key in self._told if key[0] not in names]:
+            del self._told[key]  # a receiver that is gone from the rules
+        for name in [name for name in self._lines if name not in names]:
+            del self._lines[name]
+        active = {key: item for found in self._active.values() for key, item in found.items()}
+        self._due = due(active, self._active.keys(), self._told, receivers, silences, at)
+        ends = {item.key: item for item in self._due if item.status == RESOLVED}
+        self._over = {key: self._over.get(key, at) for key in ends}
+        for key, since in self._over.items():
+            if at - since >= RESOLVED_FOR:
+                self._give_up(ends[key], at)
+        self._due = [item for item in self._due if item.status == FIRING or item.key in self._told]
+        for name, line in self._lines.items():
+            line.forget({item.subject.key for item in self._due if item.receiver == name})
+
+    def _give_up(self, message: Message, at: datetime) -> None:
+        del self._told[message.key]
+        self.counts[message.receiver, "given_up"] += 1
+        line = self._lines.setdefault(message.receiver, Line())
+        body = json.dumps(payload(message, at))
+        error = f"not taken within {RESOLVED_FOR.total_seconds() / 3600:g} h"
+        self._note(
+            Delivery(
+                at, message.receiver, message.subject.key, "given_up", line.attempts(message.subject.key), error, body
+            )
+        )
+
+    async def _deliver(self, client: httpx2.AsyncClient, receiver: Receiver, line: Line, message: Message) -> None:
+        key = message.subject.key
+        at = self._clock()
+        text = json.dumps({**payload(message, at), **self.stamp()})
+        attempt = line.attempts(key) + 1
+        status: int | None = None
+        error: str | None = None
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                headers = {"content-type": "application/json"}
+                # Streamed, so that an answer without an end is not read.
+                async with client.stream("POST", receiver.url, content=text, headers=headers) as answer:
+                    status = answer.status_code
+            if not 200 <= status < 300:
+                error = f"the receiver answered {status}"
+        except Exception as problem:  # noqa: BLE001 - a receiver may be anything, and the others want their alerts
+            error = f"{type(problem).__name__}: {problem}"
+        finally:
+            line.under_way.discard(key)
+        now = self._loop.time()
+        if error is None:
+            line.delivered(key)
+            if message.status == FIRING:
+                self._told[message.key] = Told(at, message.subject)
+            else:
+                self._told.pop(message.key, None)
+        elif status is not None and status < 500 and status not in _AGAIN:
+            line.refused(key, now)
+        else:
+            line.missed(key, now)
+        result = "sent" if error is None else "failed"
+        self.counts[message.receiver, result] += 1
+        if (
+            error is None or attempt & (attempt - 1) == 0
+        ):  # the first, second, fourth, eighth, ...: weeks of absence are few rows
+            self._note(Delivery(at, receiver.name, key, result, attempt, error, text))
+        self._wake()
+
+    def _note(self, delivery: Delivery) -> None:
+        self._unrecorded.append(delivery)
+        while len(self._unrecorded) > MAX_UNRECORDED:
+            self._unrecorded.popleft()
+            self.lost_records += 1
+
+    def _keep_records(self, group: asyncio.TaskGroup) -> None:
+        if self._unrecorded and (self._recording is None or self._recording.done()):
+            self._recording = group.create_task(self._keep(list(self._unrecorded)))
+
+    async def _keep(self, deliveries: Sequence[Delivery]) -> None:
+        """Store deliveries; what cannot be stored is tried again with the next, for telling people must not wait for the store."""
+        try:
+            await asyncio.wrap_future(self._record(deliveries))
+        except Exception:  # noqa: BLE001 - logged, and tried again
+            _log.exception("%d deliveries of notifications could not be recorded; it is tried again", len(deliveries))
+            return
+        for delivery in deliveries:
+            if self._unrecorded and self._unrecorded[0] is delivery:
+                self._unrecorded.popleft()

@@ -1,22 +1,16 @@
 """What the API says about plugins, rules and alerts, made from stored rows and the standing state."""
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
-
-from fastapi import HTTPException
 
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Incident
 from plugwarden_collector.warden import Warden
 
-from .models import ExternalAlert
-
-__all__ = ["external_row", "parsed", "rules_answer", "with_state"]
+__all__ = ["parsed", "rules_answer", "with_state"]
 
 
 def with_state(rows: list[dict[str, Any]], budgets: list[dict[str, Any]], warden: Warden) -> list[dict[str, Any]]:
@@ -82,31 +76,6 @@ def rules_answer(warden: Warden) -> dict[str, Any]:
         "policy": asdict(rules.policy),
         "objectives": [{**asdict(item), "tiers": [asdict(tier) for tier in item.tiers]} for item in rules.objectives],
     }
-
-
-def external_row(item: ExternalAlert, at: datetime) -> list[Any]:
-    """A row of `alerts` for an alert that Prometheus pushed."""
-    labels = dict(sorted(item.labels.items()))
-    fingerprint = "x-" + hashlib.blake2b(json.dumps(labels).encode(), digest_size=8).hexdigest()
-    started = _moment(item.startsAt) or at
-    ended = _moment(item.endsAt)
-    over = ended is not None and ended <= at
-    return [
-        fingerprint, labels.get("alertname", "unnamed"), labels.get("severity", "ticket"),
-        "inactive" if over else "firing", None, labels.get("plugin"), labels.get("version"), json.dumps(labels),
-        item.annotations.get("summary", ""), item.annotations.get("description", ""), started, started,
-        ended if over else None, at, None, "prometheus", json.dumps({"generator": item.generatorURL}),
-    ]  # fmt: skip
-
-
-def _moment(text: str | None) -> datetime | None:
-    if not text or text.startswith("0001-"):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise HTTPException(422, f"startsAt, endsAt: {text!r} is not RFC 3339") from error
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def parsed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

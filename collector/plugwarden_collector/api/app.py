@@ -5,6 +5,8 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 
 import asyncio
 import json
+import logging
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -14,36 +16,50 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from plugwarden.contract import Scope
 from prometheus_client.registry import CollectorRegistry
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response, StreamingResponse
 
 from plugwarden_collector import __version__
+from plugwarden_collector.access import AccessLog
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.clock import Clock
-from plugwarden_collector.decide import audit
+from plugwarden_collector.decide.actor import Actor
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.judge.silence import silenced_by
+from plugwarden_collector.pushed import PushedAlerts
 from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.store.audit_log import AuditLog
 from plugwarden_collector.store.traces import TraceFilter, failing_spans, find_trace, search_traces
+from plugwarden_collector.upkeep import Upkeep
 from plugwarden_collector.warden import Warden
+from plugwarden_collector.web.paths import keep_names
 
 from . import problem, sql
-from .answers import external_row, parsed, rules_answer, with_state
+from .answers import parsed, rules_answer, with_state
+from .audit import audit_router
 from .auth import Principal, TokenBook
 from .backup import backup_router
 from .body_limit import limit_bodies
 from .calls import ApiCalls
+from .door import door
 from .health import health_routes
-from .models import AutomationRequest, ExternalAlert, QuarantineRequest, ReleaseRequest, SilenceRequest
+from .models import AutomationRequest, QuarantineRequest, ReleaseRequest, SilenceRequest
+from .pushed_alerts import pushed_routes
 from .render import as_json
+from .rooms import Room
 from .span_of_time import TimeRange
+from .upkeep import upkeep_routes
 
 __all__ = ["api_app"]
 
-LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]
 MAX_WAIT_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 15.0
+_TRACE_ID = re.compile(r"[0-9a-fA-F]{32}")
+"""Python's own reading of numbers also takes signs, underscores, spaces and digits of other scripts."""
+ACT_THREADS, READ_THREADS = 2, 2
+WAITING = 256
+"""Calls that may wait for a thread; each page of a dashboard asks for about ten things."""
+_log = logging.getLogger(__name__)
 
 
 def api_app(
@@ -57,6 +73,9 @@ def api_app(
     ready: Callable[[], str | None],
     health: HealthWatch,
     calls: ApiCalls,
+    pushed: PushedAlerts,
+    audit: AuditLog,
+    access: AccessLog,
 ) -> FastAPI:
     """The ASGI application for port 8420. `ready` answers why the collector is not ready, or None."""
     app = FastAPI(
@@ -65,28 +84,32 @@ def api_app(
         description="Plugin health, error budgets, alerts, quarantine and its audit.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     problem.install(app)
-
-    if not tokens:
-        # Without tokens the browser's idea of where it is is all that stands between a web page and this API.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)
 
     def needs(scope: str) -> Any:
         def check(request: Request) -> Principal:
             principal = tokens.principal(request.headers.get("authorization"))
             if principal is None:
+                why = "an unknown token" if request.headers.get("authorization") else "no token"
+                access.refused(_peer(request), _route(request), why)
                 raise HTTPException(401, "send `Authorization: Bearer TOKEN`", {"www-authenticate": "Bearer"})
             if not principal.may(scope):
+                access.refused(_peer(request), _route(request), f"lacks the scope {scope}", principal.name)
                 raise HTTPException(403, f"this token lacks the scope {scope!r}")
+            request.state.principal = principal
             return principal
 
         return Depends(check)
 
-    reading, operating, administering, ingesting = (needs(scope) for scope in ("read", "operate", "admin", "ingest"))
+    scopes = ("read", "operate", "admin", "directives")
+    reading, operating, administering, listening = (needs(scope) for scope in scopes)
+
+    acts, reads = Room("act", ACT_THREADS, WAITING), Room("read", READ_THREADS, WAITING)
 
     async def rows(name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        return await asyncio.to_thread(database.fetch, statement(name), parameters)
+        return await reads.run(database.fetch, statement(name), parameters)
 
     def spanned(span: TimeRange, *, step: float = 60.0) -> dict[str, Any]:
         # A chart with points closer than a minute wants seconds; everything else wants few rows.
@@ -95,7 +118,9 @@ def api_app(
     Span = Annotated[TimeRange, Depends(_time_range(clock))]
 
     app.add_middleware(limit_bodies)
+    app.add_middleware(door(tokens))
     app.add_middleware(calls.counting)
+    app.add_middleware(keep_names)
     app.include_router(health_routes(database, writer, warden, board, registry, clock, ready, health, reading))
 
     # Of its own: the first look after a while reads much, and whoever else looks waits for it, not everybody.
@@ -105,7 +130,13 @@ def api_app(
         if writer.batch > database.tiers.rolled:
             await asyncio.wrap_future(writer.roll_up(clock()))
 
-    sql.install(app, database, registry, reading, catch_up)
+    def sql_seen(request: Request, text: str) -> None:
+        access.sql(request.state.principal.name, _peer(request), text)
+
+    def caller_of(request: Request) -> str | None:
+        return tokens.caller(request.state.principal, _peer(request))
+
+    sql.install(app, database, registry, reading, catch_up, sql_seen, caller_of, board.closed)
 
     # -- plugins ------------------------------------------------------------------------------------------------------
 
@@ -118,7 +149,7 @@ def api_app(
         found, budgets = await asyncio.gather(fleet, rows("list_slo_status"))
         return as_json(with_state(found, budgets, warden))
 
-    @app.get("/api/v1/plugins/{plugin_id}", tags=["plugins"], dependencies=[reading])
+    @app.get("/api/v1/plugins/{plugin_id:name}", tags=["plugins"], dependencies=[reading])
     async def plugin(plugin_id: str, span: Span) -> Any:
         """One plugin: the same, with operations, what their gates are like, errors, objectives, quarantines and failing traces."""
         parameters = {**spanned(span), "plugin": plugin_id}
@@ -131,7 +162,7 @@ def api_app(
                 rows("plugin_operations", parameters),
                 rows("plugin_gate", raw),
                 rows("error_types", {**parameters, "version": None}),
-                asyncio.to_thread(failing_spans, database, plugin_id, span.since, span.until, 20),
+                reads.run(failing_spans, database, plugin_id, span.since, span.until, 20),
             )
 
         answers = await ask()
@@ -148,7 +179,7 @@ def api_app(
         detail |= {"errors": errors, "failing_traces": traces}
         return as_json(detail)
 
-    @app.get("/api/v1/plugins/{plugin_id}/series", tags=["plugins"], dependencies=[reading])
+    @app.get("/api/v1/plugins/{plugin_id:name}/series", tags=["plugins"], dependencies=[reading])
     async def series(plugin_id: str, span: Span) -> Any:
         """One plugin's calls by step, version and outcome, and its latency distribution by step."""
         parameters = {**spanned(span, step=span.step), "plugin": plugin_id, "step": span.step}
@@ -195,13 +226,13 @@ def api_app(
     async def silence(body: SilenceRequest, who: Annotated[Principal, operating]) -> Any:
         """Tell nobody of some alerts for a while; they go on being judged and acted upon."""
         length = timedelta(seconds=body.seconds)
-        item = await asyncio.to_thread(warden.silence, body.matchers, length, body.comment, _actor(who, body.actor))
+        item = await acts.run(warden.silence, body.matchers, length, body.comment, _actor(who, body.actor))
         return as_json(asdict(item), 201)
 
-    @app.post("/api/v1/silences/{identity}/end", tags=["judging"])
+    @app.post("/api/v1/silences/{identity:name}/end", tags=["judging"])
     async def end_silence(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
         """Take a silence back."""
-        await asyncio.to_thread(warden.unsilence, identity, body.reason, _actor(who, body.actor))
+        await acts.run(warden.unsilence, identity, body.reason, _actor(who, body.actor))
         return as_json({"id": identity})
 
     @app.get("/api/v1/changes", tags=["judging"], dependencies=[reading])
@@ -223,25 +254,21 @@ def api_app(
         version: str | None = None,
         outcome: str | None = None,
         text: str | None = None,
-        min_seconds: float | None = None,
-        max_seconds: float | None = None,
+        min_seconds: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
+        max_seconds: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Any:
         """Traces that hold a matching span, newest first."""
         wanted = TraceFilter(plugin, version, outcome, text, min_seconds, max_seconds)
-        found = await asyncio.to_thread(search_traces, database, writer.traces, wanted, span.since, span.until, limit)
+        found = await reads.run(search_traces, database, writer.traces, wanted, span.since, span.until, limit)
         return as_json(found)
 
-    @app.get("/api/v1/traces/{trace_id}", tags=["traces"], dependencies=[reading])
+    @app.get("/api/v1/traces/{trace_id:name}", tags=["traces"], dependencies=[reading])
     async def trace(trace_id: str) -> Any:
         """All spans and log records of one trace."""
-        try:
-            number = int(trace_id, 16)
-        except ValueError:
-            number = -1
-        if len(trace_id) != 32 or number < 0:
+        if not _TRACE_ID.fullmatch(trace_id):
             raise HTTPException(422, "trace_id: must be 32 hex digits")
-        spans, logs = await asyncio.to_thread(find_trace, database, writer.traces, number)
+        spans, logs = await reads.run(find_trace, database, writer.traces, int(trace_id, 16))
         if not spans and not logs:
             raise NotFoundError(f"no trace {trace_id}: sampled out, expired, or not arrived yet")
         return as_json({"trace_id": trace_id, "spans": spans, "logs": logs})
@@ -259,26 +286,28 @@ def api_app(
         scope = Scope(body.plugin, body.version, body.operation, body.instance, body.tenant)
         hold = None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds)
         actor = _actor(who, body.actor)
-        item = await asyncio.to_thread(warden.quarantine, scope, body.reason, actor, hold=hold)
+        item = await acts.run(warden.quarantine, scope, body.reason, actor, hold=hold)
         return as_json({"id": item.id, "scope": str(scope), "state": item.state.word}, 201)
 
-    @app.post("/api/v1/quarantine/{identity}/release", tags=["quarantine"])
+    @app.post("/api/v1/quarantine/{identity:name}/release", tags=["quarantine"])
     async def release(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
         """End a quarantine by hand."""
-        item = await asyncio.to_thread(warden.release, identity, body.reason, _actor(who, body.actor))
+        item = await acts.run(warden.release, identity, body.reason, _actor(who, body.actor))
         return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word})
 
     @app.post("/api/v1/automation", tags=["quarantine"])
     async def automation(body: AutomationRequest, who: Annotated[Principal, administering]) -> Any:
         """The freeze switch: a frozen automation judges and records, and quarantines nothing."""
         actor = _actor(who, body.actor)
-        await asyncio.to_thread(warden.freeze, body.reason if body.frozen else None, actor)
+        await acts.run(warden.freeze, body.frozen, body.reason, actor)
         return as_json({"frozen": warden.standing.frozen})
+
+    overpowered: set[str] = set()  # tokens that were warned of; there are as many as were configured
 
     @app.get("/api/v1/directives", tags=["directives"])
     async def directives(
         request: Request,
-        who: Annotated[Principal, ingesting],
+        who: Annotated[Principal, listening],
         after: Annotated[int, Query(ge=0)] = 0,
         epoch: str = "",
         wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0,
@@ -287,16 +316,24 @@ def api_app(
     ) -> Response:
         """What sidecars obey. Held until there is a revision after `after`, or for `wait` seconds (then 204)."""
         board.heard_from(service, instance)
+        if tokens and instance and who.may("operate") and who.name not in overpowered:
+            overpowered.add(who.name)
+            _log.warning(
+                "a sidecar of %s holds the token %s, which may operate: every plugin of that host could release itself. Give hosts "
+                "PLUGWARDEN_INGEST_TOKEN, or one of PLUGWARDEN_TOKENS_FILE with the scopes ingest,directives",
+                ascii(service[:200]),
+                who.name,
+            )
         found = await board.wait_beyond(epoch, after, wait)
         return Response(status_code=204) if found is None else as_json(found.as_dict())
 
-    @app.get("/api/v1/directives/stream", tags=["directives"], dependencies=[ingesting])
+    @app.get("/api/v1/directives/stream", tags=["directives"], dependencies=[listening])
     async def stream(request: Request) -> Response:
         """The same as server-sent events: one event per revision, comments in between to keep the line open."""
 
         async def events() -> AsyncIterator[str]:
             epoch, revision = "", -1
-            while not await request.is_disconnected():
+            while not board.closing and not await request.is_disconnected():
                 found = await board.wait_beyond(epoch, revision, KEEP_ALIVE_SECONDS)
                 if found is None:
                     yield ": still here\n\n"
@@ -306,42 +343,31 @@ def api_app(
 
         return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
-    @app.get("/api/v1/audit", tags=["audit"], dependencies=[reading])
-    async def decisions(limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> Any:
-        """Every decision with its evidence, newest first."""
-        return as_json(parsed(await rows("list_decisions", {"limit": limit})))
+    def backup_seen(request: Request) -> None:
+        access.backup(request.state.principal.name, _peer(request))
 
-    @app.get("/api/v1/audit/verify", tags=["audit"], dependencies=[reading])
-    async def verify() -> Any:
-        """Recompute the hash chain over all decisions."""
-        chain = await rows("chain")
-        count, broken = await asyncio.to_thread(audit.verify, chain)
-        head = chain[-1]["hash"] if chain else audit.GENESIS
-        return as_json({"valid": broken is None, "decisions": count, "problem": broken, "head": head})
+    def push_seen(request: Request, changed: Sequence[dict[str, str | None]]) -> None:
+        access.alerts(request.state.principal.name, _peer(request), changed)
 
-    # -- Alertmanager's own API -----------------------------------------------------------------------------------------
-
-    @app.post("/api/v2/alerts", tags=["alertmanager"], dependencies=[operating])
-    async def external(body: list[ExternalAlert]) -> Any:
-        """Alerts that a Prometheus pushes; they are shown beside our own."""
-        if len(body) > 1000:
-            raise HTTPException(413, "at most 1000 alerts at a time")
-        found = [external_row(item, clock()) for item in body]
-
-        def work(connection: Any) -> None:
-            for row in found:
-                marks = ", ".join("?" * len(row))
-                connection.execute(f"insert or replace into alerts values ({marks})", row)  # noqa: S608 - only marks
-
-        await asyncio.wrap_future(writer.run(work))
-        return as_json({})
-
-    app.include_router(backup_router(database, writer, clock, administering))
+    app.include_router(pushed_routes(pushed, operating, push_seen))
+    upkeep = Upkeep(database, writer, audit, health.retention, clock)
+    app.include_router(upkeep_routes(upkeep, reading, operating, administering, _actor, acts, reads))
+    app.include_router(backup_router(database, writer, clock, administering, backup_seen))
+    app.include_router(audit_router(database, writer, audit, clock, reading, administering, access.flush, acts, reads))
     return app
 
 
-def _actor(who: Principal, on_behalf_of: str | None) -> str:
-    return who.name if on_behalf_of is None else f"{on_behalf_of} (through {who.name})"
+def _peer(request: Request) -> str:
+    return "an unknown address" if request.client is None else request.client.host
+
+
+def _route(request: Request) -> str:
+    """As it is written in the code: what a stranger puts into a path must not fill the log."""
+    return f"{request.method} {getattr(request.scope.get('route'), 'path', 'an unknown path')}"
+
+
+def _actor(who: Principal, says: str | None) -> Actor:
+    return Actor(who.name, says)
 
 
 def _time_range(clock: Clock) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -22,13 +23,16 @@ STALLED_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-def backup_router(database: Database, writer: Writer, clock: Clock, administering: Any) -> APIRouter:
-    """The one route."""
+def backup_router(
+    database: Database, writer: Writer, clock: Clock, administering: Any, seen: Callable[[Request], None]
+) -> APIRouter:
+    """The one route; `seen` is told of each request, for the access log."""
     router = APIRouter()
 
     @router.get("/api/v1/backup", tags=["store"], dependencies=[administering], response_class=Response)
     async def backup(request: Request) -> Response:
         """The database file as of now. `x-plugwarden-manifest` says what it must hold, as JSON."""
+        seen(request)
         return _BackupResponse(database, writer, clock)
 
     return router

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import httpx2
 import pyarrow as pa
 
+from plugwarden_collector.web.paths import path_of
+
 from .row_stream import ApiError, RowStream, Unreachable
 
 if TYPE_CHECKING:
     import pandas as pd  # half of the time that a command takes to start; only `frame` needs it
 
-__all__ = ["ApiError", "CollectorClient", "RowStream", "Unreachable"]
+__all__ = ["ApiError", "CollectorClient", "Path", "RowStream", "Unreachable"]
 
+Path = str | tuple[str, ...]
+"""A path that we wrote ourselves, or its segments, of which any may be a name from elsewhere: `("plugins", name, "series")`."""
 ARROW = "application/vnd.apache.arrow.stream"
 SLACK_SECONDS = 15.0
 """Beyond a query's own limit: it may have to wait for its turn."""
@@ -26,19 +30,29 @@ STREAM_TIMEOUT_SECONDS = 120.0
 class CollectorClient:
     """One collector. Thread-safe; close it, or use it as a context manager."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8420", *, token: str | None = None, timeout: float = 20.0) -> None:
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8420",
+        *,
+        token: str | None = None,
+        timeout: float = 20.0,
+        via: str | None = None,
+    ) -> None:
+        """`via` is for those who ask on behalf of somebody else: the collector then takes nobody for a local operator."""
         self.url = url.rstrip("/")
         self._timeout = timeout
         headers = {"authorization": f"Bearer {token}"} if token else {}
+        if via is not None:
+            headers["via"] = via
         self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
 
-    def get(self, path: str, **parameters: Any) -> Any:
+    def get(self, path: Path, **parameters: Any) -> Any:
         """The JSON answer of a GET below /api/v1; parameters that are None are left out."""
-        return self._ask("GET", f"/api/v1/{path}", params={k: v for k, v in parameters.items() if v is not None}).json()
+        return self._ask("GET", _below(path), params={k: v for k, v in parameters.items() if v is not None}).json()
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: Path, body: Mapping[str, Any]) -> Any:
         """The JSON answer of a POST below /api/v1."""
-        return self._ask("POST", f"/api/v1/{path}", json={k: v for k, v in body.items() if v is not None}).json()
+        return self._ask("POST", _below(path), json={k: v for k, v in body.items() if v is not None}).json()
 
     def query(
         self,
@@ -81,13 +95,13 @@ class CollectorClient:
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
 
-    def download(self, path: str, sink: BinaryIO, progress: Callable[[int, int], None]) -> Mapping[str, str]:
+    def download(self, path: Path, sink: BinaryIO, progress: Callable[[int, int], None]) -> Mapping[str, str]:
         """Write the answer of a GET below /api/v1 to a file, as it comes; answers its headers.
 
         Raises `ApiError` also when it ends early. `progress` is told the bytes so far and in all.
         """
         try:
-            with self._http.stream("GET", f"/api/v1/{path}", timeout=STREAM_TIMEOUT_SECONDS) as answer:
+            with self._http.stream("GET", _below(path), timeout=STREAM_TIMEOUT_SECONDS) as answer:
                 if answer.status_code >= 400:
                     answer.read()
                     raise _refusal(answer)
@@ -131,6 +145,10 @@ class CollectorClient:
     def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
         slow = isinstance(error, httpx2.TimeoutException)
         return Unreachable(self.url, "it did not answer in time" if slow else str(error) or type(error).__name__)
+
+
+def _below(path: Path) -> str:
+    return f"/api/v1/{path if isinstance(path, str) else path_of(*path)}"
 
 
 def _refusal(answer: httpx2.Response) -> ApiError:

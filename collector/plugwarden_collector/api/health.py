@@ -27,6 +27,7 @@ from .render import as_json
 
 __all__ = ["health_routes"]
 
+NOT_JUDGED = "ok: data are taken; what is stored is not judged yet since the start"
 LISTENING_SECONDS = 60.0
 """A sidecar that asked for directives within this time listens."""
 LATE = timedelta(seconds=30)
@@ -60,7 +61,7 @@ def health_routes(
         why_not = ready()
         if why_not:
             return problem.problem(503, "not ready", why_not)
-        return PlainTextResponse("ok")
+        return PlainTextResponse("ok" if warden.stats.ticks else NOT_JUDGED)
 
     @routes.get("/metrics", dependencies=[reading])
     async def metrics() -> Response:
@@ -93,6 +94,8 @@ def health_routes(
                 "commit_seconds_last": writer.stats.commit_seconds_last,
                 "duplicates": writer.stats.duplicates,
                 "ticks": warden.stats.ticks,
+                "judging": warden.stats.ticks > 0,
+                "warmed": writer.warmed,
                 "tick_failures": warden.stats.failures,
                 "tick_seconds_last": warden.stats.seconds_last,
                 "enforcement": warden.rules.policy.enforcement.value,
@@ -129,7 +132,7 @@ def health_routes(
                     "known": len(senders),
                     **{
                         word: sum(1 for item in senders if item.state == word)
-                        for word in ("sending", "silent", "learning", "replaced")
+                        for word in ("sending", "silent", "learning", "replaced", "ended")
                     },
                     "rows": [asdict(item) for item in senders[:MAX_SENDERS]],
                 },

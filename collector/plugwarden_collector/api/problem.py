@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,9 +18,10 @@ from plugwarden_collector.errors import (
     QueryError,
     QueryTimeoutError,
     RulesError,
+    TooManyError,
 )
 
-__all__ = ["install", "problem"]
+__all__ = ["busy", "install", "problem"]
 
 _STATUS: tuple[tuple[type[CollectorError], int, str], ...] = (
     (QueryTimeoutError, 504, "the query took too long"),
@@ -27,15 +29,24 @@ _STATUS: tuple[tuple[type[CollectorError], int, str], ...] = (
     (RulesError, 422, "the rules cannot be used"),
     (NotFoundError, 404, "not found"),
     (ConflictError, 409, "conflict"),
+    (TooManyError, 429, "too many at once"),
     (BusyError, 503, "busy"),
     (CollectorError, 500, "the collector failed"),
 )
 
 
-def problem(status: int, title: str, detail: str) -> Response:
-    """One problem document."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+def problem(status: int, title: str, detail: str, **more: Any) -> Response:
+    """One problem document; `more` are members of its own kind (RFC 9457, 3.2)."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     return Response(json.dumps(body), status, media_type="application/problem+json")
+
+
+def busy(error: BusyError) -> Response:
+    """That the caller should come back, and when."""
+    _, status, title = next(item for item in _STATUS if isinstance(error, item[0]))
+    answer = problem(status, title, str(error))
+    answer.headers["retry-after"] = str(error.retry_after_seconds)
+    return answer
 
 
 def install(app: FastAPI) -> None:
@@ -43,6 +54,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(CollectorError)
     async def ours(request: Request, error: CollectorError) -> Response:
+        if isinstance(error, BusyError):
+            return busy(error)
         for kind, status, title in _STATUS:
             if isinstance(error, kind):
                 return problem(status, title, str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,57 +10,55 @@ from typing import Any
 import pyarrow as pa
 from starlette.responses import Response
 
-from plugwarden_collector.store import Answer
+from plugwarden_collector.store import QueryStream
+from plugwarden_collector.store.reading.pieces import FORMS, ArrowPieces
 
 from .plain import plain_rows
 
-__all__ = ["TRAILER", "ArrowPieces", "as_json", "as_rows"]
+__all__ = ["TRAILER", "JsonRows", "as_json", "json_answer", "last_piece"]
 
 TRAILER = b"plugwarden"
 """Key of the last batch's metadata. A stream without such a batch was cut off."""
 
 
-def as_rows(answer: Answer) -> Response:
-    """The answer to a query as JSON."""
-    return as_json(
-        {
-            "columns": answer.table.column_names,
-            "rows": plain_rows(answer.table),
-            "truncated": answer.truncated,
-            "elapsed_ms": round(answer.elapsed_ms, 1),
-        }
-    )
-
-
-class ArrowPieces:
-    """An Arrow IPC stream that is written piece by piece, so that it never stands in memory as a whole."""
+class JsonRows:
+    """Rows as JSON arrays, with commas between them."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self._sink = io.BytesIO()
-        self._schema = schema
-        self._writer = pa.ipc.new_stream(self._sink, schema)
+        self._any = False
+
+    def begin(self) -> bytes:
+        """Nothing stands before the first row."""
+        return b""
 
     def batch(self, batch: pa.RecordBatch) -> bytes:
-        """The next piece, with this batch."""
-        self._writer.write_batch(batch)
-        return self._taken()
-
-    def end(self, said: Mapping[str, Any]) -> bytes:
-        """The last piece: an empty batch whose metadata say how it went, which no header could know."""
-        empty = pa.RecordBatch.from_arrays([_no_rows(field.type) for field in self._schema], schema=self._schema)
-        self._writer.write_batch(empty, custom_metadata={TRAILER: json.dumps(said).encode()})
-        self._writer.close()
-        return self._taken()
-
-    def _taken(self) -> bytes:
-        piece = self._sink.getvalue()
-        self._sink.seek(0)
-        self._sink.truncate()
-        return piece
+        """The next rows."""
+        text = json.dumps(plain_rows(pa.Table.from_batches([batch])), default=_plain, ensure_ascii=False)[1:-1]
+        before, self._any = ", " if self._any else "", True
+        return (before + text).encode("utf-8", "surrogatepass")
 
 
-def _no_rows(kind: pa.DataType) -> pa.Array:
-    return pa.nulls(0, kind)
+FORMS["json"] = JsonRows
+
+
+def json_answer(stream: QueryStream) -> Response:
+    """The whole answer of a stream of `json`, which is closed."""
+    try:
+        schema = stream.open()
+        rows = b"".join(piece.data for piece in stream)
+        said = {"truncated": stream.truncated is not None, "elapsed_ms": round(stream.elapsed_ms, 1)}
+        head = json.dumps({"columns": schema.names}, ensure_ascii=False)[:-1].encode("utf-8", "surrogatepass")
+        body = b"".join([head, b', "rows": [', rows, b"], ", json.dumps(said)[1:].encode()])
+        return Response(body, media_type="application/json")
+    finally:
+        stream.close()
+
+
+def last_piece(schema: pa.Schema, said: Mapping[str, Any]) -> bytes:
+    """What ends a stream of `arrow`: an empty batch whose metadata say how it went, which no header could know."""
+    pieces = ArrowPieces(schema)
+    pieces.begin()
+    return pieces.end({TRAILER: json.dumps(said).encode()})
 
 
 def as_json(value: Any, status: int = 200) -> Response:

@@ -72,7 +72,8 @@ def _checks(client: CollectorClient) -> Iterator[Check]:
     )  # fmt: skip
     yield _of(
         "audit log is whole", verified["valid"], verified["problem"] or f"{verified['decisions']} decisions",
-        "The log was changed after it was written: keep a copy of the database as evidence, and compare with a backup.",
+        "Keep a copy of the database as evidence, and compare with a backup; `plugwarden audit verify` says all that is wrong.\n"
+        "What is explained is passed over after `plugwarden audit accept --reason …`.",
     )  # fmt: skip
     yield _of(
         "rules make sense", not status["rules_warnings"], "; ".join(status["rules_warnings"]) or status["rules"],

@@ -10,9 +10,12 @@ from typing import Annotated
 import typer
 
 from plugwarden_collector.api.client import ApiError
-from plugwarden_collector.errors import CollectorError
+from plugwarden_collector.errors import CollectorError, RulesError, SettingsError
+from plugwarden_collector.named_path import file_to_read, folder_to_make, store_to_read
+from plugwarden_collector.private import narrow_umask
 
-from . import store_commands
+from . import sidecar_commands, store_commands, upkeep_commands
+from .audit_commands import audit_app
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import budget, clean, clock, console, emit_json, fail, number, percent, prose, seconds, show
 from .query import export, query
@@ -27,10 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 rules_app = typer.Typer(help="Check rules files, and try them on stored data.", no_args_is_help=True)
-audit_app = typer.Typer(help="The decision log.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 app.add_typer(audit_app, name="audit")
 store_commands.register(app)
+upkeep_commands.register(app)
+sidecar_commands.register(app)
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of the database.")]
 Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file (TOML).")]
@@ -42,6 +46,8 @@ Actor = Annotated[str | None, typer.Option("--actor", help="On whose behalf.", e
 def main() -> None:
     """Run the command; errors become one line and an exit code."""
     try:
+        if not sidecar_commands.is_handed_on(sys.argv[1:]):
+            narrow_umask()
         app()
     except ApiError as error:
         hint = ""
@@ -50,10 +56,18 @@ def main() -> None:
         elif error.status == 401:
             hint = " (PLUGWARDEN_TOKEN is read from the environment)"
         fail(f"{error}{hint}")
+    except RulesError as error:
+        fail(error.lines)
+    except SettingsError as error:
+        fail(str(error), 2)
     except CollectorError as error:
         fail(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` had enough
+    except OSError as error:
+        if error.filename is None:
+            raise  # nothing that somebody named
+        fail(f"{str(error.filename)[:200]}: {error.strerror}; name another place", 2)
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -85,6 +99,20 @@ def collector(
     archive: Annotated[
         Path | None, typer.Option(envvar="PLUGWARDEN_ARCHIVE", help="Folder for Parquet files of what is let go.")
     ] = None,
+    audit_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PLUGWARDEN_AUDIT_KEY_FILE",
+            help="File of the key that seals the decision log; made if missing. [~/.local/state/plugwarden/audit.key]",
+        ),
+    ] = None,
+    max_deletion: Annotated[
+        str,
+        typer.Option(
+            envvar="PLUGWARDEN_MAX_DELETION",
+            help="Of a view's rows, the share that may go at once for their age; more waits for a person.",
+        ),
+    ] = "50%",
     as_json: AsJson = False,
 ) -> None:
     """Run the collector until Ctrl-C. SIGHUP reads the rules file again. Port 0 picks a free port."""
@@ -93,12 +121,17 @@ def collector(
     run_collector(
         data, grpc, http, api, rules, as_json,
         plugin_from=plugin_from, keep_raw=keep_raw, max_size=max_size, archive=archive,
+        audit_key=audit_key, max_deletion=max_deletion,
     )  # fmt: skip
 
 
 @app.command()
 def dashboards(
     address: Annotated[str, typer.Option("--address", help="HOST:PORT to listen on.")] = "127.0.0.1:8501",
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(help="A name that browsers reach them by, beside localhost; everyone then brings a token."),
+    ] = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -107,7 +140,7 @@ def dashboards(
         emit_json({"event": "starting", "dashboards": f"http://{address}", "collector": url})
     from .processes import exec_dashboards
 
-    exec_dashboards(address, url)
+    exec_dashboards(address, url, host_name or [])
 
 
 @app.command()
@@ -119,6 +152,9 @@ def up(
     """Run collector and dashboards together until Ctrl-C."""
     from .processes import run_up
 
+    folder_to_make("--data", data)
+    if rules is not None:
+        file_to_read("--rules", rules)
     run_up(data, rules, as_json)
 
 
@@ -131,6 +167,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Show the whole loop on a real pipeline: a bad deployment, its quarantine, a slow downstream, the release."""
+    if data is not None:
+        folder_to_make("--data", data)
     try:
         from plugwarden_demo.story import run_demo
     except ModuleNotFoundError:
@@ -153,7 +191,7 @@ def plugins(
 ) -> None:
     """List plugins with their state, latency and error budget."""
     with client(url) as api:
-        found = api.get("plugins" if plugin is None else f"plugins/{plugin}", since=since)
+        found = api.get("plugins" if plugin is None else ("plugins", plugin), since=since)
     if as_json:
         emit_json(found)
         return
@@ -313,7 +351,7 @@ def release(
 ) -> None:
     """End a quarantine."""
     with client(url) as api:
-        answer = api.post(f"quarantine/{identity}/release", {"reason": reason, "actor": actor})
+        answer = api.post(("quarantine", identity, "release"), {"reason": reason, "actor": actor})
     if as_json:
         emit_json(answer)
     else:
@@ -341,41 +379,12 @@ def _automation(frozen: bool, reason: str, actor: str | None, url: str, as_json:
         console.print("the automation is frozen" if frozen else "the automation runs")
 
 
-@audit_app.command("list")
-def audit_list(
-    url: Url = DEFAULT_URL, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50, as_json: AsJson = False
-) -> None:
-    """List decisions, newest first."""
-    with client(url) as api:
-        found = api.get("audit", limit=limit)
-    if as_json:
-        emit_json(found)
-        return
-    show(found, {"sequence": "#", "time": ("time", clock), "kind": "what", "scope": ("scope", prose), "reason": ("why", prose)},
-         empty="nothing was decided yet")  # fmt: skip
-
-
-@audit_app.command("verify")
-def audit_verify(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Recompute the hash chain over all decisions."""
-    with client(url) as api:
-        found = api.get("audit/verify")
-    if as_json:
-        emit_json(found)
-    elif found["valid"]:
-        console.print(f"{found['decisions']} decisions, unbroken; head {found['head'][:16]}…")
-    else:
-        console.print(f"BROKEN after {found['decisions']} decisions: {clean(found['problem'])}")
-    if not found["valid"]:
-        raise SystemExit(1)
-
-
 @rules_app.command("check")
 def rules_check(file: Path, as_json: AsJson = False) -> None:
     """Read a rules file and say everything that is wrong with it."""
-    from plugwarden_collector.errors import RulesError
     from plugwarden_collector.judge.rules import load_rules
 
+    file_to_read("FILE", file)
     try:
         rules = load_rules(file)
     except RulesError as error:
@@ -412,6 +421,8 @@ def rules_backtest(
     from plugwarden_collector.backtest import backtest
     from plugwarden_collector.judge.rules import load_rules
 
+    file_to_read("FILE", file)
+    store_to_read("--data", data)
     report = backtest(data, load_rules(file), since=since, step_seconds=step)
     if as_json:
         emit_json(report)

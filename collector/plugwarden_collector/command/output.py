@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -13,12 +12,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from plugwarden_collector.wording import escaped_json, harmless, one_line
+
 __all__ = ["budget", "clean", "clock", "console", "emit_json", "fail", "number", "percent", "prose", "seconds", "show"]
 
-console = Console(highlight=False, markup=False, emoji=False)
-_errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control and direction characters: a plugin's error message must not move the cursor or hide text."""
+
+class _Harmless(Console):
+    """Prints text without what a terminal would obey, also where nobody thought of cleaning it."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich does it."""
+        super().print(*(harmless(item) if isinstance(item, str) else item for item in objects), **options)
+
+
+console = _Harmless(highlight=False, markup=False, emoji=False)
+_errors = _Harmless(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def clean(value: object) -> str:
@@ -31,7 +39,7 @@ def clean(value: object) -> str:
         return number(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    return _CONTROL.sub("�", str(value)).replace("\n", " ⏎ ")
+    return one_line(value)
 
 
 def number(value: float | None) -> str:
@@ -48,7 +56,7 @@ def prose(value: object) -> str:
 
 def clock(value: object) -> str:
     """A time of the API, to the second."""
-    return "—" if not value else str(value)[:19].replace("T", " ")
+    return "—" if not value else one_line(value)[:19].replace("T", " ")
 
 
 def budget(ratio: float | None) -> str:
@@ -78,8 +86,8 @@ def seconds(value: float | None) -> str:
 
 
 def emit_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    """One JSON document on stdout; what a terminal would obey is escaped, and so stays true."""
+    sys.stdout.write(escaped_json(json.dumps(value, default=str, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
@@ -108,7 +116,8 @@ def show(
     console.print(table)
 
 
-def fail(message: str, code: int = 1) -> NoReturn:
-    """Say what went wrong on stderr and end."""
-    _errors.print(f"plugwarden: {clean(message)}", soft_wrap=True)
+def fail(message: str | Iterable[str], code: int = 1) -> NoReturn:
+    """Say what went wrong on stderr, each message on a line of its own, and end."""
+    for line in [message] if isinstance(message, str) else message:
+        _errors.print(f"plugwarden: {clean(line)}", soft_wrap=True)
     raise SystemExit(code)

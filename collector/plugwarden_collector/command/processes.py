@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,12 @@ def stop(process: subprocess.Popen[Any]) -> None:
             process.wait()
 
 
-def exec_dashboards(address: str, url: str) -> None:
+def exec_dashboards(address: str, url: str, names: Sequence[str]) -> None:
     """Become the dashboards."""
     if importlib.util.find_spec("plugwarden_dashboards") is None:
         fail("the dashboards are not installed; install plugwarden-dashboards beside this package")
-    os.execv(sys.executable, [sys.executable, "-m", "plugwarden_dashboards", "--address", address, "--url", url])  # noqa: S606
+    command = [sys.executable, "-m", "plugwarden_dashboards", "--address", address, "--url", url]
+    os.execv(sys.executable, [*command, *(f"--host-name={name}" for name in names)])  # noqa: S606
 
 
 def run_up(data: Path, rules: Path | None, as_json: bool) -> None:

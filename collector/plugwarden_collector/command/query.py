@@ -14,6 +14,7 @@ import typer
 
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.api.plain import plain_rows
+from plugwarden_collector.named_path import file_to_read, file_to_write
 
 from .grid import grid
 from .options import DEFAULT_URL, AsJson, Url, client
@@ -50,6 +51,8 @@ def query(
     if sum((as_json, csv, parquet is not None)) > 1:
         fail("--json, --csv and --parquet: choose one", 2)
     text, values = _sql(sql, file), _values(param or [])
+    if parquet is not None:
+        file_to_write("--parquet", parquet)
     try:
         with client(url) as api:
             while True:
@@ -80,6 +83,7 @@ def export(
         fail(f"{view!r} is not a view; the views are {', '.join(stable_views())}")
     from .row_files import write_parquet
 
+    file_to_write("FILE", file)
     with client(url) as api, api.stream(f'from "{view}"', limit=limit, timeout_seconds=timeout) as rows:
         count = write_parquet(rows, file, _progress)
     _clear_progress()
@@ -133,6 +137,7 @@ def _sql(sql: str | None, file: Path | None) -> str:
     if (sql is None) == (file is None):
         fail('give the SQL as an argument, with --file FILE, or as "-" for stdin; --views shows what there is', 2)
     if file is not None:
+        file_to_read("--file", file)
         try:
             return file.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -11,16 +11,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from plugwarden_collector.api.client import RowStream
 from plugwarden_collector.api.plain import plain_rows
+from plugwarden_collector.private import CHOICES, choice
+from plugwarden_collector.wording import FORMULA, cell
 
 __all__ = ["write_csv", "write_parquet"]
 
 GROUP_ROWS = 128 * 1024
 """Rows of a Parquet row group, about: small ones make large files and slow readers."""
+_SUSPECT = "^[" + "".join(f"\\x{{{ord(sign):x}}}" for sign in FORMULA) + "]|[^ -~\n\t]"
+"""RE2's: a sign that may begin a formula, or anything beyond ASCII's printable signs."""
 
 
 def write_parquet(rows: RowStream, file: Path, progress: Callable[[int], None] = lambda count: None) -> int:
@@ -39,9 +44,7 @@ def write_parquet(rows: RowStream, file: Path, progress: Callable[[int], None] =
                     waiting, held = [], 0
                     progress(count)
             writer.write_table(pa.Table.from_batches(waiting, schema))
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
+        Path(name).chmod(CHOICES[choice()][1])
         Path(name).replace(file)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -50,15 +53,24 @@ def write_parquet(rows: RowStream, file: Path, progress: Callable[[int], None] =
 
 
 def write_csv(rows: RowStream, sink: BinaryIO | None = None) -> int:
-    """Write all rows to stdout, or to a binary file; nested values as JSON."""
+    """Write all rows to stdout, or to a binary file; nested values as JSON. No cell of text is a formula or moves a cursor."""
     kept = (pa.types.is_integer, pa.types.is_floating, pa.types.is_string, pa.types.is_boolean, pa.types.is_timestamp)
     schema = _schema(rows.schema, lambda kind: not any(check(kind) for check in (*kept, pa.types.is_date)))
     count = 0
-    with pacsv.CSVWriter(sink or sys.stdout.buffer, schema) as writer:
+    named = pa.schema([pa.field(cell(item.name), item.type) for item in schema])
+    with pacsv.CSVWriter(sink or sys.stdout.buffer, named) as writer:
         for batch in rows:
-            writer.write_batch(_texts(batch, schema))
+            columns = [_cells(column) for column in _texts(batch, schema).columns]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=named))
             count += len(batch)
     return count
+
+
+def _cells(column: pa.Array) -> pa.Array:
+    """Text as cells; most columns hold none that would have to be changed, and are not taken apart."""
+    if not pa.types.is_string(column.type) or not pc.any(pc.match_substring_regex(column, _SUSPECT)).as_py():
+        return column
+    return pa.array([None if text is None else cell(text) for text in column.to_pylist()], pa.string())
 
 
 def _schema(schema: pa.Schema, *unfit: Callable[[pa.DataType], bool]) -> pa.Schema:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import uvloop
 
 from plugwarden_collector.app import Collector, open_app
 from plugwarden_collector.errors import RulesError, SettingsError, StoreError
+from plugwarden_collector.evidence import Place
 from plugwarden_collector.settings import Address, Settings
+from plugwarden_collector.wording import HarmlessFormatter
 
 from .output import console, emit_json, fail
 
@@ -36,10 +39,12 @@ def run_collector(
     keep_raw: str,
     max_size: str,
     archive: Path | None,
+    audit_key: Path | None,
+    max_deletion: str,
 ) -> None:
     """Run until SIGINT or SIGTERM; ends with 1 when a part fails, 2 when it could not start."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _log_to_stderr()
     try:
         settings = Settings(
             data,
@@ -49,11 +54,25 @@ def run_collector(
             rules,
             Settings.tokens_from(),
             Settings.identity_from(plugin_from),
-            Settings.keep_from(keep_raw, max_size, archive),
+            Settings.keep_from(keep_raw, max_size, archive, max_deletion),
+            Place.of(audit_key),
         )
         uvloop.run(_run(settings, as_json))
-    except (SettingsError, RulesError, StoreError) as error:
+    except RulesError as error:
+        fail(error.lines, 2)
+    except (SettingsError, StoreError) as error:
         fail(str(error), 2)
+
+
+def _log_to_stderr() -> None:
+    line = HarmlessFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    line.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(line)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2"):
+        # They tell the whole address of every request, and a receiver's is often its secret.
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 async def _run(settings: Settings, as_json: bool) -> None:
@@ -65,11 +84,12 @@ async def _run(settings: Settings, as_json: bool) -> None:
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _reload, collector, settings.rules))
         ready = {"grpc": collector.grpc, "http": collector.http, "api": collector.api}
         if as_json:
-            emit_json({"event": "ready", **{name: str(address) for name, address in ready.items()}})
+            told = {name: str(address) for name, address in ready.items()}
+            emit_json({"event": "ready", **told, "audit": collector.audit.told()})
         else:
             console.print(
                 f"collector ready: OTLP gRPC {collector.grpc}, OTLP HTTP {collector.http}, API http://{collector.api}, "
-                f"data in {settings.data}",
+                f"data in {settings.data}; audit heads: {collector.audit.line()}",
                 soft_wrap=True,
             )
         waiting: asyncio.Future[Any] = asyncio.create_task(stopping.wait())
@@ -79,6 +99,11 @@ async def _run(settings: Settings, as_json: bool) -> None:
         loop.remove_signal_handler(signal.SIGHUP)
         if collector.failed.done():
             await collector.failed
+    # With them, whoever keeps this output can prove later what is missing.
+    if as_json:
+        emit_json({"event": "stopped", "audit": collector.audit.told()})
+    else:
+        console.print(f"collector stopped; audit heads: {collector.audit.line()}", soft_wrap=True)
 
 
 def _reload(collector: Collector, rules: Path | None) -> None:
@@ -90,4 +115,5 @@ def _reload(collector: Collector, rules: Path | None) -> None:
         loaded = collector.warden.reload(rules)
         log.info("rules read again: %d objectives from %s", len(loaded.objectives), rules)
     except RulesError as error:
-        log.error("the old rules stay in force: %s", error)
+        for line in error.lines:
+            log.error("the old rules stay in force: %s", line)

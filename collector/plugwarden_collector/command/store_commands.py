@@ -16,6 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.clock import utc_now
+from plugwarden_collector.named_path import file_to_read, file_to_write, folder_to_make, store_to_read
+from plugwarden_collector.private import create
 
 from .output import clean, console, emit_json, fail, number, prose, show
 
@@ -52,13 +54,19 @@ def backup(
     """Copy a running collector's store into a file, and verify it."""
     from plugwarden_collector.store.received import check_backup, keep
 
-    file = target / f"plugwarden-{utc_now():%Y%m%dT%H%M%SZ}.duckdb" if target.is_dir() else target
+    if not _is_folder(target):
+        file_to_write("FILE_OR_FOLDER", target)
+    file = target / f"plugwarden-{utc_now():%Y%m%dT%H%M%SZ}.duckdb" if _is_folder(target) else target
     if file.exists() and not force:
         fail(f"{file} is there already; name another, a folder, or use --force")
     draft = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         token = os.environ.get("PLUGWARDEN_TOKEN")
-        with CollectorClient(url, token=token) as api, draft.open("xb") as sink, _bar("copying", as_json) as progress:
+        with (
+            CollectorClient(url, token=token) as api,
+            os.fdopen(create(draft), "wb") as sink,
+            _bar("copying", as_json) as progress,
+        ):
             headers = api.download("backup", sink, progress)
         with _steps("reading it back", as_json) as step:
             manifest, report = check_backup(draft, headers.get("x-plugwarden-manifest", ""), step)
@@ -68,6 +76,7 @@ def backup(
     finally:
         draft.unlink(missing_ok=True)
     answer = {"file": str(file), **manifest.as_dict(), "decisions": report.decisions, "verified": True}
+    answer["decision_log"] = report.chain_notes
     if as_json:
         emit_json(answer)
     else:
@@ -75,6 +84,9 @@ def backup(
             f"{file}: {number(manifest.nbytes / 1e6)} MB, {sum(manifest.rows.values()):,} rows, {report.decisions} decisions "
             f"in an unbroken chain, as of {manifest.taken_at}; read back and verified", soft_wrap=True,
         )  # fmt: skip
+        for text in report.chain_notes:
+            if "not in the key file" in text:  # the usual case where a backup is taken from another machine
+                console.print(f"- {clean(text)}", soft_wrap=True)
 
 
 def restore(
@@ -88,6 +100,8 @@ def restore(
     from plugwarden_collector.store.restore import restore as run
     from plugwarden_collector.store.restore import sum_rows
 
+    file_to_read("BACKUP", file)
+    folder_to_make("--data", data)
     with _steps("restoring", as_json) as step:
         report, aside = run(file, data, at=utc_now(), actor=actor, force=force, progress=step)
     if as_json:
@@ -106,8 +120,9 @@ def store_verify(data: Data = Path("data"), as_json: AsJson = False) -> None:
     from plugwarden_collector.store.database import FILE_NAME
     from plugwarden_collector.store.verify import verify
 
+    store_to_read("--data", data)
     with _steps("reading", as_json) as step:
-        report = verify(data if data.is_file() else data / FILE_NAME, step)
+        report = verify(data if data.is_file() else data / FILE_NAME, step, kept=not data.is_file())
     if as_json:
         emit_json({**asdict(report), "intact": report.intact})
     else:
@@ -118,6 +133,8 @@ def store_verify(data: Data = Path("data"), as_json: AsJson = False) -> None:
             console.print(clean(text), soft_wrap=True)
         chain = report.chain_problem or "in an unbroken chain"
         console.print(f"{report.decisions} decisions: {clean(chain)}", soft_wrap=True)
+        for text in report.chain_notes:
+            console.print(f"  {clean(text)}", soft_wrap=True)
         console.print(
             "the store is intact" if report.intact else "the store is DAMAGED; see `plugwarden store salvage --help`"
         )
@@ -135,6 +152,8 @@ def store_salvage(
     from plugwarden_collector.store.database import FILE_NAME
     from plugwarden_collector.store.salvage import salvage
 
+    store_to_read("--data", data)
+    folder_to_make("--to", to)
     with _steps("saving", as_json) as step:
         found = salvage(data if data.is_file() else data / FILE_NAME, to, at=utc_now(), actor=actor, progress=step)
     if as_json:
@@ -155,6 +174,13 @@ def store_salvage(
     if found.chain_problem:
         console.print(f"the decision log is broken: {clean(found.chain_problem)}", soft_wrap=True)
     console.print(f"saved to {to}; start a collector on it with --data {to}", soft_wrap=True)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # what it is instead is said where it is looked at as a file
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from plugwarden_collector.judge.alert import Alert, AlertState, Reading
 from plugwarden_collector.judge.alert import transition as alert_transition
 from plugwarden_collector.judge.objective import Burn, Counts, Objective, Sli, budget, burns
 
-from .causes import covering
+from .endings import expire
 from .tick import Tick, new_id, percent_text, span_text
 
 __all__ = ["judge", "note_versions"]
@@ -36,44 +36,26 @@ def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
         for item in tick.standing.quarantines.values()
         if item.superseded_by is not None and item.ended_at is None
     }
+    recorded = {(record.slo, record.plugin, record.version) for record in tick.standing.alerts.values()}
     for objective in tick.rules.objectives:
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
             if (plugin, version) in superseded:
                 continue  # its windows still hold old failures, but it will not run again
+            # Without so many failures in any window no alert begins, and there is none to bring forward: nearly all names.
+            bad = max((counts.bad for counts in windows.values()), default=0)
+            calm = bad < max(1, objective.min_failures) and (objective.name, plugin, version) not in recorded
+            if calm and tick.seen.periods is None:
+                continue
             found = burns(objective, windows)
-            for severity in SEVERITIES:
+            for severity in () if calm else SEVERITIES:
                 tiers = tuple(burn for burn in found if burn.tier.severity == severity)
                 fingerprint = new_id("a", objective.name, plugin, version, severity)
                 behind[fingerprint] = (objective, tiers)
                 _bring_forward(tick, objective, plugin, version, severity, fingerprint, tiers)
             if tick.seen.periods is not None:
                 _keep_budget(tick, objective, plugin, version, found)
-    _expire(tick)
+    expire(tick)
     return behind
-
-
-def _expire(tick: Tick) -> None:
-    """End alerts of versions without a single call in any window, and of objectives that are gone: what has stopped
-    running for good neither burns nor recovers. What a quarantine stopped is held."""
-    objectives = {objective.name: objective for objective in tick.rules.objectives}
-    for fingerprint, record in list(tick.standing.alerts.items()):
-        if record.alert.state is AlertState.INACTIVE or covering(tick.standing, record) is not None:
-            continue
-        objective = objectives.get(record.slo)
-        why = f"expired: there is no objective {record.slo} any more"
-        if objective is not None:
-            longest = max(tier.long_seconds for tier in objective.tiers)
-            silent = (record.plugin, record.version) not in tick.seen.windows.get(objective.name, {})
-            since = record.alert.firing_at or record.alert.pending_at or tick.at
-            if not silent or tick.at - since < timedelta(seconds=longest):
-                continue
-            why = f"expired: no call of {record.plugin}@{record.version} within {span_text(longest)}"
-        before = record.alert.state.value
-        alert = replace(record.alert, state=AlertState.INACTIVE, pending_at=None, resolved_at=tick.at, quiet_since=None)
-        ended = replace(record, alert=alert, changed_at=tick.at)
-        tick.standing.alerts[fingerprint] = ended
-        tick.changes.alerts.append(ended)
-        tick.changes.alert_events.append((tick.at, ended, before, AlertState.INACTIVE.value, why))
 
 
 def _bring_forward(

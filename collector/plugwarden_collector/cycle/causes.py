@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from plugwarden_collector.decide.audit import Draft
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Incident, Standing
 from plugwarden_collector.judge.alert import AlertState
-from plugwarden_collector.judge.blame import Burning, common_causes, troubled_downstreams
-from plugwarden_collector.judge.objective import Sli
+from plugwarden_collector.judge.blame import TOGETHER, Burning, common_causes, troubled_downstreams
+from plugwarden_collector.judge.objective import Burn, Objective, Sli
 
 from .tick import Tick, new_id
 
 __all__ = ["covering", "excuse", "find_causes", "firing_pages", "inhibit"]
+
+OBEYED_SECONDS = 30.0
+"""From a quarantine until the last of its calls are in: sidecars hear of it at once, and export every few seconds."""
 
 
 def find_causes(tick: Tick) -> None:
@@ -64,30 +68,59 @@ def find_causes(tick: Tick) -> None:
 
 def excuse(tick: Tick, record: AlertRecord) -> str | None:
     """The shared cause that speaks for a plugin: a downstream explains slowness, simultaneity explains anything."""
+    incident = _excusing(tick, record)
+    return None if incident is None else f"{incident.summary} (incident {incident.id})"
+
+
+def _excusing(tick: Tick, record: AlertRecord) -> Incident | None:
     slis = {objective.name: objective.sli for objective in tick.rules.objectives}
     for incident in tick.standing.incidents.values():
         slow_only = incident.cause.startswith("downstream:")
         if record.plugin in incident.plugins and (not slow_only or slis.get(record.slo) is Sli.LATENCY):
-            return f"{incident.summary} (incident {incident.id})"
+            return incident
     return None
 
 
-def inhibit(tick: Tick) -> None:
-    """Mark alerts that somebody else speaks for: a quarantine in force, or an incident."""
+def inhibit(tick: Tick, behind: Mapping[str, tuple[Objective, tuple[Burn, ...]]]) -> None:
+    """Mark alerts that somebody else speaks for: a quarantine, a suggestion or an incident, which people are told of instead."""
     for fingerprint, record in tick.standing.alerts.items():
         if record.alert.state is AlertState.INACTIVE and record.inhibited_by is None:
             continue
         by = None
         if record.alert.state is not AlertState.INACTIVE:
-            held = covering(tick.standing, record)
-            if held is not None:
-                by = held.id
-            elif excuse(tick, record) is not None:
-                by = next(item.id for item in tick.standing.incidents.values() if record.plugin in item.plugins)
+            by = _speaker(tick, record, behind.get(fingerprint, (None, ()))[1])
         if by != record.inhibited_by:
             marked = replace(record, inhibited_by=by)
             tick.standing.alerts[fingerprint] = marked
             tick.changes.alerts.append(marked)
+
+
+def _speaker(tick: Tick, record: AlertRecord, tiers: tuple[Burn, ...]) -> str | None:
+    """Who speaks for an alert; nobody where it burns on although its cause was dealt with or is gone."""
+    held = covering(tick.standing, record)
+    if held is not None and not (held.in_force and _burns_on(tick, held, tiers)):
+        return held.id
+    incident = _excusing(tick, record)
+    return incident.id if incident is not None and not _left_alone(tick, incident, record) else None
+
+
+def _burns_on(tick: Tick, held: Quarantine, tiers: tuple[Burn, ...]) -> bool:
+    """Whether the short window burns with failures from after the quarantine: it is too narrow, or somebody does not obey."""
+    since = (tick.at - held.changed_at).total_seconds()
+    return any(burn.met and since > burn.tier.short_seconds + OBEYED_SECONDS for burn in tiers)
+
+
+def _left_alone(tick: Tick, incident: Incident, record: AlertRecord) -> bool:
+    """Whether all others of a simultaneous failure have been well for a while: what they shared does not explain this one."""
+    if incident.cause.startswith("downstream:") or tick.at - incident.started_at <= TOGETHER:
+        return False
+    for other in tick.standing.alerts.values():
+        if other.plugin == record.plugin or other.plugin not in incident.plugins or other.severity != "page":
+            continue
+        ended = other.alert.resolved_at
+        if other.alert.state is AlertState.FIRING or (ended is not None and tick.at - ended <= TOGETHER):
+            return False
+    return True
 
 
 def firing_pages(tick: Tick) -> list[AlertRecord]:

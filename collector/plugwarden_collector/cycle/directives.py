@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from plugwarden.contract import Action, Directive, Newcomers, QuarantineState
+from plugwarden.contract import Action, Directive, Newcomers, QuarantineState, within_bounds
+from plugwarden.contract.directive import MAX_DIRECTIVES, MAX_SET_BYTES
 
 from plugwarden_collector.decide.policy import Policy
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.rules import Rules
 
-__all__ = ["directives_for", "lets_newcomers_in"]
+__all__ = ["directives_for", "lets_newcomers_in", "unannounced"]
 
 
 def directives_for(standing: Standing, rules: Rules) -> tuple[Directive, ...]:
-    """What sidecars must be told, given the quarantines in force."""
+    """What sidecars must be told, given the quarantines in force. Never a set that one of them refuses: what a store of
+    before holds under names that can be none is left out (`unannounced`), and people's come first where there is room for
+    some only."""
     found = []
     for item in sorted(standing.quarantines.values(), key=lambda item: item.id):
-        if not item.in_force or (item.actor == AUTOMATION and _overruled(item, standing)):
+        if (
+            not item.in_force
+            or item.scope.fault() is not None
+            or (item.actor == AUTOMATION and _overruled(item, standing))
+        ):
             continue
         if item.state is QuarantineState.PROBATION:
             reason = f"in probation at {item.share_ratio:.0%}: {item.reason}"
@@ -26,7 +33,29 @@ def directives_for(standing: Standing, rules: Rules) -> tuple[Directive, ...]:
         if lets_newcomers_in(item, rules.policy):
             newcomers = Newcomers(item.known_versions, rules.policy.probation_steps[0])
         found.append(Directive(item.id, Action.ISOLATE, item.scope, 0.0, item.reason[:900], newcomers))
+    if sum(map(_most_bytes, found)) > MAX_SET_BYTES or len(found) > MAX_DIRECTIVES:
+        people = {item.id for item in standing.quarantines.values() if item.actor != AUTOMATION}
+        found.sort(key=lambda directive: directive.id not in people)  # those of one kind stay in order
+        found = sorted(found[: within_bounds(found)], key=lambda directive: directive.id)
     return tuple(found)
+
+
+def unannounced(standing: Standing) -> list[Quarantine]:
+    """Quarantines in force that no sidecar is told of, though nothing overrules them."""
+    told = {directive.id for directive in standing.directives.directives}
+    return [
+        item
+        for item in standing.quarantines.values()
+        if item.in_force and item.id not in told and not (item.actor == AUTOMATION and _overruled(item, standing))
+    ]
+
+
+def _most_bytes(directive: Directive) -> int:
+    """What a directive can take as JSON at most; cheaper to tell than what it takes."""
+    texts = [directive.reason, *filter(None, directive.scope.as_dict().values())]
+    if directive.newcomers is not None:
+        texts += directive.newcomers.known_versions
+    return 300 + sum(6 * len(text) + 4 for text in texts)
 
 
 def lets_newcomers_in(item: Quarantine, policy: Policy) -> bool:

@@ -40,7 +40,7 @@ def evaluate(
     quarantine_what_burns(tick, readings)
     advance(tick)
     admit_newcomers(tick)
-    inhibit(tick)
+    inhibit(tick, readings)
     _forget(standing, seen.at)
     announced = directives_for(standing, rules)
     if announced != tuple(standing.directives.directives):

@@ -22,9 +22,13 @@ from plugwarden_collector.judge.objective import Burn, Objective
 
 from .causes import covering, excuse, firing_pages
 from .directives import lets_newcomers_in
+from .endings import end_alert
 from .tick import Tick, new_id
 
 __all__ = ["admit_newcomers", "advance", "quarantine_what_burns"]
+
+LOOKBACK = 5
+"""So many long windows are looked through for calls that went well, so that there are enough to call a part healthy."""
 
 
 def quarantine_what_burns(tick: Tick, behind: Mapping[str, tuple[Objective, tuple[Burn, ...]]]) -> None:
@@ -41,10 +45,15 @@ def quarantine_what_burns(tick: Tick, behind: Mapping[str, tuple[Objective, tupl
         if not met:
             continue  # it fires on, but nothing burns right now: not a moment to act
         burn = met[0]
-        lookback = burn.tier.long_seconds * 5
-        cells = tick.evidence.cells(record.plugin, tick.at, lookback)
+        cells = tick.evidence.cells(record.plugin, tick.at, burn.tier.long_seconds * LOOKBACK)
+        lately = tick.evidence.cells(record.plugin, tick.at, burn.tier.short_seconds)
         scope, why = failing_cell_scope(
-            record.plugin, record.version, cells, tolerated_ratio=_tolerated(objective), min_events=objective.min_events
+            record.plugin,
+            record.version,
+            cells,
+            lately,
+            tolerated_ratio=_tolerated(objective),
+            min_events=objective.min_events,
         )
         fleet = Fleet(
             tick.seen.running, list(standing.quarantines.values()), standing.actions, standing.frozen,
@@ -64,9 +73,7 @@ def quarantine_what_burns(tick: Tick, behind: Mapping[str, tuple[Objective, tupl
 def _open(tick: Tick, record: AlertRecord, scope: Scope, reason: str, evidence: dict[str, Any]) -> None:
     standing, policy = tick.standing, tick.rules.policy
     enforce = policy.enforcement is Enforcement.ENFORCE
-    known = tuple(
-        sorted(version for plugin, version in standing.versions if plugin == scope.plugin and version != scope.version)
-    )
+    known = standing.versions_beside(scope.plugin, scope.version)
     hold = policy.hold_seconds * (1 + policy.hold_jitter_ratio * tick.chance())
     item = Quarantine(
         id=new_id("q", scope, tick.at),
@@ -143,16 +150,10 @@ def _supersede(tick: Tick, released: Quarantine) -> None:
     tick.changes.decisions.append(
         Draft(tick.at, "superseded", AUTOMATION, str(original.scope), reason, original.enforcement.value, original.id)
     )
-    for fingerprint, record in tick.standing.alerts.items():
+    for record in list(tick.standing.alerts.values()):
         same = record.plugin == original.scope.plugin and record.version == original.scope.version
         if same and record.alert.state is not AlertState.INACTIVE:
-            before = record.alert.state.value
-            alert = replace(record.alert, state=AlertState.INACTIVE, resolved_at=tick.at, quiet_since=None)
-            ended = replace(record, alert=alert, changed_at=tick.at)
-            tick.standing.alerts[fingerprint] = ended
-            tick.changes.alerts.append(ended)
-            why = f"superseded by {released.scope.version}"
-            tick.changes.alert_events.append((tick.at, ended, before, AlertState.INACTIVE.value, why))
+            end_alert(tick, record, f"superseded by {released.scope.version}")
 
 
 def admit_newcomers(tick: Tick) -> None:

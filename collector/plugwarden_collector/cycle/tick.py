@@ -50,6 +50,8 @@ class Observation:
     """Plugins with traffic."""
     versions: Mapping[PluginVersion, datetime] = field(default_factory=dict)
     """When each version was first seen."""
+    called_at: Mapping[PluginVersion, datetime] = field(default_factory=dict)
+    """When each was last asked for, whatever came of it: refused calls count. Of the last minutes only."""
 
 
 @dataclass(slots=True)

@@ -52,6 +52,11 @@ class Quarantine:
     """What was known at the decision, frozen."""
 
     @property
+    def inconclusive(self) -> bool:
+        """Whether a person must decide, for too few calls came on this very step of probation."""
+        return self.evidence.get("inconclusive") == self.changed_at.isoformat()
+
+    @property
     def in_force(self) -> bool:
         """Whether hosts must obey it now."""
         return self.ended_at is None and self.state in {QuarantineState.QUARANTINED, QuarantineState.PROBATION}
@@ -130,8 +135,9 @@ def _judge_step(
         share = policy.probation_steps[following]
         moved = replace(quarantine, step=following, share_ratio=share, changed_at=at)
         return moved, Effect("advanced", f"{seen}; now {share:.0%} of calls")
-    if not enough and elapsed >= policy.step_timeout_seconds and not quarantine.evidence.get("inconclusive"):
-        marked = replace(quarantine, evidence={**quarantine.evidence, "inconclusive": True})
+    if not enough and elapsed >= policy.step_timeout_seconds and not quarantine.inconclusive:
+        step = quarantine.changed_at.isoformat()  # each step, and each probation after the next isolation, may be one
+        marked = replace(quarantine, evidence={**quarantine.evidence, "inconclusive": step})
         return marked, Effect("inconclusive", f"too few calls to judge ({seen}): a person must decide")
     return quarantine, None
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from plugwarden.contract.metrics import ENDING
 
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.distribution import Counts, Distribution
@@ -20,6 +21,7 @@ from .senders import Senders
 __all__ = ["Arrivals"]
 
 _EVENT_TIMES = (("incoming_spans", "started_at"), ("incoming_points", "time"), ("incoming_logs", "time"))
+_NAMES = ("service_name", "instance_id")
 _REASON = re.compile(r"(\d+): (.+)")
 MAX_REASONS = 50
 OTHER = "other"
@@ -55,6 +57,9 @@ class Arrivals:
             with self._lock:
                 for service, instance in zip(services, instances, strict=True):
                     self.senders.heard(service, instance, at)
+                for batch in batches:
+                    if batch.accepted and batch.signal is Signal.METRICS:
+                        self._hear_goodbyes(batch)
 
     def taken(self, taken: Sequence[tuple[Batch, float]]) -> None:
         """Requests were taken, and their rows are on disk, each so many seconds after it came in."""
@@ -86,6 +91,14 @@ class Arrivals:
     def newest_at(self) -> datetime | None:
         """When anything last arrived."""
         return max(list(self.arrived_at.values()), default=None)
+
+    def _hear_goodbyes(self, batch: Batch) -> None:
+        resources, points = batch.tables["incoming_resources"], batch.tables["incoming_points"]
+        told = pc.any(pc.equal(points.column("metric"), ENDING.name)).as_py()
+        said = points.filter(pc.equal(points.column("metric"), ENDING.name)) if told else None
+        ending = set() if said is None else set(zip(*(said.column(name).to_pylist() for name in _NAMES), strict=True))
+        for name in zip(*(resources.column(name).to_pylist() for name in _NAMES), strict=True):
+            self.senders.told_ending(*name, ending=name in ending)
 
     def _refuse(self, signal: str, rejected: int, text: str) -> None:
         """Count by the reasons that the sender is told, such as `3: too old to be kept`."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from plugwarden.contract import MAX_NAME
+
 from plugwarden_collector.judge.alert import Alert, AlertState, Reading, transition
 
 from .readings import Readings
@@ -21,6 +23,7 @@ __all__ = ["RULES", "Change", "Condition", "ConditionRule", "Verdict", "judge", 
 PAGE, TICKET = "page", "ticket"
 GIB = 2**30
 DAY_SECONDS = 86_400.0
+_KINDS = {"error_type": "error types", "downstream": "downstreams"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,60 @@ def _rollups(now: Readings) -> Reading:
     return _band(now.rollup_lag_seconds, 10.0, 5.0, text)
 
 
+def _clock(now: Readings) -> Reading:
+    off = now.clock_step_seconds
+    if off is None:
+        return Reading(False, "the wall clock goes with the steady clock")
+    way = "ahead of" if off > 0 else "behind"
+    return Reading(
+        True, f"the wall clock stepped and is {length(abs(off))} {way} the time that judging, holds and retention go by"
+    )
+
+
+def _aside(now: Readings) -> Reading:
+    if not now.set_aside:
+        return Reading(False, "everything that is stored could be counted")
+    return Reading(True, f"{amount(now.set_aside_rows, 'row')} could not be counted: {'; '.join(now.set_aside)[:1000]}")
+
+
+def _audit(now: Readings) -> Reading:
+    if not now.audit_breaks:
+        return Reading(False, "the decision log goes on where it was left")
+    return Reading(True, "; ".join(now.audit_breaks)[:1000])
+
+
+def _names(now: Readings) -> Reading:
+    if not now.names_beyond:
+        return Reading(False, f"all of {amount(now.names, 'plugin version')} are told apart")
+    services = ", ".join(repr(name[:MAX_NAME]) for name in now.names_beyond)
+    return Reading(True, f"more plugins or versions than are told apart ({now.names} are) from {services}")
+
+
+def _words(now: Readings) -> Reading:
+    if not now.words_beyond:
+        return Reading(False, f"all of {now.words:,} error types and downstreams are told apart")
+    whose = ", ".join(
+        f"{_KINDS.get(kind, kind)} of {plugin[:MAX_NAME]!r} from {service[:MAX_NAME]!r}"
+        for kind, plugin, service in now.words_beyond
+    )
+    return Reading(True, f"more error types or downstreams than are told apart: {whose}")
+
+
+def _shared(now: Readings) -> Reading:
+    if not now.shared_starts:
+        return Reading(False, "no two processes write one cumulative stream")
+    services = ", ".join(repr(name[:MAX_NAME]) for name in now.shared_starts)
+    return Reading(True, f"processes share identity and start, and only one of them is counted: {services}")
+
+
+def _unannounced(now: Readings) -> Reading:
+    if not now.unannounced:
+        return Reading(False, "sidecars are told of every quarantine in force")
+    return Reading(
+        True, f"{amount(len(now.unannounced), 'quarantine')} cannot be told: {', '.join(now.unannounced[:5])}"
+    )
+
+
 def _store(now: Readings) -> Reading:
     if not now.writer_alive:
         return Reading(True, "the writer has ended: nothing can be stored until the collector is started again")
@@ -211,6 +268,13 @@ def _early(now: Readings) -> Reading:
     return Reading(False, "raw rows are kept for as long as they should be")
 
 
+def _refused(now: Readings) -> Reading:
+    if not now.refused_deletions:
+        return Reading(False, "nothing waits for a person to be deleted")
+    parts = ", ".join(f"{share:.0%} of {view}" for view, share in now.refused_deletions.items())
+    return Reading(True, f"{parts} older than it is kept: too much to go at once without a person")
+
+
 def _near_max(now: Readings) -> Reading:
     if not now.max_bytes:
         return Reading(False, f"{size(now.used_bytes)} used; there is no limit")
@@ -227,6 +291,11 @@ RULES = (
         "store_failing", "The store does not take data", PAGE,
         "Look at the collector's log for the database's own words; check the disk. Senders keep what was refused and send it "
         "again. If the file is damaged, stop the collector and restore a copy.", _store,
+    ),
+    ConditionRule(
+        "audit_log_broken", "The decision log is not the one that was left", PAGE,
+        "Keep a copy of the data folder as evidence. `plugwarden audit verify` says all that is wrong. If it is explained, such as "
+        "by a store that was put back by hand, `plugwarden audit accept --reason …`.", _audit, keep_seconds=0.0,
     ),
     ConditionRule(
         "no_telemetry", "No telemetry arrives", PAGE,
@@ -268,6 +337,39 @@ RULES = (
         for_seconds=10.0,
     ),
     ConditionRule(
+        "clock_stepped", "The clock has stepped", TICKET,
+        "Look at the machine's time and its time server (chronyc tracking, timedatectl). Nothing is let go or released by the step; "
+        "when the clock stays there for 5 minutes it is taken for true, and holds move by as much.", _clock, keep_seconds=300.0,
+    ),
+    ConditionRule(
+        "calls_set_aside", "Calls could not be counted", TICKET,
+        "Nobody judges these calls; everything else goes on. `plugwarden aside` lists them. Look at what the named sender sends; "
+        "after an upgrade have them counted with `plugwarden aside --retry ID`, or give them up with `--drop ID`.", _aside,
+        keep_seconds=0.0,
+    ),
+    ConditionRule(
+        "too_many_names", "More plugins or versions than are told apart", TICKET,
+        "What is beyond them is counted under _OTHER, and neither judged nor isolated; everything else goes on. Look what the "
+        "named services put into plugin.id and plugin.version: a request's id or a time does not belong there. Names that are "
+        "not active for a day give their place to others.", _names, keep_seconds=300.0,
+    ),
+    ConditionRule(
+        "too_many_words", "More error types or downstreams than are told apart", TICKET,
+        "What is beyond them is counted under _OTHER; calls are judged all the same. Look what the named plugins put into error.type "
+        "and plugin.downstream: a message, an id or an address with a port does not belong there. Words that are not used for a "
+        "day give their place to others.", _words, keep_seconds=300.0,
+    ),
+    ConditionRule(
+        "identities_shared", "Processes share identity and start", TICKET,
+        "Their cumulative counts fall and rise in one stream; of what fell nothing is counted. Set a service.instance.id for each "
+        "worker of the named services, after the fork (docs/reference/otlp.md).", _shared, keep_seconds=300.0,
+    ),
+    ConditionRule(
+        "quarantines_untold", "Quarantines that sidecars cannot be told of", TICKET,
+        "Their calls still run. An earlier version took them under names that no sidecar accepts, or there are more than one "
+        "answer holds: release them (`plugwarden release ID`), and isolate the plugin as a whole instead.", _unannounced,
+    ),
+    ConditionRule(
         "checkpoint_late", "A checkpoint is overdue", TICKET,
         "A long query or a backup keeps an old state alive; let it end. Nothing is lost, but the next start takes longer.",
         _checkpoint,
@@ -276,6 +378,12 @@ RULES = (
         "senders_silent", "Some senders have gone silent", TICKET,
         "Look whether these processes run and reach the collector. One that ended on purpose is forgotten after an hour.",
         _senders_silent, keep_seconds=0.0,
+    ),
+    ConditionRule(
+        "deletion_refused", "A large deletion waits for a person", TICKET,
+        "Look whether the clock is right and --keep-raw is meant, and see `plugwarden retention`. If it may go: `plugwarden retention "
+        "--allow --reason …`. Until then nothing of these views goes for its age; --max-size still holds.", _refused,
+        keep_seconds=0.0,
     ),
     ConditionRule(
         "retention_early", "Raw data go before their age", TICKET,

@@ -54,6 +54,30 @@ class Readings:
     """Raw rows that no rollup has counted yet."""
     rollup_lag_seconds: float = 0.0
     """How long the oldest of them has waited."""
+    names: int = 0
+    """Plugin versions of services that are told apart."""
+    names_beyond: tuple[str, ...] = ()
+    """Services that lately sent more than are told apart."""
+    words: int = 0
+    """Error types and downstreams of plugins that are told apart."""
+    words_beyond: tuple[tuple[str, str, str], ...] = ()
+    """Of which plugins more came lately: kind (`error_type` or `downstream`), plugin, service."""
+    calls_beyond_words: int = 0
+    """Calls and waits ever counted under one word with others."""
+    shared_starts: tuple[str, ...] = ()
+    """Services of which several processes lately wrote one cumulative stream."""
+    calls_beyond: int = 0
+    """Calls ever counted under one name with others."""
+    unannounced: tuple[str, ...] = ()
+    """Quarantines in force that no sidecar can be told of."""
+    set_aside: tuple[str, ...] = ()
+    """What could not be counted, an entry each: commit, whose rows, why. Newest first."""
+    set_aside_rows: int = 0
+    """Rows of these entries."""
+    audit_breaks: tuple[str, ...] = ()
+    """What a start found to be missing from the decision log, and nobody explained."""
+    clock_step_seconds: float | None = None
+    """How far the wall clock is ahead of the time that is kept, after a step; negative: behind. None: it is where it should be."""
     # -- the file
     file_bytes: int = 0
     used_bytes: int = 0
@@ -69,6 +93,8 @@ class Readings:
     """Since a checkpoint was first put off; 0 when none is."""
     early: bool = False
     """Within ten minutes, raw rows had to go before their age for want of room."""
+    refused_deletions: Mapping[str, float] = field(default_factory=dict)
+    """View -> the share of its rows that is older than it is kept, and too much to go without a person."""
     disk_free_bytes: int | None = None
     disk_total_bytes: int | None = None
 

@@ -16,6 +16,8 @@ MISSED_INTERVALS = 3
 MIN_SILENCE_SECONDS = 15.0
 BURST_SECONDS = 1.0
 """Requests closer together belong to one export: a process sends its signals one after the other."""
+ENDED_SECONDS = 2.0
+"""A process that said it was about to end, and then was silent for so long, has; until then it sends a last time."""
 MIN_EXPORTS = 3
 """Two gaps between exports are the least from which an interval can be told."""
 FORGETTING = 0.1
@@ -41,6 +43,8 @@ class Sender:
     requests: int = 1
     longest_gap_seconds: float = 0.0
     """Between exports, older gaps counting less and less."""
+    ending: bool = False
+    """Its last metrics said that its process was about to end."""
 
     @property
     def interval_seconds(self) -> float | None:
@@ -60,7 +64,8 @@ class SenderState:
     service: str
     instance: str
     state: str
-    """`sending`, `silent`, `replaced` (a newer instance of its service took over), or `learning` its interval."""
+    """`sending`, `silent`, `replaced` (a newer instance of its service took over), `ended` (it said so before it fell
+    silent), or `learning` its interval."""
     first_at: datetime
     last_at: datetime
     interval_seconds: float | None
@@ -94,6 +99,12 @@ class Senders:
                 sender.exports += 1
         self._known[key] = sender
 
+    def told_ending(self, service: str, instance: str, *, ending: bool) -> None:
+        """Metrics came in, and said whether their process was about to end."""
+        sender = self._known.get((service[:MAX_NAME], instance[:MAX_NAME]))
+        if sender is not None:
+            sender.ending = ending
+
     def states(self, at: datetime) -> list[SenderState]:
         """Everybody who was heard of within `FORGET`, the silent first, then by name."""
         for key, sender in list(self._known.items()):
@@ -104,13 +115,13 @@ class Senders:
         silent = {id(sender): sender for sender in known if _silent(sender, at)}
         replaced = _replaced(silent, known)
         found = [_state(sender, at, id(sender) in silent, id(sender) in replaced) for sender in known]
-        order = ("silent", "learning", "sending", "replaced")
+        order = ("silent", "learning", "sending", "replaced", "ended")
         return sorted(found, key=lambda item: (order.index(item.state), item.service, item.instance))
 
 
 def _silent(sender: Sender, at: datetime) -> bool:
     limit = sender.limit_seconds()
-    return limit is not None and (at - sender.last_at).total_seconds() > limit
+    return limit is not None and not sender.ending and (at - sender.last_at).total_seconds() > limit
 
 
 def _replaced(silent: Mapping[int, Sender], known: Sequence[Sender]) -> set[int]:
@@ -136,6 +147,8 @@ def _state(sender: Sender, at: datetime, silent: bool, replaced: bool) -> Sender
     interval = sender.interval_seconds
     word = "replaced" if replaced else "silent" if silent else "learning" if interval is None else "sending"
     quiet = max(0.0, (at - sender.last_at).total_seconds())
+    if sender.ending and quiet > ENDED_SECONDS:
+        word = "ended"
     return SenderState(
         sender.service, sender.instance, word, sender.first_at, sender.last_at, interval, quiet, sender.requests
     )

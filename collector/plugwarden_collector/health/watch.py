@@ -8,18 +8,22 @@ import shutil
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any
 
 from plugwarden_collector.announce.notify import Notifier
-from plugwarden_collector.clock import Clock
+from plugwarden_collector.announce.subject import HEALTH, subject_of_alert
+from plugwarden_collector.clock import Clock, Step
+from plugwarden_collector.cycle.directives import unannounced
 from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.judge.alert import Alert, AlertState
 from plugwarden_collector.judge.silence import silenced_by
 from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.store.audit_log import AuditLog
 from plugwarden_collector.store.retention import Keep, RetentionStats
 from plugwarden_collector.warden import Warden
 
@@ -30,17 +34,22 @@ from .history import History
 from .readings import Readings
 from .senders import MIN_SILENCE_SECONDS, MISSED_INTERVALS, SenderState
 from .totals import Totals, readings_between
+from .words import aside_sentence
 
 __all__ = ["HealthWatch", "run_health"]
 
 EVERY_SECONDS = 5.0
 WINDOW = timedelta(minutes=1)
 EARLY = timedelta(minutes=10)
+BEYOND = timedelta(minutes=10)
+"""A service that sent more names than are told apart is named for this long."""
 UNKNOWN_LIMIT_SECONDS = 60.0
 """How long nothing may arrive after a start with young data: senders that waited for us come back within that."""
 RECENT_DATA = timedelta(hours=1)
 """Data this young at a start: somebody was sending, and should be again."""
 KEPT_EVENTS = 200
+NAMED = 5
+"""Entries of what could not be counted that are named; `plugwarden aside` has all."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +68,13 @@ class HealthWatch:
         keep: Keep,
         retention: RetentionStats,
         clock: Clock,
+        audit: AuditLog,
+        stepped: Callable[[], Step | None] = lambda: None,
     ) -> None:
         self._database, self._writer, self._intake, self._warden = database, writer, intake, warden
-        self._notifier, self._keep, self._retention, self._clock = notifier, keep, retention, clock
+        self._audit = audit
+        self._notifier, self._keep, self.retention, self._clock = notifier, keep, retention, clock
+        self._stepped = stepped
         self.arrivals = arrivals
         self.began_at = clock()
         self.history = History()
@@ -75,6 +88,7 @@ class HealthWatch:
         """Looks that failed."""
         self._lock = threading.Lock()
         self._closed = False
+        self._reported = False
         self._totals: deque[Totals] = deque()
         self._step_from: Totals | None = None
         self._growth = Growth()
@@ -107,7 +121,11 @@ class HealthWatch:
         self.conditions, self.readings = conditions, readings
         self.verdict = verdict(conditions, readings)
         for change in changes:
-            self._tell(change)
+            self._note(change)
+        if changes or not self._reported:
+            self._reported = True
+            firing = (item for item in conditions.values() if item.alert.state is AlertState.FIRING)
+            self._notifier.report(HEALTH, [subject_of_alert(_record(item, at)) for item in firing])
         return changes
 
     def now(self) -> datetime:
@@ -137,24 +155,30 @@ class HealthWatch:
         return {
             **self._sending(at),
             **self._file(at),
+            **self._aside(),
+            **self._names(at),
+            "clock_step_seconds": None if (step := self._stepped()) is None else step.seconds,
             "stalled_seconds": (at - self._moved[1]).total_seconds(),
             "queued_requests": writer.queued_requests,
             "queued_bytes": writer.queued_bytes,
             "queue_bound_bytes": writer.queue_bound_bytes,
             "writer_alive": writer.alive,
-            "tick_age_seconds": min(time.time() - ticks.ticked_at, (at - self.began_at).total_seconds()),
+            "tick_age_seconds": min(now - ticks.ticked_at, (at - self.began_at).total_seconds()),
             "tick_seconds": ticks.seconds_last,
             "uncounted_rows": stats.uncounted_rows,
             "rollup_lag_seconds": max(0.0, now - stats.uncounted_since) if stats.uncounted_rows else 0.0,
             "checkpoint_put_off_seconds": self._put_off(at),
             "early": self._early(at),
+            "refused_deletions": {
+                view: item.share_ratio for view, item in sorted(dict(self.retention.refused).items())
+            },
         }
 
     def _sending(self, at: datetime) -> dict[str, Any]:
         arrivals = self.arrivals
         states = arrivals.senders.states(at)
         self.senders = states
-        counted = [item for item in states if item.state != "replaced"]
+        counted = [item for item in states if item.state not in {"replaced", "ended"}]
         newest = arrivals.newest_at or self._expected_since
         regular = [item for item in counted if item.interval_seconds is not None]
         last = min(regular, key=lambda item: item.silent_seconds, default=None)
@@ -195,6 +219,33 @@ class HealthWatch:
             pass  # the readings say "unknown", which holds the condition
         return found
 
+    def _aside(self) -> dict[str, Any]:
+        entries = self._database.fetch(statement("list_set_aside"))
+        return {
+            "set_aside": tuple(aside_sentence(entry) for entry in entries[:NAMED]),
+            "set_aside_rows": sum(int(entry["rows"]) for entry in entries),
+            "audit_breaks": self._audit.open_breaks[:NAMED],
+        }
+
+    def _names(self, at: datetime) -> dict[str, Any]:
+        beyond = self._database.fetch(statement("list_names_beyond"), {"since": at - BEYOND})
+        counted = self._database.fetch(statement("count_names"))[0]
+        crowded = self._database.fetch(statement("list_words_beyond"), {"since": at - BEYOND})
+        words = self._database.fetch(statement("count_words"))[0]
+        shared = self._database.fetch(statement("list_shared_starts"), {"since": at - BEYOND})
+        return {
+            "shared_starts": tuple(str(row["service_name"]) for row in shared[:NAMED]),
+            "names": int(counted["names"]),
+            "calls_beyond": int(counted["calls_beyond"]),
+            "names_beyond": tuple(str(row["service_name"]) for row in beyond[:NAMED]),
+            "words": int(words["words"]),
+            "calls_beyond_words": int(words["calls_beyond"]),
+            "words_beyond": tuple((row["kind"], row["plugin_id"], row["service_name"]) for row in crowded[:NAMED]),
+            "unannounced": tuple(
+                ascii(f"{item.id} {item.scope}")[1:201] for item in unannounced(self._warden.standing)
+            ),
+        }
+
     def _put_off(self, at: datetime) -> float:
         """Since when a checkpoint has been waiting for readers, in seconds."""
         stats = self._database.checkpoints.stats
@@ -207,8 +258,8 @@ class HealthWatch:
         return 0.0 if self._put_off_at is None else (at - self._put_off_at).total_seconds()
 
     def _early(self, at: datetime) -> bool:
-        if self._retention.early > self._early_seen:
-            self._early_seen, self._early_at = self._retention.early, at
+        if self.retention.early > self._early_seen:
+            self._early_seen, self._early_at = self.retention.early, at
         return at - self._early_at < EARLY
 
     # -- remembering and telling --------------------------------------------------------------------------------------
@@ -228,7 +279,7 @@ class HealthWatch:
         young = newest is not None and self.began_at - newest < RECENT_DATA
         return self.began_at if young else None
 
-    def _tell(self, change: Change) -> None:
+    def _note(self, change: Change) -> None:
         record = _record(change.condition, change.at)
         event = {
             "time": change.at,
@@ -245,13 +296,7 @@ class HealthWatch:
             "%s: %s -> %s: %s", record.name, change.before, change.after, change.reason,
         )  # fmt: skip
         work = self._writer.run(lambda connection: connection.execute(statement("insert_condition_event").sql, event))
-        work.add_done_callback(_note)
-        if self.silenced_by(change.condition) is not None:
-            return
-        if change.after == AlertState.FIRING.value:
-            self._notifier.announce(self._warden.rules.receivers, record, "firing")
-        elif change.before == AlertState.FIRING.value:
-            self._notifier.announce(self._warden.rules.receivers, record, "resolved")
+        work.add_done_callback(_say_if_lost)
 
 
 async def run_health(watch: HealthWatch) -> None:
@@ -273,6 +318,6 @@ def _record(condition: Condition, at: datetime) -> AlertRecord:
     )  # fmt: skip
 
 
-def _note(done: Future[Any]) -> None:
+def _say_if_lost(done: Future[Any]) -> None:
     if not done.cancelled() and done.exception() is not None:
         _log.warning("a change of a condition could not be recorded: %s", done.exception())

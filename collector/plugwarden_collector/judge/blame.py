@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from plugwarden.contract import Scope
+from plugwarden.contract import OVERFLOW, Scope, name_fault
 
 from .objective import Sli
 
@@ -119,25 +119,36 @@ def common_causes(
 
 
 def failing_cell_scope(
-    plugin: str, version: str, cells: Sequence[Mapping[str, object]], *, tolerated_ratio: float, min_events: int
+    plugin: str,
+    version: str,
+    cells: Sequence[Mapping[str, object]],
+    lately: Sequence[Mapping[str, object]],
+    *,
+    tolerated_ratio: float,
+    min_events: int,
 ) -> tuple[Scope, str]:
     """The smallest scope that holds a version's failures while its complement is healthy, and why.
 
-    `cells` are counts by plugin_version, plugin_operation and instance_id. The complement must have at least
-    `min_events` calls and fail in no more than `tolerated_ratio` of them to count as healthy.
+    `cells` and `lately` are counts by plugin_version, plugin_operation and instance_id, of the time that is looked through for
+    calls that went well, and of the short window. What fails is what fails lately: a release that was rolled back hours ago
+    makes nothing wider, and releases that begin to fail together are not healthy for having been so. The complement must
+    have at least `min_events` calls and fail in no more than `tolerated_ratio` of them to count as healthy; other versions
+    must have as many calls lately to count as failing.
     """
-    others = [cell for cell in cells if cell["plugin_version"] != version]
-    total, bad = _sum(others)
-    if total and bad / total > tolerated_ratio:
+    total, bad = _sum([cell for cell in lately if cell["plugin_version"] != version])
+    if total >= min_events and bad / total > tolerated_ratio:
         return Scope(plugin), f"other versions fail as well ({bad} of {total} calls)"
-    reason = f"other versions are healthy ({bad} bad of {total} calls)" if total else "no other version is running"
+    reason = f"other versions are healthy ({bad} bad of {total} calls)" if total else "no other version is being called"
     mine = [cell for cell in cells if cell["plugin_version"] == version]
+    failing = [cell for cell in lately if cell["plugin_version"] == version and _count(cell, "bad")]
     narrowed: dict[str, str] = {}
     for part, key in (("operation", "plugin_operation"), ("instance", "instance_id")):
-        values = {str(cell[key]) for cell in mine if _count(cell, "bad")}
+        values = {str(cell[key]) for cell in failing}
         if len(values) != 1:
             continue
         value = values.pop()
+        if value in {"", OVERFLOW} or name_fault(part, value) is not None:
+            continue  # no host can be told to refuse these alone
         total, bad = _sum([cell for cell in mine if str(cell[key]) != value])
         if total >= min_events and bad / total <= tolerated_ratio:
             narrowed[part] = value

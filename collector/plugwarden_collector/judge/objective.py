@@ -48,7 +48,7 @@ class Objective:
 
     def covers(self, plugin: str) -> bool:
         """Whether this objective is about a plugin."""
-        return fnmatchcase(plugin, self.plugins)
+        return self.plugins == "*" or fnmatchcase(plugin, self.plugins)
 
     @property
     def tiers(self) -> tuple[Tier, ...]:

@@ -7,7 +7,7 @@ import difflib
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,18 @@ from typing import Any
 from plugwarden_collector.decide.policy import Enforcement, Policy
 from plugwarden_collector.errors import RulesError
 
-from .burn import max_burn_rate, tiers_for
 from .objective import Objective, Sli
+from .rules_text import decoded
+from .workable import (
+    MAX_COUNT,
+    MAX_DURATION_SECONDS,
+    name_problem,
+    objective_problems,
+    objective_warnings,
+    policy_problems,
+    shown,
+    url_problem,
+)
 
 __all__ = ["DEFAULT_RULES", "Receiver", "Rules", "load_rules", "parse_rules", "seconds"]
 
@@ -56,9 +66,11 @@ DEFAULT_RULES = Rules(
 def load_rules(path: Path) -> Rules:
     """The rules in a file; raises `RulesError` with every problem found."""
     try:
-        text = path.read_text("utf-8")
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise RulesError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except ValueError as error:
+        raise RulesError(str(path), [str(error)]) from error
     return parse_rules(text, str(path))
 
 
@@ -66,8 +78,8 @@ def parse_rules(text: str, source: str) -> Rules:
     """The rules in a text; raises `RulesError` with every problem found."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RulesError(source, [f"not valid TOML: {error}"]) from error
+    except (ValueError, RecursionError) as error:  # beside what tomllib names, numbers of thousands of digits
+        raise RulesError(source, [f"not valid TOML: {shown(str(error))[1:-1]}"]) from error
     problems: list[str] = []
     warnings: list[str] = []
     _known(document, {"slo", "policy", "receiver"}, "", problems)
@@ -78,11 +90,9 @@ def parse_rules(text: str, source: str) -> Rules:
         _receiver(item, f"receiver[{index}]", problems) for index, item in _tables(document, "receiver", problems)
     ]
     policy = _policy(document.get("policy", {}), problems)
-    names = [item.name for item in objectives if item is not None]
-    problems += [
-        f"slo.name: {name!r} is given twice" for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    if not names and not problems:
+    for table in ("slo", "receiver"):
+        problems += _twice(document, table)
+    if not document.get("slo") and not problems:
         problems.append("slo: there is none; add at least one [[slo]] table")
     if problems:
         raise RulesError(source, problems)
@@ -100,13 +110,16 @@ def seconds(value: object) -> float:
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not a duration")
     if isinstance(value, int | float):
-        amount = float(value)
+        try:
+            amount = float(value)
+        except OverflowError:
+            amount = math.inf
     elif isinstance(value, str) and value and _DURATION.sub("", value) == "":
         amount = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(value))
     else:
-        raise ValueError(f'{value!r} is not a duration; write for instance "250ms", "90s", "1h30m" or "30d"')
+        raise ValueError(f'{shown(value)} is not a duration; write for instance "250ms", "90s", "1h30m" or "30d"')
     if not math.isfinite(amount) or amount < 0:
-        raise ValueError(f"{value!r} must be 0 or more")
+        raise ValueError(f"{shown(value)} must be 0 or more")
     return amount
 
 
@@ -123,7 +136,19 @@ def _known(table: Mapping[str, Any], known: set[str], place: str, problems: list
         if key not in known:
             nearest = difflib.get_close_matches(key, known, 1)
             hint = f"; did you mean {nearest[0]}?" if nearest else f"; known are {', '.join(sorted(known))}"
-            problems.append(f"{place}{'.' if place else ''}{key}: unknown{hint}")
+            name = key if re.fullmatch(r"[\w-]+", key) else shown(key)
+            problems.append(f"{place}{'.' if place else ''}{name}: unknown{hint}")
+
+
+def _twice(document: Mapping[str, Any], table: str) -> Iterable[str]:
+    """Names that two tables of a kind have: what is said of the one would be done to the other."""
+    items = document.get(table)
+    names = [item.get("name") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    texts = [name for name in names if isinstance(name, str)]
+    return [
+        f"{table}.name: {shown(name)} is given twice; each needs a name of its own"
+        for name in sorted({name for name in texts if texts.count(name) > 1})
+    ]
 
 
 def _objective(table: Mapping[str, Any], place: str, problems: list[str], warnings: list[str]) -> Objective | None:
@@ -132,42 +157,35 @@ def _objective(table: Mapping[str, Any], place: str, problems: list[str], warnin
     }  # fmt: skip
     _known(table, keys, place, problems)
     before = len(problems)
-    name = table.get("name")
-    if not isinstance(name, str) or not name:
-        problems.append(f"{place}.name: must be a non-empty string")
+    name, plugins = table.get("name"), table.get("plugins", "*")
+    if wrong := name_problem(name):
+        problems.append(f"{place}.name: {wrong}")
+    if wrong := name_problem(plugins):
+        problems.append(f'{place}.plugins: {wrong}: a pattern such as "*" or "image-*"')
     try:
         sli = Sli(table.get("sli", "availability"))
     except ValueError:
-        problems.append(f"{place}.sli: {table['sli']!r} must be availability or latency")
+        problems.append(f"{place}.sli: {shown(table['sli'])} must be availability or latency")
         sli = Sli.AVAILABILITY
     target = table.get("objective")
     if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
-        problems.append(f"{place}.objective: {target!r} must be a ratio between 0 and 1, such as 0.99 for 99 %")
+        problems.append(f"{place}.objective: {shown(target)} must be a ratio between 0 and 1, such as 0.99 for 99 %")
         target = 0.5
     period = _duration(table, "period", "30d", place, problems)
     threshold = _duration(table, "threshold", None, place, problems)
-    if sli is Sli.LATENCY and threshold is None:
+    if sli is Sli.LATENCY and "threshold" not in table:
         problems.append(f'{place}.threshold: a latency objective needs one, such as "250ms"')
-    if sli is Sli.AVAILABILITY and threshold is not None:
+    if sli is Sli.AVAILABILITY and "threshold" in table:
         problems.append(f"{place}.threshold: only a latency objective has one")
-    plugins = table.get("plugins", "*")
-    if not isinstance(plugins, str):
-        problems.append(f'{place}.plugins: must be a pattern such as "*" or "image-*"')
     for key in ("min_events", "min_failures"):
         value = table.get(key, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            problems.append(f"{place}.{key}: {value!r} must be a whole number, 1 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
+            problems.append(f"{place}.{key}: {shown(value)} must be a whole number from 1 to {MAX_COUNT}")
     hold = _duration(table, "for", 0, place, problems)
     keep = _duration(table, "keep_firing_for", 30, place, problems)
     if len(problems) > before or period is None:
         return None
-    unreachable = [tier.factor for tier in tiers_for(period) if tier.factor > max_burn_rate(target)]
-    if unreachable:
-        warnings.append(
-            f"{place}: at an objective of {target:.4g} the burn rate cannot exceed {max_burn_rate(target):.3g}, "
-            f"so the tier at {max(unreachable):.3g} can never be met; raise the objective"
-        )
-    return Objective(
+    found = Objective(
         str(name),
         sli,
         float(target),
@@ -179,6 +197,11 @@ def _objective(table: Mapping[str, Any], place: str, problems: list[str], warnin
         hold or 0.0,
         keep or 0.0,
     )
+    problems += [f"{place}.{key}: {wrong}" for key, wrong in objective_problems(found)]
+    if len(problems) > before:
+        return None
+    warnings += [f"{place}: {text}" for text in objective_warnings(found)]
+    return found
 
 
 _POLICY_DURATIONS = {
@@ -208,10 +231,13 @@ def _policy(table: Any, problems: list[str]) -> Policy:
         try:
             values["enforcement"] = Enforcement(table["enforcement"])
         except ValueError:
-            problems.append(f"policy.enforcement: {table['enforcement']!r} must be observe, suggest or enforce")
+            problems.append(f"policy.enforcement: {shown(table['enforcement'])} must be observe, suggest or enforce")
     for key, field in _POLICY_DURATIONS.items():
-        if key in table:
-            values[field] = _duration(table, key, None, "policy", problems) or 0.0
+        amount = _duration(table, key, None, "policy", problems)
+        if amount is not None and amount > MAX_DURATION_SECONDS:
+            problems.append(f"policy.{key}: {shown(table[key])} is longer than 400d, as long as anything is kept")
+        elif amount is not None:
+            values[field] = amount
     kinds = {field.name: type(field.default) for field in dataclasses.fields(Policy)}
     for key, (low, high) in _POLICY_NUMBERS.items():
         value = table.get(key)
@@ -219,38 +245,48 @@ def _policy(table: Any, problems: list[str]) -> Policy:
             continue
         whole = kinds[key] is int
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
-            problems.append(f"policy.{key}: {value!r} must be a {'whole ' if whole else ''}number from {low} to {high}")
+            text = f"must be a {'whole ' if whole else ''}number from {low} to {high}"
+            problems.append(f"policy.{key}: {shown(value)} {text}")
         else:
             values[key] = value
     if "protected" in table:
         patterns = table["protected"]
-        if not isinstance(patterns, list) or not all(isinstance(item, str) for item in patterns):
-            problems.append('policy.protected: must be a list of patterns, such as ["auth-*"]')
+        if not isinstance(patterns, list) or any(name_problem(item) for item in patterns):
+            problems.append(f'policy.protected: {shown(patterns)} must be a list of patterns, such as ["auth-*"]')
         else:
             values["protected"] = tuple(patterns)
     if "probation_steps" in table:
         steps = table["probation_steps"]
-        numbers = isinstance(steps, list) and all(isinstance(item, int | float) for item in steps)
-        if not numbers or not steps or sorted(set(steps)) != steps or not steps[0] > 0 or steps[-1] > 1:
-            problems.append("policy.probation_steps: must be growing ratios up to 1, such as [0.01, 0.05, 0.25, 1.0]")
+        numbers = isinstance(steps, list) and all(
+            isinstance(item, int | float) and not isinstance(item, bool) and 0 < item <= 1 for item in steps
+        )
+        if not numbers or not steps or sorted(set(steps)) != steps:
+            text = "must be growing ratios up to 1, such as [0.01, 0.05, 0.25, 1.0]"
+            problems.append(f"policy.probation_steps: {shown(steps)} {text}")
         else:
             values["probation_steps"] = tuple(float(step) for step in steps)
-    return Policy(**values)
+    policy = Policy(**values)
+    if not problems:
+        problems += [f"policy.{key}: {wrong}" for key, wrong in policy_problems(policy)]
+    return policy
 
 
 def _receiver(table: Mapping[str, Any], place: str, problems: list[str]) -> Receiver | None:
     _known(table, {"name", "url", "severities"}, place, problems)
     name, url = table.get("name"), table.get("url")
     severities = table.get("severities", ["page", "ticket"])
-    if not isinstance(name, str) or not name:
-        problems.append(f"{place}.name: must be a non-empty string")
-    elif not isinstance(url, str) or not url.startswith(("http://", "https://")):
-        problems.append(f"{place}.url: {url!r} must start with http:// or https://")
-    elif not isinstance(severities, list) or not set(severities) <= {"page", "ticket"}:
-        problems.append(f"{place}.severities: must be a list of page and ticket")
-    else:
-        return Receiver(name, url, tuple(severities))
-    return None
+    before = len(problems)
+    if wrong := name_problem(name):
+        problems.append(f"{place}.name: {wrong}")
+    if wrong := url_problem(url):
+        problems.append(f"{place}.url: {wrong}")
+    if not isinstance(severities, list) or not severities or any(item not in ("page", "ticket") for item in severities):
+        problems.append(
+            f"{place}.severities: {shown(severities)} must be a list of page and ticket; with none it would be told nothing"
+        )
+    if len(problems) > before:
+        return None
+    return Receiver(str(name), str(url), tuple(dict.fromkeys(severities)))
 
 
 def _duration(table: Mapping[str, Any], key: str, default: object, place: str, problems: list[str]) -> float | None:

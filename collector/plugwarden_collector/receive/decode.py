@@ -21,9 +21,11 @@ from .batch import Batch, Signal
 from .identity import DEFAULT_IDENTITY, Identity
 from .logs import read_logs
 from .metrics import read_many_metrics, read_metrics
+from .naming import cut_texts, leave_out_unnameable
 from .native import available
 from .plain import STAGED, read_plain
 from .poison import salvage
+from .redacted import redacted_batch
 from .schema import REQUESTS, narrow_request, parser_gave_up
 from .spans import read_spans
 
@@ -44,14 +46,14 @@ def read(signal: Signal, body: bytes, *, identity: Identity = DEFAULT_IDENTITY, 
         return Batch(signal)
     at = time.time_ns() if now_ns is None else now_ns
     if signal in STAGED and (plain := read_plain(signal, [body], identity, at)) is not None:
-        return plain[0]
+        return cut_texts(plain[0])
     try:
-        return _READERS[signal](parse(signal, body), identity, at)
+        return redacted_batch(leave_out_unnameable(_READERS[signal](parse(signal, body), identity, at)))
     except MalformedTelemetryError as error:
         saved = salvage(body, lambda part: _parses(signal, part))
         if saved is None or not saved.body:
             raise
-        batch = _READERS[signal](parse(signal, saved.body), identity, at)
+        batch = redacted_batch(leave_out_unnameable(_READERS[signal](parse(signal, saved.body), identity, at)))
         reason = "; ".join(filter(None, (batch.reason, f"{saved.refused}: {error}")))
         return replace(batch, rejected=batch.rejected + saved.refused, reason=reason)
 
@@ -65,12 +67,13 @@ def read_many(
     """
     at = time.time_ns() if now_ns is None else now_ns
     if signal in STAGED and (plain := read_plain(signal, bodies, identity, at)) is not None:
-        return plain
+        return [cut_texts(batch) for batch in plain]
     if signal is not Signal.METRICS or available():
         return None
     try:
         requests = _HANDLERS[signal].list_to_record_batch(list(bodies))
-        return read_many_metrics(requests, identity, at)
+        found = read_many_metrics(requests, identity, at)
+        return None if found is None else [redacted_batch(leave_out_unnameable(batch)) for batch in found]
     except BaseException as error:
         if not parser_gave_up(error):
             raise

@@ -21,6 +21,7 @@ typedef struct {
     Keys keys;
     Table *rows, *groups;
     Bytes scope_name, scope_version; /* of the scope at hand */
+    int64_t buckets;                 /* of the points of the request at hand */
     int64_t adjusted;                /* rows whose clock had to be put right */
     Buffer pending[KINDS];           /* of the request at hand: what is put only when all of it is known */
 } Decoder;

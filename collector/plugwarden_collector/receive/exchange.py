@@ -36,14 +36,14 @@ class Exchange:
 
     def __init__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         self._receive, self._send = receive, send
+        self.headers: Sequence[tuple[bytes, bytes]] = tuple(scope["headers"])
+        """As they were sent."""
         self._headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             # A header given twice is one list (RFC 9110, 5.3), which none of ours may be: it will not be known.
             self._headers[name] = self._headers[name] + b", " + value if name in self._headers else value
         self.method: str = scope["method"]
         self.kind = self.header("content-type").partition(";")[0].strip().lower()
-        host = self.header("host").lower()
-        self.host = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
         declared = self.header("content-length")
         self.declared_bytes = int(declared) if declared.isascii() and declared.isdigit() else 0
         self._unread = self.declared_bytes > 0 or b"transfer-encoding" in self._headers

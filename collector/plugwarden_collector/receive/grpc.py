@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
+from google.rpc import code_pb2
 
 from plugwarden_collector.api.auth import TokenBook
 
 from .decode import Signal
 from .encoding import MAX_BODY_BYTES, inflate, sniff
 from .intake import Intake
-from .responses import Refusal, refusal_of, response_for, status_of, stranger
+from .responses import STRANGERS, Refusal, refusal_of, response_for, status_of, stranger
 
 __all__ = ["start_grpc"]
 
@@ -51,10 +53,9 @@ async def start_grpc(intake: Intake, tokens: TokenBook, address: str) -> tuple[A
 
 def _export(intake: Intake, tokens: TokenBook, signal: Signal) -> Any:
     async def attempt(body: bytes, context: Any) -> bytes | Refusal:
-        if tokens:
-            unwelcome = _unwelcome(tokens, context)
-            if unwelcome is not None:
-                return unwelcome
+        unwelcome = _unwelcome(tokens, context)
+        if unwelcome is not None:
+            return unwelcome
         encoding = sniff(body)
         unpack = None if encoding == "identity" else partial(inflate, encoding=encoding)
         try:
@@ -74,6 +75,10 @@ def _export(intake: Intake, tokens: TokenBook, signal: Signal) -> Any:
         if isinstance(answer, bytes):
             return answer
         intake.count(signal, "grpc", answer.result)
+        if answer.result in STRANGERS:
+            # `ipv4:127.0.0.1:50000`, `ipv6:%5B::1%5D:50000`: without the port, which is another at each try
+            peer = unquote(context.peer()).partition(":")[2].rpartition(":")[0].strip("[]")
+            intake.on_stranger(peer or "an unknown address", f"OTLP/gRPC {signal.value}", STRANGERS[answer.result])
         context.set_trailing_metadata((("grpc-status-details-bin", status_of(answer).SerializeToString()),))
         await context.abort(_CODES[answer.code], answer.message)
         raise AssertionError("abort always raises")
@@ -82,5 +87,13 @@ def _export(intake: Intake, tokens: TokenBook, signal: Signal) -> Any:
 
 
 def _unwelcome(tokens: TokenBook, context: Any) -> Refusal | None:
-    principal = tokens.principal(dict(context.invocation_metadata() or ()).get("authorization"))
-    return stranger(principal)
+    metadata = context.invocation_metadata() or ()
+    if tokens:
+        return stranger(tokens.principal(dict(metadata).get("authorization")))
+    # Metadata whose name ends in -bin is bytes; no header that matters here has such a name.
+    headers = ((name.encode(), value.encode()) for name, value in metadata if isinstance(value, str))
+    outsider = tokens.outsider(headers, host_told=False)
+    if outsider is None:
+        return None
+    code = code_pb2.UNAUTHENTICATED if outsider.status == 401 else code_pb2.PERMISSION_DENIED
+    return Refusal(outsider.status, code, outsider.text, "foreign")

@@ -18,9 +18,9 @@ from plugwarden_collector.errors import PayloadTooLargeError
 from .decode import Signal
 from .encoding import ENCODINGS, MAX_BODY_BYTES, inflate
 from .exchange import JSON, PROTOBUF, Exchange, GoneError, LateError
+from .half_pairs import to_protobuf_in_part
 from .intake import Intake
-from .json_form import to_protobuf
-from .responses import Refusal, refusal_of, response_for, stranger
+from .responses import STRANGERS, Refusal, refusal_of, response_for, stranger
 
 __all__ = ["otlp_app"]
 
@@ -29,7 +29,7 @@ App = Callable[[Mapping[str, Any], Any, Any], Awaitable[None]]
 _PATHS = {f"/v1/{signal.value}": signal for signal in Signal}
 _METHODS = "POST, OPTIONS"
 _ALIASES = {"": "identity", "none": "identity", "x-gzip": "gzip"}
-_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_CODES = {400: code_pb2.INVALID_ARGUMENT, 401: code_pb2.UNAUTHENTICATED, 403: code_pb2.PERMISSION_DENIED}
 
 
 def otlp_app(intake: Intake, tokens: TokenBook) -> App:
@@ -47,7 +47,11 @@ def otlp_app(intake: Intake, tokens: TokenBook) -> App:
         elif scope["method"] == "OPTIONS":
             await exchange.answer(204, b"", [("allow", _METHODS)])
         else:
-            intake.count(signal, "http", await _take(intake, tokens, signal, exchange))
+            result = await _take(intake, tokens, signal, exchange)
+            intake.count(signal, "http", result)
+            if result in STRANGERS:
+                peer = (scope.get("client") or ("an unknown address",))[0]
+                intake.on_stranger(str(peer), f"OTLP/HTTP {signal.value}", STRANGERS[result])
 
     return app
 
@@ -78,10 +82,10 @@ async def _take(intake: Intake, tokens: TokenBook, signal: Signal, exchange: Exc
 
 def _unwelcome(exchange: Exchange, tokens: TokenBook, encoding: str) -> Refusal | None:
     """What is wrong with a request that can be told before its body is read."""
-    if not tokens and exchange.host not in _LOCAL_NAMES:
-        # A web page in a browser on this machine must not pass for a sidecar (DNS rebinding).
-        text = f"host {exchange.host[:100]!r} is not this machine; without a token only localhost is served"
-        return Refusal(400, code_pb2.INVALID_ARGUMENT, text, "foreign")
+    outsider = tokens.outsider(exchange.headers, method=exchange.method)
+    if outsider is not None:  # a web page in a browser on this machine, and a proxy on it, must not pass for a sidecar
+        hint = ("www-authenticate", "Bearer") if outsider.status == 401 else None
+        return Refusal(outsider.status, _CODES[outsider.status], outsider.text, "foreign", hint=hint)
     if exchange.method != "POST":
         text = f"{exchange.method[:20]} is not possible here; POST an export request"
         return Refusal(405, code_pb2.UNIMPLEMENTED, text, "method", hint=("allow", _METHODS))
@@ -101,4 +105,4 @@ def _unwelcome(exchange: Exchange, tokens: TokenBook, encoding: str) -> Refusal 
 def _unpack(signal: Signal, kind: str, encoding: str, body: bytes) -> bytes:
     """Body as received to protobuf, in a decode thread."""
     body = inflate(body, encoding)
-    return to_protobuf(signal, body) if kind == JSON and body else body
+    return to_protobuf_in_part(signal, body) if kind == JSON and body else body

@@ -64,13 +64,15 @@ class Identity:
                 break
             found: list[tuple[pa.Array, pa.Array | None]] = []
             if source == SCOPE_NAME:
-                named = pc.if_else(pc.not_equal(scope_name, ""), scope_name, None)
-                found.append((named, scope_version))
+                found.append((_given(scope_name), _given(scope_version)))
             else:
-                own_value = taken[source] if source in taken else own.peek(source)
+                # An empty `plugin.id` says that there is a plugin, and not which: it is refused. What stands in for it does not.
+                own_value = taken[source] if source in taken else _given(own.peek(source))
                 found.append((own_value, None))
                 if source in resource:
-                    found.append((resource[source], resource.get(_VERSION_BESIDE.get(source, ""))))
+                    beside = resource.get(_VERSION_BESIDE.get(source, ""))
+                    value = resource[source] if source in taken else _given(resource[source])
+                    found.append((value, None if beside is None else _given(beside)))
             for values, versions in found:
                 if versions is not None:
                     fresh = values.is_valid() if plugin is None else pc.and_(values.is_valid(), plugin.is_null())
@@ -84,6 +86,11 @@ class Identity:
         """What has to be known of a resource."""
         keys = self.attribute_keys()
         return tuple(dict.fromkeys([*keys, *(_VERSION_BESIDE[key] for key in keys if key in _VERSION_BESIDE)]))
+
+
+def _given(values: pa.Array) -> pa.Array:
+    """Null for what is there and empty."""
+    return values if values.null_count == len(values) else pc.if_else(pc.equal(values, ""), None, values)
 
 
 DEFAULT_IDENTITY = Identity()

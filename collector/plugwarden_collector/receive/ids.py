@@ -22,9 +22,12 @@ def ids(column: pa.Array, width: int) -> Words:
 
 
 def optional_ids(column: pa.Array, width: int) -> tuple[Words, Any]:
-    """As `ids`, for columns where an id may be missing: values (zero where missing) and the mask of the missing."""
+    """As `ids`, for columns where an id may be missing: values (zero where missing) and the mask of the missing.
+
+    An id of all zeros is as good as none (trace.proto, logs.proto: "all zeroes ... is considered invalid").
+    """
     present = pc.equal(pc.binary_length(column), width).to_numpy(zero_copy_only=False)
     values = np.zeros((len(column), width // 8), dtype=np.uint64)
     if present.any():
         values[present] = ids(column.filter(pa.array(present)), width)
-    return values, ~present
+    return values, ~(present & values.any(axis=1))

@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plugwarden_collector.errors import BusyError, CollectorError, StoreError, UnreadableTelemetryError
 from plugwarden_collector.store import Writer
 
 from .allowance import Allowance
 from .decode import Batch, Signal, read, read_many, reads_many
+from .half_pairs import InPart
 from .identity import DEFAULT_IDENTITY, Identity
 from .lane import MAX_DECODERS, Lane
 from .mailbox import Mailbox
@@ -72,14 +73,20 @@ class Intake:
     A request meets the loop twice: when it has come in, and when it is on disk. In between it goes from thread to thread.
     """
 
-    def __init__(self, writer: Writer, identity: Identity = DEFAULT_IDENTITY) -> None:
+    def __init__(
+        self, writer: Writer, identity: Identity = DEFAULT_IDENTITY, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         self._writer = writer
         self._identity = identity
+        self._now_ns = now_ns
         self.requests: Counter[tuple[str, str, str]] = Counter()
         """(signal, transport, result) -> requests."""
         self.items: Counter[tuple[str, str]] = Counter()
         """(signal, `accepted` or `rejected`) -> spans, points or records."""
-        self.received_at = 0.0
+        self.received_at = time.monotonic()
+        """When anything last came in, in monotonic time; before that, when we began."""
+        self.on_stranger: Callable[[str, str, str], None] = lambda peer, where, why: None
+        """Told of each request without the right token: address, transport and signal, what is wrong."""
         self.on_read: Callable[[Sequence[Batch]], None] = lambda batches: None
         """Told, in a decode thread, of all requests that could be read, before they are stored."""
         self.on_taken: Callable[[Sequence[tuple[Batch, float]]], None] = lambda taken: None
@@ -177,7 +184,7 @@ class Intake:
     def _deliver(self, outcomes: Sequence[_Outcome]) -> None:
         """Tell those who wait, on the loop."""
         now = time.monotonic()
-        self.received_at = time.time()
+        self.received_at = now
         taken = []
         for outcome in outcomes:
             request, batch, told = outcome.request, outcome.found, outcome.request.told
@@ -203,9 +210,11 @@ class Intake:
             for item in group:
                 bodies.append(item.body if item.unpack is None else item.unpack(item.body))
                 size += len(bodies[-1])
+                if isinstance(bodies[-1], InPart):
+                    return None
                 if size > MAX_UNPACKED_BYTES:
                     return None
-            batches = read_many(signal, bodies, identity=self._identity)
+            batches = read_many(signal, bodies, identity=self._identity, now_ns=self._now_ns())
         except BaseException:  # noqa: BLE001 - each by itself is told what is wrong with it
             return None
         if batches is None:
@@ -217,7 +226,10 @@ class Intake:
         try:
             if unpack is not None:
                 body = unpack(body)
-            batch = read(signal, body, identity=self._identity)
+            batch = read(signal, body, identity=self._identity, now_ns=self._now_ns())
+            if isinstance(body, InPart):
+                reason = "; ".join(filter(None, (batch.reason, body.reason)))
+                batch = replace(batch, rejected=batch.rejected + body.refused, reason=reason)
         except CollectorError:
             raise
         except MemoryError as error:

@@ -20,10 +20,31 @@ from plugwarden_collector.errors import MalformedTelemetryError
 
 from .decode import REQUESTS, Signal
 
-__all__ = ["MAX_DEPTH", "to_protobuf"]
+__all__ = ["HALF_PAIR", "MAX_DEPTH", "to_protobuf"]
+
+HALF_PAIR = "half a surrogate pair is no character"
 
 MAX_DEPTH = 32
 """Arrays and key-value lists within each other. Protobuf's own parsers stop at 100 messages, which is 33 of them."""
+
+_OLD_NAMES = {
+    "ResourceSpans": {"instrumentationLibrarySpans": "scopeSpans"},
+    "ResourceMetrics": {"instrumentationLibraryMetrics": "scopeMetrics"},
+    "ResourceLogs": {"instrumentationLibraryLogs": "scopeLogs"},
+    "ScopeSpans": {"instrumentationLibrary": "scope"},
+    "ScopeMetrics": {"instrumentationLibrary": "scope"},
+    "ScopeLogs": {"instrumentationLibrary": "scope", "logs": "logRecords"},
+    "Status": {"deprecatedCode": "code"},
+    "Metric": {
+        "intGauge": "gauge", "doubleGauge": "gauge", "intSum": "sum", "doubleSum": "sum", "intHistogram": "histogram",
+        "doubleHistogram": "histogram", "doubleSummary": "summary",
+    },
+    "NumberDataPoint": {"labels": "attributes", "value": "asDouble or asInt"},
+    "HistogramDataPoint": {"labels": "attributes"},
+    "SummaryDataPoint": {"labels": "attributes"},
+    "Exemplar": {"filteredLabels": "filteredAttributes", "value": "asDouble or asInt"},
+}  # fmt: skip
+"""Message -> what fields were called in OTLP before 1.0 (its changelog, 0.5 to 0.20), and what they are called now."""
 
 Convert = Callable[[Any, int], Any]
 """(JSON value, depth of nested attribute values) -> what a message's constructor takes; raises `_WrongError`."""
@@ -129,6 +150,8 @@ def _message(descriptor: Descriptor) -> Convert:
         fields[field.json_name] = (field.name, _field(field))
         if field.name != field.json_name:
             originals[field.name] = field.json_name
+    for old, new in _OLD_NAMES.get(descriptor.name, {}).items():
+        originals[old] = originals[re.sub("([A-Z])", lambda found: f"_{found[1].lower()}", old)] = new
     choices = [
         (frozenset(field.name for field in group.fields), " and ".join(field.json_name for field in group.fields))
         for group in descriptor.oneofs
@@ -243,7 +266,7 @@ def _string(value: Any, depth: int) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise _WrongError("half a surrogate pair is no character") from None
+            raise _WrongError(HALF_PAIR) from None
     return value
 
 

@@ -1,5 +1,6 @@
 /* Metric points of all five kinds, a row each (opentelemetry-proto metrics/v1). */
 #include "decoder.h"
+#include "numbers.h"
 
 #include <stddef.h>
 
@@ -11,13 +12,15 @@ enum { /* in the order of native.POINT_COLUMNS */
 
 enum { GAUGE, SUM, HISTOGRAM, EXPONENTIAL, SUMMARY };
 
-typedef struct { Bytes bytes, name, unit, scope_name, scope_version; uint64_t temporality; int32_t group; } Pending; /* a point */
+typedef struct { Bytes bytes, name, unit, scope_name, scope_version; Measured of; int32_t group; } Pending; /* a point */
 
 typedef struct { /* what a point says; doubles by their bits */
-    uint64_t start, time, value, count, sum, min, max, zero_count, exemplar_value;
-    int has_value, has_sum, has_min, has_max, has_positive, has_counts, has_bounds, exemplars;
-    int32_t scale, offset;
-    Bytes counts, bounds, trace;
+    uint64_t start, time, zero_count, exemplar_value;
+    Told told;
+    int has_value, has_sum, has_positive, has_negative, has_counts, has_below, has_bounds, exemplars;
+    int32_t scale;
+    Side positive, negative; /* the counts of a histogram with bounds are `positive` */
+    Bytes bounds, trace;
     Pairs pairs;
 } Point;
 
@@ -91,23 +94,23 @@ static int exemplar(const Field *of, Point *point) {
     return 1;
 }
 
-static int positive(const Field *of, Point *point) {
-    if (of->wire != DELIMITED || point->has_positive++) return 0;
+static int side(const Field *of, Side *to, int *has, int *has_counts) {
+    if (of->wire != DELIMITED || (*has)++) return 0;
     Bytes in = of->bytes;
     Field field;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number == 1 && !signed_number(&field, &point->offset)) return 0;
-        if (field.number == 2 && !packed(&field, 0, &point->counts, &point->has_counts)) return 0;
+        if (field.number == 1 && !signed_number(&field, &to->offset)) return 0;
+        if (field.number == 2 && !packed(&field, 0, &to->counts, has_counts)) return 0;
     }
     return 1;
 }
 
 static int of_number(const Field *field, Point *to) {
     switch (field->number) {
-    case 4: return number(field, 0, &to->value, &to->has_value);
+    case 4: return number(field, 0, &to->told.value, &to->has_value);
     case 5: return exemplar(field, to);
-    case 6: return number(field, 1, &to->value, &to->has_value);
+    case 6: return number(field, 1, &to->told.value, &to->has_value);
     case 7: return add_pair(&to->pairs, field);
     default: return 1;
     }
@@ -115,14 +118,14 @@ static int of_number(const Field *field, Point *to) {
 
 static int of_histogram(const Field *field, Point *to) {
     switch (field->number) {
-    case 4: return word(field, &to->count);
-    case 5: return optional(field, &to->sum, &to->has_sum);
-    case 6: return packed(field, 8, &to->counts, &to->has_counts);
+    case 4: return word(field, &to->told.count);
+    case 5: return optional(field, &to->told.sum, &to->has_sum);
+    case 6: return packed(field, 8, &to->positive.counts, &to->has_counts);
     case 7: return packed(field, 8, &to->bounds, &to->has_bounds);
     case 8: return exemplar(field, to);
     case 9: return add_pair(&to->pairs, field);
-    case 11: return optional(field, &to->min, &to->has_min);
-    case 12: return optional(field, &to->max, &to->has_max);
+    case 11: return optional(field, &to->told.min, &to->told.has_min);
+    case 12: return optional(field, &to->told.max, &to->told.has_max);
     default: return 1;
     }
 }
@@ -130,22 +133,23 @@ static int of_histogram(const Field *field, Point *to) {
 static int of_exponential(const Field *field, Point *to) {
     switch (field->number) {
     case 1: return add_pair(&to->pairs, field);
-    case 4: return word(field, &to->count);
-    case 5: return optional(field, &to->sum, &to->has_sum);
+    case 4: return word(field, &to->told.count);
+    case 5: return optional(field, &to->told.sum, &to->has_sum);
     case 6: return signed_number(field, &to->scale);
     case 7: return word(field, &to->zero_count);
-    case 8: return positive(field, to);
+    case 8: return side(field, &to->positive, &to->has_positive, &to->has_counts);
+    case 9: return side(field, &to->negative, &to->has_negative, &to->has_below);
     case 11: return exemplar(field, to);
-    case 12: return optional(field, &to->min, &to->has_min);
-    case 13: return optional(field, &to->max, &to->has_max);
+    case 12: return optional(field, &to->told.min, &to->told.has_min);
+    case 13: return optional(field, &to->told.max, &to->told.has_max);
     default: return 1;
     }
 }
 
 static int of_summary(const Field *field, Point *to) {
     switch (field->number) {
-    case 4: return word(field, &to->count);
-    case 5: return word(field, &to->sum);
+    case 4: return word(field, &to->told.count);
+    case 5: return word(field, &to->told.sum);
     case 6: return 0; /* quantiles: rare, and the general way's */
     case 7: return add_pair(&to->pairs, field);
     default: return 1;
@@ -165,19 +169,18 @@ static const struct {
 /* Dense (offset, counts[]) to sparse (index, count): going down by d steps of scale maps index i to i >> d. */
 static int put_sparse(Decoder *out, const Point *point) {
     Column *indexes = column_of(out, INDEX), *counts = column_of(out, BUCKET);
-    int64_t at = point->offset, shift = point->scale - out->limits->scale, last = 0;
+    int64_t at = point->positive.offset, shift = point->scale - out->limits->scale, last = 0;
     uint64_t sum = 0, count = 0;
     int open = 0;
     if (shift < 0) shift = 0;
     if (shift > 62) shift = 62;
-    for (Bytes in = point->counts;; at++) {
+    for (Bytes in = point->positive.counts;; at++) {
         int more = in.at < in.end;
         if (more && !varint(&in, &count)) return 0;
         if (more && !count) continue;
         int64_t index = at >> shift; /* rounded down, as every compiler has it */
         if (open && (!more || index != last)) {
-            int64_t kept = last > INT32_MAX ? INT32_MAX : last < INT32_MIN ? INT32_MIN : last;
-            put_32(indexes, (uint32_t)kept);
+            put_32(indexes, (uint32_t)last); /* within the doubles, see side_can_be */
             put_u64(counts, sum, 1);
             sum = 0;
         }
@@ -193,11 +196,18 @@ static void put_fixed64(Column *to, Bytes from) {
     for (const uint8_t *at = from.at; at < from.end; at += 8) put_u64(to, fixed(at, 8), 1);
 }
 
+static int can_be(Decoder *out, const Point *point, int kind, const Measured *of) {
+    const Told *told = &point->told;
+    if (kind < HISTOGRAM) return amount_can_be(told, of);
+    if (!population_can_be(told, kind == SUMMARY ? &(Measured){.measure = OF_OTHERS} : of)) return 0;
+    if (kind == HISTOGRAM) return bounded_can_be(point->positive.counts, point->bounds, told->count, of, &out->buckets);
+    return kind != EXPONENTIAL || exponential_can_be(&point->positive, &point->negative, point->scale, out->limits->scale,
+                                                     point->zero_count, told->count, of, &out->buckets);
+}
+
 static int put_buckets(Decoder *out, const Point *point, int kind) {
-    int64_t buckets = length(point->counts) / 8, bounds = length(point->bounds) / 8;
     if (kind == HISTOGRAM) {
-        if (buckets && buckets != bounds + 1) return 0;
-        put_fixed64(column_of(out, BUCKET), point->counts);
+        put_fixed64(column_of(out, BUCKET), point->positive.counts);
         put_fixed64(column_of(out, BOUND), point->bounds);
     }
     if (kind == EXPONENTIAL && !put_sparse(out, point)) return 0;
@@ -236,17 +246,17 @@ static int put_point(Decoder *out, const Pending *of, int kind) {
                                        : kinds[kind].field(&field, &point);
         if (!good) return 0;
     }
-    int counted = kind >= HISTOGRAM, traced = length(point.trace) == 16;
-    if (!put_times(out, &point) || !put_buckets(out, &point, kind)) return 0;
+    int counted = kind >= HISTOGRAM, traced = length(point.trace) == 16 && (big_endian(point.trace.at) | big_endian(point.trace.at + 8));
+    if (!can_be(out, &point, kind, &of->of) || !put_times(out, &point) || !put_buckets(out, &point, kind)) return 0;
     put_text(column_of(out, METRIC), of->name);
     put_text(column_of(out, UNIT), of->unit);
     put_text(column_of(out, KIND), name);
-    put_8(column_of(out, TEMPORALITY), of->temporality, kind != GAUGE && kind != SUMMARY);
-    put_u64(column_of(out, VALUE), point.value, point.has_value);
-    put_u64(column_of(out, COUNT), point.count, counted);
-    put_u64(column_of(out, SUM_OF), point.sum, point.has_sum || kind == SUMMARY);
-    put_u64(column_of(out, MIN), point.min, point.has_min);
-    put_u64(column_of(out, MAX), point.max, point.has_max);
+    put_8(column_of(out, TEMPORALITY), of->of.temporality, kind != GAUGE && kind != SUMMARY);
+    put_u64(column_of(out, VALUE), point.told.value, point.has_value);
+    put_u64(column_of(out, COUNT), point.told.count, counted);
+    put_u64(column_of(out, SUM_OF), point.told.sum, point.has_sum || kind == SUMMARY);
+    put_u64(column_of(out, MIN), point.told.min, point.told.has_min);
+    put_u64(column_of(out, MAX), point.told.max, point.told.has_max);
     put_u64(column_of(out, ZERO_COUNT), point.zero_count, kind == EXPONENTIAL);
     put_u64(column_of(out, EXEMPLAR_HI), traced ? big_endian(point.trace.at) : 0, traced);
     put_u64(column_of(out, EXEMPLAR_LO), traced ? big_endian(point.trace.at + 8) : 0, traced);
@@ -267,7 +277,7 @@ static int add_points(Decoder *out, Bytes in, int kind, Pending *of) {
         if (kind == GAUGE || kind == SUMMARY || field.number == 1) continue;
         if (field.number == 2) {
             if (field.wire != VARINT) return 0;
-            of->temporality = field.value;
+            of->of.temporality = field.value;
         } else if (field.number == 3 && kind == SUM && field.wire != VARINT) return 0; /* is_monotonic */
     }
     while (in.at < in.end && next(&in, &field)) {
@@ -296,11 +306,12 @@ static int leaf(Decoder *out, Bytes in) {
         kind = kind_of[field.number];
         data = field.bytes;
     }
-    return kind < 0 || add_points(out, data, kind, &point);
+    return kind < 0 || (measured(point.name, point.unit, &point.of) && add_points(out, data, kind, &point));
 }
 
 /* One kind after the other, as the general way has it. */
 static int finish(Decoder *out) {
+    out->buckets = 0;
     for (int kind = 0; kind < KINDS; kind++) {
         Buffer *pending = &out->pending[kind];
         if (pending->failed) return 0;

@@ -18,6 +18,7 @@ from .batch import Batch, Signal
 from .identity import Identity
 from .ids import optional_ids
 from .instants import settle, to_timestamps
+from .numbers import Codes, Measures, faults, masks
 from .origin import MAX_LEAVES, flatten
 from .refusal import refuse
 
@@ -70,7 +71,8 @@ def _read(request: pa.RecordBatch, identity: Identity, now_ns: int) -> tuple[Bat
     for one point as for a hundred.
     """
     found, origin = flatten(request, "resource_metrics", "scope_metrics", "metrics", identity)
-    kinds = [kind for kind in (_points(found, kind) for kind in _KINDS) if kind is not None]
+    measures = Measures.of(pc.struct_field(found, "name"), pc.struct_field(found, "unit"))
+    kinds = [kind for kind in (_points(found, kind, measures) for kind in _KINDS) if kind is not None]
     request_of_resource = origin.request_of_group.to_numpy(zero_copy_only=False)
     if sum(len(kind.points) for kind in kinds) > MAX_LEAVES:
         raise PayloadTooLargeError(f"more than {MAX_LEAVES} points; send smaller batches")
@@ -98,13 +100,8 @@ def _read(request: pa.RecordBatch, identity: Identity, now_ns: int) -> tuple[Bat
         for name in QUANTILES:  # the database fills in what is not there, and hardly anybody sends summaries
             del columns[name]
     table, adjusted = pa.table(columns), int(times.adjusted.sum())
-    unfit = np.concatenate([kind.unfit for kind in kinds])
-    refused = refuse(
-        {
-            "too old to be kept": times.too_old,
-            "bucket_counts must have one entry more than explicit_bounds": unfit,
-        }
-    )
+    codes = np.concatenate([kind.faults for kind in kinds])
+    refused = refuse({"too old to be kept": times.too_old, **masks(codes)})
     if refused.count:
         table = table.take(refused.kept)
         adjusted = int(times.adjusted[refused.kept.to_numpy()].sum())
@@ -127,11 +124,11 @@ class _Points:
     """Which metric each belongs to."""
     columns: dict[str, pa.Array]
     """What this kind has, and nulls for what it has not."""
-    unfit: np.ndarray[Any, np.dtype[np.bool_]]
-    """Points whose buckets do not fit their bounds."""
+    faults: Codes
+    """What is wrong with the numbers of each."""
 
 
-def _points(metrics: pa.StructArray, kind: str) -> _Points | None:
+def _points(metrics: pa.StructArray, kind: str, measures: Measures | None) -> _Points | None:
     data = pc.struct_field(metrics, kind)
     lists = pc.struct_field(data, "data_points")
     points = lists.flatten()
@@ -153,6 +150,7 @@ def _points(metrics: pa.StructArray, kind: str) -> _Points | None:
     temporality = pa.nulls(rows, pa.int8())
     if "aggregation_temporality" in {item.name for item in data.type}:
         temporality = pc.struct_field(data, "aggregation_temporality").take(metric).cast(pa.int8(), safe=False)
+    wrong = faults(kind, points, temporality, metric, measures)
     indexes, counts, scale = _BUCKETS.get(kind, _no_buckets)(points)
     bounds = field("explicit_bounds", pa.nulls(rows, _BOUND_LIST)).cast(_BOUND_LIST)
     columns = {
@@ -170,12 +168,7 @@ def _points(metrics: pa.StructArray, kind: str) -> _Points | None:
         **_exemplars(field("exemplars", None), rows),
         **_quantiles(field("quantile_values", None), rows),
     }
-    unfit = np.zeros(rows, dtype=bool)
-    if kind == "histogram":
-        sizes = [pc.list_value_length(column).to_numpy(zero_copy_only=False) for column in (counts, bounds)]
-        # Both may be empty (metrics.proto, HistogramDataPoint); else there is one bucket more than there are bounds.
-        unfit = (sizes[0] != sizes[1] + 1) & (sizes[0] != 0)
-    return _Points(kind, points, metric, columns, unfit)
+    return _Points(kind, points, metric, columns, wrong)
 
 
 def _together(parts: list[pa.Array]) -> pa.Array:
@@ -192,13 +185,13 @@ def _exponential(points: pa.StructArray) -> tuple[pa.Array, pa.Array, pa.Array]:
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     values = lists.flatten().to_numpy(zero_copy_only=False)
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    rows = np.repeat(np.arange(len(points)), lengths)
+    filled = np.flatnonzero(values)
+    rows = np.searchsorted(starts, filled, side="right") - 1
     offset = pc.struct_field(positive, "offset").fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     scale = pc.struct_field(points, "scale").to_numpy(zero_copy_only=False).astype(np.int64)
     shift = np.maximum(scale - SCALE, 0)
-    index = (np.arange(len(values)) - starts[rows] + offset[rows]) >> np.minimum(shift[rows], 62)
-    filled = values > 0
-    index, rows, values = index[filled], rows[filled], values[filled]
+    index = (filled - starts[rows] + offset[rows]) >> np.minimum(shift[rows], 62)
+    values = values[filled]
     # Equal (row, index) pairs stand next to each other, since the order within a row is kept.
     first = np.ones(len(index), dtype=bool)
     first[1:] = (index[1:] != index[:-1]) | (rows[1:] != rows[:-1])

@@ -46,7 +46,7 @@ POINT_COLUMNS = (
 _COLUMNS = {Signal.TRACES: SPAN_COLUMNS, Signal.METRICS: POINT_COLUMNS}
 _GROUPS = pa.schema([("resource", pa.binary())])
 _ARROW_ARRAY_BYTES = 80
-ABI = 1
+ABI = 3
 """What `plugwarden_abi` in requests.c answers."""
 _log = logging.getLogger(__name__)
 
@@ -94,23 +94,29 @@ def available() -> bool:
 
 
 def decode(
-    signal: Signal, bodies: Sequence[bytes], taken: tuple[str, ...], kept: tuple[str, ...], limits: Limits
+    signal: Signal,
+    bodies: Sequence[bytes],
+    taken: tuple[str, ...],
+    kept: tuple[str, ...],
+    limits: Limits,
+    names: frozenset[str] = frozenset(),
 ) -> Decoded | None:
     """Requests of traces or metrics as columns; None for the general way.
 
-    `taken` are keys that become columns, `kept` those that become columns and stay among the other attributes as well.
+    `taken` are keys that become columns, `kept` those that become columns and stay among the other attributes as well; the
+    values of `names`, some of both, must be such that they can name something (naming.py).
     """
     library = _library()
     if library is None:
         return None
-    keys, wanted = _asked(signal, taken, kept), len(bodies)
+    keys, wanted = _asked(signal, taken, kept, names), len(bodies)
     counts = (ctypes.c_int64 * (3 * wanted))()
     # Memory that C fills in, and that Arrow takes over below; nothing between may raise.
     rows, groups = bytearray(_ARROW_ARRAY_BYTES), bytearray(_ARROW_ARRAY_BYTES)
     at = [ctypes.addressof(ctypes.c_char.from_buffer(array)) for array in (rows, groups)]
     nbytes = library.plugwarden_decode(
         signal is Signal.METRICS, (ctypes.c_char_p * wanted)(*bodies), (ctypes.c_int64 * wanted)(*map(len, bodies)), wanted,
-        keys.text, keys.lengths, keys.taken, len(keys.names), ctypes.byref(limits), counts, *at,
+        keys.text, keys.lengths, keys.marks, len(keys.names), ctypes.byref(limits), counts, *at,
     )  # fmt: skip
     if nbytes < 0:
         return None
@@ -134,20 +140,21 @@ class _Keys:
     names: tuple[str, ...]
     text: bytes
     lengths: Any
-    taken: bytes
+    marks: bytes
+    """Of each key: 1 where it is taken, and 2 where its values are names."""
     schema: pa.Schema
 
 
 @lru_cache(maxsize=16)
-def _asked(signal: Signal, taken: tuple[str, ...], kept: tuple[str, ...]) -> _Keys:
-    names = (*taken, *kept)
-    encoded = [name.encode() for name in names]
+def _asked(signal: Signal, taken: tuple[str, ...], kept: tuple[str, ...], names: frozenset[str]) -> _Keys:
+    keys = (*taken, *kept)
+    encoded = [key.encode() for key in keys]
     return _Keys(
-        names,
+        keys,
         b"".join(encoded),
-        (ctypes.c_int32 * len(names))(*map(len, encoded)),
-        bytes([1] * len(taken) + [0] * len(kept)),
-        pa.schema([*_COLUMNS[signal], *((name, _TEXT) for name in names)]),
+        (ctypes.c_int32 * len(keys))(*map(len, encoded)),
+        bytes((place < len(taken)) + 2 * (key in names) for place, key in enumerate(keys)),
+        pa.schema([*_COLUMNS[signal], *((key, _TEXT) for key in keys)]),
     )
 
 

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plugwarden.contract import attributes
 
-from plugwarden_collector.errors import PayloadTooLargeError
+from plugwarden_collector.errors import MalformedTelemetryError, PayloadTooLargeError
 
 from .identity import Attributes, Identity
 from .resources import ResourceColumns, read_resources, repeated
+from .schema import OLD_SCOPES
 
-__all__ = ["HOT_KEYS", "Origin", "flatten", "hot_columns"]
+__all__ = ["HOT_KEYS", "NAME_KEYS", "Origin", "flatten", "hot_columns"]
 
 _HOT = (
     ("plugin_operation", attributes.PLUGIN_OPERATION),
@@ -25,6 +26,8 @@ _HOT = (
 )
 """Attributes of the contract that become columns of their own."""
 MAX_GROUPS, MAX_LEAVES = 1 << 16, 1 << 20
+NAME_KEYS = (attributes.PLUGIN_OPERATION, attributes.PLUGIN_VERSION, attributes.TENANT_ID)
+"""Those of them whose values are names (naming.py), besides what names the plugin."""
 HOT_KEYS = (*(key for _, key in _HOT), attributes.PLUGIN_VERSION)
 """All keys that every signal takes, but for those that name the plugin."""
 
@@ -75,6 +78,7 @@ def flatten(batch: pa.RecordBatch, outer: str, scoped: str, inner: str, identity
     """The leaf elements of resource -> scope -> leaf, and what each came from."""
     requests = batch.column(outer)
     groups = requests.flatten()
+    _refuse_old_names(groups, outer, scoped)
     if len(groups) > MAX_GROUPS:
         raise PayloadTooLargeError(f"more than {MAX_GROUPS} resources; send smaller batches")
     resources = read_resources(pc.struct_field(groups, "resource"), identity.resource_keys())
@@ -91,3 +95,10 @@ def flatten(batch: pa.RecordBatch, outer: str, scoped: str, inner: str, identity
     return leaf_lists.flatten(), Origin(
         resources, names, versions, scope_of_leaf, group_of_leaf, identity, request_of_group
     )
+
+
+def _refuse_old_names(groups: pa.StructArray, outer: str, scoped: str) -> None:
+    """Senders of before OTLP 0.15 put everything into a field that nobody reads any more: they are told where it goes."""
+    old = next(name for name, new in OLD_SCOPES.values() if new == scoped)
+    if pc.sum(pc.list_value_length(pc.struct_field(groups, old))).as_py():
+        raise MalformedTelemetryError(f"write {scoped} (OTLP 0.15 and later)", f"{outer}.{old}")

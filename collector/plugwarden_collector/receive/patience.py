@@ -7,7 +7,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["HEAD_SECONDS", "MAX_HEAD_BYTES", "ObligingProtocol", "PatientProtocol"]
+__all__ = ["HANG_UP", "HEAD_SECONDS", "MAX_HEAD_BYTES", "ObligingProtocol", "PatientProtocol"]
+
+HANG_UP = "plugwarden.hang_up"
+"""In the scope of a request: ends its connection at once, also one whose reader takes nothing of what was written."""
 
 HEAD_SECONDS = 20.0
 """From the connection, or the first byte of a further request, until the head of the request is complete."""
@@ -42,6 +45,7 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
+        self.scope[HANG_UP] = self.transport.abort  # type: ignore[literal-required]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # a trailer must not pass for a header (RFC 9110, 6.5.1)

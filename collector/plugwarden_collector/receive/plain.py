@@ -8,10 +8,12 @@ import pyarrow as pa
 from plugwarden.contract.histogram import SCALE
 
 from .batch import Batch, Signal
-from .identity import Identity
+from .identity import SCOPE_NAME, Identity
 from .instants import MAX_AGE_NS, MAX_AHEAD_NS
+from .naming import unnameable
 from .native import Decoded, Limits, decode
-from .origin import HOT_KEYS, hot_columns
+from .origin import HOT_KEYS, NAME_KEYS, hot_columns
+from .redacted import redacted_columns
 from .resources import ResourceColumns, read_resource_messages, repeated
 from .spans import MAX_DURATION_NS
 
@@ -26,7 +28,9 @@ def read_plain(signal: Signal, bodies: Sequence[bytes], identity: Identity, now_
     """A batch per request, what each would be by itself; None when any of them has to take the general way."""
     kept = tuple(key for key in identity.attribute_keys() if key not in identity.taken)
     limits = Limits(now_ns, now_ns + MAX_AHEAD_NS, now_ns - MAX_AGE_NS, MAX_DURATION_NS, SCALE)
-    found = decode(signal, bodies, (*HOT_KEYS, *identity.taken), kept, limits)
+    found = decode(
+        signal, bodies, (*HOT_KEYS, *identity.taken), kept, limits, frozenset({*NAME_KEYS, *kept, *identity.taken})
+    )
     if found is None:
         return None
     resources = _resources(found, identity)
@@ -35,7 +39,12 @@ def read_plain(signal: Signal, bodies: Sequence[bytes], identity: Identity, now_
     rows = sum(count.rows for count in found.counts)
     if not rows:
         return [Batch(signal)] * len(bodies)
-    table = _columns(found, _Together(resources), identity)
+    together = _Together(resources)
+    table = _columns(found, together, identity)
+    if (SCOPE_NAME in identity.sources or together.names_plugins) and unnameable(
+        dict(zip(table.schema.names, table.columns, strict=True))
+    ):
+        return None  # what the attributes name was looked at in C; this is from elsewhere
     size = (found.nbytes + sum(table.column(name).nbytes for name in _ADDED)) / rows
     batches, start = [], 0
     for count, own in zip(found.counts, resources, strict=True):
@@ -57,7 +66,7 @@ def _resources(found: Decoded, identity: Identity) -> list[ResourceColumns | Non
         if count.groups:
             # A request at a time: what a sender says of itself is remembered by these bytes.
             own = read_resource_messages(found.resources[start : start + count.groups], keys)
-            if own is None:
+            if own is None or not own.nameable:
                 return None
         each.append(own)
         start += count.groups
@@ -69,6 +78,8 @@ class _Together:
 
     def __init__(self, resources: Sequence[ResourceColumns | None]) -> None:
         self._each = [own for own in resources if own is not None]
+        self.names_plugins = any(own.named for own in self._each)
+        """Whether a plugin or version may be named by what all records of a request have in common."""
 
     def columns(self, group: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
         """Id, service and instance of each row."""
@@ -106,6 +117,7 @@ def _columns(found: Decoded, resources: _Together, identity: Identity) -> pa.Rec
     columns |= identity.columns(attributes, resources.named(group), own["scope_name"], own["scope_version"])
     columns |= hot_columns(attributes)
     columns |= {name: own[name] for name in names[last:] if name != "group"}
+    columns = redacted_columns(columns)
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 

@@ -11,6 +11,7 @@
  */
 #include "decoder.h"
 
+enum { OLD_SCOPES = 1000 }; /* instrumentation_library_spans, _metrics and _logs, before OTLP 0.15 */
 enum { ROWS, GROUPS, CLOCKS, COUNTS }; /* of each request, in `counts` */
 
 static int scope_of(Decoder *out, Bytes in) {
@@ -42,6 +43,7 @@ static int group(Decoder *out, Bytes in, const Signal *signal) {
     int resources = 0;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
+        if (field.number == OLD_SCOPES) return 0; /* the general way says what to write instead */
         if (field.number == 1) {
             if (field.wire != DELIMITED || resources++) return 0;
             resource = field.bytes;
@@ -67,14 +69,14 @@ static int request(Decoder *out, Bytes in, const Signal *signal, int64_t *counts
     return 1;
 }
 
-/* What native.py expects of this library; one more whenever a signature or a column changes. */
-int32_t plugwarden_abi(void) { return 1; }
+/* What native.py expects of this library; one more whenever a signature, a column or a rule changes. */
+int32_t plugwarden_abi(void) { return 3; }
 
-/* Requests as columns: the bytes that these take, or -1 for the general way. `keys`: the hot keys one after the other, `lengths` of each, `taken`
- * whether it is left out of the other attributes. Gives how many rows and groups each request has and how many clocks of it
+/* Requests as columns: the bytes that these take, or -1 for the general way. `keys`: the hot keys one after the other, `lengths` of each, `marks`
+ * 1 where it is left out of the other attributes and 2 where its values are names. Gives how many rows and groups each request has and how many clocks of it
  * had to be put right (`counts`, three numbers a request), its rows, and the resource message of each group as it came. */
 int64_t plugwarden_decode(int32_t metrics, const uint8_t *const *bodies, const int64_t *sizes, int64_t requests,
-                          const uint8_t *keys, const int32_t *lengths, const uint8_t *taken, int32_t hot,
+                          const uint8_t *keys, const int32_t *lengths, const uint8_t *marks, int32_t hot,
                           const Limits *limits, int64_t *counts, struct ArrowArray *rows, struct ArrowArray *groups) {
     const Signal *signal = metrics ? &METRICS : &SPANS;
     Decoder out = {.limits = limits};
@@ -82,7 +84,8 @@ int64_t plugwarden_decode(int32_t metrics, const uint8_t *const *bodies, const i
     out.keys.count = hot;
     for (int k = 0; k < hot; k++) {
         out.keys.keys[k] = (Bytes){keys, keys + lengths[k]};
-        out.keys.taken[k] = taken[k];
+        out.keys.taken[k] = marks[k] & 1;
+        out.keys.names[k] = marks[k] >> 1;
         keys += lengths[k];
     }
     out.rows = signal->make(hot);

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from plugwarden.contract import attributes
+from plugwarden.contract import attributes, name_fault
 from ptars import HandlerPool
 
 from plugwarden_collector.errors import PayloadTooLargeError
 
 from .attributes import AttributeColumn
+from .redacted import redacted_columns
 from .schema import narrow_resource, parser_gave_up
 
 __all__ = ["ResourceColumns", "read_resource_messages", "read_resources", "repeated"]
@@ -57,6 +58,8 @@ class ResourceColumns:
     """`service.instance.id`, or an empty string."""
     named: Mapping[str, pa.Array]
     """Further values by key, where any resource has them."""
+    nameable: bool
+    """Whether every `service.instance.id` can stand in a scope."""
     table: pa.Table
     """For the `resources` table: id, service_name, instance_id, host_name, environment, counts_calls, attributes."""
 
@@ -114,7 +117,7 @@ def _read(resources: pa.StructArray, keys: tuple[str, ...]) -> ResourceColumns:
     host = column.take(attributes.HOST_NAME)
     environment = column.take(attributes.ENVIRONMENT)
     values = {key: given_service if key == attributes.SERVICE_NAME else column.peek(key) for key in keys}
-    rest = column.rest()
+    rest = redacted_columns({"attributes": column.rest()})["attributes"]
     rows = zip(*(item.to_pylist() for item in (service, instance, host, environment, rest)), strict=True)
     ids = np.array([_identity(*row) for row in rows], dtype=np.uint64)
     table = pa.table(
@@ -130,7 +133,8 @@ def _read(resources: pa.StructArray, keys: tuple[str, ...]) -> ResourceColumns:
         }
     )
     named = {key: value for key, value in values.items() if value.null_count < len(value)}
-    return ResourceColumns(pa.array(ids), service, instance, named, table)
+    nameable = all(not one or name_fault("instance", one) is None for one in instance.to_pylist())
+    return ResourceColumns(pa.array(ids), service, instance, named, nameable, table)
 
 
 def _identity(*row: object) -> int:

@@ -24,7 +24,7 @@ from plugwarden_collector.errors import (
 from .decode import Signal
 from .intake import Receipt
 
-__all__ = ["Refusal", "refusal_of", "response_for", "status_of", "stranger"]
+__all__ = ["STRANGERS", "Refusal", "refusal_of", "response_for", "status_of", "stranger"]
 
 STORE_RETRY_SECONDS = 5
 MAX_TEXT = 1000
@@ -34,6 +34,8 @@ _RESPONSES: dict[Signal, tuple[Any, str]] = {
     Signal.METRICS: (metrics_service_pb2.ExportMetricsServiceResponse, "rejected_data_points"),
     Signal.LOGS: (logs_service_pb2.ExportLogsServiceResponse, "rejected_log_records"),
 }
+STRANGERS = {"unauthenticated": "no token, or an unknown one", "forbidden": "lacks the scope ingest"}
+"""Results of `stranger`, in words."""
 _log = logging.getLogger(__name__)
 
 

@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from .batch import Signal
 
-__all__ = ["REQUESTS", "narrow_request", "narrow_resource", "parser_gave_up"]
+__all__ = ["OLD_SCOPES", "REQUESTS", "narrow_request", "narrow_resource", "parser_gave_up"]
 
 REQUESTS: Mapping[Signal, Any] = {
     Signal.TRACES: trace_service_pb2.ExportTraceServiceRequest,
@@ -43,7 +43,7 @@ _UNREAD: Mapping[str, frozenset[str]] = {
     "Metric": frozenset({"description", "metadata"}),
     "NumberDataPoint": frozenset({"flags"}),
     "HistogramDataPoint": frozenset({"flags"}),
-    "ExponentialHistogramDataPoint": frozenset({"flags", "negative", "zero_threshold"}),
+    "ExponentialHistogramDataPoint": frozenset({"flags", "zero_threshold"}),
     "SummaryDataPoint": frozenset({"flags"}),
     "Exemplar": frozenset({"filtered_attributes", "time_unix_nano", "span_id"}),
 }
@@ -53,6 +53,15 @@ _FILES = (
     common_pb2, resource_pb2, trace_pb2, metrics_pb2, logs_pb2, trace_service_pb2, metrics_service_pb2, logs_service_pb2,
 )  # fmt: skip
 """In the order in which they import each other."""
+
+
+OLD_SCOPES: Mapping[str, tuple[str, str]] = {
+    "ResourceSpans": ("instrumentation_library_spans", "scope_spans"),
+    "ResourceMetrics": ("instrumentation_library_metrics", "scope_metrics"),
+    "ResourceLogs": ("instrumentation_library_logs", "scope_logs"),
+}
+"""Message -> what field 1000 of it was called before OTLP 0.15, when it held what is in the other field now."""
+_OLD_SCOPES_NUMBER = 1000
 
 
 def narrow_request(signal: Signal) -> Any:
@@ -85,6 +94,12 @@ def _narrow(messages: Iterable[descriptor_pb2.DescriptorProto]) -> None:
                 field.ClearField("type_name")
         del message.field[:]
         message.field.extend(kept)
+        if (
+            message.name in OLD_SCOPES
+        ):  # only to see that it is there: unknown to the parser, it would be lost without a word
+            old = message.field.add(name=OLD_SCOPES[message.name][0], number=_OLD_SCOPES_NUMBER)
+            old.type, old.label = old.TYPE_BYTES, old.LABEL_REPEATED
+            del message.reserved_range[:]
         _narrow(message.nested_type)
 
 

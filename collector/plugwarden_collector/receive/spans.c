@@ -81,10 +81,13 @@ static int status(Bytes in, Bytes *message, uint64_t *code) {
 
 /* Start, duration and whether the clock had to be put right; 0 where the span is too old. */
 static int put_times(Decoder *out, uint64_t start, uint64_t end) {
-    int adjusted;
+    int adjusted, unknown = start == 0;
+    /* Then all that is known of it is when it was over, if that can be meant. */
+    if (unknown) start = end < (uint64_t)out->limits->oldest ? 0 : end;
     int64_t started = settle(out->limits, start, &adjusted);
     /* A clock that was set back during the span must not make it negative. */
-    uint64_t longest = (uint64_t)out->limits->max_duration, duration = end > start ? end - start : 0;
+    uint64_t longest = (uint64_t)out->limits->max_duration, duration = end > start && !unknown ? end - start : 0;
+    if (unknown || end < start) adjusted = 1;
     if (started < out->limits->oldest) return 0;
     if (duration > longest) { duration = longest; adjusted = 1; }
     put_u64(column_of(out, STARTED), (uint64_t)(started / 1000), 1);
@@ -122,7 +125,9 @@ static int leaf(Decoder *out, Bytes in) {
         }
     }
     if (length(trace) != 16 || length(id) != 8 || !put_times(out, start, end)) return 0;
-    int has_parent = length(parent) == 8;
+    /* Ids of all zeros are invalid (trace.proto): such a span is refused by the general way, such a parent is none. */
+    if (!(big_endian(trace.at) | big_endian(trace.at + 8)) || !big_endian(id.at)) return 0;
+    int has_parent = length(parent) == 8 && big_endian(parent.at);
     put_u64(column_of(out, TRACE_HI), big_endian(trace.at), 1);
     put_u64(column_of(out, TRACE_LO), big_endian(trace.at + 8), 1);
     put_u64(column_of(out, SPAN_ID), big_endian(id.at), 1);

@@ -12,7 +12,7 @@ from .attributes import AttributeColumn
 from .batch import Batch, Signal
 from .identity import Identity
 from .ids import ids, optional_ids
-from .instants import settle, to_timestamps
+from .instants import MAX_AGE_NS, settle, to_timestamps
 from .origin import flatten
 from .refusal import refuse
 
@@ -27,13 +27,20 @@ _LINK = pa.struct([("trace_id", pa.string()), ("span_id", pa.string()), ("attrib
 def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batch:
     """Rows of spans; those that cannot be stored are refused one by one, not with their batch."""
     spans, origin = flatten(request, "resource_spans", "scope_spans", "spans", identity)
-    started = settle(pc.struct_field(spans, "start_time_unix_nano"), now_ns)
+    started = settle(_start(spans, now_ns), now_ns)
     trace, span = pc.struct_field(spans, "trace_id"), pc.struct_field(spans, "span_id")
     odd_ids = ~pc.and_(pc.equal(pc.binary_length(trace), 16), pc.equal(pc.binary_length(span), 8)).to_numpy(False)
-    refused = refuse({"trace_id must have 16 bytes and span_id 8": odd_ids, "too old to be kept": started.too_old})
+    refused = refuse(
+        {
+            "trace_id must have 16 bytes and span_id 8": odd_ids,
+            "trace_id must not be all zeros": _zeros(trace, 16),
+            "span_id must not be all zeros": _zeros(span, 8),
+            "too old to be kept": started.too_old,
+        }
+    )
     if refused.count:
         spans, origin = spans.take(refused.kept), origin.take(refused.kept)
-        started = settle(pc.struct_field(spans, "start_time_unix_nano"), now_ns)
+        started = settle(_start(spans, now_ns), now_ns)
     if not len(spans):
         return Batch(Signal.TRACES, rejected=refused.count, reason=refused.reason)
 
@@ -43,10 +50,10 @@ def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batc
     ids_of_traces = ids(field("trace_id"), 16)
     parent, orphan = optional_ids(field("parent_span_id"), 8)
     status = field("status")
-    start, end = (field(f"{edge}_time_unix_nano").to_numpy(zero_copy_only=False) for edge in ("start", "end"))
-    # A clock that was set back during the span must not make it negative.
-    duration = np.where(end > start, end - start, np.uint64(0))
-    odd = started.adjusted | (duration > np.uint64(MAX_DURATION_NS))
+    given, end = (field(f"{edge}_time_unix_nano").to_numpy(zero_copy_only=False) for edge in ("start", "end"))
+    # A clock that was set back during the span must not make it negative; without a start it has no length.
+    duration = np.where((end > given) & (given != 0), end - given, np.uint64(0))
+    odd = started.adjusted | (given == 0) | (end < given) | (duration > np.uint64(MAX_DURATION_NS))
     dropped = sum(
         field(f"dropped_{what}_count").to_numpy(zero_copy_only=False).astype(np.uint64)
         for what in ("attributes", "events", "links")
@@ -75,6 +82,20 @@ def read_spans(request: pa.RecordBatch, identity: Identity, now_ns: int) -> Batc
     tables = {"incoming_resources": origin.resources.table, "incoming_spans": table}
     adjusted = int(odd.sum())
     return Batch(Signal.TRACES, tables, len(odd), refused.count, refused.reason, adjusted, table.nbytes)
+
+
+def _start(spans: pa.StructArray, now_ns: int) -> pa.Array:
+    """When each began. Of one that does not say so (0 is OTLP's word for missing) all that is known is when it was over, if
+    that can be meant."""
+    given, end = (pc.struct_field(spans, f"{edge}_time_unix_nano") for edge in ("start", "end"))
+    missing = pa.scalar(0, pa.uint64())
+    oldest = pa.scalar(max(0, now_ns - MAX_AGE_NS), pa.uint64())
+    return pc.if_else(pc.equal(given, missing), pc.if_else(pc.less(end, oldest), missing, end), given)
+
+
+def _zeros(column: pa.Array, width: int) -> Any:
+    """Ids that are invalid though they have the right length (trace.proto: "An ID with all zeroes ... is invalid")."""
+    return pc.equal(column, pa.scalar(bytes(width), column.type)).to_numpy(zero_copy_only=False)
 
 
 def _lists(offsets: pa.Array, kind: pa.StructType, columns: Any) -> pa.Array:

@@ -229,13 +229,47 @@ static int put_rest(Column *to, const Pairs *list, const Keys *keys, const Value
 
 int put_pairs(Column *to, const Pairs *pairs) { return put_rest(to, pairs, NULL, NULL); }
 
+/* Whether all bytes are shown in ASCII, eight at a time: nearly all names are. */
+static int ascii_shown(const uint8_t *at, int64_t size) {
+    const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+    uint64_t odd = 0;
+    for (; size > 0; at += 8, size -= 8) {
+        uint64_t word = 0x2020202020202020u;
+        memcpy(&word, at, size < 8 ? (size_t)size : 8);
+        odd |= word | ((word - 0x20 * ones) & ~word) | (((word ^ (0x7F * ones)) - ones) & ~(word ^ (0x7F * ones)));
+    }
+    return !(odd & high);
+}
+
+/* Whether a text of valid UTF-8 can surely be a name (contract/names.py); the general way says why one cannot. */
+static int nameable(const uint8_t *at, const uint8_t *end) {
+    int characters = 0, shown = 0;
+    if (end - at == 6 && !memcmp(at, "_OTHER", 6)) return 0;
+    if (end > at && *at != ' ' && end - at <= LIMIT_NAME && ascii_shown(at, end - at)) return 1;
+    for (; at < end; at++) {
+        uint8_t c = *at;
+        characters += (c & 0xC0) != 0x80;
+        shown |= c != ' ';
+        if (c < 0x20 || c == 0x7F) return 0;
+        if (c < 0xC2) continue;
+        if (c == 0xC2 && at[1] < 0xA0) return 0;                                                           /* C1 controls */
+        if (c == 0xD8 && at[1] == 0x9C) return 0;                                                          /* U+061C */
+        if (c == 0xE2 && at[1] == 0x80 && (at[2] == 0x8E || at[2] == 0x8F || (at[2] >= 0xA8 && at[2] <= 0xAE))) return 0;
+        if (c == 0xE2 && at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9) return 0;                        /* isolates */
+    }
+    return shown && characters <= LIMIT_NAME;
+}
+
 int put_attributes(Table *table, Column *to, const Pairs *pairs, const Keys *keys) {
     const Value *hot[LIMIT_KEYS] = {0};
     if (!put_rest(to, pairs, keys, hot)) return 0;
     for (int k = 0; k < keys->count; k++) {
         Column *column = hot_column(table, k);
         int present = hot[k] && hot[k]->kind != UNSET;
+        int64_t before = column->data.size;
         if (present && !put_scalar(&column->data, hot[k], 0, 0)) return 0;
+        if (present && keys->names[k] && !column->data.failed && !nameable(column->data.data + before, column->data.data + column->data.size))
+            return 0;
         end_text(column, present);
     }
     return 1;

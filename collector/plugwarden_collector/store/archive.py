@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from plugwarden_collector.private import close_own, create, make_folder
+
 from .database import Database
 from .statements import statement
 
@@ -47,8 +49,10 @@ def archive_slice(database: Database, folder: Path, view: str, before: datetime,
                 for day, part in _by_day(chunk, TIMES[view]):
                     if day not in writers:
                         target = folder / view / f"day={day.isoformat()}"
-                        target.mkdir(parents=True, exist_ok=True)
+                        make_folder(target)
+                        close_own(target.parent)
                         path = target / f"until-{before:%Y%m%dT%H%M%S}.parquet"
+                        os.close(create(path.with_suffix(".part"), os.O_WRONLY | os.O_TRUNC))
                         writers[day] = (
                             path,
                             pq.ParquetWriter(path.with_suffix(".part"), reader.schema, compression="zstd"),

@@ -12,8 +12,10 @@ from typing import Any
 import duckdb
 
 from plugwarden_collector.clock import Clock
+from plugwarden_collector.decide.audit import DECISIONS
 from plugwarden_collector.errors import StoreError
 
+from .chain import head_of
 from .database import Database
 from .statements import statement
 from .verify import identifier
@@ -86,9 +88,9 @@ async def open_backup(database: Database, writer: Writer, clock: Clock) -> Async
         def begin(connection: duckdb.DuckDBPyConnection) -> Manifest:
             hold.checkpoint_held(connection)
             # Counted here, between the checkpoint and the next commit, so that they are those of the file.
-            last = connection.execute("select hash from decisions order by sequence desc limit 1").fetchall()
+            head = head_of(connection, DECISIONS)
             nbytes, rows = database.path.stat().st_size, count_rows(connection)
-            return Manifest(clock().isoformat(), database.epoch, nbytes, rows, str(last[0][0]) if last else "")
+            return Manifest(clock().isoformat(), database.epoch, nbytes, rows, head.hash if head.sequence else "")
 
         work = asyncio.wrap_future(writer.run_outside_transaction(begin))
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 __all__ = [
     "BUCKETS",
+    "MOST",
     "NO_CELLS",
     "ZERO",
     "Cells",
@@ -28,6 +30,8 @@ __all__ = [
 BUCKETS = 1024
 """Places for the buckets of one plugin; bucket i stands at i + ZERO. The rollups keep them between -480 and 271."""
 ZERO = 512
+MOST = 2**53
+"""Of a count, so that doubles hold it; as `bounded` in SQL (migration 5)."""
 EPOCH = datetime(1970, 1, 1)
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -45,6 +49,11 @@ def moment(second: int) -> datetime:
     return EPOCH + timedelta(seconds=int(second))
 
 
+KEY_BYTES = 300
+"""Of one key without its texts: the tuple (72 bytes), its place in a dictionary and its number (about 150), three places in lists and
+four in arrays."""
+
+
 class Keys:
     """Numbers for plugins, and for what is told apart of each of them: version, outcome and error source."""
 
@@ -57,6 +66,8 @@ class Keys:
         self._numbers: dict[tuple[str, str, str, str], int] = {}
         self._plugin_of: list[int] = []
         self._arrays: tuple[Ints, Mask, Mask, Mask] | None = None
+        self.nbytes = 0
+        """What all of it takes in memory, about."""
 
     def number(self, row: tuple[str, str, str, str]) -> int:
         """The number of a key."""
@@ -69,6 +80,7 @@ class Keys:
             self.rows.append(row)
             self._plugin_of.append(plugin)
             self._arrays = None
+            self.nbytes += KEY_BYTES + sum(map(getsizeof, row))
         return found
 
     def arrays(self) -> tuple[Ints, Mask, Mask, Mask]:
@@ -112,14 +124,14 @@ class Cells:
         lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
         index = lists.flatten().to_numpy(zero_copy_only=False)
         code = np.repeat(plugins[key] * BUCKETS + ZERO, lengths) + np.clip(index, -ZERO, BUCKETS - ZERO - 1)
-        count = counts.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
+        count = _whole(counts.flatten().to_numpy(zero_copy_only=False))
         pair_time = np.repeat(time, lengths)
         ran = ~rejected[key]
         if not ran.all():  # a call that was refused took no time that tells anything
             pairs = np.repeat(ran, lengths)
             code, count, pair_time = code[pairs], count[pairs], pair_time[pairs]
         return cls(
-            time, key, _column(table, "calls", np.int64), _column(table, "duration_seconds_sum", np.float64),
+            time, key, _whole(table["calls"].to_numpy()), _column(table, "duration_seconds_sum", np.float64),
             _column(table, "cpu_seconds", np.float64), pair_time, code, count,
         )  # fmt: skip
 
@@ -217,8 +229,13 @@ def _totals(places: Ints, values: Floats, size: int) -> Floats:
 
 
 def _sums(places: Ints, values: Ints, size: int) -> Ints:
-    # Far below 2^53, so that doubles hold them.
-    return np.bincount(places, values, size).astype(np.int64)
+    return np.minimum(np.bincount(places, values, size), MOST).astype(np.int64)
+
+
+def _whole(counts: Any) -> Ints:
+    """As `bounded` in SQL."""
+    found: Ints = np.minimum(counts, MOST).astype(np.int64)
+    return found
 
 
 def starts(table: pa.Table) -> Ints:

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from plugwarden_collector.memory import memory
+
 from .call_cells import NO_CELLS, Cells, Keys, moment, second_of
 from .rollup import load_tiers
 from .statements import statement
@@ -29,12 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CallMemory", "Remembered", "Step"]
 
-MAX_BYTES = 160 * 1024 * 1024
-"""Of all pieces; those that were not asked for longest go first. A day of a thousand plugins takes half of it."""
+MAX_BYTES = memory().cache_bytes
+"""Of all pieces and what numbers their keys; the pieces that were not asked for longest go first. A day of a thousand plugins takes half
+of it."""
 MAX_MINUTES, MAX_HOURS = 150, 48
 """Pieces of an answer; a span of time that needs more is left to SQL."""
 MAX_KEYS = 200_000
 """Plugins, versions and outcomes that were numbered; beyond that everything is forgotten and begun anew."""
+MAX_KEYS_SHARE = 0.5
+"""Of `MAX_BYTES`, that what numbers them may take; beyond that as well."""
 PIECE_BYTES = 2_000
 """Of a piece with nothing in it."""
 IDLE_SECONDS = 600.0
@@ -162,10 +167,19 @@ class CallMemory:
         return self._keys
 
     def memory_bytes(self) -> int:
-        """What the pieces take."""
+        """What the pieces and their keys take."""
         with self.lock:
-            sums = sum(cells.nbytes for _, cells in self._sums.values())
-            return sums + sum(piece.nbytes for piece in (*self._pieces.values(), *self._tail.values()))
+            return self._used()
+
+    def _used(self) -> int:
+        sums = sum(cells.nbytes for _, cells in self._sums.values())
+        pieces = sum(piece.nbytes for piece in (*self._pieces.values(), *self._tail.values()))
+        return self._keys.nbytes + sums + pieces
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether more keys were numbered than are worth keeping: most are of what is gone."""
+        return len(self._keys.rows) > MAX_KEYS or self._keys.nbytes > MAX_KEYS_SHARE * MAX_BYTES
 
     def _places(self, since: datetime, until: datetime) -> dict[str, list[int]] | None:
         """First seconds of the pieces for a span of time, which are there then."""
@@ -187,7 +201,7 @@ class CallMemory:
         self._asked_at = time.monotonic()
         try:
             self._advance()
-            if self._tiers is None or len(self._keys.rows) > MAX_KEYS:
+            if self._tiers is None or self._crowded:
                 self._start()
                 self._advance()
         except BaseException:
@@ -307,8 +321,7 @@ class CallMemory:
         ]
 
     def _make_room(self) -> None:
-        used = sum(piece.nbytes for piece in self._pieces.values())
-        used += sum(cells.nbytes for _, cells in self._sums.values())
+        used = self._used()
         while used > MAX_BYTES and self._pieces:
             _, piece = self._pieces.popitem(last=False)
             used -= piece.nbytes

@@ -10,6 +10,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +27,9 @@ LOG_BYTES = 64 * 1024 * 1024
 """A log this long is worth a checkpoint: DuckDB replays it in well under a second."""
 FORCE_LOG_BYTES = 512 * 1024 * 1024
 """A checkpoint is put off while somebody reads a state that an update replaced; at this length it waits for the readers."""
+FORCE_SECONDS = 0.5
+"""It waits so long and no longer: nothing is stored, counted or decided meanwhile. Then it is tried again when the log is an eighth
+longer; a reader's statement ends by its own limits."""
 HELD_LOG_BYTES = 1024 * 1024 * 1024
 """A backup that takes so long that the log grows to this is given up, so that the disk is not filled by waiting."""
 
@@ -41,6 +46,27 @@ class CheckpointStats:
     seconds_last: float = 0.0
     seconds_sum: float = 0.0
     times: Distribution = field(default_factory=Distribution)
+
+
+@contextmanager
+def _within(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupt what the connection does in the block if it takes longer, and nothing that comes after the block."""
+    lock, done = threading.Lock(), False
+
+    def interrupt() -> None:
+        with lock:
+            if not done:
+                connection.interrupt()
+
+    timer = threading.Timer(seconds, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        with lock:
+            done = True
+        timer.cancel()
 
 
 class CheckpointHold:
@@ -97,7 +123,11 @@ class CheckpointHold:
 
     def _run(self, connection: duckdb.DuckDBPyConnection, *, force: bool = False) -> None:
         started = time.perf_counter()
-        connection.execute("force checkpoint" if force else "checkpoint")
+        if force:
+            with _within(connection, FORCE_SECONDS):
+                connection.execute("force checkpoint")
+        else:
+            connection.execute("checkpoint")
         self._failed_at = 0
         self.stats.done += 1
         self.stats.seconds_last = time.perf_counter() - started

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .call_cells import Ints, distinct, moment, second_of, starts
+from .call_cells import MOST, Ints, distinct, moment, second_of, starts
 from .statements import statement
 from .tiers import Tiers
 
@@ -117,8 +117,10 @@ class ClosedHours:
             self._drop(*next(iter(self._hours)))
         version = np.concatenate([hour.version for hour in found])
         size = len(self._numbers)
-        total = np.bincount(version, np.concatenate([hour.total for hour in found]), size).astype(np.int64).tolist()
-        bad = np.bincount(version, np.concatenate([hour.bad for hour in found]), size).astype(np.int64).tolist()
+        total, bad = (
+            np.minimum(np.bincount(version, np.concatenate(parts), size), MOST).astype(np.int64).tolist()
+            for parts in ([hour.total for hour in found], [hour.bad for hour in found])
+        )
         there = np.bincount(version, minlength=size).tolist()
         names = self._numbers.items()
         return {name: (total[number], bad[number]) for name, number in names if there[number]}

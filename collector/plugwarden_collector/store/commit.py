@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from plugwarden_collector.clock import Clock
+
+from .handed import handed
 from .statements import statement
 from .trace_index import TraceIndex
 
@@ -38,11 +42,20 @@ Request = tuple[int, Tables]
 class Committer:
     """Numbers the commits and keeps the index of traces in step with them."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, traces: TraceIndex) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        traces: TraceIndex,
+        commit: Callable[[duckdb.DuckDBPyConnection], None],
+        clock: Clock,
+    ) -> None:
+        self._clock = clock
         self._connection = connection
+        self._commit = commit
         self._traces = traces
         self.batch: int = connection.execute(statement("last_batch").sql).fetchall()[0][0]
         """The number of the newest commit."""
+        traces.reach(self.batch)
         self.uncounted: set[str] = {"incoming_spans", "incoming_points"}
         """Staging tables with rows that no rollup has counted yet; after a start, there may be of each."""
         self._known_resources: set[int] = set()
@@ -141,8 +154,8 @@ class Committer:
                 if len(unknown):
                     self._insert(staging, unknown, insert, None)
             hashes = pa.table({"hash": pa.array([hash for hash, _ in requests], pa.uint64())})
-            self._insert("incoming_requests", hashes, "insert_requests", None)
-            connection.execute("commit")
+            self._insert("incoming_requests", hashes, "insert_requests", {"at": self._clock()})
+            self._commit(connection)
         except BaseException:
             self.rollback()
             raise
@@ -155,25 +168,24 @@ class Committer:
         rows = [at for at, id in enumerate(resources["id"].to_pylist()) if id not in self._known_resources]
         return resources if len(rows) == len(resources) else resources.take(pa.array(rows, pa.int64()))
 
-    def _insert(self, staging: str, rows: pa.Table, insert: str, parameters: dict[str, int] | None) -> None:
-        self._connection.register(staging, rows)
-        try:
+    def _insert(self, staging: str, rows: pa.Table, insert: str, parameters: dict[str, Any] | None) -> None:
+        with handed(self._connection, **{staging: rows}):
             self._connection.execute(statement(insert).sql, parameters)
-        finally:
-            self._connection.unregister(staging)
 
     def _close_block(self) -> None:
         for texts in (True, False):
             self._connection.execute("begin")
             try:
                 block = self._traces.make_block(self._connection, texts=texts)
-                self._connection.execute("commit")
+                self._commit(self._connection)
             except Exception:  # noqa: BLE001 - an index that lags costs time, not data
                 self.rollback()
                 _log.exception("a block of traces could not be indexed, texts %s", "and all" if texts else "apart")
             else:
                 self._traces.close_block(block)
                 return
+        # A block that stays open would be tried again, larger, with every commit.
+        self._traces.close_blindly()
 
 
 def _short_of_memory(error: BaseException) -> bool:

@@ -7,9 +7,12 @@ own, so that a long query neither blocks nor sees half of a commit (DuckDB is mu
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -19,11 +22,14 @@ import duckdb
 import pyarrow as pa
 
 from plugwarden_collector.errors import StoreError
+from plugwarden_collector.memory import memory
+from plugwarden_collector.private import make_folder, tighten
 
 from .checkpoint import CheckpointHold
 from .closed_hours import ClosedHours
+from .engine import Config, connect
 from .fleet import FleetPages
-from .opening import explain, prepare
+from .opening import explain, logs_of, prepare
 from .rollup import load_tiers
 from .rows import Row, fetch_rows
 from .statements import Statement, statement
@@ -31,21 +37,28 @@ from .statements import Statement, statement
 __all__ = ["Database"]
 
 FILE_NAME = "plugwarden.duckdb"
-MEMORY_LIMIT = "1GB"
-"""The design's target is a machine with two cores and little memory; DuckDB spills to disk above it."""
+FINISH_SECONDS = 0.5
+"""How long readers that run at a stop may finish by themselves; most take milliseconds."""
+CLOSE_SECONDS = 2.0
+"""And how long those that were interrupted after that may take to notice."""
+
+_log = logging.getLogger(__name__)
 
 
 class Database:
     """The open file. Close it once, after the writer."""
 
-    def __init__(self, folder: Path, *, memory_limit: str = MEMORY_LIMIT, threads: int = 2) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, *, memory_limit: str | None = None, threads: int = 2) -> None:
+        make_folder(folder)
         self.path = folder / FILE_NAME
         prepare(self.path)
+        tighten(folder, [self.path, *logs_of(self.path)])
         self._lock = threading.Lock()
+        self._committing = threading.Lock()
+        self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self.checkpoints = CheckpointHold(self.path)
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": memory_limit,
+        config: Config = {
+            "memory_limit": memory_limit or f"{memory().engine_bytes}B",
             "threads": threads,
             # The writer decides when: a checkpoint in the middle of a commit would keep its senders waiting.
             "checkpoint_threshold": "1TB",
@@ -62,7 +75,7 @@ class Database:
             "max_temp_directory_size": "4GB",
         }
         try:
-            self._connection = duckdb.connect(str(self.path), config=config)
+            self._connection = connect(self.path, config)
         except duckdb.Error as error:
             raise StoreError(explain(self.path, error)) from error
         try:
@@ -86,9 +99,36 @@ class Database:
             raise
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own to the same database. The caller closes it."""
+        """A connection of its own to the same database. The caller closes it. Raises `StoreError` once the store is closed."""
         with self._lock:  # a connection refuses a second call instead of waiting
-            return self._connection.cursor()
+            try:
+                cursor = self._connection.cursor()
+            except duckdb.ConnectionException as error:
+                raise StoreError(f"{self.path}: the store is closed") from error
+            self._cursors.add(cursor)
+            return cursor
+
+    def commit(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Commit what the writer did; never while somebody takes a snapshot."""
+        with self._committing:
+            connection.execute("commit")
+
+    def snapshot(self, cursors: int, setting: str) -> list[duckdb.DuckDBPyConnection]:
+        """So many cursors that read one state, with a setting made on each. The caller closes them."""
+        found: list[duckdb.DuckDBPyConnection] = []
+        try:
+            for _ in range(cursors):
+                found.append(self.cursor())
+                found[-1].execute(setting)
+            with self._committing:
+                for cursor in found:
+                    cursor.execute("begin transaction read only")
+                    cursor.execute(statement("touch").sql).fetchall()  # a transaction's state is that of its first look
+        except BaseException:
+            for cursor in found:
+                cursor.close()
+            raise
+        return found
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -123,13 +163,24 @@ class Database:
         return int(row["used_blocks"]) * int(row["block_size"])
 
     def close(self) -> None:
-        """Write everything into the file and let it go."""
-        with self._lock:
+        """Write everything into the file and let it go. Readers that still run are given a moment, then interrupted."""
+        finish = time.monotonic() + FINISH_SECONDS
+        end = finish + CLOSE_SECONDS
+        with self._lock:  # nobody gets a cursor from here on
+            # A connection that closes closes its cursors, and refuses to while one of them is at work in another thread.
+            while (busy := _close_idle(self._cursors)) and time.monotonic() < end:
+                if time.monotonic() > finish:
+                    for cursor in busy:
+                        cursor.interrupt()
+                time.sleep(0.005)
             try:
                 self._connection.execute("checkpoint")
             except duckdb.Error:
                 pass  # a reader still holds a transaction; the write-ahead log keeps everything
-            self._connection.close()
+            try:
+                self._connection.close()
+            except duckdb.Error as error:
+                _log.error("%s is let go when the process ends, a reader does not: %s", self.path, error)
         self.checkpoints.close()
 
     def _migrate(self) -> None:
@@ -159,6 +210,17 @@ class Database:
         if not rows:
             raise StoreError(f"{self.path}: has no epoch")
         return str(rows[0][0])
+
+
+def _close_idle(cursors: Iterable[duckdb.DuckDBPyConnection]) -> list[duckdb.DuckDBPyConnection]:
+    """Close the cursors that can be closed; answers the others, which are at work."""
+    busy = []
+    for cursor in tuple(cursors):
+        try:
+            cursor.close()
+        except duckdb.Error:
+            busy.append(cursor)
+    return busy
 
 
 def _migrations() -> dict[int, str]:

@@ -1,19 +1,23 @@
 """Call histograms that no sidecar made, brought into the rollups' form: deltas at the contract's scale.
 
 Any OpenTelemetry SDK may send `plugin.invocation.duration`, and by default sends it cumulative and with bounds of its own.
+What is told for each point is decided point by point; numbers and buckets are worked out for all of them at once.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
 
-from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, SCALE, bucket_index
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-__all__ = ["CUMULATIVE", "KEYS", "Increase", "Level", "at_contract_scale", "increase", "to_calls"]
+from plugwarden_collector.time_units import seconds_per
+
+from .buckets import Buckets, Numbers, at_contract_scale
+
+__all__ = ["CUMULATIVE", "KEYS", "UNTOLD", "Key", "Level", "Streams", "to_calls"]
 
 KEYS = (
     "service_name", "instance_id", "plugin_id", "plugin_version", "plugin_operation", "outcome", "error_source", "error_type",
@@ -21,121 +25,192 @@ KEYS = (
 CUMULATIVE = 2
 MAX_GAIN = 2**32 - 1
 """Calls of one series between two exports; more cannot be meant, as in fresh_points.sql."""
-YOUNG = timedelta(minutes=10)
-"""A series seen for the first time is counted from its start when that was this recent, and else from now on: what an old
-process counted long before we listened did not happen within this second."""
+YOUNG = 600 * 10**6
+"""Microseconds. A series seen for the first time is counted from its start when that was this recent, and else from now on: what
+an old process counted long before we listened did not happen within this second."""
+EARLIER = 10**6
+"""Microseconds: what a sender told this long before was another export; series of one export differ by far less."""
+MAX_SECONDS = 1e15
+"""As in receive/numbers.py; of rows that were stored before there was such a bound."""
+MAX_STREAMS = 256
+"""Processes that share one identity and are told apart; beyond that the one that was silent longest is forgotten, and what is
+not known is counted from now on: it may be one of those."""
+UNTOLD = 0
+"""The start of a stream whose sender tells none (1970)."""
 
-Histogram = Mapping[int, int]
+Key = tuple[int, int]
+"""Series and start. Processes that share an identity are one series and several streams (OTLP data model: the start is part of
+a stream's identity)."""
+
+_NOTHING, _ALL = -2, -1
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What a cumulative series had counted at a moment."""
+    """What a cumulative stream had counted at a moment. Times are microseconds since 1970."""
 
-    started_at: datetime
-    time: datetime
+    sender: int
+    heard_at: int
+    """The first time that it told."""
+    time: int
+    """The last."""
     count: int
     sum: float
-    buckets: Histogram
+    """Seconds."""
+    places: Numbers
+    counts: Numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Increase:
-    """Calls between two moments of a series."""
+@dataclass(slots=True)
+class Streams:
+    """Where the streams stand that some points may belong to; `to_calls` moves them on."""
 
-    count: int = 0
-    sum: float = 0.0
-    buckets: Histogram = field(default_factory=dict)
+    levels: dict[Key, Level] = field(default_factory=dict)
+    heard: dict[int, int] = field(default_factory=dict)
+    """Series -> when it was heard for the first time, of what is known."""
+    full: frozenset[int] = frozenset()
+    """Series of which as many streams are known as are kept: others may have been forgotten."""
+    senders: dict[Key, int] = field(default_factory=dict)
+    """(resource, start) -> when any of its series was heard for the first time."""
+    moved: dict[Key, Level] = field(default_factory=dict)
+    """Those that stand elsewhere than before."""
+    shared: Counter[str] = field(default_factory=Counter)
+    """Service -> points that fell though their start is the same: two processes write one stream."""
 
 
-def to_calls(
-    rows: Iterable[Mapping[str, Any]], levels: Mapping[int, Level]
-) -> tuple[list[dict[str, Any]], dict[int, Level]]:
-    """Rows of `foreign_points` to rows of `call_seconds`, and the levels that moved. `levels`: where each series stood."""
-    calls: list[dict[str, Any]] = []
-    moved: dict[int, Level] = {}
-    for row in rows:
-        unit = 0.001 if row["unit"] == "ms" else 1.0
-        level = Level(row["started_at"], row["time"], row["count"], row["sum"] * unit, at_contract_scale(row, unit))
-        if row["temporality"] == CUMULATIVE:
-            before = moved.get(row["series"], levels.get(row["series"]))
-            if before is not None and level.time <= before.time:
-                continue  # out of order: what it tells is in the later point already
-            gained = increase(before, level)
-            moved[row["series"]] = level
-        else:
-            gained = Increase(level.count, level.sum, level.buckets)
-        if 0 < gained.count <= MAX_GAIN:
-            indexes = sorted(gained.buckets)
-            calls.append(
-                {
-                    "bucket_start": row["time"].replace(microsecond=0),
-                    **{key: row[key] for key in KEYS},
-                    "calls": gained.count,
-                    "duration_seconds_sum": gained.sum,
-                    "duration_seconds_max": row["max"] * unit,
-                    "cpu_seconds": 0.0,
-                    "bucket_index": indexes,
-                    "bucket_count": [gained.buckets[index] for index in indexes],
-                }
+def to_calls(points: pa.Table, streams: Streams, schema: pa.Schema) -> pa.Table:
+    """Rows of `foreign_points` to rows of `call_seconds`, which is `schema`."""
+    seconds = _seconds(points)
+    count, total = points["count"].to_numpy().astype(np.int64), points["sum"].to_numpy() * seconds
+    longest = points["max"].to_numpy() * seconds
+    cpu = points["kind"].to_numpy() == "sum"
+    buckets, in_buckets = at_contract_scale(points, np.where(seconds > 0, seconds, 1.0))
+    with np.errstate(invalid="ignore"):
+        # What is not so was refused on arrival, or stored by an earlier version.
+        good = (total <= MAX_SECONDS) & (longest <= MAX_SECONDS) & (longest >= 0) & (in_buckets <= count)
+    level_of = _Rows(points, count, total, buckets)
+    cumulative = (points["temporality"].to_numpy() == CUMULATIVE) & ~cpu
+    before = np.where(good, _ALL, _NOTHING)
+    olds = _compare(level_of, np.flatnonzero(good & cumulative), streams, before)
+    rows = np.flatnonzero(before != _NOTHING)
+    against = before[rows]
+    old_count, old_sum = (np.array([getattr(old, name) for old in olds] + [0]) for name in ("count", "sum"))
+    every_count, every_sum = np.concatenate([count, old_count]), np.concatenate([total, old_sum])
+    known = np.where(against >= 0, against, len(every_count) - 1)  # the last is nothing
+    gained = np.where(cpu[rows], 0, every_count[rows] - every_count[known].astype(np.int64))
+    chosen = cpu[rows] | ((gained > 0) & (gained <= MAX_GAIN))
+    rows, known, gained = rows[chosen], known[chosen], gained[chosen]
+    nothing = (np.zeros(0, np.int64),) * 2
+    every = buckets.followed_by(Buckets.of_lists([*((old.places, old.counts) for old in olds), nothing]))
+    index, counts = every.take(rows).since(every.take(known), gained).lists()
+    named = points.take(pa.array(rows))
+    return pa.table(
+        {
+            "bucket_start": pc.floor_temporal(named["time"], unit="second"),
+            **{key: named[key] for key in KEYS},
+            "calls": pa.array(gained, pa.uint64()),
+            "duration_seconds_sum": np.where(cpu[rows], 0.0, np.maximum(0.0, total[rows] - every_sum[known])),
+            "duration_seconds_max": np.where(cpu[rows], 0.0, longest[rows]),
+            "cpu_seconds": np.where(cpu[rows], total[rows], 0.0),
+            "bucket_index": index,
+            "bucket_count": counts,
+        }
+    ).cast(schema)
+
+
+class _Rows:
+    """The points, as what a stream may stand at."""
+
+    def __init__(self, points: pa.Table, count: Numbers, total: Numbers, buckets: Buckets) -> None:
+        def whole(name: str) -> list[int]:
+            found: list[int] = (
+                points[name].cast(pa.int64() if points[name].type != pa.uint64() else pa.uint64()).to_pylist()
             )
-    return calls, moved
+            return found
+
+        self.series, self.sender, self.time = whole("series"), whole("sender"), whole("time")
+        # A stream that tells no start says that it began when it ends.
+        self.start = [
+            start if start < time else UNTOLD for start, time in zip(whole("started_at"), self.time, strict=True)
+        ]
+        self.service: list[str] = points["service_name"].to_pylist()
+        self.count: list[int] = count.tolist()
+        self.sum: list[float] = total.tolist()
+        self.buckets = buckets
+
+    def level(self, row: int, heard_at: int) -> Level:
+        places, counts = self.buckets.of(row)
+        return Level(self.sender[row], heard_at, self.time[row], self.count[row], self.sum[row], places, counts)
 
 
-def increase(before: Level | None, after: Level) -> Increase:
-    """What a cumulative series gained; a reset (a later start, or a count that fell) begins again at nothing.
+def _compare(points: _Rows, rows: Numbers, streams: Streams, before: Numbers) -> list[Level]:
+    """Note in `before` what each cumulative point is compared with: a row of these points or, numbered from their end on, one
+    of the levels that are answered; or `_ALL` or `_NOTHING` of it counts. The rows are in order of series and time."""
+    olds: list[Level] = []
+    place: dict[Key, int] = {}
+    first_heard: dict[int, int] = {}
+    times, counts = [*points.time], [*points.count]
 
-    A sender need not say when it started; its points then start when they end, and only a count that fell tells a reset.
-    """
-    told = after.started_at < after.time
-    if before is None:
-        young = told and after.time - after.started_at <= YOUNG
-        return Increase(after.count, after.sum, after.buckets) if young else Increase()
-    restarted = told and before.started_at < before.time and after.started_at > before.started_at
-    if restarted or after.count < before.count:
-        return Increase(after.count, after.sum, after.buckets)
-    count = after.count - before.count
-    grown = {
-        index: counted - before.buckets.get(index, 0)
-        for index, counted in after.buckets.items()
-        if counted > before.buckets.get(index, 0)
-    }
-    return Increase(count, max(0.0, after.sum - before.sum), _at_most(grown, count))
+    def standing(key: Key) -> int | None:
+        """The number of what a stream stands at."""
+        if key not in place and key in streams.levels:
+            old = streams.levels[key]
+            place[key] = len(times)
+            first_heard[len(times)] = old.heard_at
+            olds.append(old)
+            times.append(old.time)
+            counts.append(old.count)
+        return place.get(key)
+
+    for row in rows.tolist():
+        sender = (points.sender[row], points.start[row])
+        streams.senders[sender] = min(points.time[row], streams.senders.get(sender, points.time[row]))
+    last: dict[Key, int] = {}
+    for row in rows.tolist():
+        series, start, time = points.series[row], points.start[row], points.time[row]
+        key = (series, start)
+        known = standing(key)
+        if known is None and start != UNTOLD:
+            # A stream whose start is not known begins with a point that starts when it ends, and goes on from there.
+            untold = standing((series, UNTOLD))
+            known = untold if untold is not None and times[untold] == start else None
+        before[row] = _NOTHING
+        if known is None:
+            # Counted from its start when that was recent, or its series was heard before it began, or its sender told other
+            # series before: a process that begins to fail has a new series with its old start.
+            if (
+                start != UNTOLD
+                and series not in streams.full
+                and (
+                    streams.heard.get(series, time) <= start
+                    or time - start <= YOUNG
+                    or streams.senders[points.sender[row], start] + EARLIER <= time
+                )
+            ):
+                before[row] = _ALL
+        elif time <= times[known]:
+            continue  # out of order: what it tells is in the later point already
+        elif points.count[row] >= counts[known]:
+            before[row] = known
+        elif start == UNTOLD:
+            before[row] = _ALL  # it began again; who tells a start would tell a new one
+        else:
+            streams.shared[points.service[row]] += 1
+            continue  # the one that counted more goes on
+        first_heard[row] = first_heard[known] if known is not None else time
+        place[key] = last[key] = row
+        streams.heard[series] = min(streams.heard.get(series, time), time)
+    for key, row in last.items():
+        streams.levels[key] = streams.moved[key] = points.level(row, first_heard[row])
+    return olds
 
 
-def _at_most(buckets: dict[int, int], count: int) -> Histogram:
-    """When a series went to a coarser scale its buckets seem to have gained more than it did: the slowest give way."""
-    surplus = sum(buckets.values()) - count
-    for index in sorted(buckets, reverse=True):
-        if surplus <= 0:
-            break
-        taken = min(surplus, buckets[index])
-        buckets[index] -= taken
-        surplus -= taken
-    return {index: counted for index, counted in buckets.items() if counted}
-
-
-def at_contract_scale(row: Mapping[str, Any], unit: float = 1.0) -> Histogram:
-    """The buckets of a point at scale 4. A coarser bucket goes to its middle, a bounded one to its upper bound, and zero
-    to the lowest: the relative error is then that of the sender's own buckets."""
-    found: dict[int, int] = {}
-
-    def add(index: int, count: int) -> None:
-        if count:
-            place = min(max(index, MIN_INDEX), MAX_INDEX)
-            found[place] = found.get(place, 0) + count
-
-    if row["kind"] == "histogram":
-        bounds = row["explicit_bounds"]
-        for position, count in enumerate(row["bucket_count"]):
-            bound = bounds[min(position, len(bounds) - 1)] * unit if bounds else 0.0
-            beyond = 1 if position >= len(bounds) else 0
-            add(bucket_index(bound) + beyond if math.isfinite(bound) else MAX_INDEX, count)
-        return found
-    add(MIN_INDEX, row["zero_count"])
-    steps = SCALE - row["scale"]
-    shift = round(math.log2(unit) * 2**SCALE)
-    for index, count in zip(row["bucket_index"], row["bucket_count"], strict=True):
-        finer = (index << steps) + (1 << steps >> 1) if steps > 0 else index
-        add(finer + shift, count)
+def _seconds(points: pa.Table) -> Numbers:
+    """Of one of each point's unit; NaN where that is none of time."""
+    units = points["unit"].combine_chunks().dictionary_encode()
+    units = units.chunk(0) if isinstance(units, pa.ChunkedArray) else units
+    told = [seconds_per(unit) for unit in units.dictionary.to_pylist()]
+    found: Numbers = np.array([np.nan if one is None else one for one in told] + [np.nan])[
+        units.indices.fill_null(len(told)).to_numpy(zero_copy_only=False)
+    ]
     return found

@@ -11,13 +11,15 @@ from typing import Any
 import duckdb
 from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 
-from plugwarden_collector.decide.audit import GENESIS, Draft, seal
+from plugwarden_collector.decide.audit import DECISIONS, UNKEYED, Draft, Keyring
 from plugwarden_collector.decide.policy import Enforcement
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Changes, Incident
+from plugwarden_collector.evidence import Head
 from plugwarden_collector.judge.alert import Alert, AlertState
 from plugwarden_collector.judge.silence import Silence
 
+from .chain import append
 from .database import Database
 from .rows import Row, fetch_rows
 from .statements import statement
@@ -32,8 +34,10 @@ __all__ = [
     "load_frozen",
     "load_incidents",
     "load_quarantines",
+    "load_shifted",
     "load_silences",
     "store_frozen",
+    "store_shifted",
     "store_silence",
 ]
 
@@ -46,8 +50,8 @@ _SLO_STATUS = (
 _CHANGES = ("times", "kinds", "plugins", "versions", "texts")
 
 
-def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
-    """Write a tick's changes. The caller holds the transaction."""
+def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes, keyring: Keyring = UNKEYED) -> Head | None:
+    """Write a tick's changes; answers the new head of the decision log, if there is one. The caller holds the transaction."""
     for record in changes.alerts:
         connection.execute(
             "insert or replace into alerts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -66,7 +70,7 @@ def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
             "insert or replace into incidents values (?, ?, ?, ?, ?, ?, '{}')",
             [*row, incident.started_at, incident.ended_at],
         )
-    append_decisions(connection, changes.decisions)
+    head = append_decisions(connection, changes.decisions, keyring)
     if changes.directives is not None:
         body = json.dumps(changes.directives.as_dict())
         connection.execute(
@@ -76,6 +80,7 @@ def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
         _store(connection, "store_slo_status", _SLO_STATUS, changes.slo_status)
     if changes.changes:
         _store(connection, "store_changes", _CHANGES, changes.changes)
+    return head
 
 
 def _store(
@@ -84,21 +89,11 @@ def _store(
     connection.execute(statement(name).sql, dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
 
 
-def append_decisions(connection: duckdb.DuckDBPyConnection, drafts: Sequence[Draft]) -> None:
-    """Seal decisions onto the end of the chain."""
-    if not drafts:
-        return
-    last = connection.execute("select sequence, hash from decisions order by sequence desc limit 1").fetchall()
-    sequence, previous = (int(last[0][0]), str(last[0][1])) if last else (0, GENESIS)
-    for draft in drafts:
-        sequence += 1
-        entry = seal(draft, sequence, previous)
-        previous = entry.hash
-        row = [sequence, draft.at, draft.kind, draft.actor, draft.scope, draft.quarantine_id, draft.enforcement]
-        connection.execute(
-            "insert into decisions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [*row, draft.reason, entry.evidence_json, entry.previous_hash, entry.hash],
-        )
+def append_decisions(
+    connection: duckdb.DuckDBPyConnection, drafts: Sequence[Draft], keyring: Keyring = UNKEYED
+) -> Head | None:
+    """Seal decisions onto the end of the chain; answers its new head."""
+    return append(connection, DECISIONS, drafts, keyring)
 
 
 def load_alerts(database: Database) -> list[AlertRecord]:
@@ -128,7 +123,9 @@ def load_incidents(database: Database) -> list[Incident]:
 def load_directives(database: Database) -> DirectiveSet | None:
     """The newest directive set, if there ever was one."""
     with database.reading() as cursor:
-        rows = fetch_rows(cursor, "select body from directive_sets order by revision desc limit 1")
+        rows = fetch_rows(
+            cursor, "select body from directive_sets where revision = (select max(revision) from directive_sets)"
+        )
     return DirectiveSet.from_dict(json.loads(rows[0]["body"])) if rows else None
 
 
@@ -186,11 +183,10 @@ def store_frozen(connection: duckdb.DuckDBPyConnection, reason: str | None) -> N
 
 def _alert_row(record: AlertRecord) -> list[Any]:
     alert = record.alert
-    labels = {"plugin": record.plugin, "version": record.version, "slo": record.slo, "severity": record.severity}
     detail = {**record.detail, "quiet_since": alert.quiet_since}
     return [
         alert.fingerprint, record.name, record.severity, alert.state.value, record.slo, record.plugin, record.version,
-        json.dumps(labels), record.summary, record.description, alert.pending_at, alert.firing_at, alert.resolved_at,
+        json.dumps(record.labels()), record.summary, record.description, alert.pending_at, alert.firing_at, alert.resolved_at,
         record.changed_at, record.inhibited_by, "plugwarden", json.dumps(detail, default=str),
     ]  # fmt: skip
 
@@ -232,3 +228,17 @@ def _quarantine(row: Row) -> Quarantine:
         row["repeats"], row["superseded_by"], row["successor_of"], tuple(row["known_versions"]), row["alert"],
         json.loads(row["evidence"]),
     )  # fmt: skip
+
+
+def load_shifted(database: Database) -> float | None:
+    """Seconds by which holds and silences were moved with the clock, over all; None: never looked at."""
+    rows = database.fetch(statement("load_meta"), {"key": "clock_shifted"})
+    return float(rows[0]["value"]) if rows else None
+
+
+def store_shifted(connection: duckdb.DuckDBPyConnection, silences: Sequence[Silence], total_seconds: float) -> None:
+    """Keep silences that moved with the clock, and by how much everything did over all."""
+    for item in silences:
+        moved = {"id": item.id, "starts_at": item.starts_at, "ends_at": item.ends_at}
+        connection.execute(statement("move_silence").sql, moved)
+    connection.execute(statement("store_meta").sql, {"key": "clock_shifted", "value": repr(total_seconds)})

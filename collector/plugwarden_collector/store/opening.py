@@ -16,7 +16,9 @@ from pathlib import Path
 import duckdb
 
 from plugwarden_collector.errors import StoreError
+from plugwarden_collector.private import CHOICES, choice, make_folder, tighten
 
+from .engine import connect
 from .file_format import HEADER_BYTES, LogState, bytes_in_use, main_header_is_whole, read_header, read_log
 
 __all__ = ["RESTORING", "explain", "is_full", "logs_of", "owned", "prepare", "problems"]
@@ -131,12 +133,14 @@ def is_full(text: str) -> bool:
 
 def _create(path: Path) -> None:
     """A new file, there as a whole or not at all: what a crash leaves of it has another name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    tighten(path.parent, path.parent.glob(f"{path.name}*"))
     draft = path.with_name(path.name + ".new")
     for left in (draft, draft.with_name(draft.name + ".wal")):
         left.unlink(missing_ok=True)
     try:
-        duckdb.connect(str(draft)).close()
+        connect(draft).close()
+        draft.chmod(CHOICES[choice()][1])  # DuckDB makes it as the umask says, in a folder that is closed
         draft.replace(path)
     except (duckdb.Error, OSError) as error:
         raise StoreError(explain(path, error)) from error

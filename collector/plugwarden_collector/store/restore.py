@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from plugwarden_collector.errors import StoreError
+from plugwarden_collector.private import create, make_folder, tighten
 
 from .database import FILE_NAME
 from .opening import RESTORING, logs_of, owned
@@ -43,10 +44,13 @@ def restore(
     old = [file for file in [target, *logs_of(target)] if file.exists()]
     if old and not force:
         raise StoreError(f"{target}: there is a store already; --force moves it aside and restores")
-    data.mkdir(parents=True, exist_ok=True)
+    make_folder(data)
+    tighten(data, old)
     draft = target.with_name(target.name + RESTORING)
     progress("copying")
     try:
+        draft.unlink(missing_ok=True)
+        os.close(create(draft))
         shutil.copyfile(backup, draft)
         sync(draft)
         aside = _move_aside(target, old, at) if old else None
@@ -81,7 +85,7 @@ def _move_aside(target: Path, old: list[Path], at: datetime) -> Path:
         with owned(target):
             pass  # nobody has it open: that is all that is asked
     aside = target.parent / f"replaced-{at:%Y%m%dT%H%M%S}"
-    aside.mkdir()
+    aside.mkdir(mode=0o700)
     for file in old:  # the file first: without its log it would look whole, its log without it is refused
         file.rename(aside / file.name)
     return aside

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,6 +21,7 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
 
 from .archive import archive_slice
+from .bounds import Aged, Refused, refused
 from .database import Database
 from .rows import fetch_rows
 from .statements import statement
@@ -38,6 +40,9 @@ SERIES_KEPT = timedelta(days=1)
 EVENTS_KEPT = timedelta(days=400)
 """What happened, as long as hour rollups are kept. The decision log is kept for ever: it is a chain."""
 SLICE = timedelta(hours=1)
+QUIET = timedelta(hours=6)
+"""Ages are counted from now, but from no later than this after the newest data: while nothing comes in nothing gets old, and a clock
+that is far ahead takes nothing that a few quiet hours would not have."""
 
 RAW_TABLES = {"spans": "started_at", "logs": "time", "metric_points": "time"}
 """View of the raw rows -> its column of time."""
@@ -58,6 +63,9 @@ class Keep:
     """Calls by the hour."""
     max_bytes: int = 20 * 1000**3
     """The file's size in use; above it the oldest raw rows are let go early. 0: no limit."""
+    max_share_ratio: float = 1.0
+    """Of a view's rows, at most, that one round lets go for their age; more waits for a person. 1: whatever is old (the flag
+    --max-deletion has a lower one)."""
     archive: Path | None = None
     """Folder for Parquet files of what is let go; none: it is gone."""
 
@@ -70,6 +78,10 @@ class RetentionStats:
     failures: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     """View -> rows let go."""
+    refused: dict[str, Refused] = field(default_factory=dict)
+    """View -> what the last round did not let go, because it was too much at once."""
+    allowed: dict[str, datetime] = field(default_factory=dict)
+    """View -> up to when a person allowed it, for the next round."""
     early: int = 0
     """Rounds in which raw rows had to go before their age for want of room."""
 
@@ -89,21 +101,69 @@ async def run_retention(database: Database, writer: Writer, keep: Keep, stats: R
 def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, at: datetime) -> None:
     """One round, in the caller's thread."""
     writer.roll_up(at).result()  # what is not counted yet must not go
+    newest = database.fetch(statement("newest_data"))[0]["newest"]
+    # Whichever deletes less: a clock that runs ahead makes nothing old, nor does a sender's.
+    at = at if newest is None else min(at, newest + QUIET)
+    _look_at_shares(database, keep, stats, at)
+    steps: list[Callable[[], object]] = [lambda: _rollups_and_events(database, writer, keep, stats, at)]
+    steps += [partial(_raw_by_age, database, writer, keep, stats, view, at) for view in RAW_TABLES]
+    steps.append(lambda: _make_room(database, writer, keep, stats))
+    if keep.archive is not None:
+        steps += [partial(_archived, database, writer, keep, stats, view, at) for view in _ages(keep)]
+    steps.append(lambda: database.closed_hours.forget_before(at - keep.hours))
+    steps.append(lambda: _read_texts(writer))  # last: nothing else waits for it
+    first: Exception | None = None
+    for step in steps:  # one view that cannot be let go, or archived, must not keep the others
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the first is raised when all had their turn
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _look_at_shares(database: Database, keep: Keep, stats: RetentionStats, at: datetime) -> None:
+    before = {"raw": at - keep.raw, "minutes": at - keep.minutes, "hours": at - keep.hours, "events": at - EVENTS_KEPT}
+    before = {name: _full_hour(moment) for name, moment in before.items()}
+    of_view = {
+        "call_minutes": "minutes",
+        "call_hours": "hours",
+        "slo_status": "minutes",
+        **dict.fromkeys(RAW_TABLES, "raw"),
+    }
+    aged = {
+        row["view"]: Aged(row["old"], row["total"], before[of_view.get(row["view"], "events")])
+        for row in database.fetch(statement("aged_rows"), before)
+    }
+    found = refused(aged, keep.max_share_ratio, stats.allowed)
+    for view in found.keys() - stats.refused.keys():
+        _log.warning(
+            "%d rows of %s (%.0f %%) are older than they are kept; so much does not go without a person: `plugwarden retention`",
+            found[view].rows, view, 100 * found[view].share_ratio,
+        )  # fmt: skip
+    stats.refused, stats.allowed = found, {}
+
+
+def _raw_by_age(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, view: str, at: datetime) -> None:
+    if view not in stats.refused:
+        _let_go_raw(database, writer, keep, stats, view, _full_hour(at - keep.raw))
+
+
+def _archived(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, view: str, at: datetime) -> None:
+    if view in stats.refused or keep.archive is None:
+        return
+    done = writer.run(_archive_and_delete(database, keep.archive, view, _full_hour(at - _ages(keep)[view])))
+    stats.rows[view] = stats.rows.get(view, 0) + done.result()
+
+
+def _rollups_and_events(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, at: datetime) -> None:
+    """Before the archive, which may fail for days: seconds must not pile up meanwhile."""
 
     def take(tiers: Tiers) -> None:
         database.tiers = tiers
 
-    # Before the archive, which may fail for days: seconds must not pile up meanwhile.
-    writer.run(lambda connection: retain(connection, database.tiers, at, keep), take).result()
-    for view in RAW_TABLES:
-        _let_go_raw(database, writer, keep, stats, view, _full_hour(at - keep.raw))
-    _make_room(database, writer, keep, stats)
-    if keep.archive is not None:
-        for view, kept in _ages(keep).items():
-            done = writer.run(_archive_and_delete(database, keep.archive, view, _full_hour(at - kept)))
-            stats.rows[view] = stats.rows.get(view, 0) + done.result()
-    database.closed_hours.forget_before(at - keep.hours)
-    _read_texts(writer)  # last: nothing else waits for it
+    kept = frozenset(stats.refused)
+    writer.run(lambda connection: retain(connection, database.tiers, at, keep, kept), take).result()
 
 
 def _read_texts(writer: Writer) -> None:
@@ -112,8 +172,8 @@ def _read_texts(writer: Writer) -> None:
         try:
             writer.run(partial(writer.traces.read_texts, run=run), writer.traces.take_texts).result()
         except StoreError:
-            _log.exception("the texts of a block could not be indexed; a search looks into it")
-            return  # tried again in the next round
+            _log.exception("the texts of a block could not be indexed; a search looks into it until the next start")
+            writer.traces.give_up_texts(run)
 
 
 def _make_room(database: Database, writer: Writer, keep: Keep, stats: RetentionStats) -> None:
@@ -137,8 +197,10 @@ def _full_hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def retain(connection: duckdb.DuckDBPyConnection, tiers: Tiers, at: datetime, keep: Keep) -> Tiers:
-    """Rollups and what happened: inside the caller's transaction, either all of it happens or nothing."""
+def retain(
+    connection: duckdb.DuckDBPyConnection, tiers: Tiers, at: datetime, keep: Keep, kept: frozenset[str] = frozenset()
+) -> Tiers:
+    """Rollups and what happened: inside the caller's transaction, either all of it happens or nothing. `kept`: views to leave alone."""
     # On a full minute: where seconds end minutes begin, and none may be in both.
     before = min(max(at - SECONDS_KEPT, _crowded_before(connection)), tiers.minutes).replace(second=0, microsecond=0)
     # First the mark moves, and a round later the rows go: a reader that took the old mark still finds them.
@@ -147,15 +209,17 @@ def retain(connection: duckdb.DuckDBPyConnection, tiers: Tiers, at: datetime, ke
         connection.execute(statement("advance_progress").sql, {"name": "seconds", "batch": None, "time": before})
         tiers = replace(tiers, seconds=before)
     if keep.archive is None:  # else they went when they were in the archive, and not a moment earlier
-        for view, kept in _ages(keep).items():
-            connection.execute(_expire(view), {"before": _full_hour(at - kept)})
+        for view, age in _ages(keep).items():
+            if view not in kept:
+                connection.execute(_expire(view), {"before": _full_hour(at - age)})
     # None of these is history: what they hold follows from rows that are archived or kept for ever (docs/how-to/keep.md).
-    for name, kept in (
+    for name, age in (
         ("expire_waits", WAITS_KEPT),
-        ("expire_cumulative_series", SERIES_KEPT),
+        ("expire_cumulative_streams", SERIES_KEPT),
         ("expire_slo_status", keep.minutes),
     ):
-        connection.execute(statement(name).sql, {"before": at - kept})
+        if name.removeprefix("expire_") not in kept:
+            connection.execute(statement(name).sql, {"before": at - age})
     connection.execute(statement("expire_directive_sets").sql)
     return tiers
 

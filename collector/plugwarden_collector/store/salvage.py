@@ -10,15 +10,17 @@ from pathlib import Path
 
 import duckdb
 
-from plugwarden_collector.decide.audit import verify as verify_chain
 from plugwarden_collector.errors import StoreError
+from plugwarden_collector.evidence import Place, read_keyring
+from plugwarden_collector.private import make_folder, tighten
 
+from . import engine
 from .apart import Apart
+from .audit_log import report_on
 from .database import FILE_NAME, Database
 from .opening import is_full, problems
 from .renewal import renew
 from .staging import connect, staged
-from .statements import statement
 from .verify import Progress, identifier, pieces, tables_in, time_column
 
 __all__ = ["Loss", "Rescue", "Rescued", "salvage"]
@@ -100,7 +102,8 @@ def salvage(path: Path, to: Path, *, at: datetime, actor: str, progress: Progres
                 f"{path}: nothing can be read, its catalog or its headers are lost ({error}). Restore a backup: "
                 "`plugwarden restore BACKUP`"
             ) from error
-        to.mkdir(parents=True, exist_ok=True)
+        make_folder(to)
+        tighten(to)
         apart(_copy_schema, str(files.path), str(draft))
         tables = tuple(_rescue(apart, str(files.path), str(draft), name, progress) for name in names)
         apart(_finish, str(files.path), str(draft))
@@ -170,7 +173,8 @@ def _copy(
 def _chain_problem(folder: Path) -> str | None:
     database = Database(folder)
     try:
-        return verify_chain(database.fetch(statement("chain")))[1]
+        with database.reading() as cursor:
+            return "; ".join(report_on(cursor, read_keyring(Place.of().key), None).problems) or None
     finally:
         database.close()
 
@@ -181,8 +185,7 @@ def _chain_problem(folder: Path) -> str | None:
 @lru_cache(maxsize=1)
 def _both(source: str, target: str) -> duckdb.DuckDBPyConnection:
     """A connection to the new store with the damaged one beside it."""
-    config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "threads": 2}
-    connection = duckdb.connect(target, config=config)
+    connection = engine.connect(target, {"memory_limit": "1GB", "threads": 2})
     connection.execute(f"attach '{source.replace(chr(39), chr(39) * 2)}' as damaged (read_only)")
     connection.execute("set enable_external_access = false")
     return connection

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from . import engine
 from .file_format import HEADER_BYTES, LogState, main_header_is_whole, read_header, read_log, with_identifier
 from .opening import explain, logs_of
 
@@ -57,12 +58,8 @@ def staged(path: Path, *, repair: bool = False) -> Iterator[Staged]:
 def connect(path: str) -> duckdb.DuckDBPyConnection:
     """The one reading connection of a helper process."""
     try:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": "1GB",
-            "threads": 2,
-            "enable_external_access": False,
-        }
-        return duckdb.connect(path, read_only=True, config=config)
+        config: engine.Config = {"memory_limit": "1GB", "threads": 2, "enable_external_access": False}
+        return engine.connect(path, config, read_only=True)
     except duckdb.Error as error:
         raise RuntimeError(explain(Path(path), error).split(". Nothing was changed")[0]) from error
 
@@ -134,7 +131,7 @@ def _fixes(path: Path, folder: Path, notes: list[str]) -> dict[int, bytes]:
 def _new_main_header(folder: Path, identifier: bytes) -> bytes:
     """What this version of DuckDB writes, for the database that the log belongs to."""
     model = folder / "model"
-    duckdb.connect(str(model)).close()
+    engine.connect(model).close()
     with model.open("rb") as opened:
         raw = opened.read(HEADER_BYTES)
     return with_identifier(raw, identifier) if identifier else raw

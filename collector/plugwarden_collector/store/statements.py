@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-__all__ = ["Statement", "all_statements", "statement"]
+import duckdb
+
+__all__ = ["Statement", "all_statements", "parsed", "statement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,17 @@ def statement(name: str) -> Statement:
     """The statement in `sql/<name>.sql`."""
     text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
     return Statement(name, text)
+
+
+_parsed: dict[str, duckdb.Statement] = {}
+
+
+def parsed(cursor: duckdb.DuckDBPyConnection, name: str) -> duckdb.Statement:
+    """The same, parsed by whoever needs it first: to parse a short statement takes as long as to run it."""
+    found = _parsed.get(name)
+    if found is None:
+        found = _parsed[name] = cursor.extract_statements(statement(name).sql)[0]
+    return found
 
 
 def all_statements() -> list[Statement]:

@@ -19,7 +19,7 @@ import numpy as np
 from .statements import statement
 from .text_filter import KINDS, MAX_TEXT_BYTES, Pieces, block_filter, may_hold, memory_bytes, pack, pieces_of, unpack
 
-__all__ = ["Block", "Run", "TextRuns", "TraceIndex"]
+__all__ = ["Block", "Found", "Run", "TextRuns", "TraceIndex", "read_blocks"]
 
 BLOCK_SPANS = 122_880
 """DuckDB's row group: a block is about one unit of reading."""
@@ -74,42 +74,99 @@ class _Closed:
     blocks: tuple[Block, ...]
     open_from: int
     """The first batch of the open block."""
+    known: bool = True
+    """False before the blocks that the store has are read: all of it is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Trace ids of the open block, one a span; what a lookup holds does not change while more are added."""
+
+    room: Words
+    count: int
+
+    @property
+    def keys(self) -> Words:
+        return self.room[: self.count]
+
+    def with_more(self, keys: Words) -> _Open:
+        """These and more of them, in the same room where they fit."""
+        count, room = self.count + len(keys), self.room
+        if count > len(room):
+            room = np.empty(max(count, 2 * len(room)), np.uint64)
+            room[: self.count] = self.keys
+        room[self.count : count] = keys
+        return _Open(room, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a store has of the index."""
+
+    blocks: tuple[Block, ...]
+    open_from: int
 
 
 class TraceIndex:
-    """Kept by the writer's thread; looked up from any thread."""
+    """Kept by the writer's thread; looked up from any thread.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        rows = connection.execute(statement("list_trace_blocks").sql).fetchall()
-        blocks = tuple(
-            Block(
-                int(first), int(last), first_at, last_at, bytes(bits), None if texts is None else unpack(bytes(texts))
-            )
-            for first, last, first_at, last_at, bits, texts in rows
-        )
-        oldest: int = connection.execute(statement("oldest_batch").sql).fetchall()[0][0]
-        self._closed = _Closed(_without_gaps(blocks, oldest), blocks[-1].last_batch + 1 if blocks else 0)
-        self._open: list[Words] = []
-        self._open_to = self._closed.open_from
+    Until `take` is told what the store has, everything up to what `reach` was told of is one open block of which nothing is
+    known: lookups read all spans, and find what is there.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        """With a connection, what its store has is read at once."""
+        self._closed = _Closed((), 0, known=False)
+        self._open = _Open(np.empty(0, np.uint64), 0)
+        self._unsure = True
+        """Whether the open block may hold spans that are not in the list."""
+        self._open_to = 0
         self._open_spans = 0
-        tail = connection.sql(statement("unindexed_traces").sql, params={"first": self._closed.open_from})
+        if connection is not None:
+            self.take(read_blocks(connection), connection)
+
+    def take(self, found: Found, connection: duckdb.DuckDBPyConnection) -> None:
+        """From here on lookups go by what was found. Reads what was stored since the last closed block; for the writer's thread."""
+        self._open, self._open_spans = _Open(np.empty(BLOCK_SPANS, np.uint64), 0), 0
+        self._open_to = max(self._open_to, found.open_from)
+        tail = connection.sql(statement("unindexed_traces").sql, params={"first": found.open_from})
         for batch in tail.to_arrow_reader():
-            self.add(batch.column("batch")[-1].as_py(), batch.column("trace_hi"), batch.column("trace_lo"))
+            self._list(batch.column("batch")[-1].as_py(), batch.column("trace_hi"), batch.column("trace_lo"))
+        # In this order: to a lookup in another thread the open block is unsure until the closed ones are there to be seen.
+        self._closed = _Closed(found.blocks, found.open_from)
+        self._unsure = False
+
+    def reach(self, batch: int) -> None:
+        """Batches up to this one are stored."""
+        self._open_to = max(self._open_to, batch)
+
+    @property
+    def known(self) -> bool:
+        """Whether lookups go by what the store has of the index."""
+        return self._closed.known
 
     def add(self, batch: int, hi: Any, lo: Any) -> None:
         """Spans were stored in a batch. `hi` and `lo`: the halves of their trace ids, Arrow uint64."""
-        self._open.append(_folded(hi.to_numpy(), lo.to_numpy()))
+        if not self.known:
+            self.reach(batch)  # `take` reads them
+            return
+        self._unsure = True  # what fails below leaves spans that are stored and not listed
+        self._list(batch, hi, lo)
+        self._unsure = False
+
+    def _list(self, batch: int, hi: Any, lo: Any) -> None:
+        self._open = self._open.with_more(_folded(hi.to_numpy(), lo.to_numpy()))
         self._open_spans += len(hi)
-        self._open_to = max(self._open_to, batch)
+        self.reach(batch)
 
     @property
     def full(self) -> bool:
         """Whether the open block is due to be closed."""
-        return self._open_spans >= BLOCK_SPANS
+        return self.known and self._open_spans >= BLOCK_SPANS
 
     def make_block(self, connection: duckdb.DuckDBPyConnection, *, texts: bool = True) -> Block:
         """Make the open block's filters and store them; the caller holds the transaction, and closes the block after it."""
-        traces = np.unique(np.concatenate(self._open))
+        traces = np.unique(self._open.keys)
         first, last, bits = self._closed.open_from, self._open_to, _filter(traces)
         parameters = {"first": first, "last": last, "spans": self._open_spans, "traces": len(traces), "filter": bits}
         first_at, last_at = connection.execute(statement("insert_trace_block").sql, parameters).fetchall()[0]
@@ -119,7 +176,8 @@ class TraceIndex:
     def close_block(self, block: Block) -> None:
         """Begin the next block after one that was stored."""
         self._closed = _Closed((*self._closed.blocks, block), block.last_batch + 1)
-        self._open, self._open_spans = [], 0
+        self._open, self._open_spans = _Open(self._open.room, 0), 0
+        self._unsure = False
 
     def unread(self) -> list[Run]:
         """Blocks whose texts are not known: an earlier version closed them."""
@@ -135,6 +193,15 @@ class TraceIndex:
         blocks = (replace(block, texts=texts) if block.run == run else block for block in self._closed.blocks)
         self._closed = replace(self._closed, blocks=tuple(blocks))
 
+    def give_up_texts(self, run: Run) -> None:
+        """What the texts of such a block hold cannot be told: it may be anything, until the next start looks again."""
+        self.take_texts((run, block_filter([None] * len(KINDS))))
+
+    def close_blindly(self) -> None:
+        """Begin the next block after one that could not be stored: until the next start it may hold any trace and any text."""
+        any_text = block_filter([None] * len(KINDS))
+        self.close_block(Block(self._closed.open_from, self._open_to, datetime.min, datetime.max, b"\xff", any_text))
+
     def expire(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let go of blocks of which no span is left. In memory first: a block too few only costs a look at it."""
         oldest: int = connection.execute(statement("oldest_batch").sql).fetchall()[0][0]
@@ -144,10 +211,13 @@ class TraceIndex:
         connection.execute(statement("expire_trace_texts").sql, {"oldest": oldest})
 
     def candidates(self, hi: int, lo: int) -> list[Run]:
-        """Runs of batches that may hold a trace, newest first; the open block always may."""
-        key, closed = _fold_one(hi, lo), self._closed
+        """Runs of batches that may hold a trace, newest first."""
+        # The open block first: one that is closed meanwhile is found in either.
+        key, opened, unsure = _fold_one(hi, lo), self._open, self._unsure
+        may_be_open = unsure or bool((opened.keys == key).any())
+        closed = self._closed
         found = [block.run for block in reversed(closed.blocks) if _holds(block.bits, key)]
-        return [(closed.open_from, 2**63 - 1), *found]
+        return [(closed.open_from, 2**63 - 1), *found] if may_be_open else found
 
     def candidates_of_all(self, hi: Sequence[int], lo: Sequence[int]) -> list[Run]:
         """Runs that may hold any of some traces, oldest first."""
@@ -159,7 +229,7 @@ class TraceIndex:
     def candidates_with(self, text: str, since: datetime, until: datetime) -> TextRuns | None:
         """Where spans of a span of time may hold a text, which is in DuckDB's lower case; None: in most blocks."""
         places, closed = pieces_of(text), self._closed
-        if not len(places):
+        if not len(places) or not closed.known:
             return None
         blocks = [block for block in closed.blocks if block.last_at > since and block.first_at <= until]
         held = [(block.run, ANY_KIND if block.texts is None else may_hold(block.texts, places)) for block in blocks]
@@ -177,6 +247,17 @@ class TraceIndex:
 
     def _open_run(self, closed: _Closed) -> Run:
         return closed.open_from, max(closed.open_from, self._open_to)
+
+
+def read_blocks(connection: duckdb.DuckDBPyConnection) -> Found:
+    """The closed blocks of a store. Takes a third of a millisecond a block, most of it for unpacking texts' filters."""
+    rows = connection.execute(statement("list_trace_blocks").sql).fetchall()
+    blocks = tuple(
+        Block(int(first), int(last), first_at, last_at, bytes(bits), None if texts is None else unpack(bytes(texts)))
+        for first, last, first_at, last_at, bits, texts in rows
+    )
+    oldest: int = connection.execute(statement("oldest_batch").sql).fetchall()[0][0]
+    return Found(_without_gaps(blocks, oldest), blocks[-1].last_batch + 1 if blocks else 0)
 
 
 def _without_gaps(blocks: Sequence[Block], oldest: int) -> tuple[Block, ...]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from .database import Database
 from .rows import Row, fetch_rows
-from .statements import statement
+from .statements import parsed, statement
 from .text_filter import KINDS
 from .trace_index import Run, TextRuns, TraceIndex
+from .trace_rows import log_row, span_row
 
 __all__ = ["TraceFilter", "failing_spans", "find_trace", "search_traces"]
 
@@ -45,18 +46,17 @@ def find_trace(database: Database, index: TraceIndex, trace_id: int) -> tuple[li
     """Spans (oldest first) and log records of one trace; `trace_id` as a 128-bit integer."""
     halves = {"hi": trace_id >> 64, "lo": trace_id & (2**64 - 1)}
     with database.reading() as cursor:
-        places: list[int] = []
+        stored: list[Row] = []
         for first, last in index.candidates(halves["hi"], halves["lo"]):
-            run = {**halves, "first": first, "last": last, "limit": MAX_SPANS - len(places)}
-            places += (row["row"] for row in fetch_rows(cursor, statement("trace_places").sql, run))
-        # Most runs are looked at in vain, and a row in full is dear: only those that are there are read.
-        spans = fetch_rows(cursor, statement("trace_rows").sql, {"rows": places}) if places else []
-        spans.sort(key=lambda row: row["started_at"])
+            run = {**halves, "first": first, "last": last}
+            stored += fetch_rows(cursor, parsed(cursor, "trace_spans"), run, MAX_SPANS - len(stored))
+        spans = sorted(map(span_row, stored), key=lambda row: row["started_at"])
         since, until = datetime(1970, 1, 1), datetime(9999, 1, 1)
         if spans:
             since, until = spans[0]["started_at"] - AROUND, spans[-1]["started_at"] + AROUND
         around = {**halves, "since": since, "until": until}
-        return spans, fetch_rows(cursor, statement("trace_logs").sql, around)
+        logs = map(log_row, fetch_rows(cursor, parsed(cursor, "trace_logs"), around))
+        return spans, sorted(logs, key=lambda row: row["time"])
 
 
 def search_traces(

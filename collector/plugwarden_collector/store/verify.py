@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from plugwarden_collector.decide.audit import verify as verify_chain
-from plugwarden_collector.errors import StoreError
+from plugwarden_collector.decide.audit import DECISIONS, Keyring
+from plugwarden_collector.errors import SettingsError, StoreError
+from plugwarden_collector.evidence import Heads, Place, Records, read_keyring
 
 from .apart import Apart
+from .audit_log import AuditReport, report_on
+from .chain import chain_of
 from .opening import problems
 from .staging import connect, staged
 from .statements import statement
@@ -52,6 +55,8 @@ class Report:
     chain_problem: str | None
     head: str
     """Hash of the last decision; empty when there is none."""
+    chain_notes: tuple[str, ...] = ()
+    """What the verification of the decision log rests on, and what it could not tell."""
 
     @property
     def intact(self) -> bool:
@@ -59,8 +64,11 @@ class Report:
         return not self.problems and self.chain_problem is None and all(table.problem is None for table in self.tables)
 
 
-def verify(path: Path, progress: Progress = lambda text: None) -> Report:
-    """Read a store. Changes nothing; raises `StoreError` when there is none, or somebody has it open."""
+def verify(path: Path, progress: Progress = lambda text: None, *, kept: bool = False) -> Report:
+    """Read a store. Changes nothing; raises `StoreError` when there is none, or somebody has it open.
+
+    With `kept` its decision log is also compared with the heads that were kept for its folder. A backup is no such store.
+    """
     if not path.is_file():
         raise StoreError(f"{path}: there is no store here")
     found = problems(path)
@@ -75,13 +83,13 @@ def verify(path: Path, progress: Progress = lambda text: None) -> Report:
         for name in names:
             progress(name)
             tables.append(_read(apart, str(files.path), name))
-        decisions, chain_problem, head = 0, None, ""
+        decisions, chain_problem, head, notes = 0, None, "", tuple[str, ...]()
         if "decisions" in names:
             try:
-                decisions, chain_problem, head = apart(_check_chain, str(files.path))
-            except StoreError as error:
+                decisions, chain_problem, head, notes = _chain(apart, str(files.path), path.parent if kept else None)
+            except (StoreError, SettingsError) as error:
                 chain_problem = f"the decision log cannot be read: {error}"
-        return Report(str(path), tuple(found), files.notes, tuple(tables), decisions, chain_problem, head)
+        return Report(str(path), tuple(found), files.notes, tuple(tables), decisions, chain_problem, head, notes)
 
 
 def pieces(path: str, name: str) -> list[tuple[int, int]]:
@@ -157,9 +165,25 @@ def _read_column(path: str, name: str, column: str) -> Any:
     return connect(path).execute(f"select bit_xor(hash({identifier(column)})) from {identifier(name)}").fetchone()  # noqa: S608
 
 
-def _check_chain(path: str) -> tuple[int, str | None, str]:
-    cursor = connect(path).execute(statement("chain").sql)
-    names = [column[0] for column in cursor.description or ()]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    count, problem = verify_chain(rows)
-    return count, problem, str(rows[-1]["hash"]) if rows else ""
+def _chain(apart: Apart, path: str, folder: Path | None) -> tuple[int, str | None, str, tuple[str, ...]]:
+    place = Place.of()
+    keyring = read_keyring(place.key, make=False)
+    kept = None if folder is None else Records(place.heads).load(apart(_chain_in, path), folder.resolve())
+    report = apart(_check_chain, path, keyring, kept)
+    verdict = report.verdicts[DECISIONS]
+    problems = list(report.problems)
+    notes = list(report.notes)
+    if folder is None:
+        # A backup is read where it lies, often on a machine that has no key: that is said, and is no fault of the backup.
+        unsure = [text for text in problems if "which is not in the key file" in text]
+        problems = [text for text in problems if text not in unsure]
+        notes += unsure
+    return verdict.count, "; ".join(problems) or None, verdict.head_hash if verdict.count else "", tuple(notes)
+
+
+def _chain_in(path: str) -> str:
+    return chain_of(connect(path))
+
+
+def _check_chain(path: str, keyring: Keyring, kept: Heads | None) -> AuditReport:
+    return report_on(connect(path), keyring, kept)

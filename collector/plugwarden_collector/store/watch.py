@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import duckdb
 
-__all__ = ["MEMORY_BYTES", "End", "Ticket", "Watch"]
+from plugwarden_collector.memory import memory
+
+__all__ = ["End", "Ticket", "Watch"]
 
 EVERY_SECONDS = 0.05
-MEMORY_BYTES = 384 * 1024 * 1024
-"""What queries may hold of the memory that DuckDB cannot spill, together: well below its limit, the rest is for ingest."""
-PROCESS_BYTES = 2 * 1024 * 1024 * 1024
-"""Above it queries end that were running while the process grew: values of single rows escape DuckDB's own accounting."""
-GROWTH_BYTES = 384 * 1024 * 1024
 _STATM = Path("/proc/self/statm")
 
 
@@ -52,22 +51,27 @@ class Ticket:
 
 
 class Watch:
-    """Watches the queries of one database. Its thread lives only while something runs."""
+    """Watches the queries of one database. Its thread lives only while something runs.
 
-    def __init__(self) -> None:
+    `connect` gives it a connection of its own. One made from a query's cursor would close with that query, and keep it from
+    closing while the watch looks.
+    """
+
+    def __init__(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self._connect = connect
         self._lock = threading.Lock()
         self._running: set[Ticket] = set()
         self._alive = False
 
     def begin(self, cursor: duckdb.DuckDBPyConnection, seconds: float) -> Ticket:
-        """Watch a query from now on."""
+        """Watch a query from now on; raises `StoreError` once the store is closed."""
         ticket = Ticket(cursor, time.monotonic() + seconds, _resident())
         with self._lock:
-            self._running.add(ticket)
             if not self._alive:
+                probe = self._connect()
                 self._alive = True
-                probe = cursor.cursor()
                 threading.Thread(target=self._run, args=(probe,), name="plugwarden-query-watch", daemon=True).start()
+            self._running.add(ticket)
         return ticket
 
     def finish(self, ticket: Ticket) -> None:
@@ -82,20 +86,23 @@ class Watch:
             with self._lock:
                 if not self._running:
                     self._alive = False
-                    probe.close()
+                    with suppress(duckdb.Error):  # the store is closing it
+                        probe.close()
                     return
                 for ticket in self._running:
                     _look(ticket, held, resident)
 
 
 def _look(ticket: Ticket, held: int, resident: int) -> None:
-    grown = resident > PROCESS_BYTES and resident - ticket.resident_bytes > GROWTH_BYTES
+    limits = memory()
+    # Values of single rows escape DuckDB's own accounting.
+    grown = resident > limits.process_bytes and resident - ticket.resident_bytes > limits.growth_bytes
     if ticket.ended is not None:
         # An interrupt between two steps of a query is forgotten: repeat it until the query is gone.
         ticket.end(ticket.ended)
     elif time.monotonic() >= ticket.until:
         ticket.end(End.TIME)
-    elif held > MEMORY_BYTES or grown:
+    elif held > limits.held_bytes or grown:
         ticket.end(End.MEMORY)
 
 

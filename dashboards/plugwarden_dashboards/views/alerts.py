@@ -68,7 +68,7 @@ def _body() -> None:
                         "When": words.moment(row["time"]),
                         "Plugin": f"{words.plain(row['plugin_id'])}@{words.plain(row['plugin_version'])}",
                         "Alert": words.plain(row["name"]),
-                        "Severity": row["severity"],
+                        "Severity": words.plain(row["severity"]),
                         "Change": f"{row['before']} → {row['after']}",
                         "Why": words.plain(row["reason"]),
                     }

@@ -125,7 +125,7 @@ def _open() -> None:
     row = st.session_state["fleet_open"].row
     order = st.session_state.get("fleet_order", [])
     if 0 <= row < len(order):
-        goto("plugin", plugin=order[row])
+        goto("plugin", plugin=words.option(order[row]))
 
 
 def _left(row: dict[str, Any]) -> float:

@@ -212,7 +212,13 @@ def _senders(senders: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
-_STATE = {"sending": "● sending", "silent": "■ silent", "replaced": "○ replaced", "learning": "◐ learning"}
+_STATE = {
+    "sending": "● sending",
+    "silent": "■ silent",
+    "replaced": "○ replaced",
+    "learning": "◐ learning",
+    "ended": "○ ended",
+}
 
 
 def _refused(rows: list[dict[str, Any]]) -> None:

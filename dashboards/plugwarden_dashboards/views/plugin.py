@@ -19,14 +19,17 @@ _BREAKER = {state.number: state.word.replace("_", " ") for state in BreakerState
 
 def page() -> None:
     """The page."""
-    known = [row["plugin_id"] for row in data.fetch("plugins", since=since()).value or []]
+    known = {row["plugin_id"] for row in data.fetch("plugins", since=since()).value or []}
     asked = st.query_params.get("plugin")
-    if asked and asked not in known:
-        known.append(asked)
+    if asked:
+        known.add(words.named(asked))
     if not known:
         st.info(f"No plugin has made a call within {since()}.")
         return
-    st.selectbox("Plugin", sorted(known), key="plugin", bind="query-params", width=320)
+    names = sorted(known)
+    # The address of the page holds the option. One that none of ours is called stands for the name that it spells.
+    first = names.index(words.named(asked)) if asked and words.option(words.named(asked)) != asked else 0
+    st.selectbox("Plugin", names, first, format_func=words.option, key="plugin", bind="query-params", width=320)
     live(_body, "plugin_body")
 
 
@@ -35,8 +38,8 @@ def _body() -> None:
     if not name:
         return
     try:
-        answer = data.fetch(f"plugins/{name}", since=since())
-        series = data.fetch(f"plugins/{name}/series", since=since())
+        answer = data.fetch(("plugins", name), since=since())
+        series = data.fetch(("plugins", name, "series"), since=since())
     except ApiError as error:
         st.warning(words.md(error))
         return
@@ -52,7 +55,7 @@ def _body() -> None:
         st.info("No calls in this time range.")
         return
     begin = frames.times(pd.Series([row["time"] for row in calls])).min()
-    changes = frames.marks(data.fetch("changes").value or [], data.fetch("audit", limit=200).value or [], name, begin)
+    changes = frames.marks(data.fetch("changes").value or [], _decisions(name, detail["versions"]), name, begin)
     threshold = next((row for row in _objectives() if row["sli"] == "latency"), None)
     limit = None if threshold is None else threshold["threshold_seconds"]
     if latency:
@@ -129,7 +132,7 @@ def _tables(detail: dict[str, Any]) -> None:
                         {
                             "Error": words.plain(row["error_type"]),
                             "Version": words.plain(row["plugin_version"]),
-                            "Blamed on": row["error_source"] or "—",
+                            "Blamed on": words.plain(row["error_source"] or "—"),
                             "Calls": row["calls"],
                             "First": words.moment(row["first_at"]),
                             "Last": words.moment(row["last_at"]),
@@ -194,6 +197,18 @@ def _open_trace() -> None:
     order = st.session_state.get("plugin_trace_order", [])
     if 0 <= row < len(order):
         goto("trace", trace_id=order[row])
+
+
+def _decisions(name: str, versions: list[str]) -> list[dict[str, Any]]:
+    """Those about this plugin: by their quarantine, and what led to none by its scope, whose text could be another plugin's name."""
+    own = {row["id"] for row in data.fetch("quarantine").value or [] if row["plugin_id"] == name}
+    scopes = [name, *(f"{name}@{version}" for version in versions)]
+    return [
+        row
+        for row in data.fetch("audit", limit=200, stream="decisions").value or []
+        if row["quarantine_id"] in own
+        or (row["quarantine_id"] is None and any(f"{row['scope']} ".startswith(f"{scope} ") for scope in scopes))
+    ]
 
 
 def _objectives() -> list[dict[str, Any]]:

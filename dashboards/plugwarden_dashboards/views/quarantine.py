@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from plugwarden_collector.api.client import ApiError
+from plugwarden_collector.api.client import ApiError, Path
 
 from plugwarden_dashboards import data, words
 from plugwarden_dashboards.page import goto, live
@@ -82,21 +82,22 @@ def _evidence(evidence: dict[str, Any]) -> None:
 
 
 def _log() -> None:
-    decisions = data.fetch("audit", limit=200).value or []
-    verified = data.fetch("audit/verify").value
+    decisions = data.fetch("audit", limit=200, stream="decisions").value or []
+    verified = data.fetch("audit/verify", max_age_seconds=300).value
     st.subheader("Decision log")
     if verified is not None:
         if verified["valid"]:
             st.text(f"{verified['decisions']} decisions in an unbroken hash chain; head {verified['head'][:16]}…")
         else:
-            st.error(f"The log was tampered with: {words.md(verified['problem'])}")
+            st.error(f"The log is not what was left: {words.md(verified['problem'])}")
     if decisions:
         st.dataframe(
             pd.DataFrame(
                 [
                     {
                         "#": row["sequence"], "When": words.moment(row["time"]), "What": row["kind"],
-                        "By": words.plain(row["actor"]), "Scope": words.plain(row["scope"]),
+                        "By": words.plain(row["actor"]), "Says to be": words.plain(row["says"] or ""),
+                        "Scope": words.plain(row["scope"]),
                         "Why": words.plain(row["reason"], 1000),
                     }
                     for row in decisions
@@ -104,13 +105,36 @@ def _log() -> None:
             ),
             hide_index=True, key="decisions", alt="Every decision, newest first",
         )  # fmt: skip
+    _access()
+
+
+def _access() -> None:
+    looks = data.fetch("audit", limit=200, stream="access").value or []
+    if not looks:
+        return
+    with st.expander("Who read with SQL, took backups, was refused, pushed alerts"):
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "#": row["sequence"], "When": words.moment(row["time"]), "What": row["kind"],
+                        "By": words.plain(row["actor"]), "Times": row["evidence"].get("count", 1),
+                        "Scope": words.plain(row["scope"]), "Text": words.plain(row["reason"], 1000),
+                    }
+                    for row in looks
+                ]
+            ),
+            hide_index=True, key="access", alt="Every look, newest first",
+        )  # fmt: skip
 
 
 @st.dialog("Quarantine a plugin")
 def _quarantine_dialog() -> None:
     known = sorted(row["plugin_id"] for row in data.fetch("plugins", since="1h").value or [])
     with st.form("quarantine_form", border=False):
-        plugin = st.selectbox("Plugin", known, key="quarantine_plugin", index=None, required=True)
+        plugin = st.selectbox(
+            "Plugin", known, format_func=words.option, key="quarantine_plugin", index=None, required=True
+        )
         version = st.text_input("Version (empty: all of them)", key="quarantine_version", max_chars=200)
         reason = st.text_area("Reason", key="quarantine_reason", max_chars=2000, required=True)
         st.text("Calls will be answered by their fallback, or raise PluginQuarantined, in every host, until released.")
@@ -128,14 +152,14 @@ def _release_dialog(identity: str, scope: str) -> None:
         sent = st.form_submit_button("Release", type="primary")
     if sent:
         _act(
-            f"quarantine/{identity}/release",
+            ("quarantine", identity, "release"),
             {"reason": reason.strip(), "actor": "dashboards"},
             reason,
             f"{scope} is released",
         )
 
 
-def _act(path: str, body: dict[str, Any], reason: str, done: str) -> None:
+def _act(path: Path, body: dict[str, Any], reason: str, done: str) -> None:
     if len(reason.strip()) < MIN_REASON:
         st.error("A reason is required: it goes into the audit log.")
         return

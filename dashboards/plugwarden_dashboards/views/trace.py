@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from plugwarden_collector.api.client import ApiError
+from plugwarden_collector.wording import harmless
 
 from plugwarden_dashboards import charts, data, frames, words
 
@@ -20,7 +21,7 @@ def page() -> None:
         st.info("Open a trace from the search, or add ?trace_id= and 32 hex digits to the address.")
         return
     try:
-        answer = data.fetch(f"traces/{trace_id}")
+        answer = data.fetch(("traces", trace_id))
     except ApiError as error:
         st.warning(words.md(error))
         return
@@ -71,7 +72,9 @@ def _details(frame: pd.DataFrame, spans: dict[str, dict[str, Any]]) -> None:
         order,
         index=failing,
         key="trace_span",
-        format_func=lambda span_id: f"{spans[span_id]['name']} · {words.duration(spans[span_id]['duration_seconds'])}",
+        format_func=lambda span_id: (
+            f"{words.plain(spans[span_id]['name'], 200)} · {words.duration(spans[span_id]['duration_seconds'])} · {span_id}"
+        ),
     )
     span = spans[chosen]
     facts = {
@@ -93,5 +96,6 @@ def _details(frame: pd.DataFrame, spans: dict[str, dict[str, Any]]) -> None:
     with right:
         for event in span["events"] or []:
             attributes = dict(event["attributes"] or {})
-            st.text(f"{event['name']} at {words.moment(event['time'])}")
-            st.code(str(attributes.pop("exception.stacktrace", attributes))[:8000], language=None, wrap_lines=True)
+            st.text(f"{words.plain(event['name'])} at {words.moment(event['time'])}")
+            said = str(attributes.pop("exception.stacktrace", attributes))
+            st.code(harmless(said)[:8000], language=None, wrap_lines=True)

@@ -10,6 +10,8 @@ from plugwarden_dashboards.page import goto, live, since
 
 __all__ = ["page"]
 
+ANY = ""
+"""In place of a plugin's name: no plugin has an empty one, and any other may be one's."""
 OUTCOMES = ["any", "success", "error", "timeout", "rejected", "cancelled"]
 
 
@@ -17,7 +19,7 @@ def page() -> None:
     """The page."""
     names = sorted(row["plugin_id"] for row in data.fetch("plugins", since=since()).value or [])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Plugin", ["any", *names], key="t_plugin", bind="query-params", width=200)
+        st.selectbox("Plugin", [ANY, *names], format_func=_option, key="t_plugin", bind="query-params", width=200)
         st.selectbox("Outcome", OUTCOMES, key="t_outcome", bind="query-params", width=140)
         st.number_input("At least (ms)", 0.0, 600_000.0, 0.0, key="t_min_ms", bind="query-params", width=140)
         st.text_input("Name or error contains", key="t_text", bind="query-params", width=240, max_chars=200)
@@ -27,11 +29,11 @@ def page() -> None:
 
 def _body() -> None:
     state = st.session_state
-    plugin, outcome = state.get("t_plugin", "any"), state.get("t_outcome", "any")
+    plugin, outcome = state.get("t_plugin", ANY), state.get("t_outcome", "any")
     answer = data.fetch(
         "traces",
         since=since(),
-        plugin=None if plugin == "any" else plugin,
+        plugin=plugin or None,
         outcome=None if outcome == "any" else outcome,
         min_seconds=(state.get("t_min_ms") or 0.0) / 1000 or None,
         text=state.get("t_text") or None,
@@ -81,6 +83,10 @@ def _body() -> None:
             "plugins": "Plugins", "trace": "Trace id",
         },
     )  # fmt: skip
+
+
+def _option(name: str) -> str:
+    return words.option(name) if name else "⟨any⟩"  # which no name's option is
 
 
 def _open() -> None:

@@ -7,9 +7,10 @@ most 2.2 % ((base - 1) / (base + 1); OpenTelemetry metrics data model, exponenti
 
 from __future__ import annotations
 
+import functools
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "BASE",
@@ -18,6 +19,7 @@ __all__ = [
     "SCALE",
     "bucket_index",
     "bucket_index_of_ns",
+    "bucket_indexes_of_ns",
     "lower_bound_seconds",
     "merge",
     "quantile_seconds",
@@ -52,9 +54,17 @@ _UPPER_BOUNDS_NS: tuple[int, ...] = tuple(
 )
 
 
+_bucket_of = functools.partial(bisect_left, _UPPER_BOUNDS_NS)
+
+
 def bucket_index_of_ns(nanoseconds: int) -> int:
     """The same for a duration in whole nanoseconds, by a search that costs a third of a logarithm."""
     return bisect_left(_UPPER_BOUNDS_NS, nanoseconds) + MIN_INDEX
+
+
+def bucket_indexes_of_ns(durations: Iterable[int]) -> Iterator[int]:
+    """The same for many."""
+    return map(MIN_INDEX.__add__, map(_bucket_of, durations))
 
 
 def lower_bound_seconds(index: int) -> float:

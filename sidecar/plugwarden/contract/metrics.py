@@ -1,13 +1,15 @@
 """The metrics a sidecar emits: name, unit (UCUM) and what one value means."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from .value import value
 
 __all__ = [
     "ALL",
     "BREAKER_STATE",
     "CPU_TIME",
     "DOWNSTREAM_DURATION",
+    "ENDING",
     "FALLBACKS",
     "INVOCATION_ABANDONED",
     "INVOCATION_ACTIVE",
@@ -29,7 +31,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MetricSpec:
     """One metric of the contract."""
 
@@ -119,6 +121,12 @@ OVERHEAD: Final = MetricSpec(
     "sum",
     "What watching cost: CPU time of the sidecar's own threads, and time on the callers' threads before each call, estimated.",
 )
+ENDING: Final = MetricSpec(
+    "plugin.host.ending",
+    "1",
+    "gauge",
+    "1 where the host process was about to end when it sent this: its silence from then on is meant.",
+)
 
 ALL: Final[tuple[MetricSpec, ...]] = (
     INVOCATION_DURATION,
@@ -141,4 +149,5 @@ ALL: Final[tuple[MetricSpec, ...]] = (
     TERMS_OBSERVED,
     TELEMETRY_DROPPED,
     OVERHEAD,
+    ENDING,
 )

@@ -1,10 +1,12 @@
-"""May this call run? Directives first, then deadline, breaker, quota, rate limit and bulkhead."""
+"""May this call run? Directives first, then deadline, breaker, quota, rate limit and bulkhead.
+
+`subscription` is not loaded with the others: only who has a collector to ask, or a folder to keep directives in, needs it.
+"""
 
 from .breaker import Breaker, BreakerPolicy, Transition
 from .bulkhead import Bulkhead, BulkheadPolicy
 from .limits import CpuQuota, QuotaPolicy, RateLimit, RatePolicy
-from .rules import Rule, resolve
-from .subscription import DirectiveFile, Subscription
+from .rules import Rule, by_plugin, resolve
 
 __all__ = [
     "Breaker",
@@ -12,12 +14,11 @@ __all__ = [
     "Bulkhead",
     "BulkheadPolicy",
     "CpuQuota",
-    "DirectiveFile",
     "QuotaPolicy",
     "RateLimit",
     "RatePolicy",
     "Rule",
-    "Subscription",
     "Transition",
+    "by_plugin",
     "resolve",
 ]

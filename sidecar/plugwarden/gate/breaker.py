@@ -1,33 +1,44 @@
 """The circuit breaker of one plugin operation: the inner loop, local and within milliseconds.
 
-Words and meanings follow resilience4j and Hystrix; starting values come from there (minimum of 20 calls and 50 % from
-Hystrix) and from Envoy's outlier detection (open time doubling to a cap of 300 s).
+Words and meanings follow resilience4j and Hystrix; starting values come from there (50 % from Hystrix) and from Envoy's
+outlier detection (open time doubling to a cap of 300 s). It opens for two reasons: a share of the calls within a window
+failed or was slow (the slow burn), or the last calls failed as this operation's own past never made calls fail (the hard
+failure, `evidence`).
 
 A closed breaker costs a success one addition, done by the caller in place (`calls`); only failures, slow calls and
-probes take the lock. How many calls a window saw is the difference of `calls` between now and the window's start.
+probes take the lock. How many calls a window saw is the difference of `calls` between now and the window's start, and
+how many succeeded between two failures is one as well.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from plugwarden.contract import BreakerState
+from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
+from plugwarden.given import number, whole
+
+from .evidence import Evidence, after_failure, cleared, dismissed, is_hard
 
 __all__ = ["Breaker", "BreakerPolicy", "Transition"]
 
+MINIMUM_CALLS = 40
+"""Hystrix has 20; but of 20 calls of an operation that ordinarily fails one in ten, ten fail about once in 100,000
+windows. Of 40, twenty do once in 10^9; and what a smaller minimum would see sooner is seen by evidence."""
 _SLOTS = 10
 _spread = random.Random().random  # noqa: S311 - guards nothing, and the module's own generator is the host's
 _REFUSING = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 _PASSIVE = frozenset({BreakerState.DISABLED, BreakerState.METRICS_ONLY, BreakerState.FORCED_OPEN})
+_UNKNOWN = Evidence()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BreakerPolicy:
     """When a breaker opens, and how it closes again."""
 
@@ -35,10 +46,15 @@ class BreakerPolicy:
     """Failures are counted over this long."""
     window_calls: int | None = None
     """Or over the last so many calls, whenever they were; `window_seconds` does not apply then."""
-    minimum_calls: int = 20
-    """It never opens on fewer calls within the window."""
+    minimum_calls: int | None = None
+    """Rates are not judged on fewer calls within the window. None: `MINIMUM_CALLS`, or `window_calls` where that is less."""
     failure_rate: float = 0.5
     """It opens at this share of failed calls, in (0, 1]."""
+    sudden: bool = True
+    """It also opens, without regard to the window, as soon as the last calls show a hard failure: at eight failures in a
+    row for an operation that hardly ever fails, at ten for one that fails one call in ten. False: by rates alone."""
+    calls_per_false_opening: float = 3e8
+    """On an ordinary stream of calls a hard failure is seen wrongly at most once in so many calls."""
     slow_call_seconds: float | None = None
     """Calls that take longer are slow; none: the declared timeout, where there is one."""
     slow_call_rate: float = 1.0
@@ -62,25 +78,49 @@ class BreakerPolicy:
     """With probes that never come back it opens again after this long."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.failure_rate <= 1:
-            raise ConfigurationError(f"breaker.failure_rate: {self.failure_rate} is outside (0, 1]")
-        if not 0 < self.slow_call_rate <= 1:
-            raise ConfigurationError(f"breaker.slow_call_rate: {self.slow_call_rate} is outside (0, 1]")
+        for name in ("failure_rate", "slow_call_rate"):
+            value = getattr(self, name)
+            if not 0 < number(value) <= 1:
+                raise ConfigurationError(f"breaker.{name}: {value} is outside (0, 1]")
         for name in ("window_seconds", "open_seconds", "open_max_seconds", "half_open_seconds", "slow_call_seconds"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigurationError(f"breaker.{name}: must be above 0")
+            if value is not None and not 0 < number(value) < math.inf:
+                raise ConfigurationError(f"breaker.{name}: {value} must be above 0 seconds, and finite")
         for name in ("minimum_calls", "half_open_calls", "half_open_concurrent", "window_calls"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigurationError(f"breaker.{name}: must be 1 or more")
-        if self.window_calls is not None and self.window_calls < self.minimum_calls:
+            if value is not None and not whole(value) >= 1:
+                raise ConfigurationError(f"breaker.{name}: {value} must be a whole number, 1 or more")
+        if self.window_calls is not None and self.window_calls < self.least_calls:
             raise ConfigurationError(
                 f"breaker.window_calls: {self.window_calls} calls never reach minimum_calls ({self.minimum_calls})"
             )
+        if self.open_max_seconds < self.open_seconds:
+            raise ConfigurationError(
+                f"breaker.open_max_seconds: {self.open_max_seconds:g} s is less than it is open at first"
+                f" (open_seconds, {self.open_seconds:g})"
+            )
+        if not 0 <= number(self.jitter_ratio) <= 1:
+            raise ConfigurationError(f"breaker.jitter_ratio: {self.jitter_ratio} is outside [0, 1]")
+        if not 1_000 <= number(self.calls_per_false_opening) <= 1e30:
+            raise ConfigurationError(
+                f"breaker.calls_per_false_opening: {self.calls_per_false_opening} is outside 1000 to 1e30;"
+                " to open by rates alone, set sudden to false"
+            )
+
+    @property
+    def least_calls(self) -> int:
+        """How many calls a window must hold for its rates to be judged."""
+        if self.minimum_calls is not None:
+            return self.minimum_calls
+        return MINIMUM_CALLS if self.window_calls is None else min(MINIMUM_CALLS, self.window_calls)
+
+    @property
+    def evidence_bound(self) -> float:
+        """The weight of evidence at which a hard failure is certain enough."""
+        return math.log(self.calls_per_false_opening)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transition:
     """One change of state."""
 
@@ -90,20 +130,24 @@ class Transition:
     """In a sentence, with the numbers that decided."""
 
 
-@dataclass(slots=True)
 class _Slot:
     """One tenth of a time window."""
 
-    number: int
-    calls_before: int
-    failures: int = 0
-    slow: int = 0
+    __slots__ = ("calls_before", "failures", "number", "slow")
+
+    def __init__(self, number: int, calls_before: int) -> None:
+        self.number = number
+        self.calls_before = calls_before
+        self.failures = self.slow = 0
 
 
 class Breaker:
     """State and window of one operation. Every method takes the time (seconds of a monotonic clock) as an argument."""
 
     __slots__ = (
+        "_bound",
+        "_evidence",
+        "_evidence_calls",
         "_failed_calls",
         "_half_open_since",
         "_lock",
@@ -119,6 +163,7 @@ class Breaker:
         "_slots",
         "_slow_calls",
         "_spread",
+        "_undecided",
         "calls",
         "policy",
         "refusing",
@@ -152,6 +197,9 @@ class Breaker:
         if policy.window_calls is not None:
             self._failed_calls, self._slow_calls = deque(), deque()
         self._since = 0  # `calls` when the window was last emptied
+        self._bound = policy.evidence_bound
+        self._evidence = _UNKNOWN
+        self._evidence_calls = 0  # `calls` just after the failure that the evidence ends with
         self._open_until = 0.0
         self._openings = 0
         self._probes_left = 0
@@ -160,6 +208,8 @@ class Breaker:
         self._half_open_since = 0.0
         self._round = 0
         """Counts half-open times, so that a probe is told from calls that began before."""
+        self._undecided: list[int] = []
+        """Probes that were left undecided and are not given back yet."""
 
     def renew_lock(self) -> None:
         """After a fork: the lock may be held by a thread that does not exist in the child."""
@@ -178,6 +228,8 @@ class Breaker:
                 self._round += 1
                 self._move(BreakerState.HALF_OPEN, f"{self.policy.half_open_calls} calls may probe")
             if self.state is BreakerState.HALF_OPEN:
+                while self._undecided:
+                    self._give_back(self._undecided.pop())
                 if self._probes_left > 0 and self._probes_out < self.policy.half_open_concurrent:
                     self._probes_left -= 1
                     self._probes_out += 1
@@ -188,15 +240,28 @@ class Breaker:
             return None if self.refusing else 0
 
     def retry_after_seconds(self, now: float) -> float | None:
-        """How long a refused caller should wait, where that is known."""
-        return max(0.0, self._open_until - now) if self.state is BreakerState.OPEN else None
+        """How long a refused caller should wait: until the next probe, or while probes run until they must be back, as
+        far as it was ever open for; None where that is an operator's to say."""
+        if self.state is BreakerState.OPEN:
+            return max(0.0, self._open_until - now)
+        if self.state is BreakerState.HALF_OPEN:
+            left = self._half_open_since + self.policy.half_open_seconds - now
+            return max(0.0, min(left, self.policy.open_seconds))
+        return None
 
     def give_back(self, probe: int) -> None:
         """A probe ended without a verdict (it was cancelled, or the caller's fault): another call may probe."""
         with self._lock:
-            if probe and probe == self._round and self.state is BreakerState.HALF_OPEN:
-                self._probes_left += 1
-                self._probes_out -= 1
+            self._give_back(probe)
+
+    def leave_undecided(self, probe: int) -> None:
+        """The same where no lock may be taken, as in a finalizer: it is given back when the next call asks."""
+        self._undecided.append(probe)
+
+    def _give_back(self, probe: int) -> None:
+        if probe and probe == self._round and self.state is BreakerState.HALF_OPEN:
+            self._probes_left += 1
+            self._probes_out -= 1
 
     def turn(self, now_ns: int) -> None:
         """Begin a new slot of the time window. Only calls counted after this belong to it."""
@@ -210,7 +275,8 @@ class Breaker:
         with self._lock:
             if now * 1e9 >= self.slot_ends_ns:
                 self._turn(now)
-            self.calls += 1
+            before = self.calls
+            self.calls = before + 1
             if failed or slow:
                 slot = self._slots[-1]
                 slot.failures += failed
@@ -222,7 +288,10 @@ class Breaker:
                 if probe == self._round:
                     self._judge_probe(failed or slow, now)
             elif (failed or slow) and self.state is BreakerState.CLOSED:
-                self._judge_window(now)
+                if failed and self.policy.sudden:
+                    self._judge_evidence(before, now)
+                if self.state is BreakerState.CLOSED:
+                    self._judge_window(now)
 
     def force(self, state: BreakerState, reason: str) -> None:
         """An operator's hand: FORCED_OPEN, DISABLED, METRICS_ONLY, or CLOSED to give it back."""
@@ -254,7 +323,8 @@ class Breaker:
         if self._failed_calls is not None and self._slow_calls is not None:
             self._failed_calls.clear()
             self._slow_calls.clear()
-        self._since = self.calls
+        self._since = self._evidence_calls = self.calls
+        self._evidence = cleared(self._evidence)
         self.slot_ends_ns = -1
 
     def _judge_probe(self, failed: bool, now: float) -> None:
@@ -268,6 +338,22 @@ class Breaker:
             self._openings = 0
             self._move(BreakerState.CLOSED, f"{self._probes_good} probes succeeded")
 
+    def _judge_evidence(self, calls_before: int, now: float) -> None:
+        policy = self.policy
+        known = after_failure(
+            self._evidence, calls_before - self._evidence_calls, now, fades_seconds=policy.open_max_seconds
+        )
+        self._evidence_calls = self.calls
+        if known.weight < self._bound:
+            self._evidence = known
+        elif is_hard(known, bound=self._bound, failure_rate=policy.failure_rate):
+            self._evidence = cleared(known)
+            ordinary = f"where {known.ordinary_ratio:.2g} of the calls are ordinary"
+            self._open(now, f"{known.failures} of the last {known.calls} calls failed, {ordinary}")
+        else:
+            # Far beyond what was ordinary, but less than what the policy bears: that is what this operation does now.
+            self._evidence = dismissed(known)
+
     def _judge_window(self, now: float) -> None:
         policy = self.policy
         if policy.window_calls is not None and self._failed_calls is not None and self._slow_calls is not None:
@@ -278,7 +364,7 @@ class Breaker:
             calls = self.calls - self._slots[0].calls_before
             failures, slow = sum(slot.failures for slot in self._slots), sum(slot.slow for slot in self._slots)
             window = f"of {calls} calls within {policy.window_seconds:g} s"
-        if calls < policy.minimum_calls:
+        if calls < policy.least_calls:
             return
         if failures / calls >= policy.failure_rate:
             self._open(now, f"{failures} {window} failed")

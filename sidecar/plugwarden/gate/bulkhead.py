@@ -6,19 +6,21 @@ too large is this module asked; the lock and the queue cost nothing while there 
 
 from __future__ import annotations
 
-import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Any
 
+from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
+from plugwarden.given import number, whole
+from plugwarden.loops import signal_here
 
 __all__ = ["Bulkhead", "BulkheadPolicy"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BulkheadPolicy:
     """How many calls of an operation may run and wait."""
 
@@ -30,17 +32,23 @@ class BulkheadPolicy:
     """The longest wait; a nearer deadline of the call cuts it short."""
 
     def __post_init__(self) -> None:
-        if self.concurrent < 1:
-            raise ConfigurationError("bulkhead.concurrent: must be 1 or more")
-        if self.queue < 0 or self.wait_seconds < 0:
-            raise ConfigurationError("bulkhead.queue and bulkhead.wait_seconds: must be 0 or more")
+        if not whole(self.concurrent) >= 1:
+            raise ConfigurationError(
+                f"bulkhead.concurrent: must be 1 or more, a whole number; got {self.concurrent!r:.100}"
+            )
+        if not whole(self.queue) >= 0:
+            raise ConfigurationError(f"bulkhead.queue: must be 0 or more, a whole number; got {self.queue!r:.100}")
+        if not number(self.wait_seconds) >= 0:
+            raise ConfigurationError(f"bulkhead.wait_seconds: must be 0 or more; got {self.wait_seconds!r:.100}")
 
 
-@dataclass(slots=True, eq=False)
 class _Waiter:
-    entry: Hashable
-    wake: Callable[[], None]
-    admitted: bool = False
+    __slots__ = ("admitted", "entry", "wake")
+
+    def __init__(self, entry: Hashable, wake: Callable[[], None]) -> None:
+        self.entry = entry
+        self.wake = wake
+        self.admitted = False
 
 
 class Bulkhead:
@@ -60,6 +68,13 @@ class Bulkhead:
         self._lock = threading.Lock()
         self.waiting.clear()
 
+    def change(self, policy: BulkheadPolicy | None) -> None:
+        """New terms, None for no bound any more: who waits gets a place by them."""
+        with self._lock:
+            if policy is not None:
+                self.policy = policy
+            self._admit_waiting(math.inf if policy is None else policy.concurrent)
+
     def enter(self, entry: Hashable, wait_seconds: float) -> bool:
         """Whether `entry`, already in `running` though it is full, may stay; waits up to `wait_seconds` for a place."""
         place = threading.Event()
@@ -75,18 +90,15 @@ class Bulkhead:
         return self._settle(waiter)
 
     async def enter_async(self, entry: Hashable, wait_seconds: float) -> bool:
-        """The same for a coroutine: other tasks run while it waits."""
-        loop = asyncio.get_running_loop()
-        place: asyncio.Future[None] = loop.create_future()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(lambda: None if place.done() else place.set_result(None))
-
-        waiter = self._queued(entry, wake)
+        """The same for a coroutine: other tasks run while it waits. On a loop of a library that is not known, none waits."""
+        place = signal_here()
+        if place is None:
+            return self.enter(entry, 0.0)
+        waiter = self._queued(entry, place.give)
         if waiter is None:
             return entry in self.running
         try:
-            await asyncio.wait((place,), timeout=min(wait_seconds, self.policy.wait_seconds))
+            await place.wait(min(wait_seconds, self.policy.wait_seconds))
         except BaseException:
             if self._settle(waiter):  # cancelled with a place in hand: it goes to the next
                 self.leave(entry)
@@ -119,8 +131,9 @@ class Bulkhead:
                 self.waiting.remove(waiter)
             return waiter.admitted
 
-    def _admit_waiting(self) -> None:
-        while self.waiting and len(self.running) < self.policy.concurrent:
+    def _admit_waiting(self, places: float | None = None) -> None:
+        places = self.policy.concurrent if places is None else places
+        while self.waiting and len(self.running) < places:
             waiter = self.waiting.popleft()
             self.running.add(waiter.entry)
             waiter.admitted = True

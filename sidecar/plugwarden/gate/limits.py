@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
 
+from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
+from plugwarden.given import number, whole
 
 __all__ = ["CpuQuota", "QuotaPolicy", "RateLimit", "RatePolicy"]
 
@@ -15,7 +16,7 @@ _CPU_WINDOW_SECONDS = 10.0
 _CPU_SLOTS = 10
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RatePolicy:
     """How often an operation may be called: a token bucket."""
 
@@ -25,10 +26,10 @@ class RatePolicy:
     """Tokens there are at most; none: one second's worth, at least one."""
 
     def __post_init__(self) -> None:
-        if not self.calls_per_second > 0:
-            raise ConfigurationError("rate.calls_per_second: must be above 0")
-        if self.burst is not None and self.burst < 1:
-            raise ConfigurationError("rate.burst: must be 1 or more")
+        if not number(self.calls_per_second) > 0:
+            raise ConfigurationError(f"rate.calls_per_second: must be above 0; got {self.calls_per_second!r:.100}")
+        if self.burst is not None and not whole(self.burst) >= 1:
+            raise ConfigurationError(f"rate.burst: must be 1 or more, a whole number; got {self.burst!r:.100}")
 
     @property
     def capacity(self) -> float:
@@ -36,7 +37,7 @@ class RatePolicy:
         return float(self.burst if self.burst is not None else max(1.0, self.calls_per_second))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QuotaPolicy:
     """What an operation may use up."""
 
@@ -51,8 +52,8 @@ class QuotaPolicy:
     def __post_init__(self) -> None:
         for name in ("cpu_share", "memory_bytes", "output_bytes"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigurationError(f"quota.{name}: must be above 0")
+            if value is not None and not number(value) > 0:
+                raise ConfigurationError(f"quota.{name}: must be above 0; got {value!r:.100}")
 
 
 class RateLimit:

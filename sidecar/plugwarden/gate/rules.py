@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from plugwarden.contract import Action, Directive, RejectionReason, Scope
+from plugwarden.contract.value import value
 
-__all__ = ["Rule", "resolve"]
+__all__ = ["MAX_RULES", "Rule", "by_plugin", "resolve"]
 
 _STRICTNESS = {Action.ISOLATE: 2, Action.PROBE: 1, Action.ALLOW: 0}
 
 
-@dataclass(frozen=True, slots=True)
+MAX_RULES = 256
+"""Of one operation. Every call looks at them until one applies, so whoever makes directives must not make calls slow; more tenants than
+200 are not told apart anyway."""
+
+
+@value
 class Rule:
     """What one directive means for one operation."""
 
@@ -26,6 +31,14 @@ class Rule:
     """The quarantine behind it."""
     tenant: str | None = None
     """Applies to calls of this tenant alone, where set."""
+
+
+def by_plugin(directives: Iterable[Directive]) -> dict[str, list[Directive]]:
+    """Directives by the plugin that they are about: ten thousand must not be looked at for every operation."""
+    found: dict[str, list[Directive]] = {}
+    for directive in directives:
+        found.setdefault(directive.scope.plugin, []).append(directive)
+    return found
 
 
 def resolve(directives: Iterable[Directive], operation: Scope) -> tuple[Rule, ...]:
@@ -63,7 +76,19 @@ def resolve(directives: Iterable[Directive], operation: Scope) -> tuple[Rule, ..
     rules = [rule for _, rule in found]
     if newcomer is not None and not named:
         rules.append(newcomer)
-    return tuple(rules)
+    return tuple(_decisive(rules))
+
+
+def _decisive(rules: Iterable[Rule]) -> Iterator[Rule]:
+    """The first rule of each tenant, up to the first that is for everybody: no call ever gets to another."""
+    tenants: set[str] = set()
+    for rule in rules:
+        if rule.tenant is None:
+            yield rule
+            return
+        if rule.tenant not in tenants and len(tenants) < MAX_RULES - 1:
+            tenants.add(rule.tenant)
+            yield rule
 
 
 def _covers(wanted: str | None, actual: str | None) -> bool:

@@ -2,30 +2,38 @@
 
     app.mount("/reports", PluginApp(reports_app, sidecar, plugin="reports", version="2.1"))
 
-An answer of 500 and above is a failure. A refused request is answered with 503 and Retry-After, and the rest of the host
-is not touched. The caller's W3C context is continued.
+An answer of 500 and above is a failure, and so is none, or one that breaks off, unless the client has gone. A refused
+request is answered with 503 and Retry-After, and the rest of the host is not touched. The caller's W3C context is continued.
+
+    app = RefusalAnswers(app)  # or app.add_middleware(RefusalAnswers), in Starlette and FastAPI
+
+answers the same way in a host of any kind whose own code calls plugins and lets their refusals through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, detach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from plugwarden.errors import CallNotPermitted
+from plugwarden.contract import ErrorSource, fitting, name_fault
+from plugwarden.errors import CallNotPermitted, ConfigurationError
+from plugwarden.integrations.refusal import http_refusal
 
 if TYPE_CHECKING:
     from plugwarden.sidecar import Sidecar
 
-__all__ = ["PluginApp"]
+__all__ = ["CLIENT_GONE", "NO_ANSWER", "PluginApp", "RefusalAnswers", "wrap_routes"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
+NO_ANSWER, CLIENT_GONE = 0, 499
+"""What stands for a status where there is none; 499 as nginx has it."""
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -50,19 +58,26 @@ class PluginApp:
         operation: Callable[[Scope], str] = _by_method,
         **terms: Any,
     ) -> None:
-        """`operation` names a request's operation, out of few names; the terms are those of `Sidecar.wrap`."""
+        """`operation` names a request's operation, out of few names; the terms are those of `Sidecar.wrap`.
+
+        Raises `ConfigurationError` for a plugin or version that cannot be named so; a request's operation is cut and mended.
+        """
+        for part, name in (("plugin", plugin), ("version", version)):
+            fault = name_fault(part, name)
+            if fault is not None:
+                raise ConfigurationError(f"{part}: {fault}, got {name!r:.300}")
         self._app = app
         self._sidecar = sidecar
         self._plugin, self._version = plugin, version
         self._operation = operation
-        self._terms = {"failed_result": _is_server_error, **terms}
+        self._terms = {"failed_result": _fault, **terms}
         self._wrapped: dict[str, Callable[[Scope, Receive, Send], Awaitable[int]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)  # lifespan: the host's own business
             return
-        name = self._operation(scope)
+        name = fitting("operation", self._operation(scope))
         serve = self._wrapped.get(name)
         if serve is None:
             serve = self._wrapped[name] = self._sidecar.wrap(
@@ -89,29 +104,97 @@ class PluginApp:
                 detach(token)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
-        status = 0
+        """The status answered with; `NO_ANSWER` or `CLIENT_GONE` where there was none, or it broke off."""
+        status, gone, whole = NO_ANSWER, False, False
+
+        async def listen() -> MutableMapping[str, Any]:
+            nonlocal gone
+            message = await receive()
+            gone = gone or message["type"] in {"http.disconnect", "websocket.disconnect"}
+            return message
 
         async def watch(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
+            nonlocal status, whole
+            kind = message["type"]
+            if kind in {"http.response.start", "websocket.http.response.start"}:
                 status = int(message["status"])
+            elif kind == "websocket.accept":
+                status, whole = 101, True
+            elif kind == "websocket.close":
+                # Closed before it was accepted: the server answers 403. 1011 is an internal error (RFC 6455, 7.4.1).
+                status = 500 if message.get("code") == 1011 else status or 403
+                whole = True
+            elif kind.endswith((".response.body", ".response.zerocopysend")):
+                whole = not message.get("more_body", False)
+            elif kind == "http.response.pathsend":
+                whole = True
             await send(message)
 
-        await self._app(scope, receive, watch)
-        return status
+        await self._app(scope, listen, watch)
+        if whole:
+            return status
+        return CLIENT_GONE if gone else NO_ANSWER
 
 
-def _is_server_error(status: int) -> bool:
-    return status >= 500
+def _fault(status: int) -> bool | ErrorSource:
+    if status == CLIENT_GONE:
+        return ErrorSource.CALLER
+    return status == NO_ANSWER or status >= 500
+
+
+def wrap_routes(routes: Iterable[Any], sidecar: Sidecar, *, plugin: str, version: str, **terms: Any) -> int:
+    """Observe the routes of Starlette or FastAPI that a plugin brought; answers how many. The operation is the route's name.
+
+    `routes`: those of its router, before or after the host takes them in. What a plugin's endpoint raises has become a
+    response by then, so that its `HTTPException(404)` is the 404 that it means.
+    """
+    wrapped = 0
+    for route in routes:
+        # `handle` and not `app`: FastAPI makes another `app` of a route when its router is included.
+        if not hasattr(route, "endpoint") or isinstance(route.handle, PluginApp):
+            continue
+        name = fitting("operation", getattr(route, "name", None) or "call")
+        route.handle = PluginApp(route.handle, sidecar, plugin=plugin, version=version, operation=_named(name), **terms)
+        wrapped += 1
+    return wrapped
+
+
+def _named(name: str) -> Callable[[Scope], str]:
+    return lambda scope: name
+
+
+class RefusalAnswers:
+    """An ASGI application around a host's: a refusal that leaves it becomes the answer, where none was begun."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        began = False
+
+        async def sends(message: MutableMapping[str, Any]) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sends)
+        except CallNotPermitted as refusal:
+            if began:
+                raise
+            await _refuse(scope, send, refusal)
 
 
 async def _refuse(scope: Scope, send: Send, refusal: CallNotPermitted) -> None:
+    answer = http_refusal(refusal)
+    kind = "http"
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})
-        return
-    body = f"this part of the service is not available: {refusal.reason.value}".encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    if refusal.retry_after_seconds is not None:
-        headers.append((b"retry-after", str(max(1, round(refusal.retry_after_seconds))).encode()))
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})
+            return
+        kind = "websocket.http"
+    await send({"type": f"{kind}.response.start", "status": answer.status, "headers": answer.raw_headers})
+    await send({"type": f"{kind}.response.body", "body": answer.body})

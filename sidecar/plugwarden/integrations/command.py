@@ -11,12 +11,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from plugwarden.contract import Outcome, Scope
 from plugwarden.errors import DeadlineExceeded
-from plugwarden.invocation import current_invocation, identify
+from plugwarden.invocation import current_invocation, identify, traceparent
+from plugwarden.token_reach import without_tokens
 
 if TYPE_CHECKING:
     from plugwarden.sidecar import Sidecar
@@ -38,7 +38,7 @@ def command(
     """A function `(*more_arguments, input=b"")` that runs the program and answers its `CompletedProcess`.
 
     A status other than 0 counts as a failure and is answered, not raised. The program gets the host's environment, or
-    `environment`, and TRACEPARENT. Terms are those of `Sidecar.wrap`.
+    `environment`, without tokens of the collector's, and TRACEPARENT. Terms are those of `Sidecar.wrap`.
     """
     name = operation or os.path.basename(argv[0])  # noqa: PTH119 - a program's name need not be a path
     scope = Scope(plugin, version, name)
@@ -52,12 +52,14 @@ def command(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
-            env={**(os.environ if environment is None else environment), **trace_environment()},
+            env={**without_tokens(os.environ if environment is None else environment), **trace_environment()},
             start_new_session=True,  # so that what it starts can be killed with it
         )
         deadline_ns = 0 if invocation is None else invocation.deadline_ns
         try:
-            left = (deadline_ns - perf_counter_ns()) / 1e9 if deadline_ns else None
+            left = (
+                (deadline_ns - invocation.operation.clock()) / 1e9 if invocation is not None and deadline_ns else None
+            )
             out, errors = process.communicate(input, None if left is None else max(0.0, left))
         except subprocess.TimeoutExpired:
             if invocation is not None:
@@ -87,10 +89,10 @@ def trace_environment() -> dict[str, str]:
     invocation = current_invocation()
     if invocation is None:
         return {}
-    ids = identify(invocation)
-    told = {"TRACEPARENT": f"00-{ids.trace_id:032x}-{ids.span_id:016x}-01"}
-    if ids.state:
-        told["TRACESTATE"] = ids.state.to_header()
+    told = {"TRACEPARENT": traceparent(invocation)}
+    state = identify(invocation).state
+    if state:
+        told["TRACESTATE"] = state.to_header()
     return told
 
 

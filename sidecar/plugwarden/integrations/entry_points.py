@@ -5,20 +5,28 @@ What a plugin costs and breaks at import is the first thing it does to a host, s
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import inspect
+import sys
+from asyncio import CancelledError
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from plugwarden.contract import fitting
+from plugwarden.integrations.distributions import UNKNOWN_VERSION, name_and_version
 from plugwarden.integrations.objects import Terms, no_terms, wrap_methods
 
 if TYPE_CHECKING:
     from plugwarden.sidecar import Sidecar
 
+from plugwarden.contract.value import value
+
 __all__ = ["LoadedPlugin", "load"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LoadedPlugin:
     """One entry point of the group."""
 
@@ -29,8 +37,8 @@ class LoadedPlugin:
     version: str
     object: Any
     """What it names, wrapped if it can be called; None where it could not be loaded."""
-    error: Exception | None = None
-    """Why it could not be loaded, or was not let in."""
+    error: BaseException | None = None
+    """Why it could not be loaded, or was not let in; a `SystemExit` where it tried to end the host."""
 
 
 def load(
@@ -42,22 +50,68 @@ def load(
     entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
 ) -> Iterator[LoadedPlugin]:
     """Load the plugins of a group one by one. A function is wrapped as operation `call`; of a class, module or object the
-    named `methods` are. A plugin that fails to load, or is quarantined, is answered with its error and no object."""
-    found = importlib.metadata.entry_points(group=group) if entry_points is None else entry_points
-    for point in found:
-        distribution = getattr(point, "dist", None)
-        plugin = distribution.name if distribution is not None else point.name
-        version = distribution.version if distribution is not None else "0"
-        wrapped_load = sidecar.wrap(point.load, plugin=plugin, version=version, operation="load")
+    named `methods` are. A plugin that fails to load, or is quarantined, is answered with its error and no object.
+
+    Where a distribution has several entry points in the group, each has operations of its own: `csv.load`, `csv.call`,
+    be they loaded or not: what a plugin is called does not depend on who else is asked for.
+    """
+    installed = _installed(group, tuple(sys.path))
+    found = list(importlib.metadata.entry_points(group=group) if entry_points is None else entry_points)
+    # As it is installed: what a host kept in a cache, as stevedore does, has lost its distribution.
+    identities = [installed.get((point.name, point.value)) or _identity(point) for point in found]
+    whole = {**installed, **{(one.name, one.value): named for one, named in zip(found, identities, strict=True)}}
+    of_plugin = Counter(plugin for plugin, _ in whole.values())
+    names = tuple(methods)
+    for point, (plugin, version) in zip(found, identities, strict=True):
+        prefix = f"{point.name}." if of_plugin[plugin] > 1 else ""
         try:
-            loaded = wrapped_load()
-            names = tuple(methods)
-            if names:
-                wrap_methods(sidecar, loaded, names, plugin=plugin, version=version, terms=terms)
+            # A load comes once: with a breaker, those that failed would decide about those that were never tried.
+            loaded = sidecar.wrap(
+                point.load,
+                plugin=plugin,
+                version=version,
+                operation=fitting("operation", prefix + "load"),
+                breaker=False,
+            )()
+            if names and not inspect.isroutine(loaded):
+                wrap_methods(
+                    sidecar,
+                    loaded,
+                    names,
+                    plugin=plugin,
+                    version=version,
+                    terms=terms,
+                    prefix=fitting("operation", prefix) if prefix else "",
+                )
             elif callable(loaded) and not isinstance(loaded, type):
-                options = terms(plugin, version, "call")
-                loaded = sidecar.wrap(loaded, plugin=plugin, version=version, operation="call", **options)
-        except Exception as error:  # noqa: BLE001 - one plugin that cannot be loaded must not keep the others out
+                operation = fitting("operation", prefix + "call")
+                options = terms(plugin, version, operation)
+                loaded = sidecar.wrap(loaded, plugin=plugin, version=version, operation=operation, **options)
+        except (KeyboardInterrupt, CancelledError):
+            raise  # somebody wants the host to stop, and that is not this plugin
+        except BaseException as error:  # noqa: BLE001 - one that cannot be loaded, or calls sys.exit, must not keep the others out
             yield LoadedPlugin(point.name, plugin, version, None, error)
         else:
             yield LoadedPlugin(point.name, plugin, version, loaded)
+
+
+@functools.lru_cache(maxsize=64)
+def _installed(group: str, path: tuple[str, ...]) -> Mapping[tuple[str, str], tuple[str, str]]:
+    """Plugin and version of each point of a group, by its name and value.
+
+    Read once for each state of the path: it is asked for at each load, and reading it looks at every distribution.
+    """
+    points = importlib.metadata.entry_points(group=group)
+    # A distribution's name and version are parsed out of its metadata, some milliseconds each; many points share one.
+    of_distribution = {
+        id(point.dist): _identity(point) for point in {id(point.dist): point for point in points}.values()
+    }
+    return {(point.name, point.value): of_distribution[id(point.dist)] for point in points}
+
+
+def _identity(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    distribution = getattr(point, "dist", None)
+    plugin, version = point.name, UNKNOWN_VERSION
+    if distribution is not None:
+        plugin, version = name_and_version(distribution, point.name)
+    return fitting("plugin", plugin), fitting("version", version)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
-from plugwarden.contract.histogram import bucket_index_of_ns
+from plugwarden.contract import Outcome
+from plugwarden.contract.histogram import bucket_index_of_ns, bucket_indexes_of_ns
 from plugwarden.invocation import Invocation
 
 if TYPE_CHECKING:
     from plugwarden.operation import Operation
 
+from plugwarden.contract.names import OVERFLOW
+from plugwarden.contract.value import value
+
 __all__ = ["Aggregator", "Cell", "CellKey", "Exemplar", "MetricBatch"]
 
-OVERFLOW = "_OTHER"
-"""The value OpenTelemetry's conventions give to what does not fit a bounded set."""
 MAX_ERROR_TYPES = 25
 """Error types told apart per operation; what comes after them is counted as `_OTHER`."""
+MAX_OVERHEADS = 63
+"""Measured calls per time series and interval that the caller's overhead is estimated from."""
 MAX_TENANTS = 200
 """Tenants told apart per process."""
 MAX_DOWNSTREAMS = 25
@@ -39,7 +43,7 @@ class CellKey(NamedTuple):
     """Set where the cell counts waits for a downstream instead of invocations."""
 
 
-@dataclass(slots=True)
+@value
 class Exemplar:
     """One traced invocation that stands for its cell."""
 
@@ -62,8 +66,7 @@ class Cell:
         "ns_max",
         "ns_min",
         "ns_sum",
-        "overhead_calls",
-        "overhead_ns",
+        "overheads",
         "settled_count",
     )
 
@@ -81,9 +84,8 @@ class Cell:
         """Estimated CPU time of merged intervals: once told it must not fall when later calls are cheaper."""
         self.settled_count = 0
         """Calls of merged intervals."""
-        self.overhead_ns = 0
-        """What watching cost the callers of the measured calls."""
-        self.overhead_calls = 0
+        self.overheads: list[int] = []
+        """What watching cost the callers of the measured calls (ns), the last `MAX_OVERHEADS` of them."""
         self.exemplar: Exemplar | None = None
 
     def add(self, invocation: Invocation) -> None:
@@ -101,8 +103,21 @@ class Cell:
                 self.cpu_ns += invocation.cpu_ns
                 self.cpu_calls += 1
             if invocation.overhead_ns >= 0:
-                self.overhead_ns += invocation.overhead_ns
-                self.overhead_calls += 1
+                overhead = invocation.overhead_ns - invocation.queued_ns  # a wait for a place is the host's wish
+                if len(self.overheads) < MAX_OVERHEADS:
+                    self.overheads.append(overhead)
+                else:
+                    self.overheads[self.count % MAX_OVERHEADS] = overhead
+
+    def add_durations(self, durations: list[int]) -> None:
+        """Count as many plain successes (ns), one at least."""
+        self.count += len(durations)
+        self.ns_sum += sum(durations)
+        self.ns_min = min(self.ns_min, min(durations))
+        self.ns_max = max(self.ns_max, max(durations))
+        buckets = self.buckets
+        for index, found in Counter(bucket_indexes_of_ns(durations)).items():
+            buckets[index] += found
 
     def merge(self, other: Cell) -> None:
         """Add another interval's distribution."""
@@ -114,8 +129,6 @@ class Cell:
             self.buckets[index] += count
         self.cpu_settled_ns += other.cpu_seconds_estimate * 1e9
         self.settled_count += other.count
-        self.overhead_ns += other.overhead_ns
-        self.overhead_calls += other.overhead_calls
         self.exemplar = other.exemplar or self.exemplar
 
     def without_cpu(self) -> Cell:
@@ -149,11 +162,17 @@ class Cell:
 
     @property
     def overhead_seconds_estimate(self) -> float:
-        """What watching cost all callers, scaled up from the measured ones."""
-        return self.overhead_ns / 1e9 * self.count / self.overhead_calls if self.overhead_calls else 0.0
+        """What watching cost all callers, scaled up from the median of the measured ones.
+
+        The mean would not do: the clock goes on while another thread runs, and a measured call is the one that looks after
+        the queue for 64, so the few long ones among the measured are not to be multiplied.
+        """
+        if not self.overheads:
+            return 0.0
+        return sorted(self.overheads)[len(self.overheads) // 2] / 1e9 * self.count
 
 
-@dataclass(slots=True)
+@value
 class MetricBatch:
     """All cells of one interval."""
 
@@ -168,18 +187,13 @@ class MetricBatch:
     """(operation, what became of it) -> times a fallback was asked in the interval."""
     sums: dict[tuple[Operation, str, str], float] = field(default_factory=dict)
     """(operation, metric, why or "") -> what runners and the loop's watch counted in the interval."""
+    ending: bool = False
+    """Whether the process was about to end."""
 
-    def merge(self, later: MetricBatch) -> None:
-        """Take in the batch that follows this one."""
-        self.end_ns = later.end_ns
-        merge_cells(self.cells, later.cells)
-        for key, count in later.dropped.items():
-            self.dropped[key] = self.dropped.get(key, 0) + count
-        for asked, count in later.fallbacks.items():
-            self.fallbacks[asked] = self.fallbacks.get(asked, 0) + count
-        for counted, value in later.sums.items():
-            self.sums[counted] = self.sums.get(counted, 0.0) + value
-        self.overhead_seconds += later.overhead_seconds
+    @property
+    def calls(self) -> int:
+        """How many calls it tells of."""
+        return sum(cell.count for key, cell in self.cells.items() if key.downstream is None)
 
 
 class Aggregator:
@@ -199,13 +213,17 @@ class Aggregator:
         if invocation.more is None:
             cell = invocation.operation.cell  # the cell of plain successes hangs on the operation: no lookup
             if cell is None:
-                cell = self._open_cell(invocation)
+                cell = self._open_plain(invocation.operation)
         else:
             key = self.key(invocation)
             cell = self.cells.get(key)
             if cell is None:
                 cell = self.cells[key] = Cell()
         cell.add(invocation)
+
+    def add_durations(self, operation: Operation, durations: list[int]) -> None:
+        """Count plain successes of one operation, of which only the durations (ns) are known."""
+        (operation.cell or self._open_plain(operation)).add_durations(durations)
 
     def look_at_running(self) -> None:
         """Note how many calls of each busy operation run at this moment."""
@@ -219,9 +237,10 @@ class Aggregator:
         peaks, self._peaks = self._peaks, {}
         return peaks
 
-    def _open_cell(self, invocation: Invocation) -> Cell:
-        operation = invocation.operation
-        cell = operation.cell = self.cells.setdefault(self.key(invocation), Cell())
+    def _open_plain(self, operation: Operation) -> Cell:
+        key = CellKey(operation, Outcome.SUCCESS.value, None, None, None, None, None)
+        cell: Cell = self.cells.setdefault(key, Cell())
+        operation.cell = cell
         self._open.append(operation)
         return cell
 
@@ -245,6 +264,11 @@ class Aggregator:
             tenant,
             downstream,
         )
+
+    def leave_out(self, key: CellKey) -> None:
+        """Let go of a cell that cannot be told."""
+        self.cells.pop(key, None)
+        key.operation.cell = None
 
     def cut(self) -> dict[CellKey, Cell]:
         """The cells of the interval that ends now; a new interval begins."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry import _logs as api_logs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk.metrics._internal.exemplar import Exemplar as SdkExemplar
-from opentelemetry.sdk.metrics._internal.point import Buckets
+from opentelemetry.sdk import _logs as sdk_logs
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Buckets,
     ExponentialHistogram,
     ExponentialHistogramDataPoint,
     Gauge,
@@ -38,114 +38,38 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-from plugwarden.contract import attributes, metrics
 from plugwarden.contract.histogram import SCALE
-from plugwarden.invocation import Invocation
+from plugwarden.invocation import Invocation, identify
+from plugwarden.redaction import redactor_of_record
 
-from .aggregate import Cell, CellKey, MetricBatch
+from .aggregate import MetricBatch
+from .log_bytes import log_attributes
 from .logs import LogEntry
-from .redaction import Redact, redact_attribute
+from .points import OWN_SCOPE, SPECS, HistogramPoint, NumberPoint, gather, scope_of
+from .redaction import Redact
 from .sampling import Kept
 from .spans import SpanEncoder
-from .stack import exception_attributes, short_path
 
 if TYPE_CHECKING:
     from plugwarden.operation import Operation
 
 __all__ = ["encode_logs", "encode_metrics", "encode_spans"]
 
-GAUGES_AGAIN_NS = 60_000_000_000
-"""Gauges of an operation that are as they were are told again this often: most operations are idle most of the time."""
-_OWN_SCOPE = InstrumentationScope("plugwarden")
 _NO_BUCKETS = Buckets(0, [])
-_BY_NAME = {spec.name: spec for spec in metrics.ALL}
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_READABLE: Any = getattr(sdk_logs, "ReadableLogRecord", None)
+"""The SDK's logs have no other home than `_logs`, while they are not declared stable."""
 
 
 def encode_metrics(
     batch: MetricBatch, operations: Iterable[Operation], resource: Resource, *, gauges: bool
 ) -> MetricsData:
     """One interval as delta points, in one instrumentation scope per plugin version; gauges as of now if asked."""
-    start, end = batch.start_ns, batch.end_ns
-    scopes: dict[InstrumentationScope, dict[str, list[object]]] = {}
-
-    def put(scope: InstrumentationScope, metric: str, point: object) -> None:
-        scopes.setdefault(scope, {}).setdefault(metric, []).append(point)
-
-    caller_overhead = 0.0
-    for key, cell in batch.cells.items():
-        scope = _scope(key.operation)
-        labels = _cell_attributes(key)
-        if key.downstream is not None:
-            put(scope, metrics.DOWNSTREAM_DURATION.name, _histogram_point(labels, cell, start, end))
-            continue
-        put(scope, metrics.INVOCATION_DURATION.name, _histogram_point(labels, cell, start, end))
-        if cell.cpu_calls or cell.cpu_settled_ns:
-            point = NumberDataPoint(labels, start, end, cell.cpu_seconds_estimate)
-            put(scope, metrics.CPU_TIME.name, point)
-        if key.rejection is not None:
-            put(scope, metrics.REJECTIONS.name, NumberDataPoint(labels, start, end, cell.count))
-        caller_overhead += cell.overhead_seconds_estimate
-    for (operation, answer), count in batch.fallbacks.items():
-        labels = {**operation_attributes(operation), attributes.PLUGIN_FALLBACK_ANSWER: answer}
-        put(_scope(operation), metrics.FALLBACKS.name, NumberDataPoint(labels, start, end, count))
-    for (operation, metric, label), value in batch.sums.items():
-        labels = {**operation_attributes(operation), **({attributes.PLUGIN_WORKER_END: label} if label else {})}
-        put(_scope(operation), metric, NumberDataPoint(labels, start, end, value))
-    if gauges:
-        for operation in operations:
-            found = tuple(operation_gauges(operation))
-            if found == operation.told and end - operation.told_ns < GAUGES_AGAIN_NS:
-                continue
-            operation.told, operation.told_ns = found, end
-            scope, labels = _scope(operation), operation_attributes(operation)
-            for name, more, value in found:
-                put(scope, name, NumberDataPoint({**labels, **more} if more else labels, 0, end, value))
-    for (signal, reason), count in batch.dropped.items():
-        labels = {attributes.PLUGIN_SIGNAL: signal, attributes.PLUGIN_DROP_REASON: reason}
-        put(_OWN_SCOPE, metrics.TELEMETRY_DROPPED.name, NumberDataPoint(labels, start, end, count))
-    for part, seconds in (("background", batch.overhead_seconds), ("caller", caller_overhead)):
-        if seconds:
-            labels = {attributes.PLUGIN_OVERHEAD_PART: part}
-            put(_OWN_SCOPE, metrics.OVERHEAD.name, NumberDataPoint(labels, start, end, seconds))
     scope_metrics = [
-        ScopeMetrics(scope, [_metric(name, points) for name, points in by_name.items()], "")
-        for scope, by_name in scopes.items()
+        ScopeMetrics(InstrumentationScope(*scope), [_metric(name, found) for name, found in by_name.items()], "")
+        for scope, by_name in gather(batch, operations, gauges=gauges).items()
     ]
     return MetricsData([ResourceMetrics(resource, scope_metrics, "")])
-
-
-def operation_gauges(operation: Operation) -> Iterator[tuple[str, dict[str, AttributeValue], float]]:
-    """(metric, further attributes, value) of what an operation is like now; what has nothing to say is left out."""
-    running = tuple(operation.running)
-    yield metrics.INVOCATION_ACTIVE.name, {}, len(running)
-    yield metrics.QUARANTINE_STATE.name, {}, operation.quarantine_state.number
-    if operation.breaker is not None:
-        yield metrics.BREAKER_STATE.name, {}, operation.breaker.state.number
-    declaration = operation.declaration
-    if operation.bulkhead is not None:
-        yield metrics.INVOCATION_WAITING.name, {}, len(operation.waiting)
-    if declaration.runner == "thread":
-        yield metrics.INVOCATION_ABANDONED.name, {}, sum(type(entry) is not Invocation for entry in running)
-    used: Counter[str] = Counter()
-    for runner in tuple(operation.runners):
-        used.update(runner.stats())
-    for name, value in used.items():
-        yield name, {}, value
-    about: dict[str, AttributeValue] = {attributes.PLUGIN_CRITICALITY: declaration.criticality.value}
-    if declaration.owner:
-        about[attributes.PLUGIN_OWNER] = declaration.owner
-    objective = declaration.objective
-    if objective is not None:
-        for term, promised in (("availability", objective.availability), ("latency", objective.latency_seconds)):
-            if promised is not None:
-                yield metrics.TERMS_DECLARED.name, {**about, attributes.PLUGIN_TERM: term}, promised
-    for term, declared, observed in (
-        ("timeout", declaration.timeout_seconds, operation.longest_ns / 1e9),
-        ("concurrency", declaration.expected_concurrency, operation.peak_running),
-    ):
-        if declared is not None:
-            yield metrics.TERMS_DECLARED.name, {**about, attributes.PLUGIN_TERM: term}, declared
-            yield metrics.TERMS_OBSERVED.name, {**about, attributes.PLUGIN_TERM: term}, observed
 
 
 def encode_spans(kept: Sequence[Kept], resource: Resource, clock_offset_ns: int, redact: Redact) -> list[ReadableSpan]:
@@ -159,80 +83,68 @@ def encode_spans(kept: Sequence[Kept], resource: Resource, clock_offset_ns: int,
     ]
 
 
-def encode_logs(entries: Iterable[LogEntry], resource: Resource, redact: Redact) -> list[ReadableLogRecord]:
-    """Log entries for the log exporter."""
-    records = []
-    for entry in entries:
-        labels: dict[str, AttributeValue] = {}
-        if entry.operation is not None:
-            labels.update(operation_attributes(entry.operation))
-        if entry.place is not None:
-            file, line, function = entry.place
-            labels[attributes.CODE_FILE], labels[attributes.CODE_LINE] = short_path(file), line
-            labels[attributes.CODE_FUNCTION] = function
-        if entry.failure is not None:
-            for key, value in exception_attributes(entry.failure).items():
-                labels[key] = redact_attribute(key, value, redact)  # type: ignore[arg-type]  # texts, all of them
-        context = None
-        if entry.trace_id:
-            span = SpanContext(entry.trace_id, entry.span_id, False, TraceFlags(TraceFlags.SAMPLED))
-            context = set_span_in_context(NonRecordingSpan(span))
-        record = LogRecord(
-            timestamp=entry.at_ns,
-            observed_timestamp=entry.at_ns,
-            context=context,
-            severity_text=entry.severity_text,
-            severity_number=SeverityNumber(entry.severity_number),
-            body=redact(entry.body),
-            attributes=labels,
-        )
-        scope = _OWN_SCOPE if entry.operation is None else _scope(entry.operation)
-        records.append(ReadableLogRecord(record, resource, scope))
-    return records
+def encode_logs(entries: Iterable[LogEntry], resource: Resource, redact: Redact) -> list[Any]:
+    """Log entries for the log exporter: `ReadableLogRecord`, or `LogData` where the SDK is older than 1.39."""
+    return [_log(entry, resource, redact) for entry in entries]
 
 
-def operation_attributes(operation: Operation) -> dict[str, AttributeValue]:
-    """The three attributes that name an operation on every signal."""
-    scope = operation.scope
-    return {
-        attributes.PLUGIN_ID: scope.plugin,
-        attributes.PLUGIN_VERSION: scope.version or "",
-        attributes.PLUGIN_OPERATION: scope.operation or "",
+def _log(entry: LogEntry, resource: Resource, redact: Redact) -> Any:
+    redact = redactor_of_record(redact)
+    told: dict[str, Any] = {
+        "timestamp": entry.at_ns,
+        "observed_timestamp": entry.at_ns,
+        "severity_text": entry.severity_text,
+        "severity_number": api_logs.SeverityNumber(entry.severity_number),
+        "body": redact(entry.body),
+        "attributes": log_attributes(entry, redact),
     }
+    scope = InstrumentationScope(*(OWN_SCOPE if entry.operation is None else scope_of(entry.operation)))
+    context = SpanContext(entry.trace_id, entry.span_id, False, _SAMPLED) if entry.trace_id else None
+    if _READABLE is not None:
+        within = None if context is None else set_span_in_context(NonRecordingSpan(context))
+        return _READABLE(api_logs.LogRecord(context=within, **told), resource, scope)
+    # Before 1.39 the SDK had a record of its own, and said the span by its context (from 1.35) or by its ids.
+    old: Any = sdk_logs
+    if "context" in inspect.signature(old.LogRecord).parameters:
+        told["context"] = None if context is None else set_span_in_context(NonRecordingSpan(context))
+    else:
+        told |= {
+            "trace_id": entry.trace_id,
+            "span_id": entry.span_id,
+            "trace_flags": _SAMPLED if entry.trace_id else TraceFlags(TraceFlags.DEFAULT),
+        }
+    return old.LogData(old.LogRecord(resource=resource, **told), scope)
 
 
-def _scope(operation: Operation) -> InstrumentationScope:
-    return InstrumentationScope(operation.scope.plugin, operation.scope.version)
+def _metric(name: str, points: Sequence[NumberPoint | HistogramPoint]) -> Metric:
+    spec = SPECS[name]
+    made: Any = [_histogram(point) if isinstance(point, HistogramPoint) else _number(point) for point in points]
+    data: ExponentialHistogram | Sum | Gauge
+    if spec.kind == "exponential_histogram":
+        data = ExponentialHistogram(made, AggregationTemporality.DELTA)
+    elif spec.kind == "sum":
+        data = Sum(made, AggregationTemporality.DELTA, True)
+    else:
+        data = Gauge(made)
+    return Metric(name, spec.description, spec.unit, data)
 
 
-def _cell_attributes(key: CellKey) -> dict[str, AttributeValue]:
-    labels = operation_attributes(key.operation)
-    labels[attributes.PLUGIN_OUTCOME] = key.outcome
-    for name, value in (
-        (attributes.PLUGIN_ERROR_SOURCE, key.source),
-        (attributes.ERROR_TYPE, key.error_type),
-        (attributes.PLUGIN_REJECTION_REASON, key.rejection),
-        (attributes.TENANT_ID, key.tenant),
-        (attributes.PLUGIN_DOWNSTREAM, key.downstream),
-    ):
-        if value is not None:
-            labels[name] = value
-    return labels
+def _number(point: NumberPoint) -> NumberDataPoint:
+    return NumberDataPoint(point.labels, point.start_ns, point.end_ns, point.value)
 
 
-def _histogram_point(
-    labels: Mapping[str, AttributeValue], cell: Cell, start: int, end: int
-) -> ExponentialHistogramDataPoint:
+def _histogram(point: HistogramPoint) -> ExponentialHistogramDataPoint:
+    cell = point.cell
     low, high = min(cell.buckets), max(cell.buckets)
     counts = [cell.buckets.get(index, 0) for index in range(low, high + 1)]
     exemplars = []
     if cell.exemplar is not None:
         seen = cell.exemplar
-        exemplars.append(SdkExemplar({}, seen.seconds, seen.at_ns, seen.span_id, seen.trace_id))
+        exemplars.append(Exemplar({}, seen.seconds, seen.at_ns, seen.span_id, seen.trace_id))
     return ExponentialHistogramDataPoint(
-        attributes=labels,
-        start_time_unix_nano=start,
-        time_unix_nano=end,
+        attributes=point.labels,
+        start_time_unix_nano=point.start_ns,
+        time_unix_nano=point.end_ns,
         count=cell.count,
         sum=cell.seconds_sum,
         scale=SCALE,
@@ -246,25 +158,17 @@ def _histogram_point(
     )
 
 
-def _metric(name: str, points: list[object]) -> Metric:
-    spec = _BY_NAME[name]
-    data: object
-    if spec.kind == "exponential_histogram":
-        data = ExponentialHistogram(points, AggregationTemporality.DELTA)  # type: ignore[arg-type]
-    elif spec.kind == "sum":
-        data = Sum(points, AggregationTemporality.DELTA, True)  # type: ignore[arg-type]
-    else:
-        data = Gauge(points)  # type: ignore[arg-type]
-    return Metric(name, spec.description, spec.unit, data)
-
-
 def _span(item: Kept, resource: Resource, clock_offset_ns: int, redact: Redact) -> ReadableSpan:
-    request = ExportTraceServiceRequest.FromString(SpanEncoder(Resource({}), redact).encode([item], clock_offset_ns))
+    if isinstance(item.span, Invocation):
+        identify(item.span)
+    request = ExportTraceServiceRequest.FromString(SpanEncoder({}, redact).encode([item], clock_offset_ns))
     scope_spans = request.resource_spans[0].scope_spans[0]
     span = scope_spans.spans[0]
     invocation = item.span
     assert isinstance(invocation, Invocation)  # noqa: S101 - the caller looked
-    context = invocation.get_span_context()
+    ids = identify(invocation)
+    # It was chosen for export, whatever the host's own sampler says of its trace.
+    context = SpanContext(ids.trace_id, ids.span_id, False, TraceFlags(TraceFlags.SAMPLED), ids.state)
     parent = None
     if span.parent_span_id:
         is_remote = bool(span.flags & 0x200)

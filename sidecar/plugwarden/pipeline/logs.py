@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from plugwarden.invocation import Failure, current_invocation
+from plugwarden.contract.value import value
+from plugwarden.invocation import Failure, current_invocation, identify
 from plugwarden.operation import Operation
 
 __all__ = ["LogEntry", "PluginLogHandler"]
@@ -15,7 +15,7 @@ __all__ = ["LogEntry", "PluginLogHandler"]
 MAX_BODY = 8_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LogEntry:
     """One log record on its way to the collector."""
 
@@ -46,7 +46,7 @@ class PluginLogHandler(logging.Handler):
         if invocation is None:
             return
         try:
-            context = invocation.get_span_context()
+            ids = identify(invocation)
             error = record.exc_info[1] if record.exc_info else None
             self._emit(
                 LogEntry(
@@ -55,8 +55,8 @@ class PluginLogHandler(logging.Handler):
                     severity_text=record.levelname,
                     body=record.getMessage()[:MAX_BODY].encode("utf-8", "replace").decode("utf-8"),
                     operation=invocation.operation,
-                    trace_id=context.trace_id,
-                    span_id=context.span_id,
+                    trace_id=ids.trace_id,
+                    span_id=ids.span_id,
                     logger=record.name,
                     failure=None if error is None else Failure(error),
                     place=(record.pathname, record.lineno, record.funcName),

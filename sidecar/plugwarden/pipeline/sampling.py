@@ -7,19 +7,21 @@ is decided on at once.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from plugwarden.contract import Outcome
-from plugwarden.invocation import Invocation, identify
+from plugwarden.invocation import Invocation, chance, identify, identify_below
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from plugwarden.operation import Operation
 
-__all__ = ["Kept", "TraceBuffer"]
+__all__ = ["Kept", "TraceBuffer", "gaps"]
 
 MAX_BUFFERED_SPANS = 20_000
 MAX_DECIDED = 10_000
@@ -37,20 +39,34 @@ class Kept(NamedTuple):
     reason: str
 
 
-@dataclass(slots=True)
 class _Trace:
-    spans: list[Invocation | ReadableSpan] = field(default_factory=list)
-    complete: bool = False
-    failed: bool = False
-    touched_at: float = 0.0
-    root_name: str = ""
-    root_ns: int = 0
+    __slots__ = ("complete", "failed", "root_name", "root_ns", "spans", "touched_at")
+
+    def __init__(self) -> None:
+        self.spans: list[Invocation | ReadableSpan] = []
+        self.complete = self.failed = False
+        self.touched_at = 0.0
+        self.root_name = ""
+        self.root_ns = 0
+
+
+def gaps(ratio: float) -> Callable[[], int]:
+    """Draws how many calls of which nobody asked for ids to leave out before the next that is kept, so that each is kept with
+    the same chance (a geometric distribution): one draw for each that is kept, and none for the others."""
+    if ratio <= 0.0:
+        return lambda: sys.maxsize
+    scale = 1.0 / math.log1p(-min(ratio, 1.0 - 2**-53))
+    return lambda: int(math.log(1.0 - chance()) * scale)
+
+
+_new_kept = tuple.__new__
 
 
 class TraceBuffer:
     """Spans by trace, bounded. Not thread-safe: has one owner. Time (monotonic seconds) is an argument."""
 
     def __init__(self, ratio: float) -> None:
+        self._ratio = ratio
         self._threshold = int(ratio * (1 << _RATIO_BITS))
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         self._decided: OrderedDict[int, str | None] = OrderedDict()
@@ -66,9 +82,12 @@ class TraceBuffer:
         if type(span) is Invocation:
             outcome = None if span.more is None else span.outcome
             failed = outcome is Outcome.ERROR or outcome is Outcome.TIMEOUT
-            if span.ids is None and span.parent is None:
-                self._decide_alone(span, failed)
-                return
+            if span.ids is None:
+                if span.parent is None:
+                    self._decide_alone(span, failed)
+                    return
+                if not failed and self._let_go(span):
+                    return
             trace_id, _, _, is_root, _ = identify(span)
             if type(span.parent) is Invocation:
                 span.parent = None
@@ -99,6 +118,35 @@ class TraceBuffer:
             self._buffered -= len(lost.spans)
             self._remember(oldest, None)
             self._count("trace_buffer_full", len(lost.spans))
+
+    def _let_go(self, span: Invocation) -> bool:
+        """Whether the trace of a span was let go: then it needs no ids, and what runs above it is told to leave none."""
+        above = span.parent
+        while type(above) is Invocation and above.ids is None:
+            above = above.parent
+        ids = above.ids if type(above) is Invocation else None
+        if ids is None or self._decided.get(ids.trace_id, "") is not None:
+            return False
+        above = span.parent
+        while type(above) is Invocation and not above.let_go:
+            above.let_go = True
+            above = above.parent
+        return True
+
+    def add_lone(self, span: Invocation) -> None:
+        """Take a plain success that nobody holds any more and nobody asked for its ids: it gets some if it is sent."""
+        if self._ratio >= 1.0:
+            self.kept.append(_new_kept(Kept, (span, "ratio")))
+        else:
+            self._decide_alone(span, False)
+
+    def choose(self, span: Invocation) -> None:
+        """Keep a plain success that is one of the share, which its caller decided by `gaps`. Its trace id is one that is kept."""
+        self.kept.append(Kept(self.named(span), "ratio"))
+
+    def named(self, span: Invocation) -> Invocation:
+        """A plain success that nobody asked for its ids, with ids that are kept. Safe from any thread."""
+        return identify_below(span, self._threshold, _RATIO_BITS)
 
     def _decide_alone(self, span: Invocation, failed: bool) -> None:
         trace_id = identify(span).trace_id

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.util.types import AttributeValue
 
 from plugwarden.contract import Outcome, attributes
-from plugwarden.invocation import Invocation, identify
+from plugwarden.invocation import Invocation, identify, random_bytes
+from plugwarden.redaction import redactor_of_record
 
-from .redaction import Redact, redact_attribute
+from .redaction import Redact, redact_attribute, redact_messages
 from .sampling import Kept
 from .stack import exception_attributes
-from .wire import attribute, delimited, key_value, varint
+from .wire import attribute, delimited, key_value, resource_bytes, scope_bytes, varint
 
 if TYPE_CHECKING:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.sdk.trace import ReadableSpan
 
     from plugwarden.operation import Operation
@@ -40,7 +42,7 @@ _TIMES = struct.Struct("<BQBQ").pack
 class _Template:
     """The constant parts of plain successes of one operation, kept for one reason."""
 
-    __slots__ = ("child_head", "child_pack", "root_head", "root_pack", "scope", "tail")
+    __slots__ = ("child_head", "child_pack", "lone_pack", "root_head", "root_pack", "scope", "tail")
 
     def __init__(self, scope: tuple[str, str | None], tail: bytes) -> None:
         self.scope = scope
@@ -49,33 +51,54 @@ class _Template:
         self.root_head = b"\x12" + varint(root) + b"\x0a\x10"
         self.child_head = b"\x12" + varint(child) + b"\x0a\x10"
         self.root_pack = struct.Struct(f">{len(self.root_head)}s16s2sQ").pack
+        self.lone_pack = struct.Struct(f"<{len(self.root_head)}s16s2s8sBQBQ{len(self.tail)}s").pack
         self.child_pack = struct.Struct(f">{len(self.child_head)}s16s2sQ2sQ").pack
 
 
 class SpanEncoder:
     """Encodes for one process; remembers what repeats."""
 
-    def __init__(self, resource: Resource, redact: Redact) -> None:
-        from opentelemetry.exporter.otlp.proto.common._internal import _encode_resource
-
-        self._resource = delimited(b"\x0a", _encode_resource(resource).SerializeToString())
+    def __init__(self, resource: Mapping[str, AttributeValue], redact: Redact) -> None:
+        self._resource = resource_bytes(resource)
         self._redact = redact
         self.failed = 0
         """Spans that could not be encoded, since the last look."""
         self._templates: dict[tuple[Operation, str], _Template] = {}
-        self._scopes: dict[tuple[str, str | None], bytes] = {}
 
     def encode(self, kept: Sequence[Kept], clock_offset_ns: int) -> bytes:
         """An ExportTraceServiceRequest. `clock_offset_ns` turns performance-counter times into wall-clock times."""
         scopes: defaultdict[tuple[str, str | None], list[bytes]] = defaultdict(list)
         foreign: list[ReadableSpan] = []
         templates = self._templates
+        # Ids for those that nobody asked for theirs: all at once, and no object is made of them.
+        chances, place = random_bytes(24 * len(kept)), 0
+        operation = why = None
         for item, reason in kept:
             if type(item) is not Invocation:
                 foreign.append(item)  # type: ignore[arg-type]
                 continue
             if item.more is None:
-                template = templates.get((item.operation, reason)) or self._template(item.operation, reason)
+                if item.operation is not operation or reason != why:
+                    operation, why = item.operation, reason
+                    template = templates.get((operation, reason)) or self._template(operation, reason)
+                    put = scopes[template.scope].append
+                    lone_pack, lone_head, lone_tail = template.lone_pack, template.root_head, template.tail
+                if item.ids is None and item.parent is None:
+                    started, place = item.started_ns + clock_offset_ns, place + 24
+                    put(
+                        lone_pack(
+                            lone_head,
+                            chances[place - 24 : place - 8],
+                            b"\x12\x08",
+                            chances[place - 8 : place],
+                            0x39,
+                            started,
+                            0x41,
+                            started + item.duration_ns,
+                            lone_tail,
+                        )
+                    )
+                    continue
                 trace_id, span_id, parent_id, is_root, state = identify(item)
                 if not state and not (is_root and parent_id):
                     started = item.started_ns + clock_offset_ns
@@ -87,7 +110,7 @@ class SpanEncoder:
                         )
                     else:
                         head = template.root_pack(template.root_head, trace, b"\x12\x08", span_id)
-                    scopes[template.scope].append(head + times + template.tail)
+                    put(head + times + template.tail)
                     continue
             scope = item.operation.scope
             try:
@@ -100,22 +123,16 @@ class SpanEncoder:
         if scopes:
             parts = [self._resource]
             for key, spans in scopes.items():
-                parts.append(delimited(b"\x12", self._scope(key) + b"".join(spans)))
+                parts.append(delimited(b"\x12", scope_bytes(key) + b"".join(spans)))
             ours = delimited(b"\x0a", b"".join(parts))
         if foreign:
             from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
             # Messages of one type, one after the other, are one message: their repeated fields are joined.
-            ours += encode_spans(foreign).SerializeToString()
+            request = encode_spans(foreign)
+            self._redact_foreign(request)
+            ours += request.SerializeToString()
         return ours
-
-    def _scope(self, key: tuple[str, str | None]) -> bytes:
-        scope = self._scopes.get(key)
-        if scope is None:
-            name, version = key
-            body = delimited(b"\x0a", name.encode()) + delimited(b"\x12", (version or "").encode())
-            scope = self._scopes[key] = delimited(b"\x0a", body)
-        return scope
 
     def _template(self, operation: Operation, reason: str) -> _Template:
         tail = delimited(b"\x2a", operation.name.encode()) + _KIND_INTERNAL + _labels(operation, _SUCCESS, reason)
@@ -161,27 +178,40 @@ class SpanEncoder:
             parts.append(delimited(_ATTRIBUTE, key_value(attributes.PLUGIN_QUEUED, invocation.queued_ns / 1e9)))
         if invocation.cpu_ns >= 0:
             parts.append(delimited(_ATTRIBUTE, key_value(attributes.PLUGIN_CPU, invocation.cpu_ns / 1e9)))
+        redact = redactor_of_record(self._redact)
         for key, annotation in (invocation.attributes or {}).items():
-            told = redact_attribute(key, annotation, self._redact)
+            told = redact_attribute(key, annotation, redact)
             parts.append(delimited(_ATTRIBUTE, key_value(key, told)))
         for event, at_ns, details in invocation.events or ():
-            parts.append(self._event(event, at_ns, details))
+            parts.append(_event(event, at_ns, details, redact))
         failure = invocation.failure
         if invocation.outcome is Outcome.ERROR or invocation.outcome is Outcome.TIMEOUT:
             message = b""
             if failure is not None:
-                parts.append(self._event("exception", ended, exception_attributes(failure)))
-                message = delimited(b"\x12", self._redact(failure.message).encode("utf-8", "replace"))
+                parts.append(_event("exception", ended, exception_attributes(failure), redact))
+                message = delimited(b"\x12", redact(failure.message).encode("utf-8", "replace"))
             parts.append(delimited(b"\x7a", message + b"\x18\x02"))
         parts.append(_FLAGS_REMOTE if is_root and parent_id else _FLAGS)
         return b"".join(parts)
 
-    def _event(self, name: str, at_ns: int, details: dict[str, object]) -> bytes:
-        body = struct.pack("<BQ", 0x09, at_ns) + delimited(b"\x12", name.encode("utf-8", "replace"))
-        for key, value in details.items():
-            redacted = redact_attribute(key, value, self._redact)  # type: ignore[arg-type]
-            body += delimited(_EVENT_ATTRIBUTE, key_value(key, redacted))
-        return delimited(_EVENT, body)
+    def _redact_foreign(self, request: ExportTraceServiceRequest) -> None:
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    redact = redactor_of_record(self._redact)
+                    redact_messages(span.attributes, redact)
+                    for event in span.events:
+                        redact_messages(event.attributes, redact)
+                    if span.status.message:
+                        span.status.message = redact(span.status.message)
+
+
+def _event(name: str, at_ns: int, details: dict[str, object], redact: Redact) -> bytes:
+    body = struct.pack("<BQ", 0x09, at_ns) + delimited(b"\x12", name.encode("utf-8", "replace"))
+    for key, value in details.items():
+        redacted = redact_attribute(key, value, redact)  # type: ignore[arg-type]
+        body += delimited(_EVENT_ATTRIBUTE, key_value(key, redacted))
+    return delimited(_EVENT, body)
 
 
 def _labels(operation: Operation, outcome: str, reason: str) -> bytes:

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from plugwarden.files import open_private, settle_in
+
 __all__ = ["Spool", "Spooled"]
 
 _SCHEMA = """
@@ -21,6 +23,9 @@ create table if not exists item (
     number integer primary key autoincrement, signal text not null, items integer not null, data blob not null
 )
 """
+
+
+_OURS = frozenset({"spool-"})
 
 
 class Spooled(NamedTuple):
@@ -109,13 +114,13 @@ class Spool:
             os.close(descriptor)
 
     def _adopt(self) -> None:
-        if self._folder.is_dir():
-            for path in sorted(self._folder.glob("spool-*.sqlite"), key=lambda path: path.stat().st_mtime):
+        if self._folder.is_dir() and not self._folder.is_symlink():
+            for path in sorted(self._folder.glob("spool-*.sqlite"), key=lambda path: path.lstat().st_mtime):
                 if path not in self._files:
                     try:
                         self._bytes += self._size(self._open(path))
-                    except BlockingIOError:
-                        continue  # its process lives
+                    except OSError:
+                        continue  # its process lives (BlockingIOError), or it is a link that somebody laid
                     except sqlite3.OperationalError:
                         continue  # a full disk, a lock: it may be read another time
                     except sqlite3.DatabaseError:
@@ -125,8 +130,8 @@ class Spool:
         held = self._files.get(path)
         if held is not None:
             return held[0]
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        settle_in(self._folder, _OURS)
+        descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
         try:
             # A lock on the file itself would be lost with SQLite's own; flock locks are of another kind and do not mix.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

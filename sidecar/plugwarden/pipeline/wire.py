@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from opentelemetry.util.types import AttributeValue
 
-__all__ = ["attribute", "delimited", "key_value", "varint"]
+__all__ = ["attribute", "delimited", "key_value", "resource_bytes", "scope_bytes", "text_value", "varint", "zigzag"]
 
 _double = struct.Struct("<d").pack
 _MASK_64 = (1 << 64) - 1
@@ -23,6 +23,11 @@ def varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+def zigzag(number: int) -> int:
+    """A signed number as sint32 and sint64 have it: small ones short, whatever their sign."""
+    return number * 2 if number >= 0 else -number * 2 - 1
 
 
 def delimited(tag: bytes, data: bytes) -> bytes:
@@ -41,9 +46,27 @@ def attribute(tag: bytes, key: str, value: str) -> bytes:
     return delimited(tag, key_value(key, value))
 
 
+def text_value(text: str) -> bytes:
+    """An OTLP AnyValue that is a text."""
+    return delimited(b"\x0a", _text(text))
+
+
+def resource_bytes(values: Mapping[str, AttributeValue]) -> bytes:
+    """The `resource` field, number 1 of ResourceSpans, ResourceMetrics and ResourceLogs alike."""
+    return delimited(b"\x0a", b"".join(delimited(b"\x0a", key_value(key, value)) for key, value in values.items()))
+
+
+@functools.lru_cache(maxsize=1024)
+def scope_bytes(scope: tuple[str, str | None]) -> bytes:
+    """The `scope` field, number 1 of ScopeSpans, ScopeMetrics and ScopeLogs alike: a name and, if known, a version."""
+    name, version = scope
+    body = delimited(b"\x0a", _text(name)) + (delimited(b"\x12", _text(version)) if version else b"")
+    return delimited(b"\x0a", body)
+
+
 def _any_value(value: AttributeValue) -> bytes:
     if isinstance(value, str):
-        return delimited(b"\x0a", _text(value))
+        return text_value(value)
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, int):

@@ -6,29 +6,31 @@ warm by the time it is needed. The host trusts nothing that a worker sends (see 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
+import math
 import os
 import pickle
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any, NoReturn
 
 from plugwarden.contract import ErrorSource, Outcome, metrics
-from plugwarden.errors import QuotaExceeded, ResultRefused, WorkerDied
-from plugwarden.invocation import Invocation, current_invocation, identify
+from plugwarden.errors import ConfigurationError, QuotaExceeded, ResultRefused, WorkerDied
+from plugwarden.invocation import Invocation, current_invocation, traceparent
+from plugwarden.loops import Signal, signal_here
 from plugwarden.operation import Operation, timed_out
-from plugwarden.runners.child.wire import UnsafeResult, loads_untrusted
+from plugwarden.runners.child.wire import DecodingLate, UnsafeResult, loads_untrusted, memory_for
+from plugwarden.runners.raised import Raised, raisable
 from plugwarden.runners.target import Target
-from plugwarden.runners.worker import DeadlinePassed, MemoryExceeded, NotStarted, Worker, seconds_until
+from plugwarden.runners.worker import Answer, DeadlinePassed, MemoryExceeded, NotStarted, Worker, seconds_until
 
 __all__ = ["ProcessRunner"]
 
@@ -36,6 +38,7 @@ _OUT_OF_MEMORY = 77
 """The exit code by which a worker says so."""
 
 
+_NO_TRACE = f"00-{0:032x}-{0:016x}-00"
 _renewing = threading.Lock()
 os.register_at_fork(after_in_child=_renewing._at_fork_reinit)  # type: ignore[attr-defined]  # as the standard library does
 
@@ -47,8 +50,10 @@ class ProcessRunner:
         """`count` takes (metric, value, why) of what ended."""
         self._operation = operation
         self._count = count
-        returns = operation.declaration.returns
-        self._types: dict[tuple[str, str], Any] = {(kind.__module__, kind.__qualname__): kind for kind in returns}
+        carriers = [one for one in operation.declaration.returns if one.how[0] != "raise"]
+        self._makers = [one.make for one in carriers]
+        self._carried = [(one.kind.__module__, one.kind.__qualname__, _by_address(one.how)) for one in carriers]
+        self._raisable = raisable(operation.declaration)
         self._renew()
 
     def _renew_after_fork(self) -> None:
@@ -75,10 +80,13 @@ class ProcessRunner:
             self.close()
 
     def bind(self, function: Callable[..., Any], kind: str) -> Callable[..., Any]:
-        """`function`, run in a worker. Raises `ConfigurationError` when a worker could not find it."""
+        """`function`, run in a worker. Raises `ConfigurationError` when a worker could not find it, or could not be held to what
+        its touches demand."""
         self._target = target = Target.of(function)
         if target.main is None:
             target.check(function)
+        if self._operation.declaration.touches.require_enforced:
+            self.try_demands()
 
         def run(*args: Any, **kwargs: Any) -> Any:
             self._renew_after_fork()
@@ -93,17 +101,35 @@ class ProcessRunner:
                 )
             stop = threading.Event()
             call = functools.partial(self._call, args, kwargs, invocation, stop)
-            waiting = asyncio.get_running_loop().run_in_executor(self._threads, call)
+            done = signal_here()
+            future = self._threads.submit(call)
+            if done is None:
+                return future.result()  # a loop of neither kind cannot be told when it is done
+            future.add_done_callback(functools.partial(_tell, done))
             try:
-                return await asyncio.shield(waiting)
-            except asyncio.CancelledError:
+                while not future.done():
+                    await done.wait(math.inf)
+            except BaseException:  # cancelled, by asyncio or trio
                 stop.set()
-                with contextlib.suppress(BaseException):
-                    await asyncio.wait((waiting,), timeout=1.0)  # the worker is being killed
-                    waiting.exception()
+                if not future.done():
+                    await done.wait_undisturbed(1.0)  # the worker is being killed
                 raise
+            return future.result()
 
         return run_async if kind == "coroutine" else run
+
+    def try_demands(self) -> None:
+        """Have a worker without a plugin give up what it must. Raises `ConfigurationError` saying what cannot be enforced."""
+        with tempfile.TemporaryDirectory(prefix="plugwarden-") as scratch:
+            worker = Worker(self._operation, Target("", "", None), Path(scratch), ())
+            try:
+                worker.await_ready()
+            except NotStarted as error:
+                raise ConfigurationError(str(error)) from None
+            except (EOFError, OSError, DeadlinePassed, UnsafeResult) as error:
+                raise ConfigurationError(f"touches.require_enforced: no worker could be tried: {error!r}") from error
+            finally:
+                worker.kill()
 
     def stats(self) -> dict[str, float]:
         """Gauges: metric -> value."""
@@ -140,17 +166,21 @@ class ProcessRunner:
     ) -> Any:
         if self._closed:
             raise WorkerDied(self._operation.scope, "the sidecar is closed, and its workers with it")
-        deadline_ns = 0 if invocation is None else invocation.deadline_ns
+        deadline_ns = self._deadline_of(invocation)
         if not self._places.acquire(timeout=seconds_until(deadline_ns)):
             self._blame(invocation, ErrorSource.HOST, "timeout")
             raise timed_out(self._operation, invocation or Invocation(), "no worker was free before the deadline")
         try:
             seconds = seconds_until(deadline_ns)
-            parent = _traceparent(invocation)
+            parent = _NO_TRACE if invocation is None else traceparent(invocation)
             request = pickle.dumps(
                 (args, kwargs, seconds, parent), protocol=5
             )  # an argument that cannot be sent raises
-            worker = self._take_worker()
+            try:
+                worker = self._take_worker()
+            except OSError as error:  # no descriptor, process or folder is to be had
+                self._blame(invocation, ErrorSource.HOST, "worker_start")
+                raise WorkerDied(self._operation.scope, f"its worker could not be started: {error}") from error
             try:
                 answer = worker.exchange(request, deadline_ns, stop, self._memory_limit())
             except BaseException as error:  # noqa: BLE001 - _lost raises, always
@@ -174,7 +204,7 @@ class ProcessRunner:
     def _start_worker(self) -> Worker:
         if self._scratch is None:
             self._scratch = Path(tempfile.mkdtemp(prefix="plugwarden-"))
-        worker = Worker(self._operation, self._target, self._scratch)
+        worker = Worker(self._operation, self._target, self._scratch, self._carried)
         with self._lock:
             self._workers.add(worker)
             if self._closed:
@@ -221,44 +251,36 @@ class ProcessRunner:
             raise WorkerDied(scope, f"its worker could not be started: {error}") from None
         raise error
 
-    def _unpack(self, worker: Worker, answer: tuple[dict[str, Any], bytes], invocation: Invocation | None) -> Any:
-        told, body = answer
+    def _unpack(self, worker: Worker, answer: Answer, invocation: Invocation | None) -> Any:
         self._peak_bytes = max(self._peak_bytes, worker.peak_bytes)
         if invocation is not None:
-            invocation.cpu_ns = int(told["cpu_seconds"] * 1e9)
+            invocation.cpu_ns = int(answer.cpu_seconds * 1e9)
         scope = self._operation.scope
-        if told["kind"] == "result":
-            try:
-                return loads_untrusted(body, self._types)
-            except UnsafeResult as error:
-                raise ResultRefused(
-                    scope, f"its result is refused: {error}; declare its type with returns=(…,) or answer plain data"
-                ) from None
-        if told["kind"] == "too_large":
+        if isinstance(answer.detail, Raised):
+            raise answer.detail.rebuilt(scope, self._raisable)
+        if answer.kind == "too_large":
             self._blame(invocation, ErrorSource.QUOTA, "output_bytes")
-            raise QuotaExceeded(scope, "output_bytes", f"its result has {told['size']} bytes")
-        raise self._rebuilt(told["error"])
-
-    def _rebuilt(self, described: dict[str, Any]) -> BaseException:
-        """The plugin's exception, where its type is known here and its arguments are plain; else one that tells of it."""
-        name = f"{described['module']}.{described['qualname']}"
-        frames = [(str(file), int(line), str(function)) for file, line, function in described["frames"]]
-        error: BaseException | None = None
-        kind: Any = sys.modules.get(described["module"])
-        for part in str(described["qualname"]).split("."):
-            kind = getattr(kind, part, None)
-        if described["is_exception"] and isinstance(kind, type) and issubclass(kind, Exception) and described["args"]:
+            raise QuotaExceeded(scope, "output_bytes", f"its result needs more than {worker.output_bytes} bytes")
+        refused = answer.detail
+        if answer.kind == "result":
+            deadline_ns = self._deadline_of(invocation)
             try:
-                error = kind(*loads_untrusted(described["args"], {}))
-            except Exception:  # noqa: BLE001 - its constructor may want anything
-                error = None
-        if error is None:
-            what = "raised" if described["is_exception"] else "wanted to end its process with"
-            error = WorkerDied(self._operation.scope, f"the plugin {what} {name}: {described['text']}")
-        error.__plugwarden_frames__ = frames  # type: ignore[attr-defined]  # for the record: they are not on this stack
-        told = "".join(f'\n  File "{file}", line {line}, in {function}' for file, line, function in frames)
-        error.add_note(f"raised in a worker process:{told}")
-        return error
+                memory = memory_for(worker.output_bytes)
+                return loads_untrusted(answer.body, self._makers, memory_bytes=memory, deadline_ns=deadline_ns)
+            except UnsafeResult as error:
+                refused = str(error)
+            except DecodingLate:
+                why = "its result was still being read at the deadline"
+                raise timed_out(self._operation, invocation or Invocation(), why) from None
+        raise ResultRefused(
+            scope, f"its result is refused: {refused}; declare its type with returns=(…,) or answer plain data"
+        )
+
+    def _deadline_of(self, invocation: Invocation | None) -> int:
+        """By the performance counter, which workers go by, whatever clock the gate has; 0: none."""
+        if invocation is None or not invocation.deadline_ns:
+            return 0
+        return perf_counter_ns() + invocation.deadline_ns - self._operation.clock()
 
     def _memory_limit(self) -> int:
         quota = self._operation.declaration.quota
@@ -270,12 +292,19 @@ class ProcessRunner:
             invocation.enforced, invocation.source, invocation.error_type = True, source, error_type
 
 
-def _traceparent(invocation: Invocation | None) -> str:
-    """The W3C header that names this call's span."""
-    if invocation is None:
-        return f"00-{0:032x}-{0:016x}-00"
-    ids = identify(invocation)
-    return f"00-{ids.trace_id:032x}-{ids.span_id:016x}-01"
+def _by_address(how: tuple[Any, ...]) -> tuple[Any, ...]:
+    """With the function of a codec as the address under which a worker finds it."""
+    if how[0] != "call":
+        return how
+    target = Target.of(how[1])
+    if target.main is None:
+        target.check(how[1])
+    return ("call", target.module, target.qualname, target.main)
+
+
+def _tell(done: Signal, future: Future[Any]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop of whoever waited has ended
+        done.give()
 
 
 def _how_it_ended(code: int) -> str:

@@ -11,10 +11,11 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from time import perf_counter_ns, thread_time_ns
+from time import thread_time_ns
 from typing import Any
 
 from plugwarden.contract import ErrorSource
+from plugwarden.inspection import traceback_of
 from plugwarden.invocation import Invocation, current_invocation
 from plugwarden.operation import Operation, timed_out
 
@@ -78,15 +79,15 @@ class ThreadRunner:
             if error is None:
                 return result
             try:
-                trace = error.__traceback__
-                raise error.with_traceback(trace.tb_next if trace is not None else None)
+                trace = traceback_of(error)
+                raise BaseException.with_traceback(error, trace.tb_next if trace is not None else None)
             finally:
                 del job, error  # the frame would keep its own exception alive
 
         return run
 
     def _done_by(self, job: _Job, deadline_ns: int) -> bool:
-        return job.done.acquire(timeout=max(0.0, (deadline_ns - perf_counter_ns()) / 1e9))
+        return job.done.acquire(timeout=max(0.0, (deadline_ns - self._operation.clock()) / 1e9))
 
     def _hand_over(self, job: _Job) -> None:
         try:

@@ -14,20 +14,29 @@ import sys
 import sysconfig
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
 from plugwarden.operation import Operation
-from plugwarden.runners.child.wire import FRAME, UnsafeResult, loads_untrusted
+from plugwarden.runners.child.tags import FRAME
+from plugwarden.runners.child.wire import UnsafeResult, loads_untrusted
+from plugwarden.runners.raised import MAX_ARGUMENT_BYTES, Raised
 from plugwarden.runners.target import Target
+from plugwarden.token_reach import without_tokens
+from plugwarden.touches import ENFORCEABLE, Touches
 
-__all__ = ["DeadlinePassed", "MemoryExceeded", "NotStarted", "Worker", "seconds_until"]
+__all__ = ["Answer", "DeadlinePassed", "MemoryExceeded", "NotStarted", "Worker", "seconds_until"]
 
 START_SECONDS = 30.0
 """A worker that is not ready by then never will be; calls wait for it only until their own deadline."""
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 """The largest result where no quota says otherwise."""
+_TOLD_BYTES = 2 * MAX_ARGUMENT_BYTES
+"""The largest frame beside a result: an exception with its arguments is the largest of them."""
+_TOLD_MEMORY_BYTES = 100_000
 _POLL_MS = 20
 """How often memory is looked at during a call that has a limit: at 1 GB/s a plugin gains 20 MB meanwhile."""
 _CHILD = Path(__file__).parent / "child"
@@ -47,16 +56,53 @@ class NotStarted(Exception):
     """The worker could not be started, or could not import the plugin."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker tells of one call."""
+
+    kind: str
+    """`result`, `raised`, `refused` (it is no plain data, or too deep) or `too_large`."""
+    cpu_seconds: float
+    peak_bytes: int
+    children: int
+    detail: Raised | str | None
+    """What was raised; or why it is refused."""
+    body: bytes = b""
+    """The result as a frame, not read yet."""
+
+    @classmethod
+    def of(cls, told: Any) -> Answer:
+        """Raises `UnsafeResult` where it is not what a worker of ours sends."""
+        if type(told) is not tuple or list(map(type, told))[:4] != [str, float, int, int] or len(told) != 5:
+            raise UnsafeResult("not a frame of ours")
+        kind, cpu_seconds, peak_bytes, children, detail = told
+        if kind not in _KINDS or not all(0 <= number < 1e15 for number in (cpu_seconds, peak_bytes, children)):
+            raise UnsafeResult("not a frame of ours")
+        if kind == "raised":
+            return cls(kind, cpu_seconds, peak_bytes, children, Raised.of(detail))
+        if type(detail) is not str:
+            raise UnsafeResult("not a frame of ours")
+        return cls(kind, cpu_seconds, peak_bytes, children, detail[:1000])
+
+
+_KINDS = frozenset({"result", "raised", "refused", "too_large"})
+
+
 class Worker:
     """One worker process, seen from the host."""
 
-    def __init__(self, operation: Operation, target: Target, scratch: Path) -> None:
+    def __init__(
+        self, operation: Operation, target: Target, scratch: Path, carried: Sequence[tuple[str, str, tuple[Any, ...]]]
+    ) -> None:
+        """`carried`: the types it may answer with, as (module, qualified name, what it does to send one)."""
         declaration = operation.declaration
         touches, quota = declaration.touches, declaration.quota
-        self._output_bytes = (quota.output_bytes if quota is not None else None) or MAX_RESULT_BYTES
+        self.output_bytes = (quota.output_bytes if quota is not None else None) or MAX_RESULT_BYTES
         self.ready = False
         self.children = 0
         self.peak_bytes = 0
+        self.touches: Touches = touches
+        """What it may touch."""
         self.enforced: tuple[str, ...] = ()
         """What the kernel holds it to."""
         self._inner = 0
@@ -65,6 +111,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         environment = {name: os.environ[name] for name in (*_PASSED_ON, *touches.environment) if name in os.environ}
+        environment = without_tokens(environment)  # whatever a manifest asks for
         environment |= {"PLUGWARDEN_DISABLED": "1", "PLUGWARDEN_WORKER": "1", "TMPDIR": str(scratch)}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
@@ -94,7 +141,9 @@ class Worker:
             "processes": touches.processes,
             "file_bytes": touches.file_bytes,
             "memory_bytes": (quota.memory_bytes if quota is not None else None) or 0,
-            "output_bytes": self._output_bytes,
+            "output_bytes": self.output_bytes,
+            "returns": carried,
+            "require": {word: ENFORCEABLE[word] for word in touches.require_enforced},
         }
         self._send(pickle.dumps(terms), 0)
 
@@ -103,30 +152,20 @@ class Worker:
         """Whether the process still runs."""
         return self._process.poll() is None
 
-    def exchange(
-        self, request: bytes, deadline_ns: int, stop: threading.Event | None, memory_bytes: int
-    ) -> tuple[dict[str, Any], bytes]:
-        """One call: (what is told of it, its result in bytes)."""
+    def await_ready(self) -> None:
+        """Until it has given up what it must. Raises `NotStarted` where it could not."""
+        self._await_ready(0, None)
+
+    def exchange(self, request: bytes, deadline_ns: int, stop: threading.Event | None, memory_bytes: int) -> Answer:
+        """One call."""
         if not self.ready:
             self._await_ready(deadline_ns, stop)
         self._send(request, deadline_ns)
-        told = loads_untrusted(self._receive(deadline_ns, stop, memory_bytes), {})
-        try:
-            known = told["kind"] in {"result", "error", "too_large"}
-            numbers = [float(told[name]) for name in ("cpu_seconds", "peak_bytes", "children")]
-            if not known or not all(0 <= number < 1e15 for number in numbers):
-                raise UnsafeResult("not a frame of ours")
-            told["cpu_seconds"], self.peak_bytes, self.children = numbers[0], int(numbers[1]), int(numbers[2])
-            if told["kind"] == "error":
-                error = told["error"]
-                error["frames"] = [(str(file), int(line), str(name)) for file, line, name in error["frames"][:30]]
-                for name in ("module", "qualname", "text"):
-                    error[name] = str(error[name])[:10_000]
-                error["args"], error["is_exception"] = error["args"], bool(error["is_exception"])
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as wrong:
-            raise UnsafeResult("not a frame of ours") from wrong
-        body = self._receive(deadline_ns, stop, memory_bytes) if told["kind"] == "result" else b""
-        return told, body
+        answer = Answer.of(self._told(deadline_ns, stop, memory_bytes))
+        self.peak_bytes, self.children = answer.peak_bytes, answer.children
+        if answer.kind == "result":
+            answer = replace(answer, body=self._receive(self.output_bytes, deadline_ns, stop, memory_bytes))
+        return answer
 
     def resident_bytes(self) -> int:
         """What it holds in memory now; 0 when it is gone."""
@@ -161,8 +200,10 @@ class Worker:
         return code
 
     def _hello(self, deadline_ns: int) -> None:
-        told = loads_untrusted(self._receive(deadline_ns, None, 0), {})
-        self._inner, self._contained = int(told["pid"]), bool(told["contained"])
+        told = self._told(deadline_ns, None, 0)  # by our own program, before the plugin was there
+        if type(told) is not tuple or list(map(type, told)) != [int, bool] or told[0] < 2:
+            raise UnsafeResult("not a frame of ours")
+        self._inner, self._contained = told
 
     def _await_ready(self, deadline_ns: int, stop: threading.Event | None) -> None:
         limit_ns = perf_counter_ns() + int((START_SECONDS - (time.monotonic() - self._began)) * 1e9)
@@ -170,14 +211,16 @@ class Worker:
         try:
             if not self._inner:
                 self._hello(limit_ns)
-            told = loads_untrusted(self._receive(limit_ns, stop, 0), {})
+            told = self._told(limit_ns, stop, 0)
         except DeadlinePassed:
             if deadline_ns and perf_counter_ns() >= deadline_ns:
                 raise
             raise NotStarted(f"not ready after {START_SECONDS:g} s") from None
-        if "failed" in told:
-            raise NotStarted(str(told["failed"]))
-        self.enforced = tuple(map(str, told["enforced"]))
+        if type(told) is str:
+            raise NotStarted(told[:2000])
+        if type(told) is not tuple or not all(type(name) is str for name in told):
+            raise UnsafeResult("not a frame of ours")
+        self.enforced = told
         self.ready = True
 
     def _send(self, data: bytes, deadline_ns: int) -> None:
@@ -188,9 +231,13 @@ class Worker:
         except TimeoutError:
             raise DeadlinePassed from None
 
-    def _receive(self, deadline_ns: int, stop: threading.Event | None, memory_bytes: int) -> bytes:
+    def _told(self, deadline_ns: int, stop: threading.Event | None, memory_bytes: int) -> Any:
+        frame = self._receive(_TOLD_BYTES, deadline_ns, stop, memory_bytes)
+        return loads_untrusted(frame, memory_bytes=_TOLD_MEMORY_BYTES)
+
+    def _receive(self, most: int, deadline_ns: int, stop: threading.Event | None, memory_bytes: int) -> bytes:
         (length,) = FRAME.unpack(self._exactly(FRAME.size, deadline_ns, stop, memory_bytes))
-        if length > self._output_bytes + 4_000_000:  # what is told beside a result is small
+        if length > most:
             raise UnsafeResult(f"a frame of {length} bytes")
         return self._exactly(length, deadline_ns, stop, memory_bytes)
 
@@ -229,7 +276,7 @@ def seconds_until(deadline_ns: int) -> float | None:
 def _python_paths() -> tuple[str, ...]:
     """What any Python program has to read."""
     found = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values(), str(_CHILD.parent.parent)}
-    found |= {str(Path(entry).resolve()) for entry in sys.path if entry}
+    found |= {str(Path(entry).resolve()) for entry in sys.path}  # "" is the folder that the host was started in
     found |= {"/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys/devices/system/cpu", "/dev/urandom", "/dev/zero"}
     return tuple(sorted(path for path in found if path != "/"))
 

@@ -6,6 +6,6 @@ only the one frame that calls the plugin.
 """
 
 from .block import Block
-from .wrap import kind_of, wrap
+from .wrap import kind_of, require_callable, wrap
 
-__all__ = ["Block", "kind_of", "wrap"]
+__all__ = ["Block", "kind_of", "require_callable", "wrap"]

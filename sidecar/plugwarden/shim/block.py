@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter_ns
 from typing import Any
 
 from plugwarden.invocation import Invocation, context_access
@@ -38,6 +37,6 @@ class Block:
         invocation, self._invocation = self._invocation, None
         if invocation is None:
             return
-        active_ns = perf_counter_ns() - invocation.started_ns
+        active_ns = self._operation.clock() - invocation.started_ns
         self._operation.detach(self._access[2], self._token)
         close_invocation(self._operation, invocation, error, active_ns)

@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import inspect
-import types
-from collections.abc import Callable, Coroutine, Generator
-from time import perf_counter_ns, thread_time_ns
+import sys
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from opentelemetry.context import Context
 
-from plugwarden.contract import Outcome
 from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, Invocation, adopt, context_access
 from plugwarden.operation import NEVER_NS, Operation
+
+from .codes import unseen
+from .deadline import within_deadline
+from .later import runs_later
+from .metering import metered
+from .spare import CONTEXT_REFS, INVOCATION_REFS, Pair
 
 __all__ = ["observe_coroutine"]
 
 
-def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The observed form of a coroutine function. The same steps as for a plain function, see there."""
+@unseen
+def observe_coroutine(
+    operation: Operation, function: Callable[..., Any], skip: int = 0
+) -> Callable[[tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, Any]]:
+    """The observed form of a coroutine function, given its arguments as a tuple and a dictionary. The same steps as for a
+    plain function, see there."""
     current, attach, detach = context_access()
-    clock = perf_counter_ns
+    clock = operation.clock
     running = operation.running
     enter, leave = running.add, running.discard
+    refs = sys.getrefcount
+    spare: Pair | None = None
+    usual: type = type(None)  # as for a plain function
 
-    async def call(*args: Any, **kwargs: Any) -> Any:
+    async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        nonlocal spare, usual
         invocation = None
         try:
-            invocation = Invocation()
-            invocation.operation = operation
-            invocation.ids = invocation.more = refusal = None
+            refusal = None
             tick = operation.calls
             operation.calls = tick + 1
             special = sampled = not tick & operation.sample_mask
             entered = clock() if sampled else 0
             outer = current()
             if outer:
+                invocation = Invocation()
+                invocation.operation = operation
+                invocation.ids = invocation.more = None
                 context = adopt(invocation, outer)
-                nested = operation.within_itself(invocation)
+                nested = operation.within_itself(invocation) if running else False
                 special = special or operation.guarded or invocation.deadline_ns != 0
             else:
-                invocation.parent = None
-                invocation.deadline_ns = 0
+                pair, spare = spare, None  # in one step: no other thread may come in between
+                if pair is None:
+                    invocation = Invocation()
+                    invocation.operation = operation
+                    invocation.ids = invocation.more = invocation.parent = None
+                    invocation.let_go = False
+                    invocation.deadline_ns = 0
+                    context = Context({SPAN_KEY: invocation, INVOCATION_KEY: invocation})
+                    pair = invocation, context
+                else:
+                    invocation, context = pair
                 nested = False
-                context = Context({SPAN_KEY: invocation, INVOCATION_KEY: invocation})
                 special = special or operation.guarded
             if special:
                 operation.attend()
@@ -57,7 +76,7 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
                     refusal = await operation.squeeze_in_async(invocation)
             if refusal is None:
                 if operation.inspects:
-                    operation.look_at(invocation, args, kwargs)
+                    operation.look_at(invocation, args[skip:], kwargs)
                 invocation.started_ns = started = clock()
                 if operation.timeout_ns:
                     invocation.deadline_ns = min(started + operation.timeout_ns, invocation.deadline_ns or NEVER_NS)
@@ -75,7 +94,7 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
         if refusal is not None:
             if not operation.refuse(invocation, refusal):
                 raise refusal.as_error(operation.scope)
-            return await operation.fallback.answer_async(args, kwargs)  # type: ignore[union-attr]
+            return await operation.fallback.answer_async(args[skip:], kwargs)  # type: ignore[union-attr]
         if invocation is None:
             return await function(*args, **kwargs)
         overrun = None
@@ -113,6 +132,14 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
                 detach(token)
                 if invocation.more is not None and invocation.child_errors is not None:
                     invocation.child_errors = None  # they would keep their frames alive
+                if type(result) is not usual:
+                    resume = runs_later(type(result))
+                    if resume is not None and (
+                        rest := resume(operation, invocation, context, result, args[skip:], kwargs)
+                    ):
+                        return rest[0]
+                    if resume is None:
+                        usual = type(result)
                 if special or took > operation.limit_ns:
                     overrun = operation.settle(invocation, result, ended)
                 else:
@@ -121,65 +148,47 @@ def observe_coroutine(operation: Operation, function: Callable[..., Any]) -> Cal
                         if ended >= breaker.slot_ends_ns:
                             breaker.turn(ended)
                         breaker.calls += 1
-                    operation.append(invocation)
+                    # What nobody holds and nobody asked for its ids (in this order: who lets go of it has asked before)
+                    # leaves its duration alone; a span is made of the share that is kept, and of the slowest.
+                    if outer:
+                        if (
+                            invocation.let_go
+                            and operation.keep_at >= 0
+                            and invocation.ids is None
+                            and invocation.more is None
+                        ):
+                            operation.count(took)
+                        else:
+                            operation.append(invocation)
+                    elif (
+                        operation.keep_at < 0
+                        or refs(invocation) != INVOCATION_REFS
+                        or refs(context) != CONTEXT_REFS
+                        or invocation.ids is not None
+                        or invocation.more is not None
+                    ):
+                        operation.append(invocation)
+                    elif tick >= operation.keep_at:
+                        operation.keep(invocation, tick)
+                    elif took > operation.slowest_ns:
+                        operation.slowest_ns = took
+                        operation.append(invocation)
+                    else:
+                        operation.count(took)
+                        spare = pair
             except Exception:  # noqa: BLE001 - as above
                 operation.faults += 1
             if overrun is None:
                 return result
             raise overrun
-        return await operation.fallback.answer_async(args, kwargs)  # type: ignore[union-attr]
+        return await operation.fallback.answer_async(args[skip:], kwargs)  # type: ignore[union-attr]
 
     return call
 
 
-_SAME_MOMENT_NS = 1_000_000
-"""Timers of one loop that are due together may run this far apart."""
-
-
+@unseen
 async def _special(operation: Operation, invocation: Invocation, work: Any, sampled: bool) -> Any:
     """Metered if this call is among those measured, and cancelled at the deadline if there is one."""
     if sampled and inspect.iscoroutine(work):
-        work = _metered(work, invocation)
-    deadline_ns = invocation.deadline_ns
-    if not deadline_ns or asyncio._get_running_loop() is None:
-        return await work  # nothing can be cancelled on another library's loop: the deadline is only measured
-    timeout = asyncio.timeout(max(0.0, (deadline_ns - perf_counter_ns()) / 1e9))
-    try:
-        async with timeout:
-            return await work
-    except TimeoutError:
-        if timeout.expired():
-            invocation.outcome = Outcome.TIMEOUT
-        raise
-    except asyncio.CancelledError:
-        # A caller with the same deadline may have been first to cancel; it is this call's deadline all the same.
-        if perf_counter_ns() >= deadline_ns - _SAME_MOMENT_NS:
-            invocation.outcome = Outcome.TIMEOUT
-        raise
-
-
-@types.coroutine
-def _metered(work: Coroutine[Any, Any, Any], invocation: Invocation) -> Generator[Any, Any, Any]:
-    """Drive a coroutine step by step and add up the CPU time of its own steps, leaving out those of other tasks."""
-    spent = 0
-    send: Callable[[], Any] = functools.partial(work.send, None)
-    try:
-        while True:
-            started = thread_time_ns()
-            try:
-                waiting_for = send()
-            except StopIteration as stop:
-                return stop.value
-            finally:
-                spent += thread_time_ns() - started
-            try:
-                received = yield waiting_for
-            except GeneratorExit:
-                work.close()
-                raise
-            except BaseException as thrown:  # noqa: BLE001 - a cancellation, handed on to the plugin
-                send = functools.partial(work.throw, thrown)
-            else:
-                send = functools.partial(work.send, received)
-    finally:
-        invocation.cpu_ns = spent
+        work = metered(work, invocation)
+    return await (within_deadline(invocation, work) if invocation.deadline_ns else work)

@@ -7,8 +7,9 @@ before the plugin runs is undone by `Operation.fault`, and a result or exception
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from time import perf_counter_ns, thread_time_ns
+from time import thread_time_ns
 from typing import Any
 
 from opentelemetry.context import Context
@@ -16,36 +17,54 @@ from opentelemetry.context import Context
 from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, Invocation, adopt, context_access
 from plugwarden.operation import NEVER_NS, Operation
 
+from .codes import unseen
+from .later import runs_later
+from .spare import CONTEXT_REFS, INVOCATION_REFS, Pair
+
 __all__ = ["observe_function"]
 
 
-def observe_function(operation: Operation, function: Callable[..., Any]) -> Callable[..., Any]:
+@unseen
+def observe_function(operation: Operation, function: Callable[..., Any], skip: int = 0) -> Callable[..., Any]:
     """The observed form of a plain function."""
     current, attach, detach = context_access()
-    clock, cpu_clock = perf_counter_ns, thread_time_ns
+    clock, cpu_clock = operation.clock, thread_time_ns
     running = operation.running
     enter, leave = running.add, running.discard
+    refs = sys.getrefcount
+    spare: Pair | None = None
+    usual: type = type(None)  # the kind of result seen last that is all there is to a call
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal spare, usual
         invocation = None
         try:
-            invocation = Invocation()
-            invocation.operation = operation
-            invocation.ids = invocation.more = refusal = None
+            refusal = None
             tick = operation.calls
             operation.calls = tick + 1
             special = sampled = not tick & operation.sample_mask
             entered = clock() if sampled else 0
             outer = current()
             if outer:
+                invocation = Invocation()
+                invocation.operation = operation
+                invocation.ids = invocation.more = None
                 context = adopt(invocation, outer)
-                nested = operation.within_itself(invocation)
+                nested = operation.within_itself(invocation) if running else False
                 special = special or operation.guarded or invocation.deadline_ns != 0
             else:
-                invocation.parent = None
-                invocation.deadline_ns = 0
+                pair, spare = spare, None  # in one step: no other thread may come in between
+                if pair is None:
+                    invocation = Invocation()
+                    invocation.operation = operation
+                    invocation.ids = invocation.more = invocation.parent = None
+                    invocation.let_go = False
+                    invocation.deadline_ns = 0
+                    context = Context({SPAN_KEY: invocation, INVOCATION_KEY: invocation})
+                    pair = invocation, context
+                else:
+                    invocation, context = pair
                 nested = False
-                context = Context({SPAN_KEY: invocation, INVOCATION_KEY: invocation})
                 special = special or operation.guarded
             if special:
                 operation.attend()
@@ -55,15 +74,16 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
                 if len(running) > operation.limit:
                     refusal = operation.squeeze_in(invocation)
             if refusal is None:
-                if operation.inspects:
-                    operation.look_at(invocation, args, kwargs)
+                if special and operation.inspects:
+                    operation.look_at(invocation, args[skip:], kwargs)
                 invocation.started_ns = started = clock()
                 if operation.timeout_ns:
                     invocation.deadline_ns = min(started + operation.timeout_ns, invocation.deadline_ns or NEVER_NS)
                 token = attach(context)
+                cpu = -1
                 if sampled:
                     invocation.overhead_ns = started - entered
-                cpu = cpu_clock() if sampled else -1
+                    cpu = cpu_clock()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             leave(invocation)
             refusal = operation.fault()
@@ -75,7 +95,7 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
         if refusal is not None:
             if not operation.refuse(invocation, refusal):
                 raise refusal.as_error(operation.scope)
-            return operation.fallback.answer(args, kwargs)  # type: ignore[union-attr]  # refuse() said that there is one
+            return operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]  # refuse() said that there is one
         if invocation is None:
             return function(*args, **kwargs)
         overrun = None
@@ -110,6 +130,14 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
                 detach(token)
                 if invocation.more is not None and invocation.child_errors is not None:
                     invocation.child_errors = None  # they would keep their frames alive
+                if type(result) is not usual:
+                    resume = runs_later(type(result))
+                    if resume is not None and (
+                        rest := resume(operation, invocation, context, result, args[skip:], kwargs)
+                    ):
+                        return rest[0]
+                    if resume is None:
+                        usual = type(result)
                 if special or took > operation.limit_ns:
                     overrun = operation.settle(invocation, result, ended, cpu)
                 else:
@@ -118,12 +146,39 @@ def observe_function(operation: Operation, function: Callable[..., Any]) -> Call
                         if ended >= breaker.slot_ends_ns:
                             breaker.turn(ended)
                         breaker.calls += 1
-                    operation.append(invocation)
+                    # What nobody holds and nobody asked for its ids (in this order: who lets go of it has asked before)
+                    # leaves its duration alone; a span is made of the share that is kept, and of the slowest.
+                    if outer:
+                        if (
+                            invocation.let_go
+                            and operation.keep_at >= 0
+                            and invocation.ids is None
+                            and invocation.more is None
+                        ):
+                            operation.count(took)
+                        else:
+                            operation.append(invocation)
+                    elif (
+                        operation.keep_at < 0
+                        or refs(invocation) != INVOCATION_REFS
+                        or refs(context) != CONTEXT_REFS
+                        or invocation.ids is not None
+                        or invocation.more is not None
+                    ):
+                        operation.append(invocation)
+                    elif tick >= operation.keep_at:
+                        operation.keep(invocation, tick)
+                    elif took > operation.slowest_ns:
+                        operation.slowest_ns = took
+                        operation.append(invocation)
+                    else:
+                        operation.count(took)
+                        spare = pair
             except Exception:  # noqa: BLE001 - as above
                 operation.faults += 1
             if overrun is None:
                 return result
             raise overrun
-        return operation.fallback.answer(args, kwargs)  # type: ignore[union-attr]  # failed() said that there is one
+        return operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]  # failed() said that there is one
 
     return call

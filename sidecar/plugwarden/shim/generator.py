@@ -7,17 +7,27 @@ calls alone: once items have been handed out, nothing can take their place.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
+from plugwarden.contract import ErrorSource, Outcome
+from plugwarden.inspection import is_a
 from plugwarden.invocation import Invocation, begin, context_access
-from plugwarden.operation import Operation, Refusal
+from plugwarden.operation import CPU_SAMPLE_MASK, NEVER_NS, NOTHING, Operation, Refusal
+
+from .codes import unseen
+from .deadline import within_deadline
+
+if TYPE_CHECKING:
+    from .later import Rest
 
 __all__ = [
     "Opened",
+    "Steps",
+    "begin_misused",
     "close_invocation",
     "observe_async_generator",
     "observe_generator",
@@ -54,11 +64,16 @@ async def open_invocation_async(operation: Operation, args: tuple[Any, ...], kwa
 
 
 def _decide(operation: Operation) -> tuple[Invocation, Context, Refusal | None]:
-    invocation, context = begin(operation, perf_counter_ns())
-    operation.calls += 1
-    operation.attend()
-    refusal = operation.decide(invocation)
-    if refusal is None and not operation.within_itself(invocation):
+    invocation, context = begin(operation, 0)
+    tick = operation.calls
+    operation.calls = tick + 1
+    refusal = None
+    special = operation.guarded or invocation.deadline_ns != 0
+    if special or not tick & CPU_SAMPLE_MASK:
+        operation.attend()
+    if special:
+        refusal = operation.decide(invocation)
+    if refusal is None and not (operation.running and operation.within_itself(invocation)):
         operation.running.add(invocation)
     return invocation, context, refusal
 
@@ -75,7 +90,7 @@ def _begun(
         return invocation, None, refusal
     if operation.inspects:
         operation.look_at(invocation, args, kwargs or {})
-    invocation.started_ns = perf_counter_ns()
+    invocation.started_ns = operation.clock()
     return invocation, context, None
 
 
@@ -85,74 +100,86 @@ def _unobserved(operation: Operation, invocation: Invocation | None) -> Opened:
     return None, None, operation.fault()
 
 
-def close_invocation(operation: Operation, invocation: Invocation, error: BaseException | None, active_ns: int) -> None:
-    """Record the end of what `open_invocation` began."""
+def close_invocation(
+    operation: Operation,
+    invocation: Invocation,
+    error: BaseException | None,
+    active_ns: int,
+    thrown: BaseException | None = None,
+) -> None:
+    """Record the end of what `open_invocation` began. `thrown` is what the consumer threw in last: if that is what comes
+    back, it is none of the plugin's making."""
     try:
         operation.release(invocation)
         invocation.duration_ns = active_ns
         invocation.deadline_ns = 0
-        ended = perf_counter_ns()
+        ended = operation.clock()
         if error is not None:
+            if error is thrown and is_a(error, Exception):
+                invocation.enforced = True
+                invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.CALLER
             operation.failed(invocation, error, ended, answerable=False)
             return
-        if invocation.child_errors is not None:
+        if invocation.more is not None and invocation.child_errors is not None:
             invocation.child_errors = None
-        operation.settle(invocation, None, ended, keep=False)
+        if operation.guarded or active_ns > operation.limit_ns:
+            operation.settle(invocation, NOTHING, ended, keep=False)
+            return
+        breaker = operation.breaker
+        if breaker is not None:
+            if ended >= breaker.slot_ends_ns:
+                breaker.turn(ended)
+            breaker.calls += 1
+        operation.append(invocation)
     except Exception:  # noqa: BLE001 - as above
         operation.faults += 1
 
 
-def observe_generator(operation: Operation, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The observed form of a generator function."""
+def begin_misused(operation: Operation, error: TypeError) -> None:
+    """Count a call with arguments that the plugin does not take: it failed before anything could begin."""
+    try:
+        invocation, _ = begin(operation, operation.clock())
+        operation.calls += 1
+        close_invocation(operation, invocation, error, 0)
+    except Exception:  # noqa: BLE001 - as above
+        operation.faults += 1
 
-    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        invocation, context, refusal = open_invocation(operation, args, kwargs)
+
+@unseen
+def observe_generator(
+    operation: Operation, function: Callable[..., Any], skip: int = 0
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """The observed form of a generator function, given its arguments as a tuple and a dictionary; and, where a call that
+    has returned goes on in the generator, the `Rest` of that call."""
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any], rest: Rest | None = None) -> Generator[Any, Any, Any]:
+        invocation, context, refusal = open_invocation(operation, args[skip:], kwargs) if rest is None else rest.open()
         if refusal is not None:
             if not operation.refuse(invocation, refusal):
                 raise refusal.as_error(operation.scope)
-            instead = operation.fallback.answer(args, kwargs)  # type: ignore[union-attr]
+            instead = operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]
             return None if instead is None else (yield from instead)
         if invocation is None or context is None:
             return (yield from function(*args, **kwargs))
-        steps = _Steps(context)
-        error: BaseException | None = None
-        try:
-            inner = function(*args, **kwargs)
-            step = functools.partial(next, inner)
-            while True:
-                try:
-                    item = steps.run(step)
-                except StopIteration as stop:
-                    return stop.value
-                try:
-                    sent = yield item
-                except GeneratorExit:
-                    steps.run(inner.close)
-                    raise
-                except BaseException as thrown:  # noqa: BLE001 - the consumer throws into the plugin, which decides
-                    step = functools.partial(inner.throw, thrown)
-                else:
-                    step = functools.partial(next, inner) if sent is None else functools.partial(inner.send, sent)
-        except GeneratorExit:
-            raise  # the consumer had enough; the plugin did nothing wrong
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            close_invocation(operation, invocation, error, steps.active_ns)
+        steps = Steps(operation, invocation, context) if rest is None else rest.steps()
+        return (yield from steps.of(functools.partial(function, *args, **kwargs)))
 
     return call
 
 
-def observe_async_generator(operation: Operation, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The observed form of an async generator function."""
+@unseen
+def observe_async_generator(
+    operation: Operation, function: Callable[..., Any], skip: int = 0
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """The observed form of an async generator function, given what `observe_generator` is."""
 
-    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        invocation, context, refusal = await open_invocation_async(operation, args, kwargs)
+    async def call(args: tuple[Any, ...], kwargs: dict[str, Any], rest: Rest | None = None) -> AsyncGenerator[Any, Any]:
+        opening = open_invocation_async(operation, args[skip:], kwargs) if rest is None else rest.open_async()
+        invocation, context, refusal = await opening
         if refusal is not None:
             if not operation.refuse(invocation, refusal):
                 raise refusal.as_error(operation.scope)
-            instead = operation.fallback.answer(args, kwargs)  # type: ignore[union-attr]
+            instead = operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]
             if instead is not None:
                 async for item in instead:
                     yield item
@@ -161,11 +188,12 @@ def observe_async_generator(operation: Operation, function: Callable[..., Any]) 
             async for item in function(*args, **kwargs):
                 yield item
             return
-        steps = _Steps(context)
-        error: BaseException | None = None
+        # `yield from` does not exist for these: the steps are handed on one by one, as `Steps.of` does.
+        steps = Steps(operation, invocation, context) if rest is None else rest.steps()
+        error = thrown = None
         try:
             inner = function(*args, **kwargs)
-            step = inner.__anext__
+            step = functools.partial(_first_step, inner)
             while True:
                 try:
                     item = await steps.arun(step)
@@ -176,9 +204,11 @@ def observe_async_generator(operation: Operation, function: Callable[..., Any]) 
                 except GeneratorExit:
                     await steps.arun(inner.aclose)
                     raise
-                except BaseException as thrown:  # noqa: BLE001 - as for plain generators
-                    step = functools.partial(inner.athrow, thrown)
+                except BaseException as given:  # noqa: BLE001 - as for plain generators
+                    thrown = given
+                    step = functools.partial(inner.athrow, given)
                 else:
+                    thrown = None
                     step = inner.__anext__ if sent is None else functools.partial(inner.asend, sent)
         except GeneratorExit:
             raise
@@ -186,44 +216,118 @@ def observe_async_generator(operation: Operation, function: Callable[..., Any]) 
             error = raised
             raise
         finally:
-            close_invocation(operation, invocation, error, steps.active_ns)
+            steps.close(error, thrown)
+            del error, thrown  # the frame would keep its own exception alive
 
     return call
 
 
-class _Steps:
-    """Runs a generator's steps in the invocation's context and adds up their time."""
+def _first_step(inner: Any) -> Any:
+    """The loop is not told of the plugin's generator: when it tidies up, it would close it while ours does."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return inner.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
-    __slots__ = ("_access", "_context", "active_ns")
 
-    def __init__(self, context: Context) -> None:
+class Steps:
+    """Runs what is done step by step in its invocation's context, and adds up the time of the steps."""
+
+    __slots__ = ("_access", "_clock", "_context", "_invocation", "_operation", "active_ns")
+
+    def __init__(self, operation: Operation, invocation: Invocation, context: Context, active_ns: int = 0) -> None:
+        self._operation = operation
+        self._clock = operation.clock
+        self._invocation = invocation
         self._context = context
         self._access = context_access()
-        self.active_ns = 0
+        self.active_ns = active_ns
 
+    @unseen
+    def of(self, make: Callable[[], Generator[Any, Any, Any]]) -> Generator[Any, Any, Any]:
+        """A generator, step by step, to its recorded end."""
+        operation = self._operation  # what a thread that looks at this frame from outside finds by name
+        error = thrown = None
+        try:
+            inner = make()
+            onward: Callable[[], Any] = functools.partial(next, inner)
+            step = onward
+            while True:
+                token = self._enter()
+                started = self._clock()
+                try:
+                    item = step()
+                except StopIteration as stop:
+                    return stop.value
+                finally:
+                    self._leave(token, started)
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    self.run(inner.close)
+                    raise
+                except BaseException as given:  # noqa: BLE001 - the consumer throws into the plugin, which decides
+                    thrown = given
+                    step = functools.partial(inner.throw, given)
+                else:
+                    thrown = None
+                    step = onward if sent is None else functools.partial(inner.send, sent)
+        except GeneratorExit:
+            raise  # the consumer had enough; the plugin did nothing wrong
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.close(error, thrown)
+            del error, thrown, operation  # the frame would keep its own exception alive
+
+    @unseen
     def run(self, step: Callable[[], Any]) -> Any:
-        _, attach, detach = self._access
-        token = attach(self._context)
-        started = perf_counter_ns()
+        """One step."""
+        token = self._enter()
+        started = self._clock()
         try:
             return step()
         finally:
-            self.active_ns += perf_counter_ns() - started
-            _restore(detach, token)
+            self._leave(token, started)
 
+    @unseen
     async def arun(self, step: Callable[[], Any]) -> Any:
-        _, attach, detach = self._access
-        token = attach(self._context)
-        started = perf_counter_ns()
+        """One step that is awaited, and cancelled when the time that all of them have is over."""
+        token = self._enter()
+        started = self._clock()
         try:
+            if self._invocation.deadline_ns:
+                return await within_deadline(self._invocation, step())
             return await step()
         finally:
-            self.active_ns += perf_counter_ns() - started
-            _restore(detach, token)
+            self._leave(token, started)
 
+    def close(self, error: BaseException | None, thrown: BaseException | None = None) -> None:
+        """Record the end."""
+        close_invocation(self._operation, self._invocation, error, self.active_ns, thrown)
 
-def _restore(detach: Callable[[Any], None], token: Any) -> None:
-    try:
-        detach(token)
-    except ValueError:
-        pass  # torn down in another context than it ran in: there is nothing to restore in this one
+    def _enter(self) -> Any:
+        invocation, timeout_ns = self._invocation, self._operation.timeout_ns
+        if not timeout_ns and invocation.parent is None:
+            return self._access[1](self._context)
+        above = invocation.parent
+        deadline_ns = above.deadline_ns if type(above) is Invocation else 0
+        if timeout_ns:
+            left = max(1, timeout_ns - self.active_ns)  # what the consumer does in between is not the plugin's time
+            deadline_ns = min(self._clock() + left, deadline_ns or NEVER_NS)
+        invocation.deadline_ns = deadline_ns
+        return self._access[1](self._context)
+
+    def _leave(self, token: Any, started_ns: int) -> None:
+        self.active_ns += self._clock() - started_ns
+        if self._invocation.deadline_ns:
+            self._invocation.deadline_ns = 0
+        current, _, detach = self._access
+        self._context = current()  # a span that the plugin left open across a `yield` is current in its next step too
+        try:
+            detach(token)
+        except ValueError:
+            pass  # torn down in another context than it ran in: there is nothing to restore in this one

@@ -8,7 +8,7 @@ peaks as (
     ) group by plugin_id
 )
 select
-    plugin_id, sum(calls)::bigint as calls, sum(calls) / $seconds as calls_per_second, peak_calls_per_second,
+    plugin_id, bounded(sum(calls)) as calls, sum(calls) / $seconds as calls_per_second, peak_calls_per_second,
     sum(duration_seconds_sum) filter (outcome <> 'rejected') / $seconds as concurrency,
     sum(cpu_seconds) / $seconds as cpu_cores
 from cells join peaks using (plugin_id)

@@ -9,7 +9,7 @@ with edges as (
     where bucket_start > $since::timestamp and bucket_start <= $until::timestamp and bucket_start >= $minutes_end::timestamp
 )
 select
-    plugin_id, plugin_version, coalesce(sum(calls), 0)::bigint as total,
-    coalesce(sum(calls) filter (outcome <> 'success' and error_source = 'plugin'), 0)::bigint as bad
+    plugin_id, plugin_version, bounded(sum(calls)) as total,
+    bounded(sum(calls) filter (outcome <> 'success' and error_source = 'plugin')) as bad
 from edges where outcome in ('success', 'error', 'timeout')
 group by all

@@ -9,8 +9,7 @@ with edges as (
     where bucket_start > $since::timestamp and bucket_start <= $until::timestamp and bucket_start >= $minutes_end::timestamp
 )
 select
-    plugin_id, plugin_version, coalesce(sum(calls), 0)::bigint as total,
-    coalesce(sum(list_inner_product(bucket_count::double[], list_transform(bucket_index, lambda i: (i > $fast::integer)::double))), 0)
-        ::bigint as bad
+    plugin_id, plugin_version, bounded(sum(calls)) as total,
+    bounded(sum(slow_calls(calls, bucket_index, bucket_count, $fast::integer))) as bad
 from edges where outcome in ('success', 'error', 'timeout')
 group by all

@@ -3,8 +3,8 @@
 -- instance_id, total, bad.
 select
     plugin_version, plugin_operation, instance_id,
-    sum(calls)::bigint as total,
-    coalesce(sum(calls) filter (outcome <> 'success' and error_source = 'plugin'), 0)::bigint as bad
+    bounded(sum(calls)) as total,
+    bounded(sum(calls) filter (outcome <> 'success' and error_source = 'plugin')) as bad
 from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
 where plugin_id = $plugin and outcome in ('success', 'error', 'timeout')
 group by all

@@ -7,10 +7,10 @@ with cells as (
 ),
 totals as (
     select
-        plugin_id, sum(calls)::bigint as calls,
-        coalesce(sum(calls) filter (outcome in ('error', 'timeout')), 0)::bigint as failed,
-        coalesce(sum(calls) filter (outcome in ('error', 'timeout') and error_source = 'plugin'), 0)::bigint as bad,
-        coalesce(sum(calls) filter (outcome = 'rejected'), 0)::bigint as rejected,
+        plugin_id, bounded(sum(calls)) as calls,
+        bounded(sum(calls) filter (outcome in ('error', 'timeout'))) as failed,
+        bounded(sum(calls) filter (outcome in ('error', 'timeout') and error_source = 'plugin')) as bad,
+        bounded(sum(calls) filter (outcome = 'rejected')) as rejected,
         sum(cpu_seconds) as cpu_seconds, sum(duration_seconds_sum) as busy_seconds,
         list(distinct plugin_version order by plugin_version) filter (calls > 0) as versions,
         max(bucket_start) as last_at

@@ -3,9 +3,9 @@
 -- plugins have tens of thousands of steps: as rows they would take ten times as long, and hold up everything else in Python.
 with steps as (
     select
-        plugin_id, floor(epoch(bucket_start) / $step)::bigint as number, sum(calls)::bigint as calls,
-        coalesce(sum(calls) filter (outcome in ('error', 'timeout')), 0)::bigint as failed,
-        coalesce(sum(calls) filter (outcome = 'rejected'), 0)::bigint as rejected
+        plugin_id, floor(epoch(bucket_start) / $step)::bigint as number, bounded(sum(calls)) as calls,
+        bounded(sum(calls) filter (outcome in ('error', 'timeout'))) as failed,
+        bounded(sum(calls) filter (outcome = 'rejected')) as rejected
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
     group by all
 ),

@@ -1,8 +1,9 @@
 -- Fold calls of a span of time into a coarser tier, rows of one key into one. Takes: unit (varchar:
--- minute or hour), source (varchar: what to read, seconds, minutes or the
+-- second, minute or hour), source (varchar: what to read, seconds, minutes or the
 -- staging table staged_calls), first, before (timestamp), instances, operations (bigint). Gives rows of the tier.
 -- So that no client can fill the disk: of a plugin with more instances than that in a bucket the instance is left out, and
--- of one with more operations those that are called least become one, _OTHER.
+-- of one with more operations those that are called least become one, _OTHER. Plugins, versions and error types have been bounded
+-- when they were counted (told_apart.py, words.py), and outcomes and error sources are the contract's.
 with rows as (
     select * replace (date_trunc($unit, bucket_start) as bucket_start) from (
         select * from call_seconds where $source = 'seconds' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
@@ -34,7 +35,7 @@ buckets as (
     select bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source,
         error_type, list(index order by index)::integer[] as bucket_index, list(count order by index)::ubigint[] as bucket_count
     from (
-        select * exclude (count), sum(count) as count from (
+        select * exclude (count), bounded(sum(count)) as count from (
             select bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome,
                 error_source, error_type, unnest(bucket_index) as index, unnest(bucket_count) as count
             from keyed
@@ -43,7 +44,7 @@ buckets as (
 ),
 totals as (
     select bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source,
-        error_type, sum(calls)::ubigint as calls, sum(duration_seconds_sum) as duration_seconds_sum,
+        error_type, bounded(sum(calls))::ubigint as calls, sum(duration_seconds_sum) as duration_seconds_sum,
         max(duration_seconds_max) as duration_seconds_max, sum(cpu_seconds) as cpu_seconds
     from keyed group by all
 )

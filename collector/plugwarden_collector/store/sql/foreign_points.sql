@@ -1,17 +1,27 @@
 -- Points of plugin.invocation.duration that need work before they are calls: cumulative ones, histograms with bounds of
--- their own, other scales, zero buckets. Takes: after (ubigint). Gives one row a point, each series in order of time.
+-- their own, other units and scales, zero buckets, more buckets than the contract has; and CPU time in other units (calls 0, its value as sum). Takes:
+-- after, until (ubigint). Gives one row a point, each series in order of time.
 select
     hash(resource_id, scope_name, scope_version, kind, plugin_id, plugin_version, plugin_operation, outcome, error_source,
-        error_type, tenant_id, attributes)::ubigint as series,
+        error_type, tenant_id, attributes)::ubigint as series, hash(resource_id)::ubigint as sender,
     service_name, instance_id, plugin_id, coalesce(plugin_version, '') as plugin_version,
     coalesce(plugin_operation, '') as plugin_operation, coalesce(outcome, 'success') as outcome,
     coalesce(error_source, '') as error_source, coalesce(error_type, '') as error_type,
     kind, temporality, unit, started_at, time, count, coalesce(sum, 0) as sum, coalesce(max, 0) as max,
-    coalesce(zero_count, 0) as zero_count, scale, coalesce(bucket_index, []) as bucket_index,
+    coalesce(zero_count, 0)::ubigint as zero_count, scale, coalesce(bucket_index, []) as bucket_index,
     coalesce(bucket_count, []) as bucket_count, coalesce(explicit_bounds, []) as explicit_bounds
 from point_rows
-where batch > $after::ubigint and metric = 'plugin.invocation.duration' and kind in ('exponential_histogram', 'histogram')
-  and not (kind = 'exponential_histogram' and temporality = 1 and scale = 4 and zero_count = 0)
+where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.invocation.duration' and kind in ('exponential_histogram', 'histogram')
+  and not (kind = 'exponential_histogram' and temporality = 1 and scale = 4 and zero_count = 0 and unit in ('', 's')
+           and coalesce(len(bucket_index), 0) <= 752)
   and plugin_id is not null and count > 0 and count < 9007199254740992
-  and isfinite(coalesce(sum, 0)) and coalesce(sum, 0) between 0 and 1e15 and isfinite(coalesce(max, 0))
+  and isfinite(coalesce(sum, 0)) and coalesce(sum, 0) >= 0 and isfinite(coalesce(max, 0))
+union all
+select
+    0::ubigint, 0::ubigint, service_name, instance_id, plugin_id, coalesce(plugin_version, ''), coalesce(plugin_operation, ''),
+    coalesce(outcome, 'success'), coalesce(error_source, ''), coalesce(error_type, ''), 'sum', temporality, unit, started_at, time, 0::ubigint,
+    value, 0, 0::ubigint, null, [], [], []
+from point_rows
+where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.cpu.time' and temporality = 1 and plugin_id is not null
+  and unit not in ('', 's') and isfinite(value) and value > 0
 order by series, time

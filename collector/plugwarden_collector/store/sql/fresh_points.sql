@@ -1,4 +1,4 @@
--- Calls and CPU time told by a sidecar's metrics: delta points at the contract's scale. Takes: after (ubigint).
+-- Calls and CPU time told by a sidecar's metrics: delta points in seconds at the contract's scale. Takes: after, until (ubigint).
 -- Gives rows of call_seconds. More than 2^32 calls in one interval, sums that are no number, and buckets beyond the contract's
 -- (a nanosecond to 36 hours) cannot be meant; so bounded, no total over any span of time leaves its type.
 select
@@ -9,15 +9,16 @@ select
     if(list_min(bucket_index) < -480 or list_max(bucket_index) > 271,
        list_transform(bucket_index, lambda i: greatest(-480, least(271, i))), bucket_index) as bucket_index, bucket_count
 from point_rows
-where batch > $after::ubigint and metric = 'plugin.invocation.duration' and kind = 'exponential_histogram'
-  and temporality = 1 and scale = 4 and zero_count = 0 and plugin_id is not null and count between 1 and 4294967295
+where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.invocation.duration' and kind = 'exponential_histogram'
+  and temporality = 1 and scale = 4 and zero_count = 0 and unit in ('', 's') and plugin_id is not null and count between 1 and 4294967295
   and isfinite(coalesce(sum, 0)) and isfinite(coalesce(max, 0)) and coalesce(sum, 0) between 0 and 1e15
-  and coalesce(list_sum(bucket_count), 0) <= count
+  and coalesce(list_sum(bucket_count), 0) <= count and len(bucket_index) = len(bucket_count)
+  and len(bucket_index) <= 752
 union all
 select
     date_trunc('second', time), service_name, instance_id, plugin_id, coalesce(plugin_version, ''),
     coalesce(plugin_operation, ''), coalesce(outcome, 'success'), coalesce(error_source, ''), coalesce(error_type, ''),
     0, 0, 0, value, [], []
 from point_rows
-where batch > $after::ubigint and metric = 'plugin.cpu.time' and temporality = 1 and plugin_id is not null
-  and isfinite(value) and value > 0 and value < 1e12
+where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.cpu.time' and temporality = 1 and plugin_id is not null
+  and unit in ('', 's') and isfinite(value) and value > 0 and value <= 1e15

@@ -1,11 +1,14 @@
--- Calls told by spans alone, from senders that count none in metrics. Takes: after (ubigint). Gives rows of call_seconds.
+-- Calls told by spans alone, from senders that count none in metrics. Takes: after, until (ubigint). Gives rows of call_seconds.
 -- A span that was sampled with a threshold (W3C tracestate, ot=th:T) stands for 2^56 / (2^56 - T) calls; a fraction of a
 -- call is rounded up or down by the span's own id, so that no rounding error adds up. More than a million cannot be meant.
+-- A span that names no operation is of the one that its own name tells, where that can be a name (contract/names.py).
 -- Clients and producers wait for somebody else's call; a span of a named downstream is a part of one.
 with invocations as (
     select
         date_trunc('second', started_at) as bucket_start, resource_id, plugin_id, plugin_version,
-        coalesce(plugin_operation, name) as plugin_operation,
+        coalesce(plugin_operation, if(length(name) <= 200 and trim(name) <> '' and not regexp_matches(name,
+            '[\x00-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]'), name, '_OTHER'))
+            as plugin_operation,
         coalesce(outcome, if(status_code = 2, 'error', 'success')) as outcome, error_source, error_type, duration_ns,
         if(trace_state is null, 1, floor(least(1e6,
             72057594037927936.0 / (72057594037927936.0 - least(72057594037927935.0,
@@ -13,20 +16,20 @@ with invocations as (
                     '00000000000000'))::ubigint, 0)::double))
             ) + (hash(span_id) % 1000000) / 1e6))::ubigint as weight
     from span_rows
-    where batch > $after::ubigint and plugin_id is not null and downstream is null and kind not in (3, 4)
+    where batch > $after::ubigint and batch <= $until::ubigint and plugin_id is not null and downstream is null and kind not in (3, 4)
 ),
 cells as (
     select
         bucket_start, resource_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type,
         greatest(-480, least(271, ceil(log2(greatest(duration_ns, 1) / 1e9) * 16)::integer - 1)) as index,
-        sum(weight)::ubigint as count, sum(duration_ns::double * weight) / 1e9 as seconds, max(duration_ns) / 1e9 as longest
+        bounded(sum(weight))::ubigint as count, sum(duration_ns::double * weight) / 1e9 as seconds, max(duration_ns) / 1e9 as longest
     from invocations group by all
 )
 select
     bucket_start, r.service_name, r.instance_id, plugin_id, coalesce(plugin_version, '') as plugin_version, plugin_operation,
     outcome, if(outcome = 'success', '', coalesce(error_source, 'plugin')) as error_source,
     if(outcome = 'success', '', coalesce(error_type, '_OTHER')) as error_type,
-    sum(count)::ubigint as calls, sum(seconds) as duration_seconds_sum, max(longest) as duration_seconds_max,
+    bounded(sum(count))::ubigint as calls, sum(seconds) as duration_seconds_sum, max(longest) as duration_seconds_max,
     0::double as cpu_seconds, list(index order by index) as bucket_index, list(count order by index)::ubigint[] as bucket_count
 from cells join resource_rows as r on cells.resource_id = r.id
 where not r.counts_calls

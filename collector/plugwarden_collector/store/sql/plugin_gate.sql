@@ -12,7 +12,7 @@ with latest as (
     group by plugin_version, plugin_operation, instance_id, metric, attributes ->> '$."plugin.term"'
 ),
 refused as (
-    select plugin_version, plugin_operation, attributes ->> '$."plugin.rejection.reason"' as reason, sum(value)::bigint as calls
+    select plugin_version, plugin_operation, attributes ->> '$."plugin.rejection.reason"' as reason, try_cast(sum(value) as bigint) as calls
     from point_rows
     where plugin_id = $plugin and metric = 'plugin.rejections' and time > $since::timestamp and time <= $until::timestamp
     group by all
@@ -23,16 +23,16 @@ reasons as (
 )
 select
     plugin_version, plugin_operation,
-    max(value) filter (metric = 'plugin.breaker.state')::int as breaker_state,
-    sum(value) filter (metric = 'plugin.invocation.active')::bigint as running,
-    sum(value) filter (metric = 'plugin.invocation.waiting')::bigint as waiting,
-    sum(value) filter (metric = 'plugin.invocation.abandoned')::bigint as abandoned,
-    sum(value) filter (metric = 'plugin.workers')::bigint as workers,
-    sum(value) filter (metric = 'plugin.memory.usage')::bigint as memory_bytes,
+    try_cast(max(value) filter (metric = 'plugin.breaker.state') as int) as breaker_state,
+    try_cast(sum(value) filter (metric = 'plugin.invocation.active') as bigint) as running,
+    try_cast(sum(value) filter (metric = 'plugin.invocation.waiting') as bigint) as waiting,
+    try_cast(sum(value) filter (metric = 'plugin.invocation.abandoned') as bigint) as abandoned,
+    try_cast(sum(value) filter (metric = 'plugin.workers') as bigint) as workers,
+    try_cast(sum(value) filter (metric = 'plugin.memory.usage') as bigint) as memory_bytes,
     max(value) filter (metric = 'plugin.terms.declared' and term = 'timeout') as timeout_seconds,
     max(value) filter (metric = 'plugin.terms.observed' and term = 'timeout') as longest_seconds,
-    max(value) filter (metric = 'plugin.terms.declared' and term = 'concurrency')::bigint as concurrency,
-    max(value) filter (metric = 'plugin.terms.observed' and term = 'concurrency')::bigint as most_running,
+    try_cast(max(value) filter (metric = 'plugin.terms.declared' and term = 'concurrency') as bigint) as concurrency,
+    try_cast(max(value) filter (metric = 'plugin.terms.observed' and term = 'concurrency') as bigint) as most_running,
     any_value(refusals) as refusals
 from latest left join reasons using (plugin_version, plugin_operation)
 group by plugin_version, plugin_operation

@@ -1,9 +1,9 @@
 -- One plugin's operations by version. Takes: plugin (varchar), the span of time (store/tiers.py).
 -- Gives: plugin_version, plugin_operation, calls, failed, rejected, mean_seconds, max_seconds, cpu_seconds.
 select
-    plugin_version, plugin_operation, sum(calls)::bigint as calls,
-    coalesce(sum(calls) filter (outcome in ('error', 'timeout')), 0)::bigint as failed,
-    coalesce(sum(calls) filter (outcome = 'rejected'), 0)::bigint as rejected,
+    plugin_version, plugin_operation, bounded(sum(calls)) as calls,
+    bounded(sum(calls) filter (outcome in ('error', 'timeout'))) as failed,
+    bounded(sum(calls) filter (outcome = 'rejected')) as rejected,
     sum(duration_seconds_sum) / nullif(sum(calls) filter (outcome <> 'rejected'), 0) as mean_seconds,
     max(duration_seconds_max) as max_seconds, sum(cpu_seconds) as cpu_seconds,
     min(bucket_start) as first_at, max(bucket_start) as last_at

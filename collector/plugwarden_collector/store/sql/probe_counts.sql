@@ -2,8 +2,8 @@
 -- before may be older than the probation. Takes: plugin, version, operation, instance, tenant (each null: any), since,
 -- until (timestamp). Gives: total, bad.
 select
-    coalesce(sum(count), 0)::bigint as total,
-    coalesce(sum(count) filter (outcome <> 'success' and error_source = 'plugin'), 0)::bigint as bad
+    bounded(sum(count)) as total,
+    bounded(sum(count) filter (outcome <> 'success' and error_source = 'plugin')) as bad
 from point_rows
 where metric = 'plugin.invocation.duration' and temporality = 1 and count < 9007199254740992
   and plugin_id = $plugin and (plugin_version = $version or $version is null)

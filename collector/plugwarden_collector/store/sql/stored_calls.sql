@@ -14,6 +14,5 @@ with rows as (
         bucket_count
     from call_hours where $tier = 'hours' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
 )
-select * replace (
-    if($histograms::boolean, bucket_index, []) as bucket_index, if($histograms::boolean, bucket_count, []) as bucket_count)
-from rows
+select * exclude (told) replace (if(told, bucket_index, []) as bucket_index, if(told, bucket_count, []) as bucket_count)
+from (select *, $histograms::boolean and len(bucket_index) = len(bucket_count) as told from rows)

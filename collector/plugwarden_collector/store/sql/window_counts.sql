@@ -8,8 +8,8 @@ recent as (
 )
 select
     plugin_id, plugin_version, window_seconds,
-    coalesce(sum(calls), 0)::bigint as total,
-    coalesce(sum(calls) filter (outcome <> 'success' and error_source = 'plugin'), 0)::bigint as bad,
-    coalesce(sum(calls) filter (outcome <> 'success'), 0)::bigint as failed
+    bounded(sum(calls)) as total,
+    bounded(sum(calls) filter (outcome <> 'success' and error_source = 'plugin')) as bad,
+    bounded(sum(calls) filter (outcome <> 'success')) as failed
 from recent join windows on bucket_start > $at::timestamp - to_seconds(window_seconds)
 group by all

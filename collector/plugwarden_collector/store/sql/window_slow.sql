@@ -1,20 +1,19 @@
 -- Calls slower than an objective's threshold per plugin version and window.
 -- Takes: at (timestamp), the span of time (store/tiers.py), windows (double[], seconds), and three lists of one length: slos, plugins, indexes (the last
 -- histogram bucket that is still fast). Gives: slo, plugin_id, plugin_version, window_seconds, total, bad.
--- Counts are far below 2^53, so that a double holds them, and the inner product of lists takes a third of a sum over pairs.
 with windows as (select unnest($windows::double[]) as window_seconds),
 thresholds as (
     select unnest($slos::varchar[]) as slo, unnest($plugins::varchar[]) as plugin_id, unnest($indexes::integer[]) as fast
 ),
 recent as (
     select slo, plugin_id, plugin_version, bucket_start, calls,
-        list_inner_product(bucket_count::double[], list_transform(bucket_index, lambda i: (i > fast)::double)) as slow
+        slow_calls(calls, bucket_index, bucket_count, fast) as slow
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
     join thresholds using (plugin_id)
     where outcome in ('success', 'error', 'timeout')
 )
 select
     slo, plugin_id, plugin_version, window_seconds,
-    coalesce(sum(calls), 0)::bigint as total, coalesce(sum(slow), 0)::bigint as bad
+    bounded(sum(calls)) as total, bounded(sum(slow)) as bad
 from recent join windows on bucket_start > $at::timestamp - to_seconds(window_seconds)
 group by all

@@ -19,13 +19,16 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import sandbox
-from wire import FRAME
+import seccomp
+from encode import Encoder, NotPlain, TooLarge
+from tags import FRAME
 
 _MAX_ARGUMENT_BYTES = 256 * 1024 * 1024
+_MAX_EXCEPTION_BYTES = 1_000_000
 
 
 def main() -> None:
@@ -37,7 +40,7 @@ def main() -> None:
     inner = os.fork()
     if inner:
         os.close(ready)
-        _send(calls, pickle.dumps({"pid": inner, "contained": contained}))
+        _send(calls, Encoder().encode((inner, contained)))
         os.close(go)
         calls.close()
         os._exit(_watch(inner, lifeline))
@@ -70,23 +73,38 @@ def serve(calls: socket.socket, terms: dict[str, Any], contained: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's
     enforced = ["process_tree"] if contained else []
     os.chdir(terms["scratch"])
-    for module in ("sandbox", "wire"):
+    for module in ("encode", "sandbox", "seccomp", "tags"):
         del sys.modules[module]  # a plugin may have modules of these names
     sys.path[:] = terms["path"]
+    if not terms["network"] and not seccomp.supported() and sandbox.own_network():
+        enforced.append("network_namespace")
     if sandbox.no_new_privileges():
         enforced.append("no_new_privileges")
     enforced += sandbox.limit_resources(terms["files"], terms["processes"], terms["file_bytes"])
     enforced += sandbox.restrict(terms["read"], terms["write"], terms["network"])
     if sandbox.drop_capabilities():
         enforced.append("no_capabilities")
+    if seccomp.refuse(terms["network"]):
+        enforced.append("system_calls")
+        if not terms["network"] and seccomp.network_is_refused():
+            enforced.append("network")
+    later = {"memory"} if terms["memory_bytes"] else set()
+    _refuse_without(terms["require"].keys() - later, enforced, terms["require"], calls)
     try:
-        function = _find(terms["module"], terms["qualname"], terms["main"])
+        # Without a module it is only tried what can be enforced here.
+        function = _find(terms["module"], terms["qualname"], terms["main"]) if terms["module"] else _nothing
+        declared = [
+            (module, name, ("call", _find(*how[1:])) if how[0] == "call" else how)
+            for module, name, how in terms["returns"]
+        ]
     except BaseException as error:  # noqa: BLE001 - whatever the import of a plugin does, the host is told
-        _send(calls, pickle.dumps({"failed": "".join(traceback.format_exception_only(error))[:2000]}))
+        _send(calls, Encoder().encode("".join(traceback.format_exception_only(error))[:2000]))
         os._exit(70)
+    encoder = Encoder(declared, terms["output_bytes"])
     if terms["memory_bytes"] and sandbox.limit_memory(terms["memory_bytes"]):
         enforced.append("memory")
-    _send(calls, pickle.dumps({"ready": True, "enforced": enforced}))
+    _refuse_without(terms["require"], enforced, terms["require"], calls)
+    _send(calls, Encoder().encode(tuple(enforced)))
     while True:
         try:
             request = pickle.loads(_receive(calls))  # noqa: S301 - as above
@@ -94,40 +112,49 @@ def serve(calls: socket.socket, terms: dict[str, Any], contained: bool) -> None:
             os._exit(0)
         except MemoryError:
             os._exit(77)
-        _answer(calls, function, request, terms)
+        _answer(calls, function, request, encoder)
 
 
-def _answer(calls: socket.socket, function: Callable[..., Any], request: Any, terms: dict[str, Any]) -> None:
+def _refuse_without(words: Iterable[str], enforced: Sequence[str], needs: dict[str, str], calls: socket.socket) -> None:
+    """End, and say why, where the kernel did not do all that has to be done before the plugin may run."""
+    missing = [f"{word} cannot be enforced here: it needs {needs[word]}" for word in sorted({*words} - {*enforced})]
+    if missing:
+        _send(calls, Encoder().encode(f"touches.require_enforced: {'; '.join(missing)}"))
+        os._exit(70)
+
+
+def _nothing() -> None:
+    """What a worker serves that is only tried."""
+
+
+def _answer(calls: socket.socket, function: Callable[..., Any], request: Any, encoder: Encoder) -> None:
     args, kwargs, seconds, parent = request
     if seconds is not None:
         sandbox.limit_cpu(seconds)
     detach = _join_trace(parent)
     started = _cpu_seconds()
-    kind = "result"
-    body: Any = None
+    kind, body = "result", b""
+    detail: Any = ""
     try:
         result = function(*args, **kwargs)
         if inspect.iscoroutine(result):
             result = asyncio.run(_awaited(result))
-        body = pickle.dumps(result, protocol=5)
+        try:
+            body = encoder.encode(result)
+        except NotPlain as refused:
+            kind, detail = "refused", str(refused)
+        except TooLarge:
+            kind = "too_large"
         del result
     except MemoryError:
         os._exit(77)  # what is left of the process cannot be trusted
     except BaseException as error:  # noqa: BLE001 - it is described to the host, whatever it is
-        kind, body = "error", _describe(error)
+        kind, detail = "raised", _describe(error)
     detach()
-    told = {
-        "kind": kind,
-        "cpu_seconds": _cpu_seconds() - started,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "children": sandbox.count_children(),
-    }
-    if kind == "result" and len(body) > terms["output_bytes"]:
-        told["kind"], told["size"], body = "too_large", len(body), b""
-    if kind == "error":
-        told["error"] = body
-    _send(calls, pickle.dumps(told))
-    if told["kind"] == "result":
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    told = (kind, _cpu_seconds() - started, peak_bytes, sandbox.count_children(), detail)
+    _send(calls, Encoder().encode(told))
+    if kind == "result":
         _send(calls, body)
 
 
@@ -135,30 +162,24 @@ async def _awaited(work: Awaitable[Any]) -> Any:
     return await work
 
 
-def _describe(error: BaseException) -> dict[str, Any]:
-    """An exception in plain data."""
+def _describe(error: BaseException) -> tuple[Any, ...]:
+    """An exception in plain data: module, name, text, arguments, frames, whether it is an `Exception`."""
     kind = type(error)
     frames = [
         (frame.f_code.co_filename, line, frame.f_code.co_qualname)
         for frame, line in traceback.walk_tb(error.__traceback__)
         if frame.f_code.co_filename != __file__
     ]
+    frames = frames[:5] + frames[-25:] if len(frames) > 30 else frames
     try:
-        text = str(error)
+        text = str(error)[:10_000]
     except Exception:  # noqa: BLE001 - a plugin's __str__ may do anything
         text = "<the exception's own text failed>"
     try:
-        arguments = pickle.dumps(error.args, protocol=5)
-    except Exception:  # noqa: BLE001 - what cannot be pickled is told in words
+        arguments = Encoder(max_bytes=_MAX_EXCEPTION_BYTES).encode(error.args)
+    except Exception:  # noqa: BLE001 - what is not plain is told in words
         arguments = None
-    return {
-        "module": kind.__module__,
-        "qualname": kind.__qualname__,
-        "text": text[:10_000],
-        "args": arguments if arguments is not None and len(arguments) < 1_000_000 else None,
-        "frames": frames[:5] + frames[-25:] if len(frames) > 30 else frames,
-        "is_exception": isinstance(error, Exception),
-    }
+    return kind.__module__, kind.__qualname__, text, arguments, tuple(frames), isinstance(error, Exception)
 
 
 def _join_trace(parent: str) -> Callable[[], None]:

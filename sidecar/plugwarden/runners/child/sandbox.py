@@ -11,11 +11,14 @@ import resource
 import struct
 from collections.abc import Iterable
 
-__all__ = ["count_children", "limit_memory", "limit_resources", "no_new_privileges", "own_processes", "restrict"]
+__all__ = [
+    "count_children", "drop_capabilities", "limit_memory", "limit_resources", "no_new_privileges", "own_network", "own_processes",
+    "restrict",
+]  # fmt: skip
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-_CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
+_CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 # Landlock (linux/landlock.h; the numbers are the same on all 64-bit architectures)
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULE_PATH_BENEATH = 1
@@ -39,10 +42,19 @@ def die_with_parent() -> bool:
 
 def own_processes() -> bool:
     """Have the next child be the first of a process namespace: when it ends, so does everything it ever started."""
+    return _own(_CLONE_NEWPID)
+
+
+def own_network() -> bool:
+    """A network without devices, for kernels without filters. Unix sockets that have a path are still reached."""
+    return _own(_CLONE_NEWNET)
+
+
+def _own(what: int) -> bool:
     uid, gid = os.getuid(), os.getgid()
-    if _libc.unshare(_CLONE_NEWPID) == 0:
+    if _libc.unshare(what) == 0:
         return True
-    if _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWPID) != 0:
+    if _libc.unshare(_CLONE_NEWUSER | what) != 0:
         return False
     try:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
@@ -102,7 +114,7 @@ def limit_cpu(seconds: float) -> None:
 def restrict(read: Iterable[str], write: Iterable[str], network: bool) -> list[str]:
     """Landlock: files below `read` may be read and run, those below `write` changed, no TCP without `network`.
 
-    Answers what is enforced: any of `file_access` and `network`.
+    Answers what is enforced: any of `file_access` and `tcp`.
     """
     version = _libc.syscall(_CREATE_RULESET, None, 0, 1)
     if version < 1:
@@ -126,7 +138,7 @@ def restrict(read: Iterable[str], write: Iterable[str], network: bool) -> list[s
             return []
     finally:
         os.close(ruleset)
-    return ["file_access", "network"] if handled_net else ["file_access"]
+    return ["file_access", "tcp"] if handled_net else ["file_access"]
 
 
 def _allow(ruleset: int, path: str, access: int) -> None:

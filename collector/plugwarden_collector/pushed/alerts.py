@@ -1,0 +1,205 @@
+"""What is known of pushed alerts: which fire, until when, and how many there may be. The store sees only what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from plugwarden_collector.clock import Clock
+from plugwarden_collector.errors import BusyError, StoreError
+from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import pushed_alerts as stored
+
+from .reading import PushedAlert, Refused, read_alerts
+
+__all__ = ["Known", "Merge", "PushedAlerts", "merge", "run_pushed_alerts"]
+
+MAX_KEPT = 20_000
+"""Alerts kept, those that ended lately included; one more is refused, unless an ended one can go for it."""
+RESOLVE_TIMEOUT = timedelta(minutes=5)
+"""An alert without an end, or one that we were away for, ends when it was not pushed for this long (Alertmanager's default)."""
+RESOLVED_KEPT = timedelta(days=1)
+EVERY_SECONDS = 1.0
+WRITE_SECONDS = 30.0
+CHUNK_ROWS = 1_000
+"""Rows in one turn of the writer: some 30 ms, so that ingest goes on in between."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What memory holds of one alert; its texts are in the store."""
+
+    digest: bytes
+    firing: bool
+    started_at: datetime
+    ends_at: datetime
+    """When it ends unless it is pushed again, or when it ended."""
+
+
+@dataclass(slots=True)
+class Merge:
+    """What one request changes."""
+
+    rows: dict[str, stored.Row] = field(default_factory=dict)
+    """By fingerprint: what the store must hold."""
+    known: dict[str, Known] = field(default_factory=dict)
+    evicted: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    full: list[Refused] = field(default_factory=list)
+
+
+def merge(known: Mapping[str, Known], found: Iterable[PushedAlert], at: datetime, limit: int) -> Merge:
+    """What pushed alerts change. A repeat changes nothing but when it ends, which only memory knows."""
+    merged = Merge()
+    spare: list[str] | None = None
+    gone: set[str] = set()
+    size = len(known)
+    for index, item in enumerate(found):
+        name = item.fingerprint
+        before = merged.known.get(name) or (None if name in gone else known.get(name))
+        ended = item.ends_at if item.ends_at is not None and item.ends_at <= at else None
+        if ended is not None and (before is None or not before.firing):
+            merged.unchanged += 1  # what never fired here, or is known to be over
+            continue
+        if before is None:
+            if size >= limit:
+                if spare is None:
+                    over = [key for key, value in known.items() if not value.firing]
+                    spare = sorted(over, key=lambda key: known[key].ends_at, reverse=True)
+                while spare and spare[-1] in merged.known:  # it fires again since this very request
+                    spare.pop()
+                if not spare:
+                    merged.full.append(Refused(index, "", f"{limit} alerts are kept already, and all of them fire"))
+                    continue
+                gone.add(spare.pop())
+                size -= 1
+            size += 1
+        if ended is not None and before is not None:
+            merged.known[name] = Known(before.digest, False, before.started_at, ended)
+        else:
+            going_on = before is not None and before.firing
+            digest = item.digest
+            started = item.starts_at or (before.started_at if before is not None and going_on else at)
+            merged.known[name] = Known(digest, True, started, item.ends_at or at + RESOLVE_TIMEOUT)
+            if before is not None and going_on and before.digest == digest:
+                merged.unchanged += 1
+                continue
+        merged.rows[name] = stored.row(item, merged.known[name].firing, merged.known[name].started_at, at)
+    merged.evicted = sorted(gone - set(merged.known))  # what had to go may be pushed again further on
+    return merged
+
+
+class PushedAlerts:
+    """Takes what is pushed, in a thread of its own; its lock is for memory, and nothing waits for the store under it."""
+
+    def __init__(self, database: Database, writer: Writer, clock: Clock, *, limit: int | None = None) -> None:
+        self._writer, self._clock = writer, clock
+        self.limit = MAX_KEPT if limit is None else limit
+        """How many may be kept."""
+        # One thread: what is pushed at once is taken one after the other, and reads keep the threads that asyncio has.
+        self._thread = ThreadPoolExecutor(1, "plugwarden-alerts")
+        self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        """By what became of them: `stored`, `unchanged`, `ended`, `invalid`, `full`."""
+        at = clock()
+        self._known = {
+            name: Known(b"", firing, started, at + RESOLVE_TIMEOUT if firing else ended or at)
+            for name, firing, started, ended in stored.load(database)
+        }
+
+    @property
+    def firing(self) -> int:
+        """How many fire."""
+        with self._lock:
+            return sum(1 for item in self._known.values() if item.firing)
+
+    async def take(self, body: bytes) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
+        """Take the alerts of a request; answers how many were taken, which were not, and name, plugin, severity and state of
+        those that the push changed.
+
+        Raises `MalformedAlertsError` when nothing of it can be used, `BusyError` when the writer has no time.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._take, body)
+
+    async def expire(self) -> int:
+        """End what was not pushed in time, and forget what ended long ago; answers how many ended."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._expire)
+
+    def close(self) -> None:
+        """Take no more."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _take(self, body: bytes) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
+        found, refused = read_alerts(body)
+        self.counts["invalid"] += len(refused)
+        merged = merge(self._known, found, self._clock(), self.limit)
+        if merged.evicted:
+            self._wait(lambda connection: stored.forget(connection, merged.evicted))
+        with self._lock:
+            for name in merged.evicted:
+                del self._known[name]
+            self._known |= {name: item for name, item in merged.known.items() if name not in merged.rows}
+        rows = list(merged.rows.items())
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = dict(rows[start : start + CHUNK_ROWS])
+            self._wait(partial(stored.store, rows=list(chunk.values())))
+            with self._lock:  # what is stored is known at once: a later part may fail
+                self._known |= {name: merged.known[name] for name in chunk}
+            self.counts["stored"] += len(chunk)
+        self.counts["unchanged"] += merged.unchanged
+        self.counts["full"] += len(merged.full)
+        places = {item.index for item in refused}
+        kept = [index for index in range(len(found) + len(refused)) if index not in places]
+        full = [Refused(kept[item.index], item.field, item.why) for item in merged.full]
+        changed = [stored.names_of(item) for item in merged.rows.values()]
+        return len(found) - len(full), sorted([*refused, *full], key=lambda item: item.index), changed
+
+    def _expire(self) -> int:
+        at = self._clock()
+        ended = {name: item for name, item in self._known.items() if item.firing and item.ends_at <= at}
+        gone = [name for name, item in self._known.items() if not item.firing and item.ends_at <= at - RESOLVED_KEPT]
+        if ended:
+            moments = [(name, item.ends_at) for name, item in ended.items()]
+            self._wait(lambda connection: stored.end(connection, moments, at))
+        if gone:
+            self._wait(lambda connection: stored.forget(connection, gone))
+        with self._lock:
+            for name, item in ended.items():
+                self._known[name] = Known(item.digest, False, item.started_at, item.ends_at)
+            for name in gone:
+                del self._known[name]
+        self.counts["ended"] += len(ended)
+        return len(ended)
+
+    def _wait(self, work: stored.Work) -> None:
+        """Have the writer do something. What it has not begun in time is taken back, so that memory and store never part."""
+        done = self._writer.run(work)
+        try:
+            try:
+                done.result(WRITE_SECONDS)
+            except FutureTimeout:
+                if done.cancel():
+                    raise BusyError("alerts cannot be stored right now: the writer has other things to do") from None
+                done.result()
+        except StoreError as error:
+            raise BusyError(f"alerts cannot be stored right now: {error}") from error
+
+
+async def run_pushed_alerts(alerts: PushedAlerts) -> None:
+    """End what is no longer pushed, for as long as the collector runs."""
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
+        try:
+            await alerts.expire()
+        except Exception:  # noqa: BLE001 - logged, and tried again in a second
+            _log.exception("pushed alerts could not be ended; it is tried again")

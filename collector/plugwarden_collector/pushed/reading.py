@@ -1,0 +1,161 @@
+"""Reads what is pushed to `/api/v2/alerts`, each alert by itself: what is wrong with one is no reason to lose the others.
+
+Alertmanager stores the good alerts of a request that holds bad ones and answers 400 (its `api/v2`, postAlertsHandler), but gives
+up the whole request at the first time or label that JSON cannot be decoded into. Here both are the fault of that alert alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["MAX_ALERTS", "MalformedAlertsError", "PushedAlert", "Refused", "read_alerts"]
+
+MAX_ALERTS = 10_000
+"""In one request: Prometheus sends at most 256 (`--alertmanager.notification-batch-size`)."""
+MAX_LABELS = 64
+MAX_NAME, MAX_VALUE = 200, 1024
+"""Characters of a label."""
+MAX_TEXT = 16 * 1024
+"""Characters of one alert in all, annotations included: ten thousand alerts of this size are 160 MB in the store, and no more."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+"""RFC 3339."""
+_YEARS = range(1970, 9000)
+
+
+class MalformedAlertsError(ValueError):
+    """The body is not a list of alerts: nothing of it can be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushedAlert:
+    """One alert as it was pushed."""
+
+    fingerprint: str
+    """Of its labels, which are its identity."""
+    labels: Mapping[str, str]
+    """Sorted; labels without a value are left out, as Alertmanager does."""
+    annotations: Mapping[str, str]
+    starts_at: datetime | None
+    """UTC; None where the sender leaves it to us."""
+    ends_at: datetime | None
+    """UTC; past: it is over; None: until it is no longer pushed."""
+    generator: str
+
+    @property
+    def digest(self) -> bytes:
+        """Of everything that is shown: a repeat has the same. When it will end is not part of it."""
+        shown = [dict(self.labels), sorted(self.annotations.items()), str(self.starts_at), self.generator]
+        return hashlib.blake2b(json.dumps(shown).encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One alert that was not taken."""
+
+    index: int
+    """Its place in the request, from 0."""
+    field: str
+    """Empty: the alert as a whole."""
+    why: str
+
+
+class _Bad(Exception):
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field, self.why = field, why
+
+
+def read_alerts(body: bytes) -> tuple[list[PushedAlert], list[Refused]]:
+    """The alerts of a request, and those that are none; raises `MalformedAlertsError` when it holds no list of them."""
+    try:
+        items = json.loads(body)
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits and broken UTF-8 are ValueErrors
+        raise MalformedAlertsError(f"the body is not JSON: {str(error)[:200]}") from error
+    if not isinstance(items, list):
+        raise MalformedAlertsError("the body must be a list of alerts, as Prometheus posts them")
+    if len(items) > MAX_ALERTS:
+        raise MalformedAlertsError(
+            f"{len(items)} alerts in one request; at most {MAX_ALERTS} are taken, send the rest in others"
+        )
+    found: list[PushedAlert] = []
+    refused: list[Refused] = []
+    for index, item in enumerate(items):
+        try:
+            found.append(_alert(item))
+        except _Bad as error:
+            refused.append(Refused(index, error.field, error.why))
+    return found, refused
+
+
+def _alert(item: Any) -> PushedAlert:
+    if not isinstance(item, dict):
+        raise _Bad("", "must be an object with labels")
+    labels = _texts(item, "labels", MAX_VALUE)
+    labels = {name: value for name, value in sorted(labels.items()) if value}
+    if not labels:
+        raise _Bad("labels", "there is none with a value; at least one is needed")
+    annotations = _texts(item, "annotations", MAX_TEXT)
+    generator = item.get("generatorURL") or ""
+    _check_text(generator, "generatorURL", MAX_TEXT)
+    size = len(generator) + sum(len(name) + len(value) for name, value in (*labels.items(), *annotations.items()))
+    if size > MAX_TEXT:
+        raise _Bad("", f"has {size} characters of labels and annotations; at most {MAX_TEXT} are taken")
+    starts_at, ends_at = _moment(item, "startsAt"), _moment(item, "endsAt")
+    if starts_at is not None and ends_at is not None and ends_at < starts_at:
+        raise _Bad("endsAt", "is before startsAt")
+    fingerprint = "x-" + hashlib.blake2b(json.dumps(labels).encode(), digest_size=8).hexdigest()
+    return PushedAlert(fingerprint, labels, annotations, starts_at, ends_at, generator)
+
+
+def _texts(item: Mapping[str, Any], field: str, limit: int) -> dict[str, str]:
+    found = item.get(field)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise _Bad(field, "must be an object of strings")
+    if len(found) > MAX_LABELS:
+        raise _Bad(field, f"has {len(found)} names; at most {MAX_LABELS} are taken")
+    for name, value in found.items():
+        if not name or len(name) > MAX_NAME or not name.isprintable():
+            raise _Bad(
+                field, f"a name must have 1 to {MAX_NAME} characters that can be seen, which {ascii(name)[:60]} has not"
+            )
+        _check_text(value, f"{field}.{name}", limit)
+    return found
+
+
+def _check_text(value: Any, field: str, limit: int) -> None:
+    if not isinstance(value, str):
+        raise _Bad(field, "must be a string")
+    if len(value) > limit:
+        raise _Bad(field, f"has {len(value)} characters; at most {limit} are taken")
+    if "\0" in value:
+        raise _Bad(field, "holds a NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _Bad(field, "holds half of a surrogate pair, which is no character") from None
+
+
+def _moment(item: Mapping[str, Any], field: str) -> datetime | None:
+    text = item.get(field)
+    if text is None or text == "":
+        return None
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        raise _Bad(field, f"{ascii(text)[:60]} is not RFC 3339, such as 2026-01-01T12:00:00Z")
+    if text.startswith("0001-01-01"):
+        return None  # Go's zero time
+    try:
+        # Python reads nanoseconds and leaves out what is below a microsecond.
+        moment = datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or moment.year not in _YEARS:
+        raise _Bad(field, f"{text[:60]!r} is no time from {_YEARS.start} to {_YEARS.stop - 1}")
+    return moment

@@ -1,0 +1,24 @@
+"""`python -m plugwarden_collector.reader DESCRIPTOR`: the process that runs statements of readers (store/reading/child)."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from plugwarden_collector.api import render  # its forms are what answers are made into
+from plugwarden_collector.store.reading.child import serve
+
+__all__ = ["main", "render"]
+
+
+def main() -> None:
+    """Serve the collector at the other end of the descriptor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the collector's to handle; it ends this process
+    try:
+        serve(int(sys.argv[1]))
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the collector has gone
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Statements of readers, in processes that may be killed. See docs/adr/0021."""

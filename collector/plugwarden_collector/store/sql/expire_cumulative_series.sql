@@ -1,2 +1,0 @@
--- Forget series that no longer send. Takes: before (timestamp).
-delete from cumulative_series where time < $before::timestamp

@@ -1,0 +1,2 @@
+-- A fact about the store. Takes: key. Gives: value.
+select value from meta where key = $key::varchar

@@ -1,0 +1,1 @@
+"""What both HTTP faces of the collector, and the dashboards, need of the web; knows neither of them."""

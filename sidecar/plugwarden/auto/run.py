@@ -1,0 +1,86 @@
+"""Starts a host whose plugins are wrapped as they are loaded, and tells what was wrapped.
+
+The host is the same program with one folder ahead on its path: the interpreter imports `sitecustomize` from it before any code of
+the host's, as it would one that an administrator had put there. Processes that the host starts with Python inherit it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plugwarden.errors import ConfigurationError
+
+from .wanted import WantedPlugins
+
+if TYPE_CHECKING:
+    from .hooks import Placed
+
+__all__ = ["FILE_VARIABLE", "REPORT_VARIABLE", "activate", "activate_in_otel", "run", "say_unobserved"]
+
+SITE = Path(__file__).parent / "site"
+FILE_VARIABLE = "PLUGWARDEN_HOST_FILE"
+"""The host file; without it `activate` does nothing."""
+_active = False
+REPORT_VARIABLE = "PLUGWARDEN_HOST_REPORT"
+"""When it is set: at its end, each process says on standard error what was wrapped."""
+
+
+def run(file: Path, command: Sequence[str], *, report: bool = False) -> None:
+    """Become the host. Raises `ConfigurationError` when the host file is wrong or the program is not there."""
+    WantedPlugins.load(file)
+    if not command:
+        raise ConfigurationError("the command is missing: plugwarden run -- python -m host")
+    environ = {**os.environ, FILE_VARIABLE: str(file.resolve())}
+    environ["PYTHONPATH"] = os.pathsep.join([str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    if report:
+        environ[REPORT_VARIABLE] = "1"
+    sys.stdout.flush()
+    try:
+        os.execvpe(command[0], list(command), environ)  # noqa: S606 - what the user asked for, and no shell between
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        raise ConfigurationError(f"{command[0]}: there is no such program") from None
+
+
+def activate() -> None:
+    """In the host's interpreter, before its own code; asked again, it does nothing. Raises `ConfigurationError` when the host file is
+    wrong."""
+    global _active
+    file = os.environ.get(FILE_VARIABLE)
+    if not file or _active:
+        return
+    _active = True
+    from .hooks import Placed, place
+
+    placed = Placed(WantedPlugins.load(file))
+    place(placed)
+    if os.environ.get(REPORT_VARIABLE):
+        process = os.getpid()
+        atexit.register(lambda: _report(placed) if os.getpid() == process else None)
+
+
+def activate_in_otel() -> None:
+    """The same as a hook of `opentelemetry-instrument` (entry point group opentelemetry_pre_instrument).
+
+    It is among what runs before the instrumentations, because one of those that fails takes all after it along. It must not
+    raise: nothing would be instrumented then.
+    """
+    try:
+        activate()
+    except Exception as error:  # noqa: BLE001 - the host comes first
+        say_unobserved(error)
+
+
+def say_unobserved(error: Exception) -> None:
+    """One line, and the host runs on as if there were nothing of ours."""
+    print(f"plugwarden: nothing is observed: {error}", file=sys.stderr)
+
+
+def _report(placed: Placed) -> None:
+    program = Path(sys.argv[0]).name if sys.argv else "python"
+    for line in placed.report():
+        print(f"plugwarden: {program}[{os.getpid()}]: {line}", file=sys.stderr)

@@ -1,0 +1,169 @@
+"""The host file: what of a host is wrapped when nobody wraps it by hand.
+
+    service = "report-host"
+
+    [[entry_points]]
+    group = "reports.plugins"
+    methods = ["render"]
+    timeout = 2.0
+
+    [[pluggy]]
+    project = "reports"
+
+    [[callable]]
+    target = "reports.steps:resize"
+    plugin = "resize"
+    version = "1.4"
+
+Beside the fields named here, each table takes the terms of a manifest's operations (docs/how-to/manifest.md).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from plugwarden.contract import name_fault
+from plugwarden.contract.value import value
+from plugwarden.errors import ConfigurationError
+
+__all__ = ["WantedCallable", "WantedGroup", "WantedManager", "WantedPlugins"]
+
+Terms = Mapping[str, Any]
+
+
+@value
+class WantedGroup:
+    """The plugins of an entry-point group."""
+
+    group: str
+    methods: tuple[str, ...] = ()
+    """Of classes, modules and objects, these; functions are wrapped themselves."""
+    terms: Terms = field(default_factory=dict)
+
+
+@value
+class WantedManager:
+    """The hook implementations of a pluggy manager."""
+
+    project: str
+    """What the host calls its `PluginManager`."""
+    terms: Terms = field(default_factory=dict)
+
+
+@value
+class WantedCallable:
+    """A function, or a method of a class, by where it stands."""
+
+    module: str
+    path: tuple[str, ...]
+    plugin: str
+    version: str | None
+    """None: that of the distribution which the module came with."""
+    operation: str
+    terms: Terms = field(default_factory=dict)
+
+
+@value
+class WantedPlugins:
+    """All of a host file."""
+
+    service: str | None = None
+    groups: Mapping[str, WantedGroup] = field(default_factory=dict)
+    managers: Mapping[str, WantedManager] = field(default_factory=dict)
+    callables: tuple[WantedCallable, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path | str) -> WantedPlugins:
+        """Read a host file; raises `ConfigurationError` naming the file and the field."""
+        try:
+            raw = tomllib.loads(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path}: cannot be read: {error.strerror}; `plugwarden init` writes one"
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{path}: not TOML: {error}") from error
+        try:
+            return cls.from_dict(raw)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> WantedPlugins:
+        """From the same structure in Python; raises `ConfigurationError` naming the field."""
+        known = ("service", "entry_points", "pluggy", "callable")
+        for key in raw:
+            if key not in known:
+                raise ConfigurationError(f"{key}: no such field; known are {', '.join(known)}")
+        service = raw.get("service")
+        if service is not None and (not isinstance(service, str) or not service):
+            raise ConfigurationError(f"service: {service!r} is not a text")
+        groups: dict[str, WantedGroup] = {}
+        for path, table in _tables(raw, "entry_points"):
+            name = _text(path, table, "group")
+            _once(path, "group", name, groups)
+            groups[name] = WantedGroup(name, _names(path, table), _rest(path, table, "group", "methods"))
+        managers: dict[str, WantedManager] = {}
+        for path, table in _tables(raw, "pluggy"):
+            name = _text(path, table, "project")
+            _once(path, "project", name, managers)
+            managers[name] = WantedManager(name, _rest(path, table, "project"))
+        return cls(service, groups, managers, tuple(_callable(*found) for found in _tables(raw, "callable")))
+
+
+def _callable(path: str, table: Mapping[str, Any]) -> WantedCallable:
+    target = _text(path, table, "target")
+    module, colon, attribute = target.partition(":")
+    names = tuple(attribute.split("."))
+    if not colon or not all(part.isidentifier() for part in (*module.split("."), *names)):
+        raise ConfigurationError(
+            f'{path}.target: {target!r} is not "package.module:function" or "package.module:Class.method"'
+        )
+    plugin = _text(path, table, "plugin", module.partition(".")[0])
+    version = _text(path, table, "version") if "version" in table else None
+    operation = _text(path, table, "operation", names[-1])
+    for part, name in (("plugin", plugin), ("version", version), ("operation", operation)):
+        fault = None if name is None else name_fault(part, name)
+        if fault is not None:
+            raise ConfigurationError(f"{path}.{part}: {fault}, got {name!r:.300}")
+    rest = _rest(path, table, "target", "plugin", "version", "operation")
+    return WantedCallable(module, names, plugin, version, operation, rest)
+
+
+def _tables(raw: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
+    found = raw.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+        raise ConfigurationError(f"{key}: must be tables, each begun with [[{key}]]")
+    return [(f"{key}[{number}]", table) for number, table in enumerate(found, 1)]
+
+
+def _text(path: str, table: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    found = table.get(key, default)
+    if not isinstance(found, str) or not found:
+        raise ConfigurationError(f"{path}.{key}: is missing, or not a text")
+    return found
+
+
+def _names(path: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    found = table.get("methods", [])
+    if not isinstance(found, list) or not all(isinstance(item, str) and item.isidentifier() for item in found):
+        raise ConfigurationError(f"{path}.methods: must be a list of method names")
+    return tuple(found)
+
+
+def _once(path: str, key: str, name: str, known: Mapping[str, object]) -> None:
+    if name in known:
+        raise ConfigurationError(f"{path}.{key}: {name} is there already")
+
+
+def _rest(path: str, table: Mapping[str, Any], *own: str) -> Terms:
+    terms = {key: told for key, told in table.items() if key not in own}
+    if not terms:
+        return terms
+    from plugwarden.manifest import terms_of
+
+    return terms_of(path, terms)

@@ -1,0 +1,10 @@
+"""What is typed in a host's own environment: `python -m plugwarden run`, and the same as `plugwarden run` beside the collector.
+
+main.py     the arguments
+host.py     run, init
+emulate.py  emulate
+"""
+
+from plugwarden.command.main import COMMANDS, main
+
+__all__ = ["COMMANDS", "main"]

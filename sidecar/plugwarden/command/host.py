@@ -1,0 +1,64 @@
+"""`run` and `init`: a host with its plugins wrapped, nothing in it changed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from plugwarden.errors import ConfigurationError
+
+__all__ = ["add_init", "add_run"]
+
+
+def add_run(commands: argparse._SubParsersAction[Any], help: str) -> None:
+    """The arguments of `run`."""
+    parser = commands.add_parser("run", help=help, description=help)
+    parser.add_argument("--file", type=Path, default=Path("plugwarden.toml"), help="the host file [plugwarden.toml]")
+    parser.add_argument("--report", action="store_true", help="at the end, say what was wrapped")
+    parser.add_argument("host", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what starts the host")
+    parser.set_defaults(act=_run)
+
+
+def add_init(commands: argparse._SubParsersAction[Any], help: str) -> None:
+    """The arguments of `init`."""
+    parser = commands.add_parser("init", help=help, description=help)
+    parser.add_argument(
+        "--file", type=Path, default=Path("plugwarden.toml"), help="where to [plugwarden.toml]; - prints it"
+    )
+    parser.add_argument("--group", action="append", default=[], help="only this entry-point group; may be given again")
+    parser.add_argument("--service", default=Path.cwd().name or "host", help="the host's name")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.set_defaults(act=_init)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from plugwarden.auto.run import run
+
+    run(given.file, given.host[1:] if given.host[:1] == ["--"] else given.host, report=given.report)
+    return 0
+
+
+def _init(given: argparse.Namespace) -> int:
+    from plugwarden.auto.installed import host_file, plugin_groups
+
+    groups = plugin_groups()
+    for group in given.group:
+        if group not in groups:
+            raise ConfigurationError(
+                f"--group: nothing is installed for {group}; there are {', '.join(groups) or 'none'}"
+            )
+    wanted = {name: points for name, points in groups.items() if not given.group or name in given.group}
+    text = host_file(wanted, given.service)
+    if str(given.file) == "-":
+        print(text, end="")
+        return 0
+    try:
+        with given.file.open("w" if given.force else "x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError:
+        raise ConfigurationError(f"{given.file} is there already; --force writes over it") from None
+    except OSError as error:
+        raise ConfigurationError(f"{given.file}: cannot be written: {error.strerror}") from error
+    print(f"{given.file}: {len(wanted)} groups; take out what is no plugin, then: {given.program} run -- COMMAND")
+    return 0

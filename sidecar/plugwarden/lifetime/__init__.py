@@ -1,0 +1,1 @@
+"""The life of the process that hosts us: what happens when it forks, and when it ends."""

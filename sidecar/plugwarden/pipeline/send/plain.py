@@ -1,0 +1,137 @@
+"""OTLP over HTTP by the standard library alone: nothing is imported that a host does not pay for anyway.
+
+One connection is kept and used again. What the standard library does not do by itself (a proxy, a credential provider)
+is left to OpenTelemetry's exporters: see `exporters`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import encodings.idna  # noqa: F401 - the resolver's; else it is imported by the first connection, on our thread
+import functools
+import gzip
+import http.client
+import socket
+import ssl
+import time
+import urllib.parse
+import zlib
+from collections.abc import Callable
+
+from plugwarden.errors import ConfigurationError
+from plugwarden.lifetime.fork import resting
+from plugwarden.timed_response import TimedResponse
+
+from .sender import PERMANENT_STATUS, REQUEST_TIMEOUT_SECONDS, Verdict
+from .variables import Target
+
+__all__ = ["COMPRESSIONS", "PlainSender"]
+
+MAX_ANSWER_BYTES = 64 * 1024
+"""What is read of an answer: it says how many were rejected, and nothing acts on it."""
+
+
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, 6, mtime=0)  # a repeat is the same to the byte
+
+
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {"gzip": _gzip, "deflate": lambda data: zlib.compress(data)}
+
+
+class PlainSender:
+    """Sends one signal's requests as `application/x-protobuf`, or as what `convert` makes of them."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        content_type: str = "application/x-protobuf",
+        convert: Callable[[bytes], bytes] = lambda data: data,
+    ) -> None:
+        parts = urllib.parse.urlsplit(target.url)
+        self._host, self._port = parts.hostname or "localhost", parts.port
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._convert = convert
+        self._compress = COMPRESSIONS.get(target.compression)
+        self._headers = {"user-agent": "plugwarden", **target.headers, "content-type": content_type}
+        if self._compress is not None:
+            self._headers["content-encoding"] = target.compression
+        self._tls = _tls(target) if target.secure else None
+        self._connection: http.client.HTTPConnection | None = None
+
+    def send(self, data: bytes) -> Verdict:
+        """Send one request. Whatever the network does is an answer, and the next request begins with a new connection."""
+        body = self._convert(data)
+        if self._compress is not None:
+            body = self._compress(body)
+        with resting():
+            try:
+                status = self._post(body)
+            except (OSError, http.client.HTTPException):
+                self.shutdown()
+                return Verdict.RETRY
+        if 200 <= status < 300:
+            return Verdict.TAKEN
+        return Verdict.REFUSED if status in PERMANENT_STATUS else Verdict.RETRY
+
+    def shutdown(self) -> None:
+        """Let the connection go."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _post(self, body: bytes) -> int:
+        held = self._connection
+        if held is not None:
+            try:
+                return self._ask(held, body)
+            except (http.client.RemoteDisconnected, ConnectionError):
+                # The other side had let the idle connection go before it could read this request.
+                self.shutdown()
+        self._connection = fresh = self._connect()
+        return self._ask(fresh, body)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS, context=self._tls)
+
+    def _ask(self, connection: http.client.HTTPConnection, body: bytes) -> int:
+        if connection.sock is not None:
+            connection.sock.settimeout(REQUEST_TIMEOUT_SECONDS)  # the answer before used some of it up
+        connection.request("POST", self._path, body, self._headers)
+        deadline = time.monotonic() + REQUEST_TIMEOUT_SECONDS
+        connection.response_class = functools.partial(TimedResponse, deadline=deadline)  # type: ignore[assignment]
+        if connection.sock is not None:
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        answer = connection.getresponse()
+        answer.read(MAX_ANSWER_BYTES)
+        if not answer.isclosed():  # more than anybody needs to say
+            self.shutdown()
+        return answer.status
+
+
+def _tls(target: Target) -> ssl.SSLContext:
+    """Raises `ConfigurationError` that names the files, of which Python says no more than that one is not there."""
+    try:
+        return _context(target)
+    except OSError as error:
+        files = [file for file in (target.certificate, target.client_certificate, target.client_key) if file]
+        raise ConfigurationError(
+            f"OTEL_EXPORTER_OTLP_*CERTIFICATE, *CLIENT_KEY: {', '.join(files)}: {error}"
+        ) from error
+
+
+def _context(target: Target) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=target.certificate)
+    if target.certificate is None and not context.cert_store_stats()["x509_ca"]:
+        try:
+            import certifi
+        except ImportError:
+            pass  # the system trusts nobody and says so when it connects
+        else:
+            context.load_verify_locations(certifi.where())  # a slim image without authorities of its own
+    if target.client_certificate:
+        context.load_cert_chain(target.client_certificate, target.client_key)
+    return context
