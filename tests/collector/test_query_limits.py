@@ -38,7 +38,9 @@ def test_a_long_query_is_interrupted(database: Database, sql: str) -> None:
 
 
 def test_a_query_is_interrupted_while_its_reader_sleeps(database: Database) -> None:
-    stream = QueryStream(database, "select a.range from range(1000000000) a", limit=100_000_000, timeout_seconds=ENOUGH_TO_OPEN)
+    stream = QueryStream(
+        database, "select a.range from range(1000000000) a", limit=100_000_000, timeout_seconds=ENOUGH_TO_OPEN
+    )
     try:
         stream.open()
         batches = iter(stream)
