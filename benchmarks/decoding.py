@@ -17,14 +17,14 @@ from typing import Any
 from load.captured import INSTANCE, capture
 from load.machine import load_average
 from load.span_requests import SPANS, make_requests
-from plugwarden_collector.receive.batch import Signal
-from plugwarden_collector.receive.decode import parse
-from plugwarden_collector.receive.identity import DEFAULT_IDENTITY
-from plugwarden_collector.receive.metrics import read_many_metrics, read_metrics
-from plugwarden_collector.receive.native import available
-from plugwarden_collector.receive.plain import read_plain
-from plugwarden_collector.receive.schema import narrow_request
-from plugwarden_collector.receive.spans import read_spans
+from plugwarden_collector.receive.decode.batch import Signal
+from plugwarden_collector.receive.decode.fast import read_plain
+from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY
+from plugwarden_collector.receive.decode.metrics import read_many_metrics, read_metrics
+from plugwarden_collector.receive.decode.native import available
+from plugwarden_collector.receive.decode.requests import parse
+from plugwarden_collector.receive.decode.schema import narrow_request
+from plugwarden_collector.receive.decode.spans import read_spans
 from ptars import HandlerPool
 
 SIDECARS = 200

@@ -33,12 +33,12 @@ from plugwarden_collector.store import Database
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' generators are the benchmark's
 
 from tests.collector.conftest import running
-from tests.collector.fuzz_alerts import AlertPlace, push_body
-from tests.collector.fuzz_inputs import GENERATORS, Input
-from tests.collector.fuzz_receiver import Receiver, fault, kept
-from tests.collector.fuzz_statements import attempt, contents
-from tests.collector.http_bytes import almost_http, statuses
-from tests.collector.sql_grammar import statement
+from tests.collector.support.fuzz_alerts import AlertPlace, push_body
+from tests.collector.support.fuzz_inputs import GENERATORS, Input
+from tests.collector.support.fuzz_receiver import Receiver, fault, kept
+from tests.collector.support.fuzz_statements import attempt, contents
+from tests.collector.support.http_bytes import almost_http, statuses
+from tests.collector.support.sql_grammar import statement
 from tests.sidecar.fuzz_frames import HostState, frame
 from tests.sidecar.fuzz_frames import attempt as attempt_frame
 from tests.sidecar.fuzz_inputs import directive_bytes, directive_fault, host_state, redaction_fault, redaction_text

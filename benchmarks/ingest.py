@@ -23,7 +23,7 @@ from load.span_requests import SPANS, make_requests
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.command.processes import collector_process
-from plugwarden_collector.receive.decode import Signal, parse, read
+from plugwarden_collector.receive.decode.requests import Signal, parse, read
 from ptars import HandlerPool
 
 _REQUEST = trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR

@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 from load.span_requests import make_requests
-from plugwarden_collector.receive.decode import Signal, read
+from plugwarden_collector.receive.decode.requests import Signal, read
 
 ROUNDS, MERGED = 3, 100
 """Repetitions, of which the least counts; DuckDB's own setting for merging row groups at checkpoints."""
@@ -45,7 +45,11 @@ LAYOUTS = (
 
 def schema(as_map: bool) -> str:
     """The statement that makes the table of spans, from the migration."""
-    text = resources.files("plugwarden_collector.store").joinpath("migrations", "0002_layout.sql").read_text("utf-8")
+    text = (
+        resources.files("plugwarden_collector.store.duckdb")
+        .joinpath("migrations", "0002_layout.sql")
+        .read_text("utf-8")
+    )
     found = re.search(r"create table span_rows \(.*?\n\);", text, re.DOTALL)
     if found is None:
         raise SystemExit("the migration no longer makes span_rows; look again at what this measures")

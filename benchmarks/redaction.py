@@ -20,10 +20,10 @@ from load.machine import load_average
 from load.span_requests import SPANS, make_requests
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from plugwarden.redaction import redact
-from plugwarden_collector.receive import redacted
-from plugwarden_collector.receive.batch import Signal
-from plugwarden_collector.receive.decode import read
-from plugwarden_collector.receive.redacted import enabled
+from plugwarden_collector.receive.decode import redacted
+from plugwarden_collector.receive.decode.batch import Signal
+from plugwarden_collector.receive.decode.redacted import enabled
+from plugwarden_collector.receive.decode.requests import read
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' tables are the benchmark's
 

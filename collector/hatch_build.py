@@ -1,4 +1,4 @@
-"""Builds the fast decoder (receive/*.c) where there is a C compiler; without one the package is complete, and slower."""
+"""Builds the fast decoder (receive/decode/c/*.c) where there is a C compiler; without one the package is complete, and slower."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = Path("plugwarden_collector/receive")
+FOLDER = Path("plugwarden_collector/receive/decode")
 LIBRARY = FOLDER / "libotlp.so"
 FLAGS = ("-O3", "-shared", "-fPIC", "-Wall", "-Wextra")
 
@@ -29,7 +29,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
             sys.stderr.write("no C compiler: spans and metrics are decoded the general way, several times slower\n")
             return
         try:
-            compile_library(compiler, root / FOLDER, root / LIBRARY)
+            compile_library(compiler, root / FOLDER / "c", root / LIBRARY)
         except (OSError, subprocess.SubprocessError) as error:
             sys.stderr.write(f"the C compiler failed, spans and metrics are decoded the general way: {error}\n")
             return

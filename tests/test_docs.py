@@ -17,7 +17,7 @@ from plugwarden.contract import ErrorSource, Outcome, RejectionReason, attribute
 from plugwarden.emulate.faults import KINDS
 from plugwarden.touches import ENFORCEABLE
 from plugwarden_collector.health.conditions import RULES, ConditionRule
-from plugwarden_collector.receive.schema import REQUESTS, narrow_request
+from plugwarden_collector.receive.decode.schema import REQUESTS, narrow_request
 from plugwarden_collector.store import Database
 
 ROOT = Path(__file__).parents[1]

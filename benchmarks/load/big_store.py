@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 from plugwarden_collector.store import Database
-from plugwarden_collector.store.trace_index import TraceIndex
+from plugwarden_collector.store.duckdb.traces.index import TraceIndex
 
 __all__ = ["Shape", "build", "identity_of", "name_of", "prepare"]
 

@@ -17,31 +17,31 @@ import uvicorn
 from plugwarden.contract import DirectiveSet
 
 from plugwarden_collector import __version__
-from plugwarden_collector.access import AccessLog
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
-from plugwarden_collector.api.calls import ApiCalls
+from plugwarden_collector.api.request_counts import ApiCalls
+from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.clock import Clock, TrustedClock
+from plugwarden_collector.control.live import Warden
+from plugwarden_collector.control.timekeeping import load_timekeeping, run_timekeeping
 from plugwarden_collector.errors import CollectorError, SettingsError
 from plugwarden_collector.health import Arrivals, HealthWatch, run_health
-from plugwarden_collector.judge.rules import DEFAULT_RULES, load_rules
+from plugwarden_collector.health.metrics import own_registry
 from plugwarden_collector.pushed import PushedAlerts, run_pushed_alerts
 from plugwarden_collector.receive.grpc import start_grpc
 from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.receive.patience import ObligingProtocol, PatientProtocol
+from plugwarden_collector.rules.file import DEFAULT_RULES, load_rules
 from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import Database, Writer
-from plugwarden_collector.store.audit_log import AuditLog
-from plugwarden_collector.store.ledger import load_directives
-from plugwarden_collector.store.notifications import load_told, store_deliveries
-from plugwarden_collector.store.query import warm_readers
-from plugwarden_collector.store.reading.pool import close_shared_pool
-from plugwarden_collector.store.retention import RetentionStats, run_retention
-from plugwarden_collector.telemetry import own_registry
-from plugwarden_collector.timekeeping import load_timekeeping, run_timekeeping
-from plugwarden_collector.warden import Warden
+from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
+from plugwarden_collector.store.duckdb.ledger.notifications import load_told, store_deliveries
+from plugwarden_collector.store.duckdb.ledger.state import load_directives
+from plugwarden_collector.store.duckdb.query.reader.pool import close_shared_pool
+from plugwarden_collector.store.duckdb.query.stream import warm_readers
+from plugwarden_collector.store.duckdb.retention.slices import RetentionStats, run_retention
 from plugwarden_collector.web.headers import API_HEADERS, with_headers
+from plugwarden_collector.web.http_protocol import ObligingProtocol, PatientProtocol
 
 __all__ = ["Collector", "open_app"]
 

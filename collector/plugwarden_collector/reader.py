@@ -6,7 +6,7 @@ import signal
 import sys
 
 from plugwarden_collector.api import render  # its forms are what answers are made into
-from plugwarden_collector.store.reading.child import serve
+from plugwarden_collector.store.duckdb.query.reader.child import serve
 
 __all__ = ["main", "render"]
 

@@ -10,14 +10,14 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
-from plugwarden_collector.api.auth import TokenBook, read_tokens
+from plugwarden_collector.audit import Place
 from plugwarden_collector.errors import SettingsError
-from plugwarden_collector.evidence import Place
-from plugwarden_collector.judge.rules import seconds
 from plugwarden_collector.memory import memory_from, parse_size
 from plugwarden_collector.named_path import file_to_read, folder_to_make
-from plugwarden_collector.receive.identity import DEFAULT_IDENTITY, Identity
-from plugwarden_collector.store.retention import Keep
+from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
+from plugwarden_collector.rules.file import seconds
+from plugwarden_collector.store.duckdb.retention.slices import Keep
+from plugwarden_collector.web.auth import TokenBook, read_tokens
 
 __all__ = ["Address", "Settings"]
 

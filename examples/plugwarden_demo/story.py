@@ -24,7 +24,7 @@ from typing import Any
 from plugwarden_collector.api.client import ApiError, CollectorClient
 from plugwarden_collector.command.output import clean, console, fail, percent, seconds
 from plugwarden_collector.command.processes import collector_process, dashboards_process
-from plugwarden_collector.judge.rules import seconds as parse_seconds
+from plugwarden_collector.rules.file import seconds as parse_seconds
 
 from .children import Child
 

@@ -11,24 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden.contract import QuarantineState, Scope
+from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.clock import SETTLE_SECONDS, STEP_SECONDS, Timekeeping, TrustedClock, follow, resume
-from plugwarden_collector.decide.actor import Actor
-from plugwarden_collector.decide.policy import Enforcement
+from plugwarden_collector.control.timekeeping import load_timekeeping, store_timekeeping
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.shift import shift
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import SettingsError
-from plugwarden_collector.receive.decode import Signal
+from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.settings import Settings
 from plugwarden_collector.store import Database
-from plugwarden_collector.store.retention import Keep, RetentionStats, clean_up
-from plugwarden_collector.timekeeping import load_timekeeping, store_timekeeping
+from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
+
+from tests.collector.health.test_health import conditions
+from tests.collector.store.calls.test_rollup import AT, Store, span
+from tests.collector.store.retention.test_retention import fill, hear, names
+from tests.collector.support.stores import opened
 
 from .conftest import Running, running
-from .stores import opened
-from .test_health import conditions
-from .test_retention import fill, hear, names
-from .test_rollup import AT, Store, span
 
 DAY = 86_400.0
 STEPS = [40 * DAY, 500 * DAY, -7200.0]
@@ -251,7 +252,7 @@ def test_an_hour_at_a_time_goes_by_itself(store: Store) -> None:
 
 
 def test_a_person_allows_a_deletion_through_the_api_and_it_is_in_the_log(collector: Running) -> None:
-    from plugwarden_collector.store.bounds import Refused
+    from plugwarden_collector.store.duckdb.retention.bounds import Refused
 
     collector.collector.health.retention.refused = {"spans": Refused(40, 1.0, datetime(2026, 1, 1, 12))}
     collector.collector.health.look()

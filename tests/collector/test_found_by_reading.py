@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from plugwarden_collector.control.observe import LongWindows, observe
 from plugwarden_collector.errors import StoreError
-from plugwarden_collector.judge.rules import DEFAULT_RULES
-from plugwarden_collector.observe import LongWindows, observe
-from plugwarden_collector.receive.decode import Signal, read
-from plugwarden_collector.receive.poison import salvage
+from plugwarden_collector.receive.decode.bad_records import salvage
+from plugwarden_collector.receive.decode.requests import Signal, read
+from plugwarden_collector.rules.file import DEFAULT_RULES
 from plugwarden_collector.store import statement
-from plugwarden_collector.store.commit import Committer
-from plugwarden_collector.store.retention import Keep, RetentionStats, clean_up
-from plugwarden_collector.store.traces import find_trace
+from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
+from plugwarden_collector.store.duckdb.traces.search import find_trace
+from plugwarden_collector.store.duckdb.write.commit import Committer
 
-from .test_retention import hear
-from .test_rollup import AT, Store, duration, ns, span
+from tests.collector.store.calls.test_rollup import AT, Store, duration, ns, span
+from tests.collector.store.retention.test_retention import hear
 
 
 @pytest.fixture
@@ -41,9 +41,10 @@ def test_the_largest_counts_that_are_taken_stop_neither_counting_nor_judging(
     store: Store, metric: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As an earlier version stored them, which let in what is refused now.
-    monkeypatch.setattr("plugwarden_collector.receive.decode.read_plain", lambda *_: None)
+    monkeypatch.setattr("plugwarden_collector.receive.decode.requests.read_plain", lambda *_: None)
     monkeypatch.setattr(
-        "plugwarden_collector.receive.metrics.faults", lambda kind, points, *_: np.zeros(len(points), np.int8)
+        "plugwarden_collector.receive.decode.metrics.faults",
+        lambda kind, points, *_: np.zeros(len(points), np.int8),
     )
     message = metrics_service_pb2.ExportMetricsServiceRequest()
     made = message.resource_metrics.add().scope_metrics.add().metrics.add(name=metric, unit="s")

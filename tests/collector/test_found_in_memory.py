@@ -11,16 +11,21 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from plugwarden_collector.api.span_of_time import TimeRange
-from plugwarden_collector.judge.rules import DEFAULT_RULES
-from plugwarden_collector.observe import observe
-from plugwarden_collector.receive.decode import Signal
-from plugwarden_collector.store import archive, call_memory, fleet, statement, tiers, trace_index
-from plugwarden_collector.store.closed_hours import ClosedHours
-from plugwarden_collector.store.retention import Keep, RetentionStats, clean_up
-from plugwarden_collector.store.traces import TraceFilter, find_trace, search_traces
+from plugwarden_collector.control.observe import observe
+from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.rules.file import DEFAULT_RULES
+from plugwarden_collector.store import statement
+from plugwarden_collector.store.duckdb.calls import fleet
+from plugwarden_collector.store.duckdb.calls import minute_cache as call_memory
+from plugwarden_collector.store.duckdb.calls import resolutions as tiers
+from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
+from plugwarden_collector.store.duckdb.retention import archive
+from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
+from plugwarden_collector.store.duckdb.traces import index as trace_index
+from plugwarden_collector.store.duckdb.traces.search import TraceFilter, find_trace, search_traces
+from plugwarden_collector.web.time_range import TimeRange
 
-from .test_rollup import Store, span
+from tests.collector.store.calls.test_rollup import Store, span
 
 BEGIN = datetime(2026, 11, 20, 6, 0, 10)
 MINUTE = timedelta(minutes=1)

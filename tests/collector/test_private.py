@@ -18,9 +18,9 @@ from plugwarden_collector.command.processes import collector_command
 from plugwarden_collector.errors import SettingsError, StoreError
 from plugwarden_collector.private import choice
 from plugwarden_collector.store import Database
-from plugwarden_collector.store.archive import archive_slice
+from plugwarden_collector.store.duckdb.retention.archive import archive_slice
 
-from .stores import AT, fill, metrics, opened, path_of, traces
+from tests.collector.support.stores import AT, fill, metrics, opened, path_of, traces
 
 
 @contextmanager

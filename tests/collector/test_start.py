@@ -14,16 +14,18 @@ import pyarrow as pa
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector import app
+from plugwarden_collector.control.live import Warden
 from plugwarden_collector.errors import StoreError
-from plugwarden_collector.store import Writer, trace_index
-from plugwarden_collector.store.trace_index import TraceIndex
-from plugwarden_collector.store.traces import TraceFilter, find_trace, search_traces
-from plugwarden_collector.warden import Warden
+from plugwarden_collector.store import Writer
+from plugwarden_collector.store.duckdb.traces import index as trace_index
+from plugwarden_collector.store.duckdb.traces.index import TraceIndex
+from plugwarden_collector.store.duckdb.traces.search import TraceFilter, find_trace, search_traces
+
+from tests.collector.api.test_query_route import until
+from tests.collector.store.calls.test_rollup import AT, Store, span
+from tests.collector.store.traces.test_search import fill
 
 from .conftest import Running, running
-from .test_query_route import until
-from .test_rollup import AT, Store, span
-from .test_traces import fill
 
 HEADERS = {"content-type": "application/x-protobuf"}
 

@@ -26,8 +26,9 @@ from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.judge.alert import Alert
 from plugwarden_collector.wording import HarmlessFormatter, cell, escaped_json, harmless, one_line
 
+from tests.collector.command.test_command import plugwarden
+
 from .conftest import RULES, Running, running
-from .test_command import plugwarden
 
 VISIBLE_FORMATS = {
     *range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13460),

@@ -15,7 +15,7 @@ from plugwarden_dashboards import frames, words
 from streamlit.testing.v1 import AppTest
 
 from tests.collector.conftest import RULES, Running, running
-from tests.collector.test_health import Clock, post
+from tests.collector.health.test_health import Clock, post
 
 PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "traces", "trace", "capacity", "platform"]
 HOSTILE = "<b>[x](http://evil) :material/home: $a$ ![i](http://evil/i.png)\u202e"

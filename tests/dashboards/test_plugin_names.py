@@ -14,7 +14,7 @@ from plugwarden import Sidecar
 from plugwarden_dashboards import words
 
 from tests.collector.conftest import Running, running
-from tests.collector.hostile_names import HOSTILE_NAMES
+from tests.collector.support.hostile_names import HOSTILE_NAMES
 from tests.collector.test_wording import hostile
 
 from .served import served

@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 
 from plugwarden_collector.clock import Clock
-from plugwarden_collector.judge.rules import Receiver
-from plugwarden_collector.judge.silence import Silence
+from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.rules.file import Receiver
 
 from .line import Line
 from .outbox import FIRING, RESOLVED, Message, Told, due

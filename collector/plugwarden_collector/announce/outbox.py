@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from plugwarden_collector.judge.rules import Receiver
-from plugwarden_collector.judge.silence import Silence, silenced_by
+from plugwarden_collector.decide.silence import Silence, silenced_by
+from plugwarden_collector.rules.file import Receiver
 
 from .subject import Subject, source_of
 

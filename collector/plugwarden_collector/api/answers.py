@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from plugwarden_collector.control.live import Warden
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Incident
-from plugwarden_collector.warden import Warden
 
 __all__ = ["parsed", "rules_answer", "with_state"]
 

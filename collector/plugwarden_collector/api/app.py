@@ -19,36 +19,37 @@ from prometheus_client.registry import CollectorRegistry
 from starlette.responses import Response, StreamingResponse
 
 from plugwarden_collector import __version__
-from plugwarden_collector.access import AccessLog
 from plugwarden_collector.announce.board import Board
+from plugwarden_collector.api.routes.audit import audit_router
+from plugwarden_collector.api.routes.backup import backup_router
+from plugwarden_collector.api.routes.health import health_routes
+from plugwarden_collector.api.routes.pushed_alerts import pushed_routes
+from plugwarden_collector.api.routes.upkeep import upkeep_routes
+from plugwarden_collector.audit.access_log import AccessLog
+from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.clock import Clock
-from plugwarden_collector.decide.actor import Actor
+from plugwarden_collector.control.live import Warden
+from plugwarden_collector.control.upkeep import Upkeep
+from plugwarden_collector.decide.silence import silenced_by
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.health import HealthWatch
-from plugwarden_collector.judge.silence import silenced_by
 from plugwarden_collector.pushed import PushedAlerts
 from plugwarden_collector.store import Database, Writer, statement
-from plugwarden_collector.store.audit_log import AuditLog
-from plugwarden_collector.store.traces import TraceFilter, failing_spans, find_trace, search_traces
-from plugwarden_collector.upkeep import Upkeep
-from plugwarden_collector.warden import Warden
+from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
+from plugwarden_collector.store.duckdb.traces.search import TraceFilter, failing_spans, find_trace, search_traces
+from plugwarden_collector.web import problem
+from plugwarden_collector.web.auth import Principal, TokenBook
+from plugwarden_collector.web.body_limit import limit_bodies
+from plugwarden_collector.web.door import door
 from plugwarden_collector.web.paths import keep_names
+from plugwarden_collector.web.time_range import TimeRange
 
-from . import problem, sql
 from .answers import parsed, rules_answer, with_state
-from .audit import audit_router
-from .auth import Principal, TokenBook
-from .backup import backup_router
-from .body_limit import limit_bodies
-from .calls import ApiCalls
-from .door import door
-from .health import health_routes
 from .models import AutomationRequest, QuarantineRequest, ReleaseRequest, SilenceRequest
-from .pushed_alerts import pushed_routes
 from .render import as_json
-from .rooms import Room
-from .span_of_time import TimeRange
-from .upkeep import upkeep_routes
+from .request_counts import ApiCalls
+from .routes import query as sql
+from .threads import Room
 
 __all__ = ["api_app"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from plugwarden.contract import name_fault
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from plugwarden_collector.decide.actor import claimed
+from plugwarden_collector.audit.actor import claimed
 
 __all__ = [
     "AutomationRequest",

@@ -11,7 +11,7 @@ import pyarrow as pa
 from starlette.responses import Response
 
 from plugwarden_collector.store import QueryStream
-from plugwarden_collector.store.reading.pieces import FORMS, ArrowPieces
+from plugwarden_collector.store.duckdb.query.reader.pieces import FORMS, ArrowPieces
 
 from .plain import plain_rows
 

@@ -14,8 +14,16 @@ from plugwarden_collector.errors import CollectorError, RulesError, SettingsErro
 from plugwarden_collector.named_path import file_to_read, folder_to_make, store_to_read
 from plugwarden_collector.private import narrow_umask
 
-from . import sidecar_commands, store_commands, upkeep_commands
-from .audit_commands import audit_app
+from . import (
+    sidecar as sidecar_commands,
+)
+from . import (
+    store as store_commands,
+)
+from . import (
+    upkeep as upkeep_commands,
+)
+from .audit import audit_app
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import budget, clean, clock, console, emit_json, fail, number, percent, prose, seconds, show
 from .query import export, query
@@ -116,7 +124,7 @@ def collector(
     as_json: AsJson = False,
 ) -> None:
     """Run the collector until Ctrl-C. SIGHUP reads the rules file again. Port 0 picks a free port."""
-    from .run_collector import run_collector
+    from .collector import run_collector
 
     run_collector(
         data, grpc, http, api, rules, as_json,
@@ -323,7 +331,7 @@ def quarantine(
     as_json: AsJson = False,
 ) -> None:
     """Take a plugin out of service, in all hosts."""
-    from plugwarden_collector.judge.rules import seconds as parse_seconds
+    from plugwarden_collector.rules.file import seconds as parse_seconds
 
     try:
         hold_seconds = None if hold is None else parse_seconds(hold)
@@ -382,7 +390,7 @@ def _automation(frozen: bool, reason: str, actor: str | None, url: str, as_json:
 @rules_app.command("check")
 def rules_check(file: Path, as_json: AsJson = False) -> None:
     """Read a rules file and say everything that is wrong with it."""
-    from plugwarden_collector.judge.rules import load_rules
+    from plugwarden_collector.rules.file import load_rules
 
     file_to_read("FILE", file)
     try:
@@ -418,8 +426,8 @@ def rules_backtest(
     as_json: AsJson = False,
 ) -> None:
     """Replay stored calls through a rules file and show what it would have decided. Needs the collector stopped."""
-    from plugwarden_collector.backtest import backtest
-    from plugwarden_collector.judge.rules import load_rules
+    from plugwarden_collector.control.backtest import backtest
+    from plugwarden_collector.rules.file import load_rules
 
     file_to_read("FILE", file)
     store_to_read("--data", data)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.judge.alert import Alert, AlertState, Reading
 from plugwarden_collector.judge.alert import transition as alert_transition
-from plugwarden_collector.judge.objective import Burn, Counts, Objective, Sli, budget, burns
+from plugwarden_collector.rules.objective import Burn, Counts, Objective, Sli, budget, burns
 
 from .endings import expire
 from .tick import Tick, new_id, percent_text, span_text

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from plugwarden_collector.decide.audit import Draft
+from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Incident, Standing
 from plugwarden_collector.judge.alert import AlertState
 from plugwarden_collector.judge.blame import TOGETHER, Burning, common_causes, troubled_downstreams
-from plugwarden_collector.judge.objective import Burn, Objective, Sli
+from plugwarden_collector.rules.objective import Burn, Objective, Sli
 
 from .tick import Tick, new_id
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from plugwarden.contract import Action, Directive, Newcomers, QuarantineState, within_bounds
 from plugwarden.contract.directive import MAX_DIRECTIVES, MAX_SET_BYTES
 
-from plugwarden_collector.decide.policy import Policy
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.judge.rules import Rules
+from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.policy import Policy
 
 __all__ = ["directives_for", "lets_newcomers_in", "unannounced"]
 

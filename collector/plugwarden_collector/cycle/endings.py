@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.judge.alert import AlertState
-from plugwarden_collector.judge.objective import Counts, Objective
+from plugwarden_collector.rules.objective import Counts, Objective
 
 from .causes import covering
 from .tick import Tick, span_text

@@ -12,7 +12,7 @@ from plugwarden.contract import DirectiveSet
 
 from plugwarden_collector.decide.standing import Changes, Standing
 from plugwarden_collector.judge.alert import AlertState
-from plugwarden_collector.judge.rules import Rules
+from plugwarden_collector.rules.file import Rules
 
 from .alerts import judge, note_versions
 from .causes import find_causes, inhibit

@@ -11,14 +11,14 @@ from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope
 
-from plugwarden_collector.decide.audit import Draft
+from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.guard import Fleet, vetoes
-from plugwarden_collector.decide.policy import Enforcement
 from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
 from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.judge.alert import AlertState
 from plugwarden_collector.judge.blame import failing_cell_scope
-from plugwarden_collector.judge.objective import Burn, Objective
+from plugwarden_collector.rules.objective import Burn, Objective
+from plugwarden_collector.rules.policy import Enforcement
 
 from .causes import covering, excuse, firing_pages
 from .directives import lets_newcomers_in

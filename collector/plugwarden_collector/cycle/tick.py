@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
 from plugwarden_collector.decide.standing import Changes, Standing
 from plugwarden_collector.judge.blame import Waits
-from plugwarden_collector.judge.objective import Counts
-from plugwarden_collector.judge.rules import Rules
+from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.objective import Counts
 
 __all__ = ["Evidence", "Observation", "PluginVersion", "Tick", "new_id", "percent_text", "span_text"]
 

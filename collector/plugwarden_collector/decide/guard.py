@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
-from .policy import Policy
+from plugwarden_collector.rules.policy import Policy
+
 from .quarantine import AUTOMATION, Quarantine
 
 __all__ = ["Fleet", "vetoes"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope
 
-from .policy import Enforcement, Policy
+from plugwarden_collector.rules.policy import Enforcement, Policy
 
 __all__ = ["Effect", "Probes", "Quarantine", "release", "transition"]
 

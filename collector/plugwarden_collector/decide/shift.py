@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from plugwarden_collector.judge.silence import Silence
-
+from .silence import Silence
 from .standing import Changes, Standing
 
 __all__ = ["shift", "shifted_silences"]

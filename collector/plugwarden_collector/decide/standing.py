@@ -9,9 +9,9 @@ from typing import Any
 
 from plugwarden.contract import DirectiveSet
 
+from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.judge.alert import Alert
 
-from .audit import Draft
 from .quarantine import Quarantine
 
 __all__ = ["AlertRecord", "Changes", "Incident", "Standing"]

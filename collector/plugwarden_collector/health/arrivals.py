@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from plugwarden.contract.metrics import ENDING
 
 from plugwarden_collector.clock import Clock
-from plugwarden_collector.distribution import Counts, Distribution
-from plugwarden_collector.receive.batch import Batch, Signal
+from plugwarden_collector.histogram import Counts, Distribution
+from plugwarden_collector.receive.decode.batch import Batch, Signal
 
 from .senders import Senders
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from plugwarden_collector.distribution import Counts, added, quantile
+from plugwarden_collector.control.live import Warden
+from plugwarden_collector.histogram import Counts, added, quantile
 from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.store import Writer
-from plugwarden_collector.warden import Warden
 
 from .arrivals import Arrivals
 from .readings import Readings

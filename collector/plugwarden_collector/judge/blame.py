@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import OVERFLOW, Scope, name_fault
 
-from .objective import Sli
+from plugwarden_collector.rules.objective import Sli
 
 __all__ = ["Burning", "CommonCause", "Waits", "common_causes", "failing_cell_scope", "troubled_downstreams"]
 

@@ -16,7 +16,7 @@ from functools import partial
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import BusyError, StoreError
 from plugwarden_collector.store import Database, Writer
-from plugwarden_collector.store import pushed_alerts as stored
+from plugwarden_collector.store.duckdb.ledger import pushed_alerts as stored
 
 from .reading import PushedAlert, Refused, read_alerts
 

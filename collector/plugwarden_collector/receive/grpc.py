@@ -10,10 +10,10 @@ from urllib.parse import unquote
 import grpc
 from google.rpc import code_pb2
 
-from plugwarden_collector.api.auth import TokenBook
+from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.web.auth import TokenBook
+from plugwarden_collector.web.encoding import MAX_BODY_BYTES, inflate, sniff
 
-from .decode import Signal
-from .encoding import MAX_BODY_BYTES, inflate, sniff
 from .intake import Intake
 from .responses import STRANGERS, Refusal, refusal_of, response_for, status_of, stranger
 

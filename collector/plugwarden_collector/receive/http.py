@@ -12,13 +12,13 @@ from typing import Any
 
 from google.rpc import code_pb2
 
-from plugwarden_collector.api.auth import TokenBook
 from plugwarden_collector.errors import PayloadTooLargeError
+from plugwarden_collector.receive.decode.half_pairs import to_protobuf_in_part
+from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.web.auth import TokenBook
+from plugwarden_collector.web.encoding import ENCODINGS, MAX_BODY_BYTES, inflate
+from plugwarden_collector.web.exchange import JSON, PROTOBUF, Exchange, GoneError, LateError
 
-from .decode import Signal
-from .encoding import ENCODINGS, MAX_BODY_BYTES, inflate
-from .exchange import JSON, PROTOBUF, Exchange, GoneError, LateError
-from .half_pairs import to_protobuf_in_part
 from .intake import Intake
 from .responses import STRANGERS, Refusal, refusal_of, response_for, stranger
 

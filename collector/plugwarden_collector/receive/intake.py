@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from plugwarden_collector.errors import BusyError, CollectorError, StoreError, UnreadableTelemetryError
+from plugwarden_collector.receive.decode.half_pairs import InPart
+from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
+from plugwarden_collector.receive.decode.requests import Batch, Signal, read, read_many, reads_many
 from plugwarden_collector.store import Writer
+from plugwarden_collector.web.byte_budget import Allowance
 
-from .allowance import Allowance
-from .decode import Batch, Signal, read, read_many, reads_many
-from .half_pairs import InPart
-from .identity import DEFAULT_IDENTITY, Identity
 from .lane import MAX_DECODERS, Lane
 from .mailbox import Mailbox
 

@@ -12,7 +12,6 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-from plugwarden_collector.api.auth import Principal
 from plugwarden_collector.errors import (
     BusyError,
     MalformedTelemetryError,
@@ -20,8 +19,9 @@ from plugwarden_collector.errors import (
     StoreError,
     UnreadableTelemetryError,
 )
+from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.web.auth import Principal
 
-from .decode import Signal
 from .intake import Receipt
 
 __all__ = ["STRANGERS", "Refusal", "refusal_of", "response_for", "status_of", "stranger"]

@@ -1,0 +1,104 @@
+"""The decision log over HTTP: its entries, its heads, and whether it is whole.
+
+Annotations in this module are not postponed: FastAPI must see the dependencies, which are arguments.
+"""
+
+import heapq
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from plugwarden_collector.api.answers import parsed
+from plugwarden_collector.api.models import ReleaseRequest
+from plugwarden_collector.api.render import as_json
+from plugwarden_collector.api.threads import Room
+from plugwarden_collector.audit.entries import ACCESS, DECISIONS
+from plugwarden_collector.clock import Clock
+from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog, AuditReport
+from plugwarden_collector.web.auth import Principal
+
+__all__ = ["audit_router"]
+
+NEWEST = 2**63 - 1
+WAITING = 7
+"""Verifications that may wait for the one that runs; whoever comes then is told to come back."""
+_LISTS = {DECISIONS: "list_decisions", ACCESS: "list_access"}
+
+
+def audit_router(
+    database: Database,
+    writer: Writer,
+    log: AuditLog,
+    clock: Clock,
+    reading: Any,
+    administering: Any,
+    flush: Any,
+    acts: Room,
+    reads: Room,
+) -> APIRouter:
+    """Routes below /api/v1/audit. `flush` brings what is not yet in the access log into it."""
+    router = APIRouter(tags=["audit"])
+    verifying = Room("verification", 1, WAITING)  # of its own: it takes seconds where there is much
+
+    @router.get("/api/v1/audit", dependencies=[reading])
+    async def entries(
+        limit: Annotated[int, Query(ge=1, le=10_000, description="Of each stream")] = 200,
+        stream: Annotated[
+            Literal["all", "decisions", "access"],
+            Query(description="decisions: what was done; access: who read, asked in vain, or pushed"),
+        ] = "all",
+        before: Annotated[int, Query(ge=1, le=NEWEST, description="Only entries before this sequence")] = NEWEST,
+    ) -> Any:
+        """Every entry with its evidence, newest first. Each stream is numbered by itself."""
+        if stream != DECISIONS:
+            await flush()
+        found: list[list[dict[str, Any]]] = []
+        for name in (DECISIONS, ACCESS) if stream == "all" else (stream,):
+            rows = await reads.run(database.fetch, statement(_LISTS[name]), {"limit": limit, "before": before})
+            found.append([{"stream": name, **row} for row in rows])
+        # Each in its own order, whatever a clock that was put back says.
+        return as_json(parsed(list(heapq.merge(*found, key=lambda row: row["time"], reverse=True))))
+
+    @router.get("/api/v1/audit/head", dependencies=[reading])
+    async def head() -> Any:
+        """The newest entry of each stream: keep it somewhere else, and verify against it later."""
+        await flush()
+        return as_json(log.told())
+
+    @router.get("/api/v1/audit/verify", dependencies=[reading])
+    async def verify(
+        anchor: Annotated[
+            str | None, Query(pattern="^[0-9a-f]{64}$", description="The hash of a head that somebody kept")
+        ] = None,
+        max_age_seconds: Annotated[
+            float, Query(ge=0, le=3600, description="An answer of so long ago will do; 0: verify now")
+        ] = 0,
+    ) -> Any:
+        """Go over both streams with the key, the heads kept outside of the store, and an anchor."""
+        return as_json(_answer(await verifying.run(log.verify, anchor, max_age_seconds=max_age_seconds)))
+
+    @router.post("/api/v1/audit/accept")
+    async def accept(body: ReleaseRequest, who: Annotated[Principal, administering]) -> Any:
+        """Explain what verification finds missing, such as a store that was put back by hand. It is recorded for ever."""
+        texts = await acts.run(log.accept, writer.run, who.name, body.actor, body.reason, clock())
+        return as_json({"accepted": texts})
+
+    return router
+
+
+def _answer(report: AuditReport) -> dict[str, Any]:
+    decisions, access = report.verdicts[DECISIONS], report.verdicts[ACCESS]
+    return {
+        "valid": report.valid,
+        "decisions": decisions.count,
+        "problem": "; ".join(report.problems) or None,
+        "head": decisions.head_hash,
+        "head_sequence": decisions.head_sequence,
+        "keyed": decisions.keyed,
+        "unkeyed_until": decisions.unkeyed_until,
+        "access": access.count,
+        "access_head": access.head_hash,
+        "problems": report.problems,
+        "notes": report.notes,
+    }

@@ -1,0 +1,58 @@
+"""The routes about the store's upkeep: what was set aside, what waits to be deleted.
+
+Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+
+from plugwarden_collector.api.models import ReleaseRequest
+from plugwarden_collector.api.render import as_json
+from plugwarden_collector.api.threads import Room
+from plugwarden_collector.audit.actor import Actor
+from plugwarden_collector.control.upkeep import Upkeep
+from plugwarden_collector.web.auth import Principal
+
+__all__ = ["upkeep_routes"]
+
+
+def upkeep_routes(
+    upkeep: Upkeep,
+    reading: Any,
+    operating: Any,
+    administering: Any,
+    actor: Callable[[Principal, str | None], Actor],
+    acts: Room,
+    reads: Room,
+) -> APIRouter:
+    """`reading`, `operating` and `administering` are the dependencies that ask for the scopes; `actor` says who acts."""
+    routes = APIRouter(tags=["upkeep"])
+
+    @routes.get("/api/v1/aside", dependencies=[reading])
+    async def aside() -> Any:
+        """Rows that could not be counted: in which commit they came, whose they are, why. Newest first."""
+        return as_json(await reads.run(upkeep.set_aside))
+
+    @routes.post("/api/v1/aside/{identity:name}/retry")
+    async def retry(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
+        """Count them after all, for instance after an upgrade."""
+        return as_json(await acts.run(upkeep.try_again, identity, body.reason, actor(who, body.actor)))
+
+    @routes.post("/api/v1/aside/{identity:name}/drop")
+    async def drop(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
+        """Give them up: they are never counted."""
+        return as_json(await acts.run(upkeep.give_up, identity, body.reason, actor(who, body.actor)))
+
+    @routes.get("/api/v1/retention", dependencies=[reading])
+    async def waiting() -> Any:
+        """Deletions that wait for a person: per view the rows, their share of all, and before when they are from."""
+        return as_json(upkeep.refused())
+
+    @routes.post("/api/v1/retention/allow")
+    async def allow(body: ReleaseRequest, who: Annotated[Principal, administering]) -> Any:
+        """Let go of what waits, once."""
+        return as_json(await acts.run(upkeep.allow, body.reason, actor(who, body.actor)))
+
+    return routes

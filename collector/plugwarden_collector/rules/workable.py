@@ -1,0 +1,144 @@
+"""What a rules file may not ask for because it cannot work: each check answers what is wrong, with the value and the fix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, lower_bound_seconds, upper_bound_seconds
+
+from plugwarden_collector.judge.burn import max_burn_rate
+
+from .objective import Objective, Sli
+from .policy import Policy
+
+__all__ = [
+    "DAY",
+    "MAX_COUNT",
+    "MAX_DURATION_SECONDS",
+    "MAX_NAME",
+    "MAX_TARGET",
+    "name_problem",
+    "objective_problems",
+    "objective_warnings",
+    "policy_problems",
+    "shown",
+    "url_problem",
+]
+
+DAY = 86_400.0
+MAX_PERIOD_SECONDS = 400 * DAY
+"""Calls by the hour are kept for this long (`store.retention.Keep.hours`): of a longer period the beginning is always missing."""
+MIN_PERIOD_SECONDS = 300.0
+"""Calls are counted by the second, and no window is shorter than ten: below this period the first page comes when half of the
+budget is gone (14.4 x 10 s / 300 s)."""
+MAX_DURATION_SECONDS = 400 * DAY
+"""Of any time in a policy: what is meant to last for longer than anything is kept is meant to be done by people."""
+MAX_TARGET = 0.999_999
+"""Six nines: above it a single failure in a million calls is a page, and nobody can tell that from chance."""
+MAX_COUNT = 1_000_000
+"""Of `min_events` and `min_failures`: the plugin that never has as many calls in a window never makes an alert."""
+MAX_NAME = 200
+
+
+def objective_problems(objective: Objective) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong) of an objective whose values have the right types."""
+    target, period = objective.target_ratio, objective.period_seconds
+    if target > MAX_TARGET:
+        yield "objective", f"{target!r} must be {MAX_TARGET} or less"
+    if not MIN_PERIOD_SECONDS <= period <= MAX_PERIOD_SECONDS:
+        yield (
+            "period",
+            f"{_length(period)} must be from {_length(MIN_PERIOD_SECONDS)} to {_length(MAX_PERIOD_SECONDS)}: windows are at "
+            "least 10 s long, and calls are kept for 400 days",
+        )
+        return
+    pages = [tier for tier in objective.tiers if tier.severity == "page"]
+    lowest = min(tier.factor for tier in pages)
+    if max_burn_rate(target) < lowest:
+        yield (
+            "objective",
+            f"{target!r} can never page: the burn rate cannot exceed {max_burn_rate(target):.3g}, and a page needs {lowest:.3g}; "
+            f"write at least {math.ceil(1000 * (1 - 1 / lowest)) / 1000}",
+        )
+    if objective.sli is Sli.LATENCY and objective.threshold_seconds is not None:
+        low, high = upper_bound_seconds(MIN_INDEX), lower_bound_seconds(MAX_INDEX)
+        if not low <= objective.threshold_seconds <= high:
+            yield (
+                "threshold",
+                f"{objective.threshold_seconds:g} s must be from 1 ns to {high / 3600:.0f} h, as calls are measured",
+            )
+    longest = max(tier.long_seconds for tier in pages)
+    if objective.for_seconds > longest:
+        yield "for", f"{_length(objective.for_seconds)} is longer than the longest window of a page, {_length(longest)}"
+    if objective.keep_firing_seconds > period:
+        yield (
+            "keep_firing_for",
+            f"{_length(objective.keep_firing_seconds)} is longer than the period, {_length(period)}",
+        )
+
+
+def objective_warnings(objective: Objective) -> Iterator[str]:
+    """What works in part only."""
+    limit = max_burn_rate(objective.target_ratio)
+    unreachable = [tier.factor for tier in objective.tiers if tier.factor > limit]
+    if unreachable:
+        yield (
+            f"at an objective of {objective.target_ratio:.4g} the burn rate cannot exceed {limit:.3g}, "
+            f"so the tier at {max(unreachable):.3g} can never be met; raise the objective"
+        )
+
+
+def policy_problems(policy: Policy) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong) of a policy whose values have the right types."""
+    if policy.hold_seconds > policy.hold_max_seconds:
+        yield (
+            "hold",
+            f"{_length(policy.hold_seconds)} is longer than hold_max, {_length(policy.hold_max_seconds)}; shorten it, or raise "
+            "hold_max",
+        )
+    if policy.step_timeout_seconds < policy.step_seconds:
+        yield (
+            "step_timeout",
+            f"{_length(policy.step_timeout_seconds)} is shorter than step, {_length(policy.step_seconds)}: every step would be "
+            "given up before it can be judged",
+        )
+
+
+def name_problem(name: object) -> str | None:
+    """What is wrong with a name or a pattern that people read and labels carry."""
+    if not isinstance(name, str) or not name.strip():
+        return f"{shown(name)} must be a non-empty string"
+    if len(name) > MAX_NAME or not name.isprintable():
+        return f"{shown(name)} must have at most {MAX_NAME} characters, and none that cannot be seen"
+    return None
+
+
+def url_problem(url: object) -> str | None:
+    """What is wrong with the address of a receiver."""
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        return f"{shown(url)} must start with http:// or https://"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        return f"{shown(url)} is not an address: {error}"
+    if not host or port == 0:
+        return f"{shown(url)} names no host; write for instance http://127.0.0.1:9093/webhook"
+    if not url.isprintable() or " " in url:
+        return f"{shown(url)} holds a space, or characters that cannot be seen"
+    return None
+
+
+def shown(value: object) -> str:
+    """A value in a message: one line, and not longer than one reads."""
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _length(seconds: float) -> str:
+    for size, unit in ((DAY, "d"), (3_600.0, "h"), (60.0, "m")):
+        if seconds >= size:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"

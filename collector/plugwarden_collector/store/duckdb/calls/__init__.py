@@ -1,0 +1,1 @@
+"""Counting calls: raw rows to seconds, minutes and hours, and what is remembered of them."""

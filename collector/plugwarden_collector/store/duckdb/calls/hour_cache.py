@@ -1,0 +1,144 @@
+"""Remembers what whole hours hold per plugin version, so that a budget of 30 days adds up numbers and reads two hours of rows.
+
+An hour that is over changes only when a call comes late; what the rollups count tells which hours these are, and they are
+read again.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plugwarden_collector.store.duckdb.statements import statement
+
+from .cells import MOST, Ints, distinct, moment, second_of, starts
+from .resolutions import Tiers
+
+if TYPE_CHECKING:
+    from plugwarden_collector.store.duckdb.database import Database
+
+__all__ = ["ClosedHours", "Counted"]
+
+HOUR = 3600
+MAX_ROWS = 4_000_000
+"""Plugin versions times hours, 24 bytes each; more are left to SQL."""
+
+Counted = dict[tuple[str, str], tuple[int, int]]
+"""Plugin and version -> total and bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hour:
+    version: Ints
+    """Number of a plugin's version."""
+    total: Ints
+    bad: Ints
+
+
+class ClosedHours:
+    """Asked from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        # The database has this: held in turn, neither would be let go before the interpreter ends, with DuckDB's complaints.
+        self._database: Database = weakref.proxy(database)
+        self._lock = threading.Lock()
+        self._rolled = 0
+        self._rows = 0
+        self._hours: OrderedDict[tuple[int | None, int], _Hour] = OrderedDict()
+        """What is counted (the last bucket that is fast; None: failures) and the hour's first second -> the hour."""
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def counts(self, span: dict[str, Any], fast: int | None = None) -> Counted | None:
+        """Calls in a span of time as `Tiers.span` cut it: total and bad, or, where `fast` is given, slower than that bucket.
+
+        None: there are more plugin versions than are kept here.
+        """
+        hours = range(second_of(span["first_hour"]), second_of(span["hours_end"]), HOUR)
+        with self._lock:
+            self._follow(self._database.tiers)
+            found = self._sums(hours, fast) if hours else {}
+        if found is None:
+            return None
+        edge, extra = ("edge_counts", {}) if fast is None else ("edge_slow", {"fast": fast})
+        for row in self._database.fetch(statement(edge), {**span, **extra}):
+            key = (row["plugin_id"], row["plugin_version"])
+            total, bad = found.get(key, (0, 0))
+            found[key] = (total + row["total"], bad + row["bad"])
+        return found
+
+    def follow(self) -> None:
+        """Take note of late calls while the rollups still tell of them."""
+        with self._lock:
+            self._follow(self._database.tiers)
+
+    def forget_before(self, at: datetime) -> None:
+        """The store let go of hours before this."""
+        with self._lock:
+            for kind, hour in [place for place in self._hours if place[1] < second_of(at)]:
+                self._drop(kind, hour)
+
+    def memory_bytes(self) -> int:
+        """What the hours take."""
+        return self._rows * 24
+
+    def _follow(self, tiers: Tiers) -> None:
+        if tiers.late_from > self._rolled:
+            self._hours.clear()  # it is not told any more whether one of them changed
+            self._rows = 0
+        late = {second_of(hour) for item in tiers.late if item.rolled > self._rolled for hour in item.hours}
+        self._rolled = max(self._rolled, tiers.rolled)
+        for kind, hour in [place for place in self._hours if place[1] in late]:
+            self._drop(kind, hour)
+
+    def _drop(self, kind: int | None, hour: int) -> None:
+        self._rows -= len(self._hours.pop((kind, hour)).version)
+
+    def _sums(self, hours: range, fast: int | None) -> Counted | None:
+        kinds = len({kind for kind, _ in self._hours} | {fast})
+        missing = [hour for hour in hours if (fast, hour) not in self._hours]
+        while missing:
+            largest = max((len(hour.version) for hour in self._hours.values()), default=0)
+            if largest * len(hours) * kinds > MAX_ROWS:
+                return None
+            count = 1
+            while count < len(missing) and missing[count] == missing[count - 1] + HOUR and count < 24 * 7:
+                count += 1
+            self._read(missing[:count], fast)
+            missing = missing[count:]
+        found = [self._hours[fast, hour] for hour in hours]
+        for hour in hours:
+            self._hours.move_to_end((fast, hour))
+        while self._rows > MAX_ROWS and self._hours:
+            self._drop(*next(iter(self._hours)))
+        version = np.concatenate([hour.version for hour in found])
+        size = len(self._numbers)
+        total, bad = (
+            np.minimum(np.bincount(version, np.concatenate(parts), size), MOST).astype(np.int64).tolist()
+            for parts in ([hour.total for hour in found], [hour.bad for hour in found])
+        )
+        there = np.bincount(version, minlength=size).tolist()
+        names = self._numbers.items()
+        return {name: (total[number], bad[number]) for name, number in names if there[number]}
+
+    def _read(self, run: list[int], fast: int | None) -> None:
+        name, extra = ("hour_counts", {}) if fast is None else ("hour_slow", {"fast": fast})
+        hours = {"first": moment(run[0]), "before": moment(run[-1] + HOUR)}
+        table = self._database.fetch_arrow(statement(name), {**hours, **extra})
+        start = starts(table)
+        names, place = distinct(table, ("plugin_id", "plugin_version"))
+        version = np.array([self._numbers.setdefault((row[0], row[1]), len(self._numbers)) for row in names], np.int64)[
+            place
+        ]
+        total, bad = (table[column].to_numpy().astype(np.int64) for column in ("total", "bad"))
+        order = np.argsort(start, kind="stable")
+        bounds = np.searchsorted(start[order], [*run, run[-1] + HOUR])
+        for hour, begin, end in zip(run, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            rows = order[begin:end]
+            self._hours[fast, hour] = _Hour(version[rows], total[rows], bad[rows])
+            self._rows += end - begin

@@ -1,0 +1,1 @@
+"""Alerts, quarantines, decisions, deliveries: small, in one transaction, hash-chained."""

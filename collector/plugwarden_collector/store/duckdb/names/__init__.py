@@ -1,0 +1,1 @@
+"""How many names and words are told apart, and who has a place."""

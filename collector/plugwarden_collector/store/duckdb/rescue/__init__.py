@@ -1,0 +1,1 @@
+"""Backup, restore, verify, salvage: what is done with files that nobody has open."""

@@ -1,0 +1,1 @@
+"""What is let go, when, and how much of it at once."""

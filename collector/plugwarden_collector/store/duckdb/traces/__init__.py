@@ -1,0 +1,1 @@
+"""Traces: the index over blocks, the filter for texts, searches."""

@@ -1,0 +1,147 @@
+"""Reads traces: one by its id, or those that match a search. Fast by layout, see trace_index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from plugwarden_collector.store.duckdb.database import Database
+from plugwarden_collector.store.duckdb.rows import Row, fetch_rows
+from plugwarden_collector.store.duckdb.statements import parsed, statement
+
+from .index import Run, TextRuns, TraceIndex
+from .rows import log_row, span_row
+from .trigrams import KINDS
+
+__all__ = ["TraceFilter", "failing_spans", "find_trace", "search_traces"]
+
+AROUND = timedelta(hours=1)
+"""Log records of a trace are looked for this long around its spans."""
+FIRST_SLICE = timedelta(minutes=1)
+"""A search looks here first, and in slices four times as long after that: the newest matches are what people want."""
+SLICE_GROWTH = 4
+SPANS_A_TRACE = 10
+"""Of those that match; more of one trace make a search ask again."""
+MAX_LISTED = 200_000
+"""Commits that a search names one by one: a tenth of a second."""
+MAX_SPANS = 10_000
+"""Of one trace that are shown; it ran away if it has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """What a span must be like for its trace to be found; None matches all."""
+
+    plugin: str | None = None
+    version: str | None = None
+    outcome: str | None = None
+    text: str | None = None
+    """Part of the span's name, error type or status message, in any case."""
+    min_seconds: float | None = None
+    max_seconds: float | None = None
+
+
+def find_trace(database: Database, index: TraceIndex, trace_id: int) -> tuple[list[Row], list[Row]]:
+    """Spans (oldest first) and log records of one trace; `trace_id` as a 128-bit integer."""
+    halves = {"hi": trace_id >> 64, "lo": trace_id & (2**64 - 1)}
+    with database.reading() as cursor:
+        stored: list[Row] = []
+        for first, last in index.candidates(halves["hi"], halves["lo"]):
+            run = {**halves, "first": first, "last": last}
+            stored += fetch_rows(cursor, parsed(cursor, "trace_spans"), run, MAX_SPANS - len(stored))
+        spans = sorted(map(span_row, stored), key=lambda row: row["started_at"])
+        since, until = datetime(1970, 1, 1), datetime(9999, 1, 1)
+        if spans:
+            since, until = spans[0]["started_at"] - AROUND, spans[-1]["started_at"] + AROUND
+        around = {**halves, "since": since, "until": until}
+        logs = map(log_row, fetch_rows(cursor, parsed(cursor, "trace_logs"), around))
+        return spans, sorted(logs, key=lambda row: row["time"])
+
+
+def search_traces(
+    database: Database, index: TraceIndex, wanted: TraceFilter, since: datetime, until: datetime, limit: int
+) -> list[Row]:
+    """Traces with a matching span that started after `since`, up to `until`: the newest `limit` of them."""
+    conditions: dict[str, Any] = {
+        name: getattr(wanted, name) for name in ("plugin", "version", "outcome", "text", "min_seconds", "max_seconds")
+    }
+    text = _lowered(database, wanted.text)
+    found: dict[tuple[int, int], None] = {}
+    for begin, end in _slices(since, until):
+        places = None if text is None else index.candidates_with(text, begin, end)
+        for trace in _hits(database, {**conditions, "since": begin, "until": end}, places, limit):
+            found.setdefault(trace)
+        if len(found) >= limit:
+            break
+    traces = list(found)[:limit]
+    if not traces:
+        return []
+    halves = {"hi": [hi for hi, _ in traces], "lo": [lo for _, lo in traces]}
+    runs = index.candidates_of_all(halves["hi"], halves["lo"])
+    return database.fetch(statement("trace_summaries"), {**halves, **_lists(runs)})
+
+
+def failing_spans(
+    database: Database, plugin: str, since: datetime, until: datetime, limit: int, *, version: str | None = None
+) -> list[Row]:
+    """The newest failed spans of a plugin, or of one version; what is older than these is not looked at."""
+    found: list[Row] = []
+    for begin, end in _slices(since, until):
+        slice_ = {"plugin": plugin, "version": version, "since": begin, "until": end, "limit": limit - len(found)}
+        found += database.fetch(statement("failing_traces"), slice_)
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _lowered(database: Database, text: str | None) -> str | None:
+    """As DuckDB does it: Python's lower case differs for some letters, and the index would then miss what the search finds."""
+    return None if text is None else str(database.fetch(statement("lower_text"), {"text": text})[0]["text"])
+
+
+def _lists(runs: Sequence[Run]) -> dict[str, list[int]]:
+    return {"first": [first for first, _ in runs], "last": [last for _, last in runs]}
+
+
+def _hits(database: Database, slice_: dict[str, Any], places: TextRuns | None, limit: int) -> Iterable[tuple[int, int]]:
+    """Traces by their newest matching span, newest first: `limit` of them, unless there are no more; `places`: where they may be.
+
+    To take the newest spans and see which traces they are of is cheaper than to group all that match; in the rare case that
+    so many are of the same few traces that these are not enough, more are taken.
+    """
+    spans = limit * SPANS_A_TRACE
+    while True:
+        rows = [
+            row
+            for name, within in _questions(places)
+            for row in database.fetch(statement(name), {**slice_, **within, "limit": spans})
+        ]
+        rows.sort(key=lambda row: row["started_at"], reverse=True)
+        traces = dict.fromkeys((row["trace_hi"], row["trace_lo"]) for row in rows[:spans])
+        if len(traces) >= limit or len(rows) < spans:
+            return traces
+        spans *= SLICE_GROWTH
+
+
+def _questions(places: TextRuns | None) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Statements that find all there is, and what each of them takes besides."""
+    if places is None:
+        yield "trace_hits", {"first": 0, "last": 2**63 - 1}
+        return
+    # A run may be of millions of commits that brought no spans, so that they cannot be named one by one.
+    yield "trace_hits", {"first": places.open[0], "last": places.open[1]}
+    if sum(last - first for first, last in places.closed) > MAX_LISTED:
+        yield "trace_hits", {"first": places.closed[0][0], "last": places.closed[-1][1]}
+    elif places.closed:
+        kinds = zip(KINDS, places.kinds, strict=True)
+        yield "trace_hits_within", {**_lists(places.closed), **{f"in_{kind}": held for kind, held in kinds}}
+
+
+def _slices(since: datetime, until: datetime) -> Iterable[tuple[datetime, datetime]]:
+    length = FIRST_SLICE
+    while until > since:
+        begin = max(since, until - length)
+        yield begin, until
+        until, length = begin, length * SLICE_GROWTH

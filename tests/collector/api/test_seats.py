@@ -1,0 +1,73 @@
+"""Acts of people have threads of their own: however many readers wait, a quarantine is made and ended."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+from plugwarden_collector.api import app as api
+from plugwarden_collector.api import query_seats as query_line
+
+from tests.collector.conftest import Running
+from tests.collector.store.query.test_query_limits import ENDLESS
+
+from .test_query_route import ask, metric, until
+
+READERS = 50
+
+
+def act(collector: Running) -> int:
+    body = {"plugin": "csv", "reason": "it breaks things"}
+    made = httpx2.post(f"{collector.url}/api/v1/quarantine", json=body, timeout=20)
+    assert made.status_code == 201, made.text
+    url = f"{collector.url}/api/v1/quarantine/{made.json()['id']}/release"
+    return httpx2.post(url, json={"reason": "it was not"}, timeout=20).status_code
+
+
+def test_fifty_readers_that_hold_every_thread_keep_no_act_waiting(
+    collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, real = threading.Event(), collector.collector.database.fetch
+    stuck: list[str] = []
+
+    def slow(statement: Any, parameters: Any = None) -> Any:
+        if statement.name == "list_changes":
+            stuck.append(statement.name)
+            go.wait(60)
+        return real(statement, parameters)
+
+    monkeypatch.setattr(type(collector.collector.database), "fetch", lambda _, *asked: slow(*asked))
+    with ThreadPoolExecutor(READERS) as pool:
+        asked = [pool.submit(httpx2.get, f"{collector.url}/api/v1/changes", timeout=60) for _ in range(READERS)]
+        try:
+            until(lambda: len(stuck) >= api.READ_THREADS)
+            assert act(collector) == 200
+            assert not any(item.done() for item in asked)
+        finally:
+            go.set()
+        assert [item.result().status_code for item in asked] == [200] * READERS
+
+
+def test_fifty_statements_keep_no_act_waiting(collector: Running) -> None:
+    with ThreadPoolExecutor(READERS) as pool:
+        asked = [pool.submit(ask, collector, ENDLESS, timeout_seconds=2.0) for _ in range(READERS)]
+        until(lambda: metric(collector, "plugwarden_queries_running") == query_line.AT_ONCE)
+        assert act(collector) == 200
+        assert {item.result().status_code for item in asked} <= {503, 504}
+
+
+def test_a_line_of_readers_has_an_end(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, real = threading.Event(), collector.collector.database.fetch
+    monkeypatch.setattr(type(collector.collector.database), "fetch", lambda _, *asked: go.wait(60) and real(*asked))
+    most = api.READ_THREADS + api.WAITING
+    with ThreadPoolExecutor(most + 1) as pool:
+        asked = [pool.submit(httpx2.get, f"{collector.url}/api/v1/changes", timeout=60) for _ in range(most + 1)]
+        until(lambda: any(item.done() for item in asked))
+        go.set()
+        answers = [item.result() for item in asked]
+    refused = [item for item in answers if item.status_code == 503]
+    assert len(refused) >= 1
+    assert all(item.headers["retry-after"] == "2" for item in refused)

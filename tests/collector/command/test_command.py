@@ -1,0 +1,173 @@
+"""The `plugwarden` command: tables for people, JSON for programs, one line for what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from plugwarden import Sidecar
+from plugwarden_collector.command.processes import collector_command
+from plugwarden_collector.control.backtest import backtest
+from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.rules.file import DEFAULT_RULES
+
+from tests.collector.conftest import RULES, Running, running
+from tests.collector.support.stores import AT, crash, metrics, opened
+
+
+def plugwarden(*arguments: str, url: str = "http://127.0.0.1:9") -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PLUGWARDEN_COLLECTOR_URL": url, "COLUMNS": "80", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "plugwarden_collector", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60, check=False)
+
+
+@pytest.fixture
+def busy(collector: Running, sidecar: Sidecar) -> Running:
+    call = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
+    for _ in range(10):
+        call()
+    assert sidecar.flush()
+    return collector
+
+
+ASKING = [
+    ["plugins"], ["plugins", "csv"], ["alerts"], ["quarantines"], ["capacity"], ["audit", "list"], ["audit", "verify"],
+    ["query", "select plugin_id, sum(calls) as calls from plugin_calls group by all"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ASKING, ids=lambda command: " ".join(command)[:20])
+def test_every_question_has_a_table_and_json(busy: Running, command: list[str]) -> None:
+    table = plugwarden(*command, url=busy.url)
+    assert (table.returncode, table.stderr) == (0, "")
+    assert all(len(line) <= 80 for line in table.stdout.splitlines())
+    answer = plugwarden(*command, "--json", url=busy.url)
+    assert answer.returncode == 0
+    json.loads(answer.stdout)
+
+
+def test_quarantine_and_release_from_the_command_line(busy: Running) -> None:
+    held = json.loads(
+        plugwarden("quarantine", "csv", "--version", "1", "--reason", "a test", "--json", url=busy.url).stdout
+    )
+    assert held["scope"] == "csv@1"
+    assert "csv" in plugwarden("quarantines", url=busy.url).stdout
+    assert plugwarden("release", held["id"], "--reason", "over", url=busy.url).returncode == 0
+
+
+def test_a_view_can_be_exported(busy: Running, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    file = tmp_path / "calls.parquet"
+    assert plugwarden("export", "plugin_calls", str(file), url=busy.url).returncode == 0
+    assert sum(pq.read_table(file).column("calls").to_pylist()) == 10
+    assert plugwarden("export", 'x"; drop', str(file), url=busy.url).returncode == 1
+
+
+def test_what_is_wrong_takes_one_line_and_says_what_to_do() -> None:
+    answer = plugwarden("plugins")
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert len(answer.stderr.splitlines()) == 1
+    assert "plugwarden up" in answer.stderr
+
+
+def test_a_rules_file_is_checked(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('[[slo]]\nname = "a"\nobjective = 0.99\n')
+    good = plugwarden("rules", "check", str(file))
+    assert (good.returncode, "14.4" in good.stdout) == (0, True)
+    file.write_text('[[slo]]\nname = "a"\nobjectiv = 0.99\n')
+    bad = plugwarden("rules", "check", str(file), "--json")
+    assert bad.returncode == 1
+    assert "did you mean objective" in " ".join(json.loads(bad.stdout)["problems"])
+
+
+def test_a_backtest_decides_what_the_live_loop_would_have(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as collector:  # the built-in rules only observe
+        sidecar = Sidecar(service="host", endpoint=collector.http, export_interval_seconds=0.2)
+
+        def fail() -> None:
+            raise OSError
+
+        good = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
+        bad = sidecar.wrap(fail, plugin="csv", version="2", operation="x", breaker=False, fallback=lambda: None)
+        for _ in range(40):
+            good()
+            bad()
+        assert sidecar.close(timeout=10)
+        assert collector.api.get("quarantine") == []
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    answer = plugwarden("rules", "backtest", str(file), "--data", str(tmp_path / "data"), "--json")
+    report = json.loads(answer.stdout)
+    assert [(item["kind"], item["scope"]) for item in report["decisions"]] == [("quarantined", "csv@2")]
+    nothing = plugwarden("rules", "backtest", str(file), "--data", str(tmp_path / "empty"))
+    assert "there is no store here" in nothing.stderr
+
+
+def test_a_backtest_counts_what_a_killed_collector_had_stored_and_not_counted(tmp_path: Path) -> None:
+    with opened(tmp_path / "live") as store:
+        for second in range(40):
+            store.send(Signal.METRICS, metrics(second))
+        crash(store, tmp_path / "killed")
+    report = backtest(tmp_path / "killed", DEFAULT_RULES)
+    assert report["from"] == AT
+    assert report["ticks"] >= 40
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_collector_that_is_stopped_ends_without_a_word(tmp_path: Path, number: int) -> None:
+    free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        collector_command("--data", str(tmp_path), *free),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert process.stdout is not None
+    ready = json.loads(process.stdout.readline())
+    body = metrics(1)
+    answer = httpx2.post(
+        f"http://{ready['http']}/v1/metrics", content=body, headers={"content-type": "application/x-protobuf"}
+    )
+    assert answer.status_code == 200
+    assert httpx2.get(f"http://{ready['api']}/api/v1/plugins").status_code == 200
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert json.loads(output)["audit"]["access"]["sequence"] >= 1, "the last line holds the heads of the log"
+
+
+def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> None:
+    answer = plugwarden("collector", "--data", str(tmp_path / "other"), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                        "--api", collector.url.removeprefix("http://"))  # fmt: skip
+    assert answer.returncode == 2
+    assert "--api: cannot listen" in answer.stderr
+
+
+def test_the_log_is_exported_and_verified_against_what_was_exported(busy: Running, tmp_path: Path) -> None:
+    held = json.loads(plugwarden("quarantine", "x", "--reason", "a test", "--json", url=busy.url).stdout)
+    assert plugwarden("release", held["id"], "--reason", "over", "--actor", "ann", url=busy.url).returncode == 0
+    file = tmp_path / "log.jsonl"
+    done = plugwarden("audit", "export", str(file), url=busy.url)
+    assert done.returncode == 0, done.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    *rows, heads = map(json.loads, file.read_text("utf-8").splitlines())
+    assert next(row["says"] for row in rows if row["stream"] == "decisions") == "ann"
+    assert heads["decisions"] == json.loads(plugwarden("audit", "head", "--json", url=busy.url).stdout)["decisions"]
+    for anchor in (str(file), heads["decisions"]["hash"]):
+        assert plugwarden("audit", "verify", "--anchor", anchor, url=busy.url).returncode == 0
+    wrong = plugwarden("audit", "verify", "--anchor", "ab" * 32, url=busy.url)
+    assert (wrong.returncode, "the anchor abab" in wrong.stdout) == (1, True)
+    unreadable = plugwarden("audit", "verify", "--anchor", "nowhere", url=busy.url)
+    assert (unreadable.returncode, "64 hex digits" in unreadable.stderr) == (2, True)
+    assert "refused" not in plugwarden("audit", "list", "--access", url=busy.url).stdout
+    assert "there is nothing to explain" in plugwarden("audit", "accept", "--reason", "nothing", url=busy.url).stdout
+    again = plugwarden("audit", "export", str(file), url=busy.url)
+    assert (again.returncode, "is there already" in again.stderr) == (1, True)
