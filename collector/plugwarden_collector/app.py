@@ -163,19 +163,21 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             taking.set()
             return with_headers(
                 made.api_app(
-                    database,
-                    writer,
-                    warden,
-                    board,
-                    settings.tokens,
-                    registry,
-                    clock,
-                    not_ready,
-                    health,
-                    calls,
-                    pushed,
-                    audit,
-                    access,
+                    made.Parts(
+                        database,
+                        writer,
+                        warden,
+                        board,
+                        settings.tokens,
+                        registry,
+                        clock,
+                        not_ready,
+                        health,
+                        calls,
+                        pushed,
+                        audit,
+                        access,
+                    )
                 ),
                 API_HEADERS,
             )

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from plugwarden_collector.api import app as api
+from plugwarden_collector.api import parts as api
 from plugwarden_collector.api import query_seats as query_line
 
 from tests.collector.conftest import Running

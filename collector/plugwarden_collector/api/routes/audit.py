@@ -1,6 +1,6 @@
 """The decision log over HTTP: its entries, its heads, and whether it is whole.
 
-Annotations in this module are not postponed: FastAPI must see the dependencies, which are arguments.
+Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
 """
 
 import heapq
@@ -10,15 +10,14 @@ from fastapi import APIRouter, Query
 
 from plugwarden_collector.api.answers import parsed
 from plugwarden_collector.api.models import ReleaseRequest
+from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.api.threads import Room
 from plugwarden_collector.audit.entries import ACCESS, DECISIONS
-from plugwarden_collector.clock import Clock
-from plugwarden_collector.store import Database, Writer, statement
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog, AuditReport
+from plugwarden_collector.store.duckdb.ledger.audit_log import AuditReport
 from plugwarden_collector.web.auth import Principal
 
-__all__ = ["audit_router"]
+__all__ = ["audit_routes"]
 
 NEWEST = 2**63 - 1
 WAITING = 7
@@ -26,19 +25,11 @@ WAITING = 7
 _LISTS = {DECISIONS: "list_decisions", ACCESS: "list_access"}
 
 
-def audit_router(
-    database: Database,
-    writer: Writer,
-    log: AuditLog,
-    clock: Clock,
-    reading: Any,
-    administering: Any,
-    flush: Any,
-    acts: Room,
-    reads: Room,
-) -> APIRouter:
-    """Routes below /api/v1/audit. `flush` brings what is not yet in the access log into it."""
+def audit_routes(parts: Parts) -> APIRouter:
+    """Return the routes below /api/v1/audit."""
     router = APIRouter(tags=["audit"])
+    log, flush = parts.audit, parts.access.flush  # what is not yet in the access log is brought into it first
+    reading, administering = parts.needs("read"), parts.needs("admin")
     verifying = Room("verification", 1, WAITING)  # of its own: it takes seconds where there is much
 
     @router.get("/api/v1/audit", dependencies=[reading])
@@ -55,7 +46,7 @@ def audit_router(
             await flush()
         found: list[list[dict[str, Any]]] = []
         for name in (DECISIONS, ACCESS) if stream == "all" else (stream,):
-            rows = await reads.run(database.fetch, statement(_LISTS[name]), {"limit": limit, "before": before})
+            rows = await parts.rows(_LISTS[name], {"limit": limit, "before": before})
             found.append([{"stream": name, **row} for row in rows])
         # Each in its own order, whatever a clock that was put back says.
         return as_json(parsed(list(heapq.merge(*found, key=lambda row: row["time"], reverse=True))))
@@ -81,7 +72,7 @@ def audit_router(
     @router.post("/api/v1/audit/accept")
     async def accept(body: ReleaseRequest, who: Annotated[Principal, administering]) -> Any:
         """Explain what verification finds missing, such as a store that was put back by hand. It is recorded for ever."""
-        texts = await acts.run(log.accept, writer.run, who.name, body.actor, body.reason, clock())
+        texts = await parts.acts.run(log.accept, parts.writer.run, who.name, body.actor, body.reason, parts.clock())
         return as_json({"accepted": texts})
 
     return router

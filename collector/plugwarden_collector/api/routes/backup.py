@@ -3,19 +3,18 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.store import Database, Writer
 from plugwarden_collector.store.duckdb.rescue.backup import Backup, open_backup
 
-__all__ = ["MANIFEST_HEADER", "backup_router"]
+__all__ = ["MANIFEST_HEADER", "backup_routes"]
 
 MANIFEST_HEADER = "x-plugwarden-manifest"
 STALLED_SECONDS = 60.0
@@ -23,17 +22,15 @@ STALLED_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-def backup_router(
-    database: Database, writer: Writer, clock: Clock, administering: Any, seen: Callable[[Request], None]
-) -> APIRouter:
-    """The one route; `seen` is told of each request, for the access log."""
+def backup_routes(parts: Parts) -> APIRouter:
+    """Return /api/v1/backup."""
     router = APIRouter()
 
-    @router.get("/api/v1/backup", tags=["store"], dependencies=[administering], response_class=Response)
+    @router.get("/api/v1/backup", tags=["store"], dependencies=[parts.needs("admin")], response_class=Response)
     async def backup(request: Request) -> Response:
         """The database file as of now. `x-plugwarden-manifest` says what it must hold, as JSON."""
-        seen(request)
-        return _BackupResponse(database, writer, clock)
+        parts.access.backup(request.state.principal.name, peer(request))
+        return _BackupResponse(parts.database, parts.writer, parts.clock)
 
     return router
 

@@ -4,7 +4,6 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -12,16 +11,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import CollectorRegistry
 from starlette.responses import Response
 
 from plugwarden_collector import __version__
-from plugwarden_collector.announce.board import Board
+from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
-from plugwarden_collector.clock import Clock
-from plugwarden_collector.control.live import Warden
 from plugwarden_collector.health import HealthWatch
-from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.store import statement
 from plugwarden_collector.web import problem
 
 __all__ = ["health_routes"]
@@ -35,18 +31,16 @@ MAX_STEPS = 360
 MAX_SENDERS = 200
 
 
-def health_routes(
-    database: Database,
-    writer: Writer,
-    warden: Warden,
-    board: Board,
-    registry: CollectorRegistry,
-    clock: Clock,
-    ready: Callable[[], str | None],
-    health: HealthWatch,
-    reading: Any,
-) -> APIRouter:
-    """`ready` answers why the collector is not ready, or None; `reading` is the dependency that asks for the scope."""
+def health_routes(parts: Parts) -> APIRouter:
+    """Return the routes about the collector itself."""
+    database, writer, warden, board = parts.database, parts.writer, parts.warden, parts.board
+    registry, clock, ready, health, reading = (
+        parts.registry,
+        parts.clock,
+        parts.ready,
+        parts.health,
+        parts.needs("read"),
+    )
     routes = APIRouter(tags=["health"])
 
     @routes.get("/livez", response_class=PlainTextResponse)

@@ -1,13 +1,11 @@
 """The route of Alertmanager's own API: Prometheus, and whatever speaks like it, pushes alerts here."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.api.render import as_json
-from plugwarden_collector.pushed import MalformedAlertsError, PushedAlerts
+from plugwarden_collector.pushed import MalformedAlertsError
 from plugwarden_collector.pushed.reading import MAX_ALERTS
 from plugwarden_collector.web.problem import problem
 
@@ -41,16 +39,11 @@ _BODY = {
 }
 
 
-Seen = Callable[[Request, Sequence[dict[str, str | None]]], None]
+def pushed_routes(parts: Parts) -> APIRouter:
+    """Return /api/v2/alerts. What a push changed goes into the access log."""
+    router = APIRouter(tags=["alertmanager"], dependencies=[parts.needs("operate")])
 
-
-def pushed_routes(alerts: PushedAlerts, operating: Any, seen: Seen) -> APIRouter:
-    """The router; `operating` is the dependency that lets only operators in, `seen` is told of what a push changed."""
-    router = APIRouter()
-
-    @router.post(
-        "/api/v2/alerts", tags=["alertmanager"], dependencies=[operating], openapi_extra={"requestBody": _BODY}
-    )
+    @router.post("/api/v2/alerts", openapi_extra={"requestBody": _BODY})
     async def push(request: Request) -> Response:
         """Alerts that a Prometheus pushes; they are shown beside our own, until `endsAt` or until they are not pushed for five
         minutes. Of a request with bad alerts the good ones are taken, and the answer is 400 and names the bad ones."""
@@ -58,11 +51,11 @@ def pushed_routes(alerts: PushedAlerts, operating: Any, seen: Seen) -> APIRouter
             # Whatever else a web page elsewhere may send without asking first, as a form or as plain text.
             return problem(415, "not JSON", "content-type: must be application/json")
         try:
-            taken, refused, changed = await alerts.take(await request.body())
+            taken, refused, changed = await parts.pushed.take(await request.body())
         except MalformedAlertsError as error:
             return problem(400, "not a list of alerts", str(error))
         if changed:
-            seen(request, changed)
+            parts.access.alerts(request.state.principal.name, peer(request), changed)
         if not refused:
             return as_json({})
         named = [{"index": item.index, "field": item.field, "problem": item.why} for item in refused[:NAMED]]

@@ -1,29 +1,29 @@
 """`POST /api/v1/query`: admission, streaming, and the end of queries whose time, memory or reader is gone.
 
-Annotations in this module are not postponed: FastAPI must see the dependency, which is an argument.
+Annotations in this module are not postponed: FastAPI must see the dependency, which is a local name.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from fastapi import FastAPI, HTTPException, Request
-from prometheus_client.registry import CollectorRegistry
+from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from plugwarden_collector.api.models import QueryRequest
+from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.api.query_seats import Line, hurried, stopping
 from plugwarden_collector.api.render import json_answer, last_piece
 from plugwarden_collector.errors import BusyError, QueryError, QueryTimeoutError, StoreError
-from plugwarden_collector.store import Database, QueryStream
+from plugwarden_collector.store import QueryStream
 from plugwarden_collector.store.duckdb.query.stream import MAX_BYTES, MAX_ROWS, MAX_STREAM_BYTES, QueryCancelledError
 from plugwarden_collector.web import problem
 from plugwarden_collector.web.http_protocol import HANG_UP
 
-__all__ = ["ARROW", "install"]
+__all__ = ["ARROW", "query_routes"]
 
 ARROW = "application/vnd.apache.arrow.stream"
 CLOSING_SECONDS = 0.3
@@ -149,37 +149,28 @@ class ArrowResponse(Response):
             run.leave()
 
 
-def install(
-    app: FastAPI,
-    database: Database,
-    registry: CollectorRegistry,
-    reading: Any,
-    catch_up: Callable[[], Awaitable[None]],
-    seen: Callable[[Request, str], None],
-    caller_of: Callable[[Request], str | None],
-    closed: asyncio.Future[None],
-) -> None:
-    """Add the route. `reading` is the dependency that checks the scope; `catch_up` counts what is stored and not counted;
-    `seen` is told of each statement, for the access log; `caller_of` tells callers apart, as far as they can be. What runs, waits or
-    streams ends once `closed` is done."""
-    line = Line(registry, closed)
+def query_routes(parts: Parts) -> APIRouter:
+    """Return /api/v1/query. What runs, waits or streams ends once the board is closed."""
+    routes = APIRouter(tags=["sql"], dependencies=[parts.needs("read")])
+    closed = parts.board.closed
+    line = Line(parts.registry, closed)
 
-    @app.post("/api/v1/query", tags=["sql"], dependencies=[reading])
+    @routes.post("/api/v1/query")
     async def query(body: QueryRequest, request: Request) -> Response:
         """Read-only SQL. Arrow, as a stream, when the Accept header asks for it; JSON otherwise."""
-        seen(request, body.sql)
+        parts.access.sql(request.state.principal.name, peer(request), body.sql)
         arrow = ARROW in request.headers.get("accept", "")
         if not arrow and body.limit > MAX_ROWS:
             raise HTTPException(422, f"limit: a JSON answer holds at most {MAX_ROWS} rows; ask for {ARROW}")
         try:
-            await catch_up()  # whoever asks after an acknowledgement sees what was acknowledged, in every view
-            caller = caller_of(request)
+            await parts.catch_up()  # whoever asks after an acknowledgement sees what was acknowledged, in every view
+            caller = parts.tokens.caller(request.state.principal, peer(request))
             await line.take(caller)
         except BusyError as error:
             return problem.busy(error)
         seconds = body.timeout_seconds
         stream = QueryStream(
-            database,
+            parts.database,
             body.sql,
             body.params,
             form="arrow" if arrow else "json",
@@ -204,6 +195,8 @@ def install(
         run.ended(None)
         run.leave()
         return answered
+
+    return routes
 
 
 async def _disconnected(request: Request) -> None:

@@ -3,32 +3,25 @@
 Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter
 
 from plugwarden_collector.api.models import ReleaseRequest
+from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.render import as_json
-from plugwarden_collector.api.threads import Room
-from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.control.upkeep import Upkeep
 from plugwarden_collector.web.auth import Principal
 
 __all__ = ["upkeep_routes"]
 
 
-def upkeep_routes(
-    upkeep: Upkeep,
-    reading: Any,
-    operating: Any,
-    administering: Any,
-    actor: Callable[[Principal, str | None], Actor],
-    acts: Room,
-    reads: Room,
-) -> APIRouter:
-    """`reading`, `operating` and `administering` are the dependencies that ask for the scopes; `actor` says who acts."""
+def upkeep_routes(parts: Parts) -> APIRouter:
+    """Return the routes below /api/v1/aside and /api/v1/retention."""
     routes = APIRouter(tags=["upkeep"])
+    acts, reads = parts.acts, parts.reads
+    upkeep = Upkeep(parts.database, parts.writer, parts.audit, parts.health.retention, parts.clock)
+    reading, operating, administering = parts.needs("read"), parts.needs("operate"), parts.needs("admin")
 
     @routes.get("/api/v1/aside", dependencies=[reading])
     async def aside() -> Any:

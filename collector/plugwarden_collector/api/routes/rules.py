@@ -1,0 +1,31 @@
+"""Rules in force, and how every objective stands.
+
+Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from plugwarden_collector.api.answers import rules_answer
+from plugwarden_collector.api.parts import Parts
+from plugwarden_collector.api.render import as_json
+
+__all__ = ["rules_routes"]
+
+
+def rules_routes(parts: Parts) -> APIRouter:
+    """Return /api/v1/slos and /api/v1/rules."""
+    routes = APIRouter(tags=["judging"], dependencies=[parts.needs("read")])
+
+    @routes.get("/api/v1/slos")
+    async def slos() -> Any:
+        """Every objective of every plugin version: counts, SLI, budget left, burn rate."""
+        return as_json(await parts.rows("list_slo_status"))
+
+    @routes.get("/api/v1/rules")
+    async def rules() -> Any:
+        """Objectives and policy in force."""
+        return as_json(rules_answer(parts.warden))
+
+    return routes

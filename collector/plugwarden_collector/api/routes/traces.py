@@ -1,0 +1,54 @@
+"""Traces: searched for, or one by its id.
+
+Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
+"""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query
+
+from plugwarden_collector.api.parts import Parts
+from plugwarden_collector.api.render import as_json
+from plugwarden_collector.errors import NotFoundError
+from plugwarden_collector.store.duckdb.traces.search import TraceFilter, find_trace, search_traces
+from plugwarden_collector.web.time_range import TimeRange
+
+__all__ = ["trace_routes"]
+
+_TRACE_ID = re.compile(r"[0-9a-fA-F]{32}")
+"""Python's own reading of numbers also takes signs, underscores, spaces and digits of other scripts."""
+
+
+def trace_routes(parts: Parts) -> APIRouter:
+    """Return the routes below /api/v1/traces."""
+    routes = APIRouter(tags=["traces"], dependencies=[parts.needs("read")])
+    reads, database, traces_of = parts.reads, parts.database, parts.writer.traces
+
+    @routes.get("/api/v1/traces")
+    async def traces(
+        span: Annotated[TimeRange, parts.time_range],
+        plugin: str | None = None,
+        version: str | None = None,
+        outcome: str | None = None,
+        text: str | None = None,
+        min_seconds: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
+        max_seconds: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Any:
+        """Traces that hold a matching span, newest first."""
+        wanted = TraceFilter(plugin, version, outcome, text, min_seconds, max_seconds)
+        found = await reads.run(search_traces, database, traces_of, wanted, span.since, span.until, limit)
+        return as_json(found)
+
+    @routes.get("/api/v1/traces/{trace_id:name}")
+    async def trace(trace_id: str) -> Any:
+        """All spans and log records of one trace."""
+        if not _TRACE_ID.fullmatch(trace_id):
+            raise HTTPException(422, "trace_id: must be 32 hex digits")
+        spans, logs = await reads.run(find_trace, database, traces_of, int(trace_id, 16))
+        if not spans and not logs:
+            raise NotFoundError(f"no trace {trace_id}: sampled out, expired, or not arrived yet")
+        return as_json({"trace_id": trace_id, "spans": spans, "logs": logs})
+
+    return routes
