@@ -19,7 +19,7 @@ from plugwarden_collector.command.processes import collector_process
 BAR_SECONDS = 1.0
 FREE = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
 POINTS, BUCKETS = 16, 65_535
-"""Of a request: just below what receive/numbers.py takes of one, in points as long as it takes them."""
+"""Of a request: just below what receive/decode/numbers.py takes of one, in points as long as it takes them."""
 
 
 def request(number: int) -> bytes:

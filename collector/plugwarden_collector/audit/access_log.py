@@ -35,7 +35,7 @@ MAX_WAITING = 2_000
 """Entries that a store without room has not taken yet; beyond, the oldest go and are counted."""
 CLOSE_SECONDS = 2.0
 KEPT = 200_000
-"""Entries; at ten pages that are always open, two months. To verify as many takes seconds (see decide/access.py for how few
+"""Entries; at ten pages that are always open, two months. To verify as many takes seconds (see audit/looks.py for how few
 they are)."""
 TRIM_SECONDS = 3600.0
 MAX_TEXT = 500

@@ -360,10 +360,10 @@ def test_a_kill_between_commit_and_head_is_not_taken_for_a_forgery(place: Place,
 WRITE_FOR_EVER = """
 import sys
 from pathlib import Path
-from plugwarden_collector.decide.audit import Draft
+from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.audit import Place
-from plugwarden_collector.store import Database, audit_log, statement
-from plugwarden_collector.store.audit_log import AuditLog
+from plugwarden_collector.store import Database
+from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
 from datetime import datetime
 database = Database(Path(sys.argv[1]))
 log = AuditLog(database, Place.of(), datetime(2026, 1, 1))

@@ -59,7 +59,7 @@ def test_the_collector_opens_duckdb_at_one_place() -> None:
         for file in root.rglob("*.py")
         if re.search(r"duckdb\.connect\(|import duckdb as|from duckdb import connect", file.read_text("utf-8"))
     }
-    assert opening == {"store/engine.py"}
+    assert opening == {"store/duckdb/engine.py"}
 
 
 def test_examples_take_the_present_as_utc() -> None:

@@ -70,7 +70,7 @@ class Database:
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            # Queries bound their own sorts and hash tables (store/query.py), and may not fill the disk by spilling.
+            # Queries bound their own sorts and hash tables (store/duckdb/query/stream.py), and may not fill the disk by spilling.
             "allowed_configs": ["operator_memory_limit"],
             "max_temp_directory_size": "4GB",
         }

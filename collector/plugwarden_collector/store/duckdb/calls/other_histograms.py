@@ -31,7 +31,7 @@ an old process counted long before we listened did not happen within this second
 EARLIER = 10**6
 """Microseconds: what a sender told this long before was another export; series of one export differ by far less."""
 MAX_SECONDS = 1e15
-"""As in receive/numbers.py; of rows that were stored before there was such a bound."""
+"""As in receive/decode/numbers.py; of rows that were stored before there was such a bound."""
 MAX_STREAMS = 256
 """Processes that share one identity and are told apart; beyond that the one that was silent longest is forgotten, and what is
 not known is counted from now on: it may be one of those."""

@@ -26,7 +26,7 @@ from .wire import Channel, Message
 __all__ = ["ENDS", "ReaderPool", "ReaderProcess", "close_shared_pool", "shared_pool"]
 
 PROCESSES = 2
-"""As many as statements run at once (api/sql.py): on two cores more would only slow each other, and ingest."""
+"""As many as statements run at once (api/routes/query.py): on two cores more would only slow each other, and ingest."""
 START_SECONDS = 30.0
 """A start takes a third of a second of processor time; this is for a machine that is very busy."""
 MAX_STARTS = 3

@@ -1,4 +1,4 @@
--- What each plugin asks of its hosts. Takes: the span of time (store/tiers.py), seconds (double).
+-- What each plugin asks of its hosts. Takes: the span of time (store/duckdb/calls/resolutions.py), seconds (double).
 -- Gives: plugin_id, calls_per_second, concurrency (Little's law: busy seconds per second), cpu_cores, peak_calls_per_second.
 with cells as (from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)),
 peaks as (

@@ -1,4 +1,4 @@
--- Calls per plugin version in what the whole hours leave of a span of time. Takes: the span of time (store/tiers.py).
+-- Calls per plugin version in what the whole hours leave of a span of time. Takes: the span of time (store/duckdb/calls/resolutions.py).
 -- Gives: plugin_id, plugin_version, total, bad, as hour_counts does.
 with edges as (
     select plugin_id, plugin_version, outcome, error_source, calls from call_minutes

@@ -1,4 +1,4 @@
--- Slow calls per plugin version in what the whole hours leave of a span of time. Takes: the span of time (store/tiers.py), fast
+-- Slow calls per plugin version in what the whole hours leave of a span of time. Takes: the span of time (store/duckdb/calls/resolutions.py), fast
 -- (integer: the last histogram bucket that is still fast). Gives: plugin_id, plugin_version, total, bad, as hour_slow does.
 with edges as (
     select plugin_id, plugin_version, outcome, calls, bucket_index, bucket_count from call_minutes

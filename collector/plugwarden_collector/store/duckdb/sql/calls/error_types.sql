@@ -1,4 +1,4 @@
--- Which errors carry a plugin's failures. Takes: plugin, version (varchar or null: all), the span of time (store/tiers.py).
+-- Which errors carry a plugin's failures. Takes: plugin, version (varchar or null: all), the span of time (store/duckdb/calls/resolutions.py).
 -- Gives: plugin_version, error_type, error_source, outcome, calls, first_at, last_at; most first.
 select
     plugin_version, error_type, error_source, outcome, bounded(sum(calls)) as calls,

@@ -1,5 +1,5 @@
 -- Where a plugin's calls went well and where not, to find the smallest scope that holds its failures.
--- Takes: plugin (varchar), the span of time (store/tiers.py). Gives: plugin_version, plugin_operation,
+-- Takes: plugin (varchar), the span of time (store/duckdb/calls/resolutions.py). Gives: plugin_version, plugin_operation,
 -- instance_id, total, bad.
 select
     plugin_version, plugin_operation, instance_id,

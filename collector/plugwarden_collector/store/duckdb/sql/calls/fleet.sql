@@ -1,4 +1,4 @@
--- One row per plugin over a span of time. Takes: the span of time (store/tiers.py), seconds (double), plugin (varchar or null:
+-- One row per plugin over a span of time. Takes: the span of time (store/duckdb/calls/resolutions.py), seconds (double), plugin (varchar or null:
 -- all).
 -- Gives: plugin_id, calls_per_second, calls, failed, rejected, bad, p50, p95, p99 (s), cpu_seconds, versions, last_at.
 with cells as (

@@ -1,4 +1,4 @@
--- Calls per plugin and step, for sparklines. Takes: the span of time (store/tiers.py), step (double, seconds).
+-- Calls per plugin and step, for sparklines. Takes: the span of time (store/duckdb/calls/resolutions.py), step (double, seconds).
 -- Gives: calls (varchar: a JSON list of objects with plugin_id, time, calls, failed, rejected, in the order of time). A thousand
 -- plugins have tens of thousands of steps: as rows they would take ten times as long, and hold up everything else in Python.
 with steps as (

@@ -1,4 +1,4 @@
--- One plugin's latency distribution per step. Takes: plugin (varchar), the span of time (store/tiers.py), step (double, seconds).
+-- One plugin's latency distribution per step. Takes: plugin (varchar), the span of time (store/duckdb/calls/resolutions.py), step (double, seconds).
 -- Gives: time, index (bucket of the scale-4 histogram), count.
 select
     make_timestamp((floor(epoch(bucket_start) / $step) * $step * 1000000)::bigint) as time, index, bounded(sum(count)) as count

@@ -1,4 +1,4 @@
--- One plugin's operations by version. Takes: plugin (varchar), the span of time (store/tiers.py).
+-- One plugin's operations by version. Takes: plugin (varchar), the span of time (store/duckdb/calls/resolutions.py).
 -- Gives: plugin_version, plugin_operation, calls, failed, rejected, mean_seconds, max_seconds, cpu_seconds.
 select
     plugin_version, plugin_operation, bounded(sum(calls)) as calls,

@@ -1,4 +1,4 @@
--- One plugin's calls per step, version and outcome. Takes: plugin (varchar), the span of time (store/tiers.py), step (double, s).
+-- One plugin's calls per step, version and outcome. Takes: plugin (varchar), the span of time (store/duckdb/calls/resolutions.py), step (double, s).
 -- Gives: time, plugin_version, outcome, error_source, calls, duration_seconds_sum, cpu_seconds.
 select
     make_timestamp((floor(epoch(bucket_start) / $step) * $step * 1000000)::bigint) as time,

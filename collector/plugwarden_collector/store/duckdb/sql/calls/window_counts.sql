@@ -1,5 +1,5 @@
 -- Calls per plugin version and window, all windows in one pass.
--- Takes: at (timestamp), the span of time (store/tiers.py), windows (double[], seconds). Gives: plugin_id, plugin_version, window_seconds, total, bad, failed.
+-- Takes: at (timestamp), the span of time (store/duckdb/calls/resolutions.py), windows (double[], seconds). Gives: plugin_id, plugin_version, window_seconds, total, bad, failed.
 -- total: calls that ended by themselves; bad: those the plugin is to blame for; failed: whoever is to blame.
 with windows as (select unnest($windows::double[]) as window_seconds),
 recent as (

@@ -1,5 +1,5 @@
 -- Calls slower than an objective's threshold per plugin version and window.
--- Takes: at (timestamp), the span of time (store/tiers.py), windows (double[], seconds), and three lists of one length: slos, plugins, indexes (the last
+-- Takes: at (timestamp), the span of time (store/duckdb/calls/resolutions.py), windows (double[], seconds), and three lists of one length: slos, plugins, indexes (the last
 -- histogram bucket that is still fast). Gives: slo, plugin_id, plugin_version, window_seconds, total, bad.
 with windows as (select unnest($windows::double[]) as window_seconds),
 thresholds as (
