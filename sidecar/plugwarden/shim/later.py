@@ -115,6 +115,8 @@ class Rest:
             refusal = operation.squeeze_in(invocation) if self._is_crowded() else None
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             refusal = operation.fault()
+            if refusal is not None:
+                operation.withdraw(invocation)
         return invocation, self._context, refusal
 
     async def open_async(self) -> Opened:
@@ -125,6 +127,8 @@ class Rest:
             refusal = await operation.squeeze_in_async(invocation) if self._is_crowded() else None
         except Exception:  # noqa: BLE001 - as above
             refusal = operation.fault()
+            if refusal is not None:
+                operation.withdraw(invocation)
         return invocation, self._context, refusal
 
     def _is_crowded(self) -> bool:
