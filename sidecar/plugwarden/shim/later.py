@@ -18,8 +18,9 @@ from typing import Any
 
 from opentelemetry.context import Context
 
+from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.errors import QuotaExceeded
-from plugwarden.inspection import bases_of, namespace_of
+from plugwarden.inspection import bases_of, is_a, namespace_of
 from plugwarden.invocation import Invocation
 from plugwarden.operation import NOTHING, Operation, Refusal
 
@@ -179,8 +180,12 @@ class Rest:
         took_ns = self._operation.clock() - self.invocation.started_ns
         result: Any = NOTHING
         try:
+            error: BaseException | None
             if future.cancelled():
-                error: BaseException | None = _cancelled(future)
+                error = _cancelled(future)
+                if is_a(error, Exception):  # of a pool, where being cancelled is an error of who waits
+                    self.invocation.enforced = True
+                    self.invocation.outcome, self.invocation.source = Outcome.CANCELLED, ErrorSource.CALLER
             elif _is_of_a_pool(type(future)):
                 error = future.exception(0)
             else:
