@@ -89,7 +89,7 @@ class DeadlineExceeded(_CallEnded, TimeoutError):
 
 
 class WorkerDied(_CallEnded):
-    """The worker process ended during the call: it exited, was killed, or could not be started."""
+    """The worker process ended during the call: it exited, was killed, or could not import the plugin."""
 
 
 class ResultRefused(_CallEnded):

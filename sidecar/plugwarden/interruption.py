@@ -13,17 +13,24 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plugwarden.contract import ErrorSource, Outcome
-from plugwarden.inspection import attribute_of, is_a, traceback_of, type_name
+from plugwarden.declared_errors import Errors
+from plugwarden.inspection import attribute_of, is_a, traceback_of
 from plugwarden.loops import asyncio_here
 
 if TYPE_CHECKING:
     from plugwarden.invocation import Invocation
 
-__all__ = ["interruption"]
+__all__ = ["interruption", "is_cancellation"]
 
-_CANCELLATIONS = frozenset({"CancelledError", "Cancelled", "GeneratorExit", "GreenletExit", "KeyboardInterrupt"})
-_TIME_OUTS = ("Timeout", "TimedOut", "TimeLimit")
-"""Parts of the names of what hosts interrupt with: gevent's and eventlet's `Timeout`, func_timeout's `FunctionTimedOut`."""
+_CANCELLATIONS = Errors(
+    types=(GeneratorExit, KeyboardInterrupt),
+    names=("asyncio.exceptions.CancelledError", "trio.Cancelled", "greenlet.GreenletExit"),
+)
+"""Those very classes, where they are loaded: a plugin's own of the same name is a failure. anyio's are asyncio's and trio's."""
+_TIME_OUTS = Errors(
+    names=("gevent.timeout.Timeout", "eventlet.timeout.Timeout", "func_timeout.exceptions.FunctionTimedOut")
+)
+"""What hosts interrupt with when time is up."""
 _ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP") if hasattr(signal, name))
 """Signals by which a process is asked to end. Not SIGABRT: that is how gunicorn ends a worker that has hung too long."""
 MAX_DEPTH = 100
@@ -31,8 +38,7 @@ MAX_DEPTH = 100
 
 def interruption(invocation: Invocation, leaves: Sequence[BaseException]) -> tuple[Outcome, ErrorSource]:
     """Outcome and source of a call that ended by these, none of which the host declared anything about."""
-    names = [type_name(type(leaf)).rpartition(".")[2] for leaf in leaves]
-    if all(name in _CANCELLATIONS for name in names):
+    if all(is_cancellation(leaf) for leaf in leaves):
         window = _host_window_seconds(leaves[0])
         if window is None:
             return Outcome.CANCELLED, ErrorSource.CALLER
@@ -41,9 +47,14 @@ def interruption(invocation: Invocation, leaves: Sequence[BaseException]) -> tup
         if any(_from_a_signal(leaf) for leaf in leaves):
             return Outcome.CANCELLED, ErrorSource.HOST
         return Outcome.ERROR, ErrorSource.PLUGIN
-    if any(part in name for name in names for part in _TIME_OUTS):
+    if any(_TIME_OUTS.match(leaf) for leaf in leaves):
         return Outcome.TIMEOUT, ErrorSource.PLUGIN
     return Outcome.ERROR, ErrorSource.HOST
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether it is how Python, asyncio, trio or greenlet end what nobody waits for any more."""
+    return _CANCELLATIONS.match(error)
 
 
 def _used_most(invocation: Invocation, window_seconds: float) -> bool:

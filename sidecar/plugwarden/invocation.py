@@ -7,7 +7,6 @@ class, and ids are made when first asked for: by a child, by an HTTP client's pr
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import AttributeValue
 
+from plugwarden.chance import chance, getrandbits
 from plugwarden.contract import ErrorSource, Outcome, fitting
 from plugwarden.contract.attributes import EXCEPTION_MESSAGE, EXCEPTION_TYPE
 from plugwarden.errors import PluginFailed
@@ -57,14 +57,12 @@ __all__ = [
     "adopt",
     "begin",
     "blame",
-    "chance",
     "context_access",
     "current_invocation",
     "current_tenant",
     "identify",
     "identify_below",
     "leave_context",
-    "random_bytes",
     "tenant_scope",
     "traceparent",
 ]
@@ -77,13 +75,6 @@ SPAN_KEY = next(iter(set_span_in_context(NonRecordingSpan(SpanContext(1, 1, Fals
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 """Sampling is decided at the tail, when the whole trace is known, so a trace that begins here starts as sampled."""
 _NO_STATE = TraceState()
-_random = random.Random()  # noqa: S311 - ids and shares, no secrets
-"""Our own: drawing from the module's generator would change what a host gets that has seeded it."""
-_getrandbits = _random.getrandbits
-chance = _random.random
-"""A number in [0, 1) that disturbs nobody."""
-random_bytes = _random.randbytes
-"""So many bytes, as `chance`."""
 _new_ids = tuple.__new__
 MAX_CHILD_ERRORS = 16
 MAX_ATTRIBUTES = 64
@@ -338,7 +329,7 @@ def identify(invocation: Invocation) -> Ids:
         return known
     with _identifying:
         if invocation.parent is None and invocation.ids is None:
-            named = _new_ids(Ids, (_getrandbits(128) or 1, _getrandbits(64) or 1, 0, True, _NO_STATE))
+            named = _new_ids(Ids, (getrandbits(128) or 1, getrandbits(64) or 1, 0, True, _NO_STATE))
             invocation.ids = named
             return named
         above = invocation.parent
@@ -353,20 +344,20 @@ def identify(invocation: Invocation) -> Ids:
             if one.ids is not None:
                 continue  # another thread was faster
             if parent is None:
-                one.ids = Ids(_getrandbits(128) or 1, _getrandbits(64) or 1, 0, True, _NO_STATE)
+                one.ids = Ids(getrandbits(128) or 1, getrandbits(64) or 1, 0, True, _NO_STATE)
             elif type(parent) is Invocation and parent.ids is not None:
                 _below(one, parent.ids)
             else:
                 assert isinstance(parent, SpanContext)  # noqa: S101 - what adopt() puts there
                 one.ids = Ids(
-                    parent.trace_id, _getrandbits(64) or 1, parent.span_id, parent.is_remote, parent.trace_state
+                    parent.trace_id, getrandbits(64) or 1, parent.span_id, parent.is_remote, parent.trace_state
                 )
         assert invocation.ids is not None  # noqa: S101 - given just above
         return invocation.ids
 
 
 def _below(invocation: Invocation, above: Ids) -> Ids:
-    named = _new_ids(Ids, (above.trace_id, _getrandbits(64) or 1, above.span_id, False, above.state))
+    named = _new_ids(Ids, (above.trace_id, getrandbits(64) or 1, above.span_id, False, above.state))
     invocation.ids = named
     return named
 
@@ -374,8 +365,8 @@ def _below(invocation: Invocation, above: Ids) -> Ids:
 def identify_below(invocation: Invocation, threshold: int, bits: int) -> Invocation:
     """Give ids to an invocation that nobody asked for them and that has no parent; the last `bits` of its trace id are below
     `threshold`, which is what has it kept elsewhere."""
-    trace_id = (_getrandbits(128 - bits) or 1) << bits | int(chance() * threshold)
-    invocation.ids = _new_ids(Ids, (trace_id, _getrandbits(64) or 1, 0, True, _NO_STATE))
+    trace_id = (getrandbits(128 - bits) or 1) << bits | int(chance() * threshold)
+    invocation.ids = _new_ids(Ids, (trace_id, getrandbits(64) or 1, 0, True, _NO_STATE))
     return invocation
 
 
@@ -413,7 +404,6 @@ def renew_after_fork() -> None:
     """In a forked child the lock may be held by a thread that does not exist there."""
     global _identifying
     _identifying = threading.Lock()
-    _random.seed()  # else all children would give the same ids
 
 
 def context_access() -> tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], None]]:

@@ -73,15 +73,19 @@ class LoopWatch:
         if loop is None:
             return  # some other library's loop
         known = self._loops.get(id(loop))
-        if known is not None and known.loop() is loop:
+        if known is not None and known.loop() is loop and self._thread is not None:
             known.operations.add(operation)
             return
         with self._lock:
             self._loops[id(loop)] = known = _Loop(weakref.ref(loop), threading.get_ident())
             known.operations.add(operation)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="plugwarden-loop-watch", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="plugwarden-loop-watch", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    return  # no room for one more: it is tried again with the next look
+                self._thread = thread
 
     def stop(self, timeout: float) -> None:
         """End the thread."""

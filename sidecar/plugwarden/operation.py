@@ -21,7 +21,7 @@ from plugwarden.world import World
 if TYPE_CHECKING:
     from plugwarden.fallback import Fallback
 
-__all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "Refusal", "tell_parent", "timed_out"]
+__all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "Refusal", "no_room", "tell_parent", "timed_out"]
 
 CPU_SAMPLE_MASK = 63
 """CPU time is read for one call in 64: a read of the thread's CPU clock costs as much as all the rest of the record.
@@ -34,6 +34,8 @@ NOTHING: Any = object()
 _REAL = World()
 _NOWHERE: deque[Any] = deque(maxlen=0)
 _QUARANTINE_REASONS = frozenset({RejectionReason.QUARANTINED, RejectionReason.PROBATION})
+_UNJUDGED = frozenset({Outcome.CANCELLED, Outcome.REJECTED})
+"""Outcomes that say nothing about the plugin."""
 _DECIDED_ELSEWHERE = frozenset({RejectionReason.QUARANTINED, RejectionReason.CIRCUIT_OPEN})
 DECISION_SECONDS = 30.0
 """When to try again where a person or the collector decides (a quarantine, a breaker forced open): nobody knows; a release
@@ -297,7 +299,11 @@ class Operation:
         if bulkhead is None:
             return None
         began = self.clock()
-        admitted = bulkhead.enter(invocation, self._patience_seconds(invocation, began))
+        try:
+            admitted = bulkhead.enter(invocation, self._patience_seconds(invocation, began))
+        except BaseException as error:
+            self._cut_short(invocation, error, began)
+            raise
         return self._squeezed(invocation, admitted, began, bulkhead.policy)
 
     async def squeeze_in_async(self, invocation: Invocation) -> Refusal | None:
@@ -309,13 +315,19 @@ class Operation:
         try:
             admitted = await bulkhead.enter_async(invocation, self._patience_seconds(invocation, began))
         except BaseException as error:
-            invocation.started_ns, invocation.duration_ns = began, self.clock() - began
-            if not is_a(error, Exception):  # whoever cut the wait short, the plugin had not begun
-                invocation.enforced = True
-                invocation.outcome, invocation.source = Outcome.CANCELLED, ErrorSource.CALLER
-            self.failed(invocation, error, self.clock(), answerable=False)
+            self._cut_short(invocation, error, began)
             raise
         return self._squeezed(invocation, admitted, began, bulkhead.policy)
+
+    def _cut_short(self, invocation: Invocation, error: BaseException, began: int) -> None:
+        """Record a wait for a place that its caller ended. An `Exception` is a fault of ours, and the call goes on."""
+        if is_a(error, Exception):
+            return
+        invocation.started_ns, invocation.duration_ns = began, self.clock() - began
+        invocation.enforced = True
+        invocation.outcome, invocation.source = Outcome.CANCELLED, ErrorSource.CALLER
+        self.failed(invocation, error, self.clock(), answerable=False)
+        invocation.probe = 0  # it is given back
 
     def _squeezed(self, invocation: Invocation, admitted: bool, began: int, policy: BulkheadPolicy) -> Refusal | None:
         if admitted:
@@ -375,9 +387,22 @@ class Operation:
             return False
         return answered
 
-    def fault(self) -> Refusal | None:
-        """The shim itself failed before the call. None: the call runs unobserved; else it is refused (fails closed)."""
+    def withdraw(self, invocation: Invocation | None) -> None:
+        """The call does not begin as an invocation: its place and its probe are another's."""
+        if invocation is None:
+            return
+        try:
+            self.release(invocation)
+            self.give_back(invocation)
+            invocation.probe = 0
+        except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
+            self.faults += 1
+
+    def fault(self, invocation: Invocation | None = None) -> Refusal | None:
+        """The shim itself failed before the call, whose invocation is withdrawn. None: the call runs unobserved; else it is
+        refused (fails closed)."""
         self.faults += 1
+        self.withdraw(invocation)
         if self.fails_closed:
             return Refusal(RejectionReason.GATE_FAULT, "the gate failed, and this plugin is declared to fail closed")
         return None
@@ -458,10 +483,10 @@ class Operation:
                 if invocation.outcome is Outcome.SUCCESS:
                     invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.PLUGIN
                     invocation.error_type = type_name(type(error))
-            timed_out = invocation.outcome is Outcome.TIMEOUT
+            timed_out, rejected = invocation.outcome is Outcome.TIMEOUT, invocation.rejection is not None
             if invocation.child_errors is not None:
                 invocation.child_errors = None  # they would keep their frames alive
-            occasion = TIMED_OUT if timed_out else FAILED
+            occasion = TIMED_OUT if timed_out else REFUSED if rejected else FAILED
             # What is the caller's own, a 404 or the end of an iteration, is the answer: nothing may stand in its place.
             answerable = answerable and interrupt is None and is_a(error, Exception)
             answerable = answerable and (timed_out or invocation.source is not ErrorSource.CALLER)
@@ -480,6 +505,8 @@ class Operation:
 
     def _explain(self, invocation: Invocation, error: BaseException) -> None:
         """What it was, and who is to blame. Looks into an exception of the plugin's making, which may do anything."""
+        if invocation.rejection is not None:
+            return  # the plugin did not run
         tell_parent(invocation, error)
         self.details_left -= 1
         invocation.failure = failure = Failure(error, detailed=self.details_left >= 0)
@@ -532,7 +559,7 @@ class Operation:
         if breaker is None:
             return
         policy = breaker.policy
-        unjudged = invocation.outcome is Outcome.CANCELLED or invocation.source is ErrorSource.CALLER
+        unjudged = invocation.outcome in _UNJUDGED or invocation.source is ErrorSource.CALLER
         if unjudged or (policy.ignore is not None and self._says(policy.ignore, outcome)):
             self.give_back(invocation)
             return
@@ -577,6 +604,15 @@ def timed_out(operation: Operation, invocation: Invocation, explanation: str) ->
     """Mark an invocation that a runner stopped, or gave up on, at its deadline; answers the error for the caller."""
     invocation.outcome = Outcome.TIMEOUT
     return DeadlineExceeded(operation.scope, explanation)
+
+
+def no_room(operation: Operation, invocation: Invocation | None, explanation: str) -> CallNotPermitted:
+    """Mark an invocation that a runner had nothing to run in; answers the error for the caller."""
+    refusal = Refusal(RejectionReason.CAPACITY, explanation)
+    if invocation is not None:
+        invocation.outcome, invocation.source = Outcome.REJECTED, ErrorSource.HOST
+        invocation.rejection = invocation.error_type = refusal.reason.value
+    return refusal.as_error(operation.scope)
 
 
 def _size(result: Any) -> int:

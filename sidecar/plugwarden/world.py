@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter_ns
 
+from plugwarden.chance import chance
 from plugwarden.contract.value import value
-from plugwarden.invocation import chance
 
 __all__ = ["World"]
 

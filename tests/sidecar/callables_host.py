@@ -44,6 +44,19 @@ class Plugin:
         return n
 
 
+class Scorer:
+    """A plugin that is an object: it is called, it learns, and others may be part of it."""
+
+    def __init__(self, weight: int) -> None:
+        self.weight = weight
+        self.seen: list[int] = []
+        self.parts: list[Any] = []
+
+    def __call__(self, number: int) -> int:
+        self.seen.append(number)
+        return self.weight * number
+
+
 def _wrap(function: Any, operation: str) -> Any:
     return sidecar.wrap(function, plugin="host", version="1", operation=operation, breaker=False)
 
@@ -53,6 +66,7 @@ warned = _wrap(warn, "warn")
 asked = _wrap(ask, "ask")
 counted = _wrap(count, "count")
 streamed = _wrap(stream, "stream")
+scorer = _wrap(Scorer(2), "score")
 half = _wrap(functools.partial(lookup, radius=7), "half")
 
 

@@ -11,6 +11,7 @@ import inspect
 import logging
 import multiprocessing
 import pickle
+import types
 import typing
 import unittest.mock
 import warnings
@@ -72,11 +73,160 @@ def test_a_wrapped_function_runs_in_a_process_pool(method: str) -> None:
         assert pool.submit(host.run, (1.0, 2.0), exact=True).result(60) == [1.0, 2.0, 2, True]
 
 
-def test_pickling_is_by_reference_to_the_name_that_it_is_bound_to() -> None:
-    for wrapped in (host.run, host.asked, host.counted, host.streamed, host.half, host.decorated):
+def test_a_function_is_pickled_and_copied_by_reference_as_any_function_is() -> None:
+    for wrapped in (host.run, host.asked, host.counted, host.streamed, host.decorated):
         assert pickle.loads(pickle.dumps(wrapped)) is wrapped
         assert copy.deepcopy(wrapped) is wrapped
         assert copy.copy(wrapped) is wrapped
+
+
+def observed_calls(operation: str) -> int:
+    return next(known.calls for known in host.sidecar.operations if known.scope.operation == operation)
+
+
+ACROSS: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))]
+across = pytest.mark.parametrize("copied", ACROSS, ids=["copy", "deepcopy", "pickle"])
+
+
+@across
+def test_a_copy_of_an_object_is_one_of_its_own_and_observed_too(copied: Callable[[Any], Any]) -> None:
+    other = copied(host.scorer)
+    assert other is not host.scorer
+    assert other.__wrapped__ is not host.scorer.__wrapped__
+    assert type(other.__wrapped__) is host.Scorer
+    assert isinstance(other, host.Scorer)
+    other.weight = 5
+    before = observed_calls("score")
+    assert (other(10), host.scorer(10)) == (50, 20)
+    assert observed_calls("score") == before + 2
+    del host.scorer.seen[:]
+    assert (other.seen is host.scorer.seen) is (copied is copy.copy)  # a shallow copy shares what is in it
+    assert copied(host.half)((1.0, 2.0)) == [1.0, 2.0, 7, False]
+    assert copied(host.half) is not host.half
+
+
+@across
+def test_a_pickle_holds_the_state_that_the_object_has_now(copied: Callable[[Any], Any]) -> None:
+    host.scorer.weight = 9
+    try:
+        data = copied(host.scorer)
+    finally:
+        host.scorer.weight = 2
+    assert data.weight == 9
+
+
+def test_a_deep_copy_of_what_refers_to_itself_refers_to_itself(sidecar: Sidecar) -> None:
+    wrapped: Any = sidecar.wrap(host.Scorer(1), plugin="p", version="1", operation="x")
+    wrapped.parts.append(wrapped)
+    other = copy.deepcopy({"one": wrapped, "again": wrapped})
+    assert other["one"] is other["again"] is other["one"].parts[0]
+    assert other["one"] is not wrapped
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_is_whatever_the_objects_own_copy_answers(sidecar: Sidecar, copied: Callable[[Any], Any]) -> None:
+    class Own:
+        answer: Any = None
+
+        def __call__(self) -> None: ...
+
+        def __copy__(self) -> Any:
+            return self.answer
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            return self.answer
+
+    original = Own()
+    wrapped: Any = sidecar.wrap(original, plugin="p", version="1", operation="x")
+    for answer in (None, [1], 7):
+        original.answer = answer
+        assert copied(wrapped) == answer
+    original.answer = original
+    assert copied(wrapped) is wrapped
+
+    class Refuses(Own):
+        def __copy__(self) -> Any:
+            raise TypeError("mine")
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            raise TypeError("mine")
+
+    with pytest.raises(TypeError, match="mine"):
+        copied(sidecar.wrap(Refuses(), plugin="p", version="1", operation="x"))
+
+
+class OddlyBound:
+    """A decorator whose object answers itself for what it is bound to."""
+
+    def __init__(self, function: Callable[..., Any], bind: Callable[..., Any]) -> None:
+        self.function, self.bind = function, bind
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self.bind(self, instance, owner)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def _refuse(own: Any, instance: Any, owner: Any) -> Any:
+    raise AttributeError("not from here")
+
+
+class Counted:
+    """What a decorator of others answers when it is bound: callable, with something of its own."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call, self.calls = call, 0
+
+    def __call__(self, *args: Any) -> Any:
+        self.calls += 1
+        return self.call(*args)
+
+
+BINDINGS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "partial": lambda own, instance, owner: functools.partial(own.__call__, instance),
+    "method": lambda own, instance, owner: own if instance is None else types.MethodType(own, instance),
+    "method of the class": lambda own, instance, owner: types.MethodType(own, owner),
+    "one of its kind": lambda own, instance, owner: OddlyBound(functools.partial(own.function, instance), own.bind),
+    "closure": lambda own, instance, owner: lambda *args: own(instance, *args),
+    "with something of its own": lambda own, instance, owner: Counted(functools.partial(own, instance)),
+}
+
+
+@pytest.mark.parametrize("bind", BINDINGS.values(), ids=BINDINGS)
+def test_what_binds_itself_in_its_own_way_is_bound_so_and_observed(sidecar: Sidecar, bind: Callable[..., Any]) -> None:
+    def method(self: Any, *args: Any) -> Any:
+        return self, args
+
+    class Bare:
+        call = OddlyBound(method, bind)
+
+    class Host:
+        call = sidecar.wrap(OddlyBound(method, bind), plugin="p", version="1", operation="x")
+
+    (operation,) = sidecar.operations
+    bare, wrapped = Bare(), Host()
+    assert type(wrapped.call) is type(bare.call) or isinstance(wrapped.call, type(bare.call))
+    assert hasattr(wrapped.call, "calls") is hasattr(bare.call, "calls")
+    first, args = bare.call(1)
+    assert wrapped.call(1) == (wrapped if first is bare else Host, args)
+    assert operation.calls == 1
+    assert operation.faults == 0
+
+
+@pytest.mark.parametrize("bind", [_refuse, lambda own, instance, owner: "a value", lambda own, instance, owner: None])
+def test_a_descriptor_that_answers_no_callable_answers_what_it_would(
+    sidecar: Sidecar, bind: Callable[..., Any]
+) -> None:
+    class Host:
+        call = sidecar.wrap(OddlyBound(print, bind), plugin="p", version="1", operation="x")
+
+    for place in (Host, Host()):
+        if bind is _refuse:
+            with pytest.raises(AttributeError, match="not from here"):
+                _ = place.call
+        else:
+            assert place.call == bind(None, None, None)
 
 
 def test_what_is_bound_to_no_name_is_sent_as_it_is_and_named_in_the_log(

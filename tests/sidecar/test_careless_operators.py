@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from plugwarden import ConfigurationError, PluginQuarantined, Sidecar, WorkerDied
-from plugwarden.contract import Action, Directive, DirectiveSet, Scope
+from plugwarden import CallNotPermitted, ConfigurationError, PluginQuarantined, Sidecar
+from plugwarden.contract import Action, Directive, DirectiveSet, RejectionReason, Scope
 from plugwarden.pipeline.send.variables import read_target
 from plugwarden.settings import Settings
 from plugwarden.sidecar import MAX_BLOCKS
@@ -137,7 +137,7 @@ def test_headers_that_no_request_can_carry_are_named_and_the_others_sent(caplog:
         assert f"OTEL_EXPORTER_OTLP_HEADERS: {name!r} is left out" in caplog.text
 
 
-def test_a_worker_that_the_system_has_no_room_for_is_the_hosts_failure(sidecar: Sidecar, outbox: Any) -> None:
+def test_a_call_whose_worker_the_system_has_no_room_for_is_rejected(sidecar: Sidecar, outbox: Any) -> None:
     wrapped = sidecar.wrap(plugins.large, plugin="p", version="1", runner="process", timeout=20.0)
     held: list[int] = []
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -146,15 +146,17 @@ def test_a_worker_that_the_system_has_no_room_for_is_the_hosts_failure(sidecar: 
         with contextlib.suppress(OSError):
             while True:
                 held.append(os.open(os.devnull, os.O_RDONLY))
-        with pytest.raises(WorkerDied, match="could not be started"):
+        with pytest.raises(CallNotPermitted, match="could not be started") as caught:
             wrapped(10)
     finally:
         for descriptor in held:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert caught.value.reason is RejectionReason.CAPACITY
     assert len(wrapped(10)) == 10
     assert sidecar.flush()
-    assert outbox.calls(plugin_outcome="error", plugin_error_source="host") == 1
+    assert outbox.calls(plugin_outcome="rejected", plugin_error_source="host", error_type="capacity") == 1
+    assert outbox.calls(plugin_outcome="error") == 0
 
 
 def test_a_host_without_room_for_a_thread_runs_under_its_directives(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import concurrent.futures
 import os
 import signal
 import sys
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
 import anyio
+import greenlet
 import pytest
 from plugwarden import Sidecar
 from plugwarden.gate import BreakerPolicy
@@ -193,17 +196,62 @@ def test_a_signal_that_ends_the_host_is_told_from_one_that_ends_a_hang(
     assert ended.told == [told]
 
 
-def test_a_green_threads_time_out_is_the_plugins(sidecar: Sidecar) -> None:
-    class Timeout(BaseException):
-        """As gevent's and eventlet's are."""
-
+def raised_by_a_plugin(sidecar: Sidecar, kind: type[BaseException]) -> list[tuple[str, str | None]]:
     def plugin() -> None:
-        raise Timeout
+        raise kind
 
     ended = Ended(sidecar, plugin)
-    with pytest.raises(Timeout):
+    with pytest.raises(kind):
         ended.call()
-    assert ended.told == [("timeout", "plugin")]
+    return ended.told
+
+
+@pytest.mark.parametrize(
+    "name", ["gevent.timeout.Timeout", "eventlet.timeout.Timeout", "func_timeout.exceptions.FunctionTimedOut"]
+)
+def test_a_green_threads_time_out_is_the_plugins(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    module, _, short = name.rpartition(".")
+    monkeypatch.setitem(sys.modules, module, loaded := types.ModuleType(module))
+    monkeypatch.setattr(loaded, short, kind := type(short, (BaseException,), {}), raising=False)
+    assert raised_by_a_plugin(sidecar, kind) == [("timeout", "plugin")]
+    assert raised_by_a_plugin(sidecar, type("Longer", (kind,), {})) == [("timeout", "plugin")]
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, greenlet.GreenletExit, GeneratorExit, KeyboardInterrupt])
+def test_a_cancellation_is_one_whatever_the_name_of_its_class(sidecar: Sidecar, kind: type[BaseException]) -> None:
+    assert raised_by_a_plugin(sidecar, kind) == [("cancelled", "caller")]
+    assert raised_by_a_plugin(sidecar, type("Stopped", (kind,), {})) == [("cancelled", "caller")]
+
+
+NAMES_OF_OTHERS = ["CancelledError", "Cancelled", "GeneratorExit", "GreenletExit", "KeyboardInterrupt"]
+
+
+@pytest.mark.parametrize("name", [*NAMES_OF_OTHERS, "Timeout", "OrderTimedOut", "TimeLimitExceeded"])
+def test_a_failure_with_the_name_of_a_cancellation_or_time_out_is_none(sidecar: Sidecar, name: str) -> None:
+    own = type(name, (BaseException,), {"__module__": "trio"})
+    assert raised_by_a_plugin(sidecar, own) == [("error", "host")]
+
+
+def test_a_failure_at_its_deadline_with_the_name_of_a_cancellation_is_no_time_out(sidecar: Sidecar) -> None:
+    class Cancelled(BaseException):
+        pass
+
+    async def plugin() -> None:
+        time.sleep(2 * HOST_SECONDS)
+        raise Cancelled
+
+    ended = Ended(sidecar, plugin, timeout=HOST_SECONDS)
+    with pytest.raises(Cancelled):
+        asyncio.run(ended.call())
+    assert ended.told == [("error", "host")]
+
+
+def test_a_future_of_a_pool_that_was_cancelled_says_nothing_about_the_plugin(sidecar: Sidecar) -> None:
+    ended = Ended(sidecar, lambda: concurrent.futures.Future())
+    future = ended.call()
+    assert future.cancel()
+    future.set_running_or_notify_cancel()
+    assert ended.told == [("cancelled", "caller")]
 
 
 class Delegates(Exception):

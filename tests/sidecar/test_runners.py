@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
 import anyio
 import pytest
 from plugwarden import (
+    BreakerPolicy,
     CallNotPermitted,
     Codec,
     ConfigurationError,
     DeadlineExceeded,
+    Fallback,
     PluginFailed,
     PlugwardenError,
     QuotaExceeded,
@@ -26,8 +29,10 @@ from plugwarden import (
     ResultRefused,
     Sidecar,
     Touches,
+    Value,
     WorkerDied,
 )
+from plugwarden.contract import RejectionReason
 
 from tests.sidecar import worker_plugins as plugins
 
@@ -106,6 +111,71 @@ def test_a_thread_that_waits_for_a_downstream_at_its_deadline_is_not_to_blame(si
     release.set()
     assert sidecar.flush()
     assert outbox.calls(plugin_outcome="timeout", plugin_error_source="downstream") == 1
+
+
+@contextlib.contextmanager
+def no_thread_to_be_had() -> Iterator[None]:
+    """The kernel refuses every thread that is started, for want of room for a stack as large as asked for."""
+    before = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+def test_a_call_that_the_host_has_no_thread_for_is_rejected_and_says_nothing_about_the_plugin(
+    sidecar: Sidecar, outbox: Any
+) -> None:
+    ran: list[str] = []
+
+    def work() -> str:
+        ran.append("ran")
+        return "ran"
+
+    policy = BreakerPolicy(minimum_calls=1, window_calls=1)
+    wrapped = sidecar.wrap(work, plugin="csv", version="1", runner="thread", timeout=20.0, breaker=policy)
+    with no_thread_to_be_had(), pytest.raises(CallNotPermitted, match="no thread") as caught:
+        wrapped()
+    assert caught.value.reason is RejectionReason.CAPACITY
+    assert caught.value.retry_after_seconds == 1.0
+    assert ran == []
+    (operation,) = sidecar.operations
+    assert not operation.running
+    assert operation.breaker is not None
+    assert operation.breaker.calls == 0  # it was no call of the plugin's
+    assert wrapped() == "ran"  # as soon as there is one
+    assert sidecar.flush()
+    told = outbox.named("plugin.invocation.duration", plugin_outcome="rejected", error_type="capacity")
+    assert [found.attributes["plugin.error.source"] for found in told] == ["host"]
+    assert [found.point.as_int for found in outbox.named("plugin.rejections", plugin_rejection_reason="capacity")] == [
+        1
+    ]
+    assert outbox.calls(plugin_outcome="error") == 0
+
+
+def test_a_fallback_for_refusals_answers_where_there_is_no_thread(sidecar: Sidecar, outbox: Any) -> None:
+    refusals = Fallback(Value("instead"), answers={"refused"})
+    wrapped = sidecar.wrap(lambda: "ran", plugin="csv", version="1", operation="x", runner="thread", fallback=refusals)
+    failures = Fallback(Value("instead"), answers={"failed"})
+    other = sidecar.wrap(lambda: "ran", plugin="csv", version="1", operation="y", runner="thread", fallback=failures)
+    with no_thread_to_be_had():
+        assert wrapped() == "instead"
+        with pytest.raises(CallNotPermitted):
+            other()
+
+
+def test_a_coroutine_whose_worker_no_thread_can_be_had_for_is_rejected(sidecar: Sidecar, outbox: Any) -> None:
+    wrapped = in_process(sidecar, plugins.add_later)
+
+    async def main() -> Any:
+        with no_thread_to_be_had():
+            return await wrapped(1, 0.0)
+
+    with pytest.raises(CallNotPermitted, match="no thread") as caught:
+        asyncio.run(main())
+    assert caught.value.reason is RejectionReason.CAPACITY
+    assert sidecar.flush()
+    assert outbox.calls(plugin_outcome="rejected", plugin_error_source="host", error_type="capacity") == 1
 
 
 # -- processes --------------------------------------------------------------------------------------------------------
@@ -332,6 +402,26 @@ def test_a_runner_says_at_once_what_it_cannot_do(
 
 
 # -- event loops ------------------------------------------------------------------------------------------------------
+
+
+def test_a_loop_is_watched_as_soon_as_there_is_a_thread_to_do_it(sidecar: Sidecar, outbox: Any) -> None:
+    async def work() -> str:
+        return "ran"
+
+    wrapped = sidecar.wrap(work, plugin="p", version="1", quota=QuotaPolicy(cpu_share=100.0))
+
+    async def main() -> tuple[list[str], list[bool]]:
+        answers, watched = [], []
+        with no_thread_to_be_had():
+            answers.append(await wrapped())
+            watched.append(sidecar._loop_watch._thread is not None)  # type: ignore[union-attr]
+        answers.append(await wrapped())
+        watched.append(sidecar._loop_watch._thread is not None)  # type: ignore[union-attr]
+        return answers, watched
+
+    assert asyncio.run(main()) == (["ran", "ran"], [False, True])
+    assert sidecar.flush()
+    assert outbox.calls(plugin_outcome="success") == 2  # none of them ran unobserved
 
 
 def test_a_plugin_that_holds_up_the_event_loop_is_named_with_file_and_line(outbox: Any) -> None:

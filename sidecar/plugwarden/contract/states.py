@@ -37,6 +37,8 @@ class RejectionReason(StrEnum):
     BULKHEAD_FULL = "bulkhead_full"
     RATE_LIMITED = "rate_limited"
     QUOTA_EXCEEDED = "quota_exceeded"
+    CAPACITY = "capacity"
+    """The host has no thread or process to run it in: its system's limits, or its memory, are used up."""
     GATE_FAULT = "gate_fault"
     """The gate itself failed, and the plugin is declared to fail closed."""
 

@@ -13,12 +13,12 @@ how many succeeded between two failures is one as well.
 from __future__ import annotations
 
 import math
-import random
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from plugwarden.chance import chance
 from plugwarden.contract import BreakerState
 from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
@@ -32,7 +32,6 @@ MINIMUM_CALLS = 40
 """Hystrix has 20; but of 20 calls of an operation that ordinarily fails one in ten, ten fail about once in 100,000
 windows. Of 40, twenty do once in 10^9; and what a smaller minimum would see sooner is seen by evidence."""
 _SLOTS = 10
-_spread = random.Random().random  # noqa: S311 - guards nothing, and the module's own generator is the host's
 _REFUSING = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 _PASSIVE = frozenset({BreakerState.DISABLED, BreakerState.METRICS_ONLY, BreakerState.FORCED_OPEN})
 _UNKNOWN = Evidence()
@@ -176,7 +175,7 @@ class Breaker:
         policy: BreakerPolicy,
         *,
         on_transition: Callable[[Transition], None] = lambda transition: None,
-        spread: Callable[[], float] = _spread,
+        spread: Callable[[], float] = chance,
     ) -> None:
         self.policy = policy
         self.state = BreakerState.CLOSED

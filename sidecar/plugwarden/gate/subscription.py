@@ -6,7 +6,6 @@ import encodings.idna  # noqa: F401 - the resolver's; else it is imported by the
 import functools
 import http.client
 import json
-import random
 import ssl
 import threading
 import time
@@ -14,6 +13,7 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
+from plugwarden.chance import chance
 from plugwarden.contract import DirectiveSet, MalformedDirective
 from plugwarden.contract.directive import MAX_DIRECTIVES, MAX_SET_BYTES
 from plugwarden.files import read_private, replace_private, settle_in
@@ -35,7 +35,6 @@ INSIST = 3
 """So many answers in a row with a lower revision than the one known are taken for what is in force: a lie of a higher one, told once,
 would else make the sidecar deaf to whoever tells the truth. Fewer may be an answer that was overtaken."""
 _OURS = frozenset({"directives.", "spool"})
-_random = random.Random()  # noqa: S311 - the module's own generator is the host's
 
 
 class DirectiveFile:
@@ -137,7 +136,7 @@ class Subscription:
                     self._trouble("malformed_directives" if malformed else "collector_unreachable")
             finally:
                 self._close()
-            self._stopping.wait(backoff * (0.5 + _random.random()))
+            self._stopping.wait(backoff * (0.5 + chance()))
             backoff = min(backoff * 2, _BACKOFF_MAX_SECONDS)
 
     def _ask(self) -> DirectiveSet | None:

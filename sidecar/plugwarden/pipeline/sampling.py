@@ -13,8 +13,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from plugwarden.chance import chance
 from plugwarden.contract import Outcome
-from plugwarden.invocation import Invocation, chance, identify, identify_below
+from plugwarden.invocation import Invocation, identify, identify_below
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.util.types import AttributeValue
 
+from plugwarden.chance import random_bytes
 from plugwarden.contract import Outcome, attributes
-from plugwarden.invocation import Invocation, identify, random_bytes
+from plugwarden.invocation import Invocation, identify
 from plugwarden.redaction import redactor_of_record
 
 from .redaction import Redact, redact_attribute, redact_messages

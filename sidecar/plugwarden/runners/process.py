@@ -26,7 +26,7 @@ from plugwarden.contract import ErrorSource, Outcome, metrics
 from plugwarden.errors import ConfigurationError, QuotaExceeded, ResultRefused, WorkerDied
 from plugwarden.invocation import Invocation, current_invocation, traceparent
 from plugwarden.loops import Signal, signal_here
-from plugwarden.operation import Operation, timed_out
+from plugwarden.operation import Operation, no_room, timed_out
 from plugwarden.runners.child.wire import DecodingLate, UnsafeResult, loads_untrusted, memory_for
 from plugwarden.runners.raised import Raised, raisable
 from plugwarden.runners.target import Target
@@ -38,6 +38,7 @@ _OUT_OF_MEMORY = 77
 """The exit code by which a worker says so."""
 
 
+_CLOSED = "the sidecar is closed, and its workers with it"
 _NO_TRACE = f"00-{0:032x}-{0:016x}-00"
 _renewing = threading.Lock()
 os.register_at_fork(after_in_child=_renewing._at_fork_reinit)  # type: ignore[attr-defined]  # as the standard library does
@@ -102,7 +103,12 @@ class ProcessRunner:
             stop = threading.Event()
             call = functools.partial(self._call, args, kwargs, invocation, stop)
             done = signal_here()
-            future = self._threads.submit(call)
+            try:
+                future = self._threads.submit(call)
+            except (RuntimeError, MemoryError) as error:
+                if self._closed:
+                    raise WorkerDied(self._operation.scope, _CLOSED) from error
+                raise no_room(self._operation, invocation, f"no thread is to be had: {error}") from error
             if done is None:
                 return future.result()  # a loop of neither kind cannot be told when it is done
             future.add_done_callback(functools.partial(_tell, done))
@@ -165,7 +171,7 @@ class ProcessRunner:
         stop: threading.Event | None = None,
     ) -> Any:
         if self._closed:
-            raise WorkerDied(self._operation.scope, "the sidecar is closed, and its workers with it")
+            raise WorkerDied(self._operation.scope, _CLOSED)
         deadline_ns = self._deadline_of(invocation)
         if not self._places.acquire(timeout=seconds_until(deadline_ns)):
             self._blame(invocation, ErrorSource.HOST, "timeout")
@@ -179,8 +185,8 @@ class ProcessRunner:
             try:
                 worker = self._take_worker()
             except OSError as error:  # no descriptor, process or folder is to be had
-                self._blame(invocation, ErrorSource.HOST, "worker_start")
-                raise WorkerDied(self._operation.scope, f"its worker could not be started: {error}") from error
+                why = f"its worker could not be started: {error}"
+                raise no_room(self._operation, invocation, why) from error
             try:
                 answer = worker.exchange(request, deadline_ns, stop, self._memory_limit())
             except BaseException as error:  # noqa: BLE001 - _lost raises, always

@@ -17,7 +17,7 @@ from typing import Any
 from plugwarden.contract import ErrorSource
 from plugwarden.inspection import traceback_of
 from plugwarden.invocation import Invocation, current_invocation
-from plugwarden.operation import Operation, timed_out
+from plugwarden.operation import Operation, no_room, timed_out
 
 __all__ = ["ThreadRunner"]
 
@@ -94,7 +94,10 @@ class ThreadRunner:
             worker = self._idle.pop()
         except IndexError:
             worker = _Worker(self._operation, self._idle)
-        worker.take(job)
+        try:
+            worker.take(job)
+        except (RuntimeError, MemoryError) as error:  # the only ones a thread that cannot be started is told by
+            raise no_room(self._operation, job.invocation, f"no thread is to be had: {error}") from error
 
     def _abandon(self, job: _Job) -> bool:
         """Give up on a job; False when it was done in the last moment."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plugwarden.contract import Outcome
+from plugwarden.interruption import is_cancellation
 from plugwarden.invocation import Invocation
 from plugwarden.loops import asyncio_here, trio_here
 
@@ -41,8 +42,6 @@ async def within_deadline(invocation: Invocation, work: Any) -> Any:
             raise
     except BaseException as error:
         # A caller with the same deadline may have been first to cancel; it is this call's deadline all the same.
-        cancelled = type(error).__name__ == "Cancelled"  # trio's
-        cancelled = cancelled or (asyncio is not None and type(error) is asyncio.CancelledError)
-        if cancelled and clock() >= deadline_ns - _SAME_MOMENT_NS:
+        if is_cancellation(error) and clock() >= deadline_ns - _SAME_MOMENT_NS:
             invocation.outcome = Outcome.TIMEOUT
         raise

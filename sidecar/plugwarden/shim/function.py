@@ -86,11 +86,12 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
                     cpu = cpu_clock()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             leave(invocation)
-            refusal = operation.fault()
+            refusal = operation.fault(invocation)
             if refusal is None:
                 invocation = None
         except BaseException:  # interrupted at the threshold: no place may stay taken
             leave(invocation)
+            operation.withdraw(invocation)
             raise
         if refusal is not None:
             if not operation.refuse(invocation, refusal):

@@ -43,28 +43,35 @@ def open_invocation(operation: Operation, args: tuple[Any, ...] = (), kwargs: di
     """Decide on a call and begin it; for everything that is not on the hot path. Waits in the bulkhead's queue."""
     invocation = None
     try:
-        invocation, context, refusal = _decide(operation)
+        invocation, context = begin(operation, 0)
+        refusal = _decide(operation, invocation)
         if refusal is None and len(operation.running) > operation.limit:
             refusal = operation.squeeze_in(invocation)
         return _begun(operation, invocation, context, refusal, args, kwargs)
     except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
-        return _unobserved(operation, invocation)
+        return None, None, operation.fault(invocation)
+    except BaseException:  # interrupted at the threshold: no place may stay taken
+        operation.withdraw(invocation)
+        raise
 
 
 async def open_invocation_async(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Opened:
     """The same without blocking the loop while it waits."""
     invocation = None
     try:
-        invocation, context, refusal = _decide(operation)
+        invocation, context = begin(operation, 0)
+        refusal = _decide(operation, invocation)
         if refusal is None and len(operation.running) > operation.limit:
             refusal = await operation.squeeze_in_async(invocation)
         return _begun(operation, invocation, context, refusal, args, kwargs)
     except Exception:  # noqa: BLE001 - as above
-        return _unobserved(operation, invocation)
+        return None, None, operation.fault(invocation)
+    except BaseException:  # as above
+        operation.withdraw(invocation)
+        raise
 
 
-def _decide(operation: Operation) -> tuple[Invocation, Context, Refusal | None]:
-    invocation, context = begin(operation, 0)
+def _decide(operation: Operation, invocation: Invocation) -> Refusal | None:
     tick = operation.calls
     operation.calls = tick + 1
     refusal = None
@@ -75,7 +82,7 @@ def _decide(operation: Operation) -> tuple[Invocation, Context, Refusal | None]:
         refusal = operation.decide(invocation)
     if refusal is None and not (operation.running and operation.within_itself(invocation)):
         operation.running.add(invocation)
-    return invocation, context, refusal
+    return refusal
 
 
 def _begun(
@@ -92,12 +99,6 @@ def _begun(
         operation.look_at(invocation, args, kwargs or {})
     invocation.started_ns = operation.clock()
     return invocation, context, None
-
-
-def _unobserved(operation: Operation, invocation: Invocation | None) -> Opened:
-    if invocation is not None:
-        operation.running.discard(invocation)
-    return None, None, operation.fault()
 
 
 def close_invocation(

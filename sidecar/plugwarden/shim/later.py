@@ -18,8 +18,9 @@ from typing import Any
 
 from opentelemetry.context import Context
 
+from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.errors import QuotaExceeded
-from plugwarden.inspection import bases_of, namespace_of
+from plugwarden.inspection import bases_of, is_a, namespace_of
 from plugwarden.invocation import Invocation
 from plugwarden.operation import NOTHING, Operation, Refusal
 
@@ -115,6 +116,8 @@ class Rest:
             refusal = operation.squeeze_in(invocation) if self._is_crowded() else None
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             refusal = operation.fault()
+            if refusal is not None:
+                operation.withdraw(invocation)
         return invocation, self._context, refusal
 
     async def open_async(self) -> Opened:
@@ -125,6 +128,8 @@ class Rest:
             refusal = await operation.squeeze_in_async(invocation) if self._is_crowded() else None
         except Exception:  # noqa: BLE001 - as above
             refusal = operation.fault()
+            if refusal is not None:
+                operation.withdraw(invocation)
         return invocation, self._context, refusal
 
     def _is_crowded(self) -> bool:
@@ -175,8 +180,12 @@ class Rest:
         took_ns = self._operation.clock() - self.invocation.started_ns
         result: Any = NOTHING
         try:
+            error: BaseException | None
             if future.cancelled():
-                error: BaseException | None = _cancelled(future)
+                error = _cancelled(future)
+                if is_a(error, Exception):  # of a pool, where being cancelled is an error of who waits
+                    self.invocation.enforced = True
+                    self.invocation.outcome, self.invocation.source = Outcome.CANCELLED, ErrorSource.CALLER
             elif _is_of_a_pool(type(future)):
                 error = future.exception(0)
             else:

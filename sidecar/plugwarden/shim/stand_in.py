@@ -7,6 +7,7 @@ looked up that functions do not have (`cache_info` of an `lru_cache`, a mock's c
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import logging
@@ -36,7 +37,7 @@ _addresses: weakref.WeakKeyDictionary[Any, tuple[str, str]] = weakref.WeakKeyDic
 class StandIn:
     """See the module. Each has a class of its own, because Python looks for special methods on classes alone."""
 
-    __slots__ = ("__plugwarden__", "__weakref__", "__wrapped__")
+    __slots__ = ("__again__", "__plugwarden__", "__weakref__", "__wrapped__")
 
     # No annotations here: an object's own would not be asked for any more.
 
@@ -70,16 +71,21 @@ class StandIn:
         return self.__wrapped__.__dict__
 
     def __copy__(self) -> Any:
-        return self
+        return _in_place_of(self, copy.copy(self.__wrapped__))
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return self
+        copied = copy.deepcopy(self.__wrapped__, memo)
+        if id(self) in memo:  # it is part of itself, and that part was copied first
+            return memo[id(self)]
+        return _in_place_of(self, copied)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        # By reference, as functions are: to the name that it is bound to now, which may not be the one it was made with.
+        # With the name that it is bound to now, which may not be the one it was made with.
         address = _address(self)
         if address is not None:
-            return _found, address
+            # A function is its name; any other object is sent, and stands over there where its like does.
+            by_name = _is_its_name(self.__wrapped__, protocol)
+            return (_found, address) if by_name else (_found_like, (*address, self.__wrapped__))
         # The host's process pool works on, and what runs over there is not seen: better than an error of ours.
         described = f"{getattr(self, '__module__', None)}.{getattr(self, '__qualname__', type(self).__name__)}"
         if described not in _told and len(_told) < MAX_TOLD:
@@ -94,8 +100,11 @@ _NOT_FORWARDED = frozenset(dir(StandIn)) | {"__call__", "__get__", "__del__", "_
 """Special methods that are a stand-in's own, or that it must not have in its object's stead."""
 
 
-def stand_in(operation: Operation, call: Callable[..., Any], original: Any) -> Any:
-    """`original` to look at, `call` when called."""
+def stand_in(
+    operation: Operation, call: Callable[..., Any], original: Any, again: Callable[[Any], Any] = lambda other: other
+) -> Any:
+    """`original` to look at, `call` when called. `again` is what was done to make it so, for what is made of the original: a copy,
+    or what it answers when it is bound."""
     kind = type(original)
     body: dict[str, Any] = {
         "__slots__": (),
@@ -114,6 +123,7 @@ def stand_in(operation: Operation, call: Callable[..., Any], original: Any) -> A
     made = type(kind.__name__, (StandIn,), body)()
     object.__setattr__(made, "__wrapped__", original)
     object.__setattr__(made, "__plugwarden__", operation)
+    object.__setattr__(made, "__again__", again)
     return made
 
 
@@ -130,9 +140,33 @@ def leads_to(function: Any) -> bool:
 
 def _bind(self: Any, instance: Any, owner: Any = None) -> Any:
     original = self.__wrapped__
-    if instance is None or original.__get__(instance, owner) is original:
-        return self  # what is bound already stays as it is
-    return types.MethodType(self, instance)
+    bound = original.__get__(instance, owner)
+    if type(bound) is types.MethodType and bound.__func__ is original:
+        return types.MethodType(self, bound.__self__)
+    if type(bound) is functools.partial and _is_call_of(
+        original, bound.func
+    ):  # how most decorators that are objects do it
+        return functools.partial(self, *bound.args, **bound.keywords)
+    if instance is not None and isinstance(original, types.MethodDescriptorType | types.WrapperDescriptorType):
+        return types.MethodType(self, instance)  # of a class made in C: what it answers is the same but for its type
+    return _in_place_of(self, bound)
+
+
+def _is_call_of(original: Any, method: Any) -> bool:
+    return type(method) is types.MethodType and method.__self__ is original and method.__name__ == "__call__"
+
+
+def _in_place_of(made: StandIn, other: Any) -> Any:
+    """What the host gets where it would get `other` of the original: observed as the original is, if it can be called."""
+    if other is made.__wrapped__:
+        return made
+    if not callable(other) or isinstance(other, type) or hasattr(other, "__plugwarden__"):
+        return other
+    try:
+        return made.__again__(other)
+    except Exception:  # noqa: BLE001 - a runner may not find it; the host must not pay for that
+        made.__plugwarden__.faults += 1
+        return other
 
 
 def _special(name: str) -> Callable[..., Any]:
@@ -163,8 +197,27 @@ def _address(made: StandIn) -> tuple[str, str] | None:
     return None
 
 
+def _is_its_name(original: Any, protocol: Any) -> bool:
+    """Whether pickle would write no more of it than where it is found, as of a function."""
+    if isinstance(original, types.FunctionType):
+        return True
+    try:
+        return isinstance(original.__reduce_ex__(protocol), str)
+    except Exception:  # noqa: BLE001 - pickle has other ways (`copyreg`), or says what is wrong with it
+        return False
+
+
 def _found(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
+
+
+def _found_like(module: str, name: str, original: Any) -> Any:
+    """An object that came from another process or a copy's file: observed as what has its name here is."""
+    try:
+        like = _found(module, name)
+    except Exception:  # noqa: BLE001 - the object alone would have been found
+        return original
+    return _in_place_of(like, original) if isinstance(like, StandIn) else original
 
 
 def _itself(original: Any) -> Any:

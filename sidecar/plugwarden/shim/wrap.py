@@ -76,7 +76,11 @@ def wrap(operation: Operation, function: Any, runs: Runs | None = None, skip: in
             return observe_method(operation, function, wrap(operation, function.__func__, runs, 1))
     elif type(function) is types.FunctionType:
         return _as_function(operation, function, runs, skip)
-    return stand_in(operation, _observed(operation, function, runs), function)
+    return stand_in(operation, _observed(operation, function, runs), function, _again(operation, runs))
+
+
+def _again(operation: Operation, runs: Runs | None) -> Callable[[Any], Any]:
+    return lambda other: wrap(operation, other, runs)
 
 
 def _as_function(operation: Operation, function: types.FunctionType, runs: Runs | None, skip: int) -> Any:
@@ -84,7 +88,7 @@ def _as_function(operation: Operation, function: types.FunctionType, runs: Runs 
     outer = function.__qualname__.rpartition(".")[0]
     in_a_class = bool(outer) and not outer.endswith("<locals>")
     if not in_a_class and (leads_to(function) or _says_more(function)):
-        return stand_in(operation, observed, function)
+        return stand_in(operation, observed, function, _again(operation, runs))
     functools.update_wrapper(observed, function)
     observed.__defaults__ = function.__defaults__  # read by hosts, not by the call
     observed.__kwdefaults__ = function.__kwdefaults__
