@@ -5,10 +5,12 @@ Colours: Okabe and Ito's palette, which people with colour-blindness tell apart;
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
 import pandas as pd
+from plugwarden_collector.durations import UNITS
 
 __all__ = [
     "burn_rates",
@@ -33,9 +35,13 @@ OUTCOMES = {
 }
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"]
 DURATION_LABEL = (
-    "datum.value<1e-3?format(datum.value*1e6,'.3~g')+' µs':datum.value<1?format(datum.value*1e3,'.3~g')+' ms':"
-    "datum.value<60?format(datum.value,'.3~g')+' s':format(datum.value/60,'.3~g')+' min'"
+    "".join(
+        f"datum.value<{following!r}?format(datum.value/{length!r},'.3~g')+' {unit}':"
+        for (unit, length), (_, following) in pairwise(UNITS)
+    )
+    + f"format(datum.value/{UNITS[-1][1]!r},',.3~r')+' {UNITS[-1][0]}'"
 )
+"""Of an axis in seconds, as `duration` has it: an expression of Vega's."""
 COUNT_LABEL = "format(datum.value,'~s')"
 BYTE_UNITS = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 _TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)

@@ -9,6 +9,7 @@ from typing import Any
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Incident
+from plugwarden_collector.figures import percent
 
 __all__ = ["parsed", "rules_answer", "with_state"]
 
@@ -51,7 +52,10 @@ def _with_state(
         state = "degraded"
         why = incidents[0].summary if incidents else open_alerts[0].summary
     if probing:
-        state, why = "probation", f"{probing[0].scope} at {probing[0].share_ratio:.0%} of calls: {probing[0].reason}"
+        state, why = (
+            "probation",
+            f"{probing[0].scope} at {percent(probing[0].share_ratio)} of calls: {probing[0].reason}",
+        )
     elif isolated:
         state, why = "quarantined", f"{isolated[0].scope} is isolated by {isolated[0].actor}: {isolated[0].reason}"
     return {

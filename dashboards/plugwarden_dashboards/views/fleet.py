@@ -56,7 +56,7 @@ def _tiles(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
             chart_data=whole or None,
             chart_type="area",
         )
-        st.metric("Success", words.percent(1 - failed / ran if ran else None, 4), border=True, height="stretch")
+        st.metric("Success", words.percent(1 - failed / ran if ran else None), border=True, height="stretch")
         st.metric("Slowest p99", words.duration(slowest["p99_seconds"]), border=True, height="stretch",
                   delta=words.md(slowest["plugin_id"], 40), delta_color="off", delta_arrow="off")  # fmt: skip
         st.metric(
@@ -93,7 +93,7 @@ def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
             "p50": [words.duration(row["p50_seconds"]) for row in plugins],
             "p99": [words.duration(row["p99_seconds"]) for row in plugins],
             "budget": [_left(row) if row["budget_remaining_ratio"] is not None else None for row in plugins],
-            "burn": [words.burn(row["fast_burn_rate"]) for row in plugins],
+            "burn": [words.times(row["fast_burn_rate"]) for row in plugins],
         }
     )
     st.session_state["fleet_order"] = [row["plugin_id"] for row in plugins]

@@ -187,7 +187,7 @@ def _gate_row(row: dict[str, Any]) -> dict[str, Any]:
         "Abandoned": words.count(row["abandoned"]),
         "Deadline / longest": beside(words.duration(row["timeout_seconds"]), words.duration(row["longest_seconds"])),
         "Concurrency / most": beside(words.count(row["concurrency"]), words.count(row["most_running"])),
-        "Worker memory": f"{row['memory_bytes'] / 2**20:.0f} MiB" if row["workers"] else "—",
+        "Worker memory": words.size(row["memory_bytes"] if row["workers"] else None),
         "Refused": ", ".join(f"{words.plain(reason)} {calls:,}" for reason, calls in refusals) or "—",
     }
 
