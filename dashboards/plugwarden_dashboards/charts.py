@@ -5,6 +5,7 @@ Colours: Okabe and Ito's palette, which people with colour-blindness tell apart;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -58,12 +59,14 @@ def versions(frame: pd.DataFrame, changes: pd.DataFrame) -> AnyChart:
 
 
 def latency_heatmap(
-    cells: pd.DataFrame, threshold_seconds: float | None, changes: pd.DataFrame, height: int = 260
+    cells: pd.DataFrame, limits_seconds: Sequence[float], changes: pd.DataFrame, height: int = 260
 ) -> AnyChart:
-    """Where the calls are, time by log latency. Columns: at, until, low, high (s), count."""
-    domain = [float(cells["low"].min()), float(cells["high"].max())]
-    if threshold_seconds is not None:
-        domain = [min(domain[0], threshold_seconds / 2), max(domain[1], threshold_seconds * 2)]
+    """Return where the calls are, time by log latency, with a dashed line a limit. Columns: at, until, low, high (s), count."""
+    low, high = float(cells["low"].min()), float(cells["high"].max())
+    domain = [
+        min([low, *(limit / 2 for limit in limits_seconds)]),
+        max([high, *(limit * 2 for limit in limits_seconds)]),
+    ]
     heat = (
         alt.Chart(cells)
         .mark_rect()
@@ -88,8 +91,8 @@ def latency_heatmap(
         )
     )
     layers: list[Any] = [heat, _rules(changes)]
-    if threshold_seconds is not None:
-        line = alt.Chart(pd.DataFrame({"threshold": [threshold_seconds]}))
+    if limits_seconds:
+        line = alt.Chart(pd.DataFrame({"threshold": limits_seconds}))
         layers.append(line.mark_rule(strokeDash=[6, 4], color="#D55E00", size=2).encode(y="threshold:Q"))
     return alt.layer(*layers).properties(height=height)
 

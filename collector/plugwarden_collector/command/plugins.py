@@ -29,16 +29,12 @@ def plugins(
         return
     rows = found if plugin is None else [found]
     show(
-        [
-            {**row, "failures": row["failed"] / row["calls"] if row["calls"] else None}
-            for row in rows
-            if "failed" in row
-        ],
+        [row for row in rows if "failed" in row],
         {
             "plugin_id": "plugin",
             "state": "state",
             "calls_per_second": ("calls/s", number),
-            "failures": ("failed", percent),
+            "failed_ratio": ("failed", percent),
             "p50_seconds": ("p50", duration),
             "p99_seconds": ("p99", duration),
             "budget_remaining_ratio": ("budget", budget),

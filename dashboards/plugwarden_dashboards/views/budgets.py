@@ -85,8 +85,8 @@ def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None
                         "Tier": tier["severity"],
                         "Windows": f"{words.duration(tier['long_seconds'])} and {words.duration(tier['short_seconds'])}",
                         "Limit": words.times(tier["factor"]),
-                        "Fails at": words.percent(tier["factor"] * (1 - objective["target_ratio"])),
-                        "Whole budget gone in": words.duration(objective["period_seconds"] / tier["factor"]),
+                        "Fails at": words.percent(tier["bad_ratio"]),
+                        "Whole budget gone in": words.duration(tier["spent_in_seconds"]),
                     }
                     for tier in objective["tiers"]
                 ]
