@@ -5,10 +5,13 @@ Colours: Okabe and Ito's palette, which people with colour-blindness tell apart;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
 import pandas as pd
+from plugwarden_collector.durations import UNITS
 
 __all__ = [
     "burn_rates",
@@ -33,9 +36,13 @@ OUTCOMES = {
 }
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999"]
 DURATION_LABEL = (
-    "datum.value<1e-3?format(datum.value*1e6,'.3~g')+' µs':datum.value<1?format(datum.value*1e3,'.3~g')+' ms':"
-    "datum.value<60?format(datum.value,'.3~g')+' s':format(datum.value/60,'.3~g')+' min'"
+    "".join(
+        f"datum.value<{following!r}?format(datum.value/{length!r},'.3~g')+' {unit}':"
+        for (unit, length), (_, following) in pairwise(UNITS)
+    )
+    + f"format(datum.value/{UNITS[-1][1]!r},',.3~r')+' {UNITS[-1][0]}'"
 )
+"""Of an axis in seconds, as `duration` has it: an expression of Vega's."""
 COUNT_LABEL = "format(datum.value,'~s')"
 BYTE_UNITS = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 _TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)
@@ -52,12 +59,14 @@ def versions(frame: pd.DataFrame, changes: pd.DataFrame) -> AnyChart:
 
 
 def latency_heatmap(
-    cells: pd.DataFrame, threshold_seconds: float | None, changes: pd.DataFrame, height: int = 260
+    cells: pd.DataFrame, limits_seconds: Sequence[float], changes: pd.DataFrame, height: int = 260
 ) -> AnyChart:
-    """Where the calls are, time by log latency. Columns: at, until, low, high (s), count."""
-    domain = [float(cells["low"].min()), float(cells["high"].max())]
-    if threshold_seconds is not None:
-        domain = [min(domain[0], threshold_seconds / 2), max(domain[1], threshold_seconds * 2)]
+    """Return where the calls are, time by log latency, with a dashed line a limit. Columns: at, until, low, high (s), count."""
+    low, high = float(cells["low"].min()), float(cells["high"].max())
+    domain = [
+        min([low, *(limit / 2 for limit in limits_seconds)]),
+        max([high, *(limit * 2 for limit in limits_seconds)]),
+    ]
     heat = (
         alt.Chart(cells)
         .mark_rect()
@@ -82,8 +91,8 @@ def latency_heatmap(
         )
     )
     layers: list[Any] = [heat, _rules(changes)]
-    if threshold_seconds is not None:
-        line = alt.Chart(pd.DataFrame({"threshold": [threshold_seconds]}))
+    if limits_seconds:
+        line = alt.Chart(pd.DataFrame({"threshold": limits_seconds}))
         layers.append(line.mark_rule(strokeDash=[6, 4], color="#D55E00", size=2).encode(y="threshold:Q"))
     return alt.layer(*layers).properties(height=height)
 

@@ -1,14 +1,17 @@
-"""How things are said: states, numbers, durations. Text from telemetry is hostile and is escaped here."""
+"""How pages say things: states and text of their own, numbers and durations as everywhere. Hostile text is escaped here."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
+from plugwarden_collector.durations import ago, duration
+from plugwarden_collector.figures import MISSING, budget, number, percent, size, times
 from plugwarden_collector.wording import HOSTILE, one_line
 
 __all__ = [
-    "STATES", "age", "burn", "count", "duration", "md", "moment", "named", "option", "percent", "plain", "size", "state",
+    "STATES", "age", "budget", "count", "duration", "md", "moment", "named", "option", "percent", "plain", "size", "state",
+    "times",
 ]  # fmt: skip
 
 STATES = {
@@ -55,62 +58,22 @@ def state(word: str) -> str:
     return STATES.get(word, f"○ {plain(word)}")
 
 
-def duration(seconds: float | None) -> str:
-    """In the unit that suits it, three significant digits."""
-    if seconds is None or seconds != seconds:
-        return "—"
-    for size, unit, factor in ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (60.0, "s", 1.0), (3600.0, "min", 1 / 60)):
-        if abs(seconds) < size:
-            return f"{seconds * factor:.3g} {unit}"
-    if abs(seconds) < 172_800:
-        return f"{seconds / 3600:.3g} h"
-    return f"{seconds / 86_400:.3g} d"
-
-
-def percent(ratio: float | None, digits: int = 3) -> str:
-    """A ratio as a percentage; never 0 % for something above it."""
-    if ratio is None or ratio != ratio:
-        return "—"
-    if 0 < ratio < 0.0001:
-        return "<0.01 %"
-    if 0.999 < ratio < 1:
-        return f"{ratio * 100:.4g} %"
-    return f"{ratio * 100:.{digits}g} %"
-
-
-def burn(rate: float | None) -> str:
-    """A burn rate."""
-    return "—" if rate is None or rate != rate else f"{rate:.3g}×"
-
-
-def count(number: float | None) -> str:
-    """A count or a rate, shortened from ten thousand on."""
-    if number is None or number != number:
-        return "—"
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(number) >= size:
-            return f"{number / (1e3 if unit == 'k' else size):.3g} {unit}"
-    return f"{number:.3g}" if number < 100 else f"{number:.0f}"
-
-
-def size(number: float | None) -> str:
-    """Bytes, in powers of 1024."""
-    if number is None or number != number:
-        return "—"
-    for limit, unit in ((2**10, "B"), (2**20, "KiB"), (2**30, "MiB"), (2**40, "GiB")):
-        if abs(number) < limit:
-            return f"{number / (limit / 2**10):.3g} {unit}"
-    return f"{number / 2**40:.3g} TiB"
+def count(amount: float | None) -> str:
+    """Return a count or a rate with three significant digits, shortened from ten thousand on; `—` for none."""
+    for least, factor, unit in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if amount is not None and abs(amount) >= least:
+            return f"{number(amount / factor)} {unit}"
+    return number(amount)
 
 
 def moment(text: str | None) -> str:
     """A time of the API for people, in UTC."""
-    return "—" if not text else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+    return MISSING if not text else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def age(text: str | None, at: datetime | None = None) -> str:
     """How long ago a time of the API was."""
     if not text:
-        return "—"
+        return MISSING
     then = datetime.fromisoformat(text)
-    return f"{duration(max(0.0, ((at or datetime.now(UTC)) - then).total_seconds()))} ago"
+    return ago(((at or datetime.now(UTC)) - then).total_seconds())

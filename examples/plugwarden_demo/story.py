@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from plugwarden_collector.api.client import ApiError, CollectorClient
-from plugwarden_collector.command.output import clean, console, fail, percent, seconds
+from plugwarden_collector.command.output import clean, console, fail
 from plugwarden_collector.command.processes import collector_process, dashboards_process
+from plugwarden_collector.durations import duration
+from plugwarden_collector.figures import budget
 from plugwarden_collector.rules.file import seconds as parse_seconds
 
 from .children import Child
@@ -234,10 +236,10 @@ def _bad_release(story: _Story) -> None:
     record = next(item for item in story.api.get("alerts")["alerts"] if item["fingerprint"] == held["alert"])
     story.tell("alert", f"alert: {record['summary']}. {record['description']}", _moment(record["firing_at"]))
     story.tell("quarantined", f"{BAD} is quarantined, and only that version: {held['evidence']['scope']}", announced)
-    story.tell("enforced", f"the host refuses it since {seconds(refused - first)} after the first failure", refused)
+    story.tell("enforced", f"the host refuses it since {duration(refused - first)} after the first failure", refused)
     budgets = story.wait("the budget", lambda: _slo(story.api, "2.0.0", record["detail"]["long"]["bad"]), 15)
     left = budgets[0]["budget_remaining_ratio"]
-    state = f"{percent(left)} of it is left" if left > 0 else f"it is overspent {1 - left:.0f}-fold"
+    state = f"{budget(left)} of it is left" if left > 0 else f"it is {budget(left)}"
     story.tell("budget", f"the error budget of {BAD}: {budgets[0]['bad']} bad of {budgets[0]['total']} calls, {state}")
     story.pause(3)
     served = _scalar(

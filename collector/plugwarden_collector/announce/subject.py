@@ -10,6 +10,7 @@ from plugwarden.contract import QuarantineState
 
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Incident, Standing
+from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.alert import AlertState
 from plugwarden_collector.wording import one_line
 
@@ -92,9 +93,7 @@ def _of_quarantine(item: Quarantine) -> Subject | None:
         )
     elif item.state is QuarantineState.PROBATION and item.inconclusive:
         summary = f"A person must decide on {scope}: it has had too few calls in probation to be judged. {item.reason}"
-        description = (
-            f"{item.share_ratio:.0%} of its calls are let through. To end that: plugwarden release {item.id} --reason."
-        )
+        description = f"{percent(item.share_ratio)} of its calls are let through. To end that: plugwarden release {item.id} --reason."
     elif item.in_force and not (item.state is QuarantineState.PROBATION and item.successor_of and not item.repeats):
         again = f" again, {item.repeats + 1} times by now" if item.repeats else ""
         summary = f"{where}{again}: {item.reason}"

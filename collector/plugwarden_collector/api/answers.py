@@ -9,8 +9,11 @@ from typing import Any
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import AlertRecord, Incident
+from plugwarden_collector.figures import percent
+from plugwarden_collector.ratios import Calls
+from plugwarden_collector.rules.objective import Objective
 
-__all__ = ["parsed", "rules_answer", "with_state"]
+__all__ = ["covering_objectives", "parsed", "rules_answer", "with_state"]
 
 
 def with_state(rows: list[dict[str, Any]], budgets: list[dict[str, Any]], warden: Warden) -> list[dict[str, Any]]:
@@ -51,11 +54,18 @@ def _with_state(
         state = "degraded"
         why = incidents[0].summary if incidents else open_alerts[0].summary
     if probing:
-        state, why = "probation", f"{probing[0].scope} at {probing[0].share_ratio:.0%} of calls: {probing[0].reason}"
+        state, why = (
+            "probation",
+            f"{probing[0].scope} at {percent(probing[0].share_ratio)} of calls: {probing[0].reason}",
+        )
     elif isolated:
         state, why = "quarantined", f"{isolated[0].scope} is isolated by {isolated[0].actor}: {isolated[0].reason}"
+    counts = Calls.of([row])
     return {
         **row,
+        "ran": counts.ran,
+        "failed_ratio": counts.failed_ratio,
+        "cpu_seconds_per_call": row["cpu_seconds"] / counts.ran if counts.ran and row.get("cpu_seconds") else None,
         "state": state,
         "why": why,
         "versions": row.get("versions") or [],
@@ -74,7 +84,27 @@ def rules_answer(warden: Warden) -> dict[str, Any]:
         "source": rules.source,
         "warnings": rules.warnings,
         "policy": asdict(rules.policy),
-        "objectives": [{**asdict(item), "tiers": [asdict(tier) for tier in item.tiers]} for item in rules.objectives],
+        "objectives": [_objective(item) for item in rules.objectives],
+    }
+
+
+def covering_objectives(warden: Warden, plugin: str) -> list[dict[str, Any]]:
+    """Return the objectives in force that are about one plugin, as `rules_answer` has them."""
+    return [_objective(item) for item in warden.rules.objectives if item.covers(plugin)]
+
+
+def _objective(item: Objective) -> dict[str, Any]:
+    """Return an objective with its tiers; of each, the failed share at which it is met and how long the budget then lasts."""
+    return {
+        **asdict(item),
+        "tiers": [
+            {
+                **asdict(tier),
+                "bad_ratio": tier.factor * (1 - item.target_ratio),
+                "spent_in_seconds": item.period_seconds / tier.factor,
+            }
+            for tier in item.tiers
+        ],
     }
 
 

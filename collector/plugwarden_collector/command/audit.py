@@ -15,7 +15,7 @@ from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.named_path import file_to_write
 from plugwarden_collector.private import create
 
-from .options import DEFAULT_URL, AsJson, Url, client
+from .options import DEFAULT_URL, Actor, AsJson, Url, client
 from .output import clean, clock, console, emit_json, fail, prose, show
 
 __all__ = ["audit_app"]
@@ -124,7 +124,7 @@ def audit_export(
 @audit_app.command("accept")
 def audit_accept(
     reason: Annotated[str, typer.Option("--reason", help="What explains it; goes into the audit log.")],
-    actor: Annotated[str | None, typer.Option("--actor", help="On whose behalf.", envvar="USER")] = None,
+    actor: Actor = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:

@@ -1,119 +1,63 @@
-"""`plugwarden collector`: the process around the collector."""
+"""`plugwarden collector`."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
-import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import uvloop
+import typer
 
-from plugwarden_collector.app import Collector, open_app
-from plugwarden_collector.audit import Place
-from plugwarden_collector.errors import RulesError, SettingsError, StoreError
-from plugwarden_collector.settings import Address, Settings
-from plugwarden_collector.wording import HarmlessFormatter
+from .options import AsJson, Data, Rules
 
-from .output import console, emit_json, fail
-
-__all__ = ["run_collector"]
-
-SWITCH_SECONDS = 0.0005
-"""The writer and the decoders take the interpreter's lock some hundred times a request, a few microseconds each; at Python's
-own 5 ms each of these may wait for a turn, and the lag of a thousand sidecars is half as long again (benchmarks/fleet_load.py)."""
+__all__ = ["collector"]
 
 
-def run_collector(
-    data: Path,
-    grpc: str,
-    http: str,
-    api: str,
-    rules: Path | None,
-    as_json: bool,
-    *,
-    plugin_from: str,
-    keep_raw: str,
-    max_size: str,
-    archive: Path | None,
-    audit_key: Path | None,
-    max_deletion: str,
+def collector(
+    data: Data = Path("data"),
+    grpc: Annotated[str, typer.Option(help="OTLP over gRPC, HOST:PORT.")] = "127.0.0.1:4317",
+    http: Annotated[str, typer.Option(help="OTLP over HTTP, HOST:PORT.")] = "127.0.0.1:4318",
+    api: Annotated[str, typer.Option(help="The HTTP API, HOST:PORT.")] = "127.0.0.1:8420",
+    rules: Rules = None,
+    plugin_from: Annotated[
+        str,
+        typer.Option(
+            envvar="PLUGWARDEN_PLUGIN_FROM",
+            help="Attributes that name the plugin, the first that is there wins; scope.name is the scope's name.",
+        ),
+    ] = "plugin.id,gen_ai.tool.name,faas.name",
+    keep_raw: Annotated[
+        str, typer.Option(envvar="PLUGWARDEN_KEEP_RAW", help="How long spans, logs and points are kept.")
+    ] = "7d",
+    max_size: Annotated[
+        str,
+        typer.Option(
+            envvar="PLUGWARDEN_MAX_SIZE", help="Of the database; above it the oldest raw rows go. 0: no limit."
+        ),
+    ] = "20GB",
+    archive: Annotated[
+        Path | None, typer.Option(envvar="PLUGWARDEN_ARCHIVE", help="Folder for Parquet files of what is let go.")
+    ] = None,
+    audit_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PLUGWARDEN_AUDIT_KEY_FILE",
+            help="File of the key that seals the decision log; made if missing. [~/.local/state/plugwarden/audit.key]",
+        ),
+    ] = None,
+    max_deletion: Annotated[
+        str,
+        typer.Option(
+            envvar="PLUGWARDEN_MAX_DELETION",
+            help="Of a view's rows, the share that may go at once for their age; more waits for a person.",
+        ),
+    ] = "50%",
+    as_json: AsJson = False,
 ) -> None:
-    """Run until SIGINT or SIGTERM; ends with 1 when a part fails, 2 when it could not start."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    _log_to_stderr()
-    try:
-        settings = Settings(
-            data,
-            Address.parse(grpc, "--grpc"),
-            Address.parse(http, "--http"),
-            Address.parse(api, "--api"),
-            rules,
-            Settings.tokens_from(),
-            Settings.identity_from(plugin_from),
-            Settings.keep_from(keep_raw, max_size, archive, max_deletion),
-            Place.of(audit_key),
-        )
-        uvloop.run(_run(settings, as_json))
-    except RulesError as error:
-        fail(error.lines, 2)
-    except (SettingsError, StoreError) as error:
-        fail(str(error), 2)
+    """Run the collector until Ctrl-C. SIGHUP reads the rules file again. Port 0 picks a free port."""
+    from .collector_process import run_collector
 
-
-def _log_to_stderr() -> None:
-    line = HarmlessFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    line.converter = time.gmtime
-    handler = logging.StreamHandler()
-    handler.setFormatter(line)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for name in ("httpx", "httpx2", "httpcore", "httpcore2"):
-        # They tell the whole address of every request, and a receiver's is often its secret.
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-async def _run(settings: Settings, as_json: bool) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    async with open_app(settings) as collector:
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _reload, collector, settings.rules))
-        ready = {"grpc": collector.grpc, "http": collector.http, "api": collector.api}
-        if as_json:
-            told = {name: str(address) for name, address in ready.items()}
-            emit_json({"event": "ready", **told, "audit": collector.audit.told()})
-        else:
-            console.print(
-                f"collector ready: OTLP gRPC {collector.grpc}, OTLP HTTP {collector.http}, API http://{collector.api}, "
-                f"data in {settings.data}; audit heads: {collector.audit.line()}",
-                soft_wrap=True,
-            )
-        waiting: asyncio.Future[Any] = asyncio.create_task(stopping.wait())
-        await asyncio.wait({waiting, collector.failed}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        # gRPC keeps the loop until the interpreter ends, and the loop this: the database would be let go after DuckDB itself.
-        loop.remove_signal_handler(signal.SIGHUP)
-        if collector.failed.done():
-            await collector.failed
-    # With them, whoever keeps this output can prove later what is missing.
-    if as_json:
-        emit_json({"event": "stopped", "audit": collector.audit.told()})
-    else:
-        console.print(f"collector stopped; audit heads: {collector.audit.line()}", soft_wrap=True)
-
-
-def _reload(collector: Collector, rules: Path | None) -> None:
-    log = logging.getLogger(__name__)
-    if rules is None:
-        log.warning("SIGHUP: there is no rules file to read again; start with --rules FILE")
-        return
-    try:
-        loaded = collector.warden.reload(rules)
-        log.info("rules read again: %d objectives from %s", len(loaded.objectives), rules)
-    except RulesError as error:
-        for line in error.lines:
-            log.error("the old rules stay in force: %s", line)
+    run_collector(
+        data, grpc, http, api, rules, as_json,
+        plugin_from=plugin_from, keep_raw=keep_raw, max_size=max_size, archive=archive,
+        audit_key=audit_key, max_deletion=max_deletion,
+    )  # fmt: skip

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from plugwarden_collector.api.client import ApiError, CollectorClient, Unreachable
+from plugwarden_collector.durations import duration
 
-from .output import clean, console, emit_json, prose, seconds, show
+from .options import DEFAULT_URL, AsJson, Url, client
+from .output import clean, console, emit_json, prose, show
 
-__all__ = ["run_doctor"]
+__all__ = ["doctor"]
 
 OLD_DATA_SECONDS = 30.0
 
@@ -27,10 +29,10 @@ class Check:
     """What to do; empty when it is well."""
 
 
-def run_doctor(client: CollectorClient, as_json: bool) -> None:
-    """Look at everything; ends with 1 when something is wrong."""
-    with client:
-        checks = list(_checks(client))
+def doctor(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Check the collector; say what is wrong with it and what to do next."""
+    with client(url) as api:
+        checks = list(_checks(api))
     if as_json:
         emit_json([asdict(item) for item in checks])
     else:
@@ -47,9 +49,9 @@ def run_doctor(client: CollectorClient, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _checks(client: CollectorClient) -> Iterator[Check]:
+def _checks(api: CollectorClient) -> Iterator[Check]:
     try:
-        status, health, verified = client.get("status"), client.get("health"), client.get("audit/verify")
+        status, health, verified = api.get("status"), api.get("health"), api.get("audit/verify")
     except Unreachable as error:
         step = "Start one with `plugwarden up` or `plugwarden collector`, or name another with --url."
         yield Check("collector answers", False, str(error), step)
@@ -60,7 +62,7 @@ def _checks(client: CollectorClient) -> Iterator[Check]:
         step = "Set PLUGWARDEN_TOKEN to a token with the scope `read`."
         yield Check("collector lets us in", False, str(error), step)
         return
-    yield Check("collector answers", True, f"version {status['version']} at {client.url}")
+    yield Check("collector answers", True, f"version {status['version']} at {api.url}")
     yield _arriving(status["data_age_seconds"])
     yield _of(
         "sidecars listen", bool(status["listeners"]), f"{len(status['listeners'])} ask for directives",
@@ -87,7 +89,7 @@ def _arriving(age: float | None) -> Check:
         step = "Wrap a plugin with the sidecar and point OTEL_EXPORTER_OTLP_ENDPOINT at the collector, or run `plugwarden demo`."
         return Check("data arrive", False, "never", step)
     step = "See whether hosts run and make calls; `plugwarden query` on the view plugin_calls tells who made the last ones."
-    return _of("data arrive", age < OLD_DATA_SECONDS, f"newest call {seconds(age)} old", step)
+    return _of("data arrive", age < OLD_DATA_SECONDS, f"newest call {duration(age)} old", step)
 
 
 def _conditions(health: dict[str, Any]) -> Iterator[Check]:

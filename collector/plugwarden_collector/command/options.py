@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from plugwarden_collector.api.client import CollectorClient
 
-__all__ = ["DEFAULT_URL", "AsJson", "Url", "client"]
+__all__ = ["DEFAULT_URL", "Actor", "AsJson", "Data", "Reason", "ReasonIfActing", "Rules", "Since", "Url", "client"]
 
 Url = Annotated[str, typer.Option("--url", envvar="PLUGWARDEN_COLLECTOR_URL", help="The collector's HTTP API.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Data = Annotated[Path, typer.Option("--data", help="Folder of the database.")]
+Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file (TOML).")]
+Since = Annotated[str, typer.Option("--since", help='How far back: "15m", "6h", or ISO 8601.')]
+Reason = Annotated[str, typer.Option("--reason", help="Why; goes into the audit log.")]
+ReasonIfActing = Annotated[str | None, typer.Option("--reason", help="Why; goes into the audit log.")]
+"""Of commands that only list when they are asked for nothing more."""
+Actor = Annotated[str | None, typer.Option("--actor", help="On whose behalf.", envvar="USER")]
 DEFAULT_URL = "http://127.0.0.1:8420"
 
 
 def client(url: str) -> CollectorClient:
-    """The collector that commands talk to."""
+    """Return the client of the collector that commands talk to, with the token of the environment."""
     return CollectorClient(url, token=os.environ.get("PLUGWARDEN_TOKEN"))

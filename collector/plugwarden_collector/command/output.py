@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from plugwarden_collector.durations import duration
+from plugwarden_collector.figures import MISSING, budget, number, percent
 from plugwarden_collector.wording import escaped_json, harmless, one_line
 
-__all__ = ["budget", "clean", "clock", "console", "emit_json", "fail", "number", "percent", "prose", "seconds", "show"]
+__all__ = ["clean", "clock", "console", "emit_json", "errors", "fail", "prose", "show"]
 
 
 class _Harmless(Console):
@@ -26,27 +28,20 @@ class _Harmless(Console):
 
 
 console = _Harmless(highlight=False, markup=False, emoji=False)
-_errors = _Harmless(stderr=True, highlight=False, markup=False, emoji=False)
+errors = _Harmless(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def clean(value: object) -> str:
-    """A value as one line of harmless text; — where there is none."""
+    """A value as one line of harmless text; `—` where there is none."""
     if value is None or value == "":
-        return "—"
+        return MISSING
     if isinstance(value, list):
-        return ", ".join(clean(item) for item in value) or "—"
+        return ", ".join(clean(item) for item in value) or MISSING
     if isinstance(value, float):
         return number(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     return one_line(value)
-
-
-def number(value: float | None) -> str:
-    """A number with three significant digits."""
-    if value is None:
-        return "—"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def prose(value: object) -> str:
@@ -56,33 +51,7 @@ def prose(value: object) -> str:
 
 def clock(value: object) -> str:
     """A time of the API, to the second."""
-    return "—" if not value else one_line(value)[:19].replace("T", " ")
-
-
-def budget(ratio: float | None) -> str:
-    """What is left of an error budget."""
-    if ratio is None or ratio > 0:
-        return percent(ratio)
-    return "spent" if ratio > -1 else f"spent {1 - ratio:.0f}×"
-
-
-def percent(ratio: float | None) -> str:
-    """A ratio as a percentage; never 0 % for something above it."""
-    if ratio is None:
-        return "—"
-    if 0 < ratio < 0.0001:
-        return "<0.01 %"
-    return f"{ratio * 100:.4g} %"
-
-
-def seconds(value: float | None) -> str:
-    """A duration in the unit that suits it."""
-    if value is None:
-        return "—"
-    for size, unit, factor in ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (60.0, "s", 1.0), (3600.0, "min", 1 / 60)):
-        if value < size:
-            return f"{value * factor:.3g} {unit}"
-    return f"{value / 3600:.3g} h"
+    return MISSING if not value else one_line(value)[:19].replace("T", " ")
 
 
 def emit_json(value: Any) -> None:
@@ -107,7 +76,7 @@ def show(
     formats: list[tuple[str, Callable[[Any], str]]] = []
     for key, heading in columns.items():
         name, form = (heading, clean) if isinstance(heading, str) else heading
-        numeric = form in {number, percent, seconds, budget}
+        numeric = form in {number, percent, duration, budget}
         wraps = form is prose
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=not wraps)
         formats.append((key, form))
@@ -119,5 +88,5 @@ def show(
 def fail(message: str | Iterable[str], code: int = 1) -> NoReturn:
     """Say what went wrong on stderr, each message on a line of its own, and end."""
     for line in [message] if isinstance(message, str) else message:
-        _errors.print(f"plugwarden: {clean(line)}", soft_wrap=True)
+        errors.print(f"plugwarden: {clean(line)}", soft_wrap=True)
     raise SystemExit(code)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from plugwarden_collector.decide.standing import AlertRecord
+from plugwarden_collector.durations import duration
+from plugwarden_collector.figures import number, percent, times
 from plugwarden_collector.judge.alert import Alert, AlertState, Reading
 from plugwarden_collector.judge.alert import transition as alert_transition
 from plugwarden_collector.rules.objective import Burn, Counts, Objective, Sli, budget, burns
 
 from .endings import expire
-from .tick import Tick, new_id, percent_text, span_text
+from .tick import Tick, new_id
 
 __all__ = ["judge", "note_versions"]
 
@@ -106,8 +108,8 @@ def _reading(tiers: tuple[Burn, ...]) -> Reading:
         burn = max(met, key=lambda item: item.long_rate)
         return Reading(
             True,
-            f"burns at {burn.long_rate:.1f}× over {span_text(burn.tier.long_seconds)} and {burn.short_rate:.1f}× over "
-            f"{span_text(burn.tier.short_seconds)} (limit {burn.tier.factor:.1f}×)",
+            f"burns at {times(burn.long_rate)} over {duration(burn.tier.long_seconds)} and {times(burn.short_rate)} over "
+            f"{duration(burn.tier.short_seconds)} (limit {times(burn.tier.factor)})",
         )
     if tiers and all(burn.quiet for burn in tiers):
         return Reading(False, "no longer burns too fast in any short window")
@@ -118,18 +120,18 @@ def _describe(tick: Tick, objective: Objective, plugin: str, version: str, burn:
     what = (
         "calls failed"
         if objective.sli is Sli.AVAILABILITY
-        else f"calls took longer than {objective.threshold_seconds} s"
+        else f"calls took longer than {duration(objective.threshold_seconds)}"
     )
-    share = burn.long.bad / burn.long.total if burn.long.total else 0.0
+    failing = percent(burn.long.bad / burn.long.total if burn.long.total else 0.0)
     summary = (
-        f"{plugin}@{version}: {burn.long.bad} of {burn.long.total} {what} ({share:.0%}) within "
-        f"{span_text(burn.tier.long_seconds)}, against an objective of {percent_text(objective.target_ratio)}"
+        f"{plugin}@{version}: {burn.long.bad} of {burn.long.total} {what} ({failing}) within "
+        f"{duration(burn.tier.long_seconds)}, against an objective of {percent(objective.target_ratio)}"
     )
     left = "unknown"
     if burn.long_rate > 0:
-        left = span_text(objective.period_seconds / burn.long_rate)
+        left = duration(objective.period_seconds / burn.long_rate)
     description = (
-        f"The error budget of {span_text(objective.period_seconds)} burns {burn.long_rate:.1f} times as fast as it may; an "
+        f"The error budget of {duration(objective.period_seconds)} burns {number(burn.long_rate)} times as fast as it may; an "
         f"untouched budget would be gone in {left}."
     )
     errors = tick.evidence.errors(
@@ -139,7 +141,8 @@ def _describe(tick: Tick, objective: Objective, plugin: str, version: str, burn:
     if carried:
         first = carried[0]
         total = sum(int(item["calls"]) for item in carried)
-        description += f" {int(first['calls']) / total:.0%} of the failures are {first['error_type']} (source: {first['error_source']})."
+        share = percent(int(first["calls"]) / total)
+        description += f" {share} of the failures are {first['error_type']} (source: {first['error_source']})."
     return summary, description
 
 

@@ -7,6 +7,7 @@ from plugwarden.contract.directive import MAX_DIRECTIVES, MAX_SET_BYTES
 
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.policy import Policy
 
@@ -26,7 +27,7 @@ def directives_for(standing: Standing, rules: Rules) -> tuple[Directive, ...]:
         ):
             continue
         if item.state is QuarantineState.PROBATION:
-            reason = f"in probation at {item.share_ratio:.0%}: {item.reason}"
+            reason = f"in probation at {percent(item.share_ratio)}: {item.reason}"
             found.append(Directive(item.id, Action.PROBE, item.scope, item.share_ratio, reason[:900]))
             continue
         newcomers = None

@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from plugwarden_collector.decide.standing import AlertRecord
+from plugwarden_collector.durations import duration
 from plugwarden_collector.judge.alert import AlertState
 from plugwarden_collector.rules.objective import Counts, Objective
 
 from .causes import covering
-from .tick import Tick, span_text
+from .tick import Tick
 
 __all__ = ["end_alert", "expire"]
 
@@ -69,7 +70,7 @@ def _replaced(tick: Tick, objective: Objective, record: AlertRecord) -> str | No
     )
     if not runs:
         return None
-    return f"no call of {record.plugin}@{record.version} within {span_text(quiet)}, while {', '.join(runs[:3])} of it is called"
+    return f"no call of {record.plugin}@{record.version} within {duration(quiet)}, while {', '.join(runs[:3])} of it is called"
 
 
 def _gone(tick: Tick, objective: Objective, record: AlertRecord) -> str | None:
@@ -79,4 +80,4 @@ def _gone(tick: Tick, objective: Objective, record: AlertRecord) -> str | None:
         return None
     if tick.at - since < timedelta(seconds=longest):
         return None
-    return f"no call of {record.plugin}@{record.version} within {span_text(longest)}"
+    return f"no call of {record.plugin}@{record.version} within {duration(longest)}"

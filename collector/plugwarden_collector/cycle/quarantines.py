@@ -15,6 +15,7 @@ from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.guard import Fleet, vetoes
 from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
 from plugwarden_collector.decide.standing import AlertRecord
+from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.alert import AlertState
 from plugwarden_collector.judge.blame import failing_cell_scope
 from plugwarden_collector.rules.objective import Burn, Objective
@@ -173,7 +174,7 @@ def admit_newcomers(tick: Tick) -> None:
                 continue
             share = policy.probation_steps[0]
             scope = Scope(plugin, version)
-            reason = f"first version since {item.scope} was isolated; it starts with {share:.0%} of calls"
+            reason = f"first version since {item.scope} was isolated; it starts with {percent(share)} of calls"
             entry = Quarantine(
                 id=new_id("q", scope, tick.at), scope=scope, state=QuarantineState.PROBATION, reason=reason,
                 actor=AUTOMATION, enforcement=item.enforcement, started_at=tick.at, changed_at=tick.at, step=0,

@@ -14,7 +14,7 @@ from plugwarden_collector.judge.blame import Waits
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Counts
 
-__all__ = ["Evidence", "Observation", "PluginVersion", "Tick", "new_id", "percent_text", "span_text"]
+__all__ = ["Evidence", "Observation", "PluginVersion", "Tick", "new_id"]
 
 PluginVersion = tuple[str, str]
 Windows = Mapping[float, Counts]
@@ -75,16 +75,3 @@ def new_id(prefix: str, *parts: object) -> str:
     """A short id that the same parts always give."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=5).hexdigest()
     return f"{prefix}-{digest}"
-
-
-def span_text(seconds: float) -> str:
-    """A length of time in the unit that suits it."""
-    for size, unit in ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def percent_text(ratio: float) -> str:
-    """A ratio as a percentage, all its nines."""
-    return f"{ratio * 100:.6g} %"

@@ -10,6 +10,7 @@ from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope
 
+from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 __all__ = ["Effect", "Probes", "Quarantine", "release", "transition"]
@@ -122,7 +123,7 @@ def _judge_step(
     quarantine: Quarantine, probes: Probes, policy: Policy, at: datetime, tolerated_ratio: float, chance: float
 ) -> tuple[Quarantine, Effect | None]:
     elapsed = (at - quarantine.changed_at).total_seconds()
-    seen = f"{probes.bad} of {probes.total} calls failed at {quarantine.share_ratio:.0%}"
+    seen = f"{probes.bad} of {probes.total} calls failed at {percent(quarantine.share_ratio)}"
     ratio = probes.bad / probes.total if probes.total else 0.0
     # One failure can be chance; two at a rate above what the objective tolerates are a verdict.
     if probes.bad >= 2 and ratio > tolerated_ratio:
@@ -134,7 +135,7 @@ def _judge_step(
             return release(quarantine, at), Effect("released", f"probation passed: {seen}")
         share = policy.probation_steps[following]
         moved = replace(quarantine, step=following, share_ratio=share, changed_at=at)
-        return moved, Effect("advanced", f"{seen}; now {share:.0%} of calls")
+        return moved, Effect("advanced", f"{seen}; now {percent(share)} of calls")
     if not enough and elapsed >= policy.step_timeout_seconds and not quarantine.inconclusive:
         step = quarantine.changed_at.isoformat()  # each step, and each probation after the next isolation, may be one
         marked = replace(quarantine, evidence={**quarantine.evidence, "inconclusive": step})

@@ -12,11 +12,13 @@ from datetime import datetime
 
 from plugwarden.contract import MAX_NAME
 
+from plugwarden_collector.durations import ago, duration
+from plugwarden_collector.figures import percent, size
 from plugwarden_collector.judge.alert import Alert, AlertState, Reading, transition
 
 from .readings import Readings
 from .senders import MIN_SILENCE_SECONDS
-from .words import ago, amount, length, size
+from .words import amount
 
 __all__ = ["RULES", "Change", "Condition", "ConditionRule", "Verdict", "judge", "starting", "verdict"]
 
@@ -110,7 +112,7 @@ def verdict(conditions: Mapping[str, Condition], readings: Readings) -> Verdict:
             return Verdict(level, f"{first.rule.title}: {first.summary}{others}")
     if readings.quiet_seconds is None:
         return Verdict("green", "The collector is well; nothing has been sent to it yet.")
-    lag = "" if readings.lag_p99_seconds is None else f", stored within {length(readings.lag_p99_seconds)} (p99)"
+    lag = "" if readings.lag_p99_seconds is None else f", stored within {duration(readings.lag_p99_seconds)} (p99)"
     senders = f"{amount(readings.senders, 'sender')} heard {ago(readings.quiet_seconds)}{lag}"
     return Verdict("green", f"The collector is well: {senders}; nothing waits that should not.")
 
@@ -125,11 +127,11 @@ def _band(value: float | None, high: float, low: float, text: str) -> Reading:
 def _no_telemetry(now: Readings) -> Reading:
     if now.quiet_seconds is None:
         return Reading(None, "nothing has been sent since the start")
-    text = f"the last telemetry came {length(now.quiet_seconds)} ago"
+    text = f"the last telemetry came {duration(now.quiet_seconds)} ago"
     if now.quiet_limit_seconds is None:  # nobody sends regularly, or everybody was forgotten
         return Reading(False if now.quiet_seconds <= MIN_SILENCE_SECONDS else None, text)
     over = now.quiet_seconds > now.quiet_limit_seconds
-    return Reading(over, f"{text}, against a limit of {length(now.quiet_limit_seconds)}" if over else text)
+    return Reading(over, f"{text}, against a limit of {duration(now.quiet_limit_seconds)}" if over else text)
 
 
 def _senders_silent(now: Readings) -> Reading:
@@ -143,11 +145,13 @@ def _senders_silent(now: Readings) -> Reading:
 
 def _ingest_lag(now: Readings) -> Reading:
     if now.stalled_seconds:
-        text = f"{amount(now.queued_requests, 'request')} waiting, and nothing was committed for {length(now.stalled_seconds)}"
+        text = f"{amount(now.queued_requests, 'request')} waiting, and nothing was committed for {duration(now.stalled_seconds)}"
         return _band(max(now.stalled_seconds, now.lag_p99_seconds or 0.0), 10.0, 1.0, text)
     if now.lag_p99_seconds is None:
         return Reading(False, "nothing came in within a minute, and nothing waits")
-    return _band(now.lag_p99_seconds, 2.0, 1.0, f"p99 from receipt to disk {length(now.lag_p99_seconds)} over a minute")
+    return _band(
+        now.lag_p99_seconds, 2.0, 1.0, f"p99 from receipt to disk {duration(now.lag_p99_seconds)} over a minute"
+    )
 
 
 def _back_pressure(now: Readings) -> Reading:
@@ -156,24 +160,24 @@ def _back_pressure(now: Readings) -> Reading:
 
 def _queue(now: Readings) -> Reading:
     ratio = now.queued_bytes / now.queue_bound_bytes if now.queue_bound_bytes else 0.0
-    text = f"{size(now.queued_bytes)} of {size(now.queue_bound_bytes)} waiting for a commit ({ratio:.0%})"
+    text = f"{size(now.queued_bytes)} of {size(now.queue_bound_bytes)} waiting for a commit ({percent(ratio)})"
     return _band(ratio, 0.8, 0.5, text)
 
 
 def _commits(now: Readings) -> Reading:
     if now.commit_p99_seconds is None:
         return Reading(False, "no commit within a minute")
-    return _band(now.commit_p99_seconds, 1.0, 0.5, f"p99 of commits {length(now.commit_p99_seconds)} over a minute")
+    return _band(now.commit_p99_seconds, 1.0, 0.5, f"p99 of commits {duration(now.commit_p99_seconds)} over a minute")
 
 
 def _judging(now: Readings) -> Reading:
     if now.tick_failures:
         return Reading(True, f"{amount(now.tick_failures, 'turn')} of the judging loop failed within a minute")
-    return _band(now.tick_age_seconds, 10.0, 5.0, f"the judging loop last turned {length(now.tick_age_seconds)} ago")
+    return _band(now.tick_age_seconds, 10.0, 5.0, f"the judging loop last turned {duration(now.tick_age_seconds)} ago")
 
 
 def _rollups(now: Readings) -> Reading:
-    text = f"{amount(now.uncounted_rows, 'row')} stored and not counted yet, the oldest for {length(now.rollup_lag_seconds)}"
+    text = f"{amount(now.uncounted_rows, 'row')} stored and not counted yet, the oldest for {duration(now.rollup_lag_seconds)}"
     return _band(now.rollup_lag_seconds, 10.0, 5.0, text)
 
 
@@ -183,7 +187,8 @@ def _clock(now: Readings) -> Reading:
         return Reading(False, "the wall clock goes with the steady clock")
     way = "ahead of" if off > 0 else "behind"
     return Reading(
-        True, f"the wall clock stepped and is {length(abs(off))} {way} the time that judging, holds and retention go by"
+        True,
+        f"the wall clock stepped and is {duration(abs(off))} {way} the time that judging, holds and retention go by",
     )
 
 
@@ -240,7 +245,7 @@ def _store(now: Readings) -> Reading:
 def _checkpoint(now: Readings) -> Reading:
     text = f"{size(now.wal_bytes)} in the write-ahead log"
     if now.checkpoint_put_off_seconds:
-        text += f", a checkpoint put off since {length(now.checkpoint_put_off_seconds)}"
+        text += f", a checkpoint put off since {duration(now.checkpoint_put_off_seconds)}"
     if now.checkpoint_put_off_seconds >= 600.0:
         return Reading(True, text)
     return _band(now.wal_bytes, 256 * 2**20, 128 * 2**20, text)
@@ -250,7 +255,7 @@ def _disk(now: Readings) -> Reading:
     if now.disk_free_bytes is None or not now.disk_total_bytes:
         return Reading(None, "the file system does not say how full it is")
     share = now.disk_free_bytes / now.disk_total_bytes
-    text = f"{size(now.disk_free_bytes)} ({share:.0%}) free on the data folder's file system"
+    text = f"{size(now.disk_free_bytes)} ({percent(share)}) free on the data folder's file system"
     need = 0.0
     if now.growth_bytes_per_second is not None and now.growth_bytes_per_second > 0:
         need = now.growth_bytes_per_second * DAY_SECONDS
@@ -271,7 +276,7 @@ def _early(now: Readings) -> Reading:
 def _refused(now: Readings) -> Reading:
     if not now.refused_deletions:
         return Reading(False, "nothing waits for a person to be deleted")
-    parts = ", ".join(f"{share:.0%} of {view}" for view, share in now.refused_deletions.items())
+    parts = ", ".join(f"{percent(share)} of {view}" for view, share in now.refused_deletions.items())
     return Reading(True, f"{parts} older than it is kept: too much to go at once without a person")
 
 
@@ -279,9 +284,9 @@ def _near_max(now: Readings) -> Reading:
     if not now.max_bytes:
         return Reading(False, f"{size(now.used_bytes)} used; there is no limit")
     ratio = now.used_bytes / now.max_bytes
-    text = f"{size(now.used_bytes)} used of {size(now.max_bytes)} ({ratio:.0%})"
+    text = f"{size(now.used_bytes)} used of {size(now.max_bytes)} ({percent(ratio)})"
     if now.seconds_until_full is not None:
-        text += f", full in {length(now.seconds_until_full)} as it grows now"
+        text += f", full in {duration(now.seconds_until_full)} as it grows now"
     # Once rows go early, that condition speaks.
     return Reading(None, text) if now.early else _band(ratio, 0.90, 0.85, text)
 

@@ -1,16 +1,11 @@
-"""Numbers in sentences about ourselves."""
+"""Sentences about ourselves: how many of something, and what was set aside."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ago", "amount", "aside_sentence", "length", "size"]
-
-
-def ago(seconds: float) -> str:
-    """How long ago something was."""
-    return "just now" if seconds < 1.0 else f"{length(seconds)} ago"
+__all__ = ["amount", "aside_sentence"]
 
 
 def amount(number: int, noun: str) -> str:
@@ -23,24 +18,3 @@ def aside_sentence(entry: Mapping[str, Any]) -> str:
     whose = " ".join(str(entry[name]) for name in ("service_name", "plugin_id") if entry[name])
     of = f" of {whose}" if whose else ""
     return f"{amount(int(entry['rows']), 'row')} of {entry['what']} in commit {entry['batch']}{of}: {entry['error']}"
-
-
-def length(seconds: float) -> str:
-    """A length of time in the unit that suits it."""
-    for limit, unit, factor in (
-        (1.0, "ms", 1e3),
-        (120.0, "s", 1.0),
-        (7200.0, "min", 1 / 60),
-        (172_800.0, "h", 1 / 3600),
-    ):
-        if seconds < limit:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds / 86_400:.3g} d"
-
-
-def size(number: float) -> str:
-    """Bytes, in powers of 1024."""
-    for limit, unit in ((2**10, "B"), (2**20, "KiB"), (2**30, "MiB"), (2**40, "GiB")):
-        if number < limit:
-            return f"{number / (limit / 2**10):.3g} {unit}"
-    return f"{number / 2**40:.3g} TiB"

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import OVERFLOW, Scope, name_fault
 
+from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.objective import Sli
 
 __all__ = ["Burning", "CommonCause", "Waits", "common_causes", "failing_cell_scope", "troubled_downstreams"]
@@ -77,14 +78,14 @@ def troubled_downstreams(waits: Sequence[Waits]) -> dict[str, dict[str, str]]:
         mean = item.recent_seconds / item.recent_waits
         share = item.recent_seconds / item.plugin_seconds if item.plugin_seconds > 0 else 0.0
         if failing >= FAILURE_SHARE:
-            why = f"{failing:.0%} of {item.plugin}'s waits for {item.downstream} fail"
+            why = f"{percent(failing)} of {item.plugin}'s waits for {item.downstream} fail"
             troubled[item.downstream][item.plugin] = why
         elif item.baseline_waits >= MIN_WAITS and share >= TIME_SHARE:
             before = item.baseline_seconds / item.baseline_waits
             if mean >= SLOWDOWN * before:
                 why = (
                     f"{item.plugin} waits {mean * 1000:.0f} ms for {item.downstream}, {mean / before:.1f} times as long "
-                    f"as before, {share:.0%} of its time"
+                    f"as before, {percent(share)} of its time"
                 )
                 troubled[item.downstream][item.plugin] = why
     return dict(troubled)

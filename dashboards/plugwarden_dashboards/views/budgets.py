@@ -30,7 +30,9 @@ def _body() -> None:
     with st.grid(4, row_height="content"):
         st.metric("Budgets kept", len(rows), border=True)
         st.metric("Overspent", len(spent), border=True)
-        st.metric("Fastest burn", words.burn(max((row["fast_burn_rate"] or 0 for row in rows), default=0)), border=True)
+        st.metric(
+            "Fastest burn", words.times(max((row["fast_burn_rate"] or 0 for row in rows), default=0)), border=True
+        )
         st.metric("Objectives", len(rules.value["objectives"]), border=True)
     st.dataframe(
         pd.DataFrame(
@@ -39,13 +41,13 @@ def _body() -> None:
                     "Plugin": words.plain(row["plugin_id"]),
                     "Version": words.plain(row["plugin_version"]),
                     "Objective": words.plain(row["slo"]),
-                    "Target": words.percent(row["objective"], 5),
+                    "Target": words.percent(row["objective"]),
                     "Over": words.duration(row["period_seconds"]),
-                    "Measured": words.percent(row["sli_value"], 4),
+                    "Measured": words.percent(row["sli_value"]),
                     "Bad / all": f"{words.count(row['bad'])} / {words.count(row['total'])}",
                     "Left": max(0.0, _left(row)),
-                    "Exactly": _exactly(row),
-                    "Burn rate": words.burn(row["fast_burn_rate"]),
+                    "Exactly": words.budget(row["budget_remaining_ratio"]),
+                    "Burn rate": words.times(row["fast_burn_rate"]),
                     "Empty in": _empty_in(row),
                 }
                 for row in rows
@@ -74,7 +76,7 @@ def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None
             key=lambda row: row["fast_burn_rate"] or 0,
             default=None,
         )
-        target, period = words.percent(objective["target_ratio"], 5), words.duration(objective["period_seconds"])
+        target, period = words.percent(objective["target_ratio"]), words.duration(objective["period_seconds"])
         st.markdown(f"**{words.md(objective['name'])}** · {target} over {period}")
         st.dataframe(
             pd.DataFrame(
@@ -82,9 +84,9 @@ def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None
                     {
                         "Tier": tier["severity"],
                         "Windows": f"{words.duration(tier['long_seconds'])} and {words.duration(tier['short_seconds'])}",
-                        "Limit": words.burn(tier["factor"]),
-                        "Fails at": words.percent(tier["factor"] * (1 - objective["target_ratio"])),
-                        "Whole budget gone in": words.duration(objective["period_seconds"] / tier["factor"]),
+                        "Limit": words.times(tier["factor"]),
+                        "Fails at": words.percent(tier["bad_ratio"]),
+                        "Whole budget gone in": words.duration(tier["spent_in_seconds"]),
                     }
                     for tier in objective["tiers"]
                 ]
@@ -114,13 +116,6 @@ def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None
 def _left(row: dict[str, Any]) -> float:
     left = row["budget_remaining_ratio"]
     return 1.0 if left is None else float(left)
-
-
-def _exactly(row: dict[str, Any]) -> str:
-    left = row["budget_remaining_ratio"]
-    if left is None:
-        return "no calls"
-    return words.percent(left, 4) if left >= 0 else f"overspent {words.count(1 - left)}-fold"
 
 
 def _empty_in(row: dict[str, Any]) -> str:

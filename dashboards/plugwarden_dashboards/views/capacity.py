@@ -25,7 +25,7 @@ def _body() -> None:
         st.metric("CPU cores in plugins", words.count(sum(row["cpu_cores"] or 0 for row in rows)), border=True)
         st.metric("Calls at once", words.count(sum(row["concurrency"] or 0 for row in rows)), border=True,
                   help="Little's law: busy seconds per second")  # fmt: skip
-        st.metric("Store", f"{status.value['database_bytes'] / 2**20:.1f} MiB", border=True)
+        st.metric("Store", words.size(status.value["database_bytes"]), border=True)
         st.metric("Rows", words.count(sum(status.value["rows"].values())), border=True)
     if not rows:
         st.info(f"No plugin has made a call within {since()}.")

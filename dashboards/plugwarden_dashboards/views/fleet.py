@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from plugwarden_collector.ratios import Calls
 
 from plugwarden_dashboards import data, words
 from plugwarden_dashboards.page import goto, live, since
@@ -41,9 +42,6 @@ def _body() -> None:
 
 
 def _tiles(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> None:
-    calls = sum(row["calls"] for row in plugins)
-    failed = sum(row["failed"] for row in plugins)
-    ran = calls - sum(row["rejected"] for row in plugins)
     states = pd.Series([row["state"] for row in plugins]).value_counts()
     whole = [sum(values) for values in zip(*trends.values(), strict=True)] if trends else []
     slowest = max(plugins, key=lambda row: row["p99_seconds"] or 0.0)
@@ -56,7 +54,7 @@ def _tiles(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
             chart_data=whole or None,
             chart_type="area",
         )
-        st.metric("Success", words.percent(1 - failed / ran if ran else None, 4), border=True, height="stretch")
+        st.metric("Success", words.percent(Calls.of(plugins).success_ratio), border=True, height="stretch")
         st.metric("Slowest p99", words.duration(slowest["p99_seconds"]), border=True, height="stretch",
                   delta=words.md(slowest["plugin_id"], 40), delta_color="off", delta_arrow="off")  # fmt: skip
         st.metric(
@@ -89,11 +87,11 @@ def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
             "versions": [", ".join(words.plain(item) for item in row["versions"]) for row in plugins],
             "calls": [row["calls_per_second"] for row in plugins],
             "trend": [trends.get(row["plugin_id"], []) for row in plugins],
-            "failed": [row["failed"] / row["calls"] if row["calls"] else None for row in plugins],
+            "failed": [row["failed_ratio"] for row in plugins],
             "p50": [words.duration(row["p50_seconds"]) for row in plugins],
             "p99": [words.duration(row["p99_seconds"]) for row in plugins],
             "budget": [_left(row) if row["budget_remaining_ratio"] is not None else None for row in plugins],
-            "burn": [words.burn(row["fast_burn_rate"]) for row in plugins],
+            "burn": [words.times(row["fast_burn_rate"]) for row in plugins],
         }
     )
     st.session_state["fleet_order"] = [row["plugin_id"] for row in plugins]
@@ -110,7 +108,7 @@ def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
             "versions": "Versions",
             "calls": st.column_config.NumberColumn("Calls/s", format="%.1f"),
             "trend": st.column_config.LineChartColumn("Trend", y_min=0),
-            "failed": st.column_config.NumberColumn("Failed", format="percent"),
+            "failed": st.column_config.NumberColumn("Failed", format="percent", help="Of the calls that ran"),
             "p50": "p50",
             "p99": "p99",
             "budget": st.column_config.ProgressColumn(

@@ -56,13 +56,12 @@ def _body() -> None:
         return
     begin = frames.times(pd.Series([row["time"] for row in calls])).min()
     changes = frames.marks(data.fetch("changes").value or [], _decisions(name, detail["versions"]), name, begin)
-    threshold = next((row for row in _objectives() if row["sli"] == "latency"), None)
-    limit = None if threshold is None else threshold["threshold_seconds"]
+    limits = [row["threshold_seconds"] for row in detail["objectives"] if row["threshold_seconds"] is not None]
     if latency:
         st.subheader("Latency")
         st.altair_chart(
-            charts.latency_heatmap(frames.heat(latency, step), limit, changes), key="plugin_heat", width="stretch",
-            alt=f"Heatmap of {words.plain(name)}'s latency over time; the dashed line is the objective's threshold",
+            charts.latency_heatmap(frames.heat(latency, step), limits, changes), key="plugin_heat", width="stretch",
+            alt=f"Heatmap of {words.plain(name)}'s latency over time; dashed lines are its objectives' thresholds",
         )  # fmt: skip
         st.altair_chart(
             charts.latency_lines(frames.quantiles(latency), changes), key="plugin_lines", width="stretch",
@@ -85,18 +84,13 @@ def _body() -> None:
 
 
 def _tiles(detail: dict[str, Any]) -> None:
-    ran = detail["calls"] - detail.get("rejected", 0)
     with st.grid(6, row_height="content"):
         st.metric("Calls per second", words.count(detail.get("calls_per_second")), border=True)
-        st.metric("Failed", words.percent(detail.get("failed", 0) / ran if ran else None), border=True)
+        st.metric("Failed", words.percent(detail["failed_ratio"]), border=True, help="Of the calls that ran")
         st.metric("Refused", words.count(detail.get("rejected")), border=True)
         st.metric("p50", words.duration(detail.get("p50_seconds")), border=True)
         st.metric("p99", words.duration(detail.get("p99_seconds")), border=True)
-        st.metric(
-            "CPU per call",
-            words.duration(detail["cpu_seconds"] / ran if ran and detail.get("cpu_seconds") else None),
-            border=True,
-        )
+        st.metric("CPU per call", words.duration(detail["cpu_seconds_per_call"]), border=True)
 
 
 def _tables(detail: dict[str, Any]) -> None:
@@ -187,7 +181,7 @@ def _gate_row(row: dict[str, Any]) -> dict[str, Any]:
         "Abandoned": words.count(row["abandoned"]),
         "Deadline / longest": beside(words.duration(row["timeout_seconds"]), words.duration(row["longest_seconds"])),
         "Concurrency / most": beside(words.count(row["concurrency"]), words.count(row["most_running"])),
-        "Worker memory": f"{row['memory_bytes'] / 2**20:.0f} MiB" if row["workers"] else "—",
+        "Worker memory": words.size(row["memory_bytes"] if row["workers"] else None),
         "Refused": ", ".join(f"{words.plain(reason)} {calls:,}" for reason, calls in refusals) or "—",
     }
 
@@ -209,8 +203,3 @@ def _decisions(name: str, versions: list[str]) -> list[dict[str, Any]]:
         if row["quarantine_id"] in own
         or (row["quarantine_id"] is None and any(f"{row['scope']} ".startswith(f"{scope} ") for scope in scopes))
     ]
-
-
-def _objectives() -> list[dict[str, Any]]:
-    rules = data.fetch("rules").value
-    return [] if rules is None else list(rules["objectives"])

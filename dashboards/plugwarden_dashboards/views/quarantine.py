@@ -69,7 +69,7 @@ def _evidence(evidence: dict[str, Any]) -> None:
         window = evidence[name]
         st.text(
             f"{words.duration(window['seconds'])}: {window['bad']} of {window['total']} failed, burn rate "
-            f"{words.burn(window['burn_rate'])} (limit {words.burn(evidence['factor'])})"
+            f"{words.times(window['burn_rate'])} (limit {words.times(evidence['factor'])})"
         )
     for error, calls in evidence.get("errors", {}).items():
         st.text(f"{calls} × {words.plain(error)}")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from plugwarden_collector.api.answers import with_state
+from plugwarden_collector.api.answers import covering_objectives, with_state
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.errors import NotFoundError
@@ -61,7 +61,8 @@ def plugin_routes(parts: Parts) -> APIRouter:
         if row is None and not budgets:
             raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
         detail = with_state([row or {"plugin_id": plugin_id, "calls": 0}], budgets, parts.warden)[0]
-        detail |= {"slos": budgets, "operations": operations, "gate": gate}
+        detail |= {"slos": budgets, "objectives": covering_objectives(parts.warden, plugin_id)}
+        detail |= {"operations": operations, "gate": gate}
         detail |= {"errors": errors, "failing_traces": traces}
         return as_json(detail)
 

@@ -1,0 +1,34 @@
+"""How far long work has come, on the terminal of whoever waits for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from .output import clean, errors
+
+__all__ = ["bar", "steps"]
+
+
+@contextmanager
+def bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show bytes done of bytes in all while the block runs; nothing when `quiet`, or when nobody looks."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with Progress(TextColumn(text), BarColumn(), DownloadColumn(), console=errors, transient=True) as progress:
+        task = progress.add_task(text, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def steps(text: str, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show the step at hand while the block runs; nothing when `quiet`, or when nobody looks."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    with errors.status(text) as status:
+        yield lambda step: status.update(f"{text}: {clean(step)}")

@@ -1,0 +1,74 @@
+"""`plugwarden rules`: check, backtest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plugwarden_collector.durations import duration
+from plugwarden_collector.errors import RulesError
+from plugwarden_collector.figures import number, percent
+from plugwarden_collector.named_path import file_to_read, store_to_read
+
+from .options import AsJson, Data
+from .output import clean, clock, console, emit_json, prose, show
+
+__all__ = ["rules_app"]
+
+
+rules_app = typer.Typer(help="Check rules files, and try them on stored data.", no_args_is_help=True)
+
+
+@rules_app.command("check")
+def rules_check(file: Path, as_json: AsJson = False) -> None:
+    """Read a rules file and say everything that is wrong with it."""
+    from plugwarden_collector.rules.file import load_rules
+
+    file_to_read("FILE", file)
+    try:
+        rules = load_rules(file)
+    except RulesError as error:
+        if as_json:
+            emit_json({"valid": False, "problems": error.problems, "warnings": []})
+        else:
+            for problem in error.problems:
+                console.print(f"{file}: {clean(problem)}", soft_wrap=True)
+        raise SystemExit(1) from error
+    if as_json:
+        emit_json({"valid": True, "problems": [], "warnings": rules.warnings, "objectives": len(rules.objectives)})
+        return
+    for warning in rules.warnings:
+        console.print(f"{file}: warning: {clean(warning)}", soft_wrap=True)
+    show(
+        [{"slo": item.name, "plugins": item.plugins, "sli": item.sli.value, "objective": item.target_ratio,
+          "severity": tier.severity, "windows": f"{duration(tier.long_seconds)} and {duration(tier.short_seconds)}",
+          "factor": tier.factor} for item in rules.objectives for tier in item.tiers],
+        {"slo": "objective", "plugins": "plugins", "sli": "SLI", "objective": ("target", percent),
+         "severity": "tier", "windows": "windows", "factor": ("burn rate", number)},
+    )  # fmt: skip
+    console.print(f"\n{file}: {len(rules.objectives)} objectives; the policy is to {rules.policy.enforcement.value}")
+
+
+@rules_app.command("backtest")
+def rules_backtest(
+    file: Path,
+    data: Data = Path("data"),
+    since: Annotated[str | None, typer.Option(help="Begin this long before the newest data.")] = None,
+    step: Annotated[float, typer.Option(min=0.5, help="Seconds between turns.")] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Replay stored calls through a rules file and show what it would have decided. Needs the collector stopped."""
+    from plugwarden_collector.control.backtest import backtest
+    from plugwarden_collector.rules.file import load_rules
+
+    file_to_read("FILE", file)
+    store_to_read("--data", data)
+    report = backtest(data, load_rules(file), since=since, step_seconds=step)
+    if as_json:
+        emit_json(report)
+        return
+    show(report["decisions"], {"time": ("time", clock), "kind": "what", "scope": ("scope", prose), "reason": ("why", prose)},
+         empty="these rules would have decided nothing")  # fmt: skip
+    console.print(f"\n{report['ticks']} turns from {report['from']} to {report['to']}; {report['alerts']} alerts")

@@ -1,0 +1,42 @@
+"""What share of calls failed: the one meaning of "failed" in answers, tables and pages (ADR 0035)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How many calls there were, and what became of them."""
+
+    calls: int
+    """Calls that hosts made, refused ones included."""
+    failed: int
+    """Calls that ended with an error or a timeout, whoever is to blame."""
+    rejected: int
+    """Calls that the gate refused: they never reached the plugin, and say nothing about it."""
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Calls:
+        """Return the sum over rows with `calls`, `failed` and `rejected`; a missing number counts as 0."""
+        held = list(rows)
+        return cls(*(sum(row.get(name) or 0 for row in held) for name in ("calls", "failed", "rejected")))
+
+    @property
+    def ran(self) -> int:
+        """Calls that reached the plugin."""
+        return self.calls - self.rejected
+
+    @property
+    def failed_ratio(self) -> float | None:
+        """The share of the calls that ran which failed, in [0, 1]; None when none ran."""
+        return self.failed / self.ran if self.ran else None
+
+    @property
+    def success_ratio(self) -> float | None:
+        """What the failed share lacks to 1; None when none ran."""
+        return None if self.failed_ratio is None else 1 - self.failed_ratio
