@@ -1,0 +1,22 @@
+"""What sidecars obey."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plugwarden.contract import Directive
+
+from .answer import Answer
+
+__all__ = ["Directives"]
+
+
+@dataclass(frozen=True, slots=True)
+class Directives(Answer):
+    """Everything in force at one revision."""
+
+    epoch: str
+    """Identity of the collector's store; in another one revisions are counted anew."""
+    revision: int
+    """Grows with every change."""
+    directives: list[Directive]
