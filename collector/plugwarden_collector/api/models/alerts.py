@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from plugwarden.contract.value import value
+
 from .answer import Answer
 from .problem import Problem
 
 __all__ = ["AlertEvent", "AlertRow", "Alerts", "Change", "IncidentRow", "PushFault", "PushProblem", "Pushed"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertRow(Answer):
     """An alert as it stands."""
 
@@ -54,7 +56,7 @@ class AlertRow(Answer):
     """Silence because of which nobody is told of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertEvent(Answer):
     """A change of an alert's state."""
 
@@ -76,7 +78,7 @@ class AlertEvent(Answer):
     """Why, with numbers."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IncidentRow(Answer):
     """A cause that several plugins share."""
 
@@ -95,7 +97,7 @@ class IncidentRow(Answer):
     """Numbers behind it, as JSON; not stable."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Alerts(Answer):
     """Alerts now and lately."""
 
@@ -107,7 +109,7 @@ class Alerts(Answer):
     """Newest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change(Answer):
     """A deployment or another annotation."""
 
@@ -125,12 +127,12 @@ class Change(Answer):
     """What happened, in words."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pushed(Answer):
     """All alerts of a push are taken."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PushFault(Answer):
     """An alert of a push that is not taken."""
 

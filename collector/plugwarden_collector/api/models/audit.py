@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from plugwarden.contract.value import value
 
 from .answer import Answer
 
 __all__ = ["Accepted", "AuditEntry", "AuditHead", "AuditHeads", "AuditVerdict"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class AuditEntry(Answer):
     """An entry of one of the two streams."""
 
@@ -27,10 +28,6 @@ class AuditEntry(Answer):
     """`automation`, or the name of the token; `local operator` where none is needed."""
     scope: str
     """What it is about, in words."""
-    quarantine_id: str | None = None
-    """Quarantine, silence or incident it belongs to; decisions alone have this field."""
-    enforcement: str = ""
-    """`observe`, `suggest` or `enforce`; decisions alone have this field."""
     reason: str
     """Why, in plain language."""
     evidence: Mapping[str, Any]
@@ -43,12 +40,16 @@ class AuditEntry(Answer):
     """On whose behalf, as the caller says; nobody checked it."""
     key_id: str | None
     """Which key sealed it; null for entries from before there was a key."""
+    quarantine_id: str | None = None
+    """Quarantine, silence or incident it belongs to; decisions alone have this field."""
+    enforcement: str = ""
+    """`observe`, `suggest` or `enforce`; decisions alone have this field."""
 
 
 AuditEntry.__pydantic_config__ = {**Answer.__pydantic_config__, "json_schema_serialization_defaults_required": False}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditHead(Answer):
     """The newest entry of a stream."""
 
@@ -58,7 +59,7 @@ class AuditHead(Answer):
     """Null: nothing is in the stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditHeads(Answer):
     """What to keep somewhere else, and to verify against later."""
 
@@ -70,7 +71,7 @@ class AuditHeads(Answer):
     access: AuditHead
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditVerdict(Answer):
     """What verification found."""
 
@@ -94,7 +95,7 @@ class AuditVerdict(Answer):
     """What could not be checked, and other things to know."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted(Answer):
     """What was explained."""
 

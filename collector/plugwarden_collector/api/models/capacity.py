@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from plugwarden.contract.value import value
 
 from .answer import Answer
 
 __all__ = ["Demand"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Demand(Answer):
     """What a plugin asks of all its hosts together, over a span of time."""
 

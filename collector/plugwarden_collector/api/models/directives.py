@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from plugwarden.contract import Directive
+from plugwarden.contract.value import value
 
 from .answer import Answer
 
 __all__ = ["Directives"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Directives(Answer):
     """Everything in force at one revision."""
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from plugwarden.contract.value import value
+
 from plugwarden_collector.health.conditions import Verdict
 from plugwarden_collector.health.readings import Readings
 from plugwarden_collector.health.senders import SenderState
@@ -25,7 +27,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Listener(Answer):
     """A sidecar that asks for directives."""
 
@@ -33,7 +35,7 @@ class Listener(Answer):
     instance: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Status(Answer):
     """How fresh the data are, how large the store is, and who listens for directives."""
 
@@ -85,7 +87,7 @@ class Now(Answer, Readings):
     """Until --max-size is reached, growing as now; null when it is not growing or there is no limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Condition(Answer):
     """Something that may be wrong with the collector itself."""
 
@@ -106,7 +108,7 @@ class Condition(Answer):
     """Silence because of which nobody is told of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConditionEvent(Answer):
     """A change of a condition's state."""
 
@@ -119,7 +121,7 @@ class ConditionEvent(Answer):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SenderTable(Answer):
     """Who sends telemetry."""
 
@@ -133,7 +135,7 @@ class SenderTable(Answer):
     """The first two hundred."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RefusedItems(Answer):
     """What could not be taken, of one signal for one reason."""
 
@@ -142,7 +144,7 @@ class RefusedItems(Answer):
     items: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HealthHistory(Answer):
     """The recent past for charts, oldest first: a column each, with an entry a step."""
 
@@ -170,7 +172,7 @@ class HealthHistory(Answer):
     rollup_lag_seconds: list[float]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Health(Answer):
     """Whether the collector itself is well."""
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from plugwarden.contract.value import value
+
 from .answer import Answer
 from .rules import SloRow
 
@@ -13,7 +15,7 @@ __all__ = ["ErrorType", "FailingSpan", "FleetSeries", "FleetStep", "Gate", "Late
            "PluginSeries", "PluginStep"]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plugin(Answer):
     """A plugin over a span of time: the worst of what is known about it, and why. Null: it made no calls, or none that ran."""
 
@@ -51,7 +53,7 @@ class Plugin(Answer):
     """Alerts that fire."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Operation(Answer):
     """An operation of a plugin version."""
 
@@ -68,7 +70,7 @@ class Operation(Answer):
     last_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Gate(Answer):
     """What the gate of an operation is like, as its hosts last told it. Null: they told nothing of the kind."""
 
@@ -94,7 +96,7 @@ class Gate(Answer):
     """Reason -> calls refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ErrorType(Answer):
     """A kind of failure of a plugin version."""
 
@@ -108,7 +110,7 @@ class ErrorType(Answer):
     last_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FailingSpan(Answer):
     """A failed call whose trace was kept."""
 
@@ -135,7 +137,7 @@ class PluginDetail(Plugin):
     """Newest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PluginStep(Answer):
     """Calls of one plugin within a step."""
 
@@ -150,7 +152,7 @@ class PluginStep(Answer):
     cpu_seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LatencyCell(Answer):
     """Calls of one plugin within a step and a bucket of the histogram."""
 
@@ -160,7 +162,7 @@ class LatencyCell(Answer):
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PluginSeries(Answer):
     """One plugin's calls by step."""
 
@@ -169,7 +171,7 @@ class PluginSeries(Answer):
     latency: list[LatencyCell]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FleetStep(Answer):
     """Calls of a plugin within a step."""
 
@@ -180,7 +182,7 @@ class FleetStep(Answer):
     rejected: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FleetSeries(Answer):
     """Calls of every plugin by step."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from plugwarden.contract.value import value
 
 from .answer import Answer
 
 __all__ = ["Problem"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem(Answer):
     """Why a request was not answered as it was meant."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
+from plugwarden.contract.value import value
 from pydantic import Field
 
 from .answer import Answer
@@ -38,7 +38,7 @@ class AutomationRequest(Asked):
     actor: Said = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QuarantineAct(Answer):
     """What became of a quarantine that a person began or ended."""
 
@@ -50,7 +50,7 @@ class QuarantineAct(Answer):
     """`healthy`, `quarantined` or `probation`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QuarantineRow(Answer):
     """A scope under watch, from the decision to the end."""
 
@@ -100,7 +100,7 @@ class QuarantineRow(Answer):
     """What was known at the decision; not stable."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Automation(Answer):
     """The freeze switch as it stands."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
+from plugwarden.contract.value import value
 from pydantic import AfterValidator, Field
 
 from .answer import Answer
@@ -22,15 +22,15 @@ MAX_DEPTH = 100
 def _takeable(params: Params) -> Params:
     """What SQL has no type for is refused by the parameter's name, before anybody fails at it."""
     named = params.items() if isinstance(params, dict) else enumerate(params or [], 1)
-    for name, value in named:
-        fault = _value_fault(value)
+    for name, given in named:
+        fault = _value_fault(given)
         if fault is not None:
             raise ValueError(f"{f'${name}' if isinstance(params, dict) else f'parameter {name}'}: {fault}")
     return params
 
 
-def _value_fault(value: Any) -> str | None:
-    waiting = [(value, 0)]
+def _value_fault(given: Any) -> str | None:
+    waiting = [(given, 0)]
     while waiting:
         item, depth = waiting.pop()
         if isinstance(item, int) and not MIN_INTEGER <= item <= MAX_INTEGER:
@@ -68,7 +68,7 @@ class QueryRequest(Asked):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QueryAnswer(Answer):
     """The rows of a statement."""
 

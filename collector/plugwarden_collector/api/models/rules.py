@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from plugwarden.contract.value import value
+
 from plugwarden_collector.judge.burn import Tier
 from plugwarden_collector.rules import objective
 from plugwarden_collector.rules.policy import Policy
@@ -22,7 +24,7 @@ class Objective(Answer, objective.Objective):
     """Window pairs for its period."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rules(Answer):
     """What is judged by."""
 
@@ -34,7 +36,7 @@ class Rules(Answer):
     objectives: list[Objective]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SloRow(Answer):
     """An objective of one plugin version, as last judged."""
 

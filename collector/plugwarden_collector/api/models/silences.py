@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from plugwarden.contract.value import value
 from pydantic import Field
 
 from plugwarden_collector.decide import silence
@@ -31,7 +32,7 @@ class Silence(Answer, silence.Silence):
     """Labels that must all be equal, and for how long."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SilenceEnd(Answer):
     """A silence that was taken back."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from plugwarden.contract.value import value
 
 from .answer import Answer
 
 __all__ = ["LogRecord", "Span", "SpanEvent", "Trace", "TraceSummary"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TraceSummary(Answer):
     """What a trace is like."""
 
@@ -29,7 +30,7 @@ class TraceSummary(Answer):
     """Plugins that took part; null: none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpanEvent(Answer):
     """An event within a span."""
 
@@ -38,7 +39,7 @@ class SpanEvent(Answer):
     attributes: Mapping[str, str | None] | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Span(Answer):
     """A span that sampling kept."""
 
@@ -71,7 +72,7 @@ class Span(Answer):
     events: list[SpanEvent]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LogRecord(Answer):
     """A log record of a trace."""
 
@@ -82,7 +83,7 @@ class LogRecord(Answer):
     span_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trace(Answer):
     """All that was kept of one trace."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from plugwarden.contract.value import value
+
 from plugwarden_collector.store.duckdb.retention.bounds import Refused
 
 from .answer import Answer
@@ -12,7 +14,7 @@ from .answer import Answer
 __all__ = ["Deletion", "SetAside"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetAside(Answer):
     """Rows that could not be counted."""
 
