@@ -21,6 +21,8 @@ from plugwarden_collector.clock import Clock, utc_now
 from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import Database
 
+from tests.collector.support.documented import watching
+
 
 class Running:
     """A collector that runs in a thread, and how to talk to it."""
@@ -48,7 +50,7 @@ def running(
     **environ: str,
 ) -> Iterator[Running]:
     """Run a collector for the length of a block, on free ports unless `http` names one; not before its loop has turned, unless
-    `judging` is false."""
+    `judging` is false. What it answers must be as its OpenAPI document says."""
     free = Address("127.0.0.1", 0)
     if token:
         environ["PLUGWARDEN_TOKEN"] = token
@@ -76,12 +78,12 @@ def running(
             ready.set()
 
     thread = threading.Thread(target=run)
-    thread.start()
-    assert ready.wait(30)
-    if not started:
-        thread.join()
-        raise failed[0]
-    with ExitStack() as stack:
+    with watching(data), ExitStack() as stack:
+        thread.start()
+        assert ready.wait(30)
+        if not started:
+            thread.join()
+            raise failed[0]
         stack.callback(thread.join, 30)
         stack.callback(stop[0])
         found = Running(started[0], token)

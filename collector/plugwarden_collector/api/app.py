@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
 
 from plugwarden_collector import __version__
 from plugwarden_collector.web import problem
@@ -10,6 +14,7 @@ from plugwarden_collector.web.body_limit import limit_bodies
 from plugwarden_collector.web.door import door
 from plugwarden_collector.web.paths import keep_names
 
+from .described import Document, operation_id
 from .parts import Parts
 from .routes import ROUTERS
 
@@ -22,8 +27,10 @@ def api_app(parts: Parts) -> FastAPI:
         title="Plugwarden collector",
         version=__version__,
         description="Plugin health, error budgets, alerts, quarantine and its audit.",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=operation_id,
         redirect_slashes=False,
     )
     problem.install(app)
@@ -31,6 +38,15 @@ def api_app(parts: Parts) -> FastAPI:
     app.add_middleware(door(parts.tokens))
     app.add_middleware(parts.calls.counting)
     app.add_middleware(keep_names)
-    for router in ROUTERS:
-        app.include_router(router(parts))
+    answers: dict[str, Any] = {}
+    for routes in ROUTERS:
+        made = routes(parts)
+        app.include_router(made)
+        answers |= made.answers
+    document = Document(app, answers)
+
+    async def described(_: Request) -> Response:
+        return Response(await asyncio.to_thread(document), media_type="application/json")
+
+    app.add_route("/openapi.json", described, include_in_schema=False)
     return app

@@ -83,8 +83,9 @@ def _label(holder: Any, **labels: str) -> None:
 
 
 def _judged(connection: Any) -> None:
+    # An objective that no rule has: the live judge writes over those of its own.
     connection.execute(
-        "insert or replace into slo_status by name select 'availability' as slo, 'csv' as plugin_id, '2.0.0' as plugin_version, "
+        "insert or replace into slo_status by name select 'promised' as slo, 'csv' as plugin_id, '2.0.0' as plugin_version, "
         "now()::timestamp as time, 'availability' as sli, 0.99 as objective, 21600 as period_seconds, 1000 as total, 30 as bad, "
         "0.97 as sli_value, 0.4 as budget_remaining_ratio, 3.0 as fast_burn_rate, 7200.0 as exhausted_in_seconds"
     )

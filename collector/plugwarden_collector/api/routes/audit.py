@@ -6,10 +6,11 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 import heapq
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from plugwarden_collector.api.answers import parsed
-from plugwarden_collector.api.models import ReleaseRequest
+from plugwarden_collector.api.described import Routes, problems
+from plugwarden_collector.api.models import Accepted, AuditEntry, AuditHeads, AuditVerdict, ReasonedRequest
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.api.threads import Room
@@ -25,15 +26,15 @@ WAITING = 7
 _LISTS = {DECISIONS: "list_decisions", ACCESS: "list_access"}
 
 
-def audit_routes(parts: Parts) -> APIRouter:
+def audit_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/audit."""
-    router = APIRouter(tags=["audit"])
+    router = Routes(tags=["audit"])
     log, flush = parts.audit, parts.access.flush  # what is not yet in the access log is brought into it first
     reading, administering = parts.needs("read"), parts.needs("admin")
     verifying = Room("verification", 1, WAITING)  # of its own: it takes seconds where there is much
 
-    @router.get("/api/v1/audit", dependencies=[reading])
-    async def entries(
+    @router.get("/api/v1/audit", response_model=list[AuditEntry], dependencies=[reading])
+    async def audit(
         limit: Annotated[int, Query(ge=1, le=10_000, description="Of each stream")] = 200,
         stream: Annotated[
             Literal["all", "decisions", "access"],
@@ -51,14 +52,14 @@ def audit_routes(parts: Parts) -> APIRouter:
         # Each in its own order, whatever a clock that was put back says.
         return as_json(parsed(list(heapq.merge(*found, key=lambda row: row["time"], reverse=True))))
 
-    @router.get("/api/v1/audit/head", dependencies=[reading])
-    async def head() -> Any:
+    @router.get("/api/v1/audit/head", response_model=AuditHeads, dependencies=[reading])
+    async def audit_head() -> Any:
         """The newest entry of each stream: keep it somewhere else, and verify against it later."""
         await flush()
         return as_json(log.told())
 
-    @router.get("/api/v1/audit/verify", dependencies=[reading])
-    async def verify(
+    @router.get("/api/v1/audit/verify", response_model=AuditVerdict, dependencies=[reading])
+    async def audit_verify(
         anchor: Annotated[
             str | None, Query(pattern="^[0-9a-f]{64}$", description="The hash of a head that somebody kept")
         ] = None,
@@ -69,8 +70,8 @@ def audit_routes(parts: Parts) -> APIRouter:
         """Go over both streams with the key, the heads kept outside of the store, and an anchor."""
         return as_json(_answer(await verifying.run(log.verify, anchor, max_age_seconds=max_age_seconds)))
 
-    @router.post("/api/v1/audit/accept")
-    async def accept(body: ReleaseRequest, who: Annotated[Principal, administering]) -> Any:
+    @router.post("/api/v1/audit/accept", response_model=Accepted, responses=problems(409))
+    async def audit_accept(body: ReasonedRequest, who: Annotated[Principal, administering]) -> Any:
         """Explain what verification finds missing, such as a store that was put back by hand. It is recorded for ever."""
         texts = await parts.acts.run(log.accept, parts.writer.run, who.name, body.actor, body.reason, parts.clock())
         return as_json({"accepted": texts})

@@ -4,10 +4,11 @@ import asyncio
 import json
 import logging
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from plugwarden_collector.api.described import Routes, sends
 from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
@@ -20,13 +21,19 @@ MANIFEST_HEADER = "x-plugwarden-manifest"
 STALLED_SECONDS = 60.0
 """A client that takes nothing for this long is given up: it holds off checkpoints."""
 _log = logging.getLogger(__name__)
+_SENDS = sends("application/vnd.duckdb")
+_SENDS[200]["headers"] = {
+    MANIFEST_HEADER: {"description": "What the file must hold, as JSON", "required": True, "schema": {"type": "string"}}
+}
 
 
-def backup_routes(parts: Parts) -> APIRouter:
+def backup_routes(parts: Parts) -> Routes:
     """Return /api/v1/backup."""
-    router = APIRouter()
+    router = Routes()
 
-    @router.get("/api/v1/backup", tags=["store"], dependencies=[parts.needs("admin")], response_class=Response)
+    @router.get(
+        "/api/v1/backup", tags=["store"], dependencies=[parts.needs("admin")], response_class=Response, responses=_SENDS
+    )
     async def backup(request: Request) -> Response:
         """The database file as of now. `x-plugwarden-manifest` says what it must hold, as JSON."""
         parts.access.backup(request.state.principal.name, peer(request))

@@ -5,8 +5,8 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
-
+from plugwarden_collector.api.described import Routes
+from plugwarden_collector.api.models import Demand
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.web.time_range import TimeRange
@@ -14,11 +14,11 @@ from plugwarden_collector.web.time_range import TimeRange
 __all__ = ["capacity_routes"]
 
 
-def capacity_routes(parts: Parts) -> APIRouter:
+def capacity_routes(parts: Parts) -> Routes:
     """Return /api/v1/capacity."""
-    routes = APIRouter(tags=["capacity"], dependencies=[parts.needs("read")])
+    routes = Routes(tags=["capacity"], dependencies=[parts.needs("read")])
 
-    @routes.get("/api/v1/capacity")
+    @routes.get("/api/v1/capacity", response_model=list[Demand])
     async def capacity(span: Annotated[TimeRange, parts.time_range]) -> Any:
         """What each plugin asks of its hosts: rate, concurrency, CPU cores."""
         return as_json(await parts.rows("capacity", {**parts.within(span), "seconds": span.seconds}))

@@ -6,11 +6,13 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from plugwarden_collector.api.described import REFERENCE, Routes, sends
+from plugwarden_collector.api.models import Directives
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.web.auth import Principal
@@ -19,16 +21,33 @@ __all__ = ["directive_routes"]
 
 MAX_WAIT_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 15.0
+NOTHING_NEW: dict[int | str, dict[str, Any]] = {204: {"description": "There is no newer revision"}}
+EVENTS = sends(
+    "text/event-stream",
+    itemSchema={
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "properties": {
+            "id": {"type": "string", "description": "The revision"},
+            "event": {"const": "directives"},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": REFERENCE.format(model="Directives")},
+            },
+        },
+    },
+)
 _log = logging.getLogger(__name__)
 
 
-def directive_routes(parts: Parts) -> APIRouter:
+def directive_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/directives."""
-    routes = APIRouter(tags=["directives"])
+    routes = Routes(tags=["directives"])
     board, listening = parts.board, parts.needs("directives")
     overpowered: set[str] = set()  # tokens that were warned of; there are as many as were configured
 
-    @routes.get("/api/v1/directives")
+    @routes.get("/api/v1/directives", response_model=Directives, responses=NOTHING_NEW)
     async def directives(
         request: Request,
         who: Annotated[Principal, listening],
@@ -51,8 +70,8 @@ def directive_routes(parts: Parts) -> APIRouter:
         found = await board.wait_beyond(epoch, after, wait)
         return Response(status_code=204) if found is None else as_json(found.as_dict())
 
-    @routes.get("/api/v1/directives/stream", dependencies=[listening])
-    async def stream(request: Request) -> Response:
+    @routes.get("/api/v1/directives/stream", dependencies=[listening], response_class=Response, responses=EVENTS)
+    async def directive_stream(request: Request) -> Response:
         """The same as server-sent events: one event per revision, comments in between to keep the line open."""
 
         async def events() -> AsyncIterator[str]:

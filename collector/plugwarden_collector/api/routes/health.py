@@ -8,12 +8,14 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from plugwarden_collector import __version__
+from plugwarden_collector.api.described import NO_TOKEN, Routes
+from plugwarden_collector.api.models import Health, Status
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.health import HealthWatch
@@ -31,7 +33,7 @@ MAX_STEPS = 360
 MAX_SENDERS = 200
 
 
-def health_routes(parts: Parts) -> APIRouter:
+def health_routes(parts: Parts) -> Routes:
     """Return the routes about the collector itself."""
     database, writer, warden, board = parts.database, parts.writer, parts.warden, parts.board
     registry, clock, ready, health, reading = (
@@ -41,14 +43,14 @@ def health_routes(parts: Parts) -> APIRouter:
         parts.health,
         parts.needs("read"),
     )
-    routes = APIRouter(tags=["health"])
+    routes = Routes(tags=["health"])
 
-    @routes.get("/livez", response_class=PlainTextResponse)
+    @routes.get("/livez", response_class=PlainTextResponse, openapi_extra=NO_TOKEN)
     async def livez() -> str:
         """The process runs."""
         return "ok"
 
-    @routes.get("/readyz")
+    @routes.get("/readyz", response_class=PlainTextResponse, openapi_extra=NO_TOKEN)
     async def readyz() -> Response:
         """The store takes data and the loop turns; says nothing about the health of any plugin."""
         why_not = ready()
@@ -56,12 +58,12 @@ def health_routes(parts: Parts) -> APIRouter:
             return problem.problem(503, "not ready", why_not)
         return PlainTextResponse("ok" if warden.stats.ticks else NOT_JUDGED)
 
-    @routes.get("/metrics", dependencies=[reading])
+    @routes.get("/metrics", dependencies=[reading], response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Our own health, for Prometheus."""
         return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
 
-    @routes.get("/api/v1/status", dependencies=[reading])
+    @routes.get("/api/v1/status", response_model=Status, dependencies=[reading])
     async def status() -> Any:
         """How fresh the data are, how large the store is, and who listens for directives."""
         newest, storage = await asyncio.gather(
@@ -104,8 +106,8 @@ def health_routes(parts: Parts) -> APIRouter:
             }
         )
 
-    @routes.get("/api/v1/health", dependencies=[reading])
-    async def conditions(
+    @routes.get("/api/v1/health", response_model=Health, dependencies=[reading])
+    async def own_health(
         minutes: Annotated[int, Query(ge=1, le=360, description="How much of the recent past, for charts")] = 60,
     ) -> Any:
         """Whether the collector itself is well: a verdict, every condition and what to do about it, the senders, and history."""

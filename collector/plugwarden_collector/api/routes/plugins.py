@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from plugwarden_collector.api.answers import covering_objectives, with_state
+from plugwarden_collector.api.described import Routes, problems
+from plugwarden_collector.api.models import FleetSeries, Plugin, PluginDetail, PluginSeries
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.errors import NotFoundError
@@ -22,20 +23,20 @@ __all__ = ["plugin_routes"]
 FAILING_TRACES = 20
 
 
-def plugin_routes(parts: Parts) -> APIRouter:
+def plugin_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/plugins, and /api/v1/series."""
-    routes = APIRouter(tags=["plugins"], dependencies=[parts.needs("read")])
+    routes = Routes(tags=["plugins"], dependencies=[parts.needs("read")])
     rows = parts.rows
     Span = Annotated[TimeRange, parts.time_range]
 
-    @routes.get("/api/v1/plugins")
+    @routes.get("/api/v1/plugins", response_model=list[Plugin])
     async def plugins(span: Span) -> Any:
         """Every plugin with calls in the span of time: state and why, SLIs, budget."""
         fleet = parts.in_fleet(parts.database.fleet.plugins, span.since, span.until)
         found, budgets = await asyncio.gather(fleet, rows("list_slo_status"))
         return as_json(with_state(found, budgets, parts.warden))
 
-    @routes.get("/api/v1/plugins/{plugin_id:name}")
+    @routes.get("/api/v1/plugins/{plugin_id:name}", response_model=PluginDetail, responses=problems(404))
     async def plugin(plugin_id: str, span: Span) -> Any:
         """One plugin: the same, with operations, what their gates are like, errors, objectives, quarantines and failing traces."""
         parameters = {**parts.within(span), "plugin": plugin_id}
@@ -66,14 +67,14 @@ def plugin_routes(parts: Parts) -> APIRouter:
         detail |= {"errors": errors, "failing_traces": traces}
         return as_json(detail)
 
-    @routes.get("/api/v1/plugins/{plugin_id:name}/series")
-    async def series(plugin_id: str, span: Span) -> Any:
+    @routes.get("/api/v1/plugins/{plugin_id:name}/series", response_model=PluginSeries)
+    async def plugin_series(plugin_id: str, span: Span) -> Any:
         """One plugin's calls by step, version and outcome, and its latency distribution by step."""
         parameters = {**parts.within(span, step=span.step), "plugin": plugin_id, "step": span.step}
         calls, heat = await asyncio.gather(rows("plugin_series", parameters), rows("plugin_heatmap", parameters))
         return as_json({"step_seconds": span.step, "calls": calls, "latency": heat})
 
-    @routes.get("/api/v1/series")
+    @routes.get("/api/v1/series", response_model=FleetSeries)
     async def fleet_series(span: Span) -> Any:
         """Calls of every plugin by step."""
         calls = await parts.in_fleet(parts.database.fleet.series, span.since, span.until, span.step)

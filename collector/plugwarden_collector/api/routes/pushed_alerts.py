@@ -1,8 +1,10 @@
 """The route of Alertmanager's own API: Prometheus, and whatever speaks like it, pushes alerts here."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
+from plugwarden_collector.api.described import Routes, problems
+from plugwarden_collector.api.models import Pushed
 from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.pushed import MalformedAlertsError
@@ -13,6 +15,7 @@ __all__ = ["pushed_routes"]
 
 NAMED = 100
 """Refused alerts that an answer names; the rest is counted."""
+_PROBLEMS = {**problems(415), **problems(400, model="PushProblem")}
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 _TIME = {"type": "string", "format": "date-time"}
 _BODY = {
@@ -39,12 +42,12 @@ _BODY = {
 }
 
 
-def pushed_routes(parts: Parts) -> APIRouter:
+def pushed_routes(parts: Parts) -> Routes:
     """Return /api/v2/alerts. What a push changed goes into the access log."""
-    router = APIRouter(tags=["alertmanager"], dependencies=[parts.needs("operate")])
+    router = Routes(tags=["alertmanager"], dependencies=[parts.needs("operate")])
 
-    @router.post("/api/v2/alerts", openapi_extra={"requestBody": _BODY})
-    async def push(request: Request) -> Response:
+    @router.post("/api/v2/alerts", response_model=Pushed, responses=_PROBLEMS, openapi_extra={"requestBody": _BODY})
+    async def push_alerts(request: Request) -> Response:
         """Alerts that a Prometheus pushes; they are shown beside our own, until `endsAt` or until they are not pushed for five
         minutes. Of a request with bad alerts the good ones are taken, and the answer is 400 and names the bad ones."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from plugwarden_collector.api.models import QueryRequest
+from plugwarden_collector.api.described import Routes, problems, sends
+from plugwarden_collector.api.models import QueryAnswer, QueryRequest
 from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.api.query_seats import Line, hurried, stopping
 from plugwarden_collector.api.render import json_answer, last_piece
@@ -149,13 +150,13 @@ class ArrowResponse(Response):
             run.leave()
 
 
-def query_routes(parts: Parts) -> APIRouter:
+def query_routes(parts: Parts) -> Routes:
     """Return /api/v1/query. What runs, waits or streams ends once the board is closed."""
-    routes = APIRouter(tags=["sql"], dependencies=[parts.needs("read")])
+    routes = Routes(tags=["sql"], dependencies=[parts.needs("read")])
     closed = parts.board.closed
     line = Line(parts.registry, closed)
 
-    @routes.post("/api/v1/query")
+    @routes.post("/api/v1/query", response_model=QueryAnswer, responses={**sends(ARROW), **problems(400, 429, 504)})
     async def query(body: QueryRequest, request: Request) -> Response:
         """Read-only SQL. Arrow, as a stream, when the Accept header asks for it; JSON otherwise."""
         parts.access.sql(request.state.principal.name, peer(request), body.sql)

@@ -5,25 +5,25 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from plugwarden_collector.api.answers import rules_answer
+from plugwarden_collector.api.described import Routes
+from plugwarden_collector.api.models import Rules, SloRow
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 
 __all__ = ["rules_routes"]
 
 
-def rules_routes(parts: Parts) -> APIRouter:
+def rules_routes(parts: Parts) -> Routes:
     """Return /api/v1/slos and /api/v1/rules."""
-    routes = APIRouter(tags=["judging"], dependencies=[parts.needs("read")])
+    routes = Routes(tags=["judging"], dependencies=[parts.needs("read")])
 
-    @routes.get("/api/v1/slos")
+    @routes.get("/api/v1/slos", response_model=list[SloRow])
     async def slos() -> Any:
         """Every objective of every plugin version: counts, SLI, budget left, burn rate."""
         return as_json(await parts.rows("list_slo_status"))
 
-    @routes.get("/api/v1/rules")
+    @routes.get("/api/v1/rules", response_model=Rules)
     async def rules() -> Any:
         """Objectives and policy in force."""
         return as_json(rules_answer(parts.warden))

@@ -6,8 +6,10 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import HTTPException, Query
 
+from plugwarden_collector.api.described import Routes, problems
+from plugwarden_collector.api.models import Trace, TraceSummary
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.errors import NotFoundError
@@ -20,12 +22,12 @@ _TRACE_ID = re.compile(r"[0-9a-fA-F]{32}")
 """Python's own reading of numbers also takes signs, underscores, spaces and digits of other scripts."""
 
 
-def trace_routes(parts: Parts) -> APIRouter:
+def trace_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/traces."""
-    routes = APIRouter(tags=["traces"], dependencies=[parts.needs("read")])
+    routes = Routes(tags=["traces"], dependencies=[parts.needs("read")])
     reads, database, traces_of = parts.reads, parts.database, parts.writer.traces
 
-    @routes.get("/api/v1/traces")
+    @routes.get("/api/v1/traces", response_model=list[TraceSummary])
     async def traces(
         span: Annotated[TimeRange, parts.time_range],
         plugin: str | None = None,
@@ -41,7 +43,7 @@ def trace_routes(parts: Parts) -> APIRouter:
         found = await reads.run(search_traces, database, traces_of, wanted, span.since, span.until, limit)
         return as_json(found)
 
-    @routes.get("/api/v1/traces/{trace_id:name}")
+    @routes.get("/api/v1/traces/{trace_id:name}", response_model=Trace, responses=problems(404))
     async def trace(trace_id: str) -> Any:
         """All spans and log records of one trace."""
         if not _TRACE_ID.fullmatch(trace_id):

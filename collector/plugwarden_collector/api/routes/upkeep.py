@@ -5,9 +5,8 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
-
-from plugwarden_collector.api.models import ReleaseRequest
+from plugwarden_collector.api.described import Routes, problems
+from plugwarden_collector.api.models import Deletion, ReasonedRequest, SetAside
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.control.upkeep import Upkeep
@@ -16,35 +15,35 @@ from plugwarden_collector.web.auth import Principal
 __all__ = ["upkeep_routes"]
 
 
-def upkeep_routes(parts: Parts) -> APIRouter:
+def upkeep_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/aside and /api/v1/retention."""
-    routes = APIRouter(tags=["upkeep"])
+    routes = Routes(tags=["upkeep"])
     acts, reads = parts.acts, parts.reads
     upkeep = Upkeep(parts.database, parts.writer, parts.audit, parts.health.retention, parts.clock)
     reading, operating, administering = parts.needs("read"), parts.needs("operate"), parts.needs("admin")
 
-    @routes.get("/api/v1/aside", dependencies=[reading])
+    @routes.get("/api/v1/aside", response_model=list[SetAside], dependencies=[reading])
     async def aside() -> Any:
         """Rows that could not be counted: in which commit they came, whose they are, why. Newest first."""
         return as_json(await reads.run(upkeep.set_aside))
 
-    @routes.post("/api/v1/aside/{identity:name}/retry")
-    async def retry(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
+    @routes.post("/api/v1/aside/{identity:name}/retry", response_model=SetAside, responses=problems(404))
+    async def aside_retry(identity: str, body: ReasonedRequest, who: Annotated[Principal, operating]) -> Any:
         """Count them after all, for instance after an upgrade."""
         return as_json(await acts.run(upkeep.try_again, identity, body.reason, actor(who, body.actor)))
 
-    @routes.post("/api/v1/aside/{identity:name}/drop")
-    async def drop(identity: str, body: ReleaseRequest, who: Annotated[Principal, operating]) -> Any:
+    @routes.post("/api/v1/aside/{identity:name}/drop", response_model=SetAside, responses=problems(404))
+    async def aside_drop(identity: str, body: ReasonedRequest, who: Annotated[Principal, operating]) -> Any:
         """Give them up: they are never counted."""
         return as_json(await acts.run(upkeep.give_up, identity, body.reason, actor(who, body.actor)))
 
-    @routes.get("/api/v1/retention", dependencies=[reading])
-    async def waiting() -> Any:
+    @routes.get("/api/v1/retention", response_model=list[Deletion], dependencies=[reading])
+    async def retention() -> Any:
         """Deletions that wait for a person: per view the rows, their share of all, and before when they are from."""
         return as_json(upkeep.refused())
 
-    @routes.post("/api/v1/retention/allow")
-    async def allow(body: ReleaseRequest, who: Annotated[Principal, administering]) -> Any:
+    @routes.post("/api/v1/retention/allow", response_model=list[Deletion], responses=problems(409))
+    async def retention_allow(body: ReasonedRequest, who: Annotated[Principal, administering]) -> Any:
         """Let go of what waits, once."""
         return as_json(await acts.run(upkeep.allow, body.reason, actor(who, body.actor)))
 

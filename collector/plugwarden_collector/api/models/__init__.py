@@ -1,0 +1,23 @@
+"""What the API takes and what it answers: one file a noun. `/openapi.json` is made from these."""
+
+from .alerts import Alerts, Change, Pushed, PushProblem
+from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
+from .capacity import Demand
+from .directives import Directives
+from .health import Health, Status
+from .plugins import FleetSeries, Plugin, PluginDetail, PluginSeries
+from .problem import Problem
+from .quarantine import Automation, AutomationRequest, QuarantineAct, QuarantineRequest, QuarantineRow
+from .query import QueryAnswer, QueryRequest
+from .rules import Rules, SloRow
+from .silences import Silence, SilenceEnd, SilenceRequest
+from .traces import Trace, TraceSummary
+from .upkeep import Deletion, SetAside
+from .words import ReasonedRequest
+
+__all__ = [
+    "Accepted", "Alerts", "AuditEntry", "AuditHeads", "AuditVerdict", "Automation", "AutomationRequest", "Change", "Deletion",
+    "Demand", "Directives", "FleetSeries", "Health", "Plugin", "PluginDetail", "PluginSeries", "Problem", "PushProblem",
+    "Pushed", "QuarantineAct", "QuarantineRequest", "QuarantineRow", "QueryAnswer", "QueryRequest", "ReasonedRequest", "Rules",
+    "SetAside", "Silence", "SilenceEnd", "SilenceRequest", "SloRow", "Status", "Trace", "TraceSummary",
+]  # fmt: skip

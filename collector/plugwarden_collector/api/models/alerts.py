@@ -1,0 +1,153 @@
+"""Alerts with their history, common causes, what changed in the fleet, and alerts that others push."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from plugwarden.contract.value import value
+
+from .answer import Answer
+from .problem import Problem
+
+__all__ = ["AlertEvent", "AlertRow", "Alerts", "Change", "IncidentRow", "PushFault", "PushProblem", "Pushed"]
+
+
+@value
+class AlertRow(Answer):
+    """An alert as it stands."""
+
+    fingerprint: str
+    """Identity: the same alert has the same fingerprint whenever it comes back."""
+    name: str
+    severity: str
+    """`page` or `ticket`; of alerts from outside, what their label says."""
+    state: str
+    """`inactive`, `pending` or `firing`."""
+    slo: str | None
+    """Objective behind it; null for alerts from outside."""
+    plugin_id: str | None
+    """Plugin; null when it names none."""
+    plugin_version: str | None
+    """Its version; null when it names none."""
+    labels: Mapping[str, str]
+    """Labels that silences match."""
+    summary: str
+    """One sentence."""
+    description: str
+    """What burns, how fast, and since when."""
+    pending_at: datetime | None
+    """When its condition began to hold, UTC; null when it never did."""
+    firing_at: datetime | None
+    """When it last began to fire, UTC; null when it never did."""
+    resolved_at: datetime | None
+    """When it last ended, UTC; null while it fires."""
+    changed_at: datetime
+    """When its state last changed, UTC."""
+    inhibited_by: str | None
+    """Alert or incident that speaks for it; null when nothing covers it."""
+    source: str
+    """`plugwarden`, or `prometheus` when it was pushed to us."""
+    detail: Mapping[str, Any]
+    """Numbers behind it; not stable."""
+    silenced_by: str | None
+    """Silence because of which nobody is told of it."""
+
+
+@value
+class AlertEvent(Answer):
+    """A change of an alert's state."""
+
+    time: datetime
+    """When, UTC."""
+    fingerprint: str
+    """Alert."""
+    name: str
+    severity: str
+    plugin_id: str | None
+    """Plugin; null when it names none."""
+    plugin_version: str | None
+    """Its version; null when it names none."""
+    before: str
+    """State until then."""
+    after: str
+    """State since then."""
+    reason: str
+    """Why, with numbers."""
+
+
+@value
+class IncidentRow(Answer):
+    """A cause that several plugins share."""
+
+    id: str
+    cause: str
+    """Kind and name, such as `downstream:payments-db`."""
+    summary: str
+    """One sentence."""
+    plugins: list[str]
+    """Plugins that it hurts."""
+    started_at: datetime
+    """Start, UTC."""
+    ended_at: datetime | None
+    """End, UTC; null while it lasts."""
+    detail: str
+    """Numbers behind it, as JSON; not stable."""
+
+
+@value
+class Alerts(Answer):
+    """Alerts now and lately."""
+
+    alerts: list[AlertRow]
+    """What fires first."""
+    history: list[AlertEvent]
+    """Newest first."""
+    incidents: list[IncidentRow]
+    """Newest first."""
+
+
+@value
+class Change(Answer):
+    """A deployment or another annotation."""
+
+    time: datetime
+    """When, UTC; of a deployment, its first call."""
+    kind: str
+    """`deployment` and the like."""
+    plugin_id: str | None
+    """Plugin; null when it is about none."""
+    plugin_version: str | None
+    """Its version; null when it is about none."""
+    service_name: str | None
+    """Service; null when it is about none."""
+    text: str
+    """What happened, in words."""
+
+
+@value
+class Pushed(Answer):
+    """All alerts of a push are taken."""
+
+
+@value
+class PushFault(Answer):
+    """An alert of a push that is not taken."""
+
+    index: int
+    """Its place in the request, from 0."""
+    field: str
+    """Which field is at fault; empty: the alert as a whole."""
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushProblem(Problem):
+    """Some alerts of a push cannot be taken; the others are."""
+
+    taken: int
+    refused: int
+    errors: list[PushFault]
+    """The first hundred of those refused."""

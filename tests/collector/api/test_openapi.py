@@ -1,0 +1,221 @@
+"""The OpenAPI document: complete enough to generate a client from, and true of every answer (tests/collector/support/documented.py)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+import httpx2
+import pytest
+from plugwarden import Sidecar
+from plugwarden_collector.api import models
+from plugwarden_collector.api.models import alerts
+from plugwarden_collector.store.duckdb.query.views import stable_views
+
+from tests.collector.conftest import RULES, Running, running
+from tests.collector.support.documented import Answer, document, faults
+
+OPERATIONS = {
+    "aside": "GET /api/v1/aside",
+    "aside_drop": "POST /api/v1/aside/{identity}/drop",
+    "aside_retry": "POST /api/v1/aside/{identity}/retry",
+    "alerts": "GET /api/v1/alerts",
+    "audit": "GET /api/v1/audit",
+    "audit_accept": "POST /api/v1/audit/accept",
+    "audit_head": "GET /api/v1/audit/head",
+    "audit_verify": "GET /api/v1/audit/verify",
+    "automation": "POST /api/v1/automation",
+    "backup": "GET /api/v1/backup",
+    "capacity": "GET /api/v1/capacity",
+    "changes": "GET /api/v1/changes",
+    "directive_stream": "GET /api/v1/directives/stream",
+    "directives": "GET /api/v1/directives",
+    "end_silence": "POST /api/v1/silences/{identity}/end",
+    "fleet_series": "GET /api/v1/series",
+    "livez": "GET /livez",
+    "metrics": "GET /metrics",
+    "own_health": "GET /api/v1/health",
+    "plugin": "GET /api/v1/plugins/{plugin_id}",
+    "plugin_series": "GET /api/v1/plugins/{plugin_id}/series",
+    "plugins": "GET /api/v1/plugins",
+    "push_alerts": "POST /api/v2/alerts",
+    "quarantine": "POST /api/v1/quarantine",
+    "quarantines": "GET /api/v1/quarantine",
+    "query": "POST /api/v1/query",
+    "readyz": "GET /readyz",
+    "release": "POST /api/v1/quarantine/{identity}/release",
+    "retention": "GET /api/v1/retention",
+    "retention_allow": "POST /api/v1/retention/allow",
+    "rules": "GET /api/v1/rules",
+    "silence": "POST /api/v1/silences",
+    "silences": "GET /api/v1/silences",
+    "slos": "GET /api/v1/slos",
+    "status": "GET /api/v1/status",
+    "trace": "GET /api/v1/traces/{trace_id}",
+    "traces": "GET /api/v1/traces",
+}
+"""What generated clients call the routes: a name that changes breaks them."""
+ENDLESS = {"directive_stream"}
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One with something of everything: calls and failures, alerts of both kinds, a quarantine, a silence."""
+    folder = tmp_path_factory.mktemp("openapi")
+    (folder / "rules.toml").write_text(RULES)
+    with running(folder / "data", folder / "rules.toml") as found:
+        sidecar = Sidecar(
+            service="host",
+            endpoint=found.http,
+            collector_url=found.url,
+            export_interval_seconds=0.2,
+            trace_ratio=1.0,
+        )
+        fails = sidecar.wrap(_fails, plugin="csv", version="1", operation="export", breaker=False)
+        for _ in range(60):
+            with pytest.raises(ZeroDivisionError):
+                fails()
+        until = time.monotonic() + 60
+        while not (
+            found.api.get("alerts")["history"] and found.api.get("traces", plugin="csv") and found.api.get("slos")
+        ):
+            assert time.monotonic() < until, "no alert, trace or budget in time"
+            time.sleep(0.1)
+        found.api.post("quarantine", {"plugin": "geo", "reason": "it leaks", "hold_seconds": 3600})
+        found.api.post("silences", {"matchers": {"plugin": "geo"}, "seconds": 600, "comment": "known"})
+        push = [{"labels": {"alertname": "HostDown", "plugin": "csv"}}]
+        assert httpx2.post(f"{found.url}/api/v2/alerts", json=push).status_code == 200
+        assert httpx2.post(f"{found.url}/api/v2/alerts", json=[*push, {}]).status_code == 400
+        sidecar.close(timeout=10)
+        yield found
+
+
+def _fails() -> None:
+    raise ZeroDivisionError("always")
+
+
+def client_of(described: Mapping[str, Any], url: str) -> Mapping[str, Callable[..., httpx2.Response]]:
+    """A client as a generator makes it from the document alone: a function an operation, parameters by their names."""
+
+    def call(method: str, template: str, operation: Mapping[str, Any]) -> Callable[..., httpx2.Response]:
+        places = {item["name"]: item["in"] for item in operation.get("parameters", ())}
+
+        def called(**given: Any) -> httpx2.Response:
+            path = template.format(**{name: value for name, value in given.items() if places[name] == "path"})
+            query = {name: value for name, value in given.items() if places[name] == "query"}
+            return httpx2.request(method.upper(), url + path, params=query, timeout=30)
+
+        return called
+
+    return {
+        operation["operationId"]: call(method, path, operation)
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_each_operation_keeps_its_name(collector: Running) -> None:
+    described = httpx2.get(f"{collector.url}/openapi.json", timeout=30).json()
+    found = {
+        operation["operationId"]: f"{method.upper()} {path}"
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert found == OPERATIONS
+
+
+def test_each_operation_says_what_it_takes_and_answers(collector: Running) -> None:
+    described = httpx2.get(f"{collector.url}/openapi.json", timeout=30).json()
+    known = {item["name"] for item in described["tags"]}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            name = operation["operationId"]
+            assert set(operation["tags"]) <= known, name
+            assert operation["description"], name
+            done = {status: item for status, item in operation["responses"].items() if status < "300"}
+            assert done, name
+            if path.startswith("/api/") and name not in {"backup", "directive_stream"}:
+                json_schema = done["201" if "201" in done else "200"]["content"]["application/json"]["schema"]
+                assert "$ref" in json_schema.get("items", json_schema), name
+            problems = [item for status, item in operation["responses"].items() if status >= "400"]
+            assert problems, name
+            assert all(list(item["content"]) == ["application/problem+json"] for item in problems), name
+            assert ("requestBody" in operation) == (method == "post"), name
+
+
+def test_all_that_is_referred_to_is_there(collector: Running) -> None:
+    text = httpx2.get(f"{collector.url}/openapi.json", timeout=30).text
+    schemas = json.loads(text)["components"]["schemas"]
+    found = [part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]]
+    assert set(found) <= set(schemas)
+    assert not [
+        name for name, schema in schemas.items() if schema["type"] == "object" and not schema.get("description")
+    ]
+
+
+def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: Running) -> None:
+    client = client_of(httpx2.get(f"{collector.url}/openapi.json", timeout=30).json(), collector.url)
+    traces = client["traces"](plugin="csv").json()
+    values = {
+        "plugin": {"plugin_id": "csv"},
+        "plugin_series": {"plugin_id": "csv"},
+        "trace": {"trace_id": traces[0]["trace_id"]},
+    }
+    reading = {name for name, place in OPERATIONS.items() if place.startswith("GET ")} - ENDLESS
+    answers = {name: client[name](**values.get(name, {})) for name in reading}
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(reading, 200)
+    rows = {name: answer.json() for name, answer in answers.items() if "json" in answer.headers["content-type"]}
+    empty = {name for name, found in rows.items() if found == []}
+    assert empty == {"aside", "retention"}, "a list without rows shows no fault of a row"
+    alerts_now = rows["alerts"]
+    assert {item["source"] for item in alerts_now["alerts"]} == {"plugwarden", "prometheus"}
+    assert rows["plugin"]["errors"]
+    assert rows["plugin"]["failing_traces"]
+    assert rows["plugin_series"]["latency"]
+    assert rows["trace"]["spans"]
+
+
+ROWS: Mapping[str, tuple[type, set[str]]] = {
+    "slo_status": (models.SloRow, set()),
+    "alerts": (alerts.AlertRow, {"silenced_by"}),
+    "alert_events": (alerts.AlertEvent, set()),
+    "incidents": (alerts.IncidentRow, set()),
+    "quarantines": (models.QuarantineRow, set()),
+    "decisions": (models.AuditEntry, {"stream"}),
+    "changes": (models.Change, set()),
+}
+"""View -> its rows as they are sent, and what is added to them."""
+
+
+@pytest.mark.parametrize("view", ROWS)
+def test_a_row_that_is_sent_is_the_row_of_its_view(view: str) -> None:
+    kind, added = ROWS[view]
+    columns = {column.name: bool(column.null) for column in stable_views()[view].columns}
+    hints = get_type_hints(kind)
+    sent = {item.name: "None" in str(hints[item.name]) for item in fields(kind) if item.name not in added}
+    assert sent == columns, "names, and whether they may be null"
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ('{"epoch": "e", "revision": 1}', "'directives' is a required property"),
+        ('{"epoch": "e", "revision": 1, "directives": [], "more": 1}', "'more' was unexpected"),
+        ('{"epoch": "e", "revision": "1", "directives": []}', "'1' is not of type 'integer'"),
+        ("[]", "[] is not of type 'object'"),
+        ("{", "is no JSON"),
+    ],
+)
+def test_an_answer_that_is_not_as_described_is_seen(collector: Running, body: str, fault: str) -> None:
+    answer = Answer("GET", "/api/v1/directives", 200, "application/json", body.encode())
+    assert [fault in found for found in faults(answer)] == [True]
+    assert not list(faults(Answer("GET", "/api/v1/directives", 204, "", b"")))
+
+
+def test_a_status_that_nobody_described_is_seen(collector: Running) -> None:
+    assert list(faults(Answer("GET", "/api/v1/slos", 206, "application/json", b"[]")))
+    assert list(faults(Answer("GET", "/api/v1/slos", 200, "text/html", b"")))
+    assert document()["openapi"].startswith("3.1")
