@@ -3,7 +3,7 @@
 DuckDB's own locks (no external access, read-only transaction, locked configuration) stay in force underneath. This check
 closes what they leave open: tables that are ours alone, the catalog with its paths, and functions that run other SQL, act,
 sleep or show settings. Everything that is not known here is refused, so that a newer DuckDB opens no door by itself. What a
-statement costs is not judged here but held by limits (store/reading); the bounds below only give a clear word early.
+statement costs is not judged here but held by limits (query/reader); the bounds below only give a clear word early.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Checked:
     select: str
     """The SELECT alone."""
     bounded: bool
-    """Whether it may run in the collector's own process (reading/bounded.py)."""
+    """Whether it may run in the collector's own process (query/reader/bounded.py)."""
     columns: int | None
     """Of its answer, where its text says how many."""
 
