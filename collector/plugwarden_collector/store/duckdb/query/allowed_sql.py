@@ -26,7 +26,7 @@ __all__ = ["MAX_SQL_CHARACTERS", "Checked", "check", "split_explain"]
 
 MAX_SQL_CHARACTERS = 100_000
 MAX_NODES = 20_000
-"""A statement so large is written by a program, which can pass lists in `params`."""
+"""Nodes of a statement's tree. A larger one is written by a program, which can pass lists in `params`."""
 MAX_RELATIONS = 40
 MAX_DEPTH = 400
 
@@ -72,7 +72,7 @@ class Checked:
     bounded: bool
     """Whether it may run in the collector's own process (query/reader/bounded.py)."""
     columns: int | None
-    """Of its answer, where its text says how many."""
+    """Columns of its answer, where its text says how many."""
 
 
 def check(cursor: duckdb.DuckDBPyConnection, sql: str, views: Iterable[str]) -> Checked:
