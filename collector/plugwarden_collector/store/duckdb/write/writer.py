@@ -71,10 +71,6 @@ class WriterStats:
     busy: int = 0
     """Requests that were told to come back."""
     commit_seconds_last: float = 0.0
-    commit_seconds_sum: float = 0.0
-    committed_at: float = 0.0
-    wait_seconds_last: float = 0.0
-    """From the first request of the last group being queued to its commit: the ingest lag."""
     commit_times: Distribution = field(default_factory=Distribution)
     uncounted_rows: int = 0
     """Raw rows that no rollup has counted yet."""
@@ -90,7 +86,6 @@ class _Request:
     done: Future[bool]
     rows: int
     buckets: int
-    queued_at: float
 
 
 @dataclass(slots=True)
@@ -193,7 +188,7 @@ class Writer:
             self.queued_bytes += nbytes
             self.queued_requests += 1
             rows = sum(len(table) for table in tables.values())
-            request = _Request(hash, tables, nbytes, Future(), rows, buckets, time.monotonic())
+            request = _Request(hash, tables, nbytes, Future(), rows, buckets)
             self._queue.put(request)
         return request.done
 
@@ -414,11 +409,8 @@ class Writer:
                 self.queued_requests -= len(group)
         stats = self.stats
         stats.commit_seconds_last = time.perf_counter() - started
-        stats.commit_seconds_sum += stats.commit_seconds_last
         stats.commit_times.observe(stats.commit_seconds_last)
-        stats.wait_seconds_last = time.monotonic() - group[0].queued_at
         stats.commits += 1
-        stats.committed_at = time.time()
         stats.duplicates += len(repeats)
         for request in fresh:
             failure = failures.get(request.hash)
