@@ -31,9 +31,8 @@ from plugwarden.contract import BreakerState
 from plugwarden.gate import Breaker
 
 PEERS = ("pybreaker", "purgatory")
-HEALTHY_CALLS_PER_SECOND = 35
 TARGET_CALLS, TARGET_SECONDS = 10, 0.5
-"""Issue 10, C4: with its defaults it opens within ten failed calls or half a second, whichever is later."""
+"""With its defaults it opens within ten failed calls or half a second, whichever is later."""
 RATES = (0.001, 0.01, 0.05, 0.1)
 CLUSTERS = ((0.001, 2.0), (0.01, 2.0), (0.01, 3.0), (0.01, 5.0))
 """Share of failed calls, mean length of a run of failures."""

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-__all__ = ["commands_of", "write_files"]
+__all__ = ["commands_of", "examples", "write_files"]
 
 PAGES = Path(__file__).parents[1] / "docs"
 
@@ -24,3 +24,9 @@ def commands_of(page: str, program: str) -> list[list[str]]:
     """Arguments of each `$ PROGRAM …` in the page's console blocks."""
     text = (PAGES / page).read_text("utf-8")
     return [shlex.split(line)[1:] for line in re.findall(rf"^\$ ({program} .*)$", text, re.MULTILINE)]
+
+
+def examples() -> list[str]:
+    """Statements of the SQL reference."""
+    text = (PAGES / "reference/sql.md").read_text("utf-8")
+    return [block.split("```")[0].strip() for block in text.split("```sql\n")[1:]]

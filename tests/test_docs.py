@@ -143,11 +143,56 @@ def _unread(full: Any, narrow: Any, seen: set[str]) -> set[str]:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
         for target in re.findall(r"\]\(([^)#]+)\)", prose):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def files() -> set[str]:
+    """Everything that is kept in the repository."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    return {*listed.stdout.splitlines()}
+
+
+NOT_OURS = ("linux/", "asm/", "asm-generic/", "plugins/", "shop/")
+"""Beginnings of paths of headers of the kernel, and of files of the reader's own in the how-tos."""
+
+
+def test_files_that_pages_and_comments_name_are_there() -> None:
+    kept = files()
+    ends = {"/".join(parts[at:]) for file in kept for parts in [file.split("/")] for at in range(len(parts))}
+    lost = []
+    for file in sorted(kept):
+        if not file.endswith((".md", ".py", ".sql", ".toml", ".c", ".h")) or file.startswith(
+            ("CHANGELOG", "tests/hosts/")
+        ):
+            continue
+        if "/migrations/" in file:
+            continue  # they are never edited
+        for line in (ROOT / file).read_text("utf-8").splitlines():
+            for named in re.findall(
+                r"(?<![\w./$:~{}-])((?:[\w.-]+/)+[\w-]+\.(?:py|sql|toml|md|c|h|sh))\b(?![\w/])", line
+            ):
+                there = named in ends or ((ROOT / file).parent / named).resolve().exists()
+                if not there and not named.startswith(NOT_OURS):
+                    lost.append(f"{file}: {named}")
+    assert lost == []
+
+
+def test_every_guarantee_is_held_by_a_test() -> None:
+    page = (ROOT / "docs/explanation/guarantees.md").read_text("utf-8")
+    tests = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) >= 15
+    assert [name for name in named if name not in tests] == []
+    for row in re.findall(r"^\| .*\|$", page, re.MULTILINE)[2:]:
+        assert "`test_" in row, f"no test holds: {row}"
 
 
 def test_the_lock_names_versions_and_hashes_and_no_address() -> None:

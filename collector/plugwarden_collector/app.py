@@ -277,8 +277,7 @@ class _Server:
             server_header=False,
         )
         self._server = uvicorn.Server(config)
-        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the process has its own
-        # `serve` would take over the process's signals; this leaves them alone.
+        # `serve` would take over the process's signals, which has handlers of its own; this leaves them alone.
         await self._server._serve(sockets=[self._listening])
 
     async def _stop(self) -> None:

@@ -61,7 +61,7 @@ class Timekeeping:
     """The steady clock then, seconds."""
     step: Step | None = None
     adopted_seconds: float = 0.0
-    """Of all steps that were taken for true: what is to happen after a length of time moves by as much."""
+    """Seconds of all steps that were taken for true: what is to happen after a length of time moves by as much."""
 
 
 def follow(kept: Timekeeping, wall: datetime, steady: float) -> Timekeeping:

@@ -34,7 +34,7 @@ class Memory:
     engine_bytes: int
     """DuckDB's limit for the store: buffers, sorts, hash tables; above it it spills."""
     operator_bytes: int
-    """Of one sort or hash table of a reader's statement; above it it spills."""
+    """Bytes of one sort or hash table of a reader's statement, above which it spills."""
     held_bytes: int
     """What statements may hold of the engine's that cannot be spilled, together; the rest is for ingest."""
     process_bytes: int
@@ -46,7 +46,7 @@ class Memory:
     cache_bytes: int
     """Calls of recent minutes that pages about all plugins read."""
     reader_bytes: int
-    """Of each of the two reader processes, beyond what it holds when it starts."""
+    """Bytes of each of the two reader processes, beyond what it holds when it starts."""
 
 
 def split(total_bytes: int) -> Memory:

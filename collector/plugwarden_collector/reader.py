@@ -1,4 +1,4 @@
-"""`python -m plugwarden_collector.reader DESCRIPTOR`: the process that runs statements of readers (store/reading/child)."""
+"""`python -m plugwarden_collector.reader DESCRIPTOR`: the process that runs statements of readers (query/reader/child.py)."""
 
 from __future__ import annotations
 

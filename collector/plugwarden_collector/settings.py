@@ -1,4 +1,4 @@
-"""Process settings: flags and PLUGWARDEN_* variables, fixed until the next start. Rules are another matter (judge/rules)."""
+"""Process settings: flags and PLUGWARDEN_* variables, fixed until the next start. Rules are another matter (rules/)."""
 
 from __future__ import annotations
 

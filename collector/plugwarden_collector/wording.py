@@ -21,7 +21,7 @@ _BEYOND_C0 = (
     "\ud800-\udfff"  # halves of pairs, which no encoding takes
 )
 HOSTILE = f"\x00-\x1f{_BEYOND_C0}"
-"""Of a character class, for regular expressions."""
+"""Inside of a character class, for regular expressions: characters that a reader must not meet."""
 SHOWN = "�"
 """What stands where a hostile character stood."""
 FORMULA = "=+-@\t\r\n＝＋－＠"

@@ -47,7 +47,7 @@ HEADERS = {
         )
     ),
 }
-"""Of each answer. Nothing may be loaded from, or sent to, another place."""
+"""Headers of each answer. Nothing may be loaded from, or sent to, another place."""
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 

@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 DEFAULT_COLLECTOR = "http://127.0.0.1:8420"
 MESSAGE_BYTES = 4 * 1024**2
-"""Of what a browser sends at once: states of widgets, a few KB."""
+"""Bytes that a browser may send at once: states of widgets, a few KB."""
 STOP_SECONDS = 5
 """For browsers to take what is under way; then their connections are closed."""
 

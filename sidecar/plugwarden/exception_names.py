@@ -11,7 +11,7 @@ from plugwarden.errors import ConfigurationError
 __all__ = ["Named", "check_name", "exception_type", "find", "is_named"]
 
 _OF_DOWNSTREAMS = (ConnectionError, TimeoutError)
-"""Of Python's own exceptions these alone say that somebody else failed; the others are how a program's own bugs end."""
+"""Python's own exceptions that say that somebody else failed; all others are how a program's own bugs end."""
 _OF_BUGS = frozenset(
     {
         "ArithmeticError", "AssertionError", "AttributeError", "Exception", "ImportError", "IndentationError", "MemoryError",
@@ -19,7 +19,7 @@ _OF_BUGS = frozenset(
         "SystemError", "TabError", "UnboundLocalError", "ZeroDivisionError",
     }
 )  # fmt: skip
-"""Of Python's own exceptions those that no caller can be blamed for."""
+"""Python's own exceptions that no caller can be blamed for."""
 
 
 class Named(type):

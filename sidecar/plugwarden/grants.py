@@ -41,7 +41,7 @@ class Grants:
     without_breaker: bool = False
     """True: it may ask to have no breaker."""
     require_enforced: tuple[str, ...] = ()
-    """Of `plugwarden.touches.ENFORCEABLE`: no plugin runs where the kernel does not hold it to these, whatever it asks."""
+    """Words of `plugwarden.touches.ENFORCEABLE`: no plugin runs where the kernel does not hold it to these, whatever it asks."""
 
     def __post_init__(self) -> None:
         demanded("grants.require_enforced", self.require_enforced)

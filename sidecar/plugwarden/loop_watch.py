@@ -28,7 +28,7 @@ __all__ = ["Blocked", "LoopWatch"]
 
 _SHIM = str(Path(__file__).parent / "shim")
 Place = tuple[str, int, str]
-"""(file, line, function)"""
+"""Where code stands: (file, line, function)."""
 
 
 @value

@@ -51,7 +51,7 @@ from plugwarden.contract.value import value
 __all__ = ["DeclaredPlugin", "Manifest", "Objective", "terms_of"]
 
 MAX_BYTES = 12 * 1024
-"""Of a manifest: one of 30 operations has 8 KiB. Reading TOML takes time by the square of its longest key (20 ms at this size)."""
+"""Bytes of a manifest: one of 30 operations has 8 KiB. Reading TOML takes time by the square of its longest key (20 ms at this size)."""
 F = TypeVar("F", bound=Callable[..., Any])
 _POLICIES: dict[str, type[Any]] = {
     "breaker": BreakerPolicy,

@@ -22,7 +22,7 @@ __all__ = ["PROTOCOLS", "Settings", "pairs_of"]
 PROTOCOLS = ("grpc", "http/protobuf", "http/json")
 """The values of OTEL_EXPORTER_OTLP_PROTOCOL."""
 MAX_TOKEN_BYTES = 16 * 1024
-"""Of a token's file; servers refuse a header that is longer."""
+"""Bytes of a token's file; servers refuse a header that is longer."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ _DEFAULTS = {
     "http/json": "http://localhost:4318",
 }
 _TOKENS = ("PLUGWARDEN_TOKEN", "PLUGWARDEN_INGEST_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS")
-"""And what begins so, such as PLUGWARDEN_TOKEN_FILE and PLUGWARDEN_TOKENS_FILE."""
+"""Beginnings of variables that hold a token or its file, such as PLUGWARDEN_TOKEN_FILE and PLUGWARDEN_TOKENS_FILE."""
 _HEADERS_OF_A_SIGNAL = ("OTEL_EXPORTER_OTLP_", "_HEADERS")
 
 

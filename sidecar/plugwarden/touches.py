@@ -51,7 +51,7 @@ class Touches:
     file_bytes: int = 256 * 1024 * 1024
     """RLIMIT_FSIZE: the largest file it may write."""
     require_enforced: tuple[str, ...] = ()
-    """Of `ENFORCEABLE`: without these the plugin is not run. Else as much is enforced as can be."""
+    """Words of `ENFORCEABLE` without which the plugin is not run; all else is enforced as far as it can be."""
 
     def __post_init__(self) -> None:
         for name in ("open_files", "processes", "file_bytes"):

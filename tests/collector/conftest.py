@@ -18,10 +18,13 @@ from plugwarden_collector import app
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.app import Collector, open_app
 from plugwarden_collector.clock import Clock, utc_now
+from plugwarden_collector.health import watch
 from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import Database
 
 from tests.collector.support.documented import watching
+from tests.collector.support.rolled_store import Store
+from tests.collector.support.still_clock import StillClock
 
 
 class Running:
@@ -128,6 +131,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 @pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store that a test feeds and rolls up by hand."""
+    made = Store(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def rules(tmp_path: Path) -> Path:
     path = tmp_path / "rules.toml"
     path.write_text(RULES)
@@ -165,3 +176,10 @@ def sidecar(collector: Running) -> Iterator[Sidecar]:
     )
     yield made
     made.close(timeout=10)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> StillClock:
+    """A clock for a collector that looks at itself when a test tells it to, and at no other time."""
+    monkeypatch.setattr(watch, "EVERY_SECONDS", 3600.0)
+    return StillClock()

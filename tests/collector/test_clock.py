@@ -24,9 +24,9 @@ from plugwarden_collector.settings import Settings
 from plugwarden_collector.store import Database
 from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
 
-from tests.collector.health.test_health import conditions
-from tests.collector.store.calls.test_rollup import AT, Store, span
 from tests.collector.store.retention.test_retention import fill, hear, names
+from tests.collector.support.own_health import conditions
+from tests.collector.support.rolled_store import AT, Store, span
 from tests.collector.support.stores import opened
 
 from .conftest import Running, running

@@ -21,9 +21,9 @@ from plugwarden_collector.store.duckdb.traces import index as trace_index
 from plugwarden_collector.store.duckdb.traces.index import TraceIndex
 from plugwarden_collector.store.duckdb.traces.search import TraceFilter, find_trace, search_traces
 
-from tests.collector.api.test_query_route import until
-from tests.collector.store.calls.test_rollup import AT, Store, span
 from tests.collector.store.traces.test_search import fill
+from tests.collector.support.rolled_store import AT, Store, span
+from tests.collector.support.waiting import eventually
 
 from .conftest import Running, running
 
@@ -67,7 +67,7 @@ def test_before_memory_has_caught_up_data_are_taken_once_and_found(
     stored = [request(f"stored {number}") for number in range(4)]
     held.set()
     with running(tmp_path / "data", judging=False) as before:
-        until(lambda: before.collector.writer.warmed)
+        eventually(lambda: before.collector.writer.warmed)
         assert [send(before, body) for body, _ in stored] == [200] * 4
     held.clear()
     fresh = request("fresh")
@@ -85,7 +85,7 @@ def test_before_memory_has_caught_up_data_are_taken_once_and_found(
             assert after.scalar("select count(*) from spans") == 5
             assert after.api.get("status")["warmed"] is writer.traces.known is held.is_set()
             held.set()
-            until(lambda: writer.warmed)
+            eventually(lambda: writer.warmed)
 
 
 def test_who_sends_is_answered_before_the_api_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_who_sends_is_answered_before_the_api_is_loaded(tmp_path: Path, monkeypa
                 assert not collector.collector.warden.stats.ticks, "judging begins after that"
                 let.set()
                 assert answer.result(60)["commits"] >= 1
-                until(lambda: collector.collector.warden.stats.ticks)
+                eventually(lambda: collector.collector.warden.stats.ticks)
         finally:
             let.set()
 
@@ -134,7 +134,7 @@ def test_it_is_ready_to_take_data_before_it_has_judged_and_says_so(
             assert (answer.status_code, answer.text[:17]) == (200, "ok: data are take")
             assert collector.api.get("status")["judging"] is False
             let.set()
-            until(lambda: httpx2.get(f"{collector.url}/readyz", timeout=20).text == "ok")
+            eventually(lambda: httpx2.get(f"{collector.url}/readyz", timeout=20).text == "ok")
             assert collector.api.get("status")["judging"] is True
     finally:
         let.set()
@@ -154,7 +154,7 @@ def test_what_memory_could_not_read_is_read_again(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(app, "RETRY_SECONDS", 0.0)
     with running(tmp_path / "data", judging=False) as collector:
         assert send(collector, request()[0]) == 200
-        until(lambda: collector.collector.writer.warmed)
+        eventually(lambda: collector.collector.writer.warmed)
         assert len(tries) == 3
 
 

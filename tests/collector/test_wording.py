@@ -26,7 +26,7 @@ from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.judge.alert import Alert
 from plugwarden_collector.wording import HarmlessFormatter, cell, escaped_json, harmless, one_line
 
-from tests.collector.command.test_command import plugwarden
+from tests.collector.support.command_line import plugwarden
 
 from .conftest import RULES, Running, running
 

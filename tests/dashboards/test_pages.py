@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import streamlit as st
 from plugwarden import Sidecar
-from plugwarden_collector.health import watch as watching
+from plugwarden_collector.health import watch
 from plugwarden_dashboards import frames, words
 from streamlit.testing.v1 import AppTest
 
 from tests.collector.conftest import RULES, Running, running
-from tests.collector.health.test_health import Clock, post
+from tests.collector.support.own_health import post
+from tests.collector.support.still_clock import StillClock
 
 PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "traces", "trace", "capacity", "platform"]
 HOSTILE = "<b>[x](http://evil) :material/home: $a$ ![i](http://evil/i.png)\u202e"
@@ -116,8 +117,8 @@ def test_the_plugin_page_draws_its_charts(busy: Running, monkeypatch: pytest.Mon
 def test_the_platform_page_says_in_words_whether_the_watcher_is_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "EVERY_SECONDS", 3600.0)
-    clock = Clock()
+    monkeypatch.setattr(watch, "EVERY_SECONDS", 3600.0)
+    clock = StillClock()
 
     def look(name: str) -> AppTest:
         st.cache_data.clear()  # answers are kept for a second

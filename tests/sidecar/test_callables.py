@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from plugwarden import ConfigurationError, Fallback, Sidecar
+from plugwarden import ConfigurationError, Fallback, LastGood, Sidecar
+from plugwarden.integrations.objects import wrap_methods
 
 from . import callables_host as host
 
@@ -501,3 +502,36 @@ def test_a_fallback_and_a_capture_of_a_bound_method_are_given_what_the_caller_ga
             assert name == "items"  # of a generator, a fallback answers only what is refused
     assert set(answers) == {7}
     assert set(captured) == {(7,)}
+
+
+def test_a_generator_with_nothing_to_fall_back_on_yields_nothing(sidecar: Sidecar) -> None:
+    def items() -> Any:
+        yield 1
+
+    wrapped = sidecar.wrap(items, plugin="g", version="1", rate=0.001, fallback=lambda: None)
+    assert list(wrapped()) == [1]
+    assert list(wrapped()) == []
+    kept = sidecar.wrap(items, plugin="k", version="1", rate=0.001, fallback=LastGood())
+    assert list(kept()) == [1]
+    with pytest.raises(LookupError):
+        list(kept())
+
+
+def test_static_and_class_methods_stay_what_they_are(sidecar: Sidecar) -> None:
+    class Plugin:
+        @staticmethod
+        def double(n: int) -> int:
+            return 2 * n
+
+        @classmethod
+        def name(cls) -> str:
+            return cls.__name__
+
+        def own(self) -> str:
+            return type(self).__name__
+
+    class Sub(Plugin): ...
+
+    assert wrap_methods(sidecar, Plugin, ["double", "name", "own"], plugin="p", version="1") == 3
+    assert (Plugin.double(2), Plugin().double(3), Sub.name(), Sub().own()) == (4, 6, "Sub", "Sub")
+    assert "n" in inspect.signature(Plugin.double).parameters

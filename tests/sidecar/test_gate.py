@@ -575,3 +575,64 @@ def test_a_bulkhead_can_be_switched_on_like_a_breaker(sidecar: Sidecar, said: An
     sidecar.wrap(lambda: None, plugin="p", version="1", operation="x", bulkhead=said)
     assert next(iter(sidecar.operations)).limit == limit
     assert type(next(iter(sidecar.operations)).limit) is int
+
+
+def test_what_a_call_left_running_is_not_bound_by_its_deadline(sidecar: Sidecar) -> None:
+    async def quick() -> str:
+        return "ran"
+
+    inner = sidecar.wrap(quick, plugin="inner", version="1")
+    tasks: list[asyncio.Task[str]] = []
+
+    async def later() -> str:
+        await asyncio.sleep(0.1)
+        return await inner()
+
+    async def start() -> None:
+        tasks.append(asyncio.create_task(later()))
+
+    async def main() -> str:
+        await sidecar.wrap(start, plugin="outer", version="1", timeout=0.05)()
+        return await tasks[0]
+
+    assert asyncio.run(main()) == "ran"
+
+
+def test_an_async_generator_waits_for_its_place_without_holding_up_the_loop(sidecar: Sidecar) -> None:
+    async def items() -> Any:
+        await asyncio.sleep(0.05)
+        yield 1
+
+    wrapped = sidecar.wrap(items, plugin="g", version="1", bulkhead=BulkheadPolicy(1, queue=5, wait_seconds=10))
+
+    async def main() -> list[list[int]]:
+        async def use() -> list[int]:
+            return [item async for item in wrapped()]
+
+        return await asyncio.gather(use(), use(), use())
+
+    assert asyncio.run(main()) == [[1], [1], [1]]
+
+
+def test_nested_calls_of_one_operation_take_one_place(sidecar: Sidecar) -> None:
+
+    refused: list[bool] = []
+
+    def other() -> None:
+        try:
+            wrapped(0)
+            refused.append(False)
+        except CallNotPermitted:
+            refused.append(True)
+
+    def deep(n: int) -> None:
+        if n:
+            wrapped(n - 1)
+        elif not refused and threading.current_thread() is threading.main_thread():
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+
+    wrapped: Any = sidecar.wrap(deep, plugin="p", version="1", bulkhead=2)
+    wrapped(5)
+    assert refused == [False]

@@ -254,3 +254,37 @@ def test_what_a_fallback_answers_while_an_interval_is_sent_is_told_with_the_next
     assert sidecar.flush()
     assert sidecar.flush()
     assert sum(found.point.as_int for found in outbox.named("plugin.fallbacks")) == 2
+
+
+def test_an_annotation_that_cannot_be_told_costs_nobody_elses_spans(sidecar: Sidecar, outbox: Any) -> None:
+    def odd() -> None:
+        span: Any = trace.get_current_span()
+        span.add_event("x", timestamp=time.time())
+        span.set_attribute(5, object())
+        span.set_attribute("large", "y" * 1_000_000)
+        span.set_attribute("huge", 10**40)
+
+    sidecar.wrap(odd, plugin="odd", version="1")()
+    sidecar.wrap(lambda: None, plugin="good", version="1", operation="x")()
+    assert sidecar.flush()
+    spans = {span.attributes["plugin.id"]: span for span in outbox.spans_sent}
+    assert set(spans) == {"odd", "good"}
+    assert len(spans["odd"].attributes["large"]) < 5_000
+
+
+def test_a_long_failing_call_keeps_its_span_though_its_children_were_let_go(outbox: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("plugwarden.pipeline.sampling.LINGER_SECONDS", 0.0)
+    quiet = Sidecar(service="t", trace_ratio=0.0)
+    inner = quiet.wrap(lambda: None, plugin="inner", version="1", operation="x")
+
+    def work() -> None:
+        inner()
+        quiet._pipeline._cut(everything=False, heartbeat=False)
+        time.sleep(0.01)
+        quiet._pipeline._cut(everything=False, heartbeat=False)
+        raise ValueError("late")
+
+    with pytest.raises(ValueError):
+        quiet.wrap(work, plugin="outer", version="1")()
+    quiet.close(timeout=5)
+    assert "outer work" in {span.name for span in outbox.spans_sent}

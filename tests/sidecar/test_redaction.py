@@ -271,3 +271,12 @@ def test_all_of_a_long_token_is_masked(length: int) -> None:
     for prefix in ("AKCp", "ghp_", "ATATT3x"):
         token = prefix + ("aB3" * length)[:length]
         assert redact(f"refused {token} by the registry") == "refused [redacted] by the registry", prefix
+
+
+def test_redaction_takes_time_in_proportion() -> None:
+    def seconds(n: int) -> float:
+        began = time.thread_time()
+        redact("token " + "a-" * n)
+        return time.thread_time() - began
+
+    assert seconds(16_000) < 60 * max(seconds(2_000), 1e-4)  # 8 times the text; quadratic would be 64 times

@@ -447,3 +447,28 @@ def test_a_plugin_that_holds_up_the_event_loop_is_named_with_file_and_line(outbo
     assert "test_runners.py" in logs[0].body
     assert logs[0].attributes["code.line.number"] == rude.__code__.co_firstlineno + 1
     assert outbox.named("plugin.loop.blocked", plugin_id="rude")
+
+
+def test_a_quota_that_is_overrun_in_a_worker_is_a_failure_of_the_quotas(sidecar: Sidecar, outbox: Any) -> None:
+    wrapped = sidecar.wrap(
+        plugins.large, plugin="p", version="1", runner="process", timeout=20.0, quota=QuotaPolicy(output_bytes=10)
+    )
+    with pytest.raises(QuotaExceeded):
+        wrapped(1_000)
+    assert sidecar.flush()
+    assert outbox.calls(plugin_outcome="error", plugin_error_source="quota") == 1
+
+
+def test_workers_that_die_leave_no_descriptor_behind_and_are_killed_once(sidecar: Sidecar) -> None:
+    wrapped = sidecar.wrap(plugins.exit_now, plugin="p", version="1", runner="process", timeout=20.0, breaker=False)
+    for _ in range(2):
+        with pytest.raises(WorkerDied):
+            wrapped(1)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(WorkerDied):
+            wrapped(1)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    sidecar.close(timeout=5)
+    with pytest.raises(WorkerDied, match="closed"):
+        wrapped(1)

@@ -154,3 +154,26 @@ def test_redaction_takes_any_text(text: str) -> None:
 def test_redaction_of_long_hostile_text_ends(sidecar: Sidecar) -> None:
     for text in ("password" * 20_000, "a." * 50_000 + "token=" * 10_000, "eyJ" + "A" * 100_000, "x://" * 30_000 + "@"):
         redact(text[:8_000])  # what is sent is cut to at most this before
+
+
+def test_a_disk_that_does_not_delete_is_not_sent_for_ever(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10_000)
+    for number in range(3):
+        spool.put("spans", 1, b"%d" % number)
+    (connection, _) = next(iter(spool._files.values()))
+    connection.execute("pragma query_only = on")
+    found = []
+    for _ in range(10):
+        item = spool.oldest()
+        if item is None:
+            break
+        found.append(item.data)
+        spool.remove(item)
+    assert found == [b"0", b"1", b"2"]
+
+
+def test_what_is_larger_than_the_spool_evicts_nothing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 100)
+    spool.put("metrics", 1, b"m" * 50)
+    assert spool.put("spans", 1, b"s" * 101) == (False, {})
+    assert spool.oldest() is not None

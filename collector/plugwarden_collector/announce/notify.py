@@ -31,7 +31,7 @@ RECKON_SECONDS = 5.0
 """What is due is worked out at news, and otherwise this often."""
 TIMEOUT_SECONDS = 5.0
 WHOLE_SECONDS = 10.0
-"""Of one delivery in all: a receiver that answers a byte at a time must not hold its place for ever."""
+"""Seconds of one delivery in all: a receiver that answers a byte at a time must not hold its place for ever."""
 RESOLVED_FOR = timedelta(hours=1)
 """An end that a receiver did not take within this is given up; a beginning is offered for as long as it lasts."""
 MAX_TOLD = 10_000

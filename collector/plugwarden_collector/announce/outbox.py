@@ -19,7 +19,7 @@ __all__ = ["FIRING", "RESOLVED", "Message", "Told", "due"]
 
 FIRING, RESOLVED = "firing", "resolved"
 PRECISION = timedelta(milliseconds=1)
-"""Of times in a message: what was told is read from it after a restart."""
+"""Precision of times in a message: what was told is read from it after a restart."""
 UPDATE = timedelta(seconds=60)
 """A subject of which there is more to say, such as an incident that spreads, is told again no sooner than this."""
 

@@ -16,8 +16,10 @@ from plugwarden_collector.wording import one_line
 
 __all__ = ["HEALTH", "JUDGING", "Subject", "source_of", "subject_of_alert", "subjects_of"]
 
-JUDGING, HEALTH = "judging", "health"
-"""Who reports subjects: the judge of plugins, and the watch over the collector itself."""
+JUDGING = "judging"
+"""Source of subjects that the judge of plugins reports."""
+HEALTH = "health"
+"""Source of subjects that the watch over the collector itself reports."""
 
 
 @dataclass(frozen=True, slots=True)

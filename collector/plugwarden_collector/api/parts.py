@@ -57,7 +57,8 @@ class Parts:
     fleet_threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(FLEET_THREADS, "plugwarden-fleet")
     )
-    """Of their own: the first look after a while reads much, and whoever else looks waits for it, not everybody."""
+    """Threads for pages of the fleet alone: the first look after a while reads much, and whoever else looks waits for it, not
+    everybody."""
 
     def needs(self, permission: str) -> Any:
         """Return the dependency that lets in who holds a permission, and answers 401 or 403 to others."""

@@ -22,11 +22,11 @@ __all__ = ["AT_ONCE", "OF_CALLER", "WAITING", "Line", "hurried", "stopping"]
 AT_ONCE = 2
 """Queries that run; on two cores more would only slow each other, and ingest."""
 OF_CALLER = AT_ONCE - 1
-"""Of one caller: whatever it asks, there is a seat for another."""
+"""Statements of one caller that run at once: whatever it asks, there is a seat for another."""
 WAITING = 8
 """Queries that may wait for their turn; the next one is told to come back."""
 WAITING_OF_CALLER = WAITING // 2
-"""Of one caller: the line is no place to hold either."""
+"""Statements of one caller that wait: the line is no place to hold either."""
 WAIT_SECONDS = 10.0
 
 

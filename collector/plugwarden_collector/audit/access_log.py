@@ -39,11 +39,11 @@ KEPT = 200_000
 they are)."""
 TRIM_SECONDS = 3600.0
 MAX_TEXT = 500
-"""Of a statement, in its entry; its digest tells what it was in full."""
+"""Characters of a statement that its entry holds; its digest tells what it was in full."""
 MAX_NAMED = 20
 """Alerts of a push that its entry names."""
 MAX_CONTENT = 64 * 1024
-"""Of a rules file, in its entry."""
+"""Characters of a rules file that its entry holds."""
 SAME_RULES = timedelta(days=30)
 """A start records the text of rules again after this long: a collector that crashes over and over must not fill the log."""
 _ADDRESS = re.compile(r"""([a-z][a-z0-9+.-]*://)(?:[^"'\s/@]*@)?([^"'\s/?#]*)[^"'\s]*""", re.IGNORECASE)

@@ -21,7 +21,7 @@ class Actor:
     """Who did something."""
 
     name: str
-    """Of the token; nothing that the caller can choose."""
+    """Name of the token; nothing that the caller can choose."""
     says: str | None = None
     """On whose behalf, in the caller's words; see `claimed`."""
 

@@ -21,8 +21,10 @@ __all__ = ["ACCESS", "DECISIONS", "GENESIS", "UNKEYED", "Decision", "Draft", "Ke
 
 GENESIS = "0" * 64
 """The hash before the first entry."""
-DECISIONS, ACCESS = "decisions", "access"
-"""The two chains: what was done, kept for ever; and who looked, asked in vain or pushed, which is kept for a time."""
+DECISIONS = "decisions"
+"""Chain of what was done, which is kept for ever."""
+ACCESS = "access"
+"""Chain of who looked, asked in vain or pushed, which is kept for a time."""
 _FORM = "plugwarden audit 2"
 
 
@@ -32,7 +34,7 @@ class Draft:
 
     at: datetime
     kind: str
-    """What was done: `quarantined`, `would_quarantine`, `prevented`, `released`, `common_cause`, `frozen`, ..."""
+    """What was done: `quarantined`, `would_quarantine`, `prevented`, `released`, `common_cause`, `frozen` and others."""
     actor: str
     """`automation`, or the name of the token that was shown."""
     scope: str
@@ -98,7 +100,7 @@ class Verdict:
     """Sequence of the first entry that is kept; entries before it were let go of by their age."""
     head_sequence: int = 0
     head_hash: str = GENESIS
-    """Of the last entry that holds."""
+    """Hash of the last entry that holds."""
     problem: str | None = None
     """What is wrong with the first entry that does not hold."""
     keyed: int = 0

@@ -44,9 +44,9 @@ class Break:
     """What is missing or other, in words."""
     found_at: str
     kept: Head
-    """What should be there ..."""
+    """Head that was kept, and should be there."""
     there: Head
-    """... and what was."""
+    """Head that was met in the store."""
     chain: str = ""
     """The identity of the log that should be there, when another one is."""
     accepted: str | None = None

@@ -18,9 +18,9 @@ __all__ = ["Folding", "Seen"]
 WINDOW = timedelta(minutes=5)
 """Repeats of one thing by one actor become one entry in so long: 288 a day for a page that never closes."""
 KINDS_MAX = 200
-"""Different things of a kind that are told apart at a time ..."""
+"""Different things of a kind that are told apart at a time; more are counted together."""
 ACTOR_MAX = 50
-"""... and of these, by one actor: who asks ever new things hides nobody else's. Beyond, they are counted."""
+"""Different things of a kind and one actor that are told apart at a time: who asks ever new things hides nobody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Seen:
     """Something that somebody did, without its time: equal ones are folded."""
 
     kind: str
-    """`sql_read`, `backup_read`, `refused`, `alerts_pushed`, ..."""
+    """`sql_read`, `backup_read`, `refused`, `alerts_pushed` and others."""
     actor: str
     scope: str
     """What it was done to: a route, the store."""

@@ -44,11 +44,11 @@ from .observe import LongWindows, StoredEvidence, observe
 __all__ = ["TickStats", "Warden"]
 
 TICK_SECONDS = 1.0
-"""The loop turns this often when nothing arrives ..."""
+"""Seconds between ticks while no data arrive."""
 EAGER_SECONDS = 0.25
-"""... and at most this often when something does."""
+"""Shortest time between ticks while data arrive, in seconds."""
 MAX_SHARE = 0.25
-"""Of the time, at most, that turns take while something arrives, unless one turn alone takes longer than a tick."""
+"""Share of the time that turns take at most while data arrive, unless one turn alone takes longer than a tick."""
 BUDGET_SECONDS = 5.0
 """How often full-period budgets are brought up to date."""
 VERSION_HORIZON = timedelta(days=35)

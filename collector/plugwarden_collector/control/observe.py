@@ -23,9 +23,9 @@ from plugwarden_collector.store.duckdb.traces.search import failing_spans
 __all__ = ["LongWindows", "StoredEvidence", "observe"]
 
 RECENT_SECONDS = 10.0
-"""Waits for downstreams are compared over this long ..."""
+"""Seconds of waits for downstreams that are compared with those before."""
 BASELINE_SECONDS = 600.0
-"""... with this long before it."""
+"""Seconds of waits for downstreams that recent ones are compared with."""
 SKEW = timedelta(minutes=1)
 """Calls from hosts whose clocks run ahead by up to this much are counted; later ones wait for their time."""
 RUNNING_SECONDS = 300.0
@@ -35,9 +35,9 @@ EVIDENT_TRACES = 5
 """Failed traces that a decision names."""
 
 SHORT_SECONDS = 900.0
-"""Windows up to this long are counted on every tick, by the second; longer ones move slowly ..."""
+"""Longest window that is counted on every tick, by the second; longer ones move slowly."""
 LONG_EVERY = timedelta(seconds=5)
-"""... and are counted again after this long, from minutes and hours."""
+"""Time after which longer windows are counted again, from minutes and hours."""
 
 _Counted = dict[tuple[str, str], dict[float, Counts]]
 

@@ -44,7 +44,7 @@ class Observation:
     windows: Mapping[str, Mapping[PluginVersion, Windows]]
     """Objective name -> (plugin, version) -> window in seconds -> counts."""
     periods: Mapping[str, Mapping[PluginVersion, Counts]] | None = None
-    """The same over each objective's period; None on ticks that leave budgets alone."""
+    """Counts over each objective's period, by objective name and (plugin, version); None on ticks that leave budgets alone."""
     waits: Sequence[Waits] = ()
     running: int = 0
     """Plugins with traffic."""

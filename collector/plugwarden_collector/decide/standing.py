@@ -18,7 +18,7 @@ __all__ = ["AlertRecord", "Changes", "Incident", "Standing"]
 
 
 MAX_KNOWN_VERSIONS = 500
-"""Of a plugin, in a quarantine: with names of 200 characters they take an eighth of what a directive set may."""
+"""Versions of a plugin that a quarantine holds: with names of 200 characters they take an eighth of what a directive set may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from .words import amount
 __all__ = ["RULES", "Change", "Condition", "ConditionRule", "Verdict", "judge", "starting", "verdict"]
 
 PAGE, TICKET = "page", "ticket"
-GIB = 2**30
 DAY_SECONDS = 86_400.0
 _KINDS = {"error_type": "error types", "downstream": "downstreams"}
 

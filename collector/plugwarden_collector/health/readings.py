@@ -61,7 +61,7 @@ class Readings:
     words: int = 0
     """Error types and downstreams of plugins that are told apart."""
     words_beyond: tuple[tuple[str, str, str], ...] = ()
-    """Of which plugins more came lately: kind (`error_type` or `downstream`), plugin, service."""
+    """Kind (`error_type` or `downstream`), plugin and service of which more came lately than are told apart."""
     calls_beyond_words: int = 0
     """Calls and waits ever counted under one word with others."""
     shared_starts: tuple[str, ...] = ()
@@ -81,14 +81,14 @@ class Readings:
     # -- the file
     file_bytes: int = 0
     used_bytes: int = 0
-    """Of the file and its log; what was let go does not count."""
+    """Bytes that rows take of the file and its log; what was let go does not count."""
     free_bytes: int = 0
-    """Of the file, for new rows."""
+    """Bytes of the file that new rows can take."""
     wal_bytes: int = 0
     max_bytes: int = 0
     """--max-size; 0: no limit."""
     growth_bytes_per_second: float | None = None
-    """Of what is used, over ten minutes; None until there are five to tell from."""
+    """Growth of what is used, over ten minutes; None until there are five to tell from."""
     checkpoint_put_off_seconds: float = 0.0
     """Since a checkpoint was first put off; 0 when none is."""
     early: bool = False

@@ -18,16 +18,18 @@ from plugwarden_collector.rules.objective import Sli
 __all__ = ["Burning", "CommonCause", "Waits", "common_causes", "failing_cell_scope", "troubled_downstreams"]
 
 SLOWDOWN = 2.0
-"""A downstream is in trouble when a wait takes this many times as long as it used to ..."""
+"""Factor by which waits for a downstream in trouble take longer than they used to."""
 TIME_SHARE = 0.5
-"""... and waits make up this share of the plugin's time; or when this ..."""
+"""Share of the plugin's time that slow waits must make up before their downstream is in trouble."""
 FAILURE_SHARE = 0.1
-"""... share of the waits fail."""
+"""Share of failing waits at which a downstream is in trouble, however long they take."""
 MIN_WAITS = 5
 TOGETHER = timedelta(seconds=60)
 """Plugins that start to burn within this time of each other may share a cause."""
-TOGETHER_COUNT, TOGETHER_SHARE = 3, 0.3
-"""So many plugins, and this share of those that run, make it one incident (Envoy's panic threshold, the other way round)."""
+TOGETHER_COUNT = 3
+"""Plugins that make it one incident, if they are enough of those that run."""
+TOGETHER_SHARE = 0.3
+"""Share of the running plugins that makes it one incident (Envoy's panic threshold, the other way round)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ __all__ = ["MAX_ALERTS", "MalformedAlertsError", "PushedAlert", "Refused", "read
 MAX_ALERTS = 10_000
 """In one request: Prometheus sends at most 256 (`--alertmanager.notification-batch-size`)."""
 MAX_LABELS = 64
-MAX_NAME, MAX_VALUE = 200, 1024
-"""Characters of a label."""
+MAX_NAME = 200
+"""Characters of a label's name."""
+MAX_VALUE = 1024
+"""Characters of a label's value."""
 MAX_TEXT = 16 * 1024
 """Characters of one alert in all, annotations included: ten thousand alerts of this size are 160 MB in the store, and no more."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -37,7 +39,7 @@ class PushedAlert:
     """One alert as it was pushed."""
 
     fingerprint: str
-    """Of its labels, which are its identity."""
+    """Hash of its labels, which are its identity."""
     labels: Mapping[str, str]
     """Sorted; labels without a value are left out, as Alertmanager does."""
     annotations: Mapping[str, str]

@@ -27,7 +27,7 @@ TAKE_TIMEOUT_SECONDS = 30.0
 """From a request's bytes being there to its rows being on disk; after it the sender is told to come back."""
 
 MAX_UNPACKED_BYTES = 8 * 1024 * 1024
-"""Of requests decoded together: a lane bounds what they are as received, which may be a thousandth of it."""
+"""Unpacked bytes of requests that are decoded together: a lane bounds what they are as received, which may be a thousandth of it."""
 
 Unpack = Callable[[bytes], bytes]
 """Body as received -> protobuf. Runs in a decode thread; raises `MalformedTelemetryError`, `PayloadTooLargeError`."""
@@ -43,7 +43,7 @@ class Receipt:
     rejected: int
     reason: str
     repeated: bool
-    """The same bytes had been stored before."""
+    """Whether the same bytes had been stored before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

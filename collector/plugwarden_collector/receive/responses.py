@@ -28,7 +28,7 @@ __all__ = ["STRANGERS", "Refusal", "refusal_of", "response_for", "status_of", "s
 
 STORE_RETRY_SECONDS = 5
 MAX_TEXT = 1000
-"""Of a message: gRPC's trailers have 8 KiB for everything, and above them the client would see another error."""
+"""Characters of a message: gRPC's trailers have 8 KiB for everything, and above them the client would see another error."""
 _RESPONSES: dict[Signal, tuple[Any, str]] = {
     Signal.TRACES: (trace_service_pb2.ExportTraceServiceResponse, "rejected_spans"),
     Signal.METRICS: (metrics_service_pb2.ExportMetricsServiceResponse, "rejected_data_points"),
@@ -52,7 +52,7 @@ class Refusal:
     result: str
     """Label under which it is counted."""
     retry_seconds: int | None = None
-    """When to send it again; None: never, the same bytes would be refused again."""
+    """Seconds after which to send it again; None: never, for the same bytes would be refused again."""
     field: str = ""
     """Path of the field that is wrong."""
     hint: tuple[str, str] | None = None

@@ -7,7 +7,7 @@ import codecs
 __all__ = ["MAX_BYTES", "decoded"]
 
 MAX_BYTES = 1024 * 1024
-"""Of a rules file: ten thousand objectives take half of it."""
+"""Bytes of a rules file: ten thousand objectives take half of it."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with

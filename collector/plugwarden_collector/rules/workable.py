@@ -34,11 +34,11 @@ MIN_PERIOD_SECONDS = 300.0
 """Calls are counted by the second, and no window is shorter than ten: below this period the first page comes when half of the
 budget is gone (14.4 x 10 s / 300 s)."""
 MAX_DURATION_SECONDS = 400 * DAY
-"""Of any time in a policy: what is meant to last for longer than anything is kept is meant to be done by people."""
+"""Seconds of any time in a policy: what is meant to last for longer than anything is kept is meant to be done by people."""
 MAX_TARGET = 0.999_999
 """Six nines: above it a single failure in a million calls is a page, and nobody can tell that from chance."""
 MAX_COUNT = 1_000_000
-"""Of `min_events` and `min_failures`: the plugin that never has as many calls in a window never makes an alert."""
+"""Largest `min_events` and `min_failures`: the plugin that never has as many calls in a window never makes an alert."""
 MAX_NAME = 200
 
 

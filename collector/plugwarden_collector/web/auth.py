@@ -17,7 +17,8 @@ from plugwarden_collector.web.caller import Headers, Outsider, outsider
 __all__ = ["SCOPES", "Principal", "TokenBook", "read_tokens"]
 
 SCOPES = ("ingest", "directives", "read", "operate", "admin")
-"""send telemetry, and fetch directives; fetch directives alone; look; quarantine, release and silence; freeze, reload and all else."""
+"""What a token may do, in this order: send telemetry and fetch directives; fetch directives alone; look; quarantine, release and
+silence; freeze, reload and all else."""
 HOST = frozenset({"ingest", "directives"})
 """What a host holds: it neither looks nor acts, whoever gets hold of its token."""
 MIN_LENGTH = 16

@@ -18,11 +18,12 @@ from .exchange import Exchange, GoneError, LateError
 __all__ = ["ALERTS_BYTES", "BODY_BYTES", "limit_bodies"]
 
 BODY_BYTES = 2 * 1024**2
-"""A statement has up to 100,000 characters (`QueryRequest`), of which JSON may make 12 bytes each; the rest is for its values."""
+"""Bytes of any other body: a statement has up to 100,000 characters (`QueryRequest`), of which JSON may make 12 bytes each; the rest
+is for its values."""
 ALERTS_BYTES = 10 * 1024**2
-"""Of `/api/v2/alerts`: ten thousand alerts, as many as it takes, with 1 KiB of labels and annotations each."""
+"""Bytes of a body of `/api/v2/alerts`: ten thousand alerts, as many as it takes, with 1 KiB of labels and annotations each."""
 IN_HAND_BYTES = 64 * 1024**2
-"""Of all bodies at once: strangers must not fill the memory together either."""
+"""Bytes of all bodies at once: strangers must not fill the memory together either."""
 _LIMITS = {"/api/v2/alerts": ALERTS_BYTES}
 
 

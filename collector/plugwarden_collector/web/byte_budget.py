@@ -10,7 +10,7 @@ from plugwarden_collector.errors import BusyError
 __all__ = ["MAX_BYTES_IN_HAND", "Allowance", "Hold"]
 
 MAX_BYTES_IN_HAND = 256 * 1024 * 1024
-"""Bodies received, or being received, and not yet answered: some four hundred requests of 2,000 spans."""
+"""Bytes of bodies received, or being received, and not yet answered: some four hundred requests of 2,000 spans."""
 
 
 class Allowance:

@@ -9,7 +9,7 @@ from plugwarden_collector.errors import MalformedTelemetryError, PayloadTooLarge
 __all__ = ["ENCODINGS", "MAX_BODY_BYTES", "inflate", "sniff"]
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
-"""Before and after decompression. OTLP recommends 20 MiB for HTTP; gRPC's own default is 4 MiB."""
+"""Bytes of a body, before and after decompression. OTLP recommends 20 MiB for HTTP; gRPC's own default is 4 MiB."""
 ENCODINGS = ("gzip", "deflate", "identity")
 """What a client may use; OTLP asks for the first and the last, Python's exporters offer all three."""
 

@@ -18,9 +18,9 @@ __all__ = ["JSON", "PROTOBUF", "Exchange", "GoneError", "LateError"]
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 BODY_SECONDS = 30.0
-"""A body that has not arrived by then is given up, and its connection closed."""
+"""Seconds after which a body that has not arrived is given up, and its connection closed."""
 DRAIN_SECONDS = 5.0
-"""How long a refused body is read on: were it closed at once, the client would see a reset and not the answer."""
+"""Seconds that a refused body is read on: were it closed at once, the client would see a reset and not the answer."""
 
 
 class GoneError(Exception):

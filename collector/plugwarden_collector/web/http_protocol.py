@@ -13,9 +13,9 @@ HANG_UP = "plugwarden.hang_up"
 """In the scope of a request: ends its connection at once, also one whose reader takes nothing of what was written."""
 
 HEAD_SECONDS = 20.0
-"""From the connection, or the first byte of a further request, until the head of the request is complete."""
+"""Seconds from the connection, or the first byte of a further request, until the head of the request is complete."""
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a head, and of trailers, which nobody reads. The parser has no limit of its own; 64 KiB is what h11 and uvicorn take."""
+"""Bytes of a head, and of trailers, which nobody reads. The parser has no limit of its own; 64 KiB is what h11 and uvicorn take."""
 
 
 class PatientProtocol(HttpToolsProtocol):

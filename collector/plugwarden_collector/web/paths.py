@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 __all__ = ["SLASH", "keep_names", "path_of", "with_names_kept"]
 
 SLASH = "\udc2f"
-"""Half a surrogate pair: text that was decoded from UTF-8 never has one."""
+"""What stands for a slash within a name: half a surrogate pair, for text that was decoded from UTF-8 never has one."""
 
 
 def path_of(*segments: str) -> str:

@@ -14,7 +14,7 @@ from plugwarden_dashboards.page import goto, live, since
 __all__ = ["page"]
 
 ROW_PIXELS = 35
-"""Of a table, the header's as well."""
+"""Height of a table's row, and of its header, in pixels."""
 _SEVERITY = {"quarantined": 0, "degraded": 1, "probation": 2, "healthy": 3}
 
 

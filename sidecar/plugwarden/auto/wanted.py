@@ -41,7 +41,7 @@ class WantedGroup:
 
     group: str
     methods: tuple[str, ...] = ()
-    """Of classes, modules and objects, these; functions are wrapped themselves."""
+    """Methods that are wrapped of a class, module or object; a function is wrapped itself."""
     terms: Terms = field(default_factory=dict)
 
 

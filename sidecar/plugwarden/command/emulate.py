@@ -18,7 +18,7 @@ __all__ = ["add_emulate"]
 
 MAX_SECONDS = 24 * 3600.0
 MAX_CALLS = 5_000_000
-"""Of one emulation, at some 0.15 ms each: a quarter of an hour."""
+"""Most calls of one emulation: a quarter of an hour at some 0.15 ms each."""
 
 
 def add_emulate(commands: argparse._SubParsersAction[Any], help: str) -> None:

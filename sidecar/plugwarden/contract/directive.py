@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 MAX_DIRECTIVES = 10_000
-"""Of a set; what comes after is left out: with hundreds of plugins it can only be a mistake or an attack."""
+"""Most directives of a set; what comes after is left out: with hundreds of plugins it can only be a mistake or an attack."""
 MAX_SET_BYTES = 8 * 1024 * 1024
-"""Of a set as JSON. A larger answer is refused unread, so the collector never makes one (`within_bounds`)."""
+"""Bytes of a set as JSON. A larger answer is refused unread, so the collector never makes one (`within_bounds`)."""
 MAX_REVISION = (1 << 53) - 1
 """The largest whole number that every reader of JSON keeps. A thousand changes a second for 285,000 years."""
 MAX_KNOWN_VERSIONS = 2_000
-"""Of a plugin, in one directive; no service has more that are told apart."""
+"""Most versions of a plugin in one directive; no service has more that are told apart."""
 _MAX_TEXT = 1_000
 _MAX_FAULTS = 20
 
@@ -201,7 +201,7 @@ class DirectiveSet:
     directives: Sequence[Directive] = field(default_factory=tuple)
     """All directives in force."""
     refused: Sequence[str] = field(default=(), compare=False)
-    """Of a set that was read: what could not be meant and was left out, a sentence each (the first few)."""
+    """What could not be meant and was left out when the set was read, a sentence each (the first few)."""
     refused_total: int = field(default=0, compare=False)
     """How many directives that are."""
 

@@ -11,7 +11,7 @@ import re
 __all__ = ["MAX_NAME", "OVERFLOW", "PARTS", "fitting", "name_fault"]
 
 MAX_NAME = 200
-"""Characters. Names are attributes of every signal; a longer one is a URL, a prompt or a mistake."""
+"""Characters of a name. Names are attributes of every signal; a longer one is a URL, a prompt or a mistake."""
 OVERFLOW = "_OTHER"
 """Stands for names that are not told apart (OpenTelemetry's word for values beyond a bound); no plugin or version may have it."""
 PARTS = ("plugin", "version", "operation", "instance", "tenant")

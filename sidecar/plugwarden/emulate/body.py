@@ -19,7 +19,7 @@ from .faults import Fault
 __all__ = ["Body", "Habits", "Host"]
 
 WORKER_START_SECONDS = 0.06
-"""Of a worker process, without the plugin's own import: docs/how-to/runners.md."""
+"""Seconds that a worker process takes to start, without the plugin's own import: docs/how-to/runners.md."""
 _SPREAD = 0.25
 """Sigma of the lognormal times of a plugin in good health: its p95 is 1.5 times its median."""
 FOREVER_SECONDS = 10 * 365 * 86_400.0

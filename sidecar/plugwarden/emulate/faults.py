@@ -59,11 +59,11 @@ class Fault:
     amount: float = 0.0
     """Seconds or a factor, a share, or bytes."""
     how: str = ""
-    """Of a latency: `+`, `=` or `x`."""
+    """What a latency does to the time of a call: `+`, `=` or `x`."""
     error: type[Exception] = RuntimeError
     """What is raised."""
     share_ratio: float = 1.0
-    """Of the calls that it is about."""
+    """Share of the calls that the fault hits, in [0, 1]."""
     from_seconds: float = 0.0
     for_seconds: float = math.inf
 

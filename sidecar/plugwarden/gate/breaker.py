@@ -44,7 +44,7 @@ class BreakerPolicy:
     window_seconds: float = 60.0
     """Failures are counted over this long."""
     window_calls: int | None = None
-    """Or over the last so many calls, whenever they were; `window_seconds` does not apply then."""
+    """Number of last calls that are judged, whenever they were, in place of those within `window_seconds`."""
     minimum_calls: int | None = None
     """Rates are not judged on fewer calls within the window. None: `MINIMUM_CALLS`, or `window_calls` where that is less."""
     failure_rate: float = 0.5
@@ -53,7 +53,7 @@ class BreakerPolicy:
     """It also opens, without regard to the window, as soon as the last calls show a hard failure: at eight failures in a
     row for an operation that hardly ever fails, at ten for one that fails one call in ten. False: by rates alone."""
     calls_per_false_opening: float = 3e8
-    """On an ordinary stream of calls a hard failure is seen wrongly at most once in so many calls."""
+    """Ordinary calls within which a hard failure is seen wrongly once at most."""
     slow_call_seconds: float | None = None
     """Calls that take longer are slow; none: the declared timeout, where there is one."""
     slow_call_rate: float = 1.0

@@ -47,7 +47,7 @@ __all__ = [
 HARD_FAILURE_RATE = 0.9
 """A hard failure fails nine calls of ten: with one success among them it is still seen."""
 FIRST_RATE = 0.1
-"""Of operations without a past, until `PRIOR_CALLS` calls weigh as much as this."""
+"""Failure ratio that is assumed of operations without a past, until `PRIOR_CALLS` calls weigh as much as this."""
 LEAST_RATE = 0.01
 """No past is taken to be better: else three failures among three successes, after a year without one, would weigh as
 much as eight in a row, and a plugin that begins to fail three calls of ten would be taken for one that fails them all."""

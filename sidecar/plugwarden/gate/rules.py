@@ -13,8 +13,8 @@ _STRICTNESS = {Action.ISOLATE: 2, Action.PROBE: 1, Action.ALLOW: 0}
 
 
 MAX_RULES = 256
-"""Of one operation. Every call looks at them until one applies, so whoever makes directives must not make calls slow; more tenants than
-200 are not told apart anyway."""
+"""Most rules of one operation. Every call looks at them until one applies, so whoever makes directives must not make calls slow; more
+tenants than 200 are not told apart anyway."""
 
 
 @value
@@ -26,7 +26,7 @@ class Rule:
     reason: RejectionReason
     """Why the others are refused."""
     explanation: str
-    """The same in a sentence."""
+    """The reason in a sentence."""
     directive_id: str
     """The quarantine behind it."""
     tenant: str | None = None

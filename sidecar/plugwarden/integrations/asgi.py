@@ -32,8 +32,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
-NO_ANSWER, CLIENT_GONE = 0, 499
-"""What stands for a status where there is none; 499 as nginx has it."""
+NO_ANSWER = 0
+"""Stands for the status where nothing was answered."""
+CLIENT_GONE = 499
+"""Stands for the status where the client had gone; nginx's number."""
 _propagator = TraceContextTextMapPropagator()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Terms", "no_terms", "public_methods", "wrap_methods"]
 
 Terms = Callable[[str, str, str], dict[str, Any]]
-"""(plugin, version, operation) -> terms for `Sidecar.wrap`."""
+"""Terms for `Sidecar.wrap`, by (plugin, version, operation)."""
 
 
 def no_terms(plugin: str, version: str, operation: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["HookNames", "instrument", "observe", "observe_plugin"]
 
 Describe = Callable[[object, str], tuple[str, str]]
-"""(plugin object, registered name) -> (plugin id, version)."""
+"""Return (plugin id, version) for a plugin object and the name it is registered by."""
 
 
 def instrument(

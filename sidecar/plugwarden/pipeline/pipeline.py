@@ -55,7 +55,7 @@ more where many threads want the interpreter. Past this the call is counted, but
 ENDING_SECONDS = 0.25
 """Once it is known that the process will end, telemetry leaves this often: the end may come without another word."""
 _LOOK_MASK = 31
-"""Of so many attentions of callers, each at every 64th call of an operation, one adds up what waits at all operations."""
+"""Mask of callers' attentions, each at every 64th call of an operation: one in 32 adds up what waits at all operations."""
 SPAN_BATCH = 2_048
 """Spans are encoded as soon as so many are chosen, so that chosen ones take little memory."""
 

@@ -47,7 +47,7 @@ _OF_SHAPES = {
     "resident number, China": r"\b[1-9][0-9]{5}(?:19|20)[0-9]{9}",
     "curp, Mexico": r"\b[A-Z]{4}[0-9]{6}[HM]",
 }
-"""Of shapes whose anchors are in nearly every text."""
+"""Patterns of shapes whose anchors are in nearly every text."""
 
 
 def _words() -> list[str]:

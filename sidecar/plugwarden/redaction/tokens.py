@@ -33,7 +33,7 @@ _HEX_ONLY = frozenset({"SK", "key-", "dapi"})
 """Their first letters begin words as well; after them come 32 hexadecimal digits and nothing else."""
 _HEX = r"[0-9a-f]{32}(?![A-Za-z0-9])"
 _PLAIN_ONLY = words("hf_ npm_ gsk_ r8_ sqp_ squ_ sqa_ tfp_ nfp_ pnu_ rdme_ ntn_ LTAI AKID rubygems_ cio EAAA EZAK AKCp")
-"""Likewise: names of settings and files go on with `_` and `-`, these tokens do not."""
+"""Beginnings of tokens that hold no `_` and no `-`, with which names of settings and files go on."""
 _PLAIN = r"[A-Za-z0-9]{1,8192}+"
 _TAILS = {prefix: _HEX if prefix in _HEX_ONLY else _PLAIN if prefix in _PLAIN_ONLY else _TAIL for prefix, _ in TOKENS}
 

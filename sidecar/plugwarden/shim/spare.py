@@ -29,5 +29,4 @@ def _references() -> Pair | tuple[int, int]:
     return pair if found is None else found
 
 
-INVOCATION_REFS, CONTEXT_REFS = _references()
-"""References to an invocation and a context that nobody but a wrapper holds."""
+INVOCATION_REFS, CONTEXT_REFS = _references()  # of what nobody but a wrapper holds

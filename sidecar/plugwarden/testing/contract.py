@@ -34,7 +34,7 @@ class Finding:
     """One thing in which manifest and plugin differ."""
 
     field: str
-    """Of the manifest, as `operations.export.timeout`."""
+    """Field of the manifest, as `operations.export.timeout`."""
     problem: str
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,7 @@ from plugwarden_collector.web.auth import read_tokens
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.collector.conftest import RULES, Running, running
-
-
-def eventually(look: Callable[[], Any], timeout: float = 15.0) -> Any:
-    """What `look` answers, as soon as it answers something."""
-    until = time.monotonic() + timeout
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < until, "not seen in time"
-        time.sleep(0.05)
+from tests.collector.support.waiting import eventually
 
 
 def refused(call: Callable[[], object]) -> bool:

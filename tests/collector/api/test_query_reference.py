@@ -13,6 +13,7 @@ from plugwarden_collector.store.duckdb.query.views import stable_views
 
 from tests.collector.conftest import Running, running
 from tests.collector.support.small_store import fill
+from tests.docs_pages import examples
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,11 +33,6 @@ def test_the_reference_says_what_the_views_are() -> None:
         [sys.executable, "docs/sql_reference.py", "--check"], cwd=ROOT, capture_output=True, text=True
     )
     assert checked.returncode == 0, checked.stderr
-
-
-def examples() -> list[str]:
-    text = (ROOT / "docs/reference/sql.md").read_text("utf-8")
-    return [block.split("```")[0].strip() for block in text.split("```sql\n")[1:]]
 
 
 @pytest.fixture(scope="module")

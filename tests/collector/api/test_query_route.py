@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from plugwarden_collector.api import query_seats as query_line
+from plugwarden_collector.api import query_seats
 from plugwarden_collector.api.client import ApiError
-from plugwarden_collector.api.routes import query as sql_route
+from plugwarden_collector.api.routes import query
 from plugwarden_collector.store import QueryStream
 from plugwarden_collector.web.auth import TokenBook
 
 from tests.collector.conftest import Running, running
-from tests.collector.store.query.test_query_limits import ENDLESS
+from tests.collector.support.hostile_statements import ENDLESS
+from tests.collector.support.waiting import eventually
 
 
 def ask(collector: Running, sql: str, **more: Any) -> httpx2.Response:
@@ -28,13 +28,6 @@ def ask(collector: Running, sql: str, **more: Any) -> httpx2.Response:
 def metric(collector: Running, name: str) -> float:
     text = httpx2.get(f"{collector.url}/metrics", headers={"authorization": "Bearer " + "ann" * 8}).text
     return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
-
-
-def until(condition: Any, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_json_holds_every_type_safely(collector: Running) -> None:
@@ -105,10 +98,10 @@ def test_the_answer_begins_before_the_query_ends(collector: Running) -> None:
     with collector.api.stream("from range(1000000000)", timeout_seconds=30) as rows:
         assert len(next(iter(rows))) > 0
         assert metric(collector, "plugwarden_queries_running") == 1
-    until(lambda: metric(collector, "plugwarden_queries_running") == 0)
+    eventually(lambda: metric(collector, "plugwarden_queries_running") == 0)
 
 
-@pytest.mark.parametrize("accept", ["application/json", sql_route.ARROW])
+@pytest.mark.parametrize("accept", ["application/json", query.ARROW])
 def test_a_reader_that_goes_ends_its_query(collector: Running, accept: str) -> None:
     with pytest.raises(httpx2.TimeoutException):
         httpx2.post(
@@ -117,27 +110,27 @@ def test_a_reader_that_goes_ends_its_query(collector: Running, accept: str) -> N
             headers={"accept": accept},
             timeout=0.5,
         )
-    until(lambda: metric(collector, 'plugwarden_queries_total{result="abandoned"}') == 1)
-    until(lambda: metric(collector, "plugwarden_queries_running") == 0)
+    eventually(lambda: metric(collector, 'plugwarden_queries_total{result="abandoned"}') == 1)
+    eventually(lambda: metric(collector, "plugwarden_queries_running") == 0)
 
 
 def test_a_reader_that_does_not_read_loses_its_seat(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_route, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(query, "GRACE_SECONDS", 0.2)
     assert ask(collector, "select repeat('x', 3)").status_code == 200  # the processes of readers are there
     body = {"sql": "select repeat('x', 1000) from range(100000000)", "limit": 100_000_000, "timeout_seconds": 0.5}
     with httpx2.stream(
-        "POST", f"{collector.url}/api/v1/query", json=body, headers={"accept": sql_route.ARROW}, timeout=30
+        "POST", f"{collector.url}/api/v1/query", json=body, headers={"accept": query.ARROW}, timeout=30
     ) as answer:
         assert answer.status_code == 200
-        until(lambda: metric(collector, "plugwarden_queries_running") == 0)
+        eventually(lambda: metric(collector, "plugwarden_queries_running") == 0)
     assert collector.scalar("select 1") == 1
 
 
 def test_a_full_line_answers_503_and_counts(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query_line, "WAITING", 1)
+    monkeypatch.setattr(query_seats, "WAITING", 1)
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(ask, collector, ENDLESS, timeout_seconds=2.0) for _ in range(3)]
-        until(lambda: metric(collector, "plugwarden_queries_waiting") == 1)
+        eventually(lambda: metric(collector, "plugwarden_queries_waiting") == 1)
         refused = ask(collector, "select 1")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         assert refused.headers["content-type"] == "application/problem+json"
@@ -159,14 +152,14 @@ def asks(url: str, name: str, sql: str, **more: Any) -> httpx2.Response:
 def test_one_caller_leaves_a_seat_and_room_in_the_line_for_another(
     tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query_line, "WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(query_seats, "WAIT_SECONDS", 30.0)
     (tmp_path / "tokens").write_text(TWO)
     two = str(tmp_path / "tokens")
     with running(tmp_path / "data", rules, PLUGWARDEN_TOKENS_FILE=two) as found, ThreadPoolExecutor(8) as pool:
-        mine = query_line.OF_CALLER + query_line.WAITING_OF_CALLER
+        mine = query_seats.OF_CALLER + query_seats.WAITING_OF_CALLER
         asked = [pool.submit(asks, found.url, "ann", ENDLESS, timeout_seconds=3.0) for _ in range(mine)]
-        until(lambda: metric(found, "plugwarden_queries_waiting") == query_line.WAITING_OF_CALLER)
-        assert metric(found, "plugwarden_queries_running") == query_line.OF_CALLER
+        eventually(lambda: metric(found, "plugwarden_queries_waiting") == query_seats.WAITING_OF_CALLER)
+        assert metric(found, "plugwarden_queries_running") == query_seats.OF_CALLER
         refused = asks(found.url, "ann", "select 1")
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
         assert refused.headers["content-type"] == "application/problem+json"
@@ -181,12 +174,12 @@ def test_one_caller_leaves_a_seat_and_room_in_the_line_for_another(
 def test_who_waits_for_its_own_queries_in_vain_is_told_so(
     tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query_line, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(query_seats, "WAIT_SECONDS", 0.3)
     (tmp_path / "tokens").write_text(TWO)
     two = str(tmp_path / "tokens")
     with running(tmp_path / "data", rules, PLUGWARDEN_TOKENS_FILE=two) as found, ThreadPoolExecutor(2) as pool:
         asked = pool.submit(asks, found.url, "ann", ENDLESS, timeout_seconds=3.0)
-        until(lambda: metric(found, "plugwarden_queries_running") == 1)
+        eventually(lambda: metric(found, "plugwarden_queries_running") == 1)
         refused = asks(found.url, "ann", "select 1")
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
         assert "your own queries" in refused.json()["detail"]
@@ -210,12 +203,12 @@ def test_a_step_that_hears_no_interrupt_does_not_keep_its_caller(
     collector: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
-    monkeypatch.setattr(sql_route, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(query, "GRACE_SECONDS", 0.1)
     monkeypatch.setattr(QueryStream, "open", lambda self: released.wait(30))
     answer = ask(collector, "select 1", timeout_seconds=0.2)
     assert (answer.status_code, metric(collector, "plugwarden_queries_running")) == (504, 1)
     released.set()
-    until(lambda: metric(collector, "plugwarden_queries_running") == 0)
+    eventually(lambda: metric(collector, "plugwarden_queries_running") == 0)
 
 
 @pytest.mark.parametrize(

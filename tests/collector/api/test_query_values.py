@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from plugwarden_collector.api.routes.query import ARROW
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import Running
+from tests.collector.support.command_line import plugwarden
 
 GIVEN = [
     2**63, 2**64, 2**127 - 1, 2**127, -(2**127), -(2**127) - 1, 2**128 - 1, 2**128, 10**400, 1e308, -0.0, "", "x" * 100_000, "\x00",

@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from plugwarden_collector.api import parts as api
-from plugwarden_collector.api import query_seats as query_line
+from plugwarden_collector.api import parts, query_seats
 
 from tests.collector.conftest import Running
-from tests.collector.store.query.test_query_limits import ENDLESS
+from tests.collector.support.hostile_statements import ENDLESS
+from tests.collector.support.waiting import eventually
 
-from .test_query_route import ask, metric, until
+from .test_query_route import ask, metric
 
 READERS = 50
 
@@ -43,7 +43,7 @@ def test_fifty_readers_that_hold_every_thread_keep_no_act_waiting(
     with ThreadPoolExecutor(READERS) as pool:
         asked = [pool.submit(httpx2.get, f"{collector.url}/api/v1/changes", timeout=60) for _ in range(READERS)]
         try:
-            until(lambda: len(stuck) >= api.READ_THREADS)
+            eventually(lambda: len(stuck) >= parts.READ_THREADS)
             assert act(collector) == 200
             assert not any(item.done() for item in asked)
         finally:
@@ -54,7 +54,7 @@ def test_fifty_readers_that_hold_every_thread_keep_no_act_waiting(
 def test_fifty_statements_keep_no_act_waiting(collector: Running) -> None:
     with ThreadPoolExecutor(READERS) as pool:
         asked = [pool.submit(ask, collector, ENDLESS, timeout_seconds=2.0) for _ in range(READERS)]
-        until(lambda: metric(collector, "plugwarden_queries_running") == query_line.AT_ONCE)
+        eventually(lambda: metric(collector, "plugwarden_queries_running") == query_seats.AT_ONCE)
         assert act(collector) == 200
         assert {item.result().status_code for item in asked} <= {503, 504}
 
@@ -62,10 +62,10 @@ def test_fifty_statements_keep_no_act_waiting(collector: Running) -> None:
 def test_a_line_of_readers_has_an_end(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     go, real = threading.Event(), collector.collector.database.fetch
     monkeypatch.setattr(type(collector.collector.database), "fetch", lambda _, *asked: go.wait(60) and real(*asked))
-    most = api.READ_THREADS + api.WAITING
+    most = parts.READ_THREADS + parts.WAITING
     with ThreadPoolExecutor(most + 1) as pool:
         asked = [pool.submit(httpx2.get, f"{collector.url}/api/v1/changes", timeout=60) for _ in range(most + 1)]
-        until(lambda: any(item.done() for item in asked))
+        eventually(lambda: any(item.done() for item in asked))
         go.set()
         answers = [item.result() for item in asked]
     refused = [item for item in answers if item.status_code == 503]

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx2
@@ -18,13 +17,8 @@ from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.rules.file import DEFAULT_RULES
 
 from tests.collector.conftest import RULES, Running, running
+from tests.collector.support.command_line import plugwarden
 from tests.collector.support.stores import AT, crash, metrics, opened
-
-
-def plugwarden(*arguments: str, url: str = "http://127.0.0.1:9") -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PLUGWARDEN_COLLECTOR_URL": url, "COLUMNS": "80", "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-m", "plugwarden_collector", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60, check=False)
 
 
 @pytest.fixture

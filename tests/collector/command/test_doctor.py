@@ -9,11 +9,9 @@ from pathlib import Path
 from plugwarden import Sidecar
 
 from tests.collector.conftest import Running, running
-from tests.collector.health.test_health import Clock, clock, conditions, post
-
-from .test_command import plugwarden
-
-__all__ = ["clock"]
+from tests.collector.support.command_line import plugwarden
+from tests.collector.support.own_health import conditions, post
+from tests.collector.support.still_clock import StillClock
 
 
 def test_a_collector_with_a_sidecar_is_well(collector: Running, sidecar: Sidecar) -> None:
@@ -51,7 +49,7 @@ def test_a_token_that_is_missing_is_a_finding_with_a_next_step(tmp_path: Path) -
     assert "PLUGWARDEN_TOKEN" in check["next_step"]
 
 
-def test_a_condition_that_fires_is_named_with_its_next_step(tmp_path: Path, clock: Clock) -> None:
+def test_a_condition_that_fires_is_named_with_its_next_step(tmp_path: Path, clock: StillClock) -> None:
     with running(tmp_path / "data", clock=clock) as collector:
         for _ in range(4):
             assert post(collector, "a") == 200

@@ -14,8 +14,7 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden_collector.pushed import PushedAlerts, read_alerts
-from plugwarden_collector.pushed import alerts as pushing
+from plugwarden_collector.pushed import PushedAlerts, alerts, read_alerts
 from plugwarden_collector.pushed.alerts import RESOLVE_TIMEOUT, RESOLVED_KEPT, Known, merge
 from plugwarden_collector.pushed.reading import MalformedAlertsError
 from plugwarden_collector.store import Database, Writer, statement
@@ -274,7 +273,7 @@ def test_however_many_are_pushed_no_more_are_kept_than_may_be_and_none_that_fire
 
 
 def test_what_is_too_much_is_refused_counted_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pushing, "MAX_KEPT", 2)
+    monkeypatch.setattr(alerts, "MAX_KEPT", 2)
     with running(tmp_path / "data") as collector:
         answer = httpx2.post(
             f"{collector.url}/api/v2/alerts", json=[named("a"), {"labels": {}}, named("b"), named("c")]

@@ -17,8 +17,7 @@ from random import Random
 import httpx2
 import pytest
 from google.rpc import status_pb2
-from plugwarden_collector.web import exchange
-from plugwarden_collector.web import http_protocol as patience
+from plugwarden_collector.web import exchange, http_protocol
 from plugwarden_collector.web.encoding import MAX_BODY_BYTES
 
 from tests.collector.conftest import Running, running
@@ -204,7 +203,7 @@ def test_who_is_refused_and_stops_is_let_go(raw: Raw, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("head", [b"", b"POST /v1/tra", b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\nx: "])
 def test_who_does_not_finish_the_head_is_let_go(shared: Running, head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
     client = Raw(shared)
     client.socket.sendall(head)
     assert client.socket.recv(100) == b""
@@ -267,7 +266,7 @@ def test_who_closes_its_side_after_the_request_is_answered(shared: Running) -> N
 
 
 def test_who_takes_time_between_requests_is_not(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
     for _ in range(2):
         raw.send("content-length: 0")
         assert raw.socket.recv(12) == b"HTTP/1.1 200"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -26,20 +25,7 @@ from plugwarden import Sidecar
 from plugwarden_collector.web.encoding import MAX_BODY_BYTES
 
 from tests.collector.conftest import Running, running
-
-PROTOBUF = {"content-type": "application/x-protobuf"}
-
-
-def request(spans: int = 1, **attributes: str) -> trace_service_pb2.ExportTraceServiceRequest:
-    message = trace_service_pb2.ExportTraceServiceRequest()
-    scope = message.resource_spans.add().scope_spans.add()
-    for number in range(spans):
-        span = scope.spans.add(trace_id=os.urandom(16), span_id=os.urandom(8), name=f"span {number}")
-        span.start_time_unix_nano = time.time_ns()
-        span.end_time_unix_nano = span.start_time_unix_nano + 1_000_000
-        for key, value in attributes.items():
-            span.attributes.add(key=key).value.string_value = value
-    return message
+from tests.collector.support.span_request import PROTOBUF, request
 
 
 @pytest.mark.parametrize("transport", ["grpc", "http"])

@@ -24,7 +24,7 @@ from plugwarden_collector.store.duckdb.retention.slices import Keep, retain
 from plugwarden_collector.store.duckdb.statements import all_statements, statement
 from plugwarden_collector.store.duckdb.write.commit import Committer
 
-from tests.collector.receive.test_receive import PROTOBUF, request
+from tests.collector.support.span_request import PROTOBUF, request
 from tests.collector.support.stores import opened, traces
 
 AT = datetime(2026, 1, 1, 12)

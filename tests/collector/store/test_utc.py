@@ -12,7 +12,7 @@ from pathlib import Path
 import plugwarden_collector
 import pytest
 
-from tests.collector.api.test_query_reference import examples
+from tests.docs_pages import examples
 
 ASK = """
 import json, sys

@@ -108,3 +108,5 @@ HOSTILE = {
     "an answer of long lists": "select list(true) from range(2000000000)",
     "an answer of long texts": "select repeat('x', 100000000) from range(1000)",
 }  # fmt: skip
+
+ENDLESS = "select count(*) from range(1000000000) a, range(1000000000) b where a.range % 7 = b.range % 5"

@@ -28,7 +28,7 @@ from plugwarden_collector.rules.file import load_rules
 from plugwarden_collector.store import Database, Writer
 from plugwarden_collector.store.duckdb.database import FILE_NAME
 from plugwarden_collector.store.duckdb.file.inspect import logs_of
-from plugwarden_collector.store.duckdb.ledger import state as ledger
+from plugwarden_collector.store.duckdb.ledger import state
 
 from tests.collector.conftest import RULES
 
@@ -82,7 +82,7 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
     """
     rules.write_text(RULES)
     loaded = load_rules(rules)
-    told = ledger.load_directives(store.database) or DirectiveSet(store.database.epoch, 0, ())
+    told = state.load_directives(store.database) or DirectiveSet(store.database.epoch, 0, ())
     standing, evidence = Standing(directives=told), StoredEvidence(store.database)
     for second in range(first, first + seconds):
         at = AT + timedelta(seconds=second)
@@ -94,7 +94,7 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
         store.writer.roll_up(at).result(60)
         seen = observe(store.database, loaded, at, since=AT - timedelta(hours=1), budgets=second % 5 == 0)
         changes = evaluate(loaded, standing, seen, evidence, lambda: 0.5)
-        store.writer.run(lambda connection, changes=changes: ledger.apply_changes(connection, changes)).result(60)
+        store.writer.run(lambda connection, changes=changes: state.apply_changes(connection, changes)).result(60)
     if first:
         return
     note = Draft(AT, "noted", "a test", "store", "“quoted”, tab\t and <b>markup</b>", evidence={"n": 1})
@@ -102,10 +102,10 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
     silence = Silence("s-1", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "a test", "quiet")
 
     def people(connection: Any) -> None:
-        ledger.append_decisions(connection, [note])
-        ledger.apply_changes(connection, Changes(at=AT, incidents=[incident]))
-        ledger.store_silence(connection, silence)
-        ledger.store_frozen(connection, "a test")
+        state.append_decisions(connection, [note])
+        state.apply_changes(connection, Changes(at=AT, incidents=[incident]))
+        state.store_silence(connection, silence)
+        state.store_frozen(connection, "a test")
         connection.execute(
             "insert into notifications values (?, 'pager', 'f', 'firing', 1, null, ?)", [AT, json.dumps({"a": 1})]
         )

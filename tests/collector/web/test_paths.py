@@ -14,8 +14,8 @@ from plugwarden import Sidecar
 from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.web.paths import SLASH, path_of, with_names_kept
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import Running, running
+from tests.collector.support.command_line import plugwarden
 from tests.collector.support.hostile_names import HOSTILE_NAMES
 
 ROOT = Path(__file__).parents[3]

@@ -13,10 +13,12 @@ from .words import Asked
 __all__ = ["QueryAnswer", "QueryRequest"]
 
 Params = dict[str, Any] | list[Any] | None
-MIN_INTEGER, MAX_INTEGER = -(2**127), 2**128 - 1
-"""DuckDB's hugeint and uhugeint."""
+MIN_INTEGER = -(2**127)
+"""Smallest integer of a parameter: that of DuckDB's hugeint."""
+MAX_INTEGER = 2**128 - 1
+"""Largest integer of a parameter: that of DuckDB's uhugeint."""
 MAX_DEPTH = 100
-"""Of lists and objects in a value; DuckDB takes more, and its own recursion must not be tried."""
+"""Levels of lists and objects in a value; DuckDB takes more, and its own recursion must not be tried."""
 
 
 def _takeable(params: Params) -> Params:

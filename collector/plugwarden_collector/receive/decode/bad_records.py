@@ -28,7 +28,7 @@ class Salvaged:
     body: bytes
     """A request of the leaves that can be read; empty when there are none."""
     refused: int
-    """Leaves that cannot."""
+    """Leaves that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

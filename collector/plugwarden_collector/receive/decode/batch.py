@@ -29,10 +29,10 @@ class Batch:
     accepted: int = 0
     """Spans, points or records to be stored."""
     rejected: int = 0
-    """Those that cannot be."""
+    """Spans, points or records that are refused."""
     reason: str = ""
-    """Why, for the sender's log."""
+    """Why some are refused, for the sender's log."""
     adjusted: int = 0
-    """Those whose clock had to be put right."""
+    """Spans, points or records whose clock had to be put right."""
     nbytes: int = 0
     """Size in memory, for the queue's bound."""

@@ -27,9 +27,9 @@ class InPart(bytes):
     """A request of which records were left out."""
 
     refused: int
-    """How many."""
+    """Records that were refused."""
     reason: str
-    """Why, for the sender's log."""
+    """Why they were refused, for the sender's log."""
 
 
 def to_protobuf_in_part(signal: Signal, body: bytes) -> bytes:

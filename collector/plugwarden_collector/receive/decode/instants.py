@@ -14,7 +14,6 @@ MAX_AHEAD_NS = 600 * 10**9
 """A sender's clock may run ahead by ten minutes; beyond, its time cannot be meant, and the time of arrival stands in."""
 MAX_AGE_NS = 400 * 86_400 * 10**9
 """Older than the longest that anything is kept (hour rollups): refused, with a count and this reason."""
-MAX_NS = 2**63 - 1
 
 Nanoseconds = np.ndarray[Any, np.dtype[np.uint64]]
 

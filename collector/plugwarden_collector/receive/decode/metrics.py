@@ -123,7 +123,7 @@ class _Points:
     metric: pa.Array
     """Which metric each belongs to."""
     columns: dict[str, pa.Array]
-    """What this kind has, and nulls for what it has not."""
+    """Columns of the points; null where their kind has no such thing."""
     faults: Codes
     """What is wrong with the numbers of each."""
 

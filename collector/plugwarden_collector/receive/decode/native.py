@@ -34,7 +34,7 @@ SPAN_COLUMNS = (
     ("duration_ns", pa.int64()), *_END, ("events", pa.list_(_EVENT)), ("links", pa.list_(_LINK)), ("dropped", pa.uint32()),
     ("received_at", _TIME), ("clock_adjusted", pa.bool_()), ("group", pa.int32()),
 )  # fmt: skip
-"""In the order of spans.c."""
+"""Columns of spans, in the order of spans.c."""
 POINT_COLUMNS = (
     ("metric", _TEXT), ("unit", _TEXT), ("kind", _TEXT), ("started_at", _TIME), ("time", _TIME), ("temporality", _I8),
     ("value", _F64), ("count", _U64), ("sum", _F64), ("min", _F64), ("max", _F64), ("zero_count", _U64), ("scale", _I8),
@@ -42,7 +42,7 @@ POINT_COLUMNS = (
     ("exemplar_trace_hi", _U64), ("exemplar_trace_lo", _U64), ("exemplar_value", _F64), *_END, ("received_at", _TIME),
     ("clock_adjusted", pa.bool_()), ("group", pa.int32()),
 )  # fmt: skip
-"""In the order of metrics.c."""
+"""Columns of points, in the order of metrics.c."""
 _COLUMNS = {Signal.TRACES: SPAN_COLUMNS, Signal.METRICS: POINT_COLUMNS}
 _GROUPS = pa.schema([("resource", pa.binary())])
 _ARROW_ARRAY_BYTES = 80
@@ -81,11 +81,11 @@ class Decoded:
     hot: dict[str, pa.Array]
     """The attributes that became columns, by key."""
     nbytes: int
-    """Of all these; asking Arrow for it takes longer than decoding a small request."""
+    """Bytes of all columns; asking Arrow for it takes longer than decoding a small request."""
     resources: list[bytes]
     """The resource message of each group, as it came."""
     counts: list[Counts]
-    """Of each request."""
+    """Rows of each request."""
 
 
 def available() -> bool:
@@ -141,7 +141,7 @@ class _Keys:
     text: bytes
     lengths: Any
     marks: bytes
-    """Of each key: 1 where it is taken, and 2 where its values are names."""
+    """A mark for each key: 1 where it is taken, 2 where its values are names."""
     schema: pa.Schema
 
 

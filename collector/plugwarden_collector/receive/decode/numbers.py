@@ -30,21 +30,24 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 DURATIONS = (INVOCATION_DURATION.name, DOWNSTREAM_DURATION.name)
 """Histograms that are counted."""
 AMOUNTS = (CPU_TIME.name,)
-"""Sums that are."""
+"""Sums that are counted."""
 MAX_SECONDS = 1e15
-"""Of one point: 2^32 calls of 36 hours, the contract's longest, are 5.6e14. So bounded, sums of doubles never reach infinity."""
-MAX_CALLS, MAX_CALLS_EVER = 1 << 32, 1 << 53
-"""Below the first in an interval, which would be four a nanosecond in one of a second; below the second since a process began, so
-that a double holds it. So bounded, sums over any span of time stay in their types."""
+"""Seconds of all calls of one point: 2^32 calls of 36 hours, the contract's longest, are 5.6e14. So bounded, sums of doubles never
+reach infinity."""
+MAX_CALLS = 1 << 32
+"""Calls of a point of one interval: four a nanosecond, were it a second. So bounded, sums over any time range stay in their types."""
+MAX_CALLS_EVER = 1 << 53
+"""Calls of a point that counts since its process began: so many as a double holds exactly."""
 LEAST_SCALE = -10
 """One bucket from 1 to 2^1024, which is every double above 1: the least that any SDK has."""
-LEAST_INDEX, MOST_INDEX = -(1074 << SCALE) - 1, 1024 << SCALE
-"""Buckets at the contract's scale that hold a double: the smallest is 2^-1074, the largest just below 2^1024, and infinity, which
-Prometheus' native histograms count, comes after it."""
+LEAST_INDEX = -(1074 << SCALE) - 1
+"""Bucket of the smallest double, 2^-1074, at the contract's scale."""
+MOST_INDEX = 1024 << SCALE
+"""Bucket of infinity, which Prometheus' native histograms count: the one after that of the largest double, just below 2^1024."""
 MAX_LIST = 1 << 16
 """Buckets of one point; SDKs keep 160."""
 MAX_BUCKETS = 1 << 20
-"""Of one request, empty ones too: each takes a byte of the request and a hundred while it is read. 6,500 points of 160."""
+"""Buckets of one request, empty ones too: each takes a byte of the request and a hundred while it is read. 6,500 points of 160."""
 
 REASONS = (
     "",
@@ -67,7 +70,8 @@ REASONS = (
     "durations must not be in buckets below zero",
     "value of plugin.cpu.time must be between 0 and 1e15 s",
 )
-"""By number; 0 is a point that can be taken. A point has the first that it meets, in the order in which they are looked at."""
+"""Reasons of refusals, by number; 0 is a point that can be taken. A point has the first that it meets, in the order in which they are
+looked at."""
 (
     GOOD, SHAPE, LONG, ASCENT, EXPLICIT_TOTAL, EXPONENTIAL_TOTAL, COARSE, PLACE, NOTHING, EXTREMES, QUANTILE, VALUE, UNIT,
     TEMPORALITY, CALLS, SECONDS, LONGEST, BELOW_ZERO, CPU,
@@ -79,7 +83,7 @@ class Measures:
     """What metrics measure, an entry each."""
 
     seconds: np.ndarray[Any, np.dtype[np.float64]]
-    """Of one of its unit; NaN where that is none of time. Only of those that are counted."""
+    """Seconds of one of its unit; NaN where that is none of time. Only those that are counted have it."""
     durations: Flags
     amounts: Flags
 

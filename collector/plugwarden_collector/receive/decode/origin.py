@@ -27,7 +27,7 @@ _HOT = (
 """Attributes of the contract that become columns of their own."""
 MAX_GROUPS, MAX_LEAVES = 1 << 16, 1 << 20
 NAME_KEYS = (attributes.PLUGIN_OPERATION, attributes.PLUGIN_VERSION, attributes.TENANT_ID)
-"""Those of them whose values are names (naming.py), besides what names the plugin."""
+"""Keys whose values are names (naming.py), besides what names the plugin."""
 HOT_KEYS = (*(key for _, key in _HOT), attributes.PLUGIN_VERSION)
 """All keys that every signal takes, but for those that name the plugin."""
 
@@ -39,7 +39,7 @@ class Origin:
     resources: ResourceColumns
     scope_names: pa.Array
     scope_versions: pa.Array
-    """Per scope; empty where there is none."""
+    """Version of each scope; empty where there is none."""
     scope_of_leaf: pa.Array
     group_of_leaf: pa.Array
     identity: Identity

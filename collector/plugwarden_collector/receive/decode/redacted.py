@@ -25,9 +25,9 @@ from .screen import suspects
 __all__ = ["enabled", "redacted_batch", "redacted_columns", "redacted_json", "redacted_log"]
 
 LARGE_BYTES = 4_096
-"""Of different texts: less is remembered one by one."""
+"""Bytes of different texts from which on they are remembered together; fewer are remembered one by one."""
 MAX_REMEMBERED = 512
-"""Characters. 4,096 texts of these take 2 MB at most, with what became of them 4."""
+"""Characters of a text that is remembered. 4,096 texts of these take 2 MB at most, with what became of them 4."""
 _PART = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*+:)?+|-?[0-9][0-9.eE+\-]*+')
 """A key, a string or a number of JSON; one character is looked at once."""
 
@@ -170,4 +170,4 @@ _LOOKS: Mapping[str, Callable[[str], str]] = {
 }  # fmt: skip
 """Column of spans, points, logs or resources -> what is done with it."""
 _REPEATED = frozenset({"name", "status_message"})
-"""Of few different texts, as a rule."""
+"""Columns that hold few different texts, as a rule."""

@@ -1,6 +1,6 @@
 """OTLP request bytes to Arrow tables, a column at a time.
 
-Traces and metrics have a fast way (plain.py) for requests in which nothing is odd. The general way takes everything: `ptars`
+Traces and metrics have a fast way (fast.py) for requests in which nothing is odd. The general way takes everything: `ptars`
 parses the protobuf wire format straight into nested Arrow; flattening is done with Arrow and numpy. No Python code runs per
 span, point or record, save for nested attribute values. `read` takes the bytes of one export request and answers the rows to
 store, with a count of those that had to be refused and why.

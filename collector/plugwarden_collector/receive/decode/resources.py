@@ -24,10 +24,10 @@ __all__ = ["ResourceColumns", "read_resource_messages", "read_resources", "repea
 DISTRO = "telemetry.distro.name"
 OURS = "plugwarden"
 MAX_REPEATED_BYTES = 64 * 1024 * 1024
-"""Of one column, as in columns.h. Arrow's `repeat` does not look whether its 32-bit offsets overflow."""
+"""Bytes of one column of repeated texts, as in columns.h. Arrow's `repeat` does not look whether its 32-bit offsets overflow."""
 MAX_REMEMBERED = 4096
 MAX_REMEMBERED_BYTES = 64 * 1024 * 1024
-"""Of all that is remembered, and a sixteenth of it of one request's resources: their bytes and what was made of them."""
+"""Bytes of all that is remembered, resources and what was made of them; those of one request have a sixteenth of it."""
 _HANDLER = HandlerPool([narrow_resource().file]).get_for_message(narrow_resource())
 _LOCK = threading.Lock()
 _REMEMBERED: dict[tuple[tuple[str, ...], bytes], tuple[ResourceColumns, int]] = {}

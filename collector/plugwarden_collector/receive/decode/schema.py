@@ -52,7 +52,7 @@ _AS_BYTES: Mapping[str, frozenset[str]] = {"AnyValue": frozenset({"array_value",
 _FILES = (
     common_pb2, resource_pb2, trace_pb2, metrics_pb2, logs_pb2, trace_service_pb2, metrics_service_pb2, logs_service_pb2,
 )  # fmt: skip
-"""In the order in which they import each other."""
+"""Files of the schema, in the order in which they import each other."""
 
 
 OLD_SCOPES: Mapping[str, tuple[str, str]] = {

@@ -40,7 +40,7 @@ FILE_NAME = "plugwarden.duckdb"
 FINISH_SECONDS = 0.5
 """How long readers that run at a stop may finish by themselves; most take milliseconds."""
 CLOSE_SECONDS = 2.0
-"""And how long those that were interrupted after that may take to notice."""
+"""Seconds that readers which were interrupted at a stop may take to notice."""
 
 _log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ SPAN = struct.Struct("<iii")
 MAX_DEPTH = 128
 """Containers within each other. A host's own recursion over what it got ends at 1,000."""
 MAX_INT_BYTES = 1 << 20
-"""Of one number: some 2.5 million digits. Python itself writes none of more than 4,300."""
+"""Bytes of one number: some 2.5 million digits. Python itself writes none of more than 4,300."""
 
 
 class Tag:
@@ -44,8 +44,7 @@ class Tag:
 
     NONE, TRUE, FALSE, INT, BIG, FLOAT, TEXT, BYTES = range(8)
     LIST, TUPLE, DICT, SET, FROZENSET = range(8, 13)
-    INTS, FLOATS, TEXTS = range(13, 16)
-    """Runs."""
+    INTS, FLOATS, TEXTS = range(13, 16)  # many of one kind in a row, under one byte
     BYTEARRAY, COMPLEX, DECIMAL, UUID, PATH, ADDRESS, ZONE = range(16, 23)
     DATE, TIME, MOMENT, SPAN, ZONED_TIME, ZONED_MOMENT, OFFSET = range(23, 30)
     RANGE, SLICE, FRACTION, ORDERED, COUNTER, DEQUE = range(30, 36)

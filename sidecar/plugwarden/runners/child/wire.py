@@ -50,13 +50,17 @@ _PIECE = 1 << 16
 """Items, or bytes of text times 16, that are made in one step, so that other threads of the host get their turn."""
 _CHUNK = 32
 """Keys that go into a table between two looks at what they cost."""
-_SLOW_NS, _LOOKUP_NS = 200_000, 4_000
-"""A chunk of keys that took this long is looked up again. A lookup takes 50 to 300 ns; where it takes this much more than
-hashing its key, the keys were chosen to collide: at some 150 of one hash, or 2,000 that only meet in the same places."""
-_MAX_KEY_ITEMS, _MAX_KEY_INT_BYTES = 256, 1024
-"""Of one key: comparing two takes as long as they are large."""
+_SLOW_NS = 200_000
+"""Nanoseconds after which a chunk of keys is looked up again, to see whether they collide."""
+_LOOKUP_NS = 4_000
+"""Nanoseconds that a lookup takes longer than hashing its key where the keys were chosen to collide: some 150 of one hash, or
+2,000 that only meet in the same places. An ordinary lookup takes 50 to 300."""
+_MAX_KEY_ITEMS = 256
+"""Items of one key: comparing two takes as long as they are large."""
+_MAX_KEY_INT_BYTES = 1024
+"""Bytes of a number in a key, for the same reason."""
 _MAX_DIVIDED_BYTES = 1024
-"""Of the numbers of fractions and ranges: dividing them takes time by the square of their lengths."""
+"""Bytes of the numbers of fractions and ranges: dividing them takes time by the square of their lengths."""
 _MAX_DECIMAL_DIGITS = 4_300
 """As many digits as Python itself reads into an int."""
 _MAX_ZONES = 32

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,31 +16,21 @@ from plugwarden_collector.rules.file import DEFAULT_RULES, Rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.store import statement
 from plugwarden_collector.store.duckdb.calls import (
-    hour_cache as closed_hours,
-)
-from plugwarden_collector.store.duckdb.calls import (
-    minute_cache as call_memory,
-)
-from plugwarden_collector.store.duckdb.calls import (
-    resolutions as tiers,
+    hour_cache,
+    minute_cache,
+    resolutions,
 )
 from plugwarden_collector.store.duckdb.calls.fleet import FleetPages
 from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
 
+from tests.collector.support.rolled_store import Store, call_each, span
 from tests.share import repetitions
 
-from .test_rollup import Store, span
+MINUTE = timedelta(minutes=1)
 
 BEGIN = datetime(2026, 11, 20, 6, 0, 10)
 FAST = threshold_index(0.1)
 SPANS = (timedelta(seconds=40), timedelta(minutes=15), timedelta(hours=2), timedelta(hours=5), timedelta(hours=24))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 def send(store: Store, at: datetime, times: list[datetime], chance: random.Random) -> None:
@@ -87,7 +75,7 @@ def check(store: Store, at: datetime) -> int:
     return remembered
 
 
-def counted(store: Store, name: str, asked: dict[str, Any]) -> closed_hours.Counted:
+def counted(store: Store, name: str, asked: dict[str, Any]) -> hour_cache.Counted:
     rows = store.database.fetch(statement(name), asked)
     return {(row["plugin_id"], row["plugin_version"]): (row["total"], row["bad"]) for row in rows}
 
@@ -95,7 +83,7 @@ def counted(store: Store, name: str, asked: dict[str, Any]) -> closed_hours.Coun
 @pytest.mark.parametrize("seed", range(repetitions(4)))
 def test_memory_answers_what_the_tiers_hold(store: Store, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
-    monkeypatch.setattr(tiers, "MAX_FRESH_ROLLUPS", 5)
+    monkeypatch.setattr(resolutions, "MAX_FRESH_ROLLUPS", 5)
     at, remembered = BEGIN, 0
     for _ in range(25):
         at += timedelta(seconds=chance.choice((1, 4, 20, 61, 130, 1500, 4000)))
@@ -146,15 +134,15 @@ def test_what_is_too_much_to_keep_is_left_to_sql(store: Store, monkeypatch: pyte
         at = BEGIN + timedelta(hours=hour)
         send(store, at, [at] * 5, chance)
         store.roll(at)
-    monkeypatch.setattr(call_memory, "MAX_BYTES", 0)
+    monkeypatch.setattr(minute_cache, "MAX_BYTES", 0)
     check(store, at)
     assert not store.database.fleet.memory._pieces
-    monkeypatch.setattr(call_memory, "MAX_MINUTES", 1)
-    monkeypatch.setattr(call_memory, "MAX_KEYS", 1)
+    monkeypatch.setattr(minute_cache, "MAX_MINUTES", 1)
+    monkeypatch.setattr(minute_cache, "MAX_KEYS", 1)
     assert check(store, at) < 6
-    monkeypatch.setattr(closed_hours, "MAX_ROWS", 8)
+    monkeypatch.setattr(hour_cache, "MAX_ROWS", 8)
     cut = store.database.tiers.span(at - timedelta(hours=8), at)
-    store.database.closed_hours = closed_hours.ClosedHours(store.database)
+    store.database.closed_hours = hour_cache.ClosedHours(store.database)
     assert store.database.closed_hours.counts(cut)  # how many there are is known after that
     assert store.database.closed_hours.counts(cut) is None
     rules = Rules(
@@ -162,7 +150,7 @@ def test_what_is_too_much_to_keep_is_left_to_sql(store: Store, monkeypatch: pyte
         DEFAULT_RULES.policy,
     )
     by_sql = observe(store.database, rules, at, since=BEGIN, budgets=True)
-    monkeypatch.setattr(closed_hours, "MAX_ROWS", 10**6)
+    monkeypatch.setattr(hour_cache, "MAX_ROWS", 10**6)
     from_memory = observe(store.database, rules, at, since=BEGIN, budgets=True)
     assert from_memory == by_sql
     assert from_memory.periods is not None
@@ -191,7 +179,7 @@ def test_nobody_asks_and_nothing_is_kept(store: Store, monkeypatch: pytest.Monke
     assert memory.memory_bytes() == 0
     assert store.database.fleet.plugins(BEGIN - timedelta(minutes=1), BEGIN)
     assert memory.memory_bytes() > 0
-    monkeypatch.setattr(call_memory, "IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(minute_cache, "IDLE_SECONDS", -1.0)
     memory.follow()
     assert memory.memory_bytes() == 0
     check(store, BEGIN)
@@ -211,7 +199,31 @@ def test_what_numbers_the_keys_counts_into_the_bound(store: Store, monkeypatch: 
     assert len(numbered.rows) == 60
     assert numbered.nbytes > 60 * 390
     assert memory.memory_bytes() > numbered.nbytes
-    monkeypatch.setattr(call_memory, "MAX_BYTES", numbered.nbytes)
+    monkeypatch.setattr(minute_cache, "MAX_BYTES", numbered.nbytes)
     with memory.lock:
         memory.calls(BEGIN - timedelta(minutes=5), BEGIN)
     assert memory.keys is not numbered, "more than half of the bound: begun anew"
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_no_call_is_counted_twice_or_not_at_all_after_memory_ran_out(
+    store: Store, failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call_each(store, ["a"])
+    since, until = BEGIN - MINUTE, BEGIN + MINUTE
+    if failing == 2:  # while it follows; else while it begins
+        assert store.database.fleet.plugins(since, until)[0]["calls"] == 1
+    call_each(store, ["a"])
+    call_each(store, ["a"])
+    read, times = minute_cache.Cells.read, list[int]()
+
+    def fail_once(table: Any, keys: Any) -> Any:
+        times.append(1)
+        if len(times) == failing:
+            raise MemoryError
+        return read(table, keys)
+
+    monkeypatch.setattr(minute_cache.Cells, "read", staticmethod(fail_once))
+    with pytest.raises(MemoryError):
+        store.database.fleet.plugins(since, until)
+    assert [row["calls"] for row in store.database.fleet.plugins(since, until)] == [3]

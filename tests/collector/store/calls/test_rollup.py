@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
+import threading
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,69 +16,15 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden.contract.histogram import bucket_index, quantile_seconds
-from plugwarden_collector.receive.decode.requests import Signal, read
-from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.store import statement
 from plugwarden_collector.store.duckdb.calls.buckets import at_contract_scale
 from plugwarden_collector.store.duckdb.calls.other_histograms import Streams, to_calls
-from plugwarden_collector.store.duckdb.calls.resolutions import Tiers
 from plugwarden_collector.store.duckdb.calls.rollup import CALLS
 
 from tests.collector.support.foreign_rows import table
+from tests.collector.support.rolled_store import AT, Store, duration, ns, span
 from tests.share import repetitions
-
-AT = datetime(2026, 11, 20, 12, 0, 30)
-
-
-def ns(at: datetime) -> int:
-    return int((at - datetime(1970, 1, 1)).total_seconds() * 1e9)
-
-
-class Store:
-    def __init__(self, folder: Path) -> None:
-        self.database = Database(folder)
-        self.writer = Writer(self.database)
-        self.sent = int.from_bytes(os.urandom(4))
-
-    def send(self, signal: Signal, message: Any, at: datetime = AT) -> None:
-        batch = read(signal, message.SerializeToString(), now_ns=ns(at))
-        self.sent += 1
-        self.writer.submit(self.sent, batch.tables, batch.nbytes).result(10)
-
-    def roll(self, at: datetime = AT) -> Tiers:
-        tiers: Tiers = self.writer.roll_up(at).result(10)
-        return tiers
-
-    def calls(self) -> dict[tuple[str, str, str], int]:
-        rows = self.database.cursor().execute(
-            "select plugin_id, plugin_operation, outcome, sum(calls) from plugin_calls group by all"
-        )
-        return {(plugin, operation, outcome): int(calls) for plugin, operation, outcome, calls in rows.fetchall()}
-
-    def close(self) -> None:
-        self.writer.close(10)
-        self.database.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
-
-
-def span(
-    message: trace_service_pb2.ExportTraceServiceRequest, seconds: float = 0.01, at: datetime = AT, **fields: Any
-) -> Any:
-    if not message.resource_spans:
-        message.resource_spans.add().scope_spans.add()
-    attributes = fields.pop("attributes", {"gen_ai.tool.name": "search"})
-    made = message.resource_spans[0].scope_spans[0].spans.add(
-        trace_id=os.urandom(16), span_id=os.urandom(8), start_time_unix_nano=ns(at),
-        end_time_unix_nano=ns(at) + int(seconds * 1e9), **{"name": "run", "kind": 1, **fields},
-    )  # fmt: skip
-    for key, value in attributes.items():
-        made.attributes.add(key=key).value.string_value = value
-    return made
 
 
 def test_spans_of_any_client_are_calls(store: Store) -> None:
@@ -128,15 +74,6 @@ def test_sampled_spans_stand_for_the_calls_that_were_not_kept(
     store.send(Signal.TRACES, message)
     store.roll()
     assert low <= store.calls()["search", "run", "success"] <= high
-
-
-def duration(message: metrics_service_pb2.ExportMetricsServiceRequest, *, cumulative: bool, explicit: bool) -> Any:
-    metric = message.resource_metrics.add().scope_metrics.add().metrics.add(name="plugin.invocation.duration", unit="s")
-    data = metric.histogram if explicit else metric.exponential_histogram
-    data.aggregation_temporality = 2 if cumulative else 1
-    point = data.data_points.add(start_time_unix_nano=ns(AT - timedelta(seconds=50)))
-    point.attributes.add(key="plugin.id").value.string_value = "csv"
-    return point
 
 
 @pytest.mark.parametrize("explicit", [True, False])
@@ -295,3 +232,28 @@ def test_names_that_never_repeat_become_one_operation(store: Store) -> None:
     assert rows["GET /user/0"] == 151
     assert rows["_OTHER"] == 50
     assert sum(rows.values()) == 300
+
+
+def test_what_a_rollup_knows_is_true_before_anything_else_is_done(store: Store) -> None:
+    """However late the callers are, a rollup begins where the one before it ended."""
+    message = trace_service_pb2.ExportTraceServiceRequest()
+    for _ in range(10):
+        span(message)
+    done = []
+
+    def work() -> None:
+        for _ in range(20):
+            done.append(store.writer.roll_up(AT))
+            time.sleep(0.001)
+
+    callers = [threading.Thread(target=work) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for _ in range(10):
+        store.send(Signal.TRACES, message)
+    for caller in callers:
+        caller.join()
+    for rolled in done:
+        rolled.result(10)
+    store.roll()
+    assert store.calls() == {("search", "run", "success"): 100}

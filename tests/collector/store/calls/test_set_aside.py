@@ -19,10 +19,9 @@ from plugwarden_collector.store.duckdb.calls import counting as counting_module
 from plugwarden_collector.store.duckdb.calls.resolutions import Tiers
 from plugwarden_collector.store.duckdb.rows import fetch_rows
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import Running
-
-from .test_rollup import AT, Store, ns
+from tests.collector.support.command_line import plugwarden
+from tests.collector.support.rolled_store import AT, Store, ns
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,18 +24,10 @@ from plugwarden_collector.store.duckdb.calls.other_histograms import MAX_STREAMS
 from plugwarden_collector.store.duckdb.calls.rollup import CALLS
 
 from tests.collector.support.foreign_rows import table
+from tests.collector.support.rolled_store import AT, Store, duration, ns
 from tests.share import repetitions
 
-from .test_rollup import AT, Store, duration, ns
-
 UNITS = [*CODES, "seconds", "Milliseconds", "usec", "ms{latency}", "hours"]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("explicit", [True, False])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,20 +33,13 @@ from plugwarden_collector.store.duckdb.ledger.budget_rows import BudgetRows
 from plugwarden_collector.store.duckdb.names import told_apart
 from plugwarden_collector.store.duckdb.names.places import Name, Places, admitted
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import RULES, Running
 from tests.collector.cycle.test_cycle import AT as CYCLE_AT
 from tests.collector.cycle.test_cycle import RULES as CYCLE_RULES
 from tests.collector.cycle.test_cycle import Known, seen
-from tests.collector.store.calls.test_rollup import AT, Store, ns
+from tests.collector.support.command_line import plugwarden
+from tests.collector.support.rolled_store import AT, Store, ns
 from tests.sidecar.test_names import BAD
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture(autouse=True)

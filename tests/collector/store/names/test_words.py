@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,13 @@ from plugwarden_collector.rules.file import load_rules
 from plugwarden_collector.store import statement
 from plugwarden_collector.store.duckdb.names import words
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import RULES, Running
-from tests.collector.store.calls.test_rollup import AT, Store, ns
+from tests.collector.support.command_line import plugwarden
+from tests.collector.support.rolled_store import AT, Store, ns
 
 MANY = 100_000
 FEW = 2_000
 """More than any bound, where it does not matter how many more."""
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture(params=["c", "python"])

@@ -9,8 +9,8 @@ import pytest
 from plugwarden_collector.store.duckdb.engine import connect
 from plugwarden_collector.store.duckdb.query.reader.bounded import is_bounded
 
-from tests.collector.api.test_query_reference import examples
 from tests.collector.support.hostile_statements import HOSTILE
+from tests.docs_pages import examples
 
 
 def bounded(sql: str) -> bool:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from plugwarden_collector.memory import memory
 from plugwarden_collector.store import Database, run_query
-from plugwarden_collector.store.duckdb.query import limits as watching
+from plugwarden_collector.store.duckdb.query import limits
 from plugwarden_collector.store.duckdb.query.limits import End
 from plugwarden_collector.store.duckdb.query.stream import _watch
 
@@ -29,7 +29,7 @@ def own(tmp_path: Path) -> Iterator[Database]:
 def test_a_statement_is_held_to_its_memory_after_the_one_before_it_has_ended(
     own: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "memory", lambda: replace(memory(), held_bytes=64 * 1024 * 1024))
+    monkeypatch.setattr(limits, "memory", lambda: replace(memory(), held_bytes=64 * 1024 * 1024))
     watch, first, second = _watch(own), own.cursor(), own.cursor()
     before, ticket = watch.begin(first, LONG_SECONDS), watch.begin(second, LONG_SECONDS)
     watch.finish(before)
@@ -42,15 +42,15 @@ def test_a_statement_is_held_to_its_memory_after_the_one_before_it_has_ended(
 
 
 def test_a_statement_ends_in_order_while_the_watch_looks(own: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = watching._held
+    held = limits._held
 
     def slowly(probe: duckdb.DuckDBPyConnection) -> int:
         with suppress(duckdb.Error):  # the store is closing
             probe.execute("select count(*) from range(100000000) where range % 7 = 3").fetchall()  # a busy machine
         return held(probe)
 
-    monkeypatch.setattr(watching, "EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(watching, "_held", slowly)
+    monkeypatch.setattr(limits, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "_held", slowly)
     there = "select count(*) as n from changes where len(list_distinct([1])) = 1"
     for sql in [there, "select count(*) as n from changes"] * 3:
         assert run_query(own, sql).table.to_pylist() == [{"n": 0}]

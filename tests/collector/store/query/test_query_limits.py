@@ -12,9 +12,10 @@ from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.store import Database, QueryStream, Writer, run_query
 from plugwarden_collector.store.duckdb.query.stream import collect
 
+from tests.collector.support.hostile_statements import ENDLESS
+
 # Opening is in the time as well: a process starts, and on a busy machine that has taken over 0.3 s.
 ENOUGH_TO_OPEN = 3.0
-ENDLESS = "select count(*) from range(1000000000) a, range(1000000000) b where a.range % 7 = b.range % 5"
 NEST = "select 'ab' as x"
 for _ in range(40):
     NEST = f"select x || y as x from (select x, x as y from ({NEST}))"

@@ -26,9 +26,9 @@ from plugwarden_collector.store.duckdb.rescue.backup_check import check_backup, 
 from plugwarden_collector.store.duckdb.rescue.restore import restore
 from plugwarden_collector.store.duckdb.rescue.verify import verify
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import Running, running
-from tests.collector.receive.test_receive import PROTOBUF, request
+from tests.collector.support.command_line import plugwarden
+from tests.collector.support.span_request import PROTOBUF, request
 from tests.collector.support.stores import AT, fill, opened, path_of
 
 PROBE_ROWS = 130_000

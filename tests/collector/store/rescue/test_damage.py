@@ -36,9 +36,9 @@ from plugwarden_collector.store.duckdb.file.inspect import logs_of, problems
 from plugwarden_collector.store.duckdb.rescue.helper_process import Apart
 from plugwarden_collector.store.duckdb.rescue.verify import tables_in
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import running
-from tests.collector.receive.test_receive import PROTOBUF, request
+from tests.collector.support.command_line import plugwarden
+from tests.collector.support.span_request import PROTOBUF, request
 from tests.collector.support.stores import Crashed, crashed_store, fill, fingerprints, opened, path_of
 
 BLOCK = 262_144

@@ -22,9 +22,9 @@ from plugwarden_collector.store.duckdb.file.inspect import logs_of
 from plugwarden_collector.store.duckdb.rescue.salvage import salvage
 from plugwarden_collector.store.duckdb.rescue.verify import verify
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import running
-from tests.collector.receive.test_receive import PROTOBUF, request
+from tests.collector.support.command_line import plugwarden
+from tests.collector.support.span_request import PROTOBUF, request
 from tests.collector.support.stores import (
     AT,
     Crashed,

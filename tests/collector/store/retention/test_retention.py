@@ -21,7 +21,7 @@ from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionSt
 from plugwarden_collector.store.duckdb.statements import all_statements
 from plugwarden_collector.store.duckdb.traces.search import find_trace
 
-from tests.collector.store.calls.test_rollup import AT, Store, ns, span
+from tests.collector.support.rolled_store import AT, Store, ns, span
 
 KEEP = Keep(raw=timedelta(days=2), max_bytes=0)
 
@@ -258,3 +258,14 @@ def test_settings_that_make_no_sense_name_their_flag(raw: str, size: str, word: 
     with pytest.raises(SettingsError, match=word):
         Settings.keep_from(raw, size, None)
     assert Settings.keep_from("36h", "1.5GB", None) == Keep(raw=timedelta(hours=36), max_bytes=1_500_000_000)
+
+
+def test_what_is_not_counted_yet_does_not_go(store: Store) -> None:
+    message = trace_service_pb2.ExportTraceServiceRequest()
+    for _ in range(10):
+        span(message, at=AT - timedelta(days=8))
+    store.send(Signal.TRACES, message)
+    hear(store)
+    clean_up(store.database, store.writer, Keep(), RetentionStats(), AT)
+    assert store.calls() == {("search", "run", "success"): 10}
+    assert store.database.cursor().execute("select count(*) from spans").fetchall() == [(0,)]

@@ -18,7 +18,7 @@ from plugwarden_collector.store.duckdb.traces import index as trace_index
 from plugwarden_collector.store.duckdb.traces.index import TraceIndex
 from plugwarden_collector.store.duckdb.traces.search import TraceFilter, find_trace, search_traces
 
-from tests.collector.store.calls.test_rollup import AT, Store, span
+from tests.collector.support.rolled_store import AT, Store, span
 
 ID = st.integers(1, 2**128 - 1)
 

@@ -14,11 +14,11 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
 from plugwarden_collector.store.duckdb.traces import index as trace_index
-from plugwarden_collector.store.duckdb.traces import trigrams as text_filter
+from plugwarden_collector.store.duckdb.traces import trigrams
 from plugwarden_collector.store.duckdb.traces.index import TraceIndex
 from plugwarden_collector.store.duckdb.traces.search import TraceFilter, search_traces
 
-from tests.collector.store.calls.test_rollup import AT, Store, span
+from tests.collector.support.rolled_store import AT, Store, span
 
 DAY = timedelta(days=1)
 NAMES = ("Fetch the İstanbul rates", "fetch", "store rows", "ΣΊΣΥΦΟΣ", "naïve 😀 name", "a", "")
@@ -130,35 +130,35 @@ def test_a_block_with_very_long_texts_is_always_looked_into(store: Store, monkey
 
 @given(st.lists(st.text(max_size=40), max_size=20), st.data())
 def test_every_part_of_a_text_is_in_its_filter(texts: list[str], data: st.DataObject) -> None:
-    pieces = text_filter.unpack(text_filter.pack(text_filter.block_filter(["", "\n".join(texts), None])))
+    pieces = trigrams.unpack(trigrams.pack(trigrams.block_filter(["", "\n".join(texts), None])))
     for text in texts:
         first = data.draw(st.integers(0, len(text)))
         part = text[first : data.draw(st.integers(first, len(text)))]
-        _, error_types, messages = text_filter.may_hold(pieces, text_filter.pieces_of(part))
+        _, error_types, messages = trigrams.may_hold(pieces, trigrams.pieces_of(part))
         assert error_types
         assert messages  # of which nothing is known
 
 
 def test_long_texts_are_taken_in_strides(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "".join(f"{number:x}" for number in range(2_000))
-    whole = text_filter.block_filter([text, "abc", ""])
-    monkeypatch.setattr(text_filter, "STRIDE", 7)
-    assert text_filter.pack(text_filter.block_filter([text, "abc", ""])) == text_filter.pack(whole)
-    assert text_filter.may_hold(whole, text_filter.pieces_of("xyzzy")) == (False,) * 3
-    assert text_filter.may_hold(whole, text_filter.pieces_of("abc")) == ("abc" in text, True, False)
+    whole = trigrams.block_filter([text, "abc", ""])
+    monkeypatch.setattr(trigrams, "STRIDE", 7)
+    assert trigrams.pack(trigrams.block_filter([text, "abc", ""])) == trigrams.pack(whole)
+    assert trigrams.may_hold(whole, trigrams.pieces_of("xyzzy")) == (False,) * 3
+    assert trigrams.may_hold(whole, trigrams.pieces_of("abc")) == ("abc" in text, True, False)
 
 
 def test_few_pieces_and_many_are_told_apart_the_same_way() -> None:
     chance = random.Random(1)
     texts = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=length)) for length in (3_000, 40_000)]
-    few, many, _ = pieces = text_filter.block_filter([*texts, None])
+    few, many, _ = pieces = trigrams.block_filter([*texts, None])
     assert (few.dtype, many.dtype) == ("uint16", "uint8")
-    assert text_filter.memory_bytes(pieces) < 3 * text_filter.BITS // 8
+    assert trigrams.memory_bytes(pieces) < 3 * trigrams.BITS // 8
     for _ in range(300):
-        part = text_filter.pieces_of(
+        part = trigrams.pieces_of(
             "".join(chance.choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=chance.randint(3, 5)))
         )
-        dense = (*(text_filter._spread(kind) for kind in pieces),)
-        assert text_filter.may_hold(pieces, part) == text_filter.may_hold(dense, part)
-    restored = text_filter.unpack(text_filter.pack(pieces))
+        dense = (*(trigrams._spread(kind) for kind in pieces),)
+        assert trigrams.may_hold(pieces, part) == trigrams.may_hold(dense, part)
+    restored = trigrams.unpack(trigrams.pack(pieces))
     assert [part.tolist() for part in restored] == [part.tolist() for part in pieces]

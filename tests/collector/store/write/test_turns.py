@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -21,14 +19,7 @@ from plugwarden_collector.store.duckdb.write import writer
 from plugwarden_collector.store.duckdb.write.backlog import buckets_of
 
 from tests.collector.conftest import Running
-from tests.collector.store.calls.test_rollup import AT, Store, duration, ns
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
+from tests.collector.support.rolled_store import AT, Store, duration, ns
 
 
 def test_an_act_waits_for_one_turn_of_counting_and_not_for_all_of_it(store: Store) -> None:

@@ -31,7 +31,7 @@ BUCKETS = 1024
 """Places for the buckets of one plugin; bucket i stands at i + ZERO. The rollups keep them between -480 and 271."""
 ZERO = 512
 MOST = 2**53
-"""Of a count, so that doubles hold it; as `bounded` in SQL (migration 5)."""
+"""Largest count, so that doubles hold it; as `bounded` in SQL (migration 5)."""
 EPOCH = datetime(1970, 1, 1)
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -50,8 +50,8 @@ def moment(second: int) -> datetime:
 
 
 KEY_BYTES = 300
-"""Of one key without its texts: the tuple (72 bytes), its place in a dictionary and its number (about 150), three places in lists and
-four in arrays."""
+"""Memory of one key without its texts, in bytes: the tuple (72 bytes), its place in a dictionary and its number (about 150), three
+places in lists and four in arrays."""
 
 
 class Keys:

@@ -28,7 +28,7 @@ from .set_aside import Aside, Bad, forget_old, keep_apart, rows_of
 __all__ = ["Counting"]
 
 MAX_WORK = 1 << 19
-"""Of one turn of the writer, in the units of uncounted_work.sql: some tenths of a second. Others have their turn in between."""
+"""Work of one turn of the writer, in the units of uncounted_work.sql: some tenths of a second. Others have their turn in between."""
 MAX_TRIALS = 200
 MAX_SECONDS = 5.0
 """For one commit. Senders and the judge wait meanwhile; what is not told apart by then is set aside together. A bad row among

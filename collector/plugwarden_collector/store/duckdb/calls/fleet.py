@@ -23,7 +23,7 @@ __all__ = ["FleetPages"]
 
 BASE = 2 ** (1 / 16)
 MIDDLE = 2 * BASE / (1 + BASE)
-"""Of a bucket from 1 to BASE: so that an estimate is never off by more than 2.2 %."""
+"""Value that stands for a bucket from 1 to BASE, so that an estimate is never off by more than 2.2 %."""
 QUANTILES = {"p50_seconds": 0.50, "p95_seconds": 0.95, "p99_seconds": 0.99}
 
 

@@ -32,16 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["CallMemory", "Remembered", "Step"]
 
 MAX_BYTES = memory().cache_bytes
-"""Of all pieces and what numbers their keys; the pieces that were not asked for longest go first. A day of a thousand plugins takes half
-of it."""
-MAX_MINUTES, MAX_HOURS = 150, 48
-"""Pieces of an answer; a span of time that needs more is left to SQL."""
+"""Memory of all pieces and of what numbers their keys, in bytes; the pieces that were not asked for longest go first. A day of a
+thousand plugins takes half of it."""
+MAX_MINUTES = 150
+"""Pieces of a minute in one answer; a time range that needs more is left to SQL."""
+MAX_HOURS = 48
+"""Pieces of an hour in one answer; a time range that needs more is left to SQL."""
 MAX_KEYS = 200_000
 """Plugins, versions and outcomes that were numbered; beyond that everything is forgotten and begun anew."""
 MAX_KEYS_SHARE = 0.5
-"""Of `MAX_BYTES`, that what numbers them may take; beyond that as well."""
+"""Share of `MAX_BYTES` that what numbers keys may take; beyond it, too, everything is begun anew."""
 PIECE_BYTES = 2_000
-"""Of a piece with nothing in it."""
+"""Memory of an empty piece, in bytes (measured)."""
 IDLE_SECONDS = 600.0
 """Nobody asked for this long: it is not worth keeping up."""
 

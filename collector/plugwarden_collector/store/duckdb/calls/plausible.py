@@ -11,7 +11,7 @@ from plugwarden_collector.errors import UncountableError
 __all__ = ["MAX_CALLS", "check_calls"]
 
 MAX_CALLS = 2**40
-"""Of one row of a second. A thousand such rows a second for 400 days stay below 2^75; far above what can be meant, and sums of
+"""Calls of one row of a second. A thousand such rows a second for 400 days stay below 2^75; far above what can be meant, and sums of
 millions of rows still fit 64 bits."""
 
 

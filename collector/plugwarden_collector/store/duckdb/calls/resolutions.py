@@ -60,9 +60,9 @@ class Tiers:
     fresh_from: int = field(default=0, compare=False, repr=False)
     """The batch up to which raw rows are in the tiers and not in `fresh`."""
     late: tuple[Late, ...] = field(default=(), compare=False, repr=False)
-    """Which full hours the last rollups added late calls to, oldest first ..."""
+    """Full hours that the last rollups added late calls to, oldest first."""
     late_from: int = field(default=0, compare=False, repr=False)
-    """... from this batch on."""
+    """Batch after which all late hours are in `late`."""
 
     def counted(self, batch: int, tables: Sequence[pa.Table], late_hours: Iterable[datetime] = ()) -> Tiers:
         """After the raw rows up to a batch were counted; `late_hours` are full hours that some of them belong to."""

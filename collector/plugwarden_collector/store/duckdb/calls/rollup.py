@@ -34,9 +34,9 @@ FOLD_AFTER = timedelta(seconds=120)
 QUIET = timedelta(hours=6)
 """How far beyond the newest call the tiers go: enough for the last full hour to be packed when nobody calls any more."""
 MAX_INSTANCES = 20
-"""Of one plugin, told apart in the minutes and hours: with a thousand hosts the rollups would outgrow the raw data."""
+"""Instances of one plugin that minutes and hours tell apart: with a thousand hosts the rollups would outgrow the raw data."""
 MAX_OPERATIONS = 100
-"""Of one plugin, told apart in the minutes and hours."""
+"""Operations of one plugin that minutes and hours tell apart."""
 CALLS = pa.schema(
     [
         ("bucket_start", pa.timestamp("us")),

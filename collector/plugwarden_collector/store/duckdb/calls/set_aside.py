@@ -19,7 +19,7 @@ __all__ = ["Aside", "Bad", "forget_old", "keep_apart", "rows_of"]
 
 MAX_ENTRIES = 1_000
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
-"""Of all entries; the rows of the oldest go first, and with them the chance to count them after all."""
+"""Bytes of all entries; the rows of the oldest go first, and with them the chance to count them after all."""
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
 """A larger entry is named, and its rows are only in the raw views."""
 MAX_GROUPS = 20

@@ -74,7 +74,6 @@ class AuditLog:
             _log.error("%s", self._lost_key.text)
         for item in fresh:
             _log.error("%s. `plugwarden audit verify` says so until `plugwarden audit accept`", item.text)
-        self.broken_at_start = tuple(fresh)
         self._records.save(self._heads)
         self._changed = threading.Condition()
         self._dirty = self._closed = False

@@ -13,7 +13,7 @@ from plugwarden_collector.store.duckdb.statements import statement
 __all__ = ["Row", "Work", "end", "forget", "load", "names_of", "row", "store"]
 
 Row = tuple[Any, ...]
-"""Of the list columns that `store_pushed_alerts` takes, in its order."""
+"""Values for the list columns that `store_pushed_alerts` takes, in its order."""
 Work = Callable[[Any], Any]
 _COLUMNS = (
     "fingerprints", "names", "severities", "states", "plugins", "versions", "labels", "summaries", "descriptions", "started",

@@ -19,7 +19,7 @@ from plugwarden_collector.store.duckdb.statements import statement
 __all__ = ["IDLE_AFTER", "NOTED_EVERY", "Bounds", "Name", "Places", "Register", "admitted"]
 
 NOTED_EVERY = timedelta(hours=1)
-"""How exactly it is known when something was last active."""
+"""Precision with which it is known when something was last active."""
 IDLE_AFTER = timedelta(days=1)
 """What was not active for this long gives its place to another, where there is need."""
 
@@ -33,7 +33,7 @@ class Bounds:
     """How many there may be."""
 
     of_plugin: int
-    """Of one plugin in one service."""
+    """Places of one plugin in one service."""
     of_service: int
     in_all: int
 

@@ -21,11 +21,11 @@ from .places import Bounds, Register
 __all__ = ["MAX_NAMES", "MAX_NAMES_OF_SERVICE", "MAX_VERSIONS_OF_PLUGIN", "name_bounds", "tell_apart"]
 
 MAX_VERSIONS_OF_PLUGIN = 100
-"""Of one plugin in one service: as many deployments as a day has quarters of an hour."""
+"""Versions of one plugin in one service: as many deployments as a day has quarters of an hour."""
 MAX_NAMES_OF_SERVICE = 2_000
 """Plugin versions of one service: twice the largest catalogue that is measured (benchmarks/fleet_load.py)."""
 MAX_NAMES = 20_000
-"""Plugin versions of all services: ten of them full."""
+"""Plugin versions of all services: ten full ones."""
 MAX_SERVICES_NOTED = 1_000
 
 Connection = duckdb.DuckDBPyConnection

@@ -30,12 +30,12 @@ __all__ = [
 ]
 
 MAX_WORDS_OF_PLUGIN = 50
-"""Of each kind, of one plugin in one service: as many as the page of a plugin's errors lists (error_types.sql), and more than twice the
-downstreams that the judge compares (downstream_waits.sql)."""
+"""Words of each kind, of one plugin in one service: as many as the page of a plugin's errors lists (error_types.sql), and more than
+twice the downstreams that the judge compares (downstream_waits.sql)."""
 MAX_WORDS_OF_SERVICE = 10_000
-"""Five of each kind for every place that a service has (told_apart.py)."""
+"""Words of each kind, of one service: five for every place that a service has (told_apart.py)."""
 MAX_WORDS = 100_000
-"""Of each kind, of all services: ten of them full."""
+"""Words of each kind, of all services: ten full ones."""
 MAX_PLUGINS_NOTED = 1_000
 
 Connection = duckdb.DuckDBPyConnection

@@ -3,7 +3,7 @@
 DuckDB's own locks (no external access, read-only transaction, locked configuration) stay in force underneath. This check
 closes what they leave open: tables that are ours alone, the catalog with its paths, and functions that run other SQL, act,
 sleep or show settings. Everything that is not known here is refused, so that a newer DuckDB opens no door by itself. What a
-statement costs is not judged here but held by limits (store/reading); the bounds below only give a clear word early.
+statement costs is not judged here but held by limits (query/reader); the bounds below only give a clear word early.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["MAX_SQL_CHARACTERS", "Checked", "check", "split_explain"]
 
 MAX_SQL_CHARACTERS = 100_000
 MAX_NODES = 20_000
-"""A statement so large is written by a program, which can pass lists in `params`."""
+"""Nodes of a statement's tree. A larger one is written by a program, which can pass lists in `params`."""
 MAX_RELATIONS = 40
 MAX_DEPTH = 400
 
@@ -70,9 +70,9 @@ class Checked:
     select: str
     """The SELECT alone."""
     bounded: bool
-    """Whether it may run in the collector's own process (reading/bounded.py)."""
+    """Whether it may run in the collector's own process (query/reader/bounded.py)."""
     columns: int | None
-    """Of its answer, where its text says how many."""
+    """Columns of its answer, where its text says how many."""
 
 
 def check(cursor: duckdb.DuckDBPyConnection, sql: str, views: Iterable[str]) -> Checked:

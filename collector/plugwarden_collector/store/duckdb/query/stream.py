@@ -30,16 +30,16 @@ from .views import stable_views
 __all__ = ["MAX_ROWS", "MAX_STREAM_ROWS", "Answer", "QueryCancelledError", "QueryStream", "run_query", "warm_readers"]
 
 MAX_ROWS = 100_000
-"""In an answer that is built in memory."""
+"""Rows of an answer that is built in memory."""
 MAX_STREAM_ROWS = 100_000_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_STREAM_BYTES = 8 * 1024 * 1024 * 1024
 TIMEOUT_SECONDS = 15.0
 PATIENCE_SECONDS = 0.25
-"""A statement that did not end by itself at its time is ended with its process so much later."""
+"""Seconds after its time at which a statement that did not end by itself is ended with its process."""
 
 PATIENCE = 100
-"""Hundredths of a second."""
+"""Tries, a hundredth of a second apart, at a connection that another thread is just leaving."""
 
 T = TypeVar("T")
 Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -55,7 +55,7 @@ class Answer:
 
     table: pa.Table
     truncated: bool
-    """There were more rows than the limit."""
+    """Whether there were more rows than the limit."""
     elapsed_ms: float
 
 

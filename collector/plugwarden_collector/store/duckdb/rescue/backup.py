@@ -34,7 +34,7 @@ class Manifest:
     """ISO 8601, UTC."""
     epoch: str
     nbytes: int
-    """Of the file."""
+    """Bytes of the file."""
     rows: dict[str, int]
     """Table -> rows."""
     head: str

@@ -15,7 +15,7 @@ from plugwarden_collector.errors import StoreError
 __all__ = ["Apart"]
 
 TIMEOUT_SECONDS = 300.0
-"""For one call; callers ask for pieces that take seconds."""
+"""Seconds for one call; callers ask for pieces that take seconds."""
 _T = TypeVar("_T")
 
 

@@ -26,7 +26,8 @@ from .working_copy import connect, staged
 __all__ = ["Loss", "Rescue", "Rescued", "salvage"]
 
 FINEST_ROWS = 64
-"""A range that cannot be read is halved down to this; beyond, single rows would cost more time than they are worth."""
+"""Rows of the smallest range that is tried. A range that cannot be read is halved down to it; beyond, single rows would cost more time
+than they are worth."""
 PATIENCE = 500
 """Failed attempts per table after which ranges are halved once less, so that a ruined table takes minutes, not days."""
 

@@ -21,7 +21,7 @@ from .working_copy import connect, staged
 __all__ = ["Progress", "Report", "Table", "identifier", "pieces", "tables_in", "time_column", "verify"]
 
 Progress = Callable[[str], None]
-"""Told what is being done, now and then."""
+"""Called with what is being done, now and then."""
 PIECE_ROWS = 2_000_000
 """Rows read in one go: seconds of work, so that a reader that hangs is noticed."""
 

@@ -26,7 +26,7 @@ class Refused:
 
     rows: int
     share_ratio: float
-    """Of all rows of the view."""
+    """Share of all rows of the view, in [0, 1]."""
     before: datetime
 
 

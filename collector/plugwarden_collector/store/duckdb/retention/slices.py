@@ -64,7 +64,7 @@ class Keep:
     max_bytes: int = 20 * 1000**3
     """The file's size in use; above it the oldest raw rows are let go early. 0: no limit."""
     max_share_ratio: float = 1.0
-    """Of a view's rows, at most, that one round lets go for their age; more waits for a person. 1: whatever is old (the flag
+    """Share of a view's rows that one round lets go for their age at most; more waits for a person. 1: whatever is old (the flag
     --max-deletion has a lower one)."""
     archive: Path | None = None
     """Folder for Parquet files of what is let go; none: it is gone."""

@@ -33,7 +33,7 @@ from .trigrams import (
 __all__ = ["Block", "Found", "Run", "TextRuns", "TraceIndex", "read_blocks"]
 
 BLOCK_SPANS = 122_880
-"""DuckDB's row group: a block is about one unit of reading."""
+"""Spans of a block: DuckDB's row group, so that a block is about one unit of reading."""
 BITS_PER_TRACE = 12
 PROBES = 6
 """With 12 bits a trace and 6 probes about one block in 200 is read in vain (Bloom's formula, (1 - e^(-6/12))^6 = 0.37 %)."""
@@ -71,11 +71,11 @@ class TextRuns:
     """Where a text may be."""
 
     closed: list[Run]
-    """Batches of closed blocks ..."""
+    """Runs of batches that closed blocks hold."""
     kinds: tuple[bool, ...]
-    """... and in which of their columns, in the order of KINDS."""
+    """Whether the text may stand in each of the columns, in the order of KINDS."""
     open: Run
-    """Of the block that is not closed nothing is known."""
+    """Run of batches of the block that is not closed, of which nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)

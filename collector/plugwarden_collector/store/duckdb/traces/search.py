@@ -18,16 +18,16 @@ from .trigrams import KINDS
 __all__ = ["TraceFilter", "failing_spans", "find_trace", "search_traces"]
 
 AROUND = timedelta(hours=1)
-"""Log records of a trace are looked for this long around its spans."""
+"""Time around the spans of a trace in which its log records are looked for."""
 FIRST_SLICE = timedelta(minutes=1)
-"""A search looks here first, and in slices four times as long after that: the newest matches are what people want."""
+"""Length of the slice that a search looks into first; each further one is four times as long: the newest matches are what people want."""
 SLICE_GROWTH = 4
 SPANS_A_TRACE = 10
-"""Of those that match; more of one trace make a search ask again."""
+"""Matching spans of one trace; more make a search ask again."""
 MAX_LISTED = 200_000
 """Commits that a search names one by one: a tenth of a second."""
 MAX_SPANS = 10_000
-"""Of one trace that are shown; it ran away if it has more."""
+"""Spans of one trace that are shown; a trace that has more ran away."""
 
 
 @dataclass(frozen=True, slots=True)

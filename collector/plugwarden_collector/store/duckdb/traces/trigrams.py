@@ -28,11 +28,11 @@ KINDS = ("name", "error_type", "status_message")
 """Columns that a search looks into."""
 PIECE = 3
 BITS = 1 << 16
-"""A thousand names with numbers in them have 2 % of so many pieces, names with random ids in them 10 %."""
+"""Different pieces that are told apart. A thousand names with numbers in them have 2 % of them, names with random ids in them 10 %."""
 FEW = BITS // 16
-"""So many pieces take as much room one by one as a bit for each there could be."""
+"""Pieces that take as much room one by one as a bit for each that there could be."""
 MAX_TEXT_BYTES = 8 * 1024 * 1024
-"""A block whose different texts are longer together would have nearly all pieces: it is always looked into."""
+"""Bytes of the different texts of a block. One with more would have nearly all pieces, and is always looked into."""
 STRIDE = 1 << 20
 """Bytes that are looked at together: bounds the memory that it takes."""
 _MIX = np.uint32(0x9E3779B1)
@@ -42,7 +42,7 @@ Places = np.ndarray[Any, np.dtype[np.uint16]]
 Bits = np.ndarray[Any, np.dtype[np.uint8]]
 """One bit for each piece; bit i is bit i % 8 of byte i // 8."""
 Pieces = tuple[Places | Bits, ...]
-"""Of each of KINDS, as a block has them: few one by one, many as bits."""
+"""Pieces of each of KINDS, as a block has them: few one by one, many as bits."""
 
 
 def block_filter(texts: Sequence[str | None]) -> Pieces:

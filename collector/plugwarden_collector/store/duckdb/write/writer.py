@@ -34,18 +34,20 @@ __all__ = ["Work", "Writer", "WriterStats"]
 MAX_QUEUED_BYTES = memory().queue_bytes
 """Decoded rows waiting for a commit; above it senders are told to come back."""
 MAX_UNCOUNTED_BUCKETS = 1 << 23
-"""Of histograms that are stored, or wait for it, and are not counted yet; above it senders of histograms are told to come back. A
-second or two of counting: few bytes of a request may be many buckets, and judging waits until what came before it is counted."""
+"""Buckets of histograms that are stored, or wait for it, and are not counted yet; above it senders of histograms are told to come
+back. A second or two of counting: few bytes of a request may be many buckets, and judging waits until what came before it is
+counted."""
 MAX_GROUP_ROWS = 262_144
 FULL_GROUP_ROWS = 122_880
 """DuckDB's row group. A commit of at least this many rows writes them to their place in the file at once; a smaller one
 writes them to the write-ahead log first and again at the next checkpoint, for 1.8 times the CPU (benchmarks/layout.py)."""
 MAX_GROUP_BYTES = 8 * 1024 * 1024
-"""Of a group that takes one more request: a commit is counted in one turn, and a few rows may have millions of buckets."""
+"""Bytes of a group that still takes one more request: a commit is counted in one turn, and a few rows may have millions of buckets."""
 LINGER_SECONDS = 0.25
 """How long a commit may wait for more rows, while they come in fast enough to fill it."""
 SHORT_LINGER_SECONDS = 0.04
-"""The same while they come too slowly for that: each commit has a fixed cost, which several requests may share."""
+"""How long a commit may wait for more rows while they come too slowly to fill it: each commit has a fixed cost, which several requests
+may share."""
 LINGER_STEP_SECONDS = 0.01
 """Nothing new for this long: those who send wait for us, and so waiting for them is pointless."""
 IDLE_SECONDS = 30.0
@@ -69,15 +71,11 @@ class WriterStats:
     busy: int = 0
     """Requests that were told to come back."""
     commit_seconds_last: float = 0.0
-    commit_seconds_sum: float = 0.0
-    committed_at: float = 0.0
-    wait_seconds_last: float = 0.0
-    """From the first request of the last group being queued to its commit: the ingest lag."""
     commit_times: Distribution = field(default_factory=Distribution)
     uncounted_rows: int = 0
-    """Raw rows that no rollup has counted yet ..."""
+    """Raw rows that no rollup has counted yet."""
     uncounted_since: float = 0.0
-    """... and when the first of them was committed, in monotonic time."""
+    """Monotonic time at which the first of the uncounted rows was committed."""
 
 
 @dataclass(slots=True)
@@ -88,7 +86,6 @@ class _Request:
     done: Future[bool]
     rows: int
     buckets: int
-    queued_at: float
 
 
 @dataclass(slots=True)
@@ -191,7 +188,7 @@ class Writer:
             self.queued_bytes += nbytes
             self.queued_requests += 1
             rows = sum(len(table) for table in tables.values())
-            request = _Request(hash, tables, nbytes, Future(), rows, buckets, time.monotonic())
+            request = _Request(hash, tables, nbytes, Future(), rows, buckets)
             self._queue.put(request)
         return request.done
 
@@ -412,11 +409,8 @@ class Writer:
                 self.queued_requests -= len(group)
         stats = self.stats
         stats.commit_seconds_last = time.perf_counter() - started
-        stats.commit_seconds_sum += stats.commit_seconds_last
         stats.commit_times.observe(stats.commit_seconds_last)
-        stats.wait_seconds_last = time.monotonic() - group[0].queued_at
         stats.commits += 1
-        stats.committed_at = time.time()
         stats.duplicates += len(repeats)
         for request in fresh:
             failure = failures.get(request.hash)

@@ -28,11 +28,11 @@ from .wire import Channel
 __all__ = ["serve"]
 
 MAX_PLANNING_SECONDS = 0.25
-"""A statement whose plan took longer is not planned again in the collector."""
+"""Seconds of planning after which a statement is not planned again in the collector."""
 ENGINE_SHARE = 0.6
-"""Of the memory, for what DuckDB accounts for; the rest is for values that it does not, and for making the answer."""
+"""Share of the memory for what DuckDB accounts for; the rest is for values that it does not, and for making the answer."""
 MAX_TEXT_COLUMNS = 40
-"""Of an answer from the collector's own process: each is copied for every row."""
+"""Columns of text in an answer from the collector's own process: each is copied for every row."""
 SCAN = "ARROW_SCAN"
 
 

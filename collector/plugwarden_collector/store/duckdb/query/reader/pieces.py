@@ -14,7 +14,7 @@ from plugwarden_collector.errors import QueryError
 __all__ = ["BATCH_ROWS", "FORMS", "ArrowPieces", "Form", "Limits", "Piece", "Pieces", "Rendering"]
 
 BATCH_ROWS = 2_048
-"""DuckDB's vector: a batch is what one step makes."""
+"""Rows of a batch: DuckDB's vector, which is what one step makes."""
 PIECE_BYTES = 8 * 1024 * 1024
 MAX_ROW_BYTES = 64 * 1024 * 1024
 
@@ -77,7 +77,7 @@ class Limits:
 
     rows: int
     max_bytes: int
-    """Of the rows, and of what is made of them."""
+    """Bytes of the rows, and of what is made of them, at most."""
 
 
 @dataclass(frozen=True, slots=True)

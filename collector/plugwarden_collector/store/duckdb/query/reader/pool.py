@@ -26,13 +26,13 @@ from .wire import Channel, Message
 __all__ = ["ENDS", "ReaderPool", "ReaderProcess", "close_shared_pool", "shared_pool"]
 
 PROCESSES = 2
-"""As many as statements run at once (api/routes/query.py): on two cores more would only slow each other, and ingest."""
+"""Reader processes: as many as statements run at once (api/routes/query.py): on two cores more would only slow each other, and ingest."""
 START_SECONDS = 30.0
-"""A start takes a third of a second of processor time; this is for a machine that is very busy."""
+"""Seconds that a start may take. It takes a third of a second of processor time; the rest is for a machine that is very busy."""
 MAX_STARTS = 3
 """Starts that may fail before a statement is given up."""
 WORN_BYTES = 192 * 1024 * 1024
-"""A process that still holds so much after a statement is replaced: a fresh one holds 90 MB."""
+"""Bytes above which a process is replaced after a statement: a fresh one holds 90 MB."""
 ENDS = ("time", "memory", "cancelled", "crashed", "worn")
 """Why reader processes were ended."""
 

@@ -23,7 +23,7 @@ from .pieces import BATCH_ROWS
 __all__ = ["MAX_SCANS", "Scans", "question"]
 
 MAX_SCANS = 16
-"""Of one statement at the same time."""
+"""Scans of one statement at the same time."""
 PATIENCE_SECONDS = 2.0
 OPERATOR_MEMORY = f"set session operator_memory_limit = '{memory().operator_bytes}B'"
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">="})

@@ -14,9 +14,9 @@ from typing import Any
 __all__ = ["MAX_PAYLOAD_BYTES", "Channel", "Message"]
 
 MAX_HEADER_BYTES = 8 * 1024 * 1024
-"""A statement of 100,000 characters with 2 MiB of values, escaped."""
+"""Bytes of a header: a statement of 100,000 characters with 2 MiB of values, escaped."""
 MAX_PAYLOAD_BYTES = 80 * 1024 * 1024
-"""Pieces of an answer are cut at a tenth of this (pieces.py); more is one row that nobody could pass on."""
+"""Bytes of a payload. Pieces of an answer are cut at a tenth of this (pieces.py); more is one row that nobody could pass on."""
 _PREFIX = struct.Struct("<IQ")
 
 

@@ -1,0 +1,34 @@
+"""What the judge sees: windows to the minute, also when the clock is set back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from plugwarden_collector.control.observe import LongWindows, observe
+from plugwarden_collector.rules.file import DEFAULT_RULES
+
+from tests.collector.support.rolled_store import AT, BEGIN, Store, call_each
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_windows_are_counted_again_when_the_clock_was_set_back(store: Store) -> None:
+    long = LongWindows()
+    observe(store.database, DEFAULT_RULES, AT, since=AT, budgets=False, long=long)
+    before = AT - timedelta(hours=1)
+    observe(store.database, DEFAULT_RULES, before, since=before, budgets=False, long=long)
+    assert long.at == before
+
+
+@pytest.mark.parametrize("minute", [10, 50])
+def test_windows_of_less_than_six_hours_are_counted_to_the_minute(store: Store, minute: int) -> None:
+    at, time = BEGIN.replace(hour=16, minute=minute, second=0), BEGIN.replace(minute=0, second=0)
+    while time <= at:
+        call_each(store, ["geo"], time)
+        time += 5 * MINUTE
+    counted = observe(store.database, DEFAULT_RULES, at, since=BEGIN - timedelta(days=1), budgets=False).windows
+    found = {size: counts.total for size, counts in counted["availability"]["geo", "1"].items()}
+    exact = {size: size // 300 for size in found if size <= 21_600}
+    assert {3_600.0, 21_600.0} <= set(exact)
+    assert {size: found[size] for size in exact} == exact
