@@ -161,7 +161,7 @@ def test_what_is_to_happen_after_a_length_of_time_moves_with_the_clock() -> None
                       changed_at=AT,
                       hold_until=hold)  # fmt: skip
     standing = Standing(quarantines={"q-1": item}, actions=[AT])
-    changes = shift(standing, DAY)
+    standing, changes = shift(standing, DAY)
     assert standing.quarantines["q-1"].hold_until == hold + timedelta(days=1)
     assert standing.quarantines["q-1"].started_at == AT
     assert (changes.quarantines, standing.actions) == ([standing.quarantines["q-1"]], [AT + timedelta(days=1)])

@@ -48,7 +48,7 @@ def backtest(data: Path, rules: Rules, *, since: str | None = None, step_seconds
         at = start
         while at <= end:
             seen = observe(database, rules, at, since=start, budgets=False, skew=timedelta(0))
-            changes = evaluate(rules, standing, seen, evidence, lambda: 0.0)
+            standing, changes = evaluate(rules, standing, seen, evidence, lambda: 0.0)
             alerts += sum(1 for event in changes.alert_events if event[3] == "firing")
             decisions += [
                 {"time": item.at, "kind": item.kind, "scope": item.scope, "reason": item.reason}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 import random
 import threading
@@ -147,8 +146,7 @@ class Warden:
             self._database.fleet.follow()
             self._database.closed_hours.follow()
             seen = observe(self._database, self.rules, at, since=since, budgets=budgets, long=self._long)
-            standing = _copy(self.standing)
-            changes = evaluate(self.rules, standing, seen, self._evidence, random.random)
+            standing, changes = evaluate(self.rules, self.standing, seen, self._evidence, random.random)
             judged = changes.slo_status
             changes.slo_status = self._budgets.changed(judged)
             self._commit(standing, changes)
@@ -166,7 +164,7 @@ class Warden:
         """A person isolates a scope; it stays isolated until a person releases it, or for `hold`."""
         with self._lock:
             at = self._clock()
-            standing = _copy(self.standing)
+            standing = self.standing.copy()
             for item in standing.quarantines.values():
                 if item.ended_at is None and item.scope == scope and item.in_force:
                     raise ConflictError(f"{scope} is {item.state.word} already ({item.id}: {item.reason})")
@@ -200,7 +198,7 @@ class Warden:
         """A person ends a quarantine; the automation leaves the scope alone for a while."""
         with self._lock:
             at = self._clock()
-            standing = _copy(self.standing)
+            standing = self.standing.copy()
             item = standing.quarantines.get(identity)
             if item is None:
                 raise NotFoundError(f"there is no quarantine {identity!r}; `plugwarden quarantines` lists them")
@@ -271,8 +269,7 @@ class Warden:
         by = total - self._shifted
         if not by:
             return
-        standing = _copy(self.standing)
-        changes, silences = shift(standing, by), shifted_silences(self.silences, by)
+        (standing, changes), silences = shift(self.standing, by), shifted_silences(self.silences, by)
         text = f"the wall clock was taken for true {by:+.0f} s from where it was; holds and silences move by as much"
         changes.decisions.append(Draft(at, "clock_adopted", "automation", "clock", text, evidence={"seconds": by}))
 
@@ -349,11 +346,3 @@ def _done(work: Future[Any]) -> Any:
         if work.cancel():
             raise StoreError(f"the writer was busy for more than {WRITE_TIMEOUT_SECONDS:.0f} s") from None
         return work.result()
-
-
-def _copy(standing: Standing) -> Standing:
-    """Its values are frozen, so copies of the containers are enough to throw a failed tick away."""
-    fresh = copy.copy(standing)
-    for name in ("alerts", "quarantines", "incidents", "actions", "versions", "noted"):
-        setattr(fresh, name, copy.copy(getattr(standing, name)))
-    return fresh

@@ -28,12 +28,12 @@ REMEMBERED = timedelta(days=7)
 
 def evaluate(
     rules: Rules, standing: Standing, seen: Observation, evidence: Evidence, chance: Callable[[], float]
-) -> Changes:
-    """Bring `standing` forward by one tick, in place, and answer what changed.
+) -> tuple[Standing, Changes]:
+    """Return where things stand one tick after `standing`, which stays as it is, and what changed.
 
-    The caller stores the changes before anybody else sees them, and throws `standing` away if that fails.
+    The caller stores the changes before anybody else sees them, and keeps the old standing if that fails.
     """
-    tick = Tick(rules, standing, seen, evidence, chance, Changes(at=seen.at))
+    tick = Tick(rules, standing.copy(), seen, evidence, chance, Changes(at=seen.at))
     note_versions(tick)
     readings = judge(tick)
     find_causes(tick)
@@ -41,12 +41,17 @@ def evaluate(
     advance(tick)
     admit_newcomers(tick)
     inhibit(tick, readings)
-    _forget(standing, seen.at)
-    announced = directives_for(standing, rules)
-    if announced != tuple(standing.directives.directives):
-        standing.directives = DirectiveSet(standing.directives.epoch, standing.directives.revision + 1, announced)
-        tick.changes.directives = standing.directives
-    return tick.changes
+    _forget(tick.standing, seen.at)
+    _announce(tick)
+    return tick.standing, tick.changes
+
+
+def _announce(tick: Tick) -> None:
+    """Raise the revision when sidecars must be told something else."""
+    told, directives = tick.standing.directives, directives_for(tick.standing, tick.rules)
+    if directives != tuple(told.directives):
+        tick.standing.directives = DirectiveSet(told.epoch, told.revision + 1, directives)
+        tick.changes.directives = tick.standing.directives
 
 
 def _forget(standing: Standing, at: datetime) -> None:

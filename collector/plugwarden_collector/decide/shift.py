@@ -11,12 +11,13 @@ from .standing import Changes, Standing
 __all__ = ["shift", "shifted_silences"]
 
 
-def shift(standing: Standing, seconds: float) -> Changes:
-    """Move holds, probation steps, pending and quiet times and the counted hour of actions; answers what changed.
+def shift(standing: Standing, seconds: float) -> tuple[Standing, Changes]:
+    """Return `standing` with holds, probation steps, pending and quiet times and the counted hour of actions moved, and what
+    changed by it.
 
     A clock that was put right by a day must neither end a hold of an hour nor make it last a day longer.
     """
-    by, changes = timedelta(seconds=seconds), Changes()
+    by, changes, standing = timedelta(seconds=seconds), Changes(), standing.copy()
     for identity, item in list(standing.quarantines.items()):
         if item.ended_at is None:
             moved = replace(item, hold_until=_moved(item.hold_until, by), changed_at=item.changed_at + by)
@@ -31,8 +32,8 @@ def shift(standing: Standing, seconds: float) -> Changes:
         if alert != record.alert:
             standing.alerts[fingerprint] = replace(record, alert=alert)
             changes.alerts.append(standing.alerts[fingerprint])
-    standing.actions[:] = [moment + by for moment in standing.actions]
-    return changes
+    standing.actions = [moment + by for moment in standing.actions]
+    return standing, changes
 
 
 def shifted_silences(silences: list[Silence], seconds: float) -> list[Silence]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -85,7 +85,7 @@ class Changes:
 
 @dataclass(slots=True)
 class Standing:
-    """Everything the next tick needs to know of the ones before."""
+    """Everything the next tick needs to know of the ones before. Its values are frozen; whoever changes it changes a `copy`."""
 
     alerts: dict[str, AlertRecord] = field(default_factory=dict)
     """By fingerprint."""
@@ -103,6 +103,18 @@ class Standing:
     """Why the automation is switched off."""
     noted: set[tuple[str, str, str]] = field(default_factory=set)
     """What was recorded about an alert already, so that each tick does not say it again."""
+
+    def copy(self) -> Standing:
+        """Return the same standing in containers of its own."""
+        return replace(
+            self,
+            alerts=dict(self.alerts),
+            quarantines=dict(self.quarantines),
+            incidents=dict(self.incidents),
+            actions=list(self.actions),
+            versions=dict(self.versions),
+            noted=set(self.noted),
+        )
 
     def versions_beside(self, plugin: str, version: str | None) -> tuple[str, ...]:
         """Versions of a plugin that ran before, but for one of them: the newest, as many as a directive holds with room to spare."""

@@ -179,7 +179,7 @@ def names(standing: Standing) -> set[tuple[str, str]]:
 def test_a_failing_plugin_pages_whatever_the_policy(how: Enforcement, said: str) -> None:
     standing = Standing()
     rules = replace(RULES, policy=Policy(how))
-    evaluate(rules, standing, seen({("csv", "2"): 50}), Known(), lambda: 0.0)
+    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), Known(), lambda: 0.0)
     assert (said, "page") in names(standing)
     page = next(item for item in subjects_of(standing) if item.severity == "page" and item.labels["alertname"] == said)
     assert (page.labels["plugin"], page.labels["version"]) == ("csv", "2")
@@ -187,17 +187,21 @@ def test_a_failing_plugin_pages_whatever_the_policy(how: Enforcement, said: str)
 
 def test_a_shared_cause_is_one_page() -> None:
     standing = Standing()
-    evaluate(RULES, standing, seen({(f"p{number}", "1"): 50 for number in range(4)}, running=8), Known(), lambda: 0.0)
+    standing, _ = evaluate(
+        RULES, standing, seen({(f"p{number}", "1"): 50 for number in range(4)}, running=8), Known(), lambda: 0.0
+    )
     assert names(standing) == {("shared cause", "page")}
 
 
 def test_a_plugin_that_fails_on_when_the_others_are_well_is_told_by_itself() -> None:
     standing, known = Standing(), Known()
     bad = {(f"p{number}", "1"): 50 for number in range(3)}
-    evaluate(RULES, standing, seen(bad, running=8), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen(bad, running=8), known, lambda: 0.0)
     for second in range(1, 200):
         well = {**dict.fromkeys(bad, 0), ("p0", "1"): 50}
-        evaluate(RULES, standing, seen(well, running=8, at=AT + timedelta(seconds=second)), known, lambda: 0.0)
+        standing, _ = evaluate(
+            RULES, standing, seen(well, running=8, at=AT + timedelta(seconds=second)), known, lambda: 0.0
+        )
     assert {item.labels["plugin"] for item in subjects_of(standing) if item.labels["severity"] == "page" and not item.speaker
             and "plugin" in item.labels} == {"p0"}  # fmt: skip
 
@@ -205,7 +209,9 @@ def test_a_plugin_that_fails_on_when_the_others_are_well_is_told_by_itself() -> 
 def test_a_quarantine_that_does_not_help_speaks_for_nothing() -> None:
     standing, known = Standing(), Known()
     for second in range(0, 60, 10):
-        evaluate(RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=second)), known, lambda: 0.0)
+        standing, _ = evaluate(
+            RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=second)), known, lambda: 0.0
+        )
         told_of_itself = ("availability budget burn", "page") in names(standing)
         assert told_of_itself == (second > 35), f"after {second} s"
 

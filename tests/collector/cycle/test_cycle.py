@@ -72,7 +72,7 @@ def test_the_failing_version_is_isolated_and_only_that() -> None:
         {"plugin_version": "1", "plugin_operation": "x", "instance_id": "i", "total": 500, "bad": 0},
         {"plugin_version": "2", "plugin_operation": "x", "instance_id": "i", "total": 100, "bad": 50},
     ]
-    changes = evaluate(RULES, standing, seen({("csv", "2"): 50, ("csv", "1"): 0}), known, lambda: 0.0)
+    standing, changes = evaluate(RULES, standing, seen({("csv", "2"): 50, ("csv", "1"): 0}), known, lambda: 0.0)
     assert kinds(changes) == ["quarantined"]
     (directive,) = standing.directives.directives
     assert (directive.action, directive.scope.plugin, directive.scope.version) == (Action.ISOLATE, "csv", "2")
@@ -84,8 +84,10 @@ def test_the_failing_version_is_isolated_and_only_that() -> None:
 
 def test_the_next_tick_says_nothing_new() -> None:
     standing, known = Standing(), Known()
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
-    again = evaluate(RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=1)), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, again = evaluate(
+        RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=1)), known, lambda: 0.0
+    )
     assert kinds(again) == []
     assert again.directives is None
 
@@ -93,7 +95,7 @@ def test_the_next_tick_says_nothing_new() -> None:
 def test_a_version_among_failing_siblings_takes_the_whole_plugin() -> None:
     standing, known = Standing(), Known()
     known.found_cells = [{"plugin_version": "1", "plugin_operation": "x", "instance_id": "i", "total": 500, "bad": 400}]
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     (directive,) = standing.directives.directives
     assert directive.scope.version is None
 
@@ -108,7 +110,7 @@ def test_a_release_rolled_back_hours_ago_widens_nothing() -> None:
     standing, known = Standing(), Known()
     known.found_cells = [cell("1", 500, 0), cell("2", 500, 400), cell("3", 100, 50)]
     known.found_lately = [cell("1", 100, 0), cell("3", 100, 50)]
-    evaluate(RULES, standing, seen({("csv", "3"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "3"): 50}), known, lambda: 0.0)
     (directive,) = standing.directives.directives
     assert directive.scope == Scope("csv", "3")
 
@@ -117,7 +119,7 @@ def test_versions_that_begin_to_fail_together_are_not_healthy_for_having_been_so
     standing, known = Standing(), Known()
     known.found_cells = [cell("1", 100_000, 80), cell("2", 100, 50)]
     known.found_lately = [cell("1", 100, 80), cell("2", 100, 50)]
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     (directive,) = standing.directives.directives
     assert directive.scope == Scope("csv")
 
@@ -126,7 +128,7 @@ def test_an_operation_that_failed_hours_ago_does_not_widen_the_fault_of_another(
     standing, known = Standing(), Known()
     known.found_cells = [cell("2", 10_000, 300, "old"), cell("2", 100, 50, "new"), cell("2", 5_000, 0, "well")]
     known.found_lately = [cell("2", 100, 0, "old"), cell("2", 100, 50, "new"), cell("2", 100, 0, "well")]
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     (directive,) = standing.directives.directives
     assert directive.scope == Scope("csv", "2", operation="new")
 
@@ -146,11 +148,11 @@ def states(standing: Standing, version: str = "2") -> set[str]:
 def test_the_page_of_a_version_that_others_have_replaced_ends() -> None:
     standing, known = Standing(), Known()
     rules = replace(RULES, policy=Policy())
-    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     soon, later = AT + timedelta(seconds=30), AT + timedelta(minutes=4)
-    evaluate(rules, standing, rolled_back(soon, AT), known, lambda: 0.0)
+    standing, _ = evaluate(rules, standing, rolled_back(soon, AT), known, lambda: 0.0)
     assert states(standing) == {"firing"}
-    changes = evaluate(rules, standing, rolled_back(later, AT), known, lambda: 0.0)
+    standing, changes = evaluate(rules, standing, rolled_back(later, AT), known, lambda: 0.0)
     assert states(standing) == {"inactive"}
     assert {event[4].split(":")[0] for event in changes.alert_events} == {"expired"}
     assert "while 3 of it is called" in changes.alert_events[0][4]
@@ -159,25 +161,25 @@ def test_the_page_of_a_version_that_others_have_replaced_ends() -> None:
 def test_a_version_whose_calls_are_refused_still_runs() -> None:
     standing, known = Standing(), Known()
     rules = replace(RULES, policy=Policy())
-    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     later = AT + timedelta(minutes=4)
-    evaluate(rules, standing, rolled_back(later, later - timedelta(seconds=5)), known, lambda: 0.0)
+    standing, _ = evaluate(rules, standing, rolled_back(later, later - timedelta(seconds=5)), known, lambda: 0.0)
     assert states(standing) == {"firing"}
 
 
 def test_a_suggestion_does_not_hold_the_page_of_a_version_that_was_rolled_back() -> None:
     standing, known = Standing(), Known()
     rules = replace(RULES, policy=Policy(Enforcement.SUGGEST))
-    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
-    changes = evaluate(rules, standing, rolled_back(AT + timedelta(minutes=4), AT), known, lambda: 0.0)
+    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, changes = evaluate(rules, standing, rolled_back(AT + timedelta(minutes=4), AT), known, lambda: 0.0)
     assert states(standing) == {"inactive"}
     assert kinds(changes) == ["suspicion_over"]
 
 
 def test_what_a_quarantine_took_out_is_held_while_others_run() -> None:
     standing, known = Standing(), Known()
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
-    evaluate(RULES, standing, rolled_back(AT + timedelta(minutes=4), AT), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, rolled_back(AT + timedelta(minutes=4), AT), known, lambda: 0.0)
     assert states(standing) == {"firing"}
 
 
@@ -185,7 +187,7 @@ def test_a_slow_downstream_is_one_incident_and_no_quarantine() -> None:
     standing, known = Standing(), Known()
     waits = [Waits(name, "registry", 50, 25.0, 0, 500, 2.5, 26.0) for name in ("a", "b", "c")]
     observation = seen({("a", "1"): 50, ("b", "1"): 50, ("c", "1"): 50}, slo="latency", waits=waits)
-    changes = evaluate(RULES, standing, observation, known, lambda: 0.0)
+    standing, changes = evaluate(RULES, standing, observation, known, lambda: 0.0)
     assert kinds(changes).count("common_cause") == 1
     assert "quarantined" not in kinds(changes)
     assert standing.directives.directives == ()
@@ -193,21 +195,21 @@ def test_a_slow_downstream_is_one_incident_and_no_quarantine() -> None:
     assert incident.plugins == ("a", "b", "c")
     assert all(record.inhibited_by == incident.id for record in standing.alerts.values())
     quick_again = replace(observation, at=AT + timedelta(seconds=1), waits=())
-    later = evaluate(RULES, standing, quick_again, known, lambda: 0.0)
+    standing, later = evaluate(RULES, standing, quick_again, known, lambda: 0.0)
     assert kinds(later) == []
 
 
 def test_a_slow_downstream_does_not_excuse_a_plugins_own_failures() -> None:
     standing, known = Standing(), Known()
     waits = [Waits("a", "registry", 50, 25.0, 0, 500, 2.5, 26.0)]
-    changes = evaluate(RULES, standing, seen({("a", "1"): 50}, waits=waits), known, lambda: 0.0)
+    standing, changes = evaluate(RULES, standing, seen({("a", "1"): 50}, waits=waits), known, lambda: 0.0)
     assert "quarantined" in kinds(changes)
 
 
 def test_many_plugins_at_once_are_one_incident() -> None:
     standing, known = Standing(), Known()
     observation = seen({(f"p{number}", "1"): 50 for number in range(4)}, running=8)
-    changes = evaluate(RULES, standing, observation, known, lambda: 0.0)
+    standing, changes = evaluate(RULES, standing, observation, known, lambda: 0.0)
     assert "common_cause" in kinds(changes)
     assert standing.directives.directives == ()
 
@@ -215,34 +217,40 @@ def test_many_plugins_at_once_are_one_incident() -> None:
 def test_observing_only_records_what_it_would_do() -> None:
     standing, known = Standing(), Known()
     rules = replace(RULES, policy=Policy())
-    changes = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, changes = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     assert kinds(changes) == ["would_quarantine"]
     assert standing.directives.directives == ()
     known.asked.clear()
     later = seen({("csv", "2"): 50}, at=AT + timedelta(seconds=1))
-    assert kinds(evaluate(rules, standing, later, known, lambda: 0.0)) == []
+    standing, changes = evaluate(rules, standing, later, known, lambda: 0.0)
+    assert kinds(changes) == []
     assert known.asked == [], "a thousand plugins may burn, and each turn of the loop takes a second"
 
 
 def test_what_a_guard_rail_prevents_is_recorded_once() -> None:
     standing, known = Standing(frozen="release day"), Known()
-    first = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
-    second = evaluate(RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=1)), known, lambda: 0.0)
+    standing, first = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, second = evaluate(
+        RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=1)), known, lambda: 0.0
+    )
     assert (kinds(first), kinds(second)) == (["prevented"], [])
     assert "release day" in first.decisions[0].reason
 
 
 def test_a_successor_goes_through_probation_and_replaces_the_isolated_version() -> None:
     standing, known = Standing(), Known()
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     versions = {("csv", "2"): AT, ("csv", "3"): AT}
-    changes = evaluate(RULES, standing, seen({}, at=AT + timedelta(seconds=2), versions=versions), known, lambda: 0.0)
+    standing, changes = evaluate(
+        RULES, standing, seen({}, at=AT + timedelta(seconds=2), versions=versions), known, lambda: 0.0
+    )
     assert kinds(changes) == ["probation"]
     known.found_probes = Probes(10, 0)
     happened: list[str] = []
     for second in range(4, 12, 2):
         observation = seen({}, at=AT + timedelta(seconds=second), versions=versions)
-        happened += kinds(evaluate(RULES, standing, observation, known, lambda: 0.0))
+        standing, changes = evaluate(RULES, standing, observation, known, lambda: 0.0)
+        happened += kinds(changes)
     assert happened == ["advanced", "released", "superseded"]
     held = {item.scope.version: item for item in standing.quarantines.values()}
     assert held["3"].state is QuarantineState.HEALTHY
@@ -255,24 +263,24 @@ def test_a_successor_goes_through_probation_and_replaces_the_isolated_version() 
 def test_no_data_is_no_recovery() -> None:
     standing, known = Standing(), Known()
     rules = replace(RULES, policy=Policy())
-    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
-    evaluate(rules, standing, seen({}, at=AT + timedelta(minutes=30)), known, lambda: 0.0)
+    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(rules, standing, seen({}, at=AT + timedelta(minutes=30)), known, lambda: 0.0)
     assert {record.alert.state.value for record in standing.alerts.values()} == {"firing"}
 
 
 def test_what_has_stopped_running_for_good_does_not_fire_for_ever() -> None:
     standing, known = Standing(), Known()
     rules = replace(RULES, policy=Policy())
-    evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
-    changes = evaluate(rules, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
+    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, changes = evaluate(rules, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
     assert {record.alert.state.value for record in standing.alerts.values()} == {"inactive"}
     assert all("expired" in event[4] for event in changes.alert_events)
 
 
 def test_what_a_quarantine_stopped_is_held() -> None:
     standing, known = Standing(), Known()
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
-    evaluate(RULES, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
     assert {record.alert.state.value for record in standing.alerts.values()} == {"firing"}
 
 
@@ -282,31 +290,32 @@ def by_hand(scope: Scope) -> Quarantine:
 
 def test_a_tenants_quarantine_does_not_cover_everybody_elses_failures() -> None:
     standing, known = Standing(quarantines={"q-hand": by_hand(Scope("csv", tenant="acme"))}), Known()
-    changes = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, changes = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     assert "quarantined" in kinds(changes)
 
 
 def test_a_frozen_automation_holds_everything_as_it_is() -> None:
     standing, known = Standing(), Known()
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     standing.frozen = "release day"
     later = seen({}, at=AT + timedelta(hours=2), versions={("csv", "2"): AT, ("csv", "3"): AT})
-    assert kinds(evaluate(RULES, standing, later, known, lambda: 0.0)) == []
+    standing, changes = evaluate(RULES, standing, later, known, lambda: 0.0)
+    assert kinds(changes) == []
 
 
 def test_a_persons_isolation_overrules_an_automatic_probation() -> None:
     standing, known = Standing(), Known()
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     standing.quarantines["q-hand"] = by_hand(Scope("csv"))
-    evaluate(RULES, standing, seen({}, at=AT + timedelta(seconds=1)), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({}, at=AT + timedelta(seconds=1)), known, lambda: 0.0)
     assert [(item.id, item.action) for item in standing.directives.directives] == [("q-hand", Action.ISOLATE)]
 
 
 def test_what_ended_long_ago_is_let_go_of() -> None:
     standing, known = Standing(frozen="release day"), Known()
-    evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     assert standing.noted
-    evaluate(RULES, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
     assert not standing.noted
-    evaluate(RULES, standing, seen({}, at=AT + timedelta(days=8)), known, lambda: 0.0)
+    standing, _ = evaluate(RULES, standing, seen({}, at=AT + timedelta(days=8)), known, lambda: 0.0)
     assert standing.alerts == {}

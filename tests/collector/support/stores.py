@@ -93,7 +93,7 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
         store.send(Signal.METRICS, metrics(second))
         store.writer.roll_up(at).result(60)
         seen = observe(store.database, loaded, at, since=AT - timedelta(hours=1), budgets=second % 5 == 0)
-        changes = evaluate(loaded, standing, seen, evidence, lambda: 0.5)
+        standing, changes = evaluate(loaded, standing, seen, evidence, lambda: 0.5)
         store.writer.run(lambda connection, changes=changes: state.apply_changes(connection, changes)).result(60)
     if first:
         return

@@ -304,10 +304,10 @@ def test_a_turn_brings_forward_the_alerts_of_what_fails_and_of_nothing_else(monk
     monkeypatch.setattr(cycle_alerts, "alert_transition", counting)
     calm = {(f"p{number}", "1"): 0 for number in range(2_000)}
     standing, known = Standing(), Known()
-    evaluate(CYCLE_RULES, standing, seen({**calm, ("csv", "2"): 50}), known, lambda: 0.5)
+    standing, _ = evaluate(CYCLE_RULES, standing, seen({**calm, ("csv", "2"): 50}), known, lambda: 0.5)
     assert len(looked_at) == 2  # of one version: page and ticket
     looked_at.clear()
-    evaluate(CYCLE_RULES, standing, seen({**calm, ("csv", "2"): 0}), known, lambda: 0.5)
+    standing, _ = evaluate(CYCLE_RULES, standing, seen({**calm, ("csv", "2"): 0}), known, lambda: 0.5)
     assert len(looked_at) == 2  # what has an alert is brought forward also when it no longer fails
 
 
@@ -331,7 +331,7 @@ def test_what_is_passed_over_would_not_have_changed(steps: list[dict[tuple[str, 
         states = []
         for number, bad in enumerate(steps):
             at = CYCLE_AT + timedelta(seconds=20 * number)
-            changes = evaluate(CYCLE_RULES, standing, seen(bad, at=at), Known(), lambda: 0.5)
+            standing, changes = evaluate(CYCLE_RULES, standing, seen(bad, at=at), Known(), lambda: 0.5)
             states.append([(event[1].alert.fingerprint, event[2], event[3]) for event in changes.alert_events])
             states.append([item.kind for item in changes.decisions])
         found.append(states)
@@ -394,7 +394,7 @@ def test_a_quarantine_of_before_under_a_name_that_is_none_is_left_out_and_shown(
         standing.quarantines[f"q-{number}"] = held(f"q-{number}", Scope(name))
     standing.quarantines["q-version"] = held("q-version", Scope("geo", "1" * 1_200))
     standing.quarantines["q-good"] = held("q-good", Scope("geo"), actor="ann")
-    evaluate(CYCLE_RULES, standing, seen({("csv", "1"): 0}), Known(), lambda: 0.5)
+    standing, _ = evaluate(CYCLE_RULES, standing, seen({("csv", "1"): 0}), Known(), lambda: 0.5)
     told = DirectiveSet.from_dict(json.loads(json.dumps(standing.directives.as_dict())))
     assert ([item.id for item in told.directives], told.refused_total) == (["q-good"], 0)
     assert {item.id for item in unannounced(standing)} == {"q-0", "q-1", "q-2", "q-3", "q-version"} - overruled(
