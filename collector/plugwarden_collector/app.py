@@ -24,6 +24,7 @@ from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.control.timekeeping import load_timekeeping, run_timekeeping
+from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import CollectorError, SettingsError
 from plugwarden_collector.health import Arrivals, HealthWatch, run_health
 from plugwarden_collector.health.metrics import own_registry
@@ -154,7 +155,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             if not writer.alive:
                 return "the writer has ended"
             age = time.monotonic() - (warden.stats.ticked_at or begun)
-            return None if age < STALE_TICK_SECONDS else f"the judging loop last turned {age:.0f} s ago"
+            return None if age < STALE_TICK_SECONDS else f"the judging loop last turned {duration(age)} ago"
 
         async def api() -> Any:
             # A quarter of what a start has to load is for the API alone: who connects meanwhile waits to be accepted.

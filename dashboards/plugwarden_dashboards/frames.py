@@ -35,7 +35,8 @@ def rates(calls: list[dict[str, Any]], by: str, step: float, *, ran_only: bool =
     # Stacked here: Vega cannot stack marks that span a range of time.
     grouped["high"] = grouped.groupby("at")["rate"].cumsum()
     grouped["low"] = grouped["high"] - grouped["rate"]
-    return grouped.rename(columns={key: by})[["at", "until", by, "rate", "low", "high"]]
+    grouped[by] = grouped[key].map(plain)
+    return grouped[["at", "until", by, "rate", "low", "high"]]
 
 
 def heat(latency: list[dict[str, Any]], step: float) -> pd.DataFrame:

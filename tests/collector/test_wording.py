@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import logging
+import os
+import signal
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -195,6 +198,32 @@ def test_a_query_as_json_is_true_and_as_csv_is_harmless(evil: Running) -> None:
     (_, cells) = csv.reader(io.StringIO(text))
     assert cells[1].startswith("'=evil")
     assert cells[2] == "-1"
+
+
+def test_a_watch_shows_harmless_rows_each_time(evil: Running) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "plugwarden_collector",
+        "query",
+        "select name from spans limit 1",
+        "--watch",
+        "0.5",
+    ]
+    environ = {**os.environ, "PLUGWARDEN_COLLECTOR_URL": evil.url, "PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(12)]
+        process.send_signal(signal.SIGINT)
+    assert sum("1 row" in line for line in lines) >= 2
+    assert hostile("".join(lines), "\n") == set()
+
+
+@pytest.mark.parametrize("arguments", [["no\u202esuch"], ["plugins", "a", "b\u202e\x1b[2J"], ["plugins", "--b\u2066"]])
+def test_a_usage_error_quotes_its_arguments_harmlessly(arguments: list[str]) -> None:
+    answer = plugwarden(*arguments)
+    assert answer.returncode == 2
+    assert hostile(answer.stdout + answer.stderr, "\n") == set()
 
 
 def test_an_error_is_one_harmless_line(evil: Running) -> None:

@@ -16,6 +16,7 @@ import httpx2
 
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.durations import duration
 from plugwarden_collector.rules.file import Receiver
 
 from .line import Line
@@ -175,7 +176,7 @@ class Notifier:
         self.counts[message.receiver, "given_up"] += 1
         line = self._lines.setdefault(message.receiver, Line())
         body = json.dumps(payload(message, at))
-        error = f"not taken within {RESOLVED_FOR.total_seconds() / 3600:g} h"
+        error = f"not taken within {duration(RESOLVED_FOR.total_seconds())}"
         self._note(
             Delivery(
                 at, message.receiver, message.subject.key, "given_up", line.attempts(message.subject.key), error, body

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
 from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.errors import CollectorError, RulesError, SettingsError
 from plugwarden_collector.private import narrow_umask
+from plugwarden_collector.wording import harmless
 
 from . import sidecar
 from .alerts import alerts
@@ -33,6 +35,8 @@ from .store import store_app
 
 __all__ = ["main"]
 
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""What every mistake in arguments is to Typer, which exports only this kind of it."""
 Commands = tuple[Callable[..., None], ...]
 OF_STORES: Commands = (backup, restore, aside, retention)
 RUNNING: Commands = (collector, dashboards, up, demo)
@@ -62,7 +66,13 @@ def main() -> None:
     try:
         if not sidecar.is_handed_on(sys.argv[1:]):
             narrow_umask()
-        app()
+        raise SystemExit(app(standalone_mode=False))
+    except UsageError as error:
+        error.message = harmless(error.message)  # it quotes what was typed
+        error.show()
+        raise SystemExit(error.exit_code) from error
+    except typer.Abort:
+        fail("aborted")
     except ApiError as error:
         hint = ""
         if error.status == 0:

@@ -10,6 +10,7 @@ from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope
 
+from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
@@ -147,7 +148,7 @@ def _again(quarantine: Quarantine, policy: Policy, at: datetime, chance: float, 
     repeats = quarantine.repeats + 1
     hold = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds) * (1 + policy.hold_jitter_ratio * chance)
     until = at + timedelta(seconds=math.ceil(hold)) if repeats < policy.max_repeats else None
-    when = f"for {hold:.0f} s" if until else "until a person releases it: it failed probation too often"
+    when = f"for {duration(hold)}" if until else "until a person releases it: it failed probation too often"
     back = replace(
         quarantine,
         state=QuarantineState.QUARANTINED,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import OVERFLOW, Scope, name_fault
 
+from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.objective import Sli
 
@@ -86,7 +87,7 @@ def troubled_downstreams(waits: Sequence[Waits]) -> dict[str, dict[str, str]]:
             before = item.baseline_seconds / item.baseline_waits
             if mean >= SLOWDOWN * before:
                 why = (
-                    f"{item.plugin} waits {mean * 1000:.0f} ms for {item.downstream}, {mean / before:.1f} times as long "
+                    f"{item.plugin} waits {duration(mean)} for {item.downstream}, {mean / before:.1f} times as long "
                     f"as before, {percent(share)} of its time"
                 )
                 troubled[item.downstream][item.plugin] = why
@@ -115,7 +116,7 @@ def common_causes(
     for start, first in enumerate(rest):
         group = sorted({item.plugin for item in rest[start:] if item.since - first.since <= TOGETHER})
         if len(group) >= TOGETHER_COUNT and len(group) >= TOGETHER_SHARE * running:
-            why = f"{len(group)} of {running} running plugins began to fail within {TOGETHER.seconds} s of each other"
+            why = f"{len(group)} of {running} running plugins began to fail within {duration(TOGETHER.total_seconds())} of each other"
             causes.append(CommonCause("simultaneous", "", tuple(group), why))
             break
     return causes

@@ -18,6 +18,7 @@ from plugwarden_collector.api.described import NO_TOKEN, Routes
 from plugwarden_collector.api.models import Health, Status
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
+from plugwarden_collector.durations import duration
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.store import statement
 from plugwarden_collector.web import problem
@@ -162,6 +163,6 @@ def _condition(health: HealthWatch, name: str) -> dict[str, Any]:
 def _verdict(health: HealthWatch, at: datetime) -> dict[str, str]:
     old = at - health.readings.at
     if old > LATE:
-        text = f"The collector last looked at itself {old.total_seconds():.0f} s ago: its own checks hang. See its log."
+        text = f"The collector last looked at itself {duration(old.total_seconds())} ago: its own checks hang. See its log."
         return {"level": "red", "text": text}
     return asdict(health.verdict)
