@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from plugwarden.grants import Grants
     from plugwarden.settings import Settings
     from plugwarden.sidecar import Sidecar
+    from plugwarden.terms import Keywords, Terms
     from plugwarden.touches import Touches
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "DeadlineExceeded",
     "Fallback",
     "Grants",
+    "Keywords",
     "LastGood",
     "PluginFailed",
     "PluginQuarantined",
@@ -48,6 +50,7 @@ __all__ = [
     "ResultRefused",
     "Settings",
     "Sidecar",
+    "Terms",
     "Touches",
     "Value",
     "WorkerDied",
@@ -74,6 +77,8 @@ _HOMES = {
     "Grants": "grants",
     "Settings": "settings",
     "Sidecar": "sidecar",
+    "Keywords": "terms",
+    "Terms": "terms",
     "Touches": "touches",
 }
 """Where each name stands."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from plugwarden.codec import Carrier, Codec
 from plugwarden.contract import Criticality, ErrorSource
 from plugwarden.contract.value import value
-from plugwarden.declared_errors import Errors
+from plugwarden.declared_errors import ErrorKind, Errors
 from plugwarden.errors import ConfigurationError
 from plugwarden.fallback import Fallback, LastGood, Value
 from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
 from plugwarden.given import number, whole
+from plugwarden.terms import Level, Runner
 from plugwarden.touches import Touches
 
-__all__ = ["Declaration", "Runner"]
+__all__ = ["Declaration"]
 
-Runner = Literal["inline", "thread", "process"]
 RUNNERS: tuple[str, ...] = get_args(Runner)
 
 
@@ -71,14 +71,14 @@ class Declaration:
         bulkhead: BulkheadPolicy | int | None = None,
         rate: RatePolicy | float | None = None,
         quota: QuotaPolicy | None = None,
-        criticality: str = "normal",
-        runner: str = "inline",
+        criticality: Criticality | Level = "normal",
+        runner: Runner = "inline",
         workers: int = 1,
         touches: Touches | None = None,
         returns: Iterable[type | Codec] | type | Codec = (),
         failed_result: Callable[[Any], bool | ErrorSource] | None = None,
-        caller_errors: Any = (),
-        control_flow: Any = (),
+        caller_errors: Errors | ErrorKind | Iterable[ErrorKind] = (),
+        control_flow: Errors | ErrorKind | Iterable[ErrorKind] = (),
         known_outcomes: bool = True,
         downstream_errors: Iterable[type[Exception]] | type[Exception] = (),
         owner: str | None = None,
@@ -146,7 +146,7 @@ class Declaration:
             rate=rate,
             quota=quota,
             criticality=Criticality(criticality),
-            runner=runner,  # type: ignore[arg-type]  # checked above
+            runner=runner,
             workers=workers,
             touches=touches or Touches(),
             returns=tuple(map(Carrier.of, _several(returns))),

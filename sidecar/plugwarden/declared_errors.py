@@ -17,10 +17,12 @@ from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
 from plugwarden.inspection import bases_of, is_a, namespace_of
 
-__all__ = ["ErrorTest", "Errors", "Status", "defined", "number_at", "plain_attribute"]
+__all__ = ["ErrorKind", "ErrorTest", "Errors", "Status", "defined", "number_at", "plain_attribute"]
 
 ErrorTest = Callable[[BaseException], bool]
 """Says of an exception whether it is meant."""
+ErrorKind = type[BaseException] | str | ErrorTest
+"""A type of exception, the full name of one, or a function that knows them."""
 
 
 @value

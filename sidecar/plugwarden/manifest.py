@@ -26,13 +26,12 @@ Errors name the field by its path, as in `operations.export.timeout`.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from plugwarden.contract import Criticality, name_fault
 from plugwarden.declared_errors import Errors, Status
@@ -41,6 +40,8 @@ from plugwarden.exception_names import Named, check_name, exception_type
 from plugwarden.fallback import Fallback, LastGood, Value
 from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
 from plugwarden.grants import Grants
+from plugwarden.nearest import hint
+from plugwarden.terms import Terms
 from plugwarden.touches import Touches
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class DeclaredPlugin:
                 grants.check_errors(f"operations.{name}.{key}", _asked(Errors.of(key, terms.get(key, ()))))
         self.manifest = manifest
 
-    def wrap(self, function: Callable[..., Any], operation: str | None = None, **terms: Any) -> Any:
+    def wrap(self, function: Callable[..., Any], operation: str | None = None, **terms: Unpack[Terms]) -> Any:
         """The observed form of a function as a declared operation; `terms` go over the manifest's.
 
         Raises `ConfigurationError` for an operation that the manifest does not know.
@@ -210,9 +211,8 @@ class DeclaredPlugin:
         manifest = self.manifest
         name = operation or str(getattr(function, "__name__", "call"))
         if name not in manifest.operations:
-            near = difflib.get_close_matches(name, manifest.operations, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigurationError(f"operations.{name}: {manifest.id} does not declare it{hint}")
+            meant = hint(name, manifest.operations)
+            raise ConfigurationError(f"operations.{name}: {manifest.id} does not declare it; {meant}")
         declared = dict(manifest.operations[name])
         runner = {**declared, **terms}.get("runner", "inline")
         if runner == "process":
@@ -231,7 +231,7 @@ class DeclaredPlugin:
             function, plugin=manifest.id, version=manifest.version, operation=name, **{**declared, **terms}
         )
 
-    def operation(self, name: str | None = None, **terms: Any) -> Callable[[F], F]:
+    def operation(self, name: str | None = None, **terms: Unpack[Terms]) -> Callable[[F], F]:
         """The same as a decorator."""
 
         def decorate(function: F) -> F:
@@ -362,9 +362,7 @@ def _texts(path: str, raw: Any) -> tuple[str, ...]:
 def _known(path: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
     for key in table:
         if key not in (known := tuple(known)):
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise ConfigurationError(f"{path}.{key}: no such field; {hint}".lstrip("."))
+            raise ConfigurationError(f"{path}.{key}: no such field; {hint(str(key), known)}".lstrip("."))
 
 
 def _error_names(path: str, raw: Any) -> tuple[str, ...]:

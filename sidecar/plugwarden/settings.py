@@ -16,6 +16,7 @@ from plugwarden.contract import name_fault
 from plugwarden.contract.attributes import ENVIRONMENT, HOST_NAME, SERVICE_INSTANCE_ID, SERVICE_NAME
 from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
+from plugwarden.nearest import hint
 
 __all__ = ["PROTOCOLS", "Settings", "pairs_of"]
 
@@ -100,10 +101,10 @@ class Settings:
         values: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None or name == "loop_lag_seconds"
         }
-        known = set(cls.__dataclass_fields__) - {"protocol_given"}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ConfigurationError(f"{unknown[0]}: no such setting; known are {', '.join(sorted(known))}")
+        known = sorted(set(cls.__dataclass_fields__) - {"protocol_given"})
+        for name in values:
+            if name not in known:
+                raise ConfigurationError(f"{name}: no such setting; {hint(name, known)}")
         values = _checked(values)
         values["protocol_given"] = "protocol" in values
         for name, variable in _VARIABLES:

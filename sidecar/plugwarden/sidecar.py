@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 import logging
 import os
 import threading
@@ -13,7 +12,7 @@ import weakref
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from plugwarden import shim
 from plugwarden.contract import OVERFLOW, BreakerState, DirectiveSet, Scope, fitting, metrics, name_fault
@@ -24,11 +23,13 @@ from plugwarden.gate import Breaker, Transition, by_plugin, resolve
 from plugwarden.invocation import Invocation, renew_after_fork, tenant_scope
 from plugwarden.lifetime import ending
 from plugwarden.loop_watch import Blocked, LoopWatch
+from plugwarden.nearest import hint
 from plugwarden.operation import Operation
 from plugwarden.pipeline import Pipeline
 from plugwarden.pipeline.logs import PluginLogHandler, own_entry
 from plugwarden.pipeline.stack import short_path
 from plugwarden.settings import Settings
+from plugwarden.terms import Keywords, Terms
 from plugwarden.world import World
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_NAMED_FAULTS = 100
+"""Directives that could not be meant and were named in the log; each is counted all the same."""
 MAX_BLOCKS = 1_000
 """Operations of `invocation` blocks that are told apart, 13 KiB each (benchmarks/sidecar_footprint.py): one named after its data, such as
 a job's number, would fill the process. What comes after is `_OTHER` of its plugin; plugins beyond as many again are `_OTHER` as well."""
-"""Directives that could not be meant and were named in the log; each is counted all the same."""
 _log = logging.getLogger(__name__)
-_TERMS = frozenset(inspect.signature(Declaration.of).parameters)
+_TERMS = tuple(sorted(Terms.__annotations__))
 _TROUBLED = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 
 
@@ -64,7 +65,7 @@ class Sidecar:
 
     _world = World()
 
-    def __init__(self, service: str | None = None, **settings: Any) -> None:
+    def __init__(self, service: str | None = None, **settings: Unpack[Keywords]) -> None:
         self.settings = self._load_settings(service=service, **settings)
         self._operations: dict[Scope, Operation] = {}
         self._blocks = 0
@@ -87,7 +88,7 @@ class Sidecar:
     # -- wrapping -----------------------------------------------------------------------------------------------------
 
     def plugin(
-        self, plugin: str, *, version: str, operation: str | None = None, **terms: Any
+        self, plugin: str, *, version: str, operation: str | None = None, **terms: Unpack[Terms]
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """A decorator that wraps a function as an operation of a plugin. The terms are those of `wrap`."""
 
@@ -103,7 +104,7 @@ class Sidecar:
         plugin: str,
         version: str,
         operation: str | None = None,
-        **terms: Any,
+        **terms: Unpack[Terms],
     ) -> Callable[P, R]:
         """The observed form of a function, coroutine function, generator function or async generator function, of a
         bound, static or class method, of any other object that can be called, or of a class (the making of instances).
@@ -121,14 +122,9 @@ class Sidecar:
             fault = name_fault(name, value)
             if fault is not None:
                 raise ConfigurationError(f"{name}: {fault}, got {value!r:.300}")
-        unknown = sorted(set(terms) - _TERMS)
-        if unknown:
-            import difflib
-
-            near = difflib.get_close_matches(unknown[0], _TERMS, 1)
-            raise ConfigurationError(
-                f"{unknown[0]}: no such term; {f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(sorted(_TERMS))}"
-            )
+        for name in terms:
+            if name not in _TERMS:
+                raise ConfigurationError(f"{name}: no such term; {hint(name, _TERMS)}")
         terms.setdefault("breaker", self.settings.breakers)
         declaration = Declaration.of(**terms)
         if self.settings.disabled:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
 from plugwarden.given import whole
+from plugwarden.nearest import hint
 
 __all__ = ["ENFORCEABLE", "Touches", "demanded"]
 
@@ -78,7 +78,7 @@ def demanded(field: str, given: Any) -> tuple[str, ...]:
         if not isinstance(word, str):
             raise ConfigurationError(f"{field}: must be a list of texts")
         if word not in ENFORCEABLE:
-            near = difflib.get_close_matches(word, ENFORCEABLE, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(ENFORCEABLE)}"
-            raise ConfigurationError(f"{field}: {word:.100} is nothing that a worker is held to; {hint}")
+            raise ConfigurationError(
+                f"{field}: {word:.100} is nothing that a worker is held to; {hint(word, ENFORCEABLE)}"
+            )
     return tuple(sorted(set(words)))

@@ -15,7 +15,6 @@ Without OPERATION it is of all, without `from` from the start, without `for` to 
 from __future__ import annotations
 
 import builtins
-import difflib
 import importlib
 import math
 import re
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugwarden.errors import ConfigurationError
+from plugwarden.nearest import hint
 
 __all__ = ["Fault", "read_faults", "seconds_of", "share_of"]
 
@@ -209,10 +209,7 @@ def _error(place: str, name: str) -> type[Exception]:
 
 
 def _unknown(what: str, given: str, known: Iterable[str]) -> str:
-    known = tuple(known)
-    near = difflib.get_close_matches(given, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-    return f"there is no {what} {given!r:.60}; {hint}"
+    return f"there is no {what} {given!r:.60}; {hint(given, known)}"
 
 
 def _known() -> str:

@@ -13,7 +13,7 @@ answers the same way in a host of any kind whose own code calls plugins and lets
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from opentelemetry.context import attach, detach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -21,6 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from plugwarden.contract import ErrorSource, fitting, name_fault
 from plugwarden.errors import CallNotPermitted, ConfigurationError
 from plugwarden.integrations.refusal import http_refusal
+from plugwarden.terms import Terms
 
 if TYPE_CHECKING:
     from plugwarden.sidecar import Sidecar
@@ -58,7 +59,7 @@ class PluginApp:
         plugin: str,
         version: str,
         operation: Callable[[Scope], str] = _by_method,
-        **terms: Any,
+        **terms: Unpack[Terms],
     ) -> None:
         """`operation` names a request's operation, out of few names; the terms are those of `Sidecar.wrap`.
 
@@ -72,7 +73,7 @@ class PluginApp:
         self._sidecar = sidecar
         self._plugin, self._version = plugin, version
         self._operation = operation
-        self._terms = {"failed_result": _fault, **terms}
+        self._terms: Terms = {"failed_result": _fault, **terms}
         self._wrapped: dict[str, Callable[[Scope, Receive, Send], Awaitable[int]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +145,7 @@ def _fault(status: int) -> bool | ErrorSource:
     return status == NO_ANSWER or status >= 500
 
 
-def wrap_routes(routes: Iterable[Any], sidecar: Sidecar, *, plugin: str, version: str, **terms: Any) -> int:
+def wrap_routes(routes: Iterable[Any], sidecar: Sidecar, *, plugin: str, version: str, **terms: Unpack[Terms]) -> int:
     """Observe the routes of Starlette or FastAPI that a plugin brought; answers how many. The operation is the route's name.
 
     `routes`: those of its router, before or after the host takes them in. What a plugin's endpoint raises has become a

@@ -11,11 +11,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from plugwarden.contract import Outcome, Scope
 from plugwarden.errors import DeadlineExceeded
 from plugwarden.invocation import current_invocation, identify, traceparent
+from plugwarden.terms import Terms
 from plugwarden.token_reach import without_tokens
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def command(
     operation: str | None = None,
     environment: dict[str, str] | None = None,
     cwd: str | None = None,
-    **terms: Any,
+    **terms: Unpack[Terms],
 ) -> Callable[..., subprocess.CompletedProcess[bytes]]:
     """A function `(*more_arguments, input=b"")` that runs the program and answers its `CompletedProcess`.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Unpack
 
 from opentelemetry.util.types import AttributeValue
 
@@ -19,6 +19,7 @@ from plugwarden.pipeline import Pipeline
 from plugwarden.pipeline.logs import LogEntry
 from plugwarden.settings import Settings
 from plugwarden.sidecar import Sidecar
+from plugwarden.terms import Keywords
 from plugwarden.world import World
 
 __all__ = ["Recorded", "Recorder", "recording"]
@@ -153,13 +154,15 @@ class Recorder:
 
 
 @contextmanager
-def recording(clock: Callable[[], int] | None = None, *, seed: int = 0, **settings: Any) -> Iterator[Recorder]:
+def recording(
+    clock: Callable[[], int] | None = None, *, seed: int = 0, service: str = "test", **settings: Unpack[Keywords]
+) -> Iterator[Recorder]:
     """A recorder, closed at the end. Nothing is read from the environment, sent, or written.
 
     `clock`: a `Clock`; none: time goes by as ever. `seed`: of who is let through in probation, and of how far open times of
     breakers are spread. Settings are keywords of `Sidecar`.
     """
-    recorder = Recorder(World(clock or perf_counter_ns, random.Random(seed).random), settings)  # noqa: S311
+    recorder = Recorder(World(clock or perf_counter_ns, random.Random(seed).random), {"service": service, **settings})  # noqa: S311
     try:
         yield recorder
     finally:
@@ -175,7 +178,7 @@ class _RecordingSidecar(Sidecar):
         settings: Mapping[str, Any],
     ) -> None:
         self._keep, self._say, self._world = keep, say, world
-        super().__init__(**{"service": "test", "loop_lag_seconds": None, **settings})
+        super().__init__(**{"loop_lag_seconds": None, **settings})
 
     def _load_settings(self, **given: Any) -> Settings:
         worker = {name: os.environ[name] for name in ("PLUGWARDEN_WORKER",) if name in os.environ}
