@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import stat
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from plugwarden.address import address_fault
 from plugwarden.contract import name_fault
 from plugwarden.contract.attributes import ENVIRONMENT, HOST_NAME, SERVICE_INSTANCE_ID, SERVICE_NAME
 from plugwarden.contract.value import value
@@ -116,7 +118,10 @@ class Settings:
                     # A mistake in the environment is no reason for a host not to run.
                     _log.warning("%s is left out: %s", variable, error)
         if "token" not in values and env.get("PLUGWARDEN_TOKEN_FILE"):
-            values["token"] = _token_of(Path(env["PLUGWARDEN_TOKEN_FILE"]))
+            try:
+                values["token"] = _token_of(env["PLUGWARDEN_TOKEN_FILE"])
+            except ConfigurationError as error:
+                _log.warning("%s; no token is sent", error)
         _take_resource(values, env)
         if env.get("PLUGWARDEN_WORKER"):
             values["disabled"] = True  # a plugin's worker process, which imports what the host wraps
@@ -128,19 +133,26 @@ class Settings:
         return cls(**values)
 
 
-def _token_of(path: Path) -> str:
+def _token_of(path: str) -> str:
     try:
-        if path.exists() and not path.is_file():
-            raise ConfigurationError(f"PLUGWARDEN_TOKEN_FILE: {path}: is no file")  # a pipe would be waited for
-        with path.open("rb") as file:
-            found = file.read(MAX_TOKEN_BYTES + 1).decode("utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"PLUGWARDEN_TOKEN_FILE: {path}: {error}") from error
-    if not found or len(found.split()) > 1 or len(found) > MAX_TOKEN_BYTES:
-        raise ConfigurationError(f"PLUGWARDEN_TOKEN_FILE: {path}: must hold one token")
-    try:
-        return str(_checked({"token": found})["token"])
-    except ConfigurationError as error:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would be waited for
+        try:
+            found = os.fstat(descriptor)
+            text = os.read(descriptor, MAX_TOKEN_BYTES + 1) if stat.S_ISREG(found.st_mode) else None
+        finally:
+            os.close(descriptor)
+        if text is None:
+            raise ConfigurationError("is no file")
+        if found.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            mode = stat.S_IMODE(found.st_mode)
+            raise ConfigurationError(
+                f"is open to every user (mode {mode:o}): `chmod o= {path}`, or mount it with mode 0440"
+            )
+        words = text.decode("utf-8").split()
+        if len(words) != 1 or len(text) > MAX_TOKEN_BYTES:
+            raise ConfigurationError("must hold one token")
+        return str(_checked({"token": words[0]})["token"])
+    except (OSError, ValueError) as error:  # a `ConfigurationError` is one
         raise ConfigurationError(f"PLUGWARDEN_TOKEN_FILE: {path}: {error}") from None
 
 
@@ -219,17 +231,11 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _address(name: str, url: str) -> str:
     """Of an HTTP API, without the slash at its end."""
-    why = "must start with http:// or https://, and name a host"
-    try:
-        parts = urllib.parse.urlsplit(url)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        if good and parts.username is not None:
-            good, why = False, "must not have a name or password in it; there is `token`"
-            url = url.replace(parts.netloc, "…")
-    except ValueError as error:
-        good, why = False, str(error)
-    if not good or not url.isprintable() or " " in url:
-        raise ConfigurationError(f"{name}: {url!r:.300} {why if not good else 'has a blank or control character'}")
+    fault = address_fault(url)
+    if fault is None and "@" in urllib.parse.urlsplit(url).netloc:
+        fault = "must not have a name or password in it; there is `token`"
+    if fault is not None:
+        raise ConfigurationError(f"{name}: {fault}")
     return url.rstrip("/")
 
 

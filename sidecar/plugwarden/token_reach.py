@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["carries_token", "endpoint_of", "without_tokens"]
+__all__ = ["carries_token", "without_tokens"]
 
-_PATHS = {"spans": "TRACES", "metrics": "METRICS", "logs": "LOGS"}
-_DEFAULTS = {
-    "grpc": "http://localhost:4317",
-    "http/protobuf": "http://localhost:4318",
-    "http/json": "http://localhost:4318",
-}
 _TOKENS = ("PLUGWARDEN_TOKEN", "PLUGWARDEN_INGEST_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS")
 """Beginnings of variables that hold a token or its file, such as PLUGWARDEN_TOKEN_FILE and PLUGWARDEN_TOKENS_FILE."""
 _HEADERS_OF_A_SIGNAL = ("OTEL_EXPORTER_OTLP_", "_HEADERS")
@@ -28,15 +21,6 @@ def without_tokens(environ: Mapping[str, str]) -> dict[str, str]:
 def _is_token(name: str) -> bool:
     start, end = _HEADERS_OF_A_SIGNAL
     return name.startswith(_TOKENS) or (name.startswith(start) and name.endswith(end))
-
-
-def endpoint_of(
-    signal: str, endpoint: str | None, protocol: str = "http/protobuf", environ: Mapping[str, str] | None = None
-) -> str:
-    """Where the exporter of a signal (`spans`, `metrics`, `logs`) sends to: as OpenTelemetry's exporters find it."""
-    env = os.environ if environ is None else environ
-    own = env.get(f"OTEL_EXPORTER_OTLP_{_PATHS[signal]}_ENDPOINT")
-    return endpoint or own or env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULTS.get(protocol, _DEFAULTS["grpc"])
 
 
 def carries_token(endpoint: str, collector_url: str | None) -> bool:

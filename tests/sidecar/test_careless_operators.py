@@ -7,7 +7,7 @@ import logging
 import os
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -91,27 +91,181 @@ def test_a_token_that_no_request_can_carry_is_named_and_not_shown(token: str, ca
 def test_a_token_file_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    found: list[BaseException] = []
-
-    def load() -> None:
-        try:
-            Settings.load({"PLUGWARDEN_TOKEN_FILE": str(pipe)})
-        except ConfigurationError as error:
-            found.append(error)
-
-    reading = threading.Thread(target=load, daemon=True)
+    found: list[str | None] = []
+    reading = threading.Thread(
+        target=lambda: found.append(Settings.load({"PLUGWARDEN_TOKEN_FILE": str(pipe)}).token), daemon=True
+    )
     reading.start()
     reading.join(10)
     if reading.is_alive():
         os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))  # let go of it
-    assert found
-    assert "PLUGWARDEN_TOKEN_FILE" in str(found[0])
+    assert found == [None]
 
 
-def test_a_token_file_has_an_end(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("x" * 1_000_000)
-    with pytest.raises(ConfigurationError, match="PLUGWARDEN_TOKEN_FILE"):
-        Settings.load({"PLUGWARDEN_TOKEN_FILE": str(tmp_path / "token")})
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_file(content: bytes, mode: int = 0o600) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        path.write_bytes(content)
+        path.chmod(mode)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: None, "No such file"),
+        (a_folder, "is no file"),
+        (os.mkfifo, "is no file"),
+        (a_file(b""), "must hold one token"),
+        (a_file(b" \n"), "must hold one token"),
+        (a_file(b"secret-one secret-two"), "must hold one token"),
+        (a_file(b"secret-" * 100_000), "must hold one token"),
+        (a_file(b"secret-\xff"), "utf-8"),
+        (a_file("secret-ü".encode()), "visible ASCII"),
+        (a_file(b"secret-one", 0o644), "chmod o="),
+        (a_file(b"secret-one", 0o604), "chmod o="),
+        (a_file(b"secret-one", 0o602), "chmod o="),
+    ],
+)
+def test_a_token_file_that_cannot_be_trusted_is_named_and_no_token_sent(
+    asked: tuple[str, list[dict[str, list[str]]], threading.Event],
+    outbox: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    make: Callable[[Path], None],
+    why: str,
+) -> None:
+    make(tmp_path / "token")
+    monkeypatch.setenv("PLUGWARDEN_TOKEN_FILE", str(tmp_path / "token"))
+    sidecar = Sidecar(collector_url=asked[0], endpoint=asked[0])
+    assert sidecar.wrap(lambda: "ran", plugin="p", version="1", operation="o")() == "ran"
+    assert sidecar.settings.token is None
+    assert read_target(sidecar.settings, "spans", {}).headers == {}
+    sidecar.close(5)
+    (line,) = [record.getMessage() for record in caplog.records if "PLUGWARDEN_TOKEN_FILE" in record.getMessage()]
+    assert str(tmp_path / "token") in line
+    assert why in line
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
+def test_a_token_file_that_its_owner_and_group_read_is_taken(tmp_path: Path, mode: int) -> None:
+    a_file(b"secret-one\n", mode)(tmp_path / "mounted")
+    (tmp_path / "token").symlink_to("mounted")  # as a mounted secret is
+    assert Settings.load({"PLUGWARDEN_TOKEN_FILE": str(tmp_path / "token")}).token == "secret-one"
+
+
+def test_a_token_file_that_may_not_be_read_disturbs_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    a_file(b"secret-one")(tmp_path / "token")
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)  # root may read all
+    token = Settings.load({"PLUGWARDEN_TOKEN_FILE": str(tmp_path / "token")}).token
+    monkeypatch.undo()
+    assert token is None
+    assert "Permission denied" in caplog.text
+
+
+def said_of(caplog: pytest.LogCaptureFixture, variable: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if variable in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("variable", "protocol"),
+    [("OTEL_EXPORTER_OTLP_ENDPOINT", "http/protobuf"), ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http/json")],
+)
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [
+        ("localhost:4318", "http://localhost:4318"),
+        ("collector", "http://collector"),
+        ("10.0.0.7:4318/otlp", "http://10.0.0.7:4318/otlp"),
+        ("[::1]:4318", "http://[::1]:4318"),
+        ("//collector:4318", "http://collector:4318"),
+        ("htp://collector:4318", "http:// or https://"),
+        ("http://", "http:// or https://"),
+        ("http:/collector:4318", "http:// or https://"),
+        ("http://collector:port", "Port could not be"),
+        ("http://[::1", "Invalid IPv6"),
+        ("unix:/run/otlp", "http:// or https://"),
+    ],
+)
+def test_an_endpoint_that_is_no_address_is_said_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variable: str,
+    address: str,
+    advice: str,
+    protocol: str,
+) -> None:
+    monkeypatch.setenv(variable, address)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    sidecar = Sidecar(service="x")
+    wrapped = sidecar.wrap(lambda: "ran", plugin="p", version="1", operation="o")
+    (line,) = said_of(caplog, variable)  # before anything is called
+    assert advice in line
+    assert [wrapped() for _ in range(3)] == ["ran"] * 3
+    sidecar.close(0.1)
+    assert said_of(caplog, variable) == [line]
+
+
+def test_a_secret_in_an_endpoint_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "user:secret@collector:4318")
+    sidecar = Sidecar(service="x")
+    sidecar.wrap(lambda: "ran", plugin="p", version="1", operation="o")
+    sidecar.close(0.1)
+    assert len(said_of(caplog, "OTEL_EXPORTER_OTLP_ENDPOINT")) == 1
+    assert "secret" not in caplog.text
+
+
+def test_a_keyword_that_is_no_address_is_said_too(caplog: pytest.LogCaptureFixture) -> None:
+    sidecar = Sidecar(service="x", endpoint="localhost:4318")
+    sidecar.wrap(lambda: "ran", plugin="p", version="1", operation="o")
+    sidecar.close(0.1)
+    assert len(said_of(caplog, "endpoint: 'localhost:4318'")) == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "secure", "said"),
+    [
+        ({}, True, True),
+        ({"OTEL_EXPORTER_OTLP_INSECURE": "true"}, False, False),
+        ({"OTEL_EXPORTER_OTLP_INSECURE": "false"}, True, False),
+        ({"OTEL_EXPORTER_OTLP_CERTIFICATE": "/authority.pem"}, True, False),
+    ],
+)
+def test_grpc_takes_a_name_and_a_port_and_says_that_it_will_encrypt(
+    caplog: pytest.LogCaptureFixture, environ: dict[str, str], secure: bool, said: bool
+) -> None:
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", **environ}
+    target = read_target(Settings.load(given), "spans", given)
+    assert (target.url, target.secure) == ("localhost:4317", secure)
+    lines = said_of(caplog, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    assert len(lines) == said
+    assert all("http://localhost:4317" in line and "OTEL_EXPORTER_OTLP_INSECURE" in line for line in lines)
+
+
+@pytest.mark.parametrize("address", ["collector:8420", "localhost:8420", "//collector:8420", "collector"])
+def test_a_collector_without_a_scheme_is_said_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, outbox: Any, address: str
+) -> None:
+    monkeypatch.setenv("PLUGWARDEN_COLLECTOR_URL", address)
+    sidecar = Sidecar(service="x")
+    assert sidecar.wrap(lambda: "ran", plugin="p", version="1", operation="o")() == "ran"
+    sidecar.close(5)
+    (line,) = said_of(caplog, "PLUGWARDEN_COLLECTOR_URL")
+    assert f"http://{address.removeprefix('//')}" in line
 
 
 def test_names_in_another_encoding_hold_up_no_directives(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from plugwarden.command import COMMANDS
 
 FILE = """
 service = "reports"
@@ -51,6 +53,43 @@ def test_a_host_file_is_written_from_what_is_installed_and_the_next_step_can_be_
     assert 'project = "datasette"' in (folder / "plugwarden.toml").read_text()
     following = done.stdout.rpartition("then: ")[2].split(" run -- ")[0]
     assert following == ("python -m plugwarden" if "-m" in command else "plugwarden")
+
+
+def test_every_command_answers_a_program_in_json(folder: Path, command: list[str]) -> None:
+    (folder / "plugin.toml").write_text("[plugin]\nid = 'p'\nversion = '1'\n[operations.x]\ntimeout = 1\n")
+    done = typed(folder, command, "emulate", "plugin.toml", "--for", "2s", "--json")
+    assert all(isinstance(json.loads(line), dict) for line in done.stdout.splitlines())
+    for name in COMMANDS:
+        assert "--json" in typed(folder, command, name, "--help").stdout, name
+
+
+def test_a_host_file_is_told_of_in_json(folder: Path, command: list[str]) -> None:
+    done = typed(folder, command, "init", "--force", "--group", "datasette", "--service", "data", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert told["file"] == "plugwarden.toml"
+    assert told["service"] == "data"
+    assert list(told["groups"]) == ["datasette"]
+    assert all(" (" in point for point in told["groups"]["datasette"])
+    assert told["then"].endswith(" run -- COMMAND")
+    assert "text" not in told
+    printed = json.loads(typed(folder, command, "init", "--file", "-", "--group", "datasette", "--json").stdout)
+    assert 'project = "datasette"' in printed["text"]
+    assert printed["file"] is None
+
+
+def test_what_was_wrapped_is_told_in_json_at_the_end_of_the_host(folder: Path, command: list[str]) -> None:
+    (folder / "plugwarden.toml").write_text(f'{FILE}[[callable]]\ntarget = "steps:missing"\n')
+    done = typed(folder, command, "run", "--json", "--", sys.executable, "host.py")
+    assert (done.returncode, done.stdout) == (7, "6 [] 0o22\n"), done.stderr  # the host's own output is as it was
+    (told,) = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert told["event"] == "report"
+    assert (told["program"], type(told["process"])) == ("host.py", int)
+    assert told["wanted"] == [
+        {"kind": "callable", "name": "steps:resize", "wrapped": 1},
+        {"kind": "callable", "name": "steps:missing", "wrapped": 0},
+    ]
+    assert len(told["faults"]) == 1
 
 
 def test_what_is_wrong_takes_one_line_and_help_teaches(folder: Path, command: list[str]) -> None:

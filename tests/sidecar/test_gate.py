@@ -30,6 +30,8 @@ from plugwarden.contract import BreakerState, RejectionReason
 from plugwarden.gate import Breaker, CpuQuota, RateLimit
 from plugwarden.operation import Operation
 
+from tests.sidecar.crowd import call_from_threads
+
 
 def test_a_deadline_is_handed_down_and_refuses_what_comes_too_late(sidecar: Sidecar, outbox: Any) -> None:
     ran = []
@@ -102,11 +104,7 @@ def test_calls_wait_in_the_queue_of_a_bulkhead_in_order(sidecar: Sidecar) -> Non
             running -= 1
 
     wrapped = sidecar.wrap(work, plugin="csv", version="1", bulkhead=BulkheadPolicy(2, queue=100, wait_seconds=30))
-    threads = [threading.Thread(target=lambda: [wrapped() for _ in range(20)]) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    call_from_threads(8, wrapped, calls=20)
     assert most == 2
     (operation,) = sidecar.operations
     assert not operation.running

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import math
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +18,8 @@ from plugwarden.pipeline import pipeline as pipeline_module
 from plugwarden.pipeline import sampling
 from plugwarden.pipeline.sampling import gaps
 
+from tests.sidecar.crowd import call_from_threads
+
 
 @pytest.fixture
 def thrifty(outbox: Any) -> Iterator[Sidecar]:
@@ -30,16 +31,7 @@ def thrifty(outbox: Any) -> Iterator[Sidecar]:
 
 def test_every_call_is_counted_where_few_leave_a_span(thrifty: Sidecar, outbox: Any) -> None:
     call = thrifty.wrap(lambda: None, plugin="p", version="1", operation="x")
-
-    def run() -> None:
-        for _ in range(5_000):
-            call()
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    call_from_threads(4, call, calls=5_000)
     assert thrifty.flush(timeout=10)
     assert outbox.calls(plugin_id="p", plugin_outcome="success") == 20_000
     for found in outbox.named("plugin.invocation.duration"):
@@ -241,16 +233,7 @@ def test_a_journal_holds_what_leaves_no_span_too(outbox: Any, tmp_path: Any) -> 
     journal = sidecar._pipeline._journal
     assert journal is not None
     before = journal.head
-
-    def run() -> None:
-        for _ in range(6_000):
-            call()
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    call_from_threads(3, call, calls=6_000)
     outer()
     assert journal.head - before == 18_002  # a word a call
     assert sidecar.flush(timeout=10)

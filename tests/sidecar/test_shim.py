@@ -7,7 +7,6 @@ import contextlib
 import functools
 import logging
 import pickle
-import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -16,6 +15,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from plugwarden import BreakerPolicy, CallNotPermitted, ConfigurationError, PluginQuarantined, Sidecar
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
+
+from tests.sidecar.crowd import call_from_threads
 
 
 def isolate(sidecar: Sidecar, scope: Scope) -> None:
@@ -359,16 +360,7 @@ def test_what_a_plugin_logs_carries_its_ids(sidecar: Sidecar, outbox: Any) -> No
 
 def test_every_call_of_many_threads_is_counted(sidecar: Sidecar, outbox: Any) -> None:
     wrapped = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
-
-    def hammer() -> None:
-        for _ in range(5_000):
-            wrapped()
-
-    threads = [threading.Thread(target=hammer) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    call_from_threads(8, wrapped, calls=5_000)
     assert sidecar.flush(timeout=20)
     assert outbox.calls(plugin_id="csv") == 40_000
 

@@ -71,17 +71,18 @@ class Placed:
                     self._making = False
             return self._sidecar
 
-    def report(self) -> list[str]:
-        """A line for each thing wanted, and one for each that went wrong."""
-        lines = []
-        for kind, names in (
+    def found(self) -> list[tuple[str, str, int]]:
+        """Kind, name and how many were wrapped, of each thing wanted."""
+        wanted = (
             ("entry_points", self.wanted.groups),
             ("pluggy", self.wanted.managers),
             ("callable", {_target(item): item for item in self.wanted.callables}),
-        ):
-            for name in names:
-                count = self.met.get(f"{kind} {name}", 0)
-                lines.append(f"{kind} {name}: {f'{count} wrapped' if count else 'not met'}")
+        )
+        return [(kind, name, self.met.get(f"{kind} {name}", 0)) for kind, names in wanted for name in names]
+
+    def report(self) -> list[str]:
+        """A line for each thing wanted, and one for each that went wrong."""
+        lines = [f"{kind} {name}: {f'{count} wrapped' if count else 'not met'}" for kind, name, count in self.found()]
         return lines + self.faults
 
     def count(self, what: str, wrapped: int) -> None:

@@ -7,6 +7,7 @@ the host's, as it would one that an administrator had put there. Processes that 
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -27,18 +28,21 @@ FILE_VARIABLE = "PLUGWARDEN_HOST_FILE"
 """The host file; without it `activate` does nothing."""
 _active = False
 REPORT_VARIABLE = "PLUGWARDEN_HOST_REPORT"
-"""When it is set: at its end, each process says on standard error what was wrapped."""
+"""When it is set: at its end, each process says on standard error what was wrapped, for a program where it is `json`."""
 
 
-def run(file: Path, command: Sequence[str], *, report: bool = False) -> None:
-    """Become the host. Raises `ConfigurationError` when the host file is wrong or the program is not there."""
+def run(file: Path, command: Sequence[str], *, report: str = "") -> None:
+    """Become the host; `report` is what `REPORT_VARIABLE` will be.
+
+    Raises `ConfigurationError` when the host file is wrong or the program is not there.
+    """
     WantedPlugins.load(file)
     if not command:
         raise ConfigurationError("the command is missing: plugwarden run -- python -m host")
     environ = {**os.environ, FILE_VARIABLE: str(file.resolve())}
     environ["PYTHONPATH"] = os.pathsep.join([str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])])
     if report:
-        environ[REPORT_VARIABLE] = "1"
+        environ[REPORT_VARIABLE] = report
     sys.stdout.flush()
     try:
         os.execvpe(command[0], list(command), environ)  # noqa: S606 - what the user asked for, and no shell between
@@ -82,5 +86,16 @@ def say_unobserved(error: Exception) -> None:
 
 def _report(placed: Placed) -> None:
     program = Path(sys.argv[0]).name if sys.argv else "python"
+    if os.environ.get(REPORT_VARIABLE) == "json":
+        wanted = [{"kind": kind, "name": name, "wrapped": count} for kind, name, count in placed.found()]
+        told = {
+            "event": "report",
+            "program": program,
+            "process": os.getpid(),
+            "wanted": wanted,
+            "faults": placed.faults,
+        }
+        print(json.dumps(told), file=sys.stderr)
+        return
     for line in placed.report():
         print(f"plugwarden: {program}[{os.getpid()}]: {line}", file=sys.stderr)

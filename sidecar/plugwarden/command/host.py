@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ def add_run(commands: argparse._SubParsersAction[Any], help: str) -> None:
     parser = commands.add_parser("run", help=help, description=help)
     parser.add_argument("--file", type=Path, default=Path("plugwarden.toml"), help="the host file [plugwarden.toml]")
     parser.add_argument("--report", action="store_true", help="at the end, say what was wrapped")
+    parser.add_argument("--json", action="store_true", help="the same as an object a process, on standard error")
     parser.add_argument("host", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what starts the host")
     parser.set_defaults(act=_run)
 
@@ -29,13 +31,15 @@ def add_init(commands: argparse._SubParsersAction[Any], help: str) -> None:
     parser.add_argument("--group", action="append", default=[], help="only this entry-point group; may be given again")
     parser.add_argument("--service", default=Path.cwd().name or "host", help="the host's name")
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.add_argument("--json", action="store_true", help="say what was written as an object")
     parser.set_defaults(act=_init)
 
 
 def _run(given: argparse.Namespace) -> int:
     from plugwarden.auto.run import run
 
-    run(given.file, given.host[1:] if given.host[:1] == ["--"] else given.host, report=given.report)
+    report = "json" if given.json else "1" if given.report else ""
+    run(given.file, given.host[1:] if given.host[:1] == ["--"] else given.host, report=report)
     return 0
 
 
@@ -50,9 +54,21 @@ def _init(given: argparse.Namespace) -> int:
             )
     wanted = {name: points for name, points in groups.items() if not given.group or name in given.group}
     text = host_file(wanted, given.service)
-    if str(given.file) == "-":
+    printed = str(given.file) == "-"
+    then = f"{given.program} run -- COMMAND"
+    if not printed:
+        _write(given, text)
+    if given.json:
+        told = {"file": None if printed else str(given.file), "service": given.service, "groups": wanted, "then": then}
+        print(json.dumps(told | {"text": text} if printed else told))
+    elif printed:
         print(text, end="")
-        return 0
+    else:
+        print(f"{given.file}: {len(wanted)} groups; take out what is no plugin, then: {then}")
+    return 0
+
+
+def _write(given: argparse.Namespace, text: str) -> None:
     try:
         with given.file.open("w" if given.force else "x", encoding="utf-8") as out:
             out.write(text)
@@ -60,5 +76,3 @@ def _init(given: argparse.Namespace) -> int:
         raise ConfigurationError(f"{given.file} is there already; --force writes over it") from None
     except OSError as error:
         raise ConfigurationError(f"{given.file}: cannot be written: {error.strerror}") from error
-    print(f"{given.file}: {len(wanted)} groups; take out what is no plugin, then: {given.program} run -- COMMAND")
-    return 0

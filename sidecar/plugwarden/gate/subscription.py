@@ -13,6 +13,7 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
+from plugwarden.admittance import OWN_TOKEN, Admittance
 from plugwarden.chance import chance
 from plugwarden.contract import DirectiveSet, MalformedDirective
 from plugwarden.contract.directive import MAX_DIRECTIVES, MAX_SET_BYTES
@@ -88,6 +89,7 @@ class Subscription:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._connection: http.client.HTTPConnection | None = None
+        self._admittance = Admittance("directives", url, f"{OWN_TOKEN} to a token with the scope `directives`")
         self._insisted = 0
         """Answers in a row that told a lower revision."""
 
@@ -123,6 +125,7 @@ class Subscription:
         while not self._stopping.is_set():
             try:
                 answer = self._ask()
+                self._admittance.note(True)
                 if answer is not None:
                     with at_work():
                         self._apply(answer)
@@ -130,6 +133,9 @@ class Subscription:
                     self._stopping.wait(_UNCHANGED_PAUSE_SECONDS)
                 backoff = _BACKOFF_FIRST_SECONDS
                 continue
+            except _Denied:
+                self._trouble("denied")
+                self._admittance.note(False)
             except Exception as error:  # noqa: BLE001 - whatever the network or the collector does, the host keeps its directives
                 if not self._stopping.is_set():  # `stop` cuts an answer short, which is nobody's trouble
                     malformed = isinstance(error, MalformedDirective)
@@ -158,6 +164,8 @@ class Subscription:
         body = response.read(MAX_SET_BYTES + 1)
         if response.status == 204:
             return None
+        if response.status in {401, 403}:
+            raise _Denied
         if response.status != 200:
             raise ConnectionError(f"the collector answered {response.status}")
         if len(body) > MAX_SET_BYTES:
@@ -170,6 +178,10 @@ class Subscription:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+class _Denied(Exception):
+    """The collector does not let us in."""
 
 
 def is_older(answer: DirectiveSet, known: DirectiveSet) -> bool:

@@ -4,35 +4,11 @@ from __future__ import annotations
 
 from tests.hosts.row import Row
 
+from .mcp import WEATHER
+
 __all__ = ["ROW"]
 
-SERVER = """
-import os
-from fastmcp import FastMCP
-from tally import tally
-
-server = FastMCP("weather", version="3.1")
-
-@server.tool
-def forecast(city: str, days: int = 1) -> str:
-    tally("forecast")
-    if city == "nowhere":
-        raise ValueError("no such place")
-    return f"rain in {city} for {days}"
-
-@server.tool
-async def climate(city: str) -> str:
-    tally("climate")
-    return f"mild in {city}"
-
-if os.environ.get("HOST_OBSERVED"):
-    from plugwarden import Sidecar
-    from plugwarden.integrations import mcp
-
-    mcp.instrument(server, Sidecar(breakers=False))
-if __name__ == "__main__":
-    server.run(show_banner=False)
-"""
+SERVER = WEATHER.substitute(module="fastmcp", kind="FastMCP", called="", run="show_banner=False")
 CLIENT = """
 import asyncio, os, sys
 from fastmcp import Client

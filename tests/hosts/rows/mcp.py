@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from string import Template
+
 from tests.hosts.row import Row
 
-__all__ = ["CLIENT", "ROW"]
+__all__ = ["CLIENT", "ROW", "WEATHER"]
 
-SERVER = """
+WEATHER = Template("""
 import os
-from mcp.server.mcpserver import MCPServer
+from $module import $kind
 from tally import tally
 
-server = MCPServer("weather", version="3.1")
+server = $kind("weather", version="3.1")
 
-@server.tool()
+@server.tool$called
 def forecast(city: str, days: int = 1) -> str:
     tally("forecast")
     if city == "nowhere":
         raise ValueError("no such place")
     return f"rain in {city} for {days}"
 
-@server.tool()
+@server.tool$called
 async def climate(city: str) -> str:
     tally("climate")
     return f"mild in {city}"
@@ -31,8 +33,9 @@ if os.environ.get("HOST_OBSERVED"):
 
     mcp.instrument(server, Sidecar(breakers=False))
 if __name__ == "__main__":
-    server.run(transport="stdio")
-"""
+    server.run($run)
+""")
+"""A server of two tools; `module` has its class, `kind`."""
 CLIENT = """
 import asyncio, os, sys
 from mcp import ClientSession, StdioServerParameters
@@ -60,7 +63,12 @@ ROW = Row(
     name="mcp",
     requires=("mcp==2.3.0",),
     packages=("mcp",),
-    files={"server.py": SERVER, "client.py": CLIENT},
+    files={
+        "server.py": WEATHER.substitute(
+            module="mcp.server.mcpserver", kind="MCPServer", called="()", run='transport="stdio"'
+        ),
+        "client.py": CLIENT,
+    },
     command=("python", "client.py"),
     plugins=frozenset({"weather"}),
 )

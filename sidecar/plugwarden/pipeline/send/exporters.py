@@ -18,7 +18,7 @@ from plugwarden.lifetime.fork import resting
 
 from .plain import COMPRESSIONS
 from .provided import provided, provider_name
-from .sender import PERMANENT_STATUS, REQUEST_TIMEOUT_SECONDS, Verdict
+from .sender import REQUEST_TIMEOUT_SECONDS, Verdict, verdict_of
 from .variables import Target
 
 __all__ = ["ExporterSender"]
@@ -71,9 +71,7 @@ class ExporterSender:
                 result = self._exporter.export(())
         finally:
             _sending.now = False
-        if result.name == "SUCCESS":
-            return Verdict.TAKEN
-        return Verdict.REFUSED if self._status in PERMANENT_STATUS else Verdict.RETRY
+        return Verdict.TAKEN if result.name == "SUCCESS" else verdict_of(self._status)
 
     def shutdown(self) -> None:
         """Let the connection go."""

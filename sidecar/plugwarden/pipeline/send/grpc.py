@@ -23,6 +23,7 @@ _SERVICES = {
     "logs": "logs.v1.LogsService",
 }
 _PERMANENT = frozenset({"INVALID_ARGUMENT", "UNIMPLEMENTED", "OUT_OF_RANGE", "DATA_LOSS"})
+_DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 for _module in ("grpc._channel", "grpc.experimental"):
     with contextlib.suppress(ImportError):
         importlib.import_module(_module)  # what a channel imports when it is made, which our thread does
@@ -58,6 +59,8 @@ class GrpcSender:
                 code = error.code().name
                 if code == "UNAVAILABLE":
                     self.shutdown()  # else it waits out gRPC's own, longer pauses
+                if code in _DENIED:
+                    return Verdict.DENIED
                 return Verdict.REFUSED if code in _PERMANENT else Verdict.RETRY
         return Verdict.TAKEN
 

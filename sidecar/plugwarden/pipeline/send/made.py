@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from plugwarden.admittance import Admittance
 from plugwarden.settings import Settings
 
 from .provided import provider_name
-from .sender import SIGNALS, Sender
+from .sender import SIGNALS, Sender, Verdict
 from .variables import Target, read_target
 
 __all__ = ["make_senders"]
@@ -16,7 +17,31 @@ __all__ = ["make_senders"]
 
 def make_senders(settings: Settings) -> dict[str, Sender]:
     """Signal -> its sender. Everything that sending will need is imported here; nothing is connected."""
-    return {signal: _sender(read_target(settings, signal), signal) for signal in SIGNALS}
+    admittances: dict[object, Admittance] = {}
+    senders: dict[str, Sender] = {}
+    for signal in SIGNALS:
+        target = read_target(settings, signal)
+        shown = target.address, target.credential, *sorted(target.headers.items())
+        if shown not in admittances:  # signals that show the same to the same are let in together, and said of together
+            admittances[shown] = Admittance("telemetry", target.address, target.credential)
+        senders[signal] = _Admitted(_sender(target, signal), admittances[shown])
+    return senders
+
+
+class _Admitted:
+    """A sender whose being denied is told to people; what was denied is tried again."""
+
+    def __init__(self, sender: Sender, admittance: Admittance) -> None:
+        self._sender = sender
+        self._admittance = admittance
+        self.shutdown = sender.shutdown
+
+    def send(self, data: bytes) -> Verdict:
+        """Send one request."""
+        verdict = self._sender.send(data)
+        if verdict is Verdict.TAKEN or verdict is Verdict.DENIED:
+            self._admittance.note(verdict is Verdict.TAKEN)
+        return Verdict.RETRY if verdict is Verdict.DENIED else verdict
 
 
 def _sender(target: Target, signal: str) -> Sender:

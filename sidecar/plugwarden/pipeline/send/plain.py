@@ -22,7 +22,7 @@ from plugwarden.errors import ConfigurationError
 from plugwarden.lifetime.fork import resting
 from plugwarden.timed_response import TimedResponse
 
-from .sender import PERMANENT_STATUS, REQUEST_TIMEOUT_SECONDS, Verdict
+from .sender import REQUEST_TIMEOUT_SECONDS, Verdict, verdict_of
 from .variables import Target
 
 __all__ = ["COMPRESSIONS", "PlainSender"]
@@ -70,9 +70,7 @@ class PlainSender:
             except (OSError, http.client.HTTPException):
                 self.shutdown()
                 return Verdict.RETRY
-        if 200 <= status < 300:
-            return Verdict.TAKEN
-        return Verdict.REFUSED if status in PERMANENT_STATUS else Verdict.RETRY
+        return verdict_of(status)
 
     def shutdown(self) -> None:
         """Let the connection go."""

@@ -13,16 +13,27 @@ import urllib.parse
 from collections.abc import Mapping
 from dataclasses import field
 
+from plugwarden.address import address_fault, bare_address
+from plugwarden.admittance import OWN_TOKEN
 from plugwarden.contract.value import value
+from plugwarden.errors import ConfigurationError
 from plugwarden.settings import PROTOCOLS, Settings, pairs_of
-from plugwarden.token_reach import carries_token, endpoint_of
+from plugwarden.token_reach import carries_token
 
 from .sender import SIGNALS
 
 __all__ = ["Target", "read_target"]
 
 _COMPRESSIONS = ("none", "gzip", "deflate")
-_PORTS = {"grpc": 4317}
+_DEFAULTS = {
+    "grpc": "http://localhost:4317",
+    "http/protobuf": "http://localhost:4318",
+    "http/json": "http://localhost:4318",
+}
+_ENCRYPTED = (
+    "%s: %s has no scheme and is taken for https://; write http://%s, or set OTEL_EXPORTER_OTLP_INSECURE=true, where it is"
+    " not encrypted"
+)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _HEADER_TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 """RFC 9110, 5.1 and 5.5."""
@@ -46,10 +57,17 @@ class Target:
     """File of the authorities to trust; none: the system's."""
     client_certificate: str | None
     client_key: str | None
+    credential: str
+    """Which variable is to be set to what where this is not let in."""
+
+    @property
+    def address(self) -> str:
+        """Where it goes, without a path."""
+        return f"{parts.scheme}://{parts.netloc}" if (parts := urllib.parse.urlsplit(self.url)).netloc else self.url
 
 
 def read_target(settings: Settings, signal: str, environ: Mapping[str, str] | None = None) -> Target:
-    """The target of one signal (`spans`, `metrics`, `logs`)."""
+    """The target of one signal (`spans`, `metrics`, `logs`). Raises `ConfigurationError` for an endpoint that is no address."""
     env = os.environ if environ is None else environ
     name = SIGNALS[signal]
 
@@ -61,26 +79,31 @@ def read_target(settings: Settings, signal: str, environ: Mapping[str, str] | No
     if not settings.protocol_given:
         own = (env.get(f"OTEL_EXPORTER_OTLP_{name.upper()}_PROTOCOL") or "").strip().lower()
         protocol = own if own in PROTOCOLS else protocol
+    variable, endpoint = _endpoint(settings, name, protocol, env)
     headers = {}
     for key, text in pairs_of(option("HEADERS") or "", lower=True):
         if _HEADER_NAME.fullmatch(key) and _HEADER_TEXT.fullmatch(text):
             headers[key] = text
         else:  # its text may be a secret
             _log.warning("OTEL_EXPORTER_OTLP_HEADERS: %.100r is left out: no request can carry such a header", key)
-    headers |= _token_header(settings, signal, protocol, env)
+    token = _token_header(settings, signal, endpoint)
+    headers |= token
     compression = (option("COMPRESSION") or "none").lower()
     if compression not in _COMPRESSIONS:
         _log.warning(
             "OTEL_EXPORTER_OTLP_COMPRESSION: %r is none of %s; nothing is compressed", compression, _COMPRESSIONS
         )
         compression = "none"
-    insecure = (option("INSECURE") or "").lower() == "true"
     if protocol == "grpc":
-        url, secure = _grpc_address(settings.endpoint or option("ENDPOINT"), insecure=insecure)
+        url, secure = _grpc_address(endpoint, insecure=(option("INSECURE") or "").lower() == "true")
+        first = variable.endswith(f"{name.upper()}_ENDPOINT") or signal == next(iter(SIGNALS))
+        if first and secure and bare_address(url) and not (option("INSECURE") or option("CERTIFICATE")):
+            _log.warning(_ENCRYPTED, variable, ascii(url), url)
     else:
-        own_url = (env.get(f"OTEL_EXPORTER_OTLP_{name.upper()}_ENDPOINT") or "").strip()
-        base = settings.endpoint or (env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "").strip() or "http://localhost:4318"
-        url = own_url if own_url and not settings.endpoint else f"{base.rstrip('/')}/v1/{name}"
+        fault = address_fault(endpoint)
+        if fault is not None:  # a request would go to whatever it can be taken for, and nobody hear of it
+            raise ConfigurationError(f"{variable}: {fault}")
+        url = endpoint if variable.endswith(f"{name.upper()}_ENDPOINT") else f"{endpoint.rstrip('/')}/v1/{name}"
         secure = url.startswith("https:")
     return Target(
         protocol,
@@ -91,14 +114,14 @@ def read_target(settings: Settings, signal: str, environ: Mapping[str, str] | No
         option("CERTIFICATE"),
         option("CLIENT_CERTIFICATE"),
         option("CLIENT_KEY"),
+        _credential(settings, name, endpoint, env, token_sent=bool(token)),
     )
 
 
-def _token_header(settings: Settings, signal: str, protocol: str, env: Mapping[str, str]) -> dict[str, str]:
+def _token_header(settings: Settings, signal: str, endpoint: str) -> dict[str, str]:
     """The token, for the collector and nobody else."""
     if not settings.token:
         return {}
-    endpoint = endpoint_of(signal, settings.endpoint, protocol, env)
     if carries_token(endpoint, settings.collector_url):
         return {"authorization": f"Bearer {settings.token}"}
     _log.warning(
@@ -110,9 +133,30 @@ def _token_header(settings: Settings, signal: str, protocol: str, env: Mapping[s
     return {}
 
 
-def _grpc_address(endpoint: str | None, *, insecure: bool) -> tuple[str, bool]:
+def _credential(settings: Settings, name: str, endpoint: str, env: Mapping[str, str], *, token_sent: bool) -> str:
+    """What to set where a target lets nobody in who shows what we do."""
+    own = f"OTEL_EXPORTER_OTLP_{name.upper()}_HEADERS"
+    headers = own if env.get(own) else "OTEL_EXPORTER_OTLP_HEADERS"
+    if token_sent or (carries_token(endpoint, settings.collector_url) and not env.get(headers)):
+        return f"{OWN_TOKEN} to a token with the scope `ingest`"
+    if settings.collector_url is not None or env.get(headers):
+        return f"{headers} to what it asks for"
+    return (
+        f"{headers} to what it asks for, or {OWN_TOKEN}, and PLUGWARDEN_COLLECTOR_URL, which a token is sent to alone"
+    )
+
+
+def _endpoint(settings: Settings, name: str, protocol: str, env: Mapping[str, str]) -> tuple[str, str]:
+    """Which keyword or variable says where to, and what."""
+    own, common = f"OTEL_EXPORTER_OTLP_{name.upper()}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
+    for variable, given in (("endpoint", settings.endpoint), (own, env.get(own)), (common, env.get(common))):
+        if given is not None and given.strip():
+            return variable, given.strip()
+    return "", _DEFAULTS[protocol]
+
+
+def _grpc_address(endpoint: str, *, insecure: bool) -> tuple[str, bool]:
     """(address, whether to encrypt). A scheme decides; without one OTEL_EXPORTER_OTLP_INSECURE does."""
-    endpoint = endpoint or f"http://localhost:{_PORTS['grpc']}"
     parts = urllib.parse.urlsplit(endpoint)
     if parts.scheme in {"http", "https"} and parts.netloc:
         return parts.netloc, parts.scheme == "https"
