@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from plugwarden.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from plugwarden.codec import Codec
     from plugwarden.errors import (
@@ -55,7 +57,6 @@ __all__ = [
     "Value",
     "WorkerDied",
 ]
-__version__ = "0.1.0"
 _HOMES = {
     "Codec": "codec",
     "CallNotPermitted": "errors",

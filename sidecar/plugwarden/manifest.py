@@ -26,34 +26,27 @@ Errors name the field by its path, as in `operations.export.timeout`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import Any
 
 from plugwarden.contract import Criticality, name_fault
+from plugwarden.contract.value import value
 from plugwarden.declared_errors import Errors, Status
 from plugwarden.errors import ConfigurationError
-from plugwarden.exception_names import Named, check_name, exception_type
+from plugwarden.exception_names import check_name
 from plugwarden.fallback import Fallback, LastGood, Value
 from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
 from plugwarden.grants import Grants
 from plugwarden.nearest import hint
-from plugwarden.terms import Terms
 from plugwarden.touches import Touches
 
-if TYPE_CHECKING:
-    from plugwarden.sidecar import Sidecar
-
-from plugwarden.contract.value import value
-
-__all__ = ["DeclaredPlugin", "Manifest", "Objective", "terms_of"]
+__all__ = ["EXEMPT", "Manifest", "Objective", "asked_names", "terms_of"]
 
 MAX_BYTES = 12 * 1024
 """Bytes of a manifest: one of 30 operations has 8 KiB. Reading TOML takes time by the square of its longest key (20 ms at this size)."""
-F = TypeVar("F", bound=Callable[..., Any])
 _POLICIES: dict[str, type[Any]] = {
     "breaker": BreakerPolicy,
     "bulkhead": BulkheadPolicy,
@@ -61,8 +54,9 @@ _POLICIES: dict[str, type[Any]] = {
     "quota": QuotaPolicy,
 }
 _PLAIN = ("timeout", "concurrency", "runner", "workers")
-_EXEMPT = ("caller_errors", "control_flow")
-_OPERATION_KEYS = (*_PLAIN, *_POLICIES, "fallback", "objective", *_EXEMPT)
+EXEMPT = ("caller_errors", "control_flow")
+"""Terms by which exceptions are no failures of the plugin: what they name, the host has to grant."""
+_OPERATION_KEYS = (*_PLAIN, *_POLICIES, "fallback", "objective", *EXEMPT)
 _SCALARS = {"int": int, "float": int | float, "str": str, "bool": bool}
 
 
@@ -172,7 +166,7 @@ class Manifest:
     def asked(self) -> Grants:
         """All that it asks for and nothing more: for tests and emulations, where no host is to be kept from the plugin."""
         touches = self.touches or Touches(network=False)
-        exempt = [Errors.of(key, terms.get(key, ())) for terms in self.operations.values() for key in _EXEMPT]
+        exempt = [Errors.of(key, terms.get(key, ())) for terms in self.operations.values() for key in EXEMPT]
         return Grants(
             read=touches.read,
             write=touches.write,
@@ -182,63 +176,9 @@ class Manifest:
             processes=touches.processes,
             file_bytes=touches.file_bytes,
             downstream_errors=tuple(kind for kinds in self.downstreams.values() for kind in kinds),
-            caller_errors=tuple(name for errors in exempt for name in _asked(errors)),
+            caller_errors=tuple(name for errors in exempt for name in asked_names(errors)),
             without_breaker=True,
         )
-
-
-class DeclaredPlugin:
-    """A plugin whose operations are wrapped as its manifest says."""
-
-    def __init__(self, sidecar: Sidecar, manifest: Manifest, grants: Grants | None = None) -> None:
-        """Raises `ConfigurationError` for what the manifest asks beyond what the host grants."""
-        grants = grants or Grants()
-        self._sidecar = sidecar
-        self._touches = grants.touches(manifest.touches)
-        for name, errors in manifest.downstreams.items():
-            grants.check_errors(f"downstreams.{name}", errors)
-        for name, terms in manifest.operations.items():
-            grants.check_terms(f"operations.{name}", terms)
-            for key in _EXEMPT:
-                grants.check_errors(f"operations.{name}.{key}", _asked(Errors.of(key, terms.get(key, ()))))
-        self.manifest = manifest
-
-    def wrap(self, function: Callable[..., Any], operation: str | None = None, **terms: Unpack[Terms]) -> Any:
-        """The observed form of a function as a declared operation; `terms` go over the manifest's.
-
-        Raises `ConfigurationError` for an operation that the manifest does not know.
-        """
-        manifest = self.manifest
-        name = operation or str(getattr(function, "__name__", "call"))
-        if name not in manifest.operations:
-            meant = hint(name, manifest.operations)
-            raise ConfigurationError(f"operations.{name}: {manifest.id} does not declare it; {meant}")
-        declared = dict(manifest.operations[name])
-        runner = {**declared, **terms}.get("runner", "inline")
-        if runner == "process":
-            declared["touches"] = self._touches
-        elif self._touches.require_enforced:
-            words = " and ".join(self._touches.require_enforced)
-            raise ConfigurationError(
-                f'operations.{name}.runner: "{runner}" enforces nothing, and {words} must be enforced; use "process"'
-            )
-        failures = _types("downstreams", [kind for kinds in manifest.downstreams.values() for kind in kinds])
-        for key in _EXEMPT:
-            if key in declared:
-                declared[key] = _bound(key, Errors.of(key, declared[key]))
-        declared |= {"owner": manifest.owner, "criticality": manifest.criticality, "downstream_errors": failures}
-        return self._sidecar.wrap(
-            function, plugin=manifest.id, version=manifest.version, operation=name, **{**declared, **terms}
-        )
-
-    def operation(self, name: str | None = None, **terms: Unpack[Terms]) -> Callable[[F], F]:
-        """The same as a decorator."""
-
-        def decorate(function: F) -> F:
-            wrapped: F = self.wrap(function, name, **terms)
-            return wrapped
-
-        return decorate
 
 
 def _nameable(path: str, part: str, name: str) -> None:
@@ -270,7 +210,7 @@ def terms_of(path: str, raw: Mapping[str, Any]) -> dict[str, Any]:
                 raise ConfigurationError(f"{path}.{key}: must be a table of {', '.join(_names(policy))}")
     if "objective" in raw:
         terms["objective"] = _made(f"{path}.objective", Objective, _table(f"{path}.objective", raw["objective"]))
-    for key in _EXEMPT:
+    for key in EXEMPT:
         if key in raw:
             terms[key] = _errors(f"{path}.{key}", raw[key])
     if "fallback" in raw:
@@ -299,22 +239,10 @@ def _errors(path: str, raw: Any) -> Errors:
     return Errors.of(path, [_made(path, Status, item) if isinstance(item, Mapping) else item for item in raw])
 
 
-def _asked(errors: Errors) -> list[str]:
-    """The names that a manifest has of exceptions; what is no name was written by the host."""
+def asked_names(errors: Errors) -> list[str]:
+    """Return the names that a manifest has of exceptions; what is no name was written by the host."""
     names = [*errors.names, *(test.type for test in errors.tests if isinstance(test, Status))]
     return [name.removeprefix("builtins.") for name in names]
-
-
-def _bound(field: str, errors: Errors) -> Errors:
-    """The same, except that a name which turns out to be that of a plugin's own bugs exempts nothing."""
-    kinds = [exception_type(field, name) for name in errors.names]
-    later = [functools.partial(_is_one, kind) for kind in kinds if isinstance(kind, Named)]
-    known = [kind for kind in kinds if not isinstance(kind, Named)]
-    return Errors((*errors.types, *known), (), (*errors.tests, *later))
-
-
-def _is_one(kind: type[Exception], error: BaseException) -> bool:
-    return isinstance(error, kind)
 
 
 def _step(path: str, raw: Any) -> Any:
@@ -371,7 +299,3 @@ def _error_names(path: str, raw: Any) -> tuple[str, ...]:
     for text in texts:
         check_name(path, text)
     return texts
-
-
-def _types(field: str, errors: Iterable[type[Exception] | str]) -> list[type[Exception]]:
-    return [exception_type(field, error) if isinstance(error, str) else error for error in errors]

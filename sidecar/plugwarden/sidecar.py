@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from prometheus_client.registry import Collector
 
+    from plugwarden.declared_plugin import DeclaredPlugin
     from plugwarden.gate.subscription import DirectiveFile, Subscription
     from plugwarden.grants import Grants
-    from plugwarden.manifest import DeclaredPlugin, Manifest
+    from plugwarden.manifest import Manifest
     from plugwarden.runners import ProcessRunner
 
 __all__ = ["Sidecar"]
@@ -140,7 +141,8 @@ class Sidecar:
 
         Raises `ConfigurationError` naming the file and the field that is wrong, or that asks for more.
         """
-        from plugwarden.manifest import DeclaredPlugin, Manifest
+        from plugwarden.declared_plugin import DeclaredPlugin
+        from plugwarden.manifest import Manifest
 
         return DeclaredPlugin(self, manifest if isinstance(manifest, Manifest) else Manifest.load(manifest), grants)
 

@@ -6,7 +6,8 @@ import time
 from random import Random
 
 from plugwarden import ConfigurationError, Grants, Sidecar
-from plugwarden.manifest import DeclaredPlugin, Manifest
+from plugwarden.declared_plugin import DeclaredPlugin
+from plugwarden.manifest import Manifest
 
 __all__ = ["attempt", "manifest_bytes"]
 

@@ -12,6 +12,7 @@ from opentelemetry.util.types import AttributeValue
 from plugwarden.contract import attributes
 from plugwarden.contract.value import value
 from plugwarden.settings import Settings
+from plugwarden.version import __version__
 
 __all__ = ["Resource", "make_resource", "resource_from"]
 
@@ -25,8 +26,6 @@ class Resource:
 
 def make_resource(settings: Settings) -> Resource:
     """Settings, which have OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME in them, and what the process knows of itself."""
-    from plugwarden import __version__
-
     values: dict[str, AttributeValue] = {
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "plugwarden",

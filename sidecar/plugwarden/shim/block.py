@@ -7,7 +7,7 @@ from typing import Any
 from plugwarden.invocation import Invocation, context_access
 from plugwarden.operation import Operation
 
-from .generator import close_invocation, open_invocation
+from .opened import close_invocation, open_invocation
 
 __all__ = ["Block"]
 

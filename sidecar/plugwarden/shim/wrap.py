@@ -19,8 +19,9 @@ from .codes import binder, flagged, unseen
 from .construction import observe_class
 from .coroutine import observe_coroutine
 from .function import observe_function
-from .generator import begin_misused, observe_async_generator, observe_generator
+from .generator import observe_async_generator, observe_generator
 from .method import observe_method
+from .opened import begin_misused
 from .stand_in import leads_to, stand_in
 
 __all__ = ["Kind", "kind_of", "require_callable", "wrap"]

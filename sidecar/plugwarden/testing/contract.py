@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from plugwarden.declared_errors import Errors, Status
+from plugwarden.declared_plugin import DeclaredPlugin
 from plugwarden.errors import ConfigurationError
 from plugwarden.exception_names import check_name
 from plugwarden.grants import Grants
-from plugwarden.manifest import DeclaredPlugin, Manifest
+from plugwarden.manifest import Manifest
 from plugwarden.shim import kind_of
 
 from .example import NO_ANSWER, Example

@@ -1,0 +1,124 @@
+"""The beginning and the end of an invocation, for everything that is not on the hot path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.context import Context
+
+from plugwarden.contract import ErrorSource, Outcome
+from plugwarden.inspection import is_a
+from plugwarden.invocation import Invocation, begin
+from plugwarden.operation import CPU_SAMPLE_MASK, NOTHING, Operation, Refusal
+
+__all__ = ["Opened", "begin_misused", "close_invocation", "open_invocation", "open_invocation_async"]
+
+Opened = tuple[Invocation | None, Context | None, Refusal | None]
+"""The invocation and the context to run it in; or why it must not run; or nothing of them: it runs unobserved."""
+
+
+def open_invocation(operation: Operation, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Opened:
+    """Decide on a call and begin it; for everything that is not on the hot path. Waits in the bulkhead's queue."""
+    invocation = None
+    try:
+        invocation, context = begin(operation, 0)
+        refusal = _decide(operation, invocation)
+        if refusal is None and len(operation.running) > operation.limit:
+            refusal = operation.squeeze_in(invocation)
+        return _begun(operation, invocation, context, refusal, args, kwargs)
+    except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
+        return None, None, operation.fault(invocation)
+    except BaseException:  # interrupted at the threshold: no place may stay taken
+        operation.withdraw(invocation)
+        raise
+
+
+async def open_invocation_async(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Opened:
+    """The same without blocking the loop while it waits."""
+    invocation = None
+    try:
+        invocation, context = begin(operation, 0)
+        refusal = _decide(operation, invocation)
+        if refusal is None and len(operation.running) > operation.limit:
+            refusal = await operation.squeeze_in_async(invocation)
+        return _begun(operation, invocation, context, refusal, args, kwargs)
+    except Exception:  # noqa: BLE001 - as above
+        return None, None, operation.fault(invocation)
+    except BaseException:  # as above
+        operation.withdraw(invocation)
+        raise
+
+
+def _decide(operation: Operation, invocation: Invocation) -> Refusal | None:
+    tick = operation.calls
+    operation.calls = tick + 1
+    refusal = None
+    special = operation.guarded or invocation.deadline_ns != 0
+    if special or not tick & CPU_SAMPLE_MASK:
+        operation.attend()
+    if special:
+        refusal = operation.decide(invocation)
+    if refusal is None and not (operation.running and operation.within_itself(invocation)):
+        operation.running.add(invocation)
+    return refusal
+
+
+def _begun(
+    operation: Operation,
+    invocation: Invocation,
+    context: Context,
+    refusal: Refusal | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> Opened:
+    if refusal is not None:
+        return invocation, None, refusal
+    if operation.inspects:
+        operation.look_at(invocation, args, kwargs or {})
+    invocation.started_ns = operation.clock()
+    return invocation, context, None
+
+
+def close_invocation(
+    operation: Operation,
+    invocation: Invocation,
+    error: BaseException | None,
+    active_ns: int,
+    thrown: BaseException | None = None,
+) -> None:
+    """Record the end of what `open_invocation` began. `thrown` is what the consumer threw in last: if that is what comes
+    back, it is none of the plugin's making."""
+    try:
+        operation.release(invocation)
+        invocation.duration_ns = active_ns
+        invocation.deadline_ns = 0
+        ended = operation.clock()
+        if error is not None:
+            if error is thrown and is_a(error, Exception):
+                invocation.enforced = True
+                invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.CALLER
+            operation.failed(invocation, error, ended, answerable=False)
+            return
+        if invocation.more is not None and invocation.child_errors is not None:
+            invocation.child_errors = None
+        if operation.guarded or active_ns > operation.limit_ns:
+            operation.settle(invocation, NOTHING, ended, keep=False)
+            return
+        breaker = operation.breaker
+        if breaker is not None:
+            if ended >= breaker.slot_ends_ns:
+                breaker.turn(ended)
+            breaker.calls += 1
+        operation.append(invocation)
+    except Exception:  # noqa: BLE001 - as above
+        operation.faults += 1
+
+
+def begin_misused(operation: Operation, error: TypeError) -> None:
+    """Count a call with arguments that the plugin does not take: it failed before anything could begin."""
+    try:
+        invocation, _ = begin(operation, operation.clock())
+        operation.calls += 1
+        close_invocation(operation, invocation, error, 0)
+    except Exception:  # noqa: BLE001 - as above
+        operation.faults += 1
