@@ -218,7 +218,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _address(name: str, url: str) -> str:
-    """Of an HTTP API, without the slash at its end."""
+    """Return the address of an HTTP API, without the slash at its end."""
     why = "must start with http:// or https://, and name a host"
     try:
         parts = urllib.parse.urlsplit(url)

@@ -140,7 +140,7 @@ class Rest:
         return len(operation.running) > operation.limit
 
     def steps(self) -> Steps:
-        """To run it with."""
+        """Return what it is run with."""
         return Steps(self._operation, self.invocation, self._context, self.active_ns)
 
     def refused(self, refusal: Refusal) -> None:
@@ -160,7 +160,7 @@ class Rest:
             return False
 
     def returned(self, result: Any, active_ns: int, *, keep: bool = True) -> QuotaExceeded | None:
-        """Record that it returned; answers the error to raise where its result is larger than allowed. `keep` as in `settle`."""
+        """Record that it returned; return the error to raise where its result is larger than allowed. `keep` as in `settle`."""
         operation, invocation = self._operation, self.invocation
         try:
             operation.release(invocation)
