@@ -11,7 +11,7 @@ from pathlib import Path
 
 from load.sink import sink
 
-HOST = Path(__file__).parents[1] / "tests/sidecar/fork_host.py"
+HOST = Path(__file__).parents[1] / "tests/sidecar/support/fork_host.py"
 
 
 def main() -> None:

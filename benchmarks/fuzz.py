@@ -39,11 +39,17 @@ from tests.collector.support.fuzz_receiver import Receiver, fault, kept
 from tests.collector.support.fuzz_statements import attempt, contents
 from tests.collector.support.http_bytes import almost_http, statuses
 from tests.collector.support.sql_grammar import statement
-from tests.sidecar.fuzz_frames import HostState, frame
-from tests.sidecar.fuzz_frames import attempt as attempt_frame
-from tests.sidecar.fuzz_inputs import directive_bytes, directive_fault, host_state, redaction_fault, redaction_text
-from tests.sidecar.fuzz_manifests import attempt as attempt_manifest
-from tests.sidecar.fuzz_manifests import manifest_bytes
+from tests.sidecar.support.fuzz_frames import HostState, frame
+from tests.sidecar.support.fuzz_frames import attempt as attempt_frame
+from tests.sidecar.support.fuzz_inputs import (
+    directive_bytes,
+    directive_fault,
+    host_state,
+    redaction_fault,
+    redaction_text,
+)
+from tests.sidecar.support.fuzz_manifests import attempt as attempt_manifest
+from tests.sidecar.support.fuzz_manifests import manifest_bytes
 
 CHUNK = 256
 """Inputs under way at once; after each chunk the file must hold what was acknowledged, and no more."""

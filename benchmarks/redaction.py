@@ -27,8 +27,7 @@ from plugwarden_collector.receive.decode.requests import read
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' tables are the benchmark's
 
-from tests.sidecar.redaction_table import PERSONAL, SECRETS
-from tests.sidecar.test_redaction import adversaries
+from tests.sidecar.support.redaction_table import PERSONAL, SECRETS, adversaries
 
 CHARACTERS = 8_000
 """Of the longest text that a sidecar sends (pipeline/logs.py)."""

@@ -1,4 +1,4 @@
-"""Docstrings of constants and attributes say one thing each, in a sentence whose subject is named (CONTRIBUTING, "Comments")."""
+"""Docstrings say one thing each, in a sentence whose subject is named (CONTRIBUTING, "Comments")."""
 
 from __future__ import annotations
 
@@ -33,4 +33,16 @@ def test_a_docstring_of_a_constant_is_a_sentence_of_its_own(package: str) -> Non
             shared = isinstance(target, ast.Tuple)
             if shared or text.startswith(FRAGMENTS) or text.rstrip().endswith((" ...", "…")):
                 torn.append(f"{file.relative_to(ROOT)}: {ast.unparse(target)}: {text:.60}")
+    assert torn == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_docstring_of_a_function_says_what_it_does_or_returns(package: str) -> None:
+    torn = []
+    for file in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                text = ast.get_docstring(node) or ""
+                if text.startswith((*FRAGMENTS, "Into ", "Answers ")):
+                    torn.append(f"{file.relative_to(ROOT)}: {node.name}: {text:.60}")
     assert torn == []

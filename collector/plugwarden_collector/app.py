@@ -254,7 +254,7 @@ class _Server:
         self._server: uvicorn.Server | None = None
 
     def start(self, stack: contextlib.AsyncExitStack, failed: asyncio.Future[None]) -> None:
-        """In a task of its own, which the stack ends."""
+        """Run it in a task of its own, which the stack ends."""
         self._task = _spawn(self._run(), failed)
         stack.push_async_callback(self._stop)
 

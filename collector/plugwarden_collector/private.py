@@ -30,7 +30,7 @@ def choice(environ: Mapping[str, str] | None = None) -> str:
 
 
 def narrow_umask() -> None:
-    """For a process of our own: DuckDB and others make files that we do not open ourselves."""
+    """Narrow the umask of a process of our own: DuckDB and others make files that we do not open ourselves."""
     os.umask(0o777 & ~CHOICES[choice()][0])
 
 

@@ -122,7 +122,8 @@ class Settings:
 
     @classmethod
     def tokens_from(cls, environ: Mapping[str, str] | None = None) -> TokenBook:
-        """From PLUGWARDEN_TOKEN (everything), PLUGWARDEN_INGEST_TOKEN (a host's), both also as _FILE, and PLUGWARDEN_TOKENS_FILE."""
+        """Read tokens from PLUGWARDEN_TOKEN (everything), PLUGWARDEN_INGEST_TOKEN (a host's), both also as _FILE, and
+        PLUGWARDEN_TOKENS_FILE."""
         return read_tokens(os.environ if environ is None else environ)
 
 

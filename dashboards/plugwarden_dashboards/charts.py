@@ -42,7 +42,7 @@ DURATION_LABEL = (
     )
     + f"format(datum.value/{UNITS[-1][1]!r},',.3~r')+' {UNITS[-1][0]}'"
 )
-"""Of an axis in seconds, as `duration` has it: an expression of Vega's."""
+"""Label of an axis in seconds, as `duration` has it: an expression of Vega's."""
 COUNT_LABEL = "format(datum.value,'~s')"
 BYTE_UNITS = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 _TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)

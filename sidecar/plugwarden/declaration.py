@@ -86,7 +86,7 @@ class Declaration:
         objective: Any = None,
         capture: Callable[..., dict[str, Any]] | None = None,
     ) -> Declaration:
-        """From the keywords of `Sidecar.wrap`; raises `ConfigurationError` naming the one that is wrong."""
+        """Make one from the keywords of `Sidecar.wrap`; raises `ConfigurationError` naming the one that is wrong."""
         if timeout is not None and not 0 < number(timeout) < math.inf:
             raise ConfigurationError(f"timeout: {timeout!r} must be a time above 0 seconds, or None for no deadline")
         if fallback is not None and not isinstance(fallback, Fallback):
@@ -168,7 +168,7 @@ class Declaration:
 
     @property
     def slow_call_seconds(self) -> float | None:
-        """From when on a call counts as slow for the breaker."""
+        """Return the seconds from which on a call counts as slow for the breaker."""
         if self.breaker is None:
             return None
         return self.breaker.slow_call_seconds or self.timeout_seconds

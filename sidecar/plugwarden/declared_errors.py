@@ -36,7 +36,7 @@ class Errors:
 
     @classmethod
     def of(cls, field: str, given: Any) -> Errors:
-        """From one type, name or function, or a list of them. Raises `ConfigurationError` that names the field."""
+        """Make one from a type, name or function, or a list of them. Raises `ConfigurationError` that names the field."""
         if isinstance(given, Errors):
             return given
         kinds: list[type[BaseException]] = []

@@ -75,7 +75,7 @@ class Grants:
                 raise _not_granted(field, name, f'{term}=("{name}",)')
 
     def check_terms(self, field: str, terms: Mapping[str, Any]) -> None:
-        """Of one operation. Raises `ConfigurationError`."""
+        """Check the terms of one operation. Raises `ConfigurationError`."""
         if terms.get("breaker") is False and not self.without_breaker:
             raise _not_granted(f"{field}.breaker", "false", "without_breaker=True")
 

@@ -401,7 +401,7 @@ def traceparent(invocation: Invocation) -> str:
 
 
 def renew_after_fork() -> None:
-    """In a forked child the lock may be held by a thread that does not exist there."""
+    """Make the lock anew in a forked child, where the thread that held it does not exist."""
     global _identifying
     _identifying = threading.Lock()
 

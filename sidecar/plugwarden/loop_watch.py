@@ -68,7 +68,7 @@ class LoopWatch:
         self._thread: threading.Thread | None = None
 
     def see(self, operation: Operation) -> None:
-        """From inside a wrapped coroutine: watch the loop that it runs on. Cheap when it is watched already."""
+        """Watch the loop that the calling coroutine runs on. Cheap when it is watched already."""
         loop = running_loop()
         if loop is None:
             return  # some other library's loop
@@ -94,7 +94,7 @@ class LoopWatch:
             self._thread.join(timeout)
 
     def renew_after_fork(self) -> None:
-        """In a forked child there is neither the thread nor a running loop."""
+        """Begin anew in a forked child, which has neither the thread nor a running loop."""
         self._lock = threading.Lock()
         self._loops.clear()
         self._thread = None

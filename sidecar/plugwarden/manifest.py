@@ -107,7 +107,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest:
-        """From the bytes of a TOML file; raises `ConfigurationError` naming the field. Nothing is imported, found or run."""
+        """Read the bytes of a TOML file; raises `ConfigurationError` naming the field. Nothing is imported, found or run."""
         if len(data) > MAX_BYTES:
             raise ConfigurationError(f"is larger than {MAX_BYTES} bytes")
         try:
@@ -118,7 +118,7 @@ class Manifest:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Manifest:
-        """From the same structure in Python; raises `ConfigurationError` naming the field."""
+        """Make one from the same structure in Python; raises `ConfigurationError` naming the field."""
         _known("", raw, ("plugin", "downstreams", "touches", "operations"))
         about = _table("plugin", raw.get("plugin"))
         _known("plugin", about, ("id", "version", "owner", "criticality"))

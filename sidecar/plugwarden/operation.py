@@ -423,7 +423,7 @@ class Operation:
     def settle(
         self, invocation: Invocation, result: Any, ended_ns: int, cpu_started_ns: int = -1, *, keep: bool = True
     ) -> QuotaExceeded | None:
-        """Record a call that returned, `NOTHING` where it is over without a result. Answers the error to raise where its result is
+        """Record a call that returned, `NOTHING` where it is over without a result. Return the error to raise where its result is
         larger than allowed. `keep`: whether the result is one that a fallback could answer again."""
         overrun = None
         if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
@@ -570,7 +570,7 @@ class Operation:
         breaker.record(failed, ended_ns / 1e9, invocation.probe, slow=slow)
 
     def renew_after_fork(self) -> None:
-        """In a forked child: nothing runs, nothing was counted, and no lock is held."""
+        """Begin anew in a forked child, where nothing runs, nothing was counted, and no lock is held."""
         self.running.clear()
         self.tally.clear()
         self.calls = self.code = 0  # the first call is looked at, as in any process
@@ -601,13 +601,13 @@ def _used_most(invocation: Invocation) -> bool:
 
 
 def timed_out(operation: Operation, invocation: Invocation, explanation: str) -> DeadlineExceeded:
-    """Mark an invocation that a runner stopped, or gave up on, at its deadline; answers the error for the caller."""
+    """Mark an invocation that a runner stopped, or gave up on, at its deadline; return the error for the caller."""
     invocation.outcome = Outcome.TIMEOUT
     return DeadlineExceeded(operation.scope, explanation)
 
 
 def no_room(operation: Operation, invocation: Invocation | None, explanation: str) -> CallNotPermitted:
-    """Mark an invocation that a runner had nothing to run in; answers the error for the caller."""
+    """Mark an invocation that a runner had nothing to run in; return the error for the caller."""
     refusal = Refusal(RejectionReason.CAPACITY, explanation)
     if invocation is not None:
         invocation.outcome, invocation.source = Outcome.REJECTED, ErrorSource.HOST

@@ -67,7 +67,8 @@ def verdict(declared: Declared, leaves: Iterable[BaseException]) -> Verdict | No
 
 
 def _by_status(status: int) -> Verdict | None:
-    """Of an exception that is a response: below 400 an answer or a redirect; 4xx the caller's; 500 and above a failure."""
+    """Judge an exception that is a response by its status: below 400 an answer or a redirect; 4xx the caller's; 500 and above a
+    failure."""
     if 400 <= status < 500:
         return Verdict.CALLER
     return Verdict.CONTROL if 100 <= status < 400 else None

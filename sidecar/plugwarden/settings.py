@@ -230,7 +230,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _address(name: str, url: str) -> str:
-    """Of an HTTP API, without the slash at its end."""
+    """Return the address of an HTTP API, without the slash at its end."""
     fault = address_fault(url)
     if fault is None and "@" in urllib.parse.urlsplit(url).netloc:
         fault = "must not have a name or password in it; there is `token`"

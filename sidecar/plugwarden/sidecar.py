@@ -204,7 +204,7 @@ class Sidecar:
         return PluginCollector(self._pipeline.totals, lambda: self.operations)
 
     def serve_metrics(self, port: int = 0, host: str = "127.0.0.1") -> int:
-        """Serve /metrics for Prometheus from a thread; answers the port in use."""
+        """Serve /metrics for Prometheus from a thread; return the port in use."""
         from prometheus_client import start_http_server
         from prometheus_client.registry import CollectorRegistry
 

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-from tests.collector.command.test_command import plugwarden
 from tests.collector.conftest import Running, running
+from tests.collector.support.command_line import plugwarden
 
 from .test_pages import draw
 

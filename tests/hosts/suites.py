@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.hosts.environments import FOLDER, EnvironmentFailedError, build
 from tests.hosts.process import HostProcess
-from tests.sidecar.otlp_receiver import Receiver
+from tests.sidecar.support.otlp_receiver import Receiver
 
 __all__ = ["compare"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.hosts.process import HostProcess
 from tests.hosts.row import TALLY, Row
-from tests.sidecar.otlp_receiver import Receiver
+from tests.sidecar.support.otlp_receiver import Receiver
 
 __all__ = ["HostFailedError", "Trial", "run"]
 

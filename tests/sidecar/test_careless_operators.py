@@ -20,7 +20,7 @@ from plugwarden.pipeline.send.variables import read_target
 from plugwarden.settings import Settings
 from plugwarden.sidecar import MAX_BLOCKS
 
-from tests.sidecar import worker_plugins as plugins
+from tests.sidecar.support import worker_plugins as plugins
 
 BAD_ADDRESSES = [
     "http://[::1",

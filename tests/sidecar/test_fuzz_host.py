@@ -6,7 +6,13 @@ from random import Random
 
 from plugwarden.contract import DirectiveSet
 
-from .fuzz_inputs import directive_bytes, directive_fault, host_state, redaction_fault, redaction_text
+from tests.sidecar.support.fuzz_inputs import (
+    directive_bytes,
+    directive_fault,
+    host_state,
+    redaction_fault,
+    redaction_text,
+)
 
 
 def test_hostile_texts_take_no_time_and_change_nothing() -> None:

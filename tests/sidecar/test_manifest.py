@@ -15,9 +15,9 @@ from plugwarden.contract import ErrorSource
 from plugwarden.invocation import begin, blame
 from plugwarden.manifest import Manifest
 
-from tests.sidecar import worker_plugins
-from tests.sidecar.fuzz_frames import HostState
-from tests.sidecar.fuzz_manifests import attempt, manifest_bytes
+from tests.sidecar.support import worker_plugins
+from tests.sidecar.support.fuzz_frames import HostState
+from tests.sidecar.support.fuzz_manifests import attempt, manifest_bytes
 
 GOOD = """
 [plugin]

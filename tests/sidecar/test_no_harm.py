@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from plugwarden import Sidecar
 
-from tests.sidecar.chaos import ChaosCollector
+from tests.sidecar.support.chaos import ChaosCollector
 
 CALLS = int(os.environ.get("PLUGWARDEN_NO_HARM_CALLS", "1000000"))
 EXAMPLES = 250

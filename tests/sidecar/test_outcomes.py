@@ -19,27 +19,11 @@ from plugwarden.declared_errors import Errors, Status, plain_attribute
 from plugwarden.manifest import Manifest
 from plugwarden.outcomes import MAX_REMEMBERED, _remembered, verdict
 
-PLUGIN, CALLER, CONTROL = ("error", "plugin"), ("error", "caller"), ("cancelled", "caller")
+from tests.sidecar.support.counted_outcomes import CALLER, CONTROL, PLUGIN, outcomes
 
 
 def installed(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed")
-
-
-def outcomes(sidecar: Sidecar, operation: str = "call") -> dict[tuple[str, str], int]:
-    """Calls by outcome and error source, as Prometheus reads them."""
-    found: dict[tuple[str, str], int] = {}
-    for family in sidecar.prometheus().collect():
-        for sample in family.samples:
-            labels = sample.labels
-            if (
-                sample.name == "plugin_invocation_duration_seconds_count"
-                and labels["plugin_operation"] == operation
-                and sample.value
-            ):
-                key = (labels["plugin_outcome"], labels["plugin_error_source"])
-                found[key] = found.get(key, 0) + int(sample.value)
-    return found
 
 
 def raised(sidecar: Sidecar, make: Callable[[], BaseException], calls: int = 3, **terms: Any) -> dict[Any, int]:

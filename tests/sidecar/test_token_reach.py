@@ -126,7 +126,7 @@ def test_a_program_that_is_a_plugin_inherits_no_token(sidecar: Sidecar, monkeypa
 def test_a_worker_process_inherits_no_token_though_it_asks_for_it(monkeypatch: pytest.MonkeyPatch, outbox: Any) -> None:
     from plugwarden.touches import Touches
 
-    from .worker_plugins import environment
+    from tests.sidecar.support.worker_plugins import environment
 
     monkeypatch.setenv("PLUGWARDEN_TOKEN", TOKEN)
     monkeypatch.setenv("KEPT", "yes")

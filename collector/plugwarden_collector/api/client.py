@@ -96,7 +96,7 @@ class CollectorClient:
             raise self._unreachable(error) from error
 
     def download(self, path: Path, sink: BinaryIO, progress: Callable[[int, int], None]) -> Mapping[str, str]:
-        """Write the answer of a GET below /api/v1 to a file, as it comes; answers its headers.
+        """Write the answer of a GET below /api/v1 to a file, as it comes; return its headers.
 
         Raises `ApiError` also when it ends early. `progress` is told the bytes so far and in all.
         """

@@ -22,7 +22,8 @@ class Place:
 
     @classmethod
     def of(cls, key: Path | None = None, environ: Mapping[str, str] | None = None) -> Place:
-        """From `--audit-key`, `PLUGWARDEN_AUDIT_KEY_FILE` and `PLUGWARDEN_AUDIT_HEADS`, else in the user's state folder."""
+        """Return the place that is named by `--audit-key`, `PLUGWARDEN_AUDIT_KEY_FILE` and `PLUGWARDEN_AUDIT_HEADS`, else in the
+        user's state folder."""
         environ = os.environ if environ is None else environ
         named = key or (
             Path(environ["PLUGWARDEN_AUDIT_KEY_FILE"]) if environ.get("PLUGWARDEN_AUDIT_KEY_FILE") else None

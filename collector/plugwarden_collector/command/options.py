@@ -19,7 +19,7 @@ Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file (TOML)."
 Since = Annotated[str, typer.Option("--since", help='How far back: "15m", "6h", or ISO 8601.')]
 Reason = Annotated[str, typer.Option("--reason", help="Why; goes into the audit log.")]
 ReasonIfActing = Annotated[str | None, typer.Option("--reason", help="Why; goes into the audit log.")]
-"""Of commands that only list when they are asked for nothing more."""
+"""`--reason` of commands that only list when they are asked for nothing more."""
 Actor = Annotated[str | None, typer.Option("--actor", help="On whose behalf.", envvar="USER")]
 DEFAULT_URL = "http://127.0.0.1:8420"
 

@@ -32,7 +32,7 @@ def collector_command(*arguments: str) -> list[str]:
 
 @contextlib.contextmanager
 def collector_process(*arguments: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A collector of its own; answers the process and its ready line."""
+    """A collector of its own; return the process and its ready line."""
     process = subprocess.Popen(  # noqa: S603 - our own module
         collector_command(*arguments),
         stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ __all__ = ["StoreActor", "store_app"]
 
 
 StoreActor = Annotated[str, typer.Option("--actor", help="Who does it; goes into the audit log.", envvar="USER")]
-"""Of what is done to a store itself, where no collector tells who asks."""
+"""`--actor` of what is done to a store itself, where no collector tells who asks."""
 
 store_app = typer.Typer(
     help="Look at a store that no collector has open, and save what can be read.", no_args_is_help=True

@@ -31,7 +31,7 @@ def note_versions(tick: Tick) -> None:
 
 
 def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
-    """Bring every alert forward; answers the burns behind each, by fingerprint."""
+    """Bring every alert forward; return the burns behind each, by fingerprint."""
     behind: dict[str, tuple[Objective, tuple[Burn, ...]]] = {}
     superseded = {
         (item.scope.plugin, item.scope.version)

@@ -82,7 +82,7 @@ def starting() -> dict[str, Condition]:
 def judge(
     conditions: Mapping[str, Condition], readings: Readings, at: datetime
 ) -> tuple[dict[str, Condition], list[Change]]:
-    """Bring every condition forward by one look; answers them and which changed state."""
+    """Bring every condition forward by one look; return them and which changed state."""
     after: dict[str, Condition] = {}
     changes: list[Change] = []
     for name, condition in conditions.items():

@@ -99,7 +99,7 @@ class HealthWatch:
         self._expected_since = self._remember()
 
     def look(self) -> list[Change]:
-        """One look: read, judge, remember, tell. Answers what changed."""
+        """One look: read, judge, remember, tell. Return what changed."""
         with self._lock:
             return [] if self._closed else self._look(self._clock())
 
@@ -265,7 +265,7 @@ class HealthWatch:
     # -- remembering and telling --------------------------------------------------------------------------------------
 
     def _remember(self) -> datetime | None:
-        """Take up what was true when the collector stopped; answers since when telemetry is to be expected."""
+        """Take up what was true when the collector stopped; return since when telemetry is to be expected."""
         rows = self._database.fetch(statement("list_condition_events"), {"limit": KEPT_EVENTS})
         self.events.extend(rows)
         for row in rows:

@@ -124,7 +124,7 @@ class PushedAlerts:
             return sum(1 for item in self._known.values() if item.firing)
 
     async def take(self, body: bytes) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
-        """Take the alerts of a request; answers how many were taken, which were not, and name, plugin, severity and state of
+        """Take the alerts of a request; return how many were taken, which were not, and name, plugin, severity and state of
         those that the push changed.
 
         Raises `MalformedAlertsError` when nothing of it can be used, `BusyError` when the writer has no time.
@@ -132,7 +132,7 @@ class PushedAlerts:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._take, body)
 
     async def expire(self) -> int:
-        """End what was not pushed in time, and forget what ended long ago; answers how many ended."""
+        """End what was not pushed in time, and forget what ended long ago; return how many ended."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._expire)
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ class PushedAlert:
 
     @property
     def digest(self) -> bytes:
-        """Of everything that is shown: a repeat has the same. When it will end is not part of it."""
+        """Return a hash of everything that is shown: a repeat has the same. When it will end is not part of it."""
         shown = [dict(self.labels), sorted(self.annotations.items()), str(self.starts_at), self.generator]
         return hashlib.blake2b(json.dumps(shown).encode(), digest_size=16).digest()
 

@@ -39,7 +39,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 async def start_grpc(intake: Intake, tokens: TokenBook, address: str) -> tuple[Any, int]:
-    """Start the server; answers it and the port in use."""
+    """Start the server; return it and the port in use."""
     server = grpc.aio.server(options=_OPTIONS)
     handlers = []
     for name, signal in _SERVICES.items():

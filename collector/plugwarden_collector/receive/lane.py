@@ -59,7 +59,7 @@ class Lane(Generic[Request]):
             self._bytes -= len(request.body)
 
     def due(self, now: float, in_hand: int) -> float | None:
-        """In how many seconds to start a decoder, with so many requests in hand; 0 is now, and then it is counted as started.
+        """Return in how many seconds to start a decoder, with so many requests in hand; 0 is now, and then it is counted as started.
 
         None where nobody is needed: those that are at work, or were promised, will do. After the wait, `keep_promise`.
         """

@@ -59,7 +59,7 @@ class TokenBook:
         return None if self._entries else outsider(headers, method=method, host_told=host_told)
 
     def caller(self, principal: Principal, address: str) -> str | None:
-        """By what one who looks is told from others: the token; where there is one for all, the address. None: by nothing.
+        """Return by what one who looks is told from others: the token; where there is one for all, the address. None: by nothing.
 
         An address of this machine says nothing, for a proxy's callers all have it (ADR 0023).
         """

@@ -34,7 +34,7 @@ class TimeRange:
 
     @classmethod
     def parse(cls, since: str | None, until: str | None, at: datetime) -> TimeRange:
-        """From request parameters; raises `ValueError` naming the parameter."""
+        """Read one from request parameters; raises `ValueError` naming the parameter."""
         end = at if until is None else _moment(until, at, "until")
         start = end - timedelta(seconds=DEFAULT_SECONDS) if since is None else _moment(since, at, "since")
         if start >= end:

@@ -46,7 +46,7 @@ class Placed:
         os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        """In a forked child: the thread that held the lock is not there."""
+        """Make the lock anew in a forked child, where the thread that held it is not."""
         self._lock._at_fork_reinit()  # type: ignore[attr-defined]  # as the standard library does
         self._making = False
 
@@ -96,7 +96,7 @@ class Placed:
             _log.warning("%s: left as it is: %s", what, error)
 
     def note(self, what: str, why: object) -> bool:
-        """Note for the report that something stays unobserved; answers whether it was not known already."""
+        """Note for the report that something stays unobserved; return whether it was not known already."""
         text = f"{what}: left as it is: {why}"
         if text in self.faults or len(self.faults) >= 100:
             return False
@@ -146,7 +146,7 @@ class Placed:
     def register(
         self, manager: Any, wanted: WantedManager, original: Callable[..., Any], plugin: Any, name: Any
     ) -> Any:
-        """Register a plugin with a wanted manager, its hook implementations observed; answers what pluggy answers."""
+        """Register a plugin with a wanted manager, its hook implementations observed; return what pluggy answers."""
         try:
             registering = self._registering(manager, wanted, plugin)
         except Exception as error:  # noqa: BLE001 - a plugin that cannot be wrapped is still the host's plugin

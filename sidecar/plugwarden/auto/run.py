@@ -51,8 +51,8 @@ def run(file: Path, command: Sequence[str], *, report: str = "") -> None:
 
 
 def activate() -> None:
-    """In the host's interpreter, before its own code; asked again, it does nothing. Raises `ConfigurationError` when the host file is
-    wrong."""
+    """Wrap the plugins of the host file in the host's interpreter, before its own code; asked again, do nothing. Raises
+    `ConfigurationError` when the host file is wrong."""
     global _active
     file = os.environ.get(FILE_VARIABLE)
     if not file or _active:

@@ -94,7 +94,7 @@ class WantedPlugins:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> WantedPlugins:
-        """From the same structure in Python; raises `ConfigurationError` naming the field."""
+        """Make one from the same structure in Python; raises `ConfigurationError` naming the field."""
         known = ("service", "entry_points", "pluggy", "callable")
         for key in raw:
             if key not in known:

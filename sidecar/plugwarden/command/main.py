@@ -23,7 +23,7 @@ _ADD = {"run": add_run, "init": add_init, "emulate": add_emulate}
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "plugwarden") -> int:
-    """Run one command; answers the exit code. What is wrong takes one line on standard error."""
+    """Run one command; return the exit code. What is wrong takes one line on standard error."""
     parser = argparse.ArgumentParser(program, description="Observe a host's plugins.")
     parser.set_defaults(program=program)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -101,7 +101,8 @@ def _deadline(quiet: Tally) -> str:
 
 
 def _places(course: Course, name: str) -> int:
-    """By Little's law from what a call itself takes, without its waiting; with as much again for peaks."""
+    """Return the places that are needed, by Little's law from what a call itself takes, without its waiting; with as much again for
+    peaks."""
     seconds = course.terms.latency_seconds
     if name in course.terms.functions:
         seconds = quantile(course.quiet[name].seconds, 0.5) or seconds

@@ -78,7 +78,8 @@ class Fault:
 
 
 def read_faults(given: str, operations: Iterable[str]) -> list[Fault]:
-    """Of a file's name, or of faults as they stand. Raises `ConfigurationError` naming the one that is wrong, and how it is written."""
+    """Read faults from a file of that name, or as they stand. Raises `ConfigurationError` naming the one that is wrong, and how it is
+    written."""
     operations = tuple(operations)
     path = Path(given)
     try:

@@ -68,7 +68,7 @@ class Tally:
             self.saw["answered"] += 1
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the same for programs."""
         return {
             "calls": self.calls,
             "ok": self.succeeded,

@@ -146,7 +146,7 @@ def _fault(status: int) -> bool | ErrorSource:
 
 
 def wrap_routes(routes: Iterable[Any], sidecar: Sidecar, *, plugin: str, version: str, **terms: Unpack[Terms]) -> int:
-    """Observe the routes of Starlette or FastAPI that a plugin brought; answers how many. The operation is the route's name.
+    """Observe the routes of Starlette or FastAPI that a plugin brought; return how many. The operation is the route's name.
 
     `routes`: those of its router, before or after the host takes them in. What a plugin's endpoint raises has become a
     response by then, so that its `HTTPException(404)` is the 404 that it means.

@@ -37,7 +37,7 @@ def instrument(
     terms: Terms = no_terms,
     retry_refused: bool = False,
 ) -> int:
-    """Wrap all tasks registered so far; answers how many. Call it when the tasks are imported and before the worker begins, as in
+    """Wrap all tasks registered so far; return how many. Call it when the tasks are imported and before the worker begins, as in
     a `celeryd_init` or `worker_init` signal. Calling it again wraps only new ones.
 
     The plugin is the distribution that the task's module is part of, or else that module's top package, unless `describe`

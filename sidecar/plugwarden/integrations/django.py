@@ -28,7 +28,7 @@ Describe = Callable[[Any], tuple[str, str] | None]
 def instrument(
     sidecar: Sidecar, *, urlconf: str | None = None, describe: Describe | None = None, terms: Terms = no_terms
 ) -> int:
-    """Wrap the views of all URL patterns (of `urlconf`, or of ROOT_URLCONF); answers how many. Call it where the URLs are
+    """Wrap the views of all URL patterns (of `urlconf`, or of ROOT_URLCONF); return how many. Call it where the URLs are
     defined, or in an `AppConfig.ready`. Calling it again wraps only new ones.
 
     The plugin is the label of the application that the view's module is part of, with the version of its distribution,

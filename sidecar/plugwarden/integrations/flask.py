@@ -26,7 +26,7 @@ Describe = Callable[[Any], tuple[str, str] | None]
 
 
 def instrument(app: Any, sidecar: Sidecar, *, describe: Describe | None = None, terms: Terms = no_terms) -> int:
-    """Wrap the views of all blueprints registered so far; answers how many. Calling it again wraps only new ones.
+    """Wrap the views of all blueprints registered so far; return how many. Calling it again wraps only new ones.
 
     The plugin is the blueprint's name and the version of the distribution that its module is part of, unless `describe`
     says otherwise; the operation is the view's name. Views of the application itself are left alone.
@@ -49,7 +49,8 @@ def instrument(app: Any, sidecar: Sidecar, *, describe: Describe | None = None, 
 
 
 def _is_server_error(answer: Any) -> bool:
-    """Of what a view may return: a response, or a tuple of one, or of a body, with a status, headers or both."""
+    """Return whether it says 5xx, of whatever a view may return: a response, or a tuple of one, or of a body, with a status, headers
+    or both."""
     parts = answer if isinstance(answer, tuple) else (answer,)
     status = parts[1] if len(parts) > 1 else None
     if not isinstance(status, int | str):  # headers, or a status that is left to the response

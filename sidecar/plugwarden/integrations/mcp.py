@@ -40,7 +40,7 @@ _work: ContextVar[Callable[[], Awaitable[Any]]] = ContextVar("plugwarden-mcp-wor
 
 
 def instrument(server: Any, sidecar: Sidecar, *, describe: Describe | None = None, terms: Terms = no_terms) -> int:
-    """Observe a server's tools, those that are added later too; answers how many it has that can be told now.
+    """Observe a server's tools, those that are added later too; return how many it has that can be told now.
 
     `server`: an `MCPServer` or low-level `Server` of the SDK, a `FastMCP` of the SDK before 2.0, or a `FastMCP` of the
     package of that name. The operation is the tool's name; the plugin, unless `describe` says otherwise, the server's.

@@ -35,7 +35,7 @@ def wrap_methods(
     terms: Terms = no_terms,
     prefix: str = "",
 ) -> int:
-    """Put the observed form in place of each named method; answers how many. What is wrapped already is left alone.
+    """Put the observed form in place of each named method; return how many. What is wrapped already is left alone.
 
     The operation is `prefix` and the method's name. On a class, a call counts once and as the class of its object, though
     the method of a base class that `super()` calls be wrapped too. Where an object takes no attributes (`__slots__`), its

@@ -35,7 +35,7 @@ def instrument(
     options: Terms = no_terms,
     only: object = None,
 ) -> int:
-    """Wrap all hook implementations registered so far; answers how many. Calling it again wraps only new ones.
+    """Wrap all hook implementations registered so far; return how many. Calling it again wraps only new ones.
 
     `describe` names a plugin and its version; by default the distribution it is an entry point of, else its registered
     name and the version of the distribution its module is part of. A plugin registered without a name is called by its
@@ -59,7 +59,7 @@ def observe_plugin(
     sidecar: Sidecar,
     options: Terms = no_terms,
 ) -> int:
-    """Wrap the hook implementations of one registered plugin; answers how many."""
+    """Wrap the hook implementations of one registered plugin; return how many."""
     return sum(
         observe(implementation, caller.name, registered, names, sidecar, options)
         for caller in manager.get_hookcallers(plugin) or ()
@@ -71,7 +71,7 @@ def observe_plugin(
 def observe(
     implementation: Any, hook: str, registered: str, names: HookNames, sidecar: Sidecar, options: Terms = no_terms
 ) -> bool:
-    """Wrap one `HookImpl`; answers whether it was, and not wrapped already or a wrapper itself."""
+    """Wrap one `HookImpl`; return whether it was, and not wrapped already or a wrapper itself."""
     if implementation.wrapper or implementation.hookwrapper or hasattr(implementation.function, "__plugwarden__"):
         return False
     plugin, version, prefix = names.name(implementation.plugin, registered)

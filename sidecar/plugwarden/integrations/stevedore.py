@@ -25,11 +25,9 @@ def instrument(
     methods: Iterable[str] | None = None,
     terms: Terms = no_terms,
 ) -> int:
-    """Answers how many operations were wrapped. `methods`: which of each extension's object; none: its public ones.
-
-    The plugin is the extension's name; its version, that of the distribution it comes from. Raises `ConfigurationError`
-    that names the extensions that could not be wrapped, when all others are.
-    """
+    """Wrap what a manager has loaded, and return how many operations that were. `methods`: which of each extension's object; none: its
+    public ones. The plugin is the extension's name; its version, that of the distribution it comes from. Raises
+    `ConfigurationError` that names the extensions that could not be wrapped, when all others are."""
     wrapped = 0
     refused: list[str] = []
     names = None if methods is None else tuple(methods)

@@ -121,7 +121,7 @@ class Dispatch:
         return self.estate is not None and self.estate.waits()
 
     def encode_left(self, batch: MetricBatch, about: Mapping[str, Any]) -> bytes:
-        """For the estate: a request made of what another process left."""
+        """Return a request made of what another process left; for the estate."""
         encoded: bytes = self._get_outlet().encode_left(batch, about)
         return encoded
 

@@ -119,7 +119,7 @@ class Journal:
         return record
 
     def counter(self, operation: Operation, make_room: Callable[[], None]) -> Callable[[int], None]:
-        """For `Operation.count`: takes the duration of a plain success from its caller's thread, as `record` does."""
+        """Return what `Operation.count` is: it takes the duration of a plain success from its caller's thread, as `record` does."""
         ring, append, spare = self._region.ring, self.queue.append, operation.tally.append
 
         def count(took: int) -> None:
@@ -185,7 +185,7 @@ class Journal:
                 self._publish(again=True)
 
     def forget(self) -> None:
-        """In a forked child: it is its parent's."""
+        """Let go of it in a forked child: it is the parent's."""
         self._region.release()
 
     def close(self) -> None:

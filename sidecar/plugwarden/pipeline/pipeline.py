@@ -64,7 +64,7 @@ _DEAD_END: deque[Any] = deque(maxlen=0)
 
 
 def _item_references() -> int:
-    """To an item of a list that somebody goes through, and that nobody else holds."""
+    """Return how many references there are to an item of a list that somebody goes through, and that nobody else holds."""
     refs = sys.getrefcount
     items = [Invocation()]
     for item in items:
@@ -139,7 +139,7 @@ class Pipeline:
     # -- the caller's side ------------------------------------------------------------------------------------------
 
     def attend(self) -> None:
-        """From a caller's thread, now and then: start the background, wake it, or help it when it cannot keep up."""
+        """Be called from a caller's thread, now and then: start the background, wake it, or help it when it cannot keep up."""
         if not self.started:
             self.start()
         elif self._resting:
@@ -351,7 +351,7 @@ class Pipeline:
                 self._aggregator.add_durations(operation, [take() for _ in range(len(tally))])
 
     def _fold_some(self, queue: deque[Any], most: int) -> int:
-        """Fold up to so many; answers how many were there."""
+        """Fold up to so many; return how many were there."""
         traces, add, refs = self._traces, self._traces.add, sys.getrefcount
         at = time.monotonic()
         take = queue.popleft
@@ -519,7 +519,8 @@ class Pipeline:
                 self.queue.append(item)
 
     def _make_room(self) -> None:
-        """From a caller's thread: the ring is full, because calls end faster than they are folded, so they wait for that."""
+        """Be called from a caller's thread when the ring is full, because calls end faster than they are folded, so they wait for
+        that."""
         if self._lock.acquire(timeout=MAX_WAIT_SECONDS):
             try:
                 self._fold()
@@ -549,7 +550,7 @@ class Pipeline:
             self.connect(operation)
 
     def _after_fork(self) -> None:
-        """In the child: nothing of the parent's is ours to send, and its threads do not exist here."""
+        """Begin anew in a forked child: nothing of the parent's is ours to send, and its threads do not exist here."""
         self._ancestor = self._ancestor or identity_of_process(self._process)
         self._process = os.getpid()
         self._lifecycle = threading.Lock()

@@ -53,7 +53,7 @@ class Spool:
         self._looked = False
 
     def put(self, signal: str, items: int, data: bytes) -> tuple[bool, dict[str, int]]:
-        """Store one request. Answers whether it is stored, and what had to make room: signal -> items."""
+        """Store one request. Return whether it is stored, and what had to make room: signal -> items."""
         made_room: dict[str, int] = {}
         if len(data) > self._limit:
             return False, made_room

@@ -56,7 +56,7 @@ class Tally:
                 self.lost += items
 
     def add(self, operation: Operation, metric: str, value: float, why: str) -> None:
-        """To a sum."""
+        """Add to a sum."""
         with self._lock:
             self._sums[operation, metric, why] += value  # type: ignore[assignment]  # a Counter of floats
 

@@ -78,7 +78,7 @@ def _iban(text: str) -> bool:
 
 
 def _ssn(text: str) -> bool:
-    """Of the United States: areas, groups and serials that are given out."""
+    """Return whether it is one of the United States: areas, groups and serials that are given out."""
     area, group, serial = text[:3], text[4:6], text[7:]
     return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
 

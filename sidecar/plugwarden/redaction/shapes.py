@@ -2,7 +2,7 @@
 
 Every pattern takes a bounded number of steps at each place: repeats are bounded and possessive, choices are atomic, and where a
 repeat comes first the character before it may not be one of it, so that no run is looked at twice
-(tests/sidecar/test_redaction.py reads the patterns and counts).
+(tests/sidecar/redaction/test_redaction.py reads the patterns and counts).
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class ProcessRunner:
         self._renew()
 
     def _renew_after_fork(self) -> None:
-        """In a forked child the workers, their sockets and the threads are the parent's."""
+        """Begin anew in a forked child: the workers, their sockets and the threads are the parent's."""
         if self._pid != os.getpid():
             with _renewing:
                 if self._pid != os.getpid():
@@ -283,7 +283,7 @@ class ProcessRunner:
         )
 
     def _deadline_of(self, invocation: Invocation | None) -> int:
-        """By the performance counter, which workers go by, whatever clock the gate has; 0: none."""
+        """Return the deadline by the performance counter, which workers go by, whatever clock the gate has; 0: none."""
         if invocation is None or not invocation.deadline_ns:
             return 0
         return perf_counter_ns() + invocation.deadline_ns - self._operation.clock()
@@ -299,7 +299,7 @@ class ProcessRunner:
 
 
 def _by_address(how: tuple[Any, ...]) -> tuple[Any, ...]:
-    """With the function of a codec as the address under which a worker finds it."""
+    """Return codecs with the function of each as the address under which a worker finds it."""
     if how[0] != "call":
         return how
     target = Target.of(how[1])

@@ -176,7 +176,7 @@ class Worker:
             return 0
 
     def kill(self) -> int:
-        """End it and everything it started. Answers its exit code; above 128 it is 128 and the signal."""
+        """End it and everything it started. Return its exit code; above 128 it is 128 and the signal."""
         if not self._inner:  # perhaps it has just said who it is
             with contextlib.suppress(Exception):
                 self._hello(perf_counter_ns() + 1_000_000)

@@ -18,7 +18,7 @@ __all__ = ["observe_class"]
 
 @unseen
 def observe_class(operation: Operation, kind: type) -> type:
-    """Have the making of instances of this class, not of its subclasses, observed; answers the class.
+    """Have the making of instances of this class, not of its subclasses, observed; return the class.
 
     Raises `ConfigurationError` where the class cannot be changed, or where terms are given that cannot hold.
     """

@@ -59,7 +59,7 @@ class Recorded:
 
     @classmethod
     def of(cls, invocation: Invocation) -> Recorded:
-        """Of an invocation that has ended."""
+        """Return the record of an invocation that has ended."""
         scope, failure, refused = invocation.operation.scope, invocation.failure, invocation.rejection
         return cls(
             scope.plugin,

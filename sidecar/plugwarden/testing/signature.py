@@ -53,7 +53,7 @@ def refuses(function: Callable[..., Any], like: Callable[..., Any]) -> str | Non
 
 
 def _parameters(function: Callable[..., Any]) -> list[Parameter]:
-    """Of a function; of a method of a class, without the object."""
+    """Return the parameters of a function; of a method of a class, without the object."""
     found = list(inspect.signature(function).parameters.values())
     qualname = getattr(function, "__qualname__", "")
     in_a_class = "." in qualname.rpartition("<locals>.")[2]

@@ -147,7 +147,7 @@ def _needs_escape(texts: pa.Array) -> bool:
 
 
 def _escaped(texts: pa.Array, quoted: Mask | None = None) -> pa.Array:
-    """With what may not stand in a JSON string escaped, in the strings that will stand in quotes (none given: all)."""
+    """Return texts with what may not stand in a JSON string escaped, in the strings that will stand in quotes (none given: all)."""
     if not _needs_escape(texts):
         return texts
     odd = pc.match_substring_regex(texts, r'[\x00-\x1f"\\]').to_numpy(zero_copy_only=False)

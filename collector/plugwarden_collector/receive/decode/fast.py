@@ -59,7 +59,7 @@ def read_plain(signal: Signal, bodies: Sequence[bytes], identity: Identity, now_
 
 
 def _resources(found: Decoded, identity: Identity) -> list[ResourceColumns | None] | None:
-    """Of each request, None where it names no resource; None altogether where any cannot be read."""
+    """Return the resources of each request, None where it names no resource; None altogether where any cannot be read."""
     keys, each, start = identity.resource_keys(), [], 0
     for count in found.counts:
         own = None
@@ -105,7 +105,7 @@ class _Together:
 
 
 def _columns(found: Decoded, resources: _Together, identity: Identity) -> pa.RecordBatch:
-    """In the order in which the general way has them."""
+    """Return the columns in the order in which the general way has them."""
     own, group = found.columns, found.columns["group"]
     ids, service, instance = resources.columns(group)
     names = list(own)

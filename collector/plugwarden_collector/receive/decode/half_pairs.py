@@ -60,7 +60,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _left_out(document: Any, signal: Signal) -> int:
-    """Take the records out that hold such a text; answers how many."""
+    """Take the records out that hold such a text; return how many."""
     outer, scoped, inner = _LEVELS[signal]
     refused = 0
     for group in _list(document, outer):

@@ -23,7 +23,7 @@ class Refusal:
 
 
 def refuse(reasons: Mapping[str, np.ndarray[Any, np.dtype[np.bool_]]]) -> Refusal:
-    """From a mask per reason; a row counts once, under the first reason that it meets."""
+    """Return what is refused, from a mask per reason; a row counts once, under the first reason that it meets."""
     left_out = np.logical_or.reduce(list(reasons.values()))
     count = int(left_out.sum())
     if not count:

@@ -19,7 +19,7 @@ __all__ = ["suspects"]
 
 
 def suspects(columns: Mapping[str, pa.Array]) -> dict[str, Any]:
-    """Of each column of strings the rows, in order (int64), in which anything may be masked; columns without any are left out."""
+    """Return, of each column of strings, the rows (int64, in order) in which anything may be masked; columns without any are left out."""
     found = {name: np.fromiter(_rows(column), np.int64) for name, column in columns.items()}
     return {name: rows for name, rows in found.items() if len(rows)}
 

@@ -114,7 +114,7 @@ class Database:
             connection.execute("commit")
 
     def snapshot(self, cursors: int, setting: str) -> list[duckdb.DuckDBPyConnection]:
-        """So many cursors that read one state, with a setting made on each. The caller closes them."""
+        """Return so many cursors that read one state, with a setting made on each. The caller closes them."""
         found: list[duckdb.DuckDBPyConnection] = []
         try:
             for _ in range(cursors):
@@ -213,7 +213,7 @@ class Database:
 
 
 def _close_idle(cursors: Iterable[duckdb.DuckDBPyConnection]) -> list[duckdb.DuckDBPyConnection]:
-    """Close the cursors that can be closed; answers the others, which are at work."""
+    """Close the cursors that can be closed; return the others, which are at work."""
     busy = []
     for cursor in tuple(cursors):
         try:

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _watch(inner: int, lifeline: int) -> int:
-    """Until the inner process ends; kill it when the host is gone. Answers how it ended, as an exit code."""
+    """Until the inner process ends; kill it when the host is gone. Return how it ended, as an exit code."""
     poll = select.poll()
     child = os.pidfd_open(inner)
     poll.register(lifeline, select.POLLHUP | select.POLLIN)

@@ -72,7 +72,7 @@ def drop_capabilities() -> bool:
 
 
 def limit_resources(files: int, processes: int, file_bytes: int) -> list[str]:
-    """RLIMITs that hold for the whole life of the process. Answers those that were set."""
+    """RLIMITs that hold for the whole life of the process. Return those that were set."""
     done = []
     for name, what, value in (
         ("open_files", resource.RLIMIT_NOFILE, files),
@@ -114,7 +114,7 @@ def limit_cpu(seconds: float) -> None:
 def restrict(read: Iterable[str], write: Iterable[str], network: bool) -> list[str]:
     """Landlock: files below `read` may be read and run, those below `write` changed, no TCP without `network`.
 
-    Answers what is enforced: any of `file_access` and `tcp`.
+    Return what is enforced: any of `file_access` and `tcp`.
     """
     version = _libc.syscall(_CREATE_RULESET, None, 0, 1)
     if version < 1:

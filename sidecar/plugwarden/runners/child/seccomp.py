@@ -133,7 +133,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _rule(number: int, then: Sequence[Instruction]) -> list[Instruction]:
-    """For one call; `then` ends with an answer on every way through it."""
+    """Return the rule for one call; `then` ends with an answer on every way through it."""
     return [(_EQUAL, 0, len(then), number), *then]
 
 

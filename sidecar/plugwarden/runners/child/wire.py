@@ -178,7 +178,7 @@ class _Frame:
                 items.append(value)
 
     def _run(self, kind: int, at: int, items: list[Any], room: int) -> int:
-        """Adds so many numbers or texts; answers where it ends."""
+        """Adds so many numbers or texts; return where it ends."""
         data = self._data
         size: int
         count: int = LENGTH.unpack_from(data, at)[0]

@@ -30,7 +30,7 @@ from plugwarden_collector.receive.decode.requests import Batch, Signal, read, re
 from tests.collector.conftest import Running
 from tests.collector.support.otlp_requests import NOW
 from tests.share import repetitions
-from tests.sidecar.test_names import BAD
+from tests.sidecar.support.bad_names import BAD
 
 STAGED = {Signal.TRACES: "incoming_spans", Signal.METRICS: "incoming_points", Signal.LOGS: "incoming_logs"}
 PARTS = {

@@ -19,7 +19,7 @@ from plugwarden_collector.receive.decode.redacted import redacted_columns, redac
 from plugwarden_collector.receive.decode.requests import read, read_many
 from plugwarden_collector.receive.decode.screen import suspects
 
-from tests.sidecar.redaction_table import HARMLESS, PERSONAL, SECRETS
+from tests.sidecar.support.redaction_table import HARMLESS, PERSONAL, SECRETS
 
 NOW = 1_790_000_000_000_000_000
 ALL = SECRETS + PERSONAL

@@ -39,7 +39,7 @@ from tests.collector.cycle.test_cycle import RULES as CYCLE_RULES
 from tests.collector.cycle.test_cycle import Known, seen
 from tests.collector.support.command_line import plugwarden
 from tests.collector.support.rolled_store import AT, Store, ns
-from tests.sidecar.test_names import BAD
+from tests.sidecar.support.bad_names import BAD
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ class Buckets:
 
     @classmethod
     def of_lists(cls, lists: Sequence[tuple[Numbers, Numbers]]) -> Buckets:
-        """From the places and counts of each row."""
+        """Make them from the places and counts of each row."""
         ends = np.cumsum([0, *(len(places) for places, _ in lists)])
         places, counts = (
             np.concatenate([np.zeros(0, np.int64), *(pair[side] for pair in lists)]).astype(np.int64) for side in (0, 1)

@@ -84,7 +84,7 @@ class Keys:
         return found
 
     def arrays(self) -> tuple[Ints, Mask, Mask, Mask]:
-        """By number of a key: the plugin's number, whether its calls failed, through the plugin's fault, were rejected."""
+        """Return, by number of a key: the plugin's number, whether its calls failed, through the plugin's fault, were rejected."""
         if self._arrays is None:
             outcomes = np.array([row[2] for row in self.rows], object)
             failed = (outcomes == "error") | (outcomes == "timeout")
@@ -116,7 +116,7 @@ class Cells:
 
     @classmethod
     def read(cls, table: pa.Table, keys: Keys) -> Cells:
-        """From rows of a tier."""
+        """Make them from rows of a tier."""
         time = starts(table)
         key = _numbered(table, keys)
         plugins, _, _, rejected = keys.arrays()
@@ -153,7 +153,7 @@ class Cells:
 
     @classmethod
     def joined(cls, parts: Sequence[Cells]) -> Cells:
-        """Of several, all rows."""
+        """Return all rows of several."""
         if len(parts) == 1:
             return parts[0]
         if not parts:

@@ -68,7 +68,7 @@ class Counting:
         """Entries that went because there were too many, or for their age."""
 
     def turn_until(self, tiers: Tiers, batch: int) -> int:
-        """Up to which commit one turn counts: as much as `MAX_WORK` lets it, and at least one commit."""
+        """Return the commit up to which one turn counts: as much as `MAX_WORK` lets it, and at least one commit."""
         if batch - tiers.rolled <= 1:
             return batch
         span = {"after": tiers.rolled, "until": batch}
@@ -282,7 +282,7 @@ class Counting:
     # -- both ---------------------------------------------------------------------------------------------------------
 
     def _failure(self, work: Callable[[set[datetime]], Tiers]) -> str | None:
-        """Try something and take it back; answers why it failed, if the data are to blame."""
+        """Try something and take it back; return why it failed, if the data are to blame."""
         try:
             self._transaction(work, keep=False)
         except Exception as error:
@@ -301,7 +301,7 @@ class Counting:
 
     @contextmanager
     def _instead(self, rows: dict[str, pa.Table]) -> Iterator[None]:
-        """For a block, statements that name the tables of raw rows read these: a temporary view hides a table of its name."""
+        """Let statements that name the tables of raw rows read these within a block: a temporary view hides a table of its name."""
         tables = {
             table: rows[what] if what in rows else self._commit_rows(what, 0).slice(0, 0)
             for what, (table, _) in _RAW.items()

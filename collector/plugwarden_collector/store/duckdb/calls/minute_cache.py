@@ -219,7 +219,7 @@ class CallMemory:
         self._tail.clear()
 
     def _start(self) -> None:
-        """From what is stored: the minutes that are not folded yet; the others are read when they are asked for."""
+        """Begin with what is stored: the minutes that are not folded yet; the others are read when they are asked for."""
         self._forget()
         with self._database.reading() as cursor:
             tiers = load_tiers(cursor)

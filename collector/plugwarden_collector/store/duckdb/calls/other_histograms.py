@@ -206,7 +206,7 @@ def _compare(points: _Rows, rows: Numbers, streams: Streams, before: Numbers) ->
 
 
 def _seconds(points: pa.Table) -> Numbers:
-    """Of one of each point's unit; NaN where that is none of time."""
+    """Return the seconds of one of each point's unit; NaN where that is none of time."""
     units = points["unit"].combine_chunks().dictionary_encode()
     units = units.chunk(0) if isinstance(units, pa.ChunkedArray) else units
     told = [seconds_per(unit) for unit in units.dictionary.to_pylist()]

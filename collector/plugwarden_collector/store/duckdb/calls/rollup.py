@@ -172,7 +172,7 @@ def _add_waits(connection: Connection, after: int, until: int, at: datetime) -> 
 
 
 def add_calls(connection: Connection, table: pa.Table, tiers: Tiers) -> set[datetime]:
-    """Into the seconds; what is late, into the coarser tiers that have passed its time as well. Answers the hours of those.
+    """Add rows to the seconds tier; late rows also to the minute and hour tiers already closed. Return those hours.
 
     Raises `UncountableError` where a row says what cannot be: once in, it would spoil every sum that it is part of.
     """

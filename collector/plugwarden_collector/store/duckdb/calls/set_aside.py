@@ -92,7 +92,7 @@ def keep_apart(connection: Connection, bad: Iterable[Bad], batch: int, at: datet
 
 
 def forget_old(connection: Connection, at: datetime) -> int:
-    """Keep the entries within their bounds; answers how many went."""
+    """Keep the entries within their bounds; return how many went."""
     bounds = {"bytes": MAX_CONTENT_BYTES, "entries": MAX_ENTRIES, "before": at - KEPT}
     gone: int = connection.execute(statement("crowded_set_aside").sql, bounds).fetchall()[0][0]
     return gone

@@ -84,7 +84,7 @@ class CheckpointHold:
         """The hold was given up because the log grew too long: what was copied since may not fit together."""
 
     def take(self) -> None:
-        """From here until `release` there is no checkpoint but the holder's own; raises `ConflictError` when it is held."""
+        """Let there be no checkpoint but the holder's own until `release`; raises `ConflictError` when it is held."""
         with self._lock:
             if self._held:
                 raise ConflictError("another backup is under way; wait for it to end")

@@ -166,7 +166,7 @@ class AuditLog:
     ) -> list[str]:
         """Somebody explains what is broken: recorded in the log, and verification passes over it from here on.
 
-        `run` is the writer's. Answers what was accepted.
+        `run` is the writer's. Return what was accepted.
         """
         found = self.verify()
         with self._changed:
@@ -289,7 +289,7 @@ def _basis(name: str, verdict: Verdict) -> list[str]:
 
 
 def _since(verdict: Verdict) -> str:
-    """From where on, when keys of earlier entries are gone."""
+    """Say from where on it holds, when keys of earlier entries are gone."""
     return f", all from entry {verdict.unknown[-1][1] + 1} on" if verdict.unknown else ""
 
 

@@ -24,7 +24,7 @@ ROWS_AT_A_TIME = 4_096
 def append(
     connection: duckdb.DuckDBPyConnection, stream: str, drafts: Sequence[Draft], keyring: Keyring = UNKEYED
 ) -> Head | None:
-    """Seal entries onto the end of a chain; answers its new head, None without drafts. The caller holds the transaction."""
+    """Seal entries onto the end of a chain; return its new head, None without drafts. The caller holds the transaction."""
     if not drafts:
         return None
     head = head_of(connection, stream)
@@ -91,7 +91,7 @@ def rows_of(connection: duckdb.DuckDBPyConnection, stream: str) -> Iterator[Row]
 
 
 def trim(connection: duckdb.DuckDBPyConnection, keep: int, at: datetime, keyring: Keyring) -> Head | None:
-    """Let all but the newest entries of the access log go, and say so in the decision log; answers its new head.
+    """Let all but the newest entries of the access log go, and say so in the decision log; return its new head.
 
     Counted in entries and not by time: a clock that was put forward must not empty it. In steps, so that it happens seldom.
     """

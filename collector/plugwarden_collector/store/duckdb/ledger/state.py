@@ -51,7 +51,7 @@ _CHANGES = ("times", "kinds", "plugins", "versions", "texts")
 
 
 def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes, keyring: Keyring = UNKEYED) -> Head | None:
-    """Write a tick's changes; answers the new head of the decision log, if there is one. The caller holds the transaction."""
+    """Write a tick's changes; return the new head of the decision log, if there is one. The caller holds the transaction."""
     for record in changes.alerts:
         connection.execute(
             "insert or replace into alerts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -92,7 +92,7 @@ def _store(
 def append_decisions(
     connection: duckdb.DuckDBPyConnection, drafts: Sequence[Draft], keyring: Keyring = UNKEYED
 ) -> Head | None:
-    """Seal decisions onto the end of the chain; answers its new head."""
+    """Seal decisions onto the end of the chain; return its new head."""
     return append(connection, DECISIONS, drafts, keyring)
 
 

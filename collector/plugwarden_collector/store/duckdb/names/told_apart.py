@@ -32,7 +32,7 @@ Connection = duckdb.DuckDBPyConnection
 
 
 def name_bounds() -> Bounds:
-    """Of plugin versions."""
+    """Return the bounds of plugin versions."""
     return Bounds(MAX_VERSIONS_OF_PLUGIN, MAX_NAMES_OF_SERVICE, MAX_NAMES)
 
 

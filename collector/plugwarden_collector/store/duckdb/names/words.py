@@ -48,7 +48,7 @@ _CLOSED = {
 
 
 def word_bounds() -> Bounds:
-    """Of one kind of words."""
+    """Return the bounds of one kind of words."""
     return Bounds(MAX_WORDS_OF_PLUGIN, MAX_WORDS_OF_SERVICE, MAX_WORDS)
 
 

@@ -24,7 +24,7 @@ RENEWED = frozenset({"meta", "migrations", "decisions", "directive_sets"})
 def restore(
     backup: Path, data: Path, *, at: datetime, actor: str, force: bool = False, progress: Progress = lambda text: None
 ) -> tuple[Report, Path | None]:
-    """Make a backup the store in a folder; answers what is in it, and where the old store went.
+    """Make a backup the store in a folder; return what is in it, and where the old store went.
 
     Raises `StoreError` when the backup is not whole, when there is a store and `force` is not given, or when it is open.
     """

@@ -32,7 +32,7 @@ TIMES = {
 
 
 def archive_slice(database: Database, folder: Path, view: str, before: datetime, batch: int | None) -> int:
-    """Write all rows of a view from before a moment (and of commits up to `batch`), a file a day; answers how many.
+    """Write all rows of a view from before a moment (and of commits up to `batch`), a file a day; return how many.
 
     A file appears under its name only when it is complete and on disk. A kill between archive and deletion leaves the rows in
     both places, and they are archived once more: never lost, at worst twice (the ids tell).

@@ -287,7 +287,7 @@ def _early(database: Database, share: float) -> dict[str, datetime]:
 
 
 def _archive_and_delete(database: Database, folder: Path, view: str, before: datetime) -> Work:
-    """In one turn of the writer, so that no late row comes in between."""
+    """Archive and delete in one turn of the writer, so that no late row comes in between."""
 
     def work(connection: duckdb.DuckDBPyConnection) -> int:
         rows = archive_slice(database, folder, view, before, None)

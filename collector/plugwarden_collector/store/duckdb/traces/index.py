@@ -137,7 +137,7 @@ class TraceIndex:
             self.take(read_blocks(connection), connection)
 
     def take(self, found: Found, connection: duckdb.DuckDBPyConnection) -> None:
-        """From here on lookups go by what was found. Reads what was stored since the last closed block; for the writer's thread."""
+        """Let lookups go by what was found from here on. Reads what was stored since the last closed block; for the writer's thread."""
         self._open, self._open_spans = _Open(np.empty(BLOCK_SPANS, np.uint64), 0), 0
         self._open_to = max(self._open_to, found.open_from)
         tail = connection.sql(statement("unindexed_traces").sql, params={"first": found.open_from})
@@ -199,7 +199,7 @@ class TraceIndex:
         return run, _store_texts(connection, run)
 
     def take_texts(self, found: tuple[Run, Pieces]) -> None:
-        """From here on searches go by what `read_texts` found."""
+        """Let searches go by what `read_texts` found from here on."""
         run, texts = found
         blocks = (replace(block, texts=texts) if block.run == run else block for block in self._closed.blocks)
         self._closed = replace(self._closed, blocks=tuple(blocks))

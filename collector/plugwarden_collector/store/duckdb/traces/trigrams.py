@@ -59,7 +59,7 @@ def pieces_of(text: str) -> Places:
 
 
 def may_hold(pieces: Pieces, places: Places) -> tuple[bool, ...]:
-    """In which of KINDS a block with these pieces may hold a text with those."""
+    """Return in which of KINDS a block with these pieces may hold a text with those."""
     return tuple(_has(part, places) for part in pieces)
 
 
@@ -74,7 +74,7 @@ def pack(pieces: Pieces) -> bytes:
 
 
 def unpack(stored: bytes) -> Pieces:
-    """From what is stored."""
+    """Return pieces from what is stored."""
     rows = np.frombuffer(zlib.decompress(stored), np.uint8).reshape(len(KINDS), BITS // 8)
     return tuple(_compact(row) for row in rows)
 

@@ -39,7 +39,7 @@ class Backlog:
 
 
 def buckets_of(tables: Mapping[str, pa.Table]) -> int:
-    """Of the points of a request."""
+    """Return the buckets of the points of a request."""
     points = tables.get("incoming_points")
     if points is None or "bucket_count" not in points.column_names:
         return 0

@@ -61,7 +61,7 @@ class Committer:
         """Ids that are in the database: nothing removes them, and to look each up again costs a fifth of a small commit."""
 
     def store(self, requests: Sequence[Request]) -> dict[int, BaseException]:
-        """Store requests (hash, tables) in one transaction; answers why those failed that did.
+        """Store requests (hash, tables) in one transaction; return why those failed that did.
 
         If the group as a whole fails, each request is stored by itself, so that one cannot take the rest along.
         """

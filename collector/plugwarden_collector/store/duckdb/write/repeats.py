@@ -47,7 +47,7 @@ class RecentRequests:
         return found
 
     def take(self, stored: set[int]) -> None:
-        """From here on memory knows them all."""
+        """Let memory know them all from here on."""
         self._older = stored
 
     def known(self, hashes: Collection[int], connection: duckdb.DuckDBPyConnection) -> set[int]:

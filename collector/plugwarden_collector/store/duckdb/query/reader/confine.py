@@ -26,7 +26,7 @@ LOOK_SECONDS = 1.0
 
 
 def give_up_everything() -> list[str]:
-    """Call it once all modules are loaded. Answers what the kernel enforces from now on; each step may be refused to us."""
+    """Call it once all modules are loaded. Return what the kernel enforces from now on; each step may be refused to us."""
     done = []
     if _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0:
         done.append("no_new_privileges")

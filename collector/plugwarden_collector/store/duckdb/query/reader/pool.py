@@ -65,7 +65,7 @@ class ReaderProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Return the process's id."""
         return self._process.pid
 
     def wait_ready(self, seconds: float) -> bool:
@@ -92,7 +92,7 @@ class ReaderProcess:
             return None
 
     def end(self, why: str) -> str:
-        """Kill it; answers why it was ended at first."""
+        """Kill it; return why it was ended at first."""
         with self._ending:
             if self._ended is None:
                 self._ended = why
@@ -170,7 +170,7 @@ class ReaderPool:
                 self._start()
 
     def pids(self) -> list[int]:
-        """Of all processes."""
+        """Return the ids of all processes."""
         with self._lock:
             return [process.pid for process in self._all]
 
