@@ -8,7 +8,7 @@ import plugwarden
 
 from tests.circles import circles
 
-INVOCATION = {"plugwarden.interruption", "plugwarden.invocation", "plugwarden.operation", "plugwarden.world"}
+INVOCATION = {"plugwarden.interruption", "plugwarden.invocation", "plugwarden.operation"}
 """An invocation names its operation, for type checkers, and an operation makes invocations."""
 
 

@@ -62,9 +62,17 @@ class Contract:
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
 
-    def check(self, plugin: Any, **terms: Any) -> None:
+    def check(
+        self,
+        plugin: Any,
+        *,
+        like: Any = None,
+        examples: Iterable[Example] = (),
+        grants: Grants | None = None,
+        without_deadline: Iterable[str] = (),
+    ) -> None:
         """Raises `ContractBroken` with all findings; the terms are those of `findings`."""
-        found = self.findings(plugin, **terms)
+        found = self.findings(plugin, like=like, examples=examples, grants=grants, without_deadline=without_deadline)
         if found:
             raise ContractBroken(self.manifest, found)
 

@@ -296,6 +296,13 @@ def test_the_fixture_is_there_for_who_names_it_and_for_nobody_else(tmp_path: Pat
     assert done.stdout.splitlines()[-1] == "False"
 
 
+def test_it_needs_no_pytest() -> None:
+    code = "import sys; sys.modules['pytest'] = None; import plugwarden.testing as t; print(*map(t.__dict__.get, t.__all__))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "None" not in ran.stdout
+
+
 def test_the_page_for_authors_is_true(tmp_path: Path) -> None:
     names = write_files("how-to/testing.md", tmp_path)
     assert {"plugin.toml", "csv_export.py", "test_contract.py", "test_recorded.py", "conftest.py"} == set(names)
