@@ -15,7 +15,7 @@ from plugwarden.declaration import Declaration
 from plugwarden.terms import Level
 
 ROOT = Path(__file__).parents[2]
-HOST = Path(__file__).with_name("typed_host.py")
+HOST = Path(__file__).parent / "support/typed_host.py"
 TAKEN_OTHERWISE = {"state_dir", "protocol", "spool_bytes"}
 """Settings that are given in another form than they are held in."""
 

@@ -17,7 +17,7 @@ class Demand(Answer):
     calls: int
     calls_per_second: float
     peak_calls_per_second: float
-    """Of the fullest ten seconds."""
+    """Calls a second in the fullest ten seconds."""
     concurrency: float | None
     """Calls under way at a time, on average (Little's law); null when none ran."""
     cpu_cores: float | None

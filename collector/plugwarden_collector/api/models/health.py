@@ -45,7 +45,7 @@ class Status(Answer):
     """Null: nothing ever came."""
     data_age_seconds: float | None
     database_bytes: int
-    """Of the file and its log."""
+    """Size of the file and its log."""
     queued_bytes: int
     """Taken, and not on disk yet."""
     commits: int

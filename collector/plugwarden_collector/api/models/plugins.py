@@ -48,7 +48,7 @@ class Plugin(Answer):
     why: str
     """In plain language; empty when it is healthy."""
     budget_remaining_ratio: float | None
-    """Of its worst objective: share of the error budget that is left; below 0 when overspent."""
+    """Share of the error budget of its worst objective that is left; below 0 when overspent."""
     budget_slo: str | None
     """That objective."""
     budget_version: str | None
@@ -69,7 +69,7 @@ class Operation(Answer):
     failed: int
     rejected: int
     mean_seconds: float | None
-    """Of calls that ran; null when none did."""
+    """Mean time of calls that ran; null when none did."""
     max_seconds: float | None
     cpu_seconds: float | None
     first_at: datetime
