@@ -25,8 +25,7 @@ from plugwarden_collector.announce.outbox import Message
 from plugwarden_collector.announce.subject import subject_of_alert
 from plugwarden_collector.announce.webhook import payload
 from plugwarden_collector.command.row_files import write_csv
-from plugwarden_collector.decide.standing import AlertRecord
-from plugwarden_collector.judge.alert import Alert
+from plugwarden_collector.decide.alert import Alert, AlertRecord
 from plugwarden_collector.wording import HarmlessFormatter, cell, escaped_json, harmless, one_line
 
 from tests.collector.support.command_line import plugwarden

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from plugwarden.contract import QuarantineState
 
+from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
-from plugwarden_collector.decide.standing import AlertRecord, Incident, Standing
+from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.figures import percent
-from plugwarden_collector.judge.alert import AlertState
 from plugwarden_collector.wording import one_line
 
 __all__ = ["HEALTH", "JUDGING", "Subject", "source_of", "subject_of_alert", "subjects_of"]

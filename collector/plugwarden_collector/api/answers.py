@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from plugwarden_collector.control.live import Warden
+from plugwarden_collector.decide.alert import AlertRecord
 from plugwarden_collector.decide.quarantine import Quarantine
-from plugwarden_collector.decide.standing import AlertRecord, Incident
+from plugwarden_collector.decide.standing import Incident
 from plugwarden_collector.figures import percent
 from plugwarden_collector.ratios import Calls
 from plugwarden_collector.rules.objective import Objective

@@ -8,6 +8,7 @@ from typing import Any
 
 from plugwarden_collector.clock import utc_now
 from plugwarden_collector.cycle import evaluate
+from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.rules.file import Rules, seconds
@@ -49,7 +50,7 @@ def backtest(data: Path, rules: Rules, *, since: str | None = None, step_seconds
         while at <= end:
             seen = observe(database, rules, at, since=start, budgets=False, skew=timedelta(0))
             standing, changes = evaluate(rules, standing, seen, evidence, lambda: 0.0)
-            alerts += sum(1 for event in changes.alert_events if event[3] == "firing")
+            alerts += sum(1 for event in changes.alert_events if event.after is AlertState.FIRING)
             decisions += [
                 {"time": item.at, "kind": item.kind, "scope": item.scope, "reason": item.reason}
                 for item in changes.decisions

@@ -25,10 +25,11 @@ from plugwarden_collector.audit.actor import LOCAL, Actor
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.cycle import directives_for, evaluate, new_id
+from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Quarantine, release
 from plugwarden_collector.decide.shift import shift, shifted_silences
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.decide.standing import Changes, Standing
+from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError, RulesError, StoreError
 from plugwarden_collector.rules.file import Rules, load_rules
 from plugwarden_collector.rules.policy import Enforcement

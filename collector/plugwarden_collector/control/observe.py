@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,9 +12,10 @@ from plugwarden.contract import OVERFLOW
 
 from plugwarden_collector.cycle import Observation
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
-from plugwarden_collector.judge.blame import Waits
+from plugwarden_collector.judge.blame import Cell, Waits
+from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.file import Rules
-from plugwarden_collector.rules.objective import Counts, Sli
 from plugwarden_collector.store import Database, statement
 from plugwarden_collector.store.duckdb.calls.hour_cache import Counted
 from plugwarden_collector.store.duckdb.calls.resolutions import WIDE
@@ -39,7 +40,7 @@ SHORT_SECONDS = 900.0
 LONG_EVERY = timedelta(seconds=5)
 """Time after which longer windows are counted again, from minutes and hours."""
 
-_Counted = dict[tuple[str, str], dict[float, Counts]]
+_Counted = dict[tuple[str, str], dict[float, CallCounts]]
 
 
 @dataclass(slots=True)
@@ -79,14 +80,14 @@ def observe(
         long.counted = _merged(_windows(database, rules, at, until, together) for together in passes)
         long.at, long.rules = at, rules
     windows = _merged([*counted, long.counted])
-    periods: dict[str, dict[tuple[str, str], Counts]] = {}
+    periods: dict[str, dict[tuple[str, str], CallCounts]] = {}
     if budgets:
         full = _merged(
             _windows(database, rules, at, until, [size]) for size in {item.period_seconds for item in rules.objectives}
         )
         for objective in rules.objectives:
             periods[objective.name] = {
-                key: found.get(objective.period_seconds, Counts())
+                key: found.get(objective.period_seconds, CallCounts())
                 for key, found in full.get(objective.name, {}).items()
             }
     seen = list(filter(_told_apart, database.fetch(statement("versions_seen"), database.tiers.span(since, until))))
@@ -109,10 +110,18 @@ class StoredEvidence:
         self._database = database
         self._skew = skew
 
-    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
-        """Counts by plugin_version, plugin_operation and instance_id."""
+    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Cell]:
+        """Return what each version, operation and instance did, in the window up to `at`."""
         span = _finest(self._database, at - timedelta(seconds=window_seconds), at + self._skew)
-        return self._database.fetch(statement("failure_cells"), {"plugin": plugin, **span})
+        return [
+            Cell(
+                row["plugin_version"],
+                row["plugin_operation"],
+                row["instance_id"],
+                CallCounts(int(row["total"]), failed=int(row["bad"])),
+            )
+            for row in self._database.fetch(statement("failure_cells"), {"plugin": plugin, **span})
+        ]
 
     def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
         """Calls in the scope since it last changed."""
@@ -129,14 +138,18 @@ class StoredEvidence:
         row = self._database.fetch(statement("probe_counts"), parameters)[0]
         return Probes(int(row["total"]), int(row["bad"]))
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
-        """Failed calls by error type, most first."""
+    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+        """Return failed calls by error type, most first."""
         span = _finest(self._database, since, until)
-        return self._database.fetch(statement("error_types"), {"plugin": plugin, "version": version, **span})
+        return [
+            ErrorCount(row["outcome"], str(row["error_type"]), str(row["error_source"]), int(row["calls"]))
+            for row in self._database.fetch(statement("error_types"), {"plugin": plugin, "version": version, **span})
+        ]
 
-    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
-        """The newest failed spans."""
-        return failing_spans(self._database, plugin, since, until, EVIDENT_TRACES, version=version)
+    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
+        """Return the newest failed spans."""
+        rows = failing_spans(self._database, plugin, since, until, EVIDENT_TRACES, version=version)
+        return [FailingSpan(row["trace_id"]) for row in rows]
 
 
 def _windows(
@@ -152,14 +165,14 @@ def _windows(
         if wide is not None:
             return wide
     span = _finest(database, since, until) if max(sizes) <= SHORT_SECONDS else database.tiers.span(since, until)
-    by_availability = [item for item in rules.objectives if item.sli is Sli.AVAILABILITY]
-    by_latency = [item for item in rules.objectives if item.sli is Sli.LATENCY]
+    by_failures = [item for item in rules.objectives if item.threshold_index is None]
+    by_slowness = [item for item in rules.objectives if item.threshold_index is not None]
     rows = database.fetch(statement("window_counts"), {**span, "at": at, "windows": sizes})
-    for objective in by_availability:
-        found[objective.name] = _grouped(row for row in rows if objective.covers(row["plugin_id"]))
-    if by_latency:
+    for objective in by_failures:
+        found[objective.name] = _grouped((row for row in rows if objective.covers(row["plugin_id"])), _failed)
+    if by_slowness:
         plugins = sorted({row["plugin_id"] for row in rows})
-        pairs = [(item, plugin) for item in by_latency for plugin in plugins if item.covers(plugin)]
+        pairs = [(item, plugin) for item in by_slowness for plugin in plugins if item.covers(plugin)]
         if pairs:
             slow = database.fetch(
                 statement("window_slow"),
@@ -172,8 +185,8 @@ def _windows(
                     "indexes": [item.threshold_index for item, _ in pairs],
                 },
             )
-            for objective in by_latency:
-                found[objective.name] = _grouped(row for row in slow if row["slo"] == objective.name)
+            for objective in by_slowness:
+                found[objective.name] = _grouped((row for row in slow if row["slo"] == objective.name), _slow)
     return found
 
 
@@ -182,14 +195,15 @@ def _wide_windows(database: Database, rules: Rules, span: dict[str, Any], size: 
     of_threshold: dict[int | None, Counted] = {}
     found: dict[str, _Counted] = {}
     for objective in rules.objectives:
-        fast = objective.threshold_index if objective.sli is Sli.LATENCY else None
+        fast = objective.threshold_index
+        counted_as = _failed if fast is None else _slow
         if fast not in of_threshold:
             counted = database.closed_hours.counts(span, fast)
             if counted is None:
                 return None
             of_threshold[fast] = counted
         found[objective.name] = {
-            key: {size: Counts(*counts)}
+            key: {size: counted_as(*counts)}
             for key, counts in of_threshold[fast].items()
             if OVERFLOW not in key and objective.covers(key[0])
         }
@@ -214,12 +228,20 @@ def _merged(parts: Iterable[dict[str, _Counted]]) -> dict[str, _Counted]:
     return whole
 
 
-def _grouped(rows: Any) -> _Counted:
+def _failed(total: int, bad: int) -> CallCounts:
+    return CallCounts(total, failed=bad)
+
+
+def _slow(total: int, bad: int) -> CallCounts:
+    return CallCounts(total, slow=bad)
+
+
+def _grouped(rows: Any, counted_as: Callable[[int, int], CallCounts]) -> _Counted:
     grouped: _Counted = defaultdict(dict)
     for row in rows:
         if not _told_apart(row):
             continue
-        counts = Counts(int(row["total"]), int(row["bad"]))
+        counts = counted_as(int(row["total"]), int(row["bad"]))
         grouped[row["plugin_id"], row["plugin_version"]][float(row["window_seconds"])] = counts
     return dict(grouped)
 

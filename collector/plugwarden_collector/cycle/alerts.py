@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from plugwarden_collector.decide.standing import AlertRecord
+from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState, Reading
+from plugwarden_collector.decide.alert import transition as alert_transition
+from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetStatus
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import number, percent, times
-from plugwarden_collector.judge.alert import Alert, AlertState, Reading
-from plugwarden_collector.judge.alert import transition as alert_transition
-from plugwarden_collector.rules.objective import Burn, Counts, Objective, Sli, budget, burns
+from plugwarden_collector.judge.burn import Burn, budget, burns
+from plugwarden_collector.judge.failures import carrying
+from plugwarden_collector.judge.sli import CallCounts, indicator_of
+from plugwarden_collector.rules.objective import Objective
 
 from .endings import expire
 from .tick import Tick, new_id
@@ -26,7 +29,7 @@ def note_versions(tick: Tick) -> None:
     for (plugin, version), first_at in sorted(tick.seen.versions.items(), key=lambda item: item[1]):
         if (plugin, version) not in known:
             text = f"first call of {plugin}@{version}"
-            tick.changes.changes.append((first_at, "deployment", plugin, version, text))
+            tick.changes.changes.append(Annotation(first_at, "deployment", plugin, version, text))
             known[plugin, version] = first_at
 
 
@@ -40,11 +43,12 @@ def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
     }
     recorded = {(record.slo, record.plugin, record.version) for record in tick.standing.alerts.values()}
     for objective in tick.rules.objectives:
+        good = indicator_of(objective).good
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
             if (plugin, version) in superseded:
                 continue  # its windows still hold old failures, but it will not run again
             # Without so many failures in any window no alert begins, and there is none to bring forward: nearly all names.
-            bad = max((counts.bad for counts in windows.values()), default=0)
+            bad = max((counts.total - good(counts) for counts in windows.values()), default=0)
             calm = bad < max(1, objective.min_failures) and (objective.name, plugin, version) not in recorded
             if calm and tick.seen.periods is None:
                 continue
@@ -99,7 +103,7 @@ def _bring_forward(
     tick.standing.alerts[fingerprint] = record
     tick.changes.alerts.append(record)
     if reason:
-        tick.changes.alert_events.append((tick.at, record, before.state.value, after.state.value, reason))
+        tick.changes.alert_events.append(AlertEvent(tick.at, record, before.state, after.state, reason))
 
 
 def _reading(tiers: tuple[Burn, ...]) -> Reading:
@@ -117,14 +121,9 @@ def _reading(tiers: tuple[Burn, ...]) -> Reading:
 
 
 def _describe(tick: Tick, objective: Objective, plugin: str, version: str, burn: Burn) -> tuple[str, str]:
-    what = (
-        "calls failed"
-        if objective.sli is Sli.AVAILABILITY
-        else f"calls took longer than {duration(objective.threshold_seconds)}"
-    )
     failing = percent(burn.long.bad / burn.long.total if burn.long.total else 0.0)
     summary = (
-        f"{plugin}@{version}: {burn.long.bad} of {burn.long.total} {what} ({failing}) within "
+        f"{plugin}@{version}: {burn.long.bad} of {burn.long.total} {indicator_of(objective).why()} ({failing}) within "
         f"{duration(burn.tier.long_seconds)}, against an objective of {percent(objective.target_ratio)}"
     )
     left = "unknown"
@@ -137,26 +136,24 @@ def _describe(tick: Tick, objective: Objective, plugin: str, version: str, burn:
     errors = tick.evidence.errors(
         plugin, version, tick.at - timedelta(seconds=burn.tier.long_seconds), tick.at + timedelta(minutes=1)
     )
-    carried = [item for item in errors if item["outcome"] in {"error", "timeout"}]
+    carried = carrying(errors)
     if carried:
         first = carried[0]
-        total = sum(int(item["calls"]) for item in carried)
-        share = percent(int(first["calls"]) / total)
-        description += f" {share} of the failures are {first['error_type']} (source: {first['error_source']})."
+        share = percent(first.calls / sum(item.calls for item in carried))
+        description += f" {share} of the failures are {first.error_type} (source: {first.error_source})."
     return summary, description
 
 
 def _keep_budget(tick: Tick, objective: Objective, plugin: str, version: str, found: tuple[Burn, ...]) -> None:
-    counts = (tick.seen.periods or {}).get(objective.name, {}).get((plugin, version), Counts())
+    counts = (tick.seen.periods or {}).get(objective.name, {}).get((plugin, version), CallCounts())
     state = budget(objective, counts)
     fast = max(found, key=lambda burn: burn.tier.factor)
     exhausted = None
     if state.remaining_ratio is not None and state.remaining_ratio > 0 and fast.long_rate > 0:
         exhausted = state.remaining_ratio * objective.period_seconds / fast.long_rate
     tick.changes.slo_status.append(
-        (
-            objective.name, plugin, version, tick.at, objective.sli.value, objective.target_ratio,
-            objective.period_seconds, state.total, state.bad, state.sli_ratio, state.remaining_ratio, fast.long_rate,
-            exhausted,
+        BudgetStatus(
+            objective.name, plugin, version, tick.at, objective.sli.value, objective.target_ratio, objective.period_seconds,
+            state.total, state.bad, state.sli_ratio, state.remaining_ratio, fast.long_rate, exhausted,
         )
     )  # fmt: skip

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
-from plugwarden_collector.decide.standing import AlertRecord, Incident, Standing
-from plugwarden_collector.judge.alert import AlertState
+from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.judge.blame import TOGETHER, Burning, common_causes, troubled_downstreams
-from plugwarden_collector.rules.objective import Burn, Objective, Sli
+from plugwarden_collector.judge.burn import Burn
+from plugwarden_collector.judge.sli import indicator_of
+from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick, new_id
 
@@ -23,14 +25,14 @@ OBEYED_SECONDS = 30.0
 def find_causes(tick: Tick) -> None:
     """Open, widen and end incidents: causes that several plugins share."""
     standing = tick.standing
-    slis = {objective.name: objective.sli for objective in tick.rules.objectives}
+    explained = _explained_by_waits(tick)
     firing = firing_pages(tick)
     waiting = {name for plugins in troubled_downstreams(tick.seen.waits).values() for name in plugins}
     burning = [
-        Burning(record.plugin, record.version, slis[record.slo], record.alert.pending_at or tick.at)
+        Burning(record.plugin, record.version, explained[record.slo], record.alert.pending_at or tick.at)
         for record in firing
         # What an open downstream incident explains already must not look like a second cause when the wait is over.
-        if record.slo in slis and (excuse(tick, record) is None or record.plugin in waiting)
+        if record.slo in explained and (excuse(tick, record) is None or record.plugin in waiting)
     ]
     isolated = [item.scope for item in standing.quarantines.values() if item.in_force]
     for cause in common_causes(burning, tick.seen.waits, tick.seen.running, isolated):
@@ -73,12 +75,17 @@ def excuse(tick: Tick, record: AlertRecord) -> str | None:
 
 
 def _excusing(tick: Tick, record: AlertRecord) -> Incident | None:
-    slis = {objective.name: objective.sli for objective in tick.rules.objectives}
+    explained = _explained_by_waits(tick)
     for incident in tick.standing.incidents.values():
-        slow_only = incident.cause.startswith("downstream:")
-        if record.plugin in incident.plugins and (not slow_only or slis.get(record.slo) is Sli.LATENCY):
+        waits_only = incident.cause.startswith("downstream:")
+        if record.plugin in incident.plugins and (not waits_only or explained.get(record.slo, False)):
             return incident
     return None
+
+
+def _explained_by_waits(tick: Tick) -> dict[str, bool]:
+    """Return for each objective whether waits for a downstream explain why it burns."""
+    return {objective.name: indicator_of(objective).waits_explain for objective in tick.rules.objectives}
 
 
 def inhibit(tick: Tick, behind: Mapping[str, tuple[Objective, tuple[Burn, ...]]]) -> None:

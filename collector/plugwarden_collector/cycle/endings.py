@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from plugwarden_collector.decide.standing import AlertRecord
+from plugwarden_collector.decide.alert import AlertRecord, AlertState
+from plugwarden_collector.decide.changes import AlertEvent
 from plugwarden_collector.durations import duration
-from plugwarden_collector.judge.alert import AlertState
-from plugwarden_collector.rules.objective import Counts, Objective
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.rules.objective import Objective
 
 from .causes import covering
 from .tick import Tick
@@ -45,7 +46,7 @@ def end_alert(tick: Tick, record: AlertRecord, why: str) -> None:
     ended = replace(record, alert=alert, changed_at=tick.at)
     tick.standing.alerts[alert.fingerprint] = ended
     tick.changes.alerts.append(ended)
-    tick.changes.alert_events.append((tick.at, ended, record.alert.state.value, AlertState.INACTIVE.value, why))
+    tick.changes.alert_events.append(AlertEvent(tick.at, ended, record.alert.state, AlertState.INACTIVE, why))
 
 
 def _replaced(tick: Tick, objective: Objective, record: AlertRecord) -> str | None:
@@ -53,7 +54,7 @@ def _replaced(tick: Tick, objective: Objective, record: AlertRecord) -> str | No
     counted = tick.seen.windows.get(objective.name, {})
     own = counted.get((record.plugin, record.version), {})
     shorts = [tier.short_seconds for tier in objective.tiers if tier.severity == record.severity]
-    if any(own.get(size, Counts()).total for size in shorts):
+    if any(own.get(size, CallCounts()).total for size in shorts):
         return None
     quiet = max([MIN_QUIET_SECONDS, *shorts])
     called_at = tick.seen.called_at.get((record.plugin, record.version))
@@ -66,7 +67,7 @@ def _replaced(tick: Tick, objective: Objective, record: AlertRecord) -> str | No
     runs = sorted(
         version
         for (plugin, version), windows in counted.items()
-        if plugin == record.plugin and version != record.version and windows.get(min(shorts), Counts()).total
+        if plugin == record.plugin and version != record.version and windows.get(min(shorts), CallCounts()).total
     )
     if not runs:
         return None

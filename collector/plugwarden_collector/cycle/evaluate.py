@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import DirectiveSet
 
-from plugwarden_collector.decide.standing import Changes, Standing
-from plugwarden_collector.judge.alert import AlertState
+from plugwarden_collector.decide.alert import AlertState
+from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.rules.file import Rules
 
 from .alerts import judge, note_versions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -12,13 +11,15 @@ from typing import Any
 from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.guard import Fleet, vetoes
 from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
-from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.figures import percent
-from plugwarden_collector.judge.alert import AlertState
 from plugwarden_collector.judge.blame import failing_cell_scope
-from plugwarden_collector.rules.objective import Burn, Objective
+from plugwarden_collector.judge.burn import Burn
+from plugwarden_collector.judge.failures import calls_by_error
+from plugwarden_collector.judge.sli import Availability
+from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.policy import Enforcement
 
 from .causes import covering, excuse, firing_pages
@@ -53,6 +54,7 @@ def quarantine_what_burns(tick: Tick, behind: Mapping[str, tuple[Objective, tupl
             record.version,
             cells,
             lately,
+            Availability(),
             tolerated_ratio=_tolerated(objective),
             min_events=objective.min_events,
         )
@@ -230,10 +232,7 @@ def _note_key(record: AlertRecord, kind: str) -> tuple[str, str, str]:
 def _evidence(tick: Tick, record: AlertRecord, objective: Objective, burn: Burn, why: str) -> dict[str, Any]:
     since = tick.at - timedelta(seconds=burn.tier.long_seconds)
     until = tick.at + timedelta(minutes=1)
-    by_type: dict[str, int] = defaultdict(int)
-    for item in tick.evidence.errors(record.plugin, record.version, since, until):
-        if item["outcome"] in {"error", "timeout"}:
-            by_type[str(item["error_type"])] += int(item["calls"])
+    errors = tick.evidence.errors(record.plugin, record.version, since, until)
     return {
         "alert": record.alert.fingerprint,
         "slo": objective.name,
@@ -246,8 +245,8 @@ def _evidence(tick: Tick, record: AlertRecord, objective: Objective, burn: Burn,
         "min_events": objective.min_events,
         "min_failures": objective.min_failures,
         "scope": why,
-        "errors": dict(by_type),
-        "traces": [item["trace_id"] for item in tick.evidence.traces(record.plugin, record.version, since, until)],
+        "errors": calls_by_error(errors),
+        "traces": [item.trace_id for item in tick.evidence.traces(record.plugin, record.version, since, until)],
         "running_plugins": tick.seen.running,
     }  # fmt: skip
 

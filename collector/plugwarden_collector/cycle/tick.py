@@ -6,34 +6,36 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
-from plugwarden_collector.decide.standing import Changes, Standing
-from plugwarden_collector.judge.blame import Waits
+from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.judge.blame import Cell, Waits
+from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.file import Rules
-from plugwarden_collector.rules.objective import Counts
 
 __all__ = ["Evidence", "Observation", "PluginVersion", "Tick", "new_id"]
 
 PluginVersion = tuple[str, str]
-Windows = Mapping[float, Counts]
+Windows = Mapping[float, CallCounts]
 
 
 class Evidence(Protocol):
     """What the tick asks for only when something burns."""
 
-    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
-        """Counts by plugin_version, plugin_operation and instance_id."""
+    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Cell]:
+        """Return what each version, operation and instance did, in the window up to `at`."""
 
     def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
-        """Calls in a scope since its quarantine last changed."""
+        """Return the calls in a scope since its quarantine last changed."""
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
-        """Failed calls by error_type, most first."""
+    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+        """Return failed calls by error, most first."""
 
-    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
-        """The newest failed spans, a few."""
+    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
+        """Return the newest failed calls, a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Observation:
     at: datetime
     windows: Mapping[str, Mapping[PluginVersion, Windows]]
     """Objective name -> (plugin, version) -> window in seconds -> counts."""
-    periods: Mapping[str, Mapping[PluginVersion, Counts]] | None = None
+    periods: Mapping[str, Mapping[PluginVersion, CallCounts]] | None = None
     """Counts over each objective's period, by objective name and (plugin, version); None on ticks that leave budgets alone."""
     waits: Sequence[Waits] = ()
     running: int = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from .changes import Changes
 from .silence import Silence
-from .standing import Changes, Standing
+from .standing import Standing
 
 __all__ = ["shift", "shifted_silences"]
 

@@ -1,51 +1,19 @@
-"""Where things stand: the alerts, quarantines and incidents that one tick hands to the next, and what a tick changed."""
+"""Where things stand: the alerts, quarantines and incidents that one tick hands to the next."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from plugwarden.contract import DirectiveSet
 
-from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.judge.alert import Alert
-
+from .alert import AlertRecord
 from .quarantine import Quarantine
 
-__all__ = ["AlertRecord", "Changes", "Incident", "Standing"]
-
+__all__ = ["Incident", "Standing"]
 
 MAX_KNOWN_VERSIONS = 500
 """Versions of a plugin that a quarantine holds: with names of 200 characters they take an eighth of what a directive set may."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRecord:
-    """An alert as it is stored: its state, and what it is about."""
-
-    alert: Alert
-    name: str
-    severity: str
-    slo: str
-    plugin: str
-    version: str
-    summary: str
-    description: str
-    changed_at: datetime
-    inhibited_by: str | None = None
-    """The incident or quarantine because of which nobody needs to look at it."""
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    component: str = ""
-    """Which part of Plugwarden itself it is about, such as `collector`; empty for alerts on plugins."""
-
-    def labels(self) -> dict[str, str]:
-        """What silences match and receivers route by; of alerts on plugins and on ourselves, each its own."""
-        own = {"alertname": self.name, "severity": self.severity}
-        if self.component:
-            return {**own, "component": self.component}
-        return {**own, "slo": self.slo, "plugin": self.plugin, "version": self.version}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +26,6 @@ class Incident:
     plugins: tuple[str, ...]
     started_at: datetime
     ended_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class Changes:
-    """All that one tick changed."""
-
-    alerts: list[AlertRecord] = field(default_factory=list)
-    alert_events: list[tuple[datetime, AlertRecord, str, str, str]] = field(default_factory=list)
-    """(at, record, state before, state after, reason)"""
-    quarantines: list[Quarantine] = field(default_factory=list)
-    incidents: list[Incident] = field(default_factory=list)
-    decisions: list[Draft] = field(default_factory=list)
-    directives: DirectiveSet | None = None
-    slo_status: list[tuple[Any, ...]] = field(default_factory=list)
-    changes: list[tuple[datetime, str, str, str, str]] = field(default_factory=list)
-    """(at, kind, plugin, version, text)"""
-    at: datetime | None = None
-
-    def __bool__(self) -> bool:
-        return bool(
-            self.alerts or self.quarantines or self.incidents or self.decisions or self.slo_status or self.changes
-            or self.directives is not None
-        )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -12,9 +12,9 @@ from datetime import datetime
 
 from plugwarden.contract import MAX_NAME
 
+from plugwarden_collector.decide.alert import Alert, AlertState, Reading, transition
 from plugwarden_collector.durations import ago, duration
 from plugwarden_collector.figures import percent, size
-from plugwarden_collector.judge.alert import Alert, AlertState, Reading, transition
 
 from .readings import Readings
 from .senders import MIN_SILENCE_SECONDS

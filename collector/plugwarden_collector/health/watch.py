@@ -18,10 +18,9 @@ from plugwarden_collector.announce.subject import HEALTH, subject_of_alert
 from plugwarden_collector.clock import Clock, Step
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.cycle.directives import unannounced
+from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.silence import silenced_by
-from plugwarden_collector.decide.standing import AlertRecord
 from plugwarden_collector.errors import StoreError
-from plugwarden_collector.judge.alert import Alert, AlertState
 from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.store import Database, Writer, statement
 from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog

@@ -6,7 +6,7 @@ A shared cause is one incident for people, and no plugin is taken down for it. P
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,9 +14,10 @@ from plugwarden.contract import OVERFLOW, Scope, name_fault
 
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
-from plugwarden_collector.rules.objective import Sli
 
-__all__ = ["Burning", "CommonCause", "Waits", "common_causes", "failing_cell_scope", "troubled_downstreams"]
+from .sli import CallCounts, Indicator
+
+__all__ = ["Burning", "Cell", "CommonCause", "Waits", "common_causes", "failing_cell_scope", "troubled_downstreams"]
 
 SLOWDOWN = 2.0
 """Factor by which waits for a downstream in trouble take longer than they used to."""
@@ -39,8 +40,19 @@ class Burning:
 
     plugin: str
     version: str
-    sli: Sli
+    waits_explain: bool
+    """A downstream that keeps it waiting would explain why it burns."""
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one version did in one operation and one process."""
+
+    version: str
+    operation: str
+    instance: str
+    counts: CallCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,7 @@ def common_causes(
     burning = [item for item in burning if (item.plugin, item.version) not in known]
     causes: list[CommonCause] = []
     explained: set[str] = set()
-    slow = {item.plugin for item in burning if item.sli is Sli.LATENCY}
+    slow = {item.plugin for item in burning if item.waits_explain}
     for downstream, plugins in sorted(troubled_downstreams(waits).items()):
         # Waits that fail never count against a plugin's availability, so only slowness needs this excuse.
         hit = sorted(slow & set(plugins))
@@ -125,45 +137,46 @@ def common_causes(
 def failing_cell_scope(
     plugin: str,
     version: str,
-    cells: Sequence[Mapping[str, object]],
-    lately: Sequence[Mapping[str, object]],
+    cells: Sequence[Cell],
+    lately: Sequence[Cell],
+    indicator: Indicator,
     *,
     tolerated_ratio: float,
     min_events: int,
 ) -> tuple[Scope, str]:
     """The smallest scope that holds a version's failures while its complement is healthy, and why.
 
-    `cells` and `lately` are counts by plugin_version, plugin_operation and instance_id, of the time that is looked through for
-    calls that went well, and of the short window. What fails is what fails lately: a release that was rolled back hours ago
+    `cells` are of the time that is looked through for calls that went well, `lately` of the short window; `indicator` tells good
+    calls from bad ones. What fails is what fails lately: a release that was rolled back hours ago
     makes nothing wider, and releases that begin to fail together are not healthy for having been so. The complement must
     have at least `min_events` calls and fail in no more than `tolerated_ratio` of them to count as healthy; other versions
     must have as many calls lately to count as failing.
     """
-    total, bad = _sum([cell for cell in lately if cell["plugin_version"] != version])
+    total, bad = _sum(indicator, [cell for cell in lately if cell.version != version])
     if total >= min_events and bad / total > tolerated_ratio:
         return Scope(plugin), f"other versions fail as well ({bad} of {total} calls)"
     reason = f"other versions are healthy ({bad} bad of {total} calls)" if total else "no other version is being called"
-    mine = [cell for cell in cells if cell["plugin_version"] == version]
-    failing = [cell for cell in lately if cell["plugin_version"] == version and _count(cell, "bad")]
+    mine = [cell for cell in cells if cell.version == version]
+    failing = [cell for cell in lately if cell.version == version and _sum(indicator, [cell])[1]]
     narrowed: dict[str, str] = {}
-    for part, key in (("operation", "plugin_operation"), ("instance", "instance_id")):
-        values = {str(cell[key]) for cell in failing}
+    for part in ("operation", "instance"):
+        values = {str(getattr(cell, part)) for cell in failing}
         if len(values) != 1:
             continue
         value = values.pop()
         if value in {"", OVERFLOW} or name_fault(part, value) is not None:
             continue  # no host can be told to refuse these alone
-        total, bad = _sum([cell for cell in mine if str(cell[key]) != value])
+        total, bad = _sum(indicator, [cell for cell in mine if getattr(cell, part) != value])
         if total >= min_events and bad / total <= tolerated_ratio:
             narrowed[part] = value
             reason += f"; outside {part} {value} it is healthy ({bad} bad of {total} calls)"
     return Scope(plugin, version, narrowed.get("operation"), narrowed.get("instance")), reason
 
 
-def _count(cell: Mapping[str, object], name: str) -> int:
-    value = cell[name]
-    return int(value) if isinstance(value, int) else 0
-
-
-def _sum(cells: Sequence[Mapping[str, object]]) -> tuple[int, int]:
-    return sum(_count(cell, "total") for cell in cells), sum(_count(cell, "bad") for cell in cells)
+def _sum(indicator: Indicator, cells: Iterable[Cell]) -> tuple[int, int]:
+    """Return (all calls, bad calls)."""
+    total = bad = 0
+    for cell in cells:
+        total += cell.counts.total
+        bad += cell.counts.total - indicator.good(cell.counts)
+    return total, bad

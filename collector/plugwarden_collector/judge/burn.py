@@ -1,53 +1,101 @@
-"""Burn rates: how fast an error budget is being spent, and in which windows that is too fast."""
+"""Burn rates and budgets: how fast an error budget is being spent, in which windows that is too fast, and what is left of it."""
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
-__all__ = ["MIN_WINDOW_SECONDS", "Tier", "burn_rate", "max_burn_rate", "tiers_for"]
+from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.tiers import Tier
 
-MIN_WINDOW_SECONDS = 5.0
-"""Calls are counted by the second and sent every few seconds: a shorter window would see noise."""
+from .sli import CallCounts, Indicator, indicator_of
+
+__all__ = ["Budget", "Burn", "Events", "budget", "burn_rate", "burns"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
-    """A pair of windows that must both burn faster than `factor`."""
+class Events:
+    """Events of an SLI in one window."""
 
-    severity: str
-    """`page` or `ticket`."""
-    factor: float
-    """The burn rate above which the tier is met."""
-    long_seconds: float
-    """The window that shows that it matters."""
-    short_seconds: float
-    """The window that shows that it is still going on."""
-    budget_ratio: float
-    """The share of the period's budget gone when the long window burns at `factor`."""
+    total: int
+    bad: int
 
 
-@cache
-def tiers_for(period_seconds: float) -> tuple[Tier, ...]:
-    """The workbook's tiers, their windows scaled to a period; windows never fall below `MIN_WINDOW_SECONDS`."""
-    data = tomllib.loads(resources.files(__package__).joinpath("burn_windows.toml").read_text("utf-8"))
-    scale = period_seconds / data["period_seconds"]
-    tiers = []
-    for row in data["tier"]:
-        factor = row["budget_ratio"] * data["period_seconds"] / row["long_seconds"]
-        long_seconds = max(row["long_seconds"] * scale, 2 * MIN_WINDOW_SECONDS)
-        short_seconds = max(row["short_seconds"] * scale, MIN_WINDOW_SECONDS)
-        tiers.append(Tier(row["severity"], factor, long_seconds, short_seconds, row["budget_ratio"]))
-    return tuple(tiers)
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """One tier as it stands."""
+
+    tier: Tier
+    long: Events
+    short: Events
+    long_rate: float
+    short_rate: float
+    enough: bool
+    """There were enough events and failures to say anything."""
+
+    @property
+    def met(self) -> bool:
+        """Both windows burn too fast, on enough evidence."""
+        return self.enough and self.long_rate >= self.tier.factor and self.short_rate >= self.tier.factor
+
+    @property
+    def quiet(self) -> bool:
+        """Calls came in the short window and did not burn too fast: evidence of recovery."""
+        return self.short.total > 0 and self.short_rate < self.tier.factor
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What is left of an error budget."""
+
+    total: int
+    bad: int
+    sli_ratio: float | None
+    """None without events."""
+    remaining_ratio: float | None
+    """1 untouched, 0 spent, below 0 overspent; None without events."""
+    allowed: float
+    """Bad events that the objective allows for this many events."""
 
 
 def burn_rate(bad: int, total: int, target_ratio: float) -> float:
-    """The share of bad events over the share the objective allows; 1 spends the budget exactly over the period."""
+    """Return the share of bad events over the share the objective allows; 1 spends the budget exactly over the period."""
     return 0.0 if total == 0 else (bad / total) / (1.0 - target_ratio)
 
 
-def max_burn_rate(target_ratio: float) -> float:
-    """The burn rate when everything fails: a tier above it can never be met (10 at an objective of 90 %)."""
-    return 1.0 / (1.0 - target_ratio)
+def burns(objective: Objective, windows: Mapping[float, CallCounts]) -> tuple[Burn, ...]:
+    """Return every tier of an objective on the counts per window (seconds -> counts)."""
+    indicator, found = indicator_of(objective), []
+    for tier in objective.tiers:
+        long, short = (
+            _events(indicator, windows.get(tier.long_seconds)),
+            _events(indicator, windows.get(tier.short_seconds)),
+        )
+        found.append(
+            Burn(
+                tier,
+                long,
+                short,
+                burn_rate(long.bad, long.total, objective.target_ratio),
+                burn_rate(short.bad, short.total, objective.target_ratio),
+                long.total >= objective.min_events and long.bad >= objective.min_failures,
+            )
+        )
+    return tuple(found)
+
+
+def budget(objective: Objective, counts: CallCounts) -> Budget:
+    """Return the error budget over the period."""
+    events = _events(indicator_of(objective), counts)
+    if events.total == 0:
+        return Budget(0, 0, None, None, 0.0)
+    allowed = events.total * (1.0 - objective.target_ratio)
+    bad_ratio, spent_ratio = events.bad / events.total, events.bad / allowed
+    return Budget(events.total, events.bad, 1.0 - bad_ratio, 1.0 - spent_ratio, allowed)
+
+
+def _events(indicator: Indicator, counts: CallCounts | None) -> Events:
+    return _NONE if counts is None else Events(counts.total, counts.total - indicator.good(counts))
+
+
+_NONE = Events(0, 0)

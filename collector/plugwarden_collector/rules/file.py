@@ -14,7 +14,7 @@ from typing import Any
 
 from plugwarden_collector.errors import RulesError
 
-from .objective import Objective, Sli
+from .objective import SLI_KEYS, Objective, Sli
 from .policy import Enforcement, Policy
 from .text import decoded
 from .workable import (
@@ -165,7 +165,7 @@ def _objective(table: Mapping[str, Any], place: str, problems: list[str], warnin
     try:
         sli = Sli(table.get("sli", "availability"))
     except ValueError:
-        problems.append(f"{place}.sli: {shown(table['sli'])} must be availability or latency")
+        problems.append(f"{place}.sli: {shown(table['sli'])} must be {' or '.join(Sli)}")
         sli = Sli.AVAILABILITY
     target = table.get("objective")
     if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
@@ -173,10 +173,12 @@ def _objective(table: Mapping[str, Any], place: str, problems: list[str], warnin
         target = 0.5
     period = _duration(table, "period", "30d", place, problems)
     threshold = _duration(table, "threshold", None, place, problems)
-    if sli is Sli.LATENCY and "threshold" not in table:
-        problems.append(f'{place}.threshold: a latency objective needs one, such as "250ms"')
-    if sli is Sli.AVAILABILITY and "threshold" in table:
-        problems.append(f"{place}.threshold: only a latency objective has one")
+    for owner, needed in SLI_KEYS.items():
+        for key, example in needed.items():
+            if owner is sli and key not in table:
+                problems.append(f"{place}.{key}: a {owner} objective needs one, such as {example}")
+            elif owner is not sli and key in table:
+                problems.append(f"{place}.{key}: only a {owner} objective has one")
     for key in ("min_events", "min_failures"):
         value = table.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:

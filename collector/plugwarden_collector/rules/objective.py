@@ -1,4 +1,4 @@
-"""Objectives, and what the counts say about them."""
+"""Objectives: what plugins are held to."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 
 from plugwarden.contract.histogram import threshold_index
 
-from plugwarden_collector.judge.burn import Tier, burn_rate, tiers_for
+from .tiers import Tier, tiers_for
 
-__all__ = ["Budget", "Burn", "Counts", "Objective", "Sli", "budget", "burns"]
+__all__ = ["SLI_KEYS", "Objective", "Sli"]
 
 
 class Sli(StrEnum):
@@ -21,6 +21,10 @@ class Sli(StrEnum):
     """Calls that did not fail through the plugin's fault, out of all that ended by themselves."""
     LATENCY = "latency"
     """Calls that took at most the threshold, out of the same."""
+
+
+SLI_KEYS: Mapping[Sli, Mapping[str, str]] = {Sli.AVAILABILITY: {}, Sli.LATENCY: {"threshold": '"250ms"'}}
+"""Keys of an objective that one kind of SLI needs and others do not have, each with an example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,9 @@ class Objective:
         return tiers_for(self.period_seconds)
 
     @property
-    def threshold_index(self) -> int:
-        """The last histogram bucket that counts as fast."""
-        if self.threshold_seconds is None:
-            raise ValueError(f"{self.name} has no latency threshold")
-        return threshold_index(self.threshold_seconds)
+    def threshold_index(self) -> int | None:
+        """The last histogram bucket that counts as fast; None where durations do not count."""
+        return None if self.threshold_seconds is None else threshold_index(self.threshold_seconds)
 
     @property
     def windows(self) -> tuple[float, ...]:
@@ -69,74 +71,3 @@ class Objective:
         for tier in self.tiers:
             sizes |= {tier.long_seconds, tier.short_seconds}
         return tuple(sorted(sizes))
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Events in one window."""
-
-    total: int = 0
-    bad: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Burn:
-    """One tier as it stands."""
-
-    tier: Tier
-    long: Counts
-    short: Counts
-    long_rate: float
-    short_rate: float
-    enough: bool
-    """There were enough events and failures to say anything."""
-
-    @property
-    def met(self) -> bool:
-        """Both windows burn too fast, on enough evidence."""
-        return self.enough and self.long_rate >= self.tier.factor and self.short_rate >= self.tier.factor
-
-    @property
-    def quiet(self) -> bool:
-        """Calls came in the short window and did not burn too fast: evidence of recovery."""
-        return self.short.total > 0 and self.short_rate < self.tier.factor
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What is left of an error budget."""
-
-    total: int
-    bad: int
-    sli_ratio: float | None
-    """None without events."""
-    remaining_ratio: float | None
-    """1 untouched, 0 spent, below 0 overspent; None without events."""
-    allowed: float
-    """Bad events that the objective allows for this many events."""
-
-
-def burns(objective: Objective, windows: Mapping[float, Counts]) -> tuple[Burn, ...]:
-    """Every tier of an objective on the counts per window (seconds -> counts)."""
-    found = []
-    for tier in objective.tiers:
-        long, short = windows.get(tier.long_seconds, Counts()), windows.get(tier.short_seconds, Counts())
-        found.append(
-            Burn(
-                tier,
-                long,
-                short,
-                burn_rate(long.bad, long.total, objective.target_ratio),
-                burn_rate(short.bad, short.total, objective.target_ratio),
-                long.total >= objective.min_events and long.bad >= objective.min_failures,
-            )
-        )
-    return tuple(found)
-
-
-def budget(objective: Objective, counts: Counts) -> Budget:
-    """The error budget over the period."""
-    if counts.total == 0:
-        return Budget(0, 0, None, None, 0.0)
-    allowed = counts.total * (1.0 - objective.target_ratio)
-    return Budget(counts.total, counts.bad, 1.0 - counts.bad / counts.total, 1.0 - counts.bad / allowed, allowed)

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, lower_bound_seconds, upper_bound_seconds
 
-from plugwarden_collector.judge.burn import max_burn_rate
-
-from .objective import Objective, Sli
+from .objective import Objective
 from .policy import Policy
+from .tiers import max_burn_rate
 
 __all__ = [
     "DAY",
@@ -62,7 +61,7 @@ def objective_problems(objective: Objective) -> Iterator[tuple[str, str]]:
             f"{target!r} can never page: the burn rate cannot exceed {max_burn_rate(target):.3g}, and a page needs {lowest:.3g}; "
             f"write at least {math.ceil(1000 * (1 - 1 / lowest)) / 1000}",
         )
-    if objective.sli is Sli.LATENCY and objective.threshold_seconds is not None:
+    if objective.threshold_seconds is not None:
         low, high = upper_bound_seconds(MIN_INDEX), lower_bound_seconds(MAX_INDEX)
         if not low <= objective.threshold_seconds <= high:
             yield (

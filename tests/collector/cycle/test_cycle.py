@@ -11,9 +11,11 @@ from plugwarden.contract import Action, QuarantineState, Scope
 from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.judge.blame import Waits
+from plugwarden_collector.judge.blame import Cell, Waits
+from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.file import Rules
-from plugwarden_collector.rules.objective import Counts, Objective, Sli
+from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 AT = datetime(2026, 1, 1)
@@ -28,13 +30,13 @@ class Known:
     """Evidence that a test lays out."""
 
     def __init__(self) -> None:
-        self.found_cells: list[dict[str, Any]] = []
-        self.found_lately: list[dict[str, Any]] | None = None
+        self.found_cells: list[Cell] = []
+        self.found_lately: list[Cell] | None = None
         """Of the short window; none: as over all the time that is looked through."""
         self.found_probes = Probes(0, 0)
         self.asked: list[str] = []
 
-    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Mapping[str, Any]]:
+    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Cell]:
         self.asked.append("cells")
         short = window_seconds == AVAILABILITY.tiers[0].short_seconds
         return self.found_lately if short and self.found_lately is not None else self.found_cells
@@ -42,12 +44,12 @@ class Known:
     def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
         return self.found_probes
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
-        return [{"outcome": "error", "error_type": "ValueError", "error_source": "plugin", "calls": 50}]
+    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+        return [ErrorCount("error", "ValueError", "plugin", 50)]
 
-    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[Mapping[str, Any]]:
+    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         self.asked.append("traces")
-        return [{"trace_id": "0" * 32}]
+        return [FailingSpan("0" * 32)]
 
 
 def seen(
@@ -55,7 +57,11 @@ def seen(
 ) -> Observation:
     objective = {"availability": AVAILABILITY, "latency": LATENCY}[slo]
     windows = {
-        key: {size: Counts(100, count) for size in objective.windows if size != objective.period_seconds}
+        key: {
+            size: CallCounts(100, failed=count, slow=count)
+            for size in objective.windows
+            if size != objective.period_seconds
+        }
         for key, count in bad.items()
     }
     versions = more.pop("versions", dict.fromkeys(bad, AT - timedelta(hours=1)))
@@ -69,8 +75,8 @@ def kinds(changes: Any) -> list[str]:
 def test_the_failing_version_is_isolated_and_only_that() -> None:
     standing, known = Standing(), Known()
     known.found_cells = [
-        {"plugin_version": "1", "plugin_operation": "x", "instance_id": "i", "total": 500, "bad": 0},
-        {"plugin_version": "2", "plugin_operation": "x", "instance_id": "i", "total": 100, "bad": 50},
+        cell("1", 500, 0),
+        cell("2", 100, 50),
     ]
     standing, changes = evaluate(RULES, standing, seen({("csv", "2"): 50, ("csv", "1"): 0}), known, lambda: 0.0)
     assert kinds(changes) == ["quarantined"]
@@ -94,16 +100,14 @@ def test_the_next_tick_says_nothing_new() -> None:
 
 def test_a_version_among_failing_siblings_takes_the_whole_plugin() -> None:
     standing, known = Standing(), Known()
-    known.found_cells = [{"plugin_version": "1", "plugin_operation": "x", "instance_id": "i", "total": 500, "bad": 400}]
+    known.found_cells = [cell("1", 500, 400)]
     standing, _ = evaluate(RULES, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     (directive,) = standing.directives.directives
     assert directive.scope.version is None
 
 
-def cell(version: str, total: int, bad: int, operation: str = "x") -> dict[str, Any]:
-    return {
-        "plugin_version": version, "plugin_operation": operation, "instance_id": "i", "total": total, "bad": bad,
-    }  # fmt: skip
+def cell(version: str, total: int, bad: int, operation: str = "x") -> Cell:
+    return Cell(version, operation, "i", CallCounts(total, failed=bad))
 
 
 def test_a_release_rolled_back_hours_ago_widens_nothing() -> None:
@@ -136,7 +140,7 @@ def test_an_operation_that_failed_hours_ago_does_not_widen_the_fault_of_another(
 def rolled_back(at: datetime, called_at: datetime) -> Observation:
     """Version 3 is called, 2 is not since AT: its failures are only in the windows that reach back so far."""
     found = seen({("csv", "3"): 0}, at=at, versions={("csv", "2"): AT, ("csv", "3"): AT})
-    longs = {size: Counts(100, 50) for size in AVAILABILITY.windows if size > (at - AT).total_seconds()}
+    longs = {size: CallCounts(100, failed=50) for size in AVAILABILITY.windows if size > (at - AT).total_seconds()}
     windows = {"availability": {**found.windows["availability"], ("csv", "2"): longs}}
     return replace(found, windows=windows, called_at={("csv", "2"): called_at, ("csv", "3"): at})
 
@@ -154,8 +158,8 @@ def test_the_page_of_a_version_that_others_have_replaced_ends() -> None:
     assert states(standing) == {"firing"}
     standing, changes = evaluate(rules, standing, rolled_back(later, AT), known, lambda: 0.0)
     assert states(standing) == {"inactive"}
-    assert {event[4].split(":")[0] for event in changes.alert_events} == {"expired"}
-    assert "while 3 of it is called" in changes.alert_events[0][4]
+    assert {event.reason.split(":")[0] for event in changes.alert_events} == {"expired"}
+    assert "while 3 of it is called" in changes.alert_events[0].reason
 
 
 def test_a_version_whose_calls_are_refused_still_runs() -> None:
@@ -274,7 +278,7 @@ def test_what_has_stopped_running_for_good_does_not_fire_for_ever() -> None:
     standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), known, lambda: 0.0)
     standing, changes = evaluate(rules, standing, seen({}, at=AT + timedelta(hours=1)), known, lambda: 0.0)
     assert {record.alert.state.value for record in standing.alerts.values()} == {"inactive"}
-    assert all("expired" in event[4] for event in changes.alert_events)
+    assert all("expired" in event.reason for event in changes.alert_events)
 
 
 def test_what_a_quarantine_stopped_is_held() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.health.conditions import RULES, judge, starting, verdict
 from plugwarden_collector.health.readings import Readings
-from plugwarden_collector.judge.alert import AlertState
 
 from tests.collector.support.still_clock import AT, after
 

@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugwarden_collector.decide.alert import Alert, AlertState, Reading, transition
 from plugwarden_collector.errors import RulesError
-from plugwarden_collector.judge.alert import Alert, AlertState, Reading, transition
-from plugwarden_collector.judge.burn import burn_rate, max_burn_rate, tiers_for
+from plugwarden_collector.judge.burn import budget, burn_rate, burns
+from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.file import parse_rules, seconds
-from plugwarden_collector.rules.objective import Counts, Objective, Sli, budget, burns
+from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.tiers import max_burn_rate, tiers_for
 
 AT = datetime(2026, 1, 1)
 MONTH = 30 * 86_400.0
@@ -41,18 +43,18 @@ def test_the_burn_rate_grows_with_the_errors_and_has_an_end(a: int, b: int, more
 
 def test_few_events_never_make_an_alert() -> None:
     objective = Objective("a", Sli.AVAILABILITY, 0.99, MONTH)
-    everything_fails = {tier.long_seconds: Counts(19, 19) for tier in objective.tiers}
-    everything_fails |= {tier.short_seconds: Counts(19, 19) for tier in objective.tiers}
+    everything_fails = {tier.long_seconds: CallCounts(19, failed=19) for tier in objective.tiers}
+    everything_fails |= {tier.short_seconds: CallCounts(19, failed=19) for tier in objective.tiers}
     assert not any(burn.met for burn in burns(objective, everything_fails))
-    enough = {window: Counts(20, 20) for window in everything_fails}
+    enough = {window: CallCounts(20, failed=20) for window in everything_fails}
     assert all(burn.met for burn in burns(objective, enough))
 
 
 def test_a_budget_without_events_is_unknown_not_full() -> None:
     objective = Objective("a", Sli.AVAILABILITY, 0.99, MONTH)
-    assert budget(objective, Counts()).remaining_ratio is None
-    assert budget(objective, Counts(1000, 5)).remaining_ratio == pytest.approx(0.5)
-    assert budget(objective, Counts(1000, 20)).remaining_ratio == pytest.approx(-1.0)
+    assert budget(objective, CallCounts()).remaining_ratio is None
+    assert budget(objective, CallCounts(1000, failed=5)).remaining_ratio == pytest.approx(0.5)
+    assert budget(objective, CallCounts(1000, failed=20)).remaining_ratio == pytest.approx(-1.0)
 
 
 def step(alert: Alert, burning: bool | None, at: datetime, hold: float = 0.0, keep: float = 10.0) -> Alert:

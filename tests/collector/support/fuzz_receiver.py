@@ -159,7 +159,7 @@ class Receiver:
                 return f"judging ended: {type(error).__name__}: {error}"
             windows = [counts for of in seen.windows.values() for sizes in of.values() for counts in sizes.values()]
             budgets = [counts for of in (seen.periods or {}).values() for counts in of.values()]
-            wrong = [counts for counts in windows + budgets if not 0 <= counts.bad <= counts.total]
+            wrong = [counts for counts in windows + budgets if not 0 <= counts.failed + counts.slow <= counts.total]
             if wrong:
                 return f"more is bad than there is: {wrong[0]}"
         return None

@@ -21,8 +21,9 @@ from plugwarden.contract import DirectiveSet
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.control.observe import StoredEvidence, observe
 from plugwarden_collector.cycle import evaluate
+from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.decide.standing import Changes, Incident, Standing
+from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
 from plugwarden_collector.store import Database, Writer

@@ -7,8 +7,7 @@ from datetime import datetime
 
 from plugwarden.contract.value import value
 
-from plugwarden_collector.judge import burn
-from plugwarden_collector.rules import objective
+from plugwarden_collector.rules import objective, tiers
 from plugwarden_collector.rules.policy import Policy
 
 from .answer import Answer
@@ -17,7 +16,7 @@ __all__ = ["Objective", "Rules", "SloRow", "Tier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tier(Answer, burn.Tier):
+class Tier(Answer, tiers.Tier):
     """A pair of windows, and what it takes in them to fire."""
 
     bad_ratio: float

@@ -262,7 +262,7 @@ def test_whatever_a_rollup_holds_no_more_is_bad_than_there_is(store: Store, rows
     assert seen.periods is not None
     windows = [counts for of in seen.windows.values() for sizes in of.values() for counts in sizes.values()]
     budgets = [counts for of in seen.periods.values() for counts in of.values()]
-    assert all(0 <= counts.bad <= counts.total <= 2**54 for counts in windows + budgets)
+    assert all(0 <= counts.failed + counts.slow <= counts.total <= 2**54 for counts in windows + budgets)
     for hours in (1, 5, 24):
         span = database.tiers.span(now - timedelta(hours=hours), now)
         wide = database.tiers.span(now - timedelta(hours=24), now)

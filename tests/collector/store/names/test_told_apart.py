@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from plugwarden_collector.control.observe import observe
 from plugwarden_collector.cycle import alerts as cycle_alerts
 from plugwarden_collector.cycle import evaluate, new_id
 from plugwarden_collector.cycle.directives import directives_for, unannounced
+from plugwarden_collector.decide.alert import Alert, AlertRecord
+from plugwarden_collector.decide.alert import transition as alert_transition
+from plugwarden_collector.decide.changes import BudgetStatus
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
-from plugwarden_collector.decide.standing import AlertRecord, Standing
-from plugwarden_collector.judge.alert import Alert
-from plugwarden_collector.judge.alert import transition as alert_transition
-from plugwarden_collector.judge.blame import failing_cell_scope
+from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.judge.blame import Cell, failing_cell_scope
+from plugwarden_collector.judge.sli import Availability, CallCounts
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
 from plugwarden_collector.rules.policy import Enforcement
@@ -332,7 +335,9 @@ def test_what_is_passed_over_would_not_have_changed(steps: list[dict[tuple[str, 
         for number, bad in enumerate(steps):
             at = CYCLE_AT + timedelta(seconds=20 * number)
             standing, changes = evaluate(CYCLE_RULES, standing, seen(bad, at=at), Known(), lambda: 0.5)
-            states.append([(event[1].alert.fingerprint, event[2], event[3]) for event in changes.alert_events])
+            states.append(
+                [(event.record.alert.fingerprint, event.before, event.after) for event in changes.alert_events]
+            )
             states.append([item.kind for item in changes.decisions])
         found.append(states)
     assert found[0] == found[1]
@@ -341,22 +346,9 @@ def test_what_is_passed_over_would_not_have_changed(steps: list[dict[tuple[str, 
 def test_a_budget_is_written_when_it_says_something_else_and_now_and_then() -> None:
     rows = BudgetRows()
 
-    def row(plugin: str, seconds: float, total: int) -> tuple[Any, ...]:
-        return (
-            "slo",
-            plugin,
-            "1",
-            AT + timedelta(seconds=seconds),
-            "availability",
-            0.99,
-            3600.0,
-            total,
-            0,
-            1.0,
-            1.0,
-            0.0,
-            None,
-        )
+    def row(plugin: str, seconds: float, total: int) -> BudgetStatus:
+        at = AT + timedelta(seconds=seconds)
+        return BudgetStatus("slo", plugin, "1", at, "availability", 0.99, 3600.0, total, 0, 1.0, 1.0, 0.0, None)
 
     first = [row("geo", 0, 10), row("csv", 0, 5)]
     assert rows.changed(first) == first
@@ -434,13 +426,11 @@ def test_nobody_can_isolate_by_hand_what_no_sidecar_could_be_told_of(shared: Run
         assert part in answer.text
 
 
-@pytest.mark.parametrize(
-    ("part", "name"), [("plugin_operation", OVERFLOW), ("plugin_operation", ""), ("instance_id", "")]
-)
+@pytest.mark.parametrize(("part", "name"), [("operation", OVERFLOW), ("operation", ""), ("instance", "")])
 def test_a_scope_is_not_narrowed_to_what_no_directive_can_name(part: str, name: str) -> None:
-    cell = {"plugin_version": "1", "plugin_operation": "x", "instance_id": "i"}
-    cells = [{**cell, part: name, "total": 50, "bad": 40}, {**cell, part: "other", "total": 500, "bad": 0}]
-    scope, _ = failing_cell_scope("geo", "1", cells, lately=cells, tolerated_ratio=0.1, min_events=20)
+    bad, good = CallCounts(50, failed=40), CallCounts(500)
+    cells = [replace(Cell("1", "x", "i", bad), **{part: name}), replace(Cell("1", "x", "i", good), **{part: "other"})]
+    scope, _ = failing_cell_scope("geo", "1", cells, cells, Availability(), tolerated_ratio=0.1, min_events=20)
     assert scope == Scope("geo", "1")
 
 

@@ -270,11 +270,11 @@ def test_a_callers_mistake_is_in_the_total_of_a_budget_and_never_bad(store: Stor
     at = AT + timedelta(seconds=1)
     seen = observe(store.database, rules, at, since=AT - timedelta(hours=1), budgets=True)
     windows = seen.windows["availability"]["geo", "1"]
-    assert {(counts.total, counts.bad) for counts in windows.values()} == {(7, 1)}
+    assert {(counts.total, counts.failed) for counts in windows.values()} == {(7, 1)}
     budget = (seen.periods or {})["availability"]["geo", "1"]
-    assert (budget.total, budget.bad) == (7, 1)
+    assert (budget.total, budget.failed) == (7, 1)
     (cell,) = StoredEvidence(store.database).cells("geo", at, 300.0)
-    assert (cell["total"], cell["bad"]) == (7, 1)
+    assert (cell.counts.total, cell.counts.failed) == (7, 1)
     folded = AT + timedelta(hours=3)
     store.roll(folded)
     rows = store.database.fetch(statement("hour_counts"), {"first": AT - timedelta(hours=1), "before": folded})

@@ -4,8 +4,9 @@ per tick, read at start."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import duckdb
@@ -13,10 +14,11 @@ from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 
 from plugwarden_collector.audit import Head
 from plugwarden_collector.audit.entries import DECISIONS, UNKEYED, Draft, Keyring
+from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
+from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.decide.standing import AlertRecord, Changes, Incident
-from plugwarden_collector.judge.alert import Alert, AlertState
+from plugwarden_collector.decide.standing import Incident
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.rows import Row, fetch_rows
@@ -42,12 +44,14 @@ __all__ = [
 ]
 
 _STATES = {state.word: state for state in QuarantineState}
-_SLO_STATUS = (
-    "slos", "plugins", "versions", "times", "slis", "objectives", "periods", "totals", "bads", "values", "remaining", "burns",
-    "exhausted",
-)  # fmt: skip
-"""Lists that `store_slo_status` takes, in the order of `Changes.slo_status`."""
-_CHANGES = ("times", "kinds", "plugins", "versions", "texts")
+_SLO_STATUS = {
+    "slos": "slo", "plugins": "plugin", "versions": "version", "times": "at", "slis": "sli", "objectives": "target_ratio",
+    "periods": "period_seconds", "totals": "total", "bads": "bad", "values": "sli_ratio", "remaining": "remaining_ratio",
+    "burns": "burn_rate", "exhausted": "exhausted_seconds",
+}  # fmt: skip
+"""List that `store_slo_status` takes -> field of `BudgetStatus`."""
+_CHANGES = {"times": "at", "kinds": "kind", "plugins": "plugin", "versions": "version", "texts": "text"}
+"""List that `store_changes` takes -> field of `Annotation`."""
 
 
 def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes, keyring: Keyring = UNKEYED) -> Head | None:
@@ -57,9 +61,12 @@ def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes, keyri
             "insert or replace into alerts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             _alert_row(record),
         )
-    for at, record, before, after, reason in changes.alert_events:
-        fingerprint = record.alert.fingerprint
-        row = [at, fingerprint, record.name, record.severity, record.plugin, record.version, before, after, reason]
+    for event in changes.alert_events:
+        record = event.record
+        row = [
+            event.at, record.alert.fingerprint, record.name, record.severity, record.plugin, record.version,
+            event.before.value, event.after.value, event.reason,
+        ]  # fmt: skip
         connection.execute("insert into alert_events values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     for quarantine in changes.quarantines:
         marks = ", ".join("?" * 22)
@@ -84,9 +91,10 @@ def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes, keyri
 
 
 def _store(
-    connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+    connection: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, str], values: Sequence[object]
 ) -> None:
-    connection.execute(statement(name).sql, dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
+    lists = {column: list(map(attrgetter(field), values)) for column, field in columns.items()}
+    connection.execute(statement(name).sql, lists)
 
 
 def append_decisions(

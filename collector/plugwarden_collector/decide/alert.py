@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-__all__ = ["Alert", "AlertState", "Reading", "transition"]
+__all__ = ["Alert", "AlertRecord", "AlertState", "Reading", "transition"]
 
 
 class AlertState(StrEnum):
@@ -28,6 +30,33 @@ class Alert:
     resolved_at: datetime | None = None
     quiet_since: datetime | None = None
     """Since when it has not been burning, while it fires."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """An alert as it is stored: its state, and what it is about."""
+
+    alert: Alert
+    name: str
+    severity: str
+    slo: str
+    plugin: str
+    version: str
+    summary: str
+    description: str
+    changed_at: datetime
+    inhibited_by: str | None = None
+    """The incident or quarantine because of which nobody needs to look at it."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    component: str = ""
+    """Which part of Plugwarden itself it is about, such as `collector`; empty for alerts on plugins."""
+
+    def labels(self) -> dict[str, str]:
+        """What silences match and receivers route by; of alerts on plugins and on ourselves, each its own."""
+        own = {"alertname": self.name, "severity": self.severity}
+        if self.component:
+            return {**own, "component": self.component}
+        return {**own, "slo": self.slo, "plugin": self.plugin, "version": self.version}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,88 @@
+"""What a tick, or a person, changed: new values of what stands, and events that the ledger keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from plugwarden.contract import DirectiveSet
+
+from plugwarden_collector.audit.entries import Draft
+
+from .alert import AlertRecord, AlertState
+from .quarantine import Quarantine
+from .standing import Incident
+
+__all__ = ["AlertEvent", "Annotation", "BudgetStatus", "Changes"]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """An alert that went from one state to another."""
+
+    at: datetime
+    record: AlertRecord
+    """As it is after it."""
+    before: AlertState
+    after: AlertState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """An error budget of one plugin version at one moment, for the view `slo_status`."""
+
+    slo: str
+    plugin: str
+    version: str
+    at: datetime
+    sli: str
+    target_ratio: float
+    period_seconds: float
+    total: int
+    bad: int
+    sli_ratio: float | None
+    """None without events."""
+    remaining_ratio: float | None
+    burn_rate: float
+    """How fast it burns in the long window of the fastest tier."""
+    exhausted_seconds: float | None
+    """Seconds until the rest is gone at that rate; None where it does not burn, or nothing is left."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Which budget it is."""
+        return self.slo, self.plugin, self.version
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Something that happened to a plugin version and may explain what came after it, for the view `changes`."""
+
+    at: datetime
+    kind: str
+    """`deployment`: a version was seen for the first time."""
+    plugin: str
+    version: str
+    text: str
+
+
+@dataclass(slots=True)
+class Changes:
+    """All that one tick changed."""
+
+    alerts: list[AlertRecord] = field(default_factory=list)
+    alert_events: list[AlertEvent] = field(default_factory=list)
+    quarantines: list[Quarantine] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
+    decisions: list[Draft] = field(default_factory=list)
+    directives: DirectiveSet | None = None
+    slo_status: list[BudgetStatus] = field(default_factory=list)
+    changes: list[Annotation] = field(default_factory=list)
+    at: datetime | None = None
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.alerts or self.quarantines or self.incidents or self.decisions or self.slo_status or self.changes
+            or self.directives is not None
+        )  # fmt: skip

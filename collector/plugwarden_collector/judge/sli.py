@@ -1,0 +1,83 @@
+"""SLIs: which of the calls that were counted are good, and how a person says what is bad. The only place that tells errors from slowness.
+
+One more kind is a name in `rules.objective.Sli`, a class here, and a line in `_KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import ClassVar, Protocol
+
+from plugwarden_collector.durations import duration
+from plugwarden_collector.rules.objective import Objective, Sli
+
+__all__ = ["Availability", "CallCounts", "Indicator", "Latency", "indicator_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallCounts:
+    """Calls that ended by themselves, as the rollups count them; what an SLI does not look at may be left at 0."""
+
+    total: int = 0
+    failed: int = field(default=0, kw_only=True)
+    """Through the plugin's fault."""
+    slow: int = field(default=0, kw_only=True)
+    """Longer than a threshold."""
+
+
+class Indicator(Protocol):
+    """One kind of SLI."""
+
+    waits_explain: ClassVar[bool]
+    """Whether a downstream that keeps a plugin waiting explains what is bad."""
+
+    def good(self, counts: CallCounts) -> int:
+        """Return how many of the counted calls are good."""
+
+    def why(self) -> str:
+        """Return what is said of bad calls, such as `calls failed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Calls that did not fail through the plugin's fault. Waits that fail are the downstream's failures already."""
+
+    waits_explain: ClassVar[bool] = False
+
+    def good(self, counts: CallCounts) -> int:
+        """Return the calls that did not fail."""
+        return counts.total - counts.failed
+
+    def why(self) -> str:
+        """Return what is said of calls that failed."""
+        return "calls failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Calls that took at most the threshold."""
+
+    threshold_seconds: float | None
+    waits_explain: ClassVar[bool] = True
+
+    def good(self, counts: CallCounts) -> int:
+        """Return the calls that were fast."""
+        return counts.total - counts.slow
+
+    def why(self) -> str:
+        """Return what is said of calls that were slow."""
+        return f"calls took longer than {duration(self.threshold_seconds)}"
+
+
+_KINDS: Mapping[Sli, Callable[[Objective], Indicator]] = {
+    Sli.AVAILABILITY: lambda objective: Availability(),
+    Sli.LATENCY: lambda objective: Latency(objective.threshold_seconds),
+}
+
+
+@cache
+def indicator_of(objective: Objective) -> Indicator:
+    """Return the SLI that an objective is about."""
+    return _KINDS[objective.sli](objective)

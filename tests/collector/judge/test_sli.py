@@ -1,0 +1,80 @@
+"""SLIs: which calls are good, and what is said of the others."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import ClassVar
+
+import plugwarden_collector
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugwarden.contract import Scope
+from plugwarden_collector.judge.blame import Cell, failing_cell_scope
+from plugwarden_collector.judge.burn import burns
+from plugwarden_collector.judge.sli import Availability, CallCounts, Latency, indicator_of
+from plugwarden_collector.rules.objective import SLI_KEYS, Objective, Sli
+
+from tests.collector.support.sources import modules_of
+
+
+def objective(sli: Sli) -> Objective:
+    return Objective("o", sli, 0.99, 21_600.0, threshold_seconds=0.25 if "threshold" in SLI_KEYS[sli] else None)
+
+
+@pytest.mark.parametrize("sli", Sli)
+def test_every_sli_that_a_rules_file_may_name_is_judged(sli: Sli) -> None:
+    indicator = indicator_of(objective(sli))
+    assert indicator.good(CallCounts(100)) == 100
+    assert indicator.why()
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 1000))
+def test_availability_counts_failures_and_latency_slowness(total: int, failed: int, slow: int) -> None:
+    counts = CallCounts(total, failed=min(total, failed), slow=min(total, slow))
+    assert Availability().good(counts) == total - counts.failed
+    assert Latency(0.25).good(counts) == total - counts.slow
+
+
+def test_what_is_said_of_bad_calls_names_the_threshold() -> None:
+    assert Availability().why() == "calls failed"
+    assert Latency(0.25).why() == "calls took longer than 250 ms"
+
+
+def test_a_slow_call_burns_the_budget_of_latency_alone() -> None:
+    for sli, met in ((Sli.AVAILABILITY, False), (Sli.LATENCY, True)):
+        found = burns(objective(sli), dict.fromkeys(objective(sli).windows, CallCounts(100, slow=90)))
+        assert any(burn.met for burn in found) == met
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """An SLI of another kind."""
+
+    waits_explain: ClassVar[bool] = False
+
+    def good(self, counts: CallCounts) -> int:
+        return counts.total - counts.failed - counts.slow
+
+    def why(self) -> str:
+        return "calls were late or failed"
+
+
+def test_the_scope_of_a_fault_is_found_by_any_sli() -> None:
+    cells = [Cell("1", "read", "i", CallCounts(300, slow=290)), Cell("1", "write", "i", CallCounts(300))]
+    for indicator, scope in ((Prompt(), Scope("csv", "1", operation="read")), (Availability(), Scope("csv", "1"))):
+        found, _ = failing_cell_scope("csv", "1", cells, cells, indicator, tolerated_ratio=0.1, min_events=20)
+        assert found == scope
+
+
+def test_nothing_branches_on_the_kind_of_an_sli() -> None:
+    """Comparing with `Sli.…` outside the table of kinds is a place that one more kind would be forgotten in."""
+    found = []
+    for path, tree in modules_of(plugwarden_collector):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Compare):
+                operands = [node.left, *node.comparators]
+                if any(isinstance(item, ast.Attribute) and ast.unparse(item.value) == "Sli" for item in operands):
+                    found.append(f"{path}:{node.lineno}")
+    assert found == []
