@@ -15,7 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 __all__ = [
     "BASE",
     "MAX_INDEX",
+    "MIDDLE",
     "MIN_INDEX",
+    "PER_OCTAVE",
     "SCALE",
     "bucket_index",
     "bucket_index_of_ns",
@@ -28,13 +30,15 @@ __all__ = [
 ]
 
 SCALE = 4
+PER_OCTAVE = 1 << SCALE
+"""Buckets from a duration to its double."""
 BASE = 2.0 ** (2.0**-SCALE)
 MIN_INDEX: int = -30 << SCALE
 """About a nanosecond: a shorter call cannot be measured, so the histogram's size is bounded."""
 MAX_INDEX: int = (17 << SCALE) - 1
 """About 36 hours."""
-_PER_OCTAVE = 1 << SCALE
-_MIDDLE: float = 2 * BASE / (BASE + 1)
+MIDDLE: float = 2 * BASE / (BASE + 1)
+"""Of a bucket from 1 to BASE, the point whose relative error to both edges is the same."""
 _log2 = math.log2
 _ceil = math.ceil
 
@@ -43,14 +47,14 @@ def bucket_index(seconds: float) -> int:
     """The bucket that holds a duration, clamped to [MIN_INDEX, MAX_INDEX]; zero and below go to MIN_INDEX."""
     if seconds <= 0.0:
         return MIN_INDEX
-    index: int = _ceil(_log2(seconds) * _PER_OCTAVE) - 1
+    index: int = _ceil(_log2(seconds) * PER_OCTAVE) - 1
     if index < MIN_INDEX:
         return MIN_INDEX
     return index if index < MAX_INDEX else MAX_INDEX
 
 
 _UPPER_BOUNDS_NS: tuple[int, ...] = tuple(
-    math.floor(2.0 ** ((index + 1) / _PER_OCTAVE) * 1e9) for index in range(MIN_INDEX, MAX_INDEX)
+    math.floor(2.0 ** ((index + 1) / PER_OCTAVE) * 1e9) for index in range(MIN_INDEX, MAX_INDEX)
 )
 
 
@@ -69,12 +73,12 @@ def bucket_indexes_of_ns(durations: Iterable[int]) -> Iterator[int]:
 
 def lower_bound_seconds(index: int) -> float:
     """The exclusive lower edge of a bucket."""
-    return float(2.0 ** (index / _PER_OCTAVE))
+    return float(2.0 ** (index / PER_OCTAVE))
 
 
 def upper_bound_seconds(index: int) -> float:
     """The inclusive upper edge of a bucket."""
-    return float(2.0 ** ((index + 1) / _PER_OCTAVE))
+    return float(2.0 ** ((index + 1) / PER_OCTAVE))
 
 
 def threshold_index(seconds: float) -> int:
@@ -104,5 +108,5 @@ def quantile_seconds(indexes: Sequence[int], counts: Sequence[int], q: float) ->
     for index, count in zip(indexes, counts, strict=True):
         seen += count
         if seen >= rank:
-            return float(lower_bound_seconds(index) * _MIDDLE)
+            return float(lower_bound_seconds(index) * MIDDLE)
     return None

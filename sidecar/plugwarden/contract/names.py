@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_NAME", "OVERFLOW", "PARTS", "fitting", "name_fault"]
+__all__ = ["MAX_NAME", "ODD_SIGNS_RE2", "OVERFLOW", "PARTS", "fitting", "name_fault"]
 
 MAX_NAME = 200
 """Characters of a name. Names are attributes of every signal; a longer one is a URL, a prompt or a mistake."""
@@ -19,6 +19,8 @@ PARTS = ("plugin", "version", "operation", "instance", "tenant")
 _UNNAMED = "unnamed"
 _CONTROL = "\x00-\x1f\x7f-\x9f\u2028\u2029"
 _DIRECTION = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+ODD_SIGNS_RE2 = "[" + "".join(sign if sign == "-" else f"\\x{{{ord(sign):x}}}" for sign in _CONTROL + _DIRECTION) + "]"
+"""Characters that no name has, as a class of RE2's syntax, which Arrow and DuckDB speak; their texts hold no surrogates."""
 _FAULTS = (
     (f"[{_CONTROL}]", "has a control character or a line break"),
     (f"[{_DIRECTION}]", "has a character that turns the direction of text"),

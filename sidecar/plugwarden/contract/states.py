@@ -15,6 +15,16 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     CANCELLED = "cancelled"
 
+    @property
+    def failed(self) -> bool:
+        """Whether the call ended with an error or a timeout, whoever is to blame."""
+        return self in {Outcome.ERROR, Outcome.TIMEOUT}
+
+    @property
+    def ended(self) -> bool:
+        """Whether the call ended by itself: neither refused before it began nor cancelled by its caller."""
+        return self in {Outcome.SUCCESS, Outcome.ERROR, Outcome.TIMEOUT}
+
 
 class ErrorSource(StrEnum):
     """Who is to blame for a failed or refused invocation."""

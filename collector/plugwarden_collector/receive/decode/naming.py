@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from plugwarden.contract import MAX_NAME, OVERFLOW, attributes, name_fault
+from plugwarden.contract.names import ODD_SIGNS_RE2
 
 from .batch import Batch
 from .left_out import refuse
@@ -30,10 +31,7 @@ _COLUMNS = {
 }
 """Column -> the part of a scope that it names, and what the sender calls it."""
 _STAGED = ("incoming_spans", "incoming_points", "incoming_logs")
-_ODD = (
-    rf"[\x00-\x1f\x7f-\x{{9f}}\x{{2028}}\x{{2029}}\x{{61c}}\x{{200e}}\x{{200f}}\x{{202a}}-\x{{202e}}\x{{2066}}-\x{{2069}}]"
-    rf"|^ *$|^{OVERFLOW}$"
-)
+_ODD = rf"{ODD_SIGNS_RE2}|^ *$|^{OVERFLOW}$"
 """Whatever the rule may refuse, told without a step of Python a name; the rule itself then says whether it does, and why."""
 
 

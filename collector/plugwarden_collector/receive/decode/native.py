@@ -34,7 +34,7 @@ SPAN_COLUMNS = (
     ("duration_ns", pa.int64()), *_END, ("events", pa.list_(_EVENT)), ("links", pa.list_(_LINK)), ("dropped", pa.uint32()),
     ("received_at", _TIME), ("clock_adjusted", pa.bool_()), ("group", pa.int32()),
 )  # fmt: skip
-"""Columns of spans, in the order of spans.c."""
+"""Columns of spans, in the order of `SPAN_COLUMNS` in spans.c."""
 POINT_COLUMNS = (
     ("metric", _TEXT), ("unit", _TEXT), ("kind", _TEXT), ("started_at", _TIME), ("time", _TIME), ("temporality", _I8),
     ("value", _F64), ("count", _U64), ("sum", _F64), ("min", _F64), ("max", _F64), ("zero_count", _U64), ("scale", _I8),
@@ -42,11 +42,15 @@ POINT_COLUMNS = (
     ("exemplar_trace_hi", _U64), ("exemplar_trace_lo", _U64), ("exemplar_value", _F64), *_END, ("received_at", _TIME),
     ("clock_adjusted", pa.bool_()), ("group", pa.int32()),
 )  # fmt: skip
-"""Columns of points, in the order of metrics.c."""
+"""Columns of points, in the order of `POINT_COLUMNS` in metrics.c."""
 _COLUMNS = {Signal.TRACES: SPAN_COLUMNS, Signal.METRICS: POINT_COLUMNS}
 _GROUPS = pa.schema([("resource", pa.binary())])
+_FORMATS = {
+    _TEXT: "u", _TIME: "l", _U64: "L", _I8: "c", _F64: "g", pa.int64(): "l", pa.uint32(): "I", pa.int32(): "i", pa.bool_(): "b",
+}  # fmt: skip
+"""Arrow's format characters (C data interface), as columns.h has them; lists are `+`."""
 _ARROW_ARRAY_BYTES = 80
-ABI = 3
+ABI = 4
 """What `plugwarden_abi` in requests.c answers."""
 _log = logging.getLogger(__name__)
 
@@ -170,9 +174,19 @@ def _library() -> Any:
     if getattr(library, "plugwarden_abi", int)() != ABI:
         _log.warning("%s is of another version, decoding takes the general way; install the collector anew", LIBRARY)
         return None
+    library.plugwarden_columns.restype = ctypes.c_char_p
+    for signal in _COLUMNS:
+        if library.plugwarden_columns(signal is Signal.METRICS).decode() != _told(signal):
+            _log.warning("%s has other columns, decoding takes the general way; install the collector anew", LIBRARY)
+            return None
     pointer, number, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p
     library.plugwarden_decode.restype = ctypes.c_int64
     library.plugwarden_decode.argtypes = [
         number, pointer, pointer, ctypes.c_int64, text, pointer, text, number, pointer, pointer, pointer, pointer,
     ]  # fmt: skip
     return library
+
+
+def _told(signal: Signal) -> str:
+    """Return the columns of a row as the library tells them: a line each, format and name."""
+    return "".join(f"{_FORMATS.get(kind, '+')} {name}\n" for name, kind in _COLUMNS[signal])

@@ -9,6 +9,8 @@ from importlib.resources.abc import Traversable
 
 import duckdb
 
+from .sql_words import written_out
+
 __all__ = ["Statement", "all_statements", "parsed", "statement"]
 
 
@@ -19,13 +21,13 @@ class Statement:
     name: str
     """Its file name without the ending."""
     sql: str
-    """Its text, comments included."""
+    """Its text, comments included, with the words of the contract written out."""
 
 
 @cache
 def statement(name: str) -> Statement:
     """Return the statement in `sql/<wing>/<name>.sql`. Raises `KeyError` when no wing has it."""
-    return Statement(name, _files()[name].read_text("utf-8"))
+    return Statement(name, written_out(_files()[name].read_text("utf-8")))
 
 
 @cache

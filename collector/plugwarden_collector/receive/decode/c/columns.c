@@ -32,7 +32,9 @@ void free_table(Table *table) {
     free(table);
 }
 
-static void release_column(struct ArrowArray *array) { array->release = NULL; } /* its memory is the table's */
+static void release_column(struct ArrowArray *array) {
+    array->release = NULL;
+} /* its memory is the table's */
 
 static void release_table(struct ArrowArray *array) {
     array->release = NULL;

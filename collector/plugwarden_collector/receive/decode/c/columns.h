@@ -8,7 +8,7 @@
 
 #include "wire.h"
 
-#define LIMIT_TEXT (1 << 26) /* bytes of one column; offsets have 32 bits, and what a request says once may stand in each row */
+#define LIMIT_TEXT  (1 << 26) /* bytes of one column; offsets have 32 bits, and what a request says once may stand in each row */
 #define MAX_COLUMNS 64
 
 struct ArrowArray { /* https://arrow.apache.org/docs/format/CDataInterface.html */
@@ -21,7 +21,11 @@ struct ArrowArray { /* https://arrow.apache.org/docs/format/CDataInterface.html 
 };
 
 /* Once memory is short, `failed` is set and everything after it is idle; `hand_over` then refuses. */
-typedef struct { uint8_t *data; int64_t size, room; int failed; } Buffer;
+typedef struct {
+    uint8_t *data;
+    int64_t size, room;
+    int failed;
+} Buffer;
 
 typedef struct {
     char format; /* as in Arrow's format strings: c i I l L g, b for bits, u for text, + for lists, s for structs */
@@ -39,6 +43,11 @@ typedef struct {
     Column columns[MAX_COLUMNS];
 } Table;
 
+/* A signal has one list of columns, X(name in C, Arrow format, name in native.py), and these make of it what is needed. */
+#define COLUMN_NAMED(name, format, column)  name,
+#define COLUMN_FORMAT(name, format, column) format
+#define COLUMN_TOLD(name, format, column)   format " " column "\n"
+
 /* `formats`: of the named columns, a character each. */
 Table *new_table(const char *formats, int top, int hot);
 void nest(Table *table, int outer, int first, int count);
@@ -46,14 +55,19 @@ void free_table(Table *table);
 /* The bytes of it when everything could be kept, or -1; the table then belongs to `to`, and whoever releases that frees it. */
 int64_t hand_over(Table *table, struct ArrowArray *to);
 
-static inline Column *hot_column(Table *table, int key) { return &table->columns[table->named + key]; }
+static inline Column *hot_column(Table *table, int key) {
+    return &table->columns[table->named + key];
+}
 
 static inline uint8_t *reserve(Buffer *buffer, int64_t more) {
     if (buffer->size + more > buffer->room) {
         int64_t room = buffer->room ? buffer->room * 2 : 256;
         while (room < buffer->size + more) room *= 2;
         uint8_t *data = buffer->failed ? NULL : realloc(buffer->data, (size_t)room);
-        if (!data) { buffer->failed = 1; return NULL; }
+        if (!data) {
+            buffer->failed = 1;
+            return NULL;
+        }
         buffer->data = data;
         buffer->room = room;
     }
@@ -63,10 +77,15 @@ static inline uint8_t *reserve(Buffer *buffer, int64_t more) {
 static inline void put(Buffer *buffer, const void *from, int64_t size) {
     if (!size) return; /* `from` may be null: a key that was not given */
     uint8_t *to = reserve(buffer, size);
-    if (to) { memcpy(to, from, (size_t)size); buffer->size += size; }
+    if (to) {
+        memcpy(to, from, (size_t)size);
+        buffer->size += size;
+    }
 }
 
-static inline void put_char(Buffer *buffer, char c) { put(buffer, &c, 1); }
+static inline void put_char(Buffer *buffer, char c) {
+    put(buffer, &c, 1);
+}
 
 static inline void put_bit(Buffer *bits, int64_t row, int set) {
     if (row >> 3 >= bits->size) put_char(bits, 0);

@@ -28,8 +28,9 @@ typedef struct {
 
 typedef struct {
     Table *(*make)(int hot);
-    int (*leaf)(Decoder *, Bytes);  /* a span, or a metric with its points */
-    int (*finish)(Decoder *);       /* the end of a request */
+    int (*leaf)(Decoder *, Bytes); /* a span, or a metric with its points */
+    int (*finish)(Decoder *);      /* the end of a request */
+    const char *columns;           /* of a row: a line each, Arrow's format and the name in native.py */
 } Signal;
 
 extern const Signal SPANS, METRICS;
@@ -40,6 +41,8 @@ static inline int64_t settle(const Limits *limits, uint64_t given, int *adjusted
     return *adjusted ? limits->now : (int64_t)given;
 }
 
-static inline Column *column_of(Decoder *out, int which) { return &out->rows->columns[which]; }
+static inline Column *column_of(Decoder *out, int which) {
+    return &out->rows->columns[which];
+}
 
 #endif

@@ -4,15 +4,89 @@
 
 #include <stddef.h>
 
-enum { /* in the order of native.POINT_COLUMNS */
-    METRIC, UNIT, KIND, STARTED, TIME, TEMPORALITY, VALUE, COUNT, SUM_OF, MIN, MAX, ZERO_COUNT, SCALE, BUCKET_INDEX, BUCKET_COUNT,
-    EXPLICIT_BOUNDS, EXEMPLAR_HI, EXEMPLAR_LO, EXEMPLAR_VALUE, SCOPE_NAME, SCOPE_VERSION, ATTRIBUTES, RECEIVED, ADJUSTED, GROUP, TOP,
-    INDEX = TOP, BUCKET, BOUND
+/* clang-format off: a column a line */
+/* Of a row, in the order of native.POINT_COLUMNS. */
+#define POINT_COLUMNS(X) \
+    X(METRIC, "u", "metric") \
+    X(UNIT, "u", "unit") \
+    X(KIND, "u", "kind") \
+    X(STARTED, "l", "started_at") \
+    X(TIME, "l", "time") \
+    X(TEMPORALITY, "c", "temporality") \
+    X(VALUE, "g", "value") \
+    X(COUNT, "L", "count") \
+    X(SUM_OF, "g", "sum") \
+    X(MIN, "g", "min") \
+    X(MAX, "g", "max") \
+    X(ZERO_COUNT, "L", "zero_count") \
+    X(SCALE, "c", "scale") \
+    X(BUCKET_INDEX, "+", "bucket_index") \
+    X(BUCKET_COUNT, "+", "bucket_count") \
+    X(EXPLICIT_BOUNDS, "+", "explicit_bounds") \
+    X(EXEMPLAR_HI, "L", "exemplar_trace_hi") \
+    X(EXEMPLAR_LO, "L", "exemplar_trace_lo") \
+    X(EXEMPLAR_VALUE, "g", "exemplar_value") \
+    X(SCOPE_NAME, "u", "scope_name") \
+    X(SCOPE_VERSION, "u", "scope_version") \
+    X(ATTRIBUTES, "u", "attributes") \
+    X(RECEIVED, "l", "received_at") \
+    X(ADJUSTED, "b", "clock_adjusted") \
+    X(GROUP, "i", "group")
+/* Inside of these. */
+#define POINT_ITEMS(X) \
+    X(INDEX, "i", "index") \
+    X(BUCKET, "L", "count") \
+    X(BOUND, "g", "bound")
+/* clang-format on */
+
+enum { POINT_COLUMNS(COLUMN_NAMED) TOP, LAST_OF_ROW = TOP - 1, POINT_ITEMS(COLUMN_NAMED) };
+
+/* Field numbers (opentelemetry-proto, metrics/v1/metrics.proto). */
+enum {
+    METRIC_NAME = 1,
+    METRIC_UNIT = 3,
+    METRIC_GAUGE = 5,
+    METRIC_SUM = 7,
+    METRIC_HISTOGRAM = 9,
+    METRIC_EXPONENTIAL = 10,
+    METRIC_SUMMARY = 11
 };
+enum { DATA_POINTS = 1, DATA_TEMPORALITY = 2, DATA_MONOTONIC = 3 };
+enum { POINT_START = 2, POINT_TIME = 3 }; /* of all kinds */
+enum { NUMBER_DOUBLE = 4, NUMBER_EXEMPLARS = 5, NUMBER_INT = 6, NUMBER_PAIRS = 7 };
+enum {
+    BOUNDED_COUNT = 4,
+    BOUNDED_SUM = 5,
+    BOUNDED_COUNTS = 6,
+    BOUNDED_BOUNDS = 7,
+    BOUNDED_EXEMPLARS = 8,
+    BOUNDED_PAIRS = 9,
+    BOUNDED_MIN = 11,
+    BOUNDED_MAX = 12,
+};
+enum {
+    EXPONENTIAL_PAIRS = 1,
+    EXPONENTIAL_COUNT = 4,
+    EXPONENTIAL_SUM = 5,
+    EXPONENTIAL_SCALE = 6,
+    EXPONENTIAL_ZERO_COUNT = 7,
+    EXPONENTIAL_POSITIVE = 8,
+    EXPONENTIAL_NEGATIVE = 9,
+    EXPONENTIAL_EXEMPLARS = 11,
+    EXPONENTIAL_MIN = 12,
+    EXPONENTIAL_MAX = 13,
+};
+enum { SIDE_OFFSET = 1, SIDE_COUNTS = 2 };
+enum { SUMMARY_COUNT = 4, SUMMARY_SUM = 5, SUMMARY_QUANTILES = 6, SUMMARY_PAIRS = 7 };
+enum { EXEMPLAR_DOUBLE = 3, EXEMPLAR_TRACE_ID = 5, EXEMPLAR_INT = 6 };
 
 enum { GAUGE, SUM, HISTOGRAM, EXPONENTIAL, SUMMARY };
 
-typedef struct { Bytes bytes, name, unit, scope_name, scope_version; Measured of; int32_t group; } Pending; /* a point */
+typedef struct {
+    Bytes bytes, name, unit, scope_name, scope_version;
+    Measured of;
+    int32_t group;
+} Pending; /* a point */
 
 typedef struct { /* what a point says; doubles by their bits */
     uint64_t start, time, zero_count, exemplar_value;
@@ -25,7 +99,7 @@ typedef struct { /* what a point says; doubles by their bits */
 } Point;
 
 static Table *make(int hot) {
-    Table *table = new_table("uuullcgLgggLc+++LLguuulbi" "iLg", TOP, hot);
+    Table *table = new_table(POINT_COLUMNS(COLUMN_FORMAT) POINT_ITEMS(COLUMN_FORMAT), TOP, hot);
     if (!table) return NULL;
     nest(table, BUCKET_INDEX, INDEX, 1);
     nest(table, BUCKET_COUNT, BUCKET, 1);
@@ -82,9 +156,16 @@ static int exemplar(const Field *of, Point *point) {
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
         switch (field.number) {
-        case 3: if (!number(&field, 0, &value, &has)) return 0; break;
-        case 5: if (field.wire != DELIMITED) return 0; trace = field.bytes; break;
-        case 6: if (!number(&field, 1, &value, &has)) return 0; break;
+        case EXEMPLAR_DOUBLE:
+            if (!number(&field, 0, &value, &has)) return 0;
+            break;
+        case EXEMPLAR_TRACE_ID:
+            if (field.wire != DELIMITED) return 0;
+            trace = field.bytes;
+            break;
+        case EXEMPLAR_INT:
+            if (!number(&field, 1, &value, &has)) return 0;
+            break;
         }
     }
     if (!point->exemplars++) {
@@ -100,58 +181,58 @@ static int side(const Field *of, Side *to, int *has, int *has_counts) {
     Field field;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number == 1 && !signed_number(&field, &to->offset)) return 0;
-        if (field.number == 2 && !packed(&field, 0, &to->counts, has_counts)) return 0;
+        if (field.number == SIDE_OFFSET && !signed_number(&field, &to->offset)) return 0;
+        if (field.number == SIDE_COUNTS && !packed(&field, 0, &to->counts, has_counts)) return 0;
     }
     return 1;
 }
 
 static int of_number(const Field *field, Point *to) {
     switch (field->number) {
-    case 4: return number(field, 0, &to->told.value, &to->has_value);
-    case 5: return exemplar(field, to);
-    case 6: return number(field, 1, &to->told.value, &to->has_value);
-    case 7: return add_pair(&to->pairs, field);
+    case NUMBER_DOUBLE: return number(field, 0, &to->told.value, &to->has_value);
+    case NUMBER_EXEMPLARS: return exemplar(field, to);
+    case NUMBER_INT: return number(field, 1, &to->told.value, &to->has_value);
+    case NUMBER_PAIRS: return add_pair(&to->pairs, field);
     default: return 1;
     }
 }
 
 static int of_histogram(const Field *field, Point *to) {
     switch (field->number) {
-    case 4: return word(field, &to->told.count);
-    case 5: return optional(field, &to->told.sum, &to->has_sum);
-    case 6: return packed(field, 8, &to->positive.counts, &to->has_counts);
-    case 7: return packed(field, 8, &to->bounds, &to->has_bounds);
-    case 8: return exemplar(field, to);
-    case 9: return add_pair(&to->pairs, field);
-    case 11: return optional(field, &to->told.min, &to->told.has_min);
-    case 12: return optional(field, &to->told.max, &to->told.has_max);
+    case BOUNDED_COUNT: return word(field, &to->told.count);
+    case BOUNDED_SUM: return optional(field, &to->told.sum, &to->has_sum);
+    case BOUNDED_COUNTS: return packed(field, 8, &to->positive.counts, &to->has_counts);
+    case BOUNDED_BOUNDS: return packed(field, 8, &to->bounds, &to->has_bounds);
+    case BOUNDED_EXEMPLARS: return exemplar(field, to);
+    case BOUNDED_PAIRS: return add_pair(&to->pairs, field);
+    case BOUNDED_MIN: return optional(field, &to->told.min, &to->told.has_min);
+    case BOUNDED_MAX: return optional(field, &to->told.max, &to->told.has_max);
     default: return 1;
     }
 }
 
 static int of_exponential(const Field *field, Point *to) {
     switch (field->number) {
-    case 1: return add_pair(&to->pairs, field);
-    case 4: return word(field, &to->told.count);
-    case 5: return optional(field, &to->told.sum, &to->has_sum);
-    case 6: return signed_number(field, &to->scale);
-    case 7: return word(field, &to->zero_count);
-    case 8: return side(field, &to->positive, &to->has_positive, &to->has_counts);
-    case 9: return side(field, &to->negative, &to->has_negative, &to->has_below);
-    case 11: return exemplar(field, to);
-    case 12: return optional(field, &to->told.min, &to->told.has_min);
-    case 13: return optional(field, &to->told.max, &to->told.has_max);
+    case EXPONENTIAL_PAIRS: return add_pair(&to->pairs, field);
+    case EXPONENTIAL_COUNT: return word(field, &to->told.count);
+    case EXPONENTIAL_SUM: return optional(field, &to->told.sum, &to->has_sum);
+    case EXPONENTIAL_SCALE: return signed_number(field, &to->scale);
+    case EXPONENTIAL_ZERO_COUNT: return word(field, &to->zero_count);
+    case EXPONENTIAL_POSITIVE: return side(field, &to->positive, &to->has_positive, &to->has_counts);
+    case EXPONENTIAL_NEGATIVE: return side(field, &to->negative, &to->has_negative, &to->has_below);
+    case EXPONENTIAL_EXEMPLARS: return exemplar(field, to);
+    case EXPONENTIAL_MIN: return optional(field, &to->told.min, &to->told.has_min);
+    case EXPONENTIAL_MAX: return optional(field, &to->told.max, &to->told.has_max);
     default: return 1;
     }
 }
 
 static int of_summary(const Field *field, Point *to) {
     switch (field->number) {
-    case 4: return word(field, &to->told.count);
-    case 5: return word(field, &to->told.sum);
-    case 6: return 0; /* quantiles: rare, and the general way's */
-    case 7: return add_pair(&to->pairs, field);
+    case SUMMARY_COUNT: return word(field, &to->told.count);
+    case SUMMARY_SUM: return word(field, &to->told.sum);
+    case SUMMARY_QUANTILES: return 0; /* quantiles: rare, and the general way's */
+    case SUMMARY_PAIRS: return add_pair(&to->pairs, field);
     default: return 1;
     }
 }
@@ -160,8 +241,8 @@ static const struct {
     const char *name;
     int (*field)(const Field *, Point *);
 } kinds[KINDS] = {
-    {"gauge", of_number}, {"sum", of_number}, {"histogram", of_histogram},
-    {"exponential_histogram", of_exponential}, {"summary", of_summary},
+    {"gauge", of_number},    {"sum", of_number}, {"histogram", of_histogram}, {"exponential_histogram", of_exponential},
+    {"summary", of_summary},
 };
 
 /* -- rows ----------------------------------------------------------------------------------------------------------------- */
@@ -241,12 +322,13 @@ static int put_point(Decoder *out, const Pending *of, int kind) {
     point.pairs.count = 0;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        int good = field.number == 2   ? word(&field, &point.start)
-                   : field.number == 3 ? word(&field, &point.time)
-                                       : kinds[kind].field(&field, &point);
+        int good = field.number == POINT_START  ? word(&field, &point.start)
+                   : field.number == POINT_TIME ? word(&field, &point.time)
+                                                : kinds[kind].field(&field, &point);
         if (!good) return 0;
     }
-    int counted = kind >= HISTOGRAM, traced = length(point.trace) == 16 && (big_endian(point.trace.at) | big_endian(point.trace.at + 8));
+    int counted = kind >= HISTOGRAM,
+        traced = length(point.trace) == 16 && (big_endian(point.trace.at) | big_endian(point.trace.at + 8));
     if (!can_be(out, &point, kind, &of->of) || !put_times(out, &point) || !put_buckets(out, &point, kind)) return 0;
     put_text(column_of(out, METRIC), of->name);
     put_text(column_of(out, UNIT), of->unit);
@@ -274,14 +356,14 @@ static int add_points(Decoder *out, Bytes in, int kind, Pending *of) {
     Field field;
     for (Bytes ahead = in; ahead.at < ahead.end;) {
         if (!next(&ahead, &field)) return 0;
-        if (kind == GAUGE || kind == SUMMARY || field.number == 1) continue;
-        if (field.number == 2) {
+        if (kind == GAUGE || kind == SUMMARY || field.number == DATA_POINTS) continue;
+        if (field.number == DATA_TEMPORALITY) {
             if (field.wire != VARINT) return 0;
             of->of.temporality = field.value;
-        } else if (field.number == 3 && kind == SUM && field.wire != VARINT) return 0; /* is_monotonic */
+        } else if (field.number == DATA_MONOTONIC && kind == SUM && field.wire != VARINT) return 0;
     }
     while (in.at < in.end && next(&in, &field)) {
-        if (field.number != 1) continue;
+        if (field.number != DATA_POINTS) continue;
         if (field.wire != DELIMITED) return 0;
         of->bytes = field.bytes;
         put(&out->pending[kind], of, sizeof *of);
@@ -291,19 +373,27 @@ static int add_points(Decoder *out, Bytes in, int kind, Pending *of) {
 }
 
 static int leaf(Decoder *out, Bytes in) {
-    static const int8_t kind_of[] = {-1, -1, -1, -1, -1, GAUGE, -1, SUM, -1, HISTOGRAM, EXPONENTIAL, SUMMARY};
+    static const int8_t kind_of[] = {
+        /* one more than the kind, so that a field of none is 0 */
+        [METRIC_GAUGE] = GAUGE + 1,         [METRIC_SUM] = SUM + 1,
+        [METRIC_HISTOGRAM] = HISTOGRAM + 1, [METRIC_EXPONENTIAL] = EXPONENTIAL + 1,
+        [METRIC_SUMMARY] = SUMMARY + 1,
+    };
     Field field;
     Bytes data = {in.at, in.at};
-    Pending point = {.name = data, .unit = data, .scope_name = out->scope_name, .scope_version = out->scope_version,
+    Pending point = {.name = data,
+                     .unit = data,
+                     .scope_name = out->scope_name,
+                     .scope_version = out->scope_version,
                      .group = (int32_t)out->groups->columns[0].rows};
     int kind = -1;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number == 1 && !text(&field, &point.name)) return 0;
-        if (field.number == 3 && !text(&field, &point.unit)) return 0;
-        if (field.number >= sizeof kind_of || kind_of[field.number] < 0) continue;
+        if (field.number == METRIC_NAME && !text(&field, &point.name)) return 0;
+        if (field.number == METRIC_UNIT && !text(&field, &point.unit)) return 0;
+        if (field.number >= sizeof kind_of || !kind_of[field.number]) continue;
         if (kind >= 0 || field.wire != DELIMITED) return 0; /* data of two kinds, or twice of one: messages would merge */
-        kind = kind_of[field.number];
+        kind = kind_of[field.number] - 1;
         data = field.bytes;
     }
     return kind < 0 || (measured(point.name, point.unit, &point.of) && add_points(out, data, kind, &point));
@@ -325,4 +415,4 @@ static int finish(Decoder *out) {
     return 1;
 }
 
-const Signal METRICS = {make, leaf, finish};
+const Signal METRICS = {make, leaf, finish, POINT_COLUMNS(COLUMN_TOLD)};

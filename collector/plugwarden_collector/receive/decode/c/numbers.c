@@ -1,19 +1,27 @@
 /* The rules of numbers.py, in its order of names. */
 #include "numbers.h"
 
-#define MAX_SECONDS 1e15
-#define MAX_CALLS (1ull << 32)
+#define MAX_SECONDS    1e15
+#define MAX_CALLS      (1ull << 32)
 #define MAX_CALLS_EVER (1ull << 53)
-#define LEAST_SCALE (-10)
-#define MAX_LIST (1 << 16)
+#define LEAST_SCALE    (-10)
+#define MAX_LIST       (1 << 16)
 
 enum { DELTA = 1, CUMULATIVE = 2 };
 
-static const struct { const char *name; Measure measure; } counted[] = {
-    {"plugin.invocation.duration", OF_DURATIONS}, {"plugin.downstream.duration", OF_DURATIONS}, {"plugin.cpu.time", OF_AMOUNTS},
+static const struct {
+    const char *name;
+    Measure measure;
+} counted[] = {
+    {"plugin.invocation.duration", OF_DURATIONS},
+    {"plugin.downstream.duration", OF_DURATIONS},
+    {"plugin.cpu.time", OF_AMOUNTS},
 };
 
-static const struct { const char *code; double seconds; } units[] = {
+static const struct {
+    const char *code;
+    double seconds;
+} units[] = {
     {"s", 1}, {"", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"min", 60}, {"h", 3600},
 };
 
@@ -86,7 +94,11 @@ int bounded_can_be(Bytes counts, Bytes bounds, uint64_t count, const Measured *o
 }
 
 static int side_can_be(const Side *side, int32_t scale, int64_t kept, uint64_t *total, int64_t *buckets) {
-    int64_t at = side->offset, finer = scale - kept, shift = finer < 0 ? 0 : finer > 62 ? 62 : finer, coarser = finer < 0 ? -finer : 0;
+    int64_t at = side->offset, finer = scale - kept,
+            shift = finer < 0    ? 0
+                    : finer > 62 ? 62
+                                 : finer,
+            coarser = finer < 0 ? -finer : 0;
     int64_t least = (-(1074ll << kept) - 1) >> coarser, most = (1024ll << kept) >> coarser, length = 0;
     uint64_t count;
     for (Bytes in = side->counts; in.at < in.end; at++) {

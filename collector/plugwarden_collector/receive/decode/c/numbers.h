@@ -30,7 +30,10 @@ int population_can_be(const Told *told, const Measured *of);
 /* Buckets of a histogram with bounds, 8 bytes each. `buckets` counts those of the request. */
 int bounded_can_be(Bytes counts, Bytes bounds, uint64_t count, const Measured *of, int64_t *buckets);
 
-typedef struct { Bytes counts; int32_t offset; } Side;
+typedef struct {
+    Bytes counts;
+    int32_t offset;
+} Side;
 
 /* Buckets of an exponential histogram, varints, at scale `kept` or coarser. */
 int exponential_can_be(const Side *positive, const Side *negative, int32_t scale, int64_t kept, uint64_t zero, uint64_t count,

@@ -11,15 +11,19 @@
  */
 #include "decoder.h"
 
-enum { OLD_SCOPES = 1000 }; /* instrumentation_library_spans, _metrics and _logs, before OTLP 0.15 */
+/* Field numbers, the same in all signals. */
+enum { REQUEST_GROUPS = 1 };
+enum { GROUP_RESOURCE = 1, GROUP_SCOPED = 2, GROUP_OLD_SCOPED = 1000 }; /* the last before OTLP 0.15: instrumentation_library_… */
+enum { SCOPED_SCOPE = 1, SCOPED_LEAVES = 2 };
+enum { SCOPE_NAME = 1, SCOPE_VERSION = 2 };
 enum { ROWS, GROUPS, CLOCKS, COUNTS }; /* of each request, in `counts` */
 
 static int scope_of(Decoder *out, Bytes in) {
     Field field;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number == 1 && !text(&field, &out->scope_name)) return 0;
-        if (field.number == 2 && !text(&field, &out->scope_version)) return 0;
+        if (field.number == SCOPE_NAME && !text(&field, &out->scope_name)) return 0;
+        if (field.number == SCOPE_VERSION && !text(&field, &out->scope_version)) return 0;
     }
     return 1;
 }
@@ -30,10 +34,10 @@ static int scoped(Decoder *out, Bytes in, const Signal *signal) {
     out->scope_name = out->scope_version = (Bytes){in.at, in.at};
     for (Bytes ahead = in; ahead.at < ahead.end;) { /* the scope may stand after what is in it */
         if (!next(&ahead, &field)) return 0;
-        if (field.number == 1 && (field.wire != DELIMITED || scopes++ || !scope_of(out, field.bytes))) return 0;
+        if (field.number == SCOPED_SCOPE && (field.wire != DELIMITED || scopes++ || !scope_of(out, field.bytes))) return 0;
     }
     while (in.at < in.end && next(&in, &field))
-        if (field.number == 2 && (field.wire != DELIMITED || !signal->leaf(out, field.bytes))) return 0;
+        if (field.number == SCOPED_LEAVES && (field.wire != DELIMITED || !signal->leaf(out, field.bytes))) return 0;
     return 1;
 }
 
@@ -43,11 +47,11 @@ static int group(Decoder *out, Bytes in, const Signal *signal) {
     int resources = 0;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number == OLD_SCOPES) return 0; /* the general way says what to write instead */
-        if (field.number == 1) {
+        if (field.number == GROUP_OLD_SCOPED) return 0; /* the general way says what to write instead */
+        if (field.number == GROUP_RESOURCE) {
             if (field.wire != DELIMITED || resources++) return 0;
             resource = field.bytes;
-        } else if (field.number == 2) {
+        } else if (field.number == GROUP_SCOPED) {
             if (field.wire != DELIMITED || !scoped(out, field.bytes, signal)) return 0;
         }
     }
@@ -60,7 +64,7 @@ static int request(Decoder *out, Bytes in, const Signal *signal, int64_t *counts
     int64_t rows = out->rows->columns[0].rows, groups = out->groups->columns[0].rows, adjusted = out->adjusted;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number == 1 && (field.wire != DELIMITED || !group(out, field.bytes, signal))) return 0;
+        if (field.number == REQUEST_GROUPS && (field.wire != DELIMITED || !group(out, field.bytes, signal))) return 0;
     }
     if (!signal->finish(out)) return 0;
     counts[ROWS] = out->rows->columns[0].rows - rows;
@@ -69,15 +73,23 @@ static int request(Decoder *out, Bytes in, const Signal *signal, int64_t *counts
     return 1;
 }
 
-/* What native.py expects of this library; one more whenever a signature, a column or a rule changes. */
-int32_t plugwarden_abi(void) { return 3; }
+/* What native.py expects of this library; one more whenever a signature or a rule changes. */
+int32_t plugwarden_abi(void) {
+    return 4;
+}
 
-/* Requests as columns: the bytes that these take, or -1 for the general way. `keys`: the hot keys one after the other, `lengths` of each, `marks`
- * 1 where it is left out of the other attributes and 2 where its values are names. Gives how many rows and groups each request has and how many clocks of it
- * had to be put right (`counts`, three numbers a request), its rows, and the resource message of each group as it came. */
+/* The columns of a row, a line each: native.py takes a library whose list is its own. */
+const char *plugwarden_columns(int32_t metrics) {
+    return (metrics ? METRICS : SPANS).columns;
+}
+
+/* Requests as columns: the bytes that these take, or -1 for the general way. `keys`: the hot keys one after the other, `lengths` of
+ * each, `marks` 1 where it is left out of the other attributes and 2 where its values are names. Gives how many rows and groups
+ * each request has and how many clocks of it had to be put right (`counts`, three numbers a request), its rows, and the resource
+ * message of each group as it came. */
 int64_t plugwarden_decode(int32_t metrics, const uint8_t *const *bodies, const int64_t *sizes, int64_t requests,
-                          const uint8_t *keys, const int32_t *lengths, const uint8_t *marks, int32_t hot,
-                          const Limits *limits, int64_t *counts, struct ArrowArray *rows, struct ArrowArray *groups) {
+                          const uint8_t *keys, const int32_t *lengths, const uint8_t *marks, int32_t hot, const Limits *limits,
+                          int64_t *counts, struct ArrowArray *rows, struct ArrowArray *groups) {
     const Signal *signal = metrics ? &METRICS : &SPANS;
     Decoder out = {.limits = limits};
     if (hot > LIMIT_KEYS) return -1;

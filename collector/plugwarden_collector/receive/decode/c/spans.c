@@ -1,14 +1,67 @@
 /* Spans, a row each (opentelemetry-proto trace/v1). */
 #include "decoder.h"
 
-enum { /* in the order of native.SPAN_COLUMNS */
-    TRACE_HI, TRACE_LO, SPAN_ID, PARENT, NAME, KIND, STATUS_CODE, STATUS_MESSAGE, TRACE_STATE, STARTED, DURATION,
-    SCOPE_NAME, SCOPE_VERSION, ATTRIBUTES, EVENTS, LINKS, DROPPED, RECEIVED, ADJUSTED, GROUP, TOP,
-    EVENT = TOP, EVENT_TIME, EVENT_NAME, EVENT_ATTRIBUTES, LINK, LINK_TRACE, LINK_SPAN, LINK_ATTRIBUTES
+/* clang-format off: a column a line */
+/* Of a row, in the order of native.SPAN_COLUMNS. */
+#define SPAN_COLUMNS(X) \
+    X(TRACE_HI, "L", "trace_hi") \
+    X(TRACE_LO, "L", "trace_lo") \
+    X(SPAN_ID, "L", "span_id") \
+    X(PARENT, "L", "parent_span_id") \
+    X(NAME, "u", "name") \
+    X(KIND, "c", "kind") \
+    X(STATUS_CODE, "c", "status_code") \
+    X(STATUS_MESSAGE, "u", "status_message") \
+    X(TRACE_STATE, "u", "trace_state") \
+    X(STARTED, "l", "started_at") \
+    X(DURATION, "l", "duration_ns") \
+    X(SCOPE_NAME, "u", "scope_name") \
+    X(SCOPE_VERSION, "u", "scope_version") \
+    X(ATTRIBUTES, "u", "attributes") \
+    X(EVENTS, "+", "events") \
+    X(LINKS, "+", "links") \
+    X(DROPPED, "I", "dropped") \
+    X(RECEIVED, "l", "received_at") \
+    X(ADJUSTED, "b", "clock_adjusted") \
+    X(GROUP, "i", "group")
+/* Inside of these. */
+#define SPAN_ITEMS(X) \
+    X(EVENT, "s", "event") \
+    X(EVENT_TIME, "l", "time") \
+    X(EVENT_NAME, "u", "name") \
+    X(EVENT_ATTRIBUTES, "u", "attributes") \
+    X(LINK, "s", "link") \
+    X(LINK_TRACE, "u", "trace_id") \
+    X(LINK_SPAN, "u", "span_id") \
+    X(LINK_ATTRIBUTES, "u", "attributes")
+/* clang-format on */
+
+enum { SPAN_COLUMNS(COLUMN_NAMED) TOP, LAST_OF_ROW = TOP - 1, SPAN_ITEMS(COLUMN_NAMED) };
+
+/* Field numbers (opentelemetry-proto, trace/v1/trace.proto). */
+enum {
+    SPAN_TRACE_ID = 1,
+    SPAN_SPAN_ID = 2,
+    SPAN_TRACE_STATE = 3,
+    SPAN_PARENT_SPAN_ID = 4,
+    SPAN_NAME = 5,
+    SPAN_KIND = 6,
+    SPAN_START = 7,
+    SPAN_END = 8,
+    SPAN_ATTRIBUTES = 9,
+    SPAN_DROPPED_ATTRIBUTES = 10,
+    SPAN_EVENTS = 11,
+    SPAN_DROPPED_EVENTS = 12,
+    SPAN_LINKS = 13,
+    SPAN_DROPPED_LINKS = 14,
+    SPAN_STATUS = 15,
 };
+enum { EVENT_TIME_AT = 1, EVENT_NAMED = 2, EVENT_PAIRS = 3 };
+enum { LINK_TRACE_ID = 1, LINK_SPAN_ID = 2, LINK_PAIRS = 4 };
+enum { STATUS_TEXT = 2, STATUS_NUMBER = 3 };
 
 static Table *make(int hot) {
-    Table *table = new_table("LLLLuccuulluuu++Ilbi" "sluusuuu", TOP, hot);
+    Table *table = new_table(SPAN_COLUMNS(COLUMN_FORMAT) SPAN_ITEMS(COLUMN_FORMAT), TOP, hot);
     if (!table) return NULL;
     nest(table, EVENTS, EVENT, 1);
     nest(table, EVENT, EVENT_TIME, 3);
@@ -27,9 +80,16 @@ static int event(Decoder *out, Bytes in) {
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
         switch (field.number) {
-        case 1: if (field.wire != FIXED64) return 0; time = field.value; break;
-        case 2: if (!text(&field, &name)) return 0; break;
-        case 3: if (!add_pair(&pairs, &field)) return 0; break;
+        case EVENT_TIME_AT:
+            if (field.wire != FIXED64) return 0;
+            time = field.value;
+            break;
+        case EVENT_NAMED:
+            if (!text(&field, &name)) return 0;
+            break;
+        case EVENT_PAIRS:
+            if (!add_pair(&pairs, &field)) return 0;
+            break;
         }
     }
     put_u64(column_of(out, EVENT_TIME), (uint64_t)(settle(out->limits, time, &adjusted) / 1000), 1);
@@ -55,9 +115,17 @@ static int link_of(Decoder *out, Bytes in) {
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
         switch (field.number) {
-        case 1: if (field.wire != DELIMITED) return 0; trace = field.bytes; break;
-        case 2: if (field.wire != DELIMITED) return 0; span = field.bytes; break;
-        case 4: if (!add_pair(&pairs, &field)) return 0; break;
+        case LINK_TRACE_ID:
+            if (field.wire != DELIMITED) return 0;
+            trace = field.bytes;
+            break;
+        case LINK_SPAN_ID:
+            if (field.wire != DELIMITED) return 0;
+            span = field.bytes;
+            break;
+        case LINK_PAIRS:
+            if (!add_pair(&pairs, &field)) return 0;
+            break;
         }
     }
     put_hex(column_of(out, LINK_TRACE), trace);
@@ -70,8 +138,8 @@ static int status(Bytes in, Bytes *message, uint64_t *code) {
     Field field;
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number == 2 && !text(&field, message)) return 0;
-        if (field.number == 3) {
+        if (field.number == STATUS_TEXT && !text(&field, message)) return 0;
+        if (field.number == STATUS_NUMBER) {
             if (field.wire != VARINT) return 0;
             *code = field.value;
         }
@@ -89,7 +157,10 @@ static int put_times(Decoder *out, uint64_t start, uint64_t end) {
     uint64_t longest = (uint64_t)out->limits->max_duration, duration = end > start && !unknown ? end - start : 0;
     if (unknown || end < start) adjusted = 1;
     if (started < out->limits->oldest) return 0;
-    if (duration > longest) { duration = longest; adjusted = 1; }
+    if (duration > longest) {
+        duration = longest;
+        adjusted = 1;
+    }
     put_u64(column_of(out, STARTED), (uint64_t)(started / 1000), 1);
     put_u64(column_of(out, DURATION), duration, 1);
     put_u64(column_of(out, RECEIVED), (uint64_t)(out->limits->now / 1000), 1);
@@ -109,19 +180,54 @@ static int leaf(Decoder *out, Bytes in) {
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
         switch (field.number) {
-        case 1: if (field.wire != DELIMITED) return 0; trace = field.bytes; break;
-        case 2: if (field.wire != DELIMITED) return 0; id = field.bytes; break;
-        case 3: if (!text(&field, &state)) return 0; break;
-        case 4: if (field.wire != DELIMITED) return 0; parent = field.bytes; break;
-        case 5: if (!text(&field, &name)) return 0; break;
-        case 6: if (field.wire != VARINT) return 0; kind = field.value; break;
-        case 7: if (field.wire != FIXED64) return 0; start = field.value; break;
-        case 8: if (field.wire != FIXED64) return 0; end = field.value; break;
-        case 9: if (!add_pair(&pairs, &field)) return 0; break;
-        case 10: case 12: case 14: if (field.wire != VARINT) return 0; dropped[field.number / 2 - 5] = (uint32_t)field.value; break;
-        case 11: if (field.wire != DELIMITED || !event(out, field.bytes)) return 0; break;
-        case 13: if (field.wire != DELIMITED || !link_of(out, field.bytes)) return 0; break;
-        case 15: if (field.wire != DELIMITED || statuses++ || !status(field.bytes, &message, &code)) return 0; break;
+        case SPAN_TRACE_ID:
+            if (field.wire != DELIMITED) return 0;
+            trace = field.bytes;
+            break;
+        case SPAN_SPAN_ID:
+            if (field.wire != DELIMITED) return 0;
+            id = field.bytes;
+            break;
+        case SPAN_TRACE_STATE:
+            if (!text(&field, &state)) return 0;
+            break;
+        case SPAN_PARENT_SPAN_ID:
+            if (field.wire != DELIMITED) return 0;
+            parent = field.bytes;
+            break;
+        case SPAN_NAME:
+            if (!text(&field, &name)) return 0;
+            break;
+        case SPAN_KIND:
+            if (field.wire != VARINT) return 0;
+            kind = field.value;
+            break;
+        case SPAN_START:
+            if (field.wire != FIXED64) return 0;
+            start = field.value;
+            break;
+        case SPAN_END:
+            if (field.wire != FIXED64) return 0;
+            end = field.value;
+            break;
+        case SPAN_ATTRIBUTES:
+            if (!add_pair(&pairs, &field)) return 0;
+            break;
+        case SPAN_DROPPED_ATTRIBUTES:
+        case SPAN_DROPPED_EVENTS:
+        case SPAN_DROPPED_LINKS:
+            if (field.wire != VARINT) return 0;
+            dropped[(field.number - SPAN_DROPPED_ATTRIBUTES) / 2] = (uint32_t)field.value;
+            break;
+        case SPAN_EVENTS:
+            if (field.wire != DELIMITED || !event(out, field.bytes)) return 0;
+            break;
+        case SPAN_LINKS:
+            if (field.wire != DELIMITED || !link_of(out, field.bytes)) return 0;
+            break;
+        case SPAN_STATUS:
+            if (field.wire != DELIMITED || statuses++ || !status(field.bytes, &message, &code)) return 0;
+            break;
         }
     }
     if (length(trace) != 16 || length(id) != 8 || !put_times(out, start, end)) return 0;
@@ -165,4 +271,4 @@ static int finish(Decoder *out) {
            put_lists(&out->pending[1], column_of(out, LINKS), column_of(out, LINK)->rows);
 }
 
-const Signal SPANS = {make, leaf, finish};
+const Signal SPANS = {make, leaf, finish, SPAN_COLUMNS(COLUMN_TOLD)};

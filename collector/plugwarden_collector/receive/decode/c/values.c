@@ -21,15 +21,18 @@ static int any_value(Bytes in, Value *value) {
     return 1;
 }
 
+enum { PAIR_KEY = 1, PAIR_VALUE = 2 }; /* field numbers of KeyValue */
+enum { LIST_ITEMS = 1 };               /* of ArrayValue and KeyValueList */
+
 static int pair(Bytes in, Pair *found) {
     Field field;
     int has_value = 0;
     memset(found, 0, sizeof *found);
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number == 1) {
+        if (field.number == PAIR_KEY) {
             if (!text(&field, &found->key)) return 0;
-        } else if (field.number == 2) {
+        } else if (field.number == PAIR_VALUE) {
             if (field.wire != DELIMITED || has_value++ || !any_value(field.bytes, &found->value)) return 0;
         }
     }
@@ -58,8 +61,8 @@ static void put_quoted(Buffer *to, Bytes from) {
         run = at + 1;
         char escape[7];
         const char *names = "\b\f\n\r\t\"\\", *letters = "bfnrt\"\\", *found = c ? strchr(names, c) : NULL;
-        int size = found ? snprintf(escape, sizeof escape, "\\%c", letters[found - names])
-                         : snprintf(escape, sizeof escape, "\\u%04x", c);
+        int size =
+            found ? snprintf(escape, sizeof escape, "\\%c", letters[found - names]) : snprintf(escape, sizeof escape, "\\u%04x", c);
         put(to, escape, size);
     }
     put(to, run, from.end - run);
@@ -164,7 +167,7 @@ static int put_list(Buffer *to, Bytes in, int depth) {
     put_char(to, '[');
     while (in.at < in.end) {
         if (!next(&in, &field)) return 0;
-        if (field.number != 1) continue;
+        if (field.number != LIST_ITEMS) continue;
         if (field.wire != DELIMITED || !any_value(field.bytes, &item)) return 0;
         if (!first) put_char(to, ',');
         first = 0;
@@ -180,7 +183,7 @@ static int put_object(Buffer *to, Bytes in, int depth) {
     int first = 1;
     list.count = 0;
     while (in.at < in.end)
-        if (!next(&in, &field) || (field.number == 1 && !add_pair(&list, &field))) return 0;
+        if (!next(&in, &field) || (field.number == LIST_ITEMS && !add_pair(&list, &field))) return 0;
     put_char(to, '{');
     for (int i = 0; i < list.count; i++) {
         if (repeated(list.pairs, i, list.count)) continue;
@@ -227,7 +230,9 @@ static int put_rest(Column *to, const Pairs *list, const Keys *keys, const Value
     return 1;
 }
 
-int put_pairs(Column *to, const Pairs *pairs) { return put_rest(to, pairs, NULL, NULL); }
+int put_pairs(Column *to, const Pairs *pairs) {
+    return put_rest(to, pairs, NULL, NULL);
+}
 
 /* Whether all bytes are shown in ASCII, eight at a time: nearly all names are. */
 static int ascii_shown(const uint8_t *at, int64_t size) {
@@ -252,10 +257,10 @@ static int nameable(const uint8_t *at, const uint8_t *end) {
         shown |= c != ' ';
         if (c < 0x20 || c == 0x7F) return 0;
         if (c < 0xC2) continue;
-        if (c == 0xC2 && at[1] < 0xA0) return 0;                                                           /* C1 controls */
-        if (c == 0xD8 && at[1] == 0x9C) return 0;                                                          /* U+061C */
+        if (c == 0xC2 && at[1] < 0xA0) return 0;  /* C1 controls */
+        if (c == 0xD8 && at[1] == 0x9C) return 0; /* U+061C */
         if (c == 0xE2 && at[1] == 0x80 && (at[2] == 0x8E || at[2] == 0x8F || (at[2] >= 0xA8 && at[2] <= 0xAE))) return 0;
-        if (c == 0xE2 && at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9) return 0;                        /* isolates */
+        if (c == 0xE2 && at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9) return 0; /* isolates */
     }
     return shown && characters <= LIMIT_NAME;
 }
@@ -268,7 +273,8 @@ int put_attributes(Table *table, Column *to, const Pairs *pairs, const Keys *key
         int present = hot[k] && hot[k]->kind != UNSET;
         int64_t before = column->data.size;
         if (present && !put_scalar(&column->data, hot[k], 0, 0)) return 0;
-        if (present && keys->names[k] && !column->data.failed && !nameable(column->data.data + before, column->data.data + column->data.size))
+        if (present && keys->names[k] && !column->data.failed &&
+            !nameable(column->data.data + before, column->data.data + column->data.size))
             return 0;
         end_text(column, present);
     }

@@ -4,16 +4,26 @@
 
 #include "columns.h"
 
-#define LIMIT_ATTRIBUTES 64 /* of one list; repeated keys are looked for by comparing all pairs */
-#define LIMIT_KEYS 32       /* that become columns */
-#define LIMIT_NAME 200      /* characters; as contract/names.MAX_NAME */
-#define LIMIT_DEPTH 16      /* of nested values; as attributes.MAX_DEPTH */
+#define LIMIT_ATTRIBUTES 64  /* of one list; repeated keys are looked for by comparing all pairs */
+#define LIMIT_KEYS       32  /* that become columns */
+#define LIMIT_NAME       200 /* characters; as contract/names.MAX_NAME */
+#define LIMIT_DEPTH      16  /* of nested values; as attributes.MAX_DEPTH */
 
 enum { UNSET, STRING = 1, BOOL = 2, INT = 3, DOUBLE = 4, ARRAY = 5, KVLIST = 6, BYTES = 7 }; /* field numbers of AnyValue */
 
-typedef struct { int kind; uint64_t number; Bytes bytes; } Value;
-typedef struct { Bytes key; Value value; } Pair;
-typedef struct { int count; Pair pairs[LIMIT_ATTRIBUTES]; } Pairs;
+typedef struct {
+    int kind;
+    uint64_t number;
+    Bytes bytes;
+} Value;
+typedef struct {
+    Bytes key;
+    Value value;
+} Pair;
+typedef struct {
+    int count;
+    Pair pairs[LIMIT_ATTRIBUTES];
+} Pairs;
 
 typedef struct {
     Bytes keys[LIMIT_KEYS];

@@ -5,11 +5,17 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef struct { const uint8_t *at, *end; } Bytes;
+typedef struct {
+    const uint8_t *at, *end;
+} Bytes;
 
 enum { VARINT = 0, FIXED64 = 1, DELIMITED = 2, FIXED32 = 5 }; /* wire types; groups, which nobody sends, are odd */
 
-typedef struct { uint32_t number, wire; uint64_t value; Bytes bytes; } Field;
+typedef struct {
+    uint32_t number, wire;
+    uint64_t value;
+    Bytes bytes;
+} Field;
 
 static inline int varint(Bytes *in, uint64_t *value) {
     uint64_t found = 0;
@@ -17,7 +23,10 @@ static inline int varint(Bytes *in, uint64_t *value) {
         uint8_t byte = *in->at++;
         if (shift == 63 && byte > 1) return 0;
         found |= (uint64_t)(byte & 0x7F) << shift;
-        if (byte < 0x80) { *value = found; return 1; }
+        if (byte < 0x80) {
+            *value = found;
+            return 1;
+        }
     }
     return 0;
 }
@@ -60,9 +69,15 @@ static inline int utf8(Bytes text) {
     const uint8_t *at = text.at, *end = text.end;
     while (at < end) {
         uint64_t eight;
-        if (end - at >= 8 && (memcpy(&eight, at, 8), !(eight & 0x8080808080808080u))) { at += 8; continue; }
+        if (end - at >= 8 && (memcpy(&eight, at, 8), !(eight & 0x8080808080808080u))) {
+            at += 8;
+            continue;
+        }
         uint8_t c = *at;
-        if (c < 0x80) { at++; continue; }
+        if (c < 0x80) {
+            at++;
+            continue;
+        }
         int more = c >= 0xC2 && c <= 0xDF ? 1 : (c & 0xF0) == 0xE0 ? 2 : c >= 0xF0 && c <= 0xF4 ? 3 : 0;
         if (!more || end - at <= more) return 0;
         uint8_t low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80, high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
@@ -80,7 +95,9 @@ static inline int text(const Field *field, Bytes *to) {
     return 1;
 }
 
-static inline int64_t length(Bytes bytes) { return bytes.end - bytes.at; }
+static inline int64_t length(Bytes bytes) {
+    return bytes.end - bytes.at;
+}
 
 static inline int same(Bytes a, Bytes b) {
     return length(a) == length(b) && (!length(a) || !memcmp(a.at, b.at, (size_t)length(a)));
@@ -92,6 +109,8 @@ static inline uint64_t big_endian(const uint8_t *at) {
     return value;
 }
 
-static inline int32_t zigzag(uint32_t value) { return (int32_t)(value >> 1 ^ (~(value & 1) + 1)); }
+static inline int32_t zigzag(uint32_t value) {
+    return (int32_t)(value >> 1 ^ (~(value & 1) + 1));
+}
 
 #endif

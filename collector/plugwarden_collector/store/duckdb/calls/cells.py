@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from plugwarden.contract import ErrorSource, Outcome
 
 __all__ = [
     "BUCKETS",
@@ -28,11 +29,13 @@ __all__ = [
 ]
 
 BUCKETS = 1024
-"""Places for the buckets of one plugin; bucket i stands at i + ZERO. The rollups keep them between -480 and 271."""
+"""Places for the buckets of one plugin; bucket i stands at i + ZERO. The rollups keep them between
+the contract's MIN_INDEX and MAX_INDEX (-480 and 271 today), which lie within."""
 ZERO = 512
 MOST = 2**53
 """Largest count, so that doubles hold it; as `bounded` in SQL (migration 5)."""
 EPOCH = datetime(1970, 1, 1)
+FAILED = frozenset(item for item in Outcome if item.failed)
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -86,16 +89,10 @@ class Keys:
     def arrays(self) -> tuple[Ints, Mask, Mask, Mask]:
         """Return, by number of a key: the plugin's number, whether its calls failed, through the plugin's fault, were rejected."""
         if self._arrays is None:
-            outcomes = np.array([row[2] for row in self.rows], object)
-            failed = (outcomes == "error") | (outcomes == "timeout")
-            blamed = np.array([row[3] == "plugin" for row in self.rows], bool)
-            plugins = np.array(self._plugin_of, np.int64)
-            self._arrays = (
-                plugins,
-                failed.astype(bool),
-                failed.astype(bool) & blamed,
-                (outcomes == "rejected").astype(bool),
-            )
+            failed = np.array([row[2] in FAILED for row in self.rows], bool)
+            blamed = np.array([row[3] == ErrorSource.PLUGIN for row in self.rows], bool)
+            rejected = np.array([row[2] == Outcome.REJECTED for row in self.rows], bool)
+            self._arrays = np.array(self._plugin_of, np.int64), failed, failed & blamed, rejected
         return self._arrays
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from plugwarden.contract.histogram import MIDDLE, PER_OCTAVE
 
 from plugwarden_collector.store.duckdb.rows import Row
 from plugwarden_collector.store.duckdb.statements import statement
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FleetPages"]
 
-BASE = 2 ** (1 / 16)
-MIDDLE = 2 * BASE / (1 + BASE)
-"""Value that stands for a bucket from 1 to BASE, so that an estimate is never off by more than 2.2 %."""
 QUANTILES = {"p50_seconds": 0.50, "p95_seconds": 0.95, "p99_seconds": 0.99}
 
 
@@ -170,6 +168,6 @@ def _quantiles(cells: list[Cells], size: int) -> dict[str, list[float | None]]:
     found: dict[str, list[float | None]] = {}
     for name, ratio in QUANTILES.items():
         index = np.argmax(seen >= ratio * whole, axis=1) + first - ZERO
-        values = (np.exp2(index / 16.0) * MIDDLE).tolist()
+        values = (np.exp2(index / PER_OCTAVE) * MIDDLE).tolist()
         found[name] = [value if full > 0 else None for value, full in zip(values, whole[:, 0].tolist(), strict=True)]
     return found

@@ -9,7 +9,7 @@ peaks as (
 )
 select
     plugin_id, bounded(sum(calls)) as calls, sum(calls) / $seconds as calls_per_second, peak_calls_per_second,
-    sum(duration_seconds_sum) filter (outcome <> 'rejected') / $seconds as concurrency,
+    sum(duration_seconds_sum) filter (contract.ran(outcome)) / $seconds as concurrency,
     sum(cpu_seconds) / $seconds as cpu_cores
 from cells join peaks using (plugin_id)
 group by plugin_id, peak_calls_per_second order by cpu_cores desc

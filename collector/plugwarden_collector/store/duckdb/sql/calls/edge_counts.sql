@@ -10,6 +10,6 @@ with edges as (
 )
 select
     plugin_id, plugin_version, bounded(sum(calls)) as total,
-    bounded(sum(calls) filter (outcome <> 'success' and error_source = 'plugin')) as bad
-from edges where outcome in ('success', 'error', 'timeout')
+    bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad
+from edges where contract.ended(outcome)
 group by all

@@ -11,5 +11,5 @@ with edges as (
 select
     plugin_id, plugin_version, bounded(sum(calls)) as total,
     bounded(sum(slow_calls(calls, bucket_index, bucket_count, $fast::integer))) as bad
-from edges where outcome in ('success', 'error', 'timeout')
+from edges where contract.ended(outcome)
 group by all

@@ -4,7 +4,7 @@
 select
     plugin_version, plugin_operation, instance_id,
     bounded(sum(calls)) as total,
-    bounded(sum(calls) filter (outcome <> 'success' and error_source = 'plugin')) as bad
+    bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad
 from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
-where plugin_id = $plugin and outcome in ('success', 'error', 'timeout')
+where plugin_id = $plugin and contract.ended(outcome)
 group by all

@@ -8,9 +8,9 @@ with cells as (
 totals as (
     select
         plugin_id, bounded(sum(calls)) as calls,
-        bounded(sum(calls) filter (outcome in ('error', 'timeout'))) as failed,
-        bounded(sum(calls) filter (outcome in ('error', 'timeout') and error_source = 'plugin')) as bad,
-        bounded(sum(calls) filter (outcome = 'rejected')) as rejected,
+        bounded(sum(calls) filter (contract.failed(outcome))) as failed,
+        bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad,
+        bounded(sum(calls) filter (contract.refused(outcome))) as rejected,
         sum(cpu_seconds) as cpu_seconds, sum(duration_seconds_sum) as busy_seconds,
         list(distinct plugin_version order by plugin_version) filter (calls > 0) as versions,
         max(bucket_start) as last_at
@@ -19,7 +19,7 @@ totals as (
 buckets as (
     select plugin_id, index, sum(count) as count from (
         select plugin_id, unnest(bucket_index) as index, unnest(bucket_count) as count
-        from cells where outcome <> 'rejected'
+        from cells where contract.ran(outcome)
     ) group by all
 ),
 running as (
@@ -30,10 +30,10 @@ running as (
 quantiles as (
     select
         plugin_id,
-        pow(2, min(index) filter (seen >= 0.50 * whole) / 16.0) * middle as p50_seconds,
-        pow(2, min(index) filter (seen >= 0.95 * whole) / 16.0) * middle as p95_seconds,
-        pow(2, min(index) filter (seen >= 0.99 * whole) / 16.0) * middle as p99_seconds
-    from running, (select 2 * pow(2, 1 / 16.0) / (1 + pow(2, 1 / 16.0)) as middle)
+        pow(2, min(index) filter (seen >= 0.50 * whole) / contract.per_octave) * middle as p50_seconds,
+        pow(2, min(index) filter (seen >= 0.95 * whole) / contract.per_octave) * middle as p95_seconds,
+        pow(2, min(index) filter (seen >= 0.99 * whole) / contract.per_octave) * middle as p99_seconds
+    from running, (select 2 * pow(2, 1 / contract.per_octave) / (1 + pow(2, 1 / contract.per_octave)) as middle)
     group by plugin_id, middle
 )
 select totals.*, calls / $seconds as calls_per_second, p50_seconds, p95_seconds, p99_seconds

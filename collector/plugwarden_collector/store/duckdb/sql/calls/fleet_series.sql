@@ -4,8 +4,8 @@
 with steps as (
     select
         plugin_id, floor(epoch(bucket_start) / $step)::bigint as number, bounded(sum(calls)) as calls,
-        bounded(sum(calls) filter (outcome in ('error', 'timeout'))) as failed,
-        bounded(sum(calls) filter (outcome = 'rejected')) as rejected
+        bounded(sum(calls) filter (contract.failed(outcome))) as failed,
+        bounded(sum(calls) filter (contract.refused(outcome))) as rejected
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
     group by all
 ),

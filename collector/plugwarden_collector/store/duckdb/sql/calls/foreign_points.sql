@@ -12,8 +12,8 @@ select
     coalesce(bucket_count, []) as bucket_count, coalesce(explicit_bounds, []) as explicit_bounds
 from point_rows
 where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.invocation.duration' and kind in ('exponential_histogram', 'histogram')
-  and not (kind = 'exponential_histogram' and temporality = 1 and scale = 4 and zero_count = 0 and unit in ('', 's')
-           and coalesce(len(bucket_index), 0) <= 752)
+  and not (kind = 'exponential_histogram' and temporality = 1 and scale = contract.scale and zero_count = 0 and unit in ('', 's')
+           and coalesce(len(bucket_index), 0) <= contract.places)
   and plugin_id is not null and count > 0 and count < 9007199254740992
   and isfinite(coalesce(sum, 0)) and coalesce(sum, 0) >= 0 and isfinite(coalesce(max, 0))
 union all

@@ -6,14 +6,14 @@ select
     coalesce(plugin_version, '') as plugin_version, coalesce(plugin_operation, '') as plugin_operation,
     coalesce(outcome, 'success') as outcome, coalesce(error_source, '') as error_source, coalesce(error_type, '') as error_type,
     count as calls, coalesce(sum, 0) as duration_seconds_sum, coalesce(max, 0) as duration_seconds_max, 0::double as cpu_seconds,
-    if(list_min(bucket_index) < -480 or list_max(bucket_index) > 271,
-       list_transform(bucket_index, lambda i: greatest(-480, least(271, i))), bucket_index) as bucket_index, bucket_count
+    if(list_min(bucket_index) < contract.least_index or list_max(bucket_index) > contract.most_index,
+       list_transform(bucket_index, lambda i: greatest(contract.least_index, least(contract.most_index, i))), bucket_index) as bucket_index, bucket_count
 from point_rows
 where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.invocation.duration' and kind = 'exponential_histogram'
-  and temporality = 1 and scale = 4 and zero_count = 0 and unit in ('', 's') and plugin_id is not null and count between 1 and 4294967295
+  and temporality = 1 and scale = contract.scale and zero_count = 0 and unit in ('', 's') and plugin_id is not null and count between 1 and 4294967295
   and isfinite(coalesce(sum, 0)) and isfinite(coalesce(max, 0)) and coalesce(sum, 0) between 0 and 1e15
   and coalesce(list_sum(bucket_count), 0) <= count and len(bucket_index) = len(bucket_count)
-  and len(bucket_index) <= 752
+  and len(bucket_index) <= contract.places
 union all
 select
     date_trunc('second', time), service_name, instance_id, plugin_id, coalesce(plugin_version, ''),

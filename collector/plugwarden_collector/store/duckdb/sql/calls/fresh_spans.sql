@@ -6,8 +6,7 @@
 with invocations as (
     select
         date_trunc('second', started_at) as bucket_start, resource_id, plugin_id, plugin_version,
-        coalesce(plugin_operation, if(length(name) <= 200 and trim(name) <> '' and not regexp_matches(name,
-            '[\x00-\x1f\x7f-\x{9f}\x{2028}\x{2029}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]'), name, '_OTHER'))
+        coalesce(plugin_operation, if(length(name) <= contract.max_name and trim(name) <> '' and not regexp_matches(name, contract.odd_signs), name, contract.overflow))
             as plugin_operation,
         coalesce(outcome, if(status_code = 2, 'error', 'success')) as outcome, error_source, error_type, duration_ns,
         if(trace_state is null, 1, floor(least(1e6,
@@ -21,7 +20,7 @@ with invocations as (
 cells as (
     select
         bucket_start, resource_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type,
-        greatest(-480, least(271, ceil(log2(greatest(duration_ns, 1) / 1e9) * 16)::integer - 1)) as index,
+        greatest(contract.least_index, least(contract.most_index, ceil(log2(greatest(duration_ns, 1) / 1e9) * contract.per_octave)::integer - 1)) as index,
         bounded(sum(weight))::ubigint as count, sum(duration_ns::double * weight) / 1e9 as seconds, max(duration_ns) / 1e9 as longest
     from invocations group by all
 )

@@ -4,5 +4,5 @@ select
     bucket_start, plugin_id, plugin_version, bounded(sum(calls)) as total,
     bounded(sum(slow_calls(calls, bucket_index, bucket_count, $fast::integer))) as bad
 from call_hours
-where bucket_start >= $first::timestamp and bucket_start < $before::timestamp and outcome in ('success', 'error', 'timeout')
+where bucket_start >= $first::timestamp and bucket_start < $before::timestamp and contract.ended(outcome)
 group by all

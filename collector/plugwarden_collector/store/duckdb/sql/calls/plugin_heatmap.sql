@@ -6,6 +6,6 @@ from (
     select bucket_start, unnest(bucket_index) as index, unnest(bucket_count) as count
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
 where plugin_id = $plugin
-      and outcome <> 'rejected'
+      and contract.ran(outcome)
 )
 group by all order by time, index

@@ -2,5 +2,5 @@
 -- Gives: plugin_id, calls, seconds.
 select plugin_id, bounded(sum(calls)) as calls, sum(duration_seconds_sum) as seconds
 from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
-where outcome <> 'rejected'
+where contract.ran(outcome)
 group by plugin_id

@@ -3,10 +3,10 @@
 -- until (timestamp). Gives: total, bad.
 select
     bounded(sum(count)) as total,
-    bounded(sum(count) filter (outcome <> 'success' and error_source = 'plugin')) as bad
+    bounded(sum(count) filter (contract.at_fault(outcome, error_source))) as bad
 from point_rows
 where metric = 'plugin.invocation.duration' and temporality = 1 and count < 9007199254740992
   and plugin_id = $plugin and (plugin_version = $version or $version is null)
   and (plugin_operation = $operation or $operation is null) and (instance_id = $instance or $instance is null)
   and (tenant_id = $tenant or $tenant is null)
-  and started_at >= $since::timestamp and time <= $until::timestamp and outcome in ('success', 'error', 'timeout')
+  and started_at >= $since::timestamp and time <= $until::timestamp and contract.ended(outcome)

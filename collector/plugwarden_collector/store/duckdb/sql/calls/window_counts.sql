@@ -4,12 +4,12 @@
 with windows as (select unnest($windows::double[]) as window_seconds),
 recent as (
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
-    where outcome in ('success', 'error', 'timeout')
+    where contract.ended(outcome)
 )
 select
     plugin_id, plugin_version, window_seconds,
     bounded(sum(calls)) as total,
-    bounded(sum(calls) filter (outcome <> 'success' and error_source = 'plugin')) as bad,
-    bounded(sum(calls) filter (outcome <> 'success')) as failed
+    bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad,
+    bounded(sum(calls) filter (contract.failed(outcome))) as failed
 from recent join windows on bucket_start > $at::timestamp - to_seconds(window_seconds)
 group by all

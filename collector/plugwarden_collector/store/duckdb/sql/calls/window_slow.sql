@@ -10,7 +10,7 @@ recent as (
         slow_calls(calls, bucket_index, bucket_count, fast) as slow
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
     join thresholds using (plugin_id)
-    where outcome in ('success', 'error', 'timeout')
+    where contract.ended(outcome)
 )
 select
     slo, plugin_id, plugin_version, window_seconds,

@@ -6,5 +6,5 @@ select
 from span_rows
 where plugin_id = $plugin and (plugin_version = $version or $version is null) and started_at > $since::timestamp
   and started_at <= $until::timestamp
-  and outcome in ('error', 'timeout') and downstream is null
+  and contract.failed(outcome) and downstream is null
 order by started_at desc limit $limit
