@@ -15,8 +15,8 @@ import pytest
 from plugwarden import Sidecar
 from plugwarden.contract import DirectiveSet
 
-from tests.sidecar.otlp_receiver import Receiver
-from tests.sidecar.test_subscription import Listener, collector
+from tests.sidecar.support.listener import Listener, collector
+from tests.sidecar.support.otlp_receiver import Receiver
 
 TOKEN = "a-secret-of-ours"
 

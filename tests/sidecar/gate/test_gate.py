@@ -30,7 +30,7 @@ from plugwarden.contract import BreakerState, RejectionReason
 from plugwarden.gate import Breaker, CpuQuota, RateLimit
 from plugwarden.operation import Operation
 
-from tests.sidecar.crowd import call_from_threads
+from tests.sidecar.support.crowd import call_from_threads
 
 
 def test_a_deadline_is_handed_down_and_refuses_what_comes_too_late(sidecar: Sidecar, outbox: Any) -> None:

@@ -7,37 +7,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from plugwarden.contract import Action, Directive, DirectiveSet, MalformedDirective, Scope
 from plugwarden.contract.directive import MAX_REVISION
 from plugwarden.gate import subscription
-from plugwarden.gate.subscription import INSIST, MAX_NESTED, Subscription, is_news, read_set
+from plugwarden.gate.subscription import INSIST, MAX_NESTED, is_news, read_set
+
+from tests.sidecar.support.listener import Listener, collector
 
 ISOLATED = (Directive("q", Action.ISOLATE, Scope("geo")),)
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@contextmanager
-def collector(answer: Answer) -> Iterator[str]:
-    """One that answers as told."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 def tell(handler: BaseHTTPRequestHandler, body: bytes) -> None:
@@ -45,28 +25,6 @@ def tell(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     handler.send_header("content-length", str(len(body)))
     handler.end_headers()
     handler.wfile.write(body)
-
-
-class Listener:
-    """The sidecar's side."""
-
-    def __init__(self, url: str, known: DirectiveSet | None = None) -> None:
-        self.known = known or DirectiveSet()
-        self.troubles: list[str] = []
-        self.subscription = Subscription(
-            url, token=None, query={}, current=lambda: self.known, apply=self.apply, trouble=self.troubles.append
-        )
-
-    def apply(self, directives: DirectiveSet) -> None:
-        self.known = directives
-
-    def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-        end = time.monotonic() + seconds
-        self.subscription.start()
-        while not condition() and time.monotonic() < end:
-            time.sleep(0.01)
-        self.subscription.stop(2)
-        return condition()
 
 
 def test_a_lie_of_a_high_revision_makes_a_sidecar_deaf_to_nobody() -> None:

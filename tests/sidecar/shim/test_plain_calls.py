@@ -18,7 +18,7 @@ from plugwarden.pipeline import pipeline as pipeline_module
 from plugwarden.pipeline import sampling
 from plugwarden.pipeline.sampling import gaps
 
-from tests.sidecar.crowd import call_from_threads
+from tests.sidecar.support.crowd import call_from_threads
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from plugwarden import BreakerPolicy, CallNotPermitted, ConfigurationError, PluginQuarantined, Sidecar
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
 
-from tests.sidecar.crowd import call_from_threads
+from tests.sidecar.support.crowd import call_from_threads
 
 
 def isolate(sidecar: Sidecar, scope: Scope) -> None:
