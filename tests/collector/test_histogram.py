@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden_collector.histogram import Distribution, added, quantile
+from plugwarden_collector.latency import Distribution, added, quantile
 
 
 @given(st.lists(st.floats(0.0001, 100), min_size=1), st.lists(st.floats(0.0001, 100), min_size=1))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from plugwarden.contract.metrics import ENDING
 
 from plugwarden_collector.clock import Clock
-from plugwarden_collector.histogram import Counts, Distribution
+from plugwarden_collector.latency import Counts, Distribution
 from plugwarden_collector.receive.decode.batch import Batch, Signal
 
 from .senders import Senders

@@ -18,7 +18,7 @@ from plugwarden_collector.audit.entries import DECISIONS
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.health.totals import busy_answers
-from plugwarden_collector.histogram import Distribution
+from plugwarden_collector.latency import Distribution
 from plugwarden_collector.pushed import PushedAlerts
 from plugwarden_collector.receive.decode.native import available
 from plugwarden_collector.receive.intake import Intake

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from plugwarden_collector.control.live import Warden
-from plugwarden_collector.histogram import Counts, added, quantile
+from plugwarden_collector.latency import Counts, added, quantile
 from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.store import Writer
 

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from plugwarden_collector.errors import MalformedTelemetryError
+from plugwarden_collector.receive.decode import native
 from plugwarden_collector.receive.decode.batch import Batch, Signal
 from plugwarden_collector.receive.decode.fast import read_plain
 from plugwarden_collector.receive.decode.identity import Identity
@@ -261,3 +262,9 @@ def test_damaged_requests_do_not_touch_memory_that_is_not_theirs(tmp_path: Path)
     )
     assert done.returncode == 0, f"--seed {seed}: {done.stderr}"
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["traces", "metrics"]
+
+
+def test_a_library_with_other_columns_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert native._library.__wrapped__() is not None
+    monkeypatch.setitem(native._COLUMNS, Signal.METRICS, native.POINT_COLUMNS[1:])
+    assert native._library.__wrapped__() is None

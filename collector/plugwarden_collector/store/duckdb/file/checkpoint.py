@@ -19,7 +19,7 @@ from typing import BinaryIO
 import duckdb
 
 from plugwarden_collector.errors import BusyError, ConflictError
-from plugwarden_collector.histogram import Distribution
+from plugwarden_collector.latency import Distribution
 
 __all__ = ["CheckpointHold", "CheckpointStats"]
 

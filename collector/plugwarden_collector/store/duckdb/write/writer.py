@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from plugwarden_collector.clock import Clock, utc_now
 from plugwarden_collector.errors import BusyError, StoreError
-from plugwarden_collector.histogram import Distribution
+from plugwarden_collector.latency import Distribution
 from plugwarden_collector.memory import memory
 from plugwarden_collector.store.duckdb.calls.counting import Counting
 from plugwarden_collector.store.duckdb.calls.resolutions import Tiers

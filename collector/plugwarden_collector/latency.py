@@ -1,4 +1,4 @@
-"""How long things took: a histogram that only grows, read by subtracting what it was before."""
+"""How long our own work takes: a histogram that only grows, read by subtracting what it was before."""
 
 from __future__ import annotations
 
