@@ -21,9 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from plugwarden_collector.announce.outbox import Message
+from plugwarden_collector.announce.message import Message
+from plugwarden_collector.announce.receivers.webhook import payload
 from plugwarden_collector.announce.subject import subject_of_alert
-from plugwarden_collector.announce.webhook import payload
 from plugwarden_collector.command.row_files import write_csv
 from plugwarden_collector.decide.alert import Alert, AlertRecord
 from plugwarden_collector.wording import HarmlessFormatter, cell, escaped_json, harmless, one_line

@@ -1,4 +1,4 @@
-"""Tells receivers what is due: the loop around the outbox. Delivers, tries again, and has every delivery recorded."""
+"""Tells receivers what is due: the loop around the pipeline. Delivers, tries again, and has every delivery recorded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import httpx2
@@ -19,10 +19,12 @@ from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.durations import duration
 from plugwarden_collector.rules.file import Receiver
 
-from .line import Line
-from .outbox import FIRING, RESOLVED, Message, Told, due
+from .message import FIRING, RESOLVED, Key, Known, Message, Told
+from .pipeline import due
+from .receivers.answer import Verdict
+from .receivers.webhook import TIMEOUT_SECONDS, deliver, payload, subject_in
+from .stages.retry import RESOLVED_FOR, Attempts, given_up, retry
 from .subject import Subject
-from .webhook import payload, subject_in
 
 __all__ = ["Delivery", "Notifier"]
 
@@ -30,17 +32,9 @@ LOOK_SECONDS = 1.0
 """Time itself makes things due: a silence ends, a receiver may be asked again."""
 RECKON_SECONDS = 5.0
 """What is due is worked out at news, and otherwise this often."""
-TIMEOUT_SECONDS = 5.0
-WHOLE_SECONDS = 10.0
-"""Seconds of one delivery in all: a receiver that answers a byte at a time must not hold its place for ever."""
-RESOLVED_FOR = timedelta(hours=1)
-"""An end that a receiver did not take within this is given up; a beginning is offered for as long as it lasts."""
 MAX_TOLD = 10_000
 """Subjects that receivers hold for open; beyond, further ones wait until others end."""
 MAX_UNRECORDED = 1_000
-_AGAIN = frozenset({408, 425, 429})
-"""Answers that say "later", beside those of 500 and above."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -73,16 +67,17 @@ class Notifier:
         self._news = asyncio.Event()
         self._active: dict[str, dict[str, Subject]] = {}
         """By source."""
-        self._told: dict[tuple[str, str], Told] = {}
+        self._told: dict[Key, Told] = {}
         for receiver, at, body in told:
             subject = subject_in(body)
             if subject is not None:
                 self._told[receiver, subject.key] = Told(at, subject)
-        self._over: dict[tuple[str, str], datetime] = {}
+        self._over: dict[Key, datetime] = {}
         """Since when an end has been due."""
         self._due: list[Message] = []
         self._reckoned = float("-inf")
-        self._lines: dict[str, Line] = {}
+        self._attempts: dict[str, Attempts] = {}
+        """By receiver."""
         self._receivers: Callable[[], Sequence[Receiver]] = tuple
         self._silences: Callable[[], Sequence[Silence]] = tuple
         self._seen: tuple[Any, Any] = (None, None)
@@ -147,10 +142,9 @@ class Notifier:
             if not full or message.status == RESOLVED or message.key in self._told:
                 waiting.setdefault(message.receiver, []).append(message)
         for receiver in receivers:
-            line = self._lines.setdefault(receiver.name, Line())
-            for message in line.next(waiting.get(receiver.name, ()), now):
-                line.under_way.add(message.subject.key)
-                group.create_task(self._deliver(client, receiver, line, message))
+            for message in retry(waiting.get(receiver.name, ()), self._attempts_at(receiver.name), now):
+                self._attempts[receiver.name] = self._attempts_at(receiver.name).begun(message.subject.key)
+                group.create_task(self._deliver(client, receiver, message))
 
     def _reckon(self, at: datetime) -> None:
         """Work out anew what is due."""
@@ -158,61 +152,46 @@ class Notifier:
         names = {receiver.name for receiver in receivers}
         for key in [key for key in self._told if key[0] not in names]:
             del self._told[key]  # a receiver that is gone from the rules
-        for name in [name for name in self._lines if name not in names]:
-            del self._lines[name]
+        self._attempts = {name: found for name, found in self._attempts.items() if name in names}
         active = {key: item for found in self._active.values() for key, item in found.items()}
-        self._due = due(active, self._active.keys(), self._told, receivers, silences, at)
+        self._due = due(Known(active, self._active.keys(), self._told, receivers, silences), at)
         ends = {item.key: item for item in self._due if item.status == RESOLVED}
         self._over = {key: self._over.get(key, at) for key in ends}
-        for key, since in self._over.items():
-            if at - since >= RESOLVED_FOR:
-                self._give_up(ends[key], at)
+        for key in given_up(self._over, at):
+            self._give_up(ends[key], at)
         self._due = [item for item in self._due if item.status == FIRING or item.key in self._told]
-        for name, line in self._lines.items():
-            line.forget({item.subject.key for item in self._due if item.receiver == name})
+        for name, found in self._attempts.items():
+            self._attempts[name] = found.keeping({item.subject.key for item in self._due if item.receiver == name})
+
+    def _attempts_at(self, receiver: str) -> Attempts:
+        return self._attempts.get(receiver, Attempts())
 
     def _give_up(self, message: Message, at: datetime) -> None:
         del self._told[message.key]
         self.counts[message.receiver, "given_up"] += 1
-        line = self._lines.setdefault(message.receiver, Line())
+        attempts = self._attempts_at(message.receiver).of(message.subject.key)
         body = json.dumps(payload(message, at))
         error = f"not taken within {duration(RESOLVED_FOR.total_seconds())}"
-        self._note(
-            Delivery(
-                at, message.receiver, message.subject.key, "given_up", line.attempts(message.subject.key), error, body
-            )
-        )
+        self._note(Delivery(at, message.receiver, message.subject.key, "given_up", attempts, error, body))
 
-    async def _deliver(self, client: httpx2.AsyncClient, receiver: Receiver, line: Line, message: Message) -> None:
-        key = message.subject.key
+    async def _deliver(self, client: httpx2.AsyncClient, receiver: Receiver, message: Message) -> None:
+        key, name = message.subject.key, receiver.name
         at = self._clock()
         text = json.dumps({**payload(message, at), **self.stamp()})
-        attempt = line.attempts(key) + 1
-        status: int | None = None
-        error: str | None = None
-        try:
-            async with asyncio.timeout(WHOLE_SECONDS):
-                headers = {"content-type": "application/json"}
-                # Streamed, so that an answer without an end is not read.
-                async with client.stream("POST", receiver.url, content=text, headers=headers) as answer:
-                    status = answer.status_code
-            if not 200 <= status < 300:
-                error = f"the receiver answered {status}"
-        except Exception as problem:  # noqa: BLE001 - a receiver may be anything, and the others want their alerts
-            error = f"{type(problem).__name__}: {problem}"
-        finally:
-            line.under_way.discard(key)
-        now = self._loop.time()
-        if error is None:
-            line.delivered(key)
-            if message.status == FIRING:
-                self._told[message.key] = Told(at, message.subject)
-            else:
-                self._told.pop(message.key, None)
-        elif status is not None and status < 500 and status not in _AGAIN:
-            line.refused(key, now)
-        else:
-            line.missed(key, now)
+        attempt = self._attempts_at(name).of(key) + 1
+        answer = await deliver(client, receiver.url, text)
+        error, now = answer.error, self._loop.time()
+        match answer.verdict:
+            case Verdict.TAKEN:
+                self._attempts[name] = self._attempts_at(name).delivered(key)
+                if message.status == FIRING:
+                    self._told[message.key] = Told(at, message.subject)
+                else:
+                    self._told.pop(message.key, None)
+            case Verdict.REFUSED:
+                self._attempts[name] = self._attempts_at(name).refused(key, now)
+            case Verdict.MISSED:
+                self._attempts[name] = self._attempts_at(name).missed(key, now)
         result = "sent" if error is None else "failed"
         self.counts[message.receiver, result] += 1
         if (

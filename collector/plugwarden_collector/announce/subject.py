@@ -9,6 +9,7 @@ from datetime import datetime
 from plugwarden.contract import QuarantineState
 
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
+from plugwarden_collector.decide.labels import labels_of
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.figures import percent
@@ -107,16 +108,12 @@ def _of_quarantine(item: Quarantine) -> Subject | None:
             )
     else:
         return None
-    labels = {
-        "alertname": "quarantine suggested" if item.state is QuarantineState.DEGRADED else "plugin quarantined",
-        "severity": "page" if automatic else "ticket",
-        **{name: value for name, value in scope.as_dict().items() if isinstance(value, str)},
-        "quarantine": item.id,
-    }
+    name = "quarantine suggested" if item.state is QuarantineState.DEGRADED else "plugin quarantined"
+    labels = labels_of(name, "page" if automatic else "ticket", **scope.as_dict(), quarantine=item.id)
     return Subject(item.id, labels, one_line(summary), one_line(description), item.started_at)
 
 
 def _of_incident(item: Incident) -> Subject:
-    labels = {"alertname": "shared cause", "severity": "page", "cause": item.cause, "incident": item.id}
+    labels = labels_of("shared cause", "page", cause=item.cause, incident=item.id)
     description = f"One incident for people; none of its plugins is quarantined for it: {', '.join(item.plugins)}."
     return Subject(item.id, labels, one_line(item.summary), one_line(description), item.started_at)

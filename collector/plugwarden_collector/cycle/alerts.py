@@ -10,7 +10,7 @@ from plugwarden_collector.decide.alert import transition as alert_transition
 from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetStatus
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import number, percent, times
-from plugwarden_collector.judge.burn import Burn, budget, burns
+from plugwarden_collector.judge.burn import Burn, budget, burns, fast_burn_rate
 from plugwarden_collector.judge.failures import carrying
 from plugwarden_collector.judge.sli import CallCounts, indicator_of
 from plugwarden_collector.rules.objective import Objective
@@ -43,23 +43,22 @@ def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
     }
     recorded = {(record.slo, record.plugin, record.version) for record in tick.standing.alerts.values()}
     for objective in tick.rules.objectives:
-        good = indicator_of(objective).good
+        good, failures = indicator_of(objective).good, max(1, objective.min_failures)
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
             if (plugin, version) in superseded:
                 continue  # its windows still hold old failures, but it will not run again
             # Without so many failures in any window no alert begins, and there is none to bring forward: nearly all names.
-            bad = max((counts.total - good(counts) for counts in windows.values()), default=0)
-            calm = bad < max(1, objective.min_failures) and (objective.name, plugin, version) not in recorded
-            if calm and tick.seen.periods is None:
-                continue
-            found = burns(objective, windows)
-            for severity in () if calm else SEVERITIES:
+            busy = (objective.name, plugin, version) in recorded or any(
+                counts.total - good(counts) >= failures for counts in windows.values()
+            )
+            found = burns(objective, windows) if busy else ()
+            for severity in SEVERITIES if busy else ():
                 tiers = tuple(burn for burn in found if burn.tier.severity == severity)
                 fingerprint = new_id("a", objective.name, plugin, version, severity)
                 behind[fingerprint] = (objective, tiers)
                 _bring_forward(tick, objective, plugin, version, severity, fingerprint, tiers)
             if tick.seen.periods is not None:
-                _keep_budget(tick, objective, plugin, version, found)
+                _keep_budget(tick, objective, plugin, version, fast_burn_rate(objective, windows))
     expire(tick)
     return behind
 
@@ -144,16 +143,15 @@ def _describe(tick: Tick, objective: Objective, plugin: str, version: str, burn:
     return summary, description
 
 
-def _keep_budget(tick: Tick, objective: Objective, plugin: str, version: str, found: tuple[Burn, ...]) -> None:
+def _keep_budget(tick: Tick, objective: Objective, plugin: str, version: str, burn_rate: float) -> None:
     counts = (tick.seen.periods or {}).get(objective.name, {}).get((plugin, version), CallCounts())
     state = budget(objective, counts)
-    fast = max(found, key=lambda burn: burn.tier.factor)
     exhausted = None
-    if state.remaining_ratio is not None and state.remaining_ratio > 0 and fast.long_rate > 0:
-        exhausted = state.remaining_ratio * objective.period_seconds / fast.long_rate
+    if state.remaining_ratio is not None and state.remaining_ratio > 0 and burn_rate > 0:
+        exhausted = state.remaining_ratio * objective.period_seconds / burn_rate
     tick.changes.slo_status.append(
         BudgetStatus(
             objective.name, plugin, version, tick.at, objective.sli.value, objective.target_ratio, objective.period_seconds,
-            state.total, state.bad, state.sli_ratio, state.remaining_ratio, fast.long_rate, exhausted,
+            state.total, state.bad, state.sli_ratio, state.remaining_ratio, burn_rate, exhausted,
         )
     )  # fmt: skip

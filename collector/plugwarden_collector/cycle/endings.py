@@ -23,7 +23,7 @@ MIN_QUIET_SECONDS = 60.0
 def expire(tick: Tick) -> None:
     """End alerts of what has stopped running for good: it neither burns nor recovers.
 
-    No data is no recovery. Silence is an end only where the plugin goes on without the version (a release that was rolled
+    No data is no recovery. That no call comes is an end only where the plugin goes on without the version (a release that was rolled
     back), or when not even the longest window knows a call. What a quarantine in force stopped is held.
     """
     objectives = {objective.name: objective for objective in tick.rules.objectives}

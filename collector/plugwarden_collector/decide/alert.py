@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from .labels import alert_labels
+
 __all__ = ["Alert", "AlertRecord", "AlertState", "Reading", "transition"]
 
 
@@ -52,11 +54,8 @@ class AlertRecord:
     """Which part of Plugwarden itself it is about, such as `collector`; empty for alerts on plugins."""
 
     def labels(self) -> dict[str, str]:
-        """What silences match and receivers route by; of alerts on plugins and on ourselves, each its own."""
-        own = {"alertname": self.name, "severity": self.severity}
-        if self.component:
-            return {**own, "component": self.component}
-        return {**own, "slo": self.slo, "plugin": self.plugin, "version": self.version}
+        """Return what silences match and receivers route by."""
+        return alert_labels(self.name, self.severity, self.slo, self.plugin, self.version, self.component)
 
 
 @dataclass(frozen=True, slots=True)

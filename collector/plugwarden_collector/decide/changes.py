@@ -30,12 +30,12 @@ class AlertEvent:
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """An error budget of one plugin version at one moment, for the view `slo_status`."""
+    """An error budget of one plugin version at one moment, for the view `slo_status`; equal to another that says the same."""
 
     slo: str
     plugin: str
     version: str
-    at: datetime
+    at: datetime = field(compare=False)
     sli: str
     target_ratio: float
     period_seconds: float

@@ -10,7 +10,7 @@ from plugwarden_collector.rules.tiers import Tier
 
 from .sli import CallCounts, Indicator, indicator_of
 
-__all__ = ["Budget", "Burn", "Events", "budget", "burn_rate", "burns"]
+__all__ = ["Budget", "Burn", "Events", "budget", "burn_rate", "burns", "fast_burn_rate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,13 @@ def burns(objective: Objective, windows: Mapping[float, CallCounts]) -> tuple[Bu
             )
         )
     return tuple(found)
+
+
+def fast_burn_rate(objective: Objective, windows: Mapping[float, CallCounts]) -> float:
+    """Return the burn rate in the long window of the fastest tier."""
+    fastest = max(objective.tiers, key=lambda tier: tier.factor)
+    events = _events(indicator_of(objective), windows.get(fastest.long_seconds))
+    return burn_rate(events.bad, events.total, objective.target_ratio)
 
 
 def budget(objective: Objective, counts: CallCounts) -> Budget:

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from plugwarden.contract import Outcome
+
 __all__ = ["ErrorCount", "FailingSpan", "calls_by_error", "carrying"]
 
-_FAILED = frozenset({"error", "timeout"})
-"""Outcomes of calls that ran and failed; a refused call did not run."""
+
+_FAILED = frozenset(item for item in Outcome if item.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class ErrorCount:
     """Calls that ended with one error."""
 
     outcome: str
+    """One of `Outcome`, or what a sender of another make wrote."""
     error_type: str
     error_source: str
     calls: int
@@ -31,7 +34,7 @@ class FailingSpan:
 
 
 def carrying(errors: Iterable[ErrorCount]) -> list[ErrorCount]:
-    """Return the errors of calls that ran, in the order given."""
+    """Return the errors of calls that ran, in the order given; a refused call did not run."""
     return [item for item in errors if item.outcome in _FAILED]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from plugwarden.contract import Action, QuarantineState, Scope
+from plugwarden.contract import Action, Outcome, QuarantineState, Scope
 from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
 from plugwarden_collector.decide.standing import Standing
@@ -45,7 +45,7 @@ class Known:
         return self.found_probes
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
-        return [ErrorCount("error", "ValueError", "plugin", 50)]
+        return [ErrorCount(Outcome.ERROR, "ValueError", "plugin", 50)]
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         self.asked.append("traces")

@@ -14,6 +14,7 @@ from plugwarden_collector.api.described import Routes
 from plugwarden_collector.api.models import Alerts, Change
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
+from plugwarden_collector.decide.labels import alert_labels
 from plugwarden_collector.decide.silence import silenced_by
 
 __all__ = ["alert_routes"]
@@ -34,6 +35,10 @@ def alert_routes(parts: Parts) -> Routes:
         )
         found = parsed(now)
         for row in found:
+            if row["source"] == "plugwarden":  # a store of an earlier version holds labels without the alert's name
+                row["labels"] = alert_labels(
+                    row["name"], row["severity"], row["slo"], row["plugin_id"], row["plugin_version"]
+                )
             row["silenced_by"] = silenced_by(parts.warden.silences, row["labels"], clock())
         return as_json({"alerts": found, "history": events, "incidents": incidents})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 
 from plugwarden_collector.decide.changes import BudgetStatus
@@ -32,6 +31,6 @@ class BudgetRows:
 
     def _says(self, status: BudgetStatus) -> bool:
         stored = self._stored.get(status.key)
-        if stored is None or replace(stored, at=status.at) != status:
+        if stored is None or stored != status:
             return False
         return timedelta(0) <= status.at - stored.at < REFRESHED_EVERY

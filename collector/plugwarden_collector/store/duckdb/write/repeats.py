@@ -11,10 +11,13 @@ import duckdb
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.store.duckdb.statements import statement
 
-__all__ = ["KEPT_SECONDS", "RecentRequests"]
+__all__ = ["KNOWN_SECONDS", "RecentRequests"]
 
-KEPT_SECONDS = 2 * 3600.0
-"""OTLP clients give up within minutes; a sidecar repeats what was not acknowledged when the collector is back."""
+KNOWN_SECONDS = 4 * 3600.0
+"""Seconds for which the same bytes count once; docs/reference/otlp.md promises it. OTLP clients give up within minutes; a sidecar
+repeats what was not acknowledged when the collector is back."""
+GENERATION_SECONDS = KNOWN_SECONDS / 2
+"""Longest time that memory adds to one generation of hashes."""
 MAX_KEPT = 4_000_000
 """In memory, about 70 bytes each: two hours of 500 requests a second. Beyond, the older half is let go; the database still has
 them, and refuses a repeat by its primary key."""
@@ -70,7 +73,7 @@ class RecentRequests:
     def forget(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let go of what is too old: in memory a generation at a time, in the database a minute's worth at a time."""
         now = time.monotonic()
-        if now - self._turned_at >= KEPT_SECONDS or len(self._newer) >= MAX_KEPT // 2:
+        if now - self._turned_at >= GENERATION_SECONDS or len(self._newer) >= MAX_KEPT // 2:
             # What was never read stays with the database, and so does what came since.
             self._older = None if self._older is None else self._newer
             self._newer, self._turned_at = set(), now
@@ -79,4 +82,4 @@ class RecentRequests:
             connection.execute(statement("expire_requests").sql, {"before": self._horizon()}).fetchall()
 
     def _horizon(self) -> datetime:
-        return self._clock() - timedelta(seconds=2 * KEPT_SECONDS)
+        return self._clock() - timedelta(seconds=KNOWN_SECONDS)

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden.contract import QuarantineState, Scope
-from plugwarden_collector.announce.line import AWAY_SECONDS, Line
-from plugwarden_collector.announce.outbox import FIRING, RESOLVED, UPDATE, Message, Told, due
+from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Message, Told
+from plugwarden_collector.announce.pipeline import due
+from plugwarden_collector.announce.receivers.webhook import payload, subject_in
+from plugwarden_collector.announce.stages.dedup import UPDATE
 from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject, subjects_of
-from plugwarden_collector.announce.webhook import payload, subject_in
 from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
@@ -29,7 +30,8 @@ from plugwarden_collector.rules.policy import Enforcement, Policy
 
 from tests.collector.conftest import RULES as RULES_TEXT
 from tests.collector.conftest import running
-from tests.collector.cycle.test_cycle import AT, RULES, Known, seen
+from tests.collector.cycle.test_cycle import AT, RULES, seen
+from tests.collector.cycle.test_cycle import Known as Evidence
 
 PAGER, TICKETS = Receiver("pager", "http://a/", ("page",)), Receiver("tickets", "http://b/", ("ticket",))
 ALL = Receiver("all", "http://c/")
@@ -49,7 +51,7 @@ def told(
     reported: tuple[str, ...] = (JUDGING, HEALTH),
 ) -> list[tuple[str, str, str]]:
     active = {item.key: item for item in subjects}
-    found = due(active, reported, known or {}, receivers, silences, at)
+    found = due(Known(active, reported, known or {}, receivers, silences), at)
     return [(item.receiver, item.status, item.subject.key) for item in found]
 
 
@@ -128,7 +130,7 @@ def test_whatever_happens_what_fires_is_told_once_nothing_covers_it(steps: list[
     at = AT
 
     def deliver() -> None:
-        for item in due(active, (JUDGING,), known, (ALL,), list(silent.values()), at):
+        for item in due(Known(active, (JUDGING,), known, (ALL,), list(silent.values())), at):
             delivered.append((item.status, item.subject.key))
             if item.status == FIRING:
                 known[item.key] = Told(at, item.subject)
@@ -179,7 +181,7 @@ def names(standing: Standing) -> set[tuple[str, str]]:
 def test_a_failing_plugin_pages_whatever_the_policy(how: Enforcement, said: str) -> None:
     standing = Standing()
     rules = replace(RULES, policy=Policy(how))
-    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), Known(), lambda: 0.0)
+    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), Evidence(), lambda: 0.0)
     assert (said, "page") in names(standing)
     page = next(item for item in subjects_of(standing) if item.severity == "page" and item.labels["alertname"] == said)
     assert (page.labels["plugin"], page.labels["version"]) == ("csv", "2")
@@ -188,13 +190,13 @@ def test_a_failing_plugin_pages_whatever_the_policy(how: Enforcement, said: str)
 def test_a_shared_cause_is_one_page() -> None:
     standing = Standing()
     standing, _ = evaluate(
-        RULES, standing, seen({(f"p{number}", "1"): 50 for number in range(4)}, running=8), Known(), lambda: 0.0
+        RULES, standing, seen({(f"p{number}", "1"): 50 for number in range(4)}, running=8), Evidence(), lambda: 0.0
     )
     assert names(standing) == {("shared cause", "page")}
 
 
 def test_a_plugin_that_fails_on_when_the_others_are_well_is_told_by_itself() -> None:
-    standing, known = Standing(), Known()
+    standing, known = Standing(), Evidence()
     bad = {(f"p{number}", "1"): 50 for number in range(3)}
     standing, _ = evaluate(RULES, standing, seen(bad, running=8), known, lambda: 0.0)
     for second in range(1, 200):
@@ -207,7 +209,7 @@ def test_a_plugin_that_fails_on_when_the_others_are_well_is_told_by_itself() -> 
 
 
 def test_a_quarantine_that_does_not_help_speaks_for_nothing() -> None:
-    standing, known = Standing(), Known()
+    standing, known = Standing(), Evidence()
     for second in range(0, 60, 10):
         standing, _ = evaluate(
             RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=second)), known, lambda: 0.0
@@ -253,23 +255,6 @@ def test_a_message_is_read_back_as_what_was_told() -> None:
 
 
 # -- delivering -------------------------------------------------------------------------------------------------------
-
-
-def test_a_receiver_that_is_away_is_asked_with_one_message_another_each_time() -> None:
-    line, now, asked = Line(), 0.0, []
-    waiting = [Message("all", FIRING, subject(key)) for key in "abc"]
-    assert len(line.next(waiting, now)) == 3
-    for _ in range(12):
-        found = line.next(waiting, now)
-        asked += [item.subject.key for item in found]
-        for item in found:
-            line.missed(item.subject.key, now)
-        assert line.next(waiting, now) == []
-        assert line.not_before - now <= AWAY_SECONDS
-        now = line.not_before
-    assert set(asked[3:6]) == set("abc")
-    line.delivered("a")
-    assert line.failures == 0
 
 
 class Hook(ThreadingHTTPServer):

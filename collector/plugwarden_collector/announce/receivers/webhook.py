@@ -1,23 +1,35 @@
-"""The body of a notification: Alertmanager's webhook payload, version 4, and what it tells us when we read it again."""
+"""Webhooks: Alertmanager's payload, version 4, what it tells us when we read it again, and its delivery over HTTP."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .outbox import RESOLVED, Message
-from .subject import Subject
+import httpx2
 
-__all__ = ["payload", "subject_in"]
+from ..message import RESOLVED, Message
+from ..stages.group import group_labels
+from ..subject import Subject
+from .answer import Answer, Verdict
 
+__all__ = ["TIMEOUT_SECONDS", "deliver", "payload", "subject_in"]
+
+TIMEOUT_SECONDS = 5.0
+"""Longest wait for a connection, and for each piece of an answer."""
+WHOLE_SECONDS = 10.0
+"""Longest time of one delivery in all: a receiver that answers a byte at a time must not hold its place for ever."""
+
+_AGAIN = frozenset({408, 425, 429})
+"""Answers that say "later", beside those of 500 and above."""
 _ZERO = "0001-01-01T00:00:00Z"
 """Alertmanager's time for "not ended"."""
 
 
 def payload(message: Message, at: datetime) -> dict[str, Any]:
-    """The webhook body for one message; `at` is when it is sent."""
+    """Return the webhook body for one message; `at` is when it is sent."""
     subject = message.subject
     labels = dict(subject.labels)
     annotations = {"summary": subject.summary, "description": subject.description}
@@ -36,7 +48,7 @@ def payload(message: Message, at: datetime) -> dict[str, Any]:
         "truncatedAlerts": 0,
         "status": message.status,
         "receiver": message.receiver,
-        "groupLabels": {name: labels[name] for name in ("plugin", "component") if name in labels},
+        "groupLabels": group_labels(labels),
         "commonLabels": labels,
         "commonAnnotations": annotations,
         "externalURL": "",
@@ -45,7 +57,7 @@ def payload(message: Message, at: datetime) -> dict[str, Any]:
 
 
 def subject_in(body: str) -> Subject | None:
-    """The subject that a stored body told of; None where it is not one of ours."""
+    """Return the subject that a stored body told of; None where it is not one of ours."""
     try:
         (entry,) = json.loads(body)["alerts"]
         labels, notes = _texts(entry["labels"]), _texts(entry["annotations"])
@@ -55,6 +67,21 @@ def subject_in(body: str) -> Subject | None:
         return Subject(str(entry["fingerprint"]), labels, notes.get("summary", ""), notes.get("description", ""), at)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+async def deliver(client: httpx2.AsyncClient, url: str, body: str) -> Answer:
+    """Post a body, and return what the receiver made of it. Whatever goes wrong is an answer, for a receiver may be anything."""
+    try:
+        async with asyncio.timeout(WHOLE_SECONDS):
+            # Streamed, so that an answer without an end is not read.
+            async with client.stream("POST", url, content=body, headers={"content-type": "application/json"}) as answer:
+                status = answer.status_code
+    except Exception as problem:  # noqa: BLE001 - told to whoever asked, and the others want their alerts
+        return Answer(Verdict.MISSED, f"{type(problem).__name__}: {problem}")
+    if 200 <= status < 300:
+        return Answer(Verdict.TAKEN)
+    later = status >= 500 or status in _AGAIN
+    return Answer(Verdict.MISSED if later else Verdict.REFUSED, f"the receiver answered {status}")
 
 
 def _texts(found: Mapping[str, Any]) -> dict[str, str]:

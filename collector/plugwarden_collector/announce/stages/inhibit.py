@@ -1,0 +1,23 @@
+"""Inhibit: whoever hears of the subject that speaks for another need not be told of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ..message import FIRING, RESOLVED, Known, Message
+from .route import route
+
+__all__ = ["inhibit"]
+
+
+def inhibit(messages: Sequence[Message], known: Known, at: datetime) -> list[Message]:
+    """Return the messages whose subjects nobody speaks for to the same receiver.
+
+    A speaker that is muted speaks only to those who were told of it before.
+    """
+    held = [Message(name, FIRING, known.active[key]) for name, key in known.told if key in known.active]
+    heard = {item.key for item in (*messages, *route(held, known, at)) if item.status == FIRING}
+    return [
+        item for item in messages if item.status == RESOLVED or (item.receiver, item.subject.speaker or "") not in heard
+    ]

@@ -1,0 +1,100 @@
+"""Retry: how much may be under way to one receiver, and when what failed is tried again. Pure; time is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from ..message import Key, Message
+
+__all__ = ["AWAY_SECONDS", "RESOLVED_FOR", "Attempts", "Failed", "given_up", "retry"]
+
+MAX_AT_ONCE = 4
+"""Deliveries under way to one receiver."""
+AWAY_SECONDS = 10.0
+"""While a receiver does not answer it is asked this often, so that it hears everything this soon after it came back."""
+REFUSED_SECONDS = 300.0
+"""A message that the receiver answers with a refusal (4xx) is offered again this often: it may have been mended."""
+RESOLVED_FOR = timedelta(hours=1)
+"""An end that a receiver did not take within this is given up; a beginning is offered for as long as it lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A message that was offered and not taken."""
+
+    attempts: int
+    not_before: float
+    """When it is offered again, in loop time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What became of deliveries to one receiver lately. Every change is a new value."""
+
+    failures: int = 0
+    """In a row, of whatever message: the receiver is away."""
+    not_before: float = 0.0
+    """While it is away: when it is asked again, in loop time."""
+    under_way: frozenset[str] = frozenset()
+    """Keys of subjects."""
+    failed: Mapping[str, Failed] = field(default_factory=dict)
+    """By key of the subject."""
+
+    def of(self, key: str) -> int:
+        """Return how often a message has failed."""
+        return self.failed[key].attempts if key in self.failed else 0
+
+    def begun(self, key: str) -> Attempts:
+        """Return the attempts with one more under way."""
+        return replace(self, under_way=self.under_way | {key})
+
+    def delivered(self, key: str) -> Attempts:
+        """Return the attempts after the receiver has taken a message, and so is there."""
+        failed = {other: value for other, value in self.failed.items() if other != key}
+        return Attempts(under_way=self.under_way - {key}, failed=failed)
+
+    def refused(self, key: str, now: float) -> Attempts:
+        """Return the attempts after the receiver was there and did not want a message as it is."""
+        attempts = self.of(key) + 1
+        again = Failed(attempts, now + _pause(attempts, REFUSED_SECONDS))
+        return Attempts(under_way=self.under_way - {key}, failed={**self.failed, key: again})
+
+    def missed(self, key: str, now: float) -> Attempts:
+        """Return the attempts after no answer, or one that says that the receiver is in trouble."""
+        not_before = now + _pause(self.failures, AWAY_SECONDS)
+        failed = {**self.failed, key: Failed(self.of(key) + 1, not_before)}
+        return Attempts(self.failures + 1, not_before, self.under_way - {key}, failed)
+
+    def keeping(self, keys: Collection[str]) -> Attempts:
+        """Return the attempts at those messages that still wait."""
+        return replace(self, failed={key: value for key, value in self.failed.items() if key in keys})
+
+
+def retry(waiting: Iterable[Message], attempts: Attempts, now: float) -> list[Message]:
+    """Return what to send to a receiver now, of what waits for it in order of importance.
+
+    A receiver that is away is asked with one message, another one each time: it may be a single one that it fails at.
+    """
+    if now < attempts.not_before or (attempts.failures and attempts.under_way):
+        return []
+    room = 1 if attempts.failures else MAX_AT_ONCE - len(attempts.under_way)
+    ready = [item for item in waiting if _may_be_sent(item.subject.key, attempts, now)]
+    if attempts.failures:
+        ready.sort(key=lambda item: attempts.of(item.subject.key))
+    return ready[:room]
+
+
+def given_up(due_since: Mapping[Key, datetime], at: datetime) -> list[Key]:
+    """Return those ends, by since when they have been due, that nobody took in time."""
+    return [key for key, since in due_since.items() if at - since >= RESOLVED_FOR]
+
+
+def _may_be_sent(key: str, attempts: Attempts, now: float) -> bool:
+    return key not in attempts.under_way and (key not in attempts.failed or attempts.failed[key].not_before <= now)
+
+
+def _pause(doublings: int, most_seconds: float) -> float:
+    # A receiver may be away for months: 2.0 to the power of 1024 is no float.
+    return min(2.0 ** min(doublings, 30), most_seconds)

@@ -1,0 +1,32 @@
+"""Labels of what people are told of: silences match them and receivers route by them, in messages, in the API and in the store alike."""
+
+from __future__ import annotations
+
+__all__ = ["LABELS", "alert_labels", "labels_of"]
+
+LABELS = (
+    "alertname", "severity", "plugin", "version", "operation", "instance", "tenant", "slo", "component", "quarantine",
+    "incident", "cause",
+)  # fmt: skip
+"""Names of all labels that the collector itself gives; pushed alerts bring their own."""
+
+
+def labels_of(name: str, severity: str, **about: str | None) -> dict[str, str]:
+    """Return the labels of something with a name and a severity; of `about`, those that apply (None: it does not).
+
+    Raises `ValueError` for a label that is not in `LABELS`: nobody would know that it can be matched.
+    """
+    if unknown := about.keys() - set(LABELS):
+        raise ValueError(f"{', '.join(sorted(unknown))}: no such label")
+    return {
+        "alertname": name,
+        "severity": severity,
+        **{key: value for key, value in about.items() if value is not None},
+    }
+
+
+def alert_labels(name: str, severity: str, slo: str, plugin: str, version: str, component: str = "") -> dict[str, str]:
+    """Return the labels of an alert: on a plugin, or on the part of the collector that `component` names."""
+    if component:
+        return labels_of(name, severity, component=component)
+    return labels_of(name, severity, slo=slo, plugin=plugin, version=version)

@@ -1,0 +1,170 @@
+"""Stages one by one: each takes messages away, or puts them in order, and knows nothing of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Message, Told
+from plugwarden_collector.announce.pipeline import STAGES
+from plugwarden_collector.announce.stages.dedup import UPDATE, dedup
+from plugwarden_collector.announce.stages.group import group, group_labels
+from plugwarden_collector.announce.stages.inhibit import inhibit
+from plugwarden_collector.announce.stages.mute import mute
+from plugwarden_collector.announce.stages.retry import (
+    AWAY_SECONDS,
+    MAX_AT_ONCE,
+    REFUSED_SECONDS,
+    RESOLVED_FOR,
+    Attempts,
+    given_up,
+    retry,
+)
+from plugwarden_collector.announce.stages.route import route
+from plugwarden_collector.announce.subject import Subject
+from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.rules.file import Receiver
+
+from tests.collector.cycle.test_cycle import AT
+
+ALL, PAGER = Receiver("all", "http://a/"), Receiver("pager", "http://b/", ("page",))
+SILENCE = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+
+
+def subject(key: str = "a", severity: str = "page", **more: Any) -> Subject:
+    return replace(Subject(key, {"alertname": "x", "severity": severity, "plugin": "csv"}, "it fails", "", AT), **more)
+
+
+def message(key: str = "a", status: str = FIRING, receiver: str = "all", **more: Any) -> Message:
+    return Message(receiver, status, subject(key, **more))
+
+
+def known(*messages: Message, told: Sequence[Message] = (), silences: Sequence[Silence] = ()) -> Known:
+    active = {item.subject.key: item.subject for item in messages if item.status == FIRING}
+    return Known(active, (), {item.key: Told(AT, item.subject) for item in told}, (ALL, PAGER), silences)
+
+
+def test_route_gives_each_receiver_the_severities_that_it_asked_for() -> None:
+    items = [
+        message("a", receiver="pager"),
+        message("b", receiver="pager", severity="ticket"),
+        message("b", severity="ticket"),
+    ]
+    assert [item.key for item in route(items, known(*items), AT)] == [("pager", "a"), ("all", "b")]
+
+
+def test_mute_takes_away_what_a_silence_covers_while_it_does() -> None:
+    item = message()
+    assert mute([item], known(item, silences=[SILENCE]), AT) == []
+    assert mute([item], known(item, silences=[SILENCE]), SILENCE.ends_at) == [item]
+
+
+def test_inhibit_takes_away_what_another_message_to_the_same_receiver_speaks_for() -> None:
+    spoken, speaker, elsewhere = message("a", speaker="q"), message("q"), message("q", receiver="pager")
+    assert inhibit([spoken, speaker], known(spoken, speaker), AT) == [speaker]
+    assert inhibit([spoken, elsewhere], known(spoken, elsewhere), AT) == [spoken, elsewhere]
+    assert inhibit([spoken], known(spoken, speaker, told=[speaker]), AT) == [], "it was told of the speaker before"
+    assert inhibit([spoken], known(spoken, told=[speaker]), AT) == [spoken], "the speaker has ended"
+
+
+def test_dedup_takes_away_what_was_told_until_there_is_more_to_say() -> None:
+    item, wider = message(), message(summary="and more")
+    assert dedup([item], known(item, told=[item]), AT + UPDATE) == []
+    assert dedup([wider], known(wider, told=[item]), AT) == []
+    assert dedup([wider], known(wider, told=[item]), AT + UPDATE) == [wider]
+    assert dedup([message(quiet=True)], known(item), AT) == []
+
+
+def test_group_puts_pages_first_and_names_what_belongs_together() -> None:
+    items = [message("t", severity="ticket"), message("b", started_at=AT + timedelta(seconds=1)), message("a")]
+    assert [item.subject.key for item in group(items, known(*items), AT)] == ["a", "b", "t"]
+    assert group_labels({"plugin": "csv", "version": "1"}) == {"plugin": "csv"}
+    assert group_labels({"component": "collector", "severity": "page"}) == {"component": "collector"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_end_passes_every_stage(stage: Any) -> None:
+    end = message(status=RESOLVED, severity="ticket", receiver="pager", speaker="q", quiet=True)
+    looked_at = known(message("q", receiver="pager"), told=[end], silences=[SILENCE])
+    assert stage([end], looked_at, AT) == [end]
+
+
+MESSAGES = st.lists(
+    st.builds(
+        message,
+        st.sampled_from("abc"),
+        st.sampled_from([FIRING, RESOLVED]),
+        st.sampled_from(["all", "pager"]),
+        severity=st.sampled_from(["page", "ticket"]),
+        speaker=st.sampled_from([None, "a", "q"]),
+    ),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@given(items=MESSAGES, silent=st.booleans())
+def test_a_stage_makes_nothing_up_and_is_content_with_what_it_let_go_on(
+    stage: Any, items: list[Message], silent: bool
+) -> None:
+    looked_at = known(*items, silences=[SILENCE] if silent else [])
+    before = list(items)
+    after = stage(items, looked_at, AT)
+    assert items == before
+    assert all(item in items for item in after)
+    if stage is not inhibit:  # without its speaker, what was spoken for may speak itself
+        assert stage(after, looked_at, AT) == after
+
+
+def test_a_receiver_that_is_away_is_asked_with_one_message_another_each_time() -> None:
+    attempts, now, asked = Attempts(), 0.0, []
+    waiting = [message(key) for key in "abc"]
+    assert len(retry(waiting, attempts, now)) == 3
+    for _ in range(12):
+        found = retry(waiting, attempts, now)
+        asked += [item.subject.key for item in found]
+        for item in found:
+            attempts = attempts.begun(item.subject.key)
+        assert attempts.failures == 0 or retry(waiting, attempts, now) == []
+        for item in found:
+            attempts = attempts.missed(item.subject.key, now)
+        assert retry(waiting, attempts, now) == []
+        assert attempts.not_before - now <= AWAY_SECONDS
+        now = attempts.not_before
+    assert set(asked[3:6]) == set("abc")
+    assert attempts.delivered("a").failures == 0
+
+
+def test_no_more_than_a_few_are_under_way_to_a_receiver() -> None:
+    waiting, attempts = [message(key) for key in "abcdefg"], Attempts()
+    for item in retry(waiting, attempts, 0.0):
+        attempts = attempts.begun(item.subject.key)
+    assert len(attempts.under_way) == MAX_AT_ONCE
+    assert retry(waiting, attempts, 0.0) == []
+    assert [item.subject.key for item in retry(waiting, attempts.delivered("b"), 0.0)] == ["b"]
+
+
+def test_a_receiver_may_be_away_or_refuse_for_months() -> None:
+    away = refusing = Attempts()
+    for _ in range(3_000):
+        away, refusing = away.missed("a", 0.0), refusing.refused("a", 0.0)
+    assert away.not_before == AWAY_SECONDS
+    assert refusing.failed["a"].not_before == REFUSED_SECONDS
+    assert (away.of("a"), refusing.of("a")) == (3_000, 3_000)
+
+
+def test_what_waits_no_more_is_forgotten() -> None:
+    attempts = Attempts().missed("a", 0.0).missed("b", 0.0)
+    assert attempts.keeping({"b"}).of("a") == 0
+    assert attempts.keeping({"b"}).of("b") == 1
+
+
+def test_an_end_that_nobody_takes_is_given_up() -> None:
+    key = ("all", "a")
+    assert given_up({key: AT}, AT + RESOLVED_FOR - timedelta(seconds=1)) == []
+    assert given_up({key: AT}, AT + RESOLVED_FOR) == [key]
