@@ -77,7 +77,7 @@ class PluginCalls:
     failed: int
     """Errors and timeouts, whoever is to blame."""
     bad: int
-    """Of them, those that the plugin is to blame for."""
+    """Calls, of those, that failed through the plugin's fault."""
     rejected: int
     cpu_seconds: float
     busy_seconds: float

@@ -36,7 +36,7 @@ class Keep:
     max_bytes: int = 20 * 1000**3
     """The file's size in use; above it the oldest raw rows are let go early. 0: no limit."""
     max_share_ratio: float = 1.0
-    """Of a view's rows, at most, that one round lets go for their age; more waits for a person. 1: whatever is old (the flag
+    """Share of a view's rows that one round lets go for their age at most; more waits for a person. 1: whatever is old (the flag
     --max-deletion has a lower one)."""
     archive: Path | None = None
     """Folder for Parquet files of what is let go; none: it is gone."""
@@ -48,7 +48,7 @@ class Refused:
 
     rows: int
     share_ratio: float
-    """Of all rows of the view."""
+    """Share of all rows of the view, in [0, 1]."""
     before: datetime
 
 
@@ -136,12 +136,13 @@ class Size:
     log_bytes: int
     """What is on disk already and not yet in its place."""
     used_bytes: int | None
-    """Of file and log, what rows take; None when the engine does not say right now."""
+    """Bytes of file and log that rows take; None when the engine does not say right now."""
     free_bytes: int | None
-    """Of the file, what new rows can take; None likewise."""
+    """Bytes of the file that new rows can take; None when the engine does not say right now."""
     disk_free_bytes: int | None
+    """Bytes that the file system has left; None where there is none that can be asked."""
     disk_total_bytes: int | None
-    """Of the file system; None where there is none that can be asked."""
+    """Bytes of the file system; None where there is none that can be asked."""
 
     @property
     def total_bytes(self) -> int:
@@ -188,5 +189,5 @@ class Health:
     """How long the oldest of them has waited."""
     set_aside_rows: int
     set_aside_let_go: int
-    """Of what was set aside, entries that went for want of room or for their age."""
+    """Entries of what was set aside that went for want of room or for their age."""
     folding: LogFolding

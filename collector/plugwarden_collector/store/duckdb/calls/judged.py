@@ -135,7 +135,7 @@ class JudgedCalls:
         return found
 
     def _wide(self, measures: Sequence[Measure], span: dict[str, Any], size: float) -> dict[str, _Counted] | None:
-        """The same for one window of many hours, most of which are over and known; None: more than is remembered."""
+        """Return the counts of one window of many hours, most of which are over and known; None: more than is remembered."""
         of_threshold: dict[int | None, Counted] = {}
         found: dict[str, _Counted] = {}
         for measure in measures:
