@@ -1,6 +1,7 @@
 """Where everything is kept. Outside of this folder nobody knows which engine does it."""
 
 from .duckdb.database import Database
+from .duckdb.query.reader.child import serve as serve_reader
 from .duckdb.query.stream import Answer, QueryStream, run_query
 from .duckdb.statements import Statement, statement
 from .duckdb.telemetry import stored_telemetry, telemetry_of
@@ -15,6 +16,7 @@ __all__ = [
     "Telemetry",
     "Writer",
     "run_query",
+    "serve_reader",
     "statement",
     "stored_telemetry",
     "telemetry_of",
