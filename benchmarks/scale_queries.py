@@ -28,6 +28,7 @@ from load.span_requests import SPANS
 from plugwarden_collector.clock import utc_now
 from plugwarden_collector.command.processes import collector_process
 from plugwarden_collector.store import Database
+from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
 
 MONTH = 30 * 86_400.0
 TARGETS_MS = {"fleet": 200.0, "plugin": 500.0, "trace": 50.0, "search": 500.0, "budget": 300.0}
@@ -157,6 +158,7 @@ def budgets(folder: Path, times: int) -> dict[str, list[float]]:
     """Milliseconds for the counts of a 30-day objective for all plugins at once, as the judge asks for them every five seconds,
     with nothing else going on; the first time after a start apart, when no hour is known yet."""
     database = Database(folder)
+    hours = ClosedHours(database)
     try:
         at = utc_now()
         found = {}
@@ -165,7 +167,7 @@ def budgets(folder: Path, times: int) -> dict[str, list[float]]:
             for number in range(times + 1):
                 asked = at + timedelta(seconds=5 * number)
                 span = database.tiers.span(asked - timedelta(seconds=MONTH), asked + timedelta(minutes=1))
-                took.append(_milliseconds(lambda span=span, fast=fast: database.closed_hours.counts(span, fast)))  # type: ignore[misc]
+                took.append(_milliseconds(lambda span=span, fast=fast: hours.counts(span, fast)))  # type: ignore[misc]
             print(f"budget of 30 days, {title}, the first after a start: {took[0]:.0f} ms")
             found[f"budget of 30 days, {title}"] = took[1:]
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from plugwarden_collector.store.duckdb.query.views import View, stable_views
+from plugwarden_collector.store.views import View, stable_views
 
 PAGE = Path(__file__).with_name("reference") / "sql.md"
 MARK = "do not edit below. -->\n"

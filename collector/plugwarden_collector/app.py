@@ -23,6 +23,7 @@ from plugwarden_collector.api.request_counts import ApiCalls
 from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.control.live import Warden
+from plugwarden_collector.control.retention import run_retention
 from plugwarden_collector.control.timekeeping import load_timekeeping, run_timekeeping
 from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import CollectorError, SettingsError
@@ -34,13 +35,10 @@ from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.rules.file import DEFAULT_RULES, load_rules
 from plugwarden_collector.settings import Address, Settings
-from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import Database, Telemetry, Writer, telemetry_of
 from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
 from plugwarden_collector.store.duckdb.ledger.notifications import load_told, store_deliveries
 from plugwarden_collector.store.duckdb.ledger.state import load_directives
-from plugwarden_collector.store.duckdb.query.reader.pool import close_shared_pool
-from plugwarden_collector.store.duckdb.query.stream import warm_readers
-from plugwarden_collector.store.duckdb.retention.slices import RetentionStats, run_retention
 from plugwarden_collector.web.headers import API_HEADERS, with_headers
 from plugwarden_collector.web.http_protocol import ObligingProtocol, PatientProtocol
 
@@ -69,6 +67,7 @@ class Collector:
     api: Address
     database: Database
     writer: Writer
+    telemetry: Telemetry
     warden: Warden
     audit: AuditLog
     board: Board
@@ -101,26 +100,26 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         audit = AuditLog(database, settings.audit, clock())
         notifier.stamp = audit.stamp
         stack.callback(audit.close)
-        warden = Warden(database, writer, board, notifier, rules, clock, audit)
+        telemetry = telemetry_of(database, writer, audit)
+        warden = Warden(database, writer, telemetry, board, notifier, rules, clock, audit)
         woken.append(warden)
         await asyncio.to_thread(audit.record_lost_key, writer.run, clock())
         access = AccessLog(writer, audit, clock)
         stack.push_async_callback(access.close)
         access.started(__version__, database, settings.rules)
-        intake = Intake(writer, settings.identity, now_ns)
+        intake = Intake(telemetry.ingest, settings.identity, now_ns)
         arrivals = Arrivals(clock)
         intake.on_stranger = access.refused
         intake.on_read, intake.on_taken = arrivals.read, arrivals.taken
-        retention = RetentionStats()
         health = HealthWatch(
             database,
             writer,
+            telemetry,
             intake,
             arrivals,
             warden,
             notifier,
             settings.keep,
-            retention,
             clock,
             audit,
             (lambda: trusted.reading().step) if trusted is not None else lambda: None,
@@ -133,7 +132,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         for loop in (
             *loops,
             _after(taking, warden.run_warden()),
-            _after(taking, run_retention(database, writer, settings.keep, retention, clock=clock)),
+            _after(taking, run_retention(telemetry.upkeep, settings.keep, clock=clock)),
             notifier.run_notifier(),
             _after(taking, run_health(health)),
             access.run_access(),
@@ -145,14 +144,12 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         pushed = PushedAlerts(database, writer, clock)
         stack.callback(pushed.close)
         stack.push_async_callback(_cancel, _spawn(run_pushed_alerts(pushed), failed))
-        registry = own_registry(
-            database, writer, intake, warden, board, notifier, retention, health, calls, pushed, audit, access
-        )
+        registry = own_registry(telemetry, intake, warden, board, notifier, health, calls, pushed, audit, access)
 
         begun = time.monotonic()
 
         def not_ready() -> str | None:
-            if not writer.alive:
+            if not telemetry.condition.health().writing:
                 return "the writer has ended"
             age = time.monotonic() - (warden.stats.ticked_at or begun)
             return None if age < STALE_TICK_SECONDS else f"the judging loop last turned {duration(age)} ago"
@@ -167,6 +164,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
                     made.Parts(
                         database,
                         writer,
+                        telemetry,
                         warden,
                         board,
                         settings.tokens,
@@ -196,8 +194,8 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         await otlp.started()
         _Server(api_socket, api(), PatientProtocol).start(stack, failed)
         # Statements that run end first, so that nobody waits for them; what was started meanwhile ends with the process.
-        stack.callback(close_shared_pool)
-        stack.push_async_callback(_cancel, _spawn(_warm_readers(database), failed))
+        stack.callback(telemetry.queries.close)
+        stack.push_async_callback(_cancel, _spawn(_warm_readers(telemetry), failed))
         stack.callback(board.close)
         yield Collector(
             Address(settings.grpc.host, grpc_port),
@@ -205,6 +203,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             Address(settings.api.host, api_port),
             database,
             writer,
+            telemetry,
             warden,
             audit,
             board,
@@ -213,11 +212,11 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         )
 
 
-async def _warm_readers(database: Database) -> None:
+async def _warm_readers(telemetry: Telemetry) -> None:
     """Ready to take data first: the processes of readers take some of the processor to start."""
     await asyncio.sleep(WARM_SECONDS)
     try:
-        await asyncio.to_thread(warm_readers, database)
+        await asyncio.to_thread(telemetry.queries.warm)
     except (CollectorError, OSError) as error:  # whoever asks is told again, and no sooner
         logging.getLogger(__name__).error("reader processes could not be started: %s", error)
 

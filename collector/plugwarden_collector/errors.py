@@ -9,7 +9,8 @@ CollectorError
 ├── StoreError                the database would not do it
 │   ├── UncountableError      rows that say what cannot be: they are set aside, the rest is counted
 │   ├── QueryError            the caller's SQL is wrong or not allowed
-│   └── QueryTimeoutError     the caller's SQL took too long
+│   ├── QueryTimeoutError     the caller's SQL took too long
+│   └── QueryCancelledError   whoever asked has gone
 ├── RulesError                a rules file is wrong; names file, key and fix
 ├── NotFoundError             no such plugin, quarantine, ...
 ├── ConflictError             the request does not fit the state it meets
@@ -25,6 +26,7 @@ __all__ = [
     "MalformedTelemetryError",
     "NotFoundError",
     "PayloadTooLargeError",
+    "QueryCancelledError",
     "QueryError",
     "QueryTimeoutError",
     "RulesError",
@@ -84,6 +86,10 @@ class QueryError(StoreError):
 
 class QueryTimeoutError(StoreError):
     """SQL that was interrupted at its time limit."""
+
+
+class QueryCancelledError(StoreError):
+    """SQL that nobody waits for any more."""
 
 
 class RulesError(CollectorError):

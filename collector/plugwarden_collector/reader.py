@@ -6,7 +6,7 @@ import signal
 import sys
 
 from plugwarden_collector.api import render  # its forms are what answers are made into
-from plugwarden_collector.store.duckdb.query.reader.child import serve
+from plugwarden_collector.store import serve_reader
 
 __all__ = ["main", "render"]
 
@@ -15,7 +15,7 @@ def main() -> None:
     """Serve the collector at the other end of the descriptor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the collector's to handle; it ends this process
     try:
-        serve(int(sys.argv[1]))
+        serve_reader(int(sys.argv[1]))
     except (BrokenPipeError, ConnectionResetError):
         pass  # the collector has gone
 

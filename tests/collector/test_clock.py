@@ -252,14 +252,15 @@ def test_an_hour_at_a_time_goes_by_itself(store: Store) -> None:
 
 
 def test_a_person_allows_a_deletion_through_the_api_and_it_is_in_the_log(collector: Running) -> None:
-    from plugwarden_collector.store.duckdb.retention.bounds import Refused
+    from plugwarden_collector.store.upkeep import Refused
 
-    collector.collector.health.retention.refused = {"spans": Refused(40, 1.0, datetime(2026, 1, 1, 12))}
+    stats = collector.collector.telemetry.upkeep._stats  # type: ignore[attr-defined]
+    stats.refused = {"spans": Refused(40, 1.0, datetime(2026, 1, 1, 12))}
     collector.collector.health.look()
     assert conditions(collector)["deletion_refused"] == "firing"
     answer = collector.api.post("retention/allow", {"reason": "off for a week"})
     assert [row["view"] for row in answer] == ["spans"]
-    assert collector.collector.health.retention.allowed == {"spans": datetime(2026, 1, 1, 13)}
+    assert stats.allowed == {"spans": datetime(2026, 1, 1, 13)}
     (entry,) = [row for row in collector.api.get("audit") if row["kind"] == "deletion_allowed"]
     assert "spans (40 rows from before 2026-01-01 12:00:00)" in entry["scope"]
 

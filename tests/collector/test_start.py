@@ -172,9 +172,9 @@ def test_an_index_that_knows_nothing_finds_everything_and_takes_up_what_came_mea
         index.add(store.writer.batch, pa.array([], pa.uint64()), pa.array([], pa.uint64()))
         for step in range(2):
             for trace, _ in (*stored, *newer):
-                assert len(find_trace(store.database, index, trace)[0]) == 2
+                assert len(find_trace(store.database, index, trace).spans) == 2
             every = search_traces(store.database, index, TraceFilter(text="child"), AT.replace(year=2000), AT, 100)
-            assert {row["trace_id"] for row in every} == {f"{trace:032x}" for trace, _ in (*stored, *newer)}
+            assert {row.trace_id for row in every} == {f"{trace:032x}" for trace, _ in (*stored, *newer)}
             assert index.known is bool(step)
             assert not index.full or step
             if not step:

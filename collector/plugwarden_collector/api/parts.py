@@ -18,7 +18,7 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.pushed import PushedAlerts
-from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.store import Database, Telemetry, Writer, statement
 from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
 from plugwarden_collector.web.auth import Principal, TokenBook
 from plugwarden_collector.web.time_range import TimeRange
@@ -39,6 +39,7 @@ class Parts:
 
     database: Database
     writer: Writer
+    telemetry: Telemetry
     warden: Warden
     board: Board
     tokens: TokenBook
@@ -96,19 +97,14 @@ class Parts:
         """Return what a named statement finds."""
         return await self.reads.run(self.database.fetch, statement(name), parameters)
 
-    def within(self, span: TimeRange, *, step: float = 60.0) -> dict[str, Any]:
-        """Return the parameters by which statements read a time range: a chart with points closer than a minute wants seconds,
-        everything else wants few rows."""
-        return self.database.tiers.span(span.since, span.until, finest=step < 60.0)
-
     async def in_fleet(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return what `work` answers, from a thread for questions about all plugins."""
         return await asyncio.get_running_loop().run_in_executor(self.fleet_threads, work, *arguments)
 
     async def catch_up(self) -> None:
         """Count what is stored and not counted yet."""
-        if self.writer.batch > self.database.tiers.rolled:
-            await asyncio.wrap_future(self.writer.roll_up(self.clock()))
+        if not self.telemetry.ingest.caught_up:
+            await asyncio.wrap_future(self.telemetry.ingest.catch_up(self.clock()))
 
 
 def peer(request: Request) -> str:

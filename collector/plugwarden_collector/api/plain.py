@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["plain", "plain_rows"]
+__all__ = ["columns", "plain", "plain_rows"]
 
 SAFE_INTEGER = 2**53 - 1
 """Larger integers lose digits in readers that keep numbers as doubles (RFC 8259, section 6): they go as text."""
@@ -18,10 +19,15 @@ SAFE_DIGITS = 15
 """So many decimal digits pass through a double unchanged."""
 
 
+def columns(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by their names, their values as they are."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 def plain_rows(table: pa.Table) -> list[list[Any]]:
     """The rows of a table, cell by cell; column names may repeat."""
-    columns = [_column(table.column(index)) for index in range(table.num_columns)]
-    return [list(row) for row in zip(*columns, strict=True)]
+    found = [_column(table.column(index)) for index in range(table.num_columns)]
+    return [list(row) for row in zip(*found, strict=True)]
 
 
 def _column(column: pa.ChunkedArray) -> list[Any]:

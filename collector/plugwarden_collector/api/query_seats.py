@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Counts
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +15,6 @@ from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import CollectorRegistry
 
 from plugwarden_collector.errors import BusyError, TooManyError
-from plugwarden_collector.store.duckdb.query.reader.pool import ENDS, shared_pool
 
 __all__ = ["AT_ONCE", "OF_CALLER", "WAITING", "Line", "hurried", "stopping"]
 
@@ -42,7 +41,10 @@ class _Caller:
 class Line:
     """Seats for queries, and a bounded line before them."""
 
-    def __init__(self, registry: CollectorRegistry, closed: asyncio.Future[None]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, closed: asyncio.Future[None], ends: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """`ends` returns reason -> reader processes that were ended for it."""
         self.closed = closed
         """Done once the collector stops."""
         self._seats = asyncio.Semaphore(AT_ONCE)
@@ -54,7 +56,7 @@ class Line:
         self.ended = Counter("plugwarden_queries", "Queries, by how they ended", ("result",), registry=registry)
         self.seconds = Counter("plugwarden_query_seconds", "Time that queries held a seat", registry=registry)
         self.running = Gauge("plugwarden_queries_running", "Queries that hold a seat", registry=registry)
-        registry.register(_Ends())
+        registry.register(_Ends(ends))
         waiting = Gauge("plugwarden_queries_waiting", "Queries that wait for one", registry=registry)
         waiting.set_function(lambda: self._waiting)
 
@@ -148,15 +150,17 @@ class Line:
 
 
 class _Ends:
-    """What the pool of reader processes counts, as a metric."""
+    """What the store counts of its reader processes, as a metric."""
+
+    def __init__(self, ends: Callable[[], Mapping[str, int]]) -> None:
+        self._ends = ends
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """One counter, by reason."""
         text = "Reader processes that were ended, by reason"
         ended = CounterMetricFamily("plugwarden_query_processes_ended", text, labels=["reason"])
-        pool = shared_pool()
-        for reason in ENDS:
-            ended.add_metric([reason], pool.ended[reason])
+        for reason, count in self._ends().items():
+            ended.add_metric([reason], count)
         yield ended
 
 

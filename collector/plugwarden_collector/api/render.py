@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 from starlette.responses import Response
 
-from plugwarden_collector.store import QueryStream
-from plugwarden_collector.store.duckdb.query.reader.pieces import FORMS, ArrowPieces
+from plugwarden_collector.store.pieces import FORMS, ArrowPieces
+from plugwarden_collector.store.telemetry import RunningQuery
 
-from .plain import plain_rows
+from .plain import columns, plain_rows
 
 __all__ = ["TRAILER", "JsonRows", "as_json", "json_answer", "last_piece"]
 
@@ -41,7 +42,7 @@ class JsonRows:
 FORMS["json"] = JsonRows
 
 
-def json_answer(stream: QueryStream) -> Response:
+def json_answer(stream: RunningQuery) -> Response:
     """The whole answer of a stream of `json`, which is closed."""
     try:
         schema = stream.open()
@@ -62,7 +63,7 @@ def last_piece(schema: pa.Schema, said: Mapping[str, Any]) -> bytes:
 
 
 def as_json(value: Any, status: int = 200) -> Response:
-    """Any answer as JSON: times as UTC with a Z, bytes as hex."""
+    """Any answer as JSON: times as UTC with a Z, bytes as hex, values as objects of their fields."""
     return Response(json.dumps(value, default=_plain, ensure_ascii=False), status, media_type="application/json")
 
 
@@ -73,6 +74,8 @@ def _plain(value: Any) -> Any:
         return value.total_seconds()
     if isinstance(value, bytes):
         return value.hex()
+    if is_dataclass(value):
+        return columns(value)
     if isinstance(value, tuple | set | frozenset):
         return list(value)
     return str(value)

@@ -77,7 +77,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write all rows of a view to a Parquet file."""
-    from plugwarden_collector.store.duckdb.query.views import stable_views
+    from plugwarden_collector.store.views import stable_views
 
     if view not in stable_views():
         fail(f"{view!r} is not a view; the views are {', '.join(stable_views())}")
@@ -169,7 +169,7 @@ def _typed(text: str) -> Any:
 
 
 def _show_views(as_json: bool, only: str | None) -> None:
-    from plugwarden_collector.store.duckdb.query.views import stable_views
+    from plugwarden_collector.store.views import stable_views
 
     if only is not None and only not in stable_views():
         fail(f"{only!r} is not a view; the views are {', '.join(stable_views())}")

@@ -12,9 +12,7 @@ from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.rules.file import Rules, seconds
-from plugwarden_collector.store import Database, Writer
-from plugwarden_collector.store.duckdb.database import FILE_NAME
-from plugwarden_collector.store.duckdb.rows import fetch_rows
+from plugwarden_collector.store import stored_telemetry
 
 from .observe import StoredEvidence, observe
 
@@ -29,26 +27,24 @@ def backtest(data: Path, rules: Rules, *, since: str | None = None, step_seconds
     Calls that the live quarantine prevented are not in the data, so decisions after the first one on a plugin tell what
     would have been decided then, not how the plugin would have gone on.
     """
-    if not (data / FILE_NAME).exists():
-        raise StoreError(f"{data}: there is no database here; name its folder with --data")
-    database = Database(data)
-    try:
-        _catch_up(database)
-        with database.reading() as cursor:
-            span = fetch_rows(cursor, "select min(bucket_start) as first, max(bucket_start) as last from call_rows")[0]
-        if span["first"] is None:
+    with stored_telemetry(data) as telemetry:
+        telemetry.ingest.catch_up(
+            utc_now()
+        ).result()  # a collector that was killed, or had just begun, left some uncounted
+        start, newest = telemetry.condition.oldest_at(), telemetry.condition.newest_at()
+        if start is None or newest is None:
             raise StoreError(f"{data}: no plugin call is stored")
-        start, end = span["first"], span["last"] + timedelta(seconds=5)
+        end = newest + timedelta(seconds=5)
         if since is not None:
             start = max(start, end - timedelta(seconds=seconds(since)))
         if (end - start).total_seconds() / step_seconds > MAX_TICKS:
             raise StoreError(f"more than {MAX_TICKS} turns; begin later with --since, or take a larger --step")
-        standing, evidence = Standing(), StoredEvidence(database, timedelta(0))
+        standing, evidence = Standing(), StoredEvidence(telemetry, timedelta(0))
         decisions: list[dict[str, Any]] = []
         alerts = ticks = 0
         at = start
         while at <= end:
-            seen = observe(database, rules, at, since=start, budgets=False, skew=timedelta(0))
+            seen = observe(telemetry.judging, rules, at, since=start, budgets=False, skew=timedelta(0))
             standing, changes = evaluate(rules, standing, seen, evidence, lambda: 0.0)
             alerts += sum(1 for event in changes.alert_events if event.after is AlertState.FIRING)
             decisions += [
@@ -58,14 +54,3 @@ def backtest(data: Path, rules: Rules, *, since: str | None = None, step_seconds
             ticks += 1
             at += timedelta(seconds=step_seconds)
         return {"from": start, "to": end, "ticks": ticks, "alerts": alerts, "decisions": decisions}
-    finally:
-        database.close()
-
-
-def _catch_up(database: Database) -> None:
-    """Count the calls that were stored and not counted: a collector that was killed, or had just begun to, left some."""
-    writer = Writer(database)
-    try:
-        writer.roll_up(utc_now()).result()
-    finally:
-        writer.close(timeout=60.0)

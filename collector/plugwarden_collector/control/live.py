@@ -33,11 +33,10 @@ from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError, RulesError, StoreError
 from plugwarden_collector.rules.file import Rules, load_rules
 from plugwarden_collector.rules.policy import Enforcement
-from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import Database, Telemetry, Writer
 from plugwarden_collector.store.duckdb.ledger import state as ledger
 from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
 from plugwarden_collector.store.duckdb.ledger.budget_rows import BudgetRows
-from plugwarden_collector.store.duckdb.names.told_apart import MAX_NAMES
 
 from .observe import LongWindows, StoredEvidence, observe
 
@@ -76,6 +75,7 @@ class Warden:
         self,
         database: Database,
         writer: Writer,
+        telemetry: Telemetry,
         board: Board,
         notifier: Notifier,
         rules: Rules,
@@ -88,7 +88,7 @@ class Warden:
         self._notifier = notifier
         self._clock = clock
         self._audit = audit
-        self._evidence = StoredEvidence(database)
+        self._telemetry, self._evidence = telemetry, StoredEvidence(telemetry)
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
@@ -136,17 +136,15 @@ class Warden:
         """One turn of the loop, in the caller's thread."""
         began = time.perf_counter()
         # What is judged is what the views show. Outside the lock: there may be much to count, and people's acts do not wait for it.
-        _done(self._writer.roll_up(self._clock()))
+        _done(self._telemetry.ingest.catch_up(self._clock()))
         with self._lock:
             budgets = began - self._budgets_at >= BUDGET_SECONDS
             at = self._clock()
             self._follow_clock(at)
-            if len(self.standing.versions) > 2 * MAX_NAMES:
+            if len(self.standing.versions) > 2 * self._telemetry.condition.can.names:
                 self.standing.versions = self._versions()  # names that gave their place to others are let go
             since = at - (VERSION_HORIZON if not self.standing.versions else timedelta(minutes=10))
-            self._database.fleet.follow()
-            self._database.closed_hours.follow()
-            seen = observe(self._database, self.rules, at, since=since, budgets=budgets, long=self._long)
+            seen = observe(self._telemetry.judging, self.rules, at, since=since, budgets=budgets, long=self._long)
             standing, changes = evaluate(self.rules, self.standing, seen, self._evidence, random.random)
             judged = changes.slo_status
             changes.slo_status = self._budgets.changed(judged)

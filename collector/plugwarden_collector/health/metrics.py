@@ -22,11 +22,8 @@ from plugwarden_collector.latency import Distribution
 from plugwarden_collector.pushed import PushedAlerts
 from plugwarden_collector.receive.decode.native import available
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import Telemetry
 from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
-from plugwarden_collector.store.duckdb.names.told_apart import MAX_NAMES
-from plugwarden_collector.store.duckdb.names.words import MAX_WORDS
-from plugwarden_collector.store.duckdb.retention.slices import RetentionStats
 
 __all__ = ["own_registry"]
 
@@ -34,13 +31,11 @@ CONDITION_NUMBER = {"inactive": 0, "pending": 1, "firing": 2}
 
 
 def own_registry(
-    database: Database,
-    writer: Writer,
+    telemetry: Telemetry,
     intake: Intake,
     warden: Warden,
     board: Board,
     notifier: Notifier,
-    retention: RetentionStats,
     health: HealthWatch,
     calls: ApiCalls,
     pushed: PushedAlerts,
@@ -49,8 +44,8 @@ def own_registry(
 ) -> CollectorRegistry:
     """A registry whose values are read at each scrape; with them the process's own, `process_*`."""
     registry = CollectorRegistry()
-    registry.register(_Ingest(writer, intake, health))
-    registry.register(_Store(database, writer, retention, health))
+    registry.register(_Ingest(telemetry, intake, health))
+    registry.register(_Store(telemetry, health))
     registry.register(_Decisions(warden, board, notifier, health, calls))
     registry.register(_Pushed(pushed))
     registry.register(_Audit(audit, access))
@@ -61,23 +56,23 @@ def own_registry(
 class _Ingest(Collector):
     """What comes in, and what becomes of it until it is on disk."""
 
-    def __init__(self, writer: Writer, intake: Intake, health: HealthWatch) -> None:
-        self._writer, self._intake, self._health = writer, intake, health
+    def __init__(self, telemetry: Telemetry, intake: Intake, health: HealthWatch) -> None:
+        self._store, self._intake, self._health = telemetry.condition, intake, health
 
     def collect(self) -> Iterator[Metric]:
-        intake, stats, arrivals, at = self._intake, self._writer.stats, self._health.arrivals, self._health.now()
+        intake, store, arrivals, at = self._intake, self._store.health(), self._health.arrivals, self._health.now()
         yield _counters("plugwarden_otlp_requests", "Export requests", intake.requests, "signal", "transport", "result")
         yield _counters("plugwarden_otlp_items", "Spans, points and records", intake.items, "signal", "result")
         yield _counters("plugwarden_refused_items", "Left out of requests", arrivals.refused, "signal", "reason")
         yield _gauge("plugwarden_native_decoding", "1 when the decoder in C is in use", int(available()))
         yield _counter("plugwarden_busy_answers", "Requests told to come back", busy_answers(intake))
-        yield _counter("plugwarden_duplicate_requests", "Requests whose bytes were stored before", stats.duplicates)
-        yield _counter("plugwarden_failed_requests", "Requests that could not be stored", stats.failed_requests)
+        yield _counter("plugwarden_duplicate_requests", "Requests whose bytes were stored before", store.duplicates)
+        yield _counter("plugwarden_failed_requests", "Requests that could not be stored", store.failed_requests)
         lag = {(signal,): distribution for signal, distribution in arrivals.lag.items()}
         yield _histograms("plugwarden_ingest_lag_seconds", "From receipt to disk", lag, "signal")
-        yield _gauge("plugwarden_queued_requests", "Waiting for a commit", self._writer.queued_requests)
-        yield _gauge("plugwarden_queued_bytes", "Decoded rows waiting for a commit", self._writer.queued_bytes)
-        yield _gauge("plugwarden_queue_bound_bytes", "What may wait", self._writer.queue_bound_bytes)
+        yield _gauge("plugwarden_queued_requests", "Waiting for a commit", store.queued_requests)
+        yield _gauge("plugwarden_queued_bytes", "Decoded rows waiting for a commit", store.queued_bytes)
+        yield _gauge("plugwarden_queue_bound_bytes", "What may wait", store.queue_bound_bytes)
         yield _gauge("plugwarden_in_hand_bytes", "Bodies of requests not yet answered", intake.allowance.in_hand)
         yield _gauge("plugwarden_in_hand_bound_bytes", "What may be in hand", intake.allowance.limit)
         yield _gauge("plugwarden_ingest_age_seconds", "Since the last request", time.monotonic() - intake.received_at)
@@ -95,17 +90,16 @@ class _Ingest(Collector):
 class _Store(Collector):
     """The writer, the file, and what is let go of."""
 
-    def __init__(self, database: Database, writer: Writer, retention: RetentionStats, health: HealthWatch) -> None:
-        self._database, self._writer, self._retention, self._health = database, writer, retention, health
+    def __init__(self, telemetry: Telemetry, health: HealthWatch) -> None:
+        self._store, self._upkeep, self._health = telemetry.condition, telemetry.upkeep, health
 
     def collect(self) -> Iterator[Metric]:
-        stats, retention, seen = self._writer.stats, self._retention, self._health.readings
-        checkpoints = self._database.checkpoints.stats
-        refused = sum(item.rows for item in dict(retention.refused).values())
-        pages, hours = self._database.fleet.memory, self._database.closed_hours
-        rows = {(name.removeprefix("incoming_"),): count for name, count in dict(stats.rows).items()}
+        store, retained, seen = self._store.health(), self._upkeep.retained(), self._health.readings
+        can, memory = self._store.can, self._store.memory_bytes()
+        refused = sum(item.rows for item in retained.refused.values())
+        rows = {(name,): count for name, count in store.stored_rows.items()}
         yield _counters("plugwarden_stored_rows", "Rows stored", rows, "table")
-        gone = {(view,): count for view, count in dict(retention.rows).items()}
+        gone = {(view,): count for view, count in retained.rows.items()}
         yield _counters("plugwarden_retention_rows", "Rows let go", gone, "view")
         beyond = seen.calls_beyond
         for name, text, count in (
@@ -115,26 +109,26 @@ class _Store(Collector):
                 "Calls and waits counted under one error type or downstream with others, for want of places",
                 seen.calls_beyond_words,
             ),
-            ("plugwarden_commits", "Transactions of the writer", stats.commits),
-            ("plugwarden_checkpoints", "Checkpoints", checkpoints.done),
-            ("plugwarden_checkpoints_put_off", "Checkpoints that had to wait for readers", checkpoints.put_off),
+            ("plugwarden_commits", "Transactions of the writer", store.commits),
+            ("plugwarden_checkpoints", "Checkpoints", store.folding.done),
+            ("plugwarden_checkpoints_put_off", "Checkpoints that had to wait for readers", store.folding.put_off),
             (
                 "plugwarden_set_aside_rows",
                 "Rows that could not be counted and were set aside",
-                self._writer.counting.set_aside_rows,
+                store.set_aside_rows,
             ),
             (
                 "plugwarden_set_aside_let_go",
                 "Of what was set aside, entries that went for want of room or for their age",
-                self._writer.counting.let_go,
+                store.set_aside_let_go,
             ),
-            ("plugwarden_retention_rounds", "Rounds of cleaning up", retention.rounds),
-            ("plugwarden_retention_failures", "Rounds that failed", retention.failures),
-            ("plugwarden_retention_early", "Rounds in which rows went before their age", retention.early),
+            ("plugwarden_retention_rounds", "Rounds of cleaning up", retained.rounds),
+            ("plugwarden_retention_failures", "Rounds that failed", retained.failures),
+            ("plugwarden_retention_early", "Rounds in which rows went before their age", retained.early),
         ):
             yield _counter(name, text, count)
-        yield _histograms("plugwarden_commit_seconds", "Length of a commit", {(): stats.commit_times})
-        yield _histograms("plugwarden_checkpoint_seconds", "Length of a checkpoint", {(): checkpoints.times})
+        yield _histograms("plugwarden_commit_seconds", "Length of a commit", {(): store.commit_times})
+        yield _histograms("plugwarden_checkpoint_seconds", "Length of a checkpoint", {(): store.folding.times})
         for name, text, value in (
             ("plugwarden_database_bytes", "The file and its write-ahead log", seen.file_bytes + seen.wal_bytes),
             ("plugwarden_database_file_bytes", "The file", seen.file_bytes),
@@ -146,20 +140,24 @@ class _Store(Collector):
             ("plugwarden_database_seconds_until_full", "Until --max-size, growing as now", seen.seconds_until_full),
             ("plugwarden_disk_free_bytes", "On the data folder's file system", seen.disk_free_bytes),
             ("plugwarden_names_told_apart", "Plugin versions of services that have a place of their own", seen.names),
-            ("plugwarden_names_bound", "How many there can be", MAX_NAMES),
+            ("plugwarden_names_bound", "How many there can be", can.names),
             ("plugwarden_words_told_apart", "Error types and downstreams that have a place of their own", seen.words),
-            ("plugwarden_words_bound", "How many there can be", 2 * MAX_WORDS),
+            ("plugwarden_words_bound", "How many there can be", can.words),
             ("plugwarden_refused_deletion_rows", "Rows that wait for a person to be deleted", refused),
             (
                 "plugwarden_clock_step_seconds",
                 "The wall clock ahead of the time that is kept",
                 seen.clock_step_seconds or 0.0,
             ),
-            ("plugwarden_uncounted_rows", "Raw rows that no rollup has counted yet", stats.uncounted_rows),
+            ("plugwarden_uncounted_rows", "Raw rows that no rollup has counted yet", store.uncounted_rows),
             ("plugwarden_rollup_lag_seconds", "How long the oldest of them has waited", seen.rollup_lag_seconds),
-            ("plugwarden_trace_index_bytes", "Memory of the index of traces", self._writer.traces.memory_bytes()),
-            ("plugwarden_call_memory_bytes", "Memory of the calls that pages ask for", pages.memory_bytes()),
-            ("plugwarden_closed_hours_bytes", "Memory of the full hours that the judge asks for", hours.memory_bytes()),
+            ("plugwarden_trace_index_bytes", "Memory of the index of traces", memory["trace_index"]),
+            ("plugwarden_call_memory_bytes", "Memory of the calls that pages ask for", memory["call_memory"]),
+            (
+                "plugwarden_closed_hours_bytes",
+                "Memory of the full hours that the judge asks for",
+                memory["closed_hours"],
+            ),
         ):
             if value is not None:
                 yield _gauge(name, text, value)

@@ -10,7 +10,7 @@ from typing import Any
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.latency import Counts, added, quantile
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.store import Writer
+from plugwarden_collector.store.upkeep import Health
 
 from .arrivals import Arrivals
 from .readings import Readings
@@ -32,7 +32,7 @@ class Totals:
     tick_failures: int
 
     @classmethod
-    def read(cls, at: datetime, intake: Intake, writer: Writer, warden: Warden, arrivals: Arrivals) -> Totals:
+    def read(cls, at: datetime, intake: Intake, store: Health, warden: Warden, arrivals: Arrivals) -> Totals:
         """As they stand."""
         items = {signal: count for (signal, result), count in list(intake.items.items()) if result == "accepted"}
         failed = sum(count for key, count in list(intake.requests.items()) if key[2] == "store_failed")
@@ -40,9 +40,9 @@ class Totals:
             at,
             items,
             arrivals.lag_counts(),
-            writer.stats.commit_times.counts(),
+            store.commit_times.counts(),
             busy_answers(intake),
-            max(failed, writer.stats.failed_requests),
+            max(failed, store.failed_requests),
             warden.stats.failures,
         )
 

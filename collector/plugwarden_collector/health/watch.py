@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import threading
 import time
 from collections import deque
@@ -20,11 +19,10 @@ from plugwarden_collector.control.live import Warden
 from plugwarden_collector.cycle.directives import unannounced
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.silence import silenced_by
-from plugwarden_collector.errors import StoreError
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.store import Database, Telemetry, Writer, statement
 from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
-from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats
+from plugwarden_collector.store.upkeep import Health, Keep, SetAside
 
 from .arrivals import Arrivals
 from .conditions import Change, Condition, Verdict, judge, starting, verdict
@@ -33,7 +31,7 @@ from .history import History
 from .readings import Readings
 from .senders import MIN_SILENCE_SECONDS, MISSED_INTERVALS, SenderState
 from .totals import Totals, readings_between
-from .words import aside_sentence
+from .words import amount
 
 __all__ = ["HealthWatch", "run_health"]
 
@@ -60,19 +58,20 @@ class HealthWatch:
         self,
         database: Database,
         writer: Writer,
+        telemetry: Telemetry,
         intake: Intake,
         arrivals: Arrivals,
         warden: Warden,
         notifier: Notifier,
         keep: Keep,
-        retention: RetentionStats,
         clock: Clock,
         audit: AuditLog,
         stepped: Callable[[], Step | None] = lambda: None,
     ) -> None:
         self._database, self._writer, self._intake, self._warden = database, writer, intake, warden
         self._audit = audit
-        self._notifier, self._keep, self.retention, self._clock = notifier, keep, retention, clock
+        self._store, self._upkeep = telemetry.condition, telemetry.upkeep
+        self._notifier, self._keep, self._clock = notifier, keep, clock
         self._stepped = stepped
         self.arrivals = arrivals
         self.began_at = clock()
@@ -108,8 +107,9 @@ class HealthWatch:
             self._closed = True
 
     def _look(self, at: datetime) -> list[Change]:
-        totals = Totals.read(at, self._intake, self._writer, self._warden, self.arrivals)
-        gauges = self._gauges(at)
+        store = self._store.health()
+        totals = Totals.read(at, self._intake, store, self._warden, self.arrivals)
+        gauges = self._gauges(at, store)
         readings = readings_between(self._since(at) or totals, totals, gauges)
         if self.history.due(at):
             self.history.add(readings_between(self._step_from or totals, totals, gauges))
@@ -146,11 +146,10 @@ class HealthWatch:
             totals.popleft()
         return totals[0] if totals else None
 
-    def _gauges(self, at: datetime) -> dict[str, Any]:
-        writer, stats, ticks = self._writer, self._writer.stats, self._warden.stats
-        now = time.monotonic()
-        if stats.commits != self._moved[0] or not writer.queued_requests or at < self._moved[1]:
-            self._moved = (stats.commits, at)
+    def _gauges(self, at: datetime, store: Health) -> dict[str, Any]:
+        ticks, retained = self._warden.stats, self._upkeep.retained()
+        if store.commits != self._moved[0] or not store.queued_requests or at < self._moved[1]:
+            self._moved = (store.commits, at)
         return {
             **self._sending(at),
             **self._file(at),
@@ -158,19 +157,17 @@ class HealthWatch:
             **self._names(at),
             "clock_step_seconds": None if (step := self._stepped()) is None else step.seconds,
             "stalled_seconds": (at - self._moved[1]).total_seconds(),
-            "queued_requests": writer.queued_requests,
-            "queued_bytes": writer.queued_bytes,
-            "queue_bound_bytes": writer.queue_bound_bytes,
-            "writer_alive": writer.alive,
-            "tick_age_seconds": min(now - ticks.ticked_at, (at - self.began_at).total_seconds()),
+            "queued_requests": store.queued_requests,
+            "queued_bytes": store.queued_bytes,
+            "queue_bound_bytes": store.queue_bound_bytes,
+            "writer_alive": store.writing,
+            "tick_age_seconds": min(time.monotonic() - ticks.ticked_at, (at - self.began_at).total_seconds()),
             "tick_seconds": ticks.seconds_last,
-            "uncounted_rows": stats.uncounted_rows,
-            "rollup_lag_seconds": max(0.0, now - stats.uncounted_since) if stats.uncounted_rows else 0.0,
-            "checkpoint_put_off_seconds": self._put_off(at),
-            "early": self._early(at),
-            "refused_deletions": {
-                view: item.share_ratio for view, item in sorted(dict(self.retention.refused).items())
-            },
+            "uncounted_rows": store.uncounted_rows,
+            "rollup_lag_seconds": store.counting_lag_seconds,
+            "checkpoint_put_off_seconds": self._put_off(at, store),
+            "early": self._early(at, retained.early),
+            "refused_deletions": {view: item.share_ratio for view, item in sorted(retained.refused.items())},
         }
 
     def _sending(self, at: datetime) -> dict[str, Any]:
@@ -198,56 +195,47 @@ class HealthWatch:
         }
 
     def _file(self, at: datetime) -> dict[str, Any]:
-        wal = self._database.checkpoints.log_bytes()
-        found: dict[str, Any] = {"wal_bytes": wal, "max_bytes": self._keep.max_bytes}
-        try:
-            row = self._database.fetch(statement("database_size"))[0]
-            block = int(row["block_size"])
-            used = int(row["used_blocks"]) * block + wal
-            found |= {"used_bytes": used, "free_bytes": int(row["free_blocks"]) * block}
-            self._growth.add(at, used)
-        except StoreError as error:  # its own condition says so; the rest is still worth reading
-            _log.warning("the database does not say how large it is: %s", error)
-            found |= {"used_bytes": self.readings.used_bytes, "free_bytes": self.readings.free_bytes}
-        found["file_bytes"] = self._database.size_bytes() - wal
-        found["growth_bytes_per_second"] = self._growth.bytes_per_second()
-        try:
-            disk = shutil.disk_usage(self._database.path.parent)
-            found |= {"disk_free_bytes": disk.free, "disk_total_bytes": disk.total}
-        except OSError:
-            pass  # the readings say "unknown", which holds the condition
-        return found
+        size = self._store.size()
+        if size.used_bytes is not None:
+            self._growth.add(at, size.used_bytes)
+        before = self.readings  # where the store does not say, what it said last is worth more than nothing
+        return {
+            "file_bytes": size.file_bytes,
+            "wal_bytes": size.log_bytes,
+            "max_bytes": self._keep.max_bytes,
+            "used_bytes": before.used_bytes if size.used_bytes is None else size.used_bytes,
+            "free_bytes": before.free_bytes if size.free_bytes is None else size.free_bytes,
+            "growth_bytes_per_second": self._growth.bytes_per_second(),
+            "disk_free_bytes": size.disk_free_bytes,
+            "disk_total_bytes": size.disk_total_bytes,
+        }
 
     def _aside(self) -> dict[str, Any]:
-        entries = self._database.fetch(statement("list_set_aside"))
+        entries = self._upkeep.set_aside()
         return {
-            "set_aside": tuple(aside_sentence(entry) for entry in entries[:NAMED]),
-            "set_aside_rows": sum(int(entry["rows"]) for entry in entries),
+            "set_aside": tuple(_sentence(entry) for entry in entries[:NAMED]),
+            "set_aside_rows": sum(entry.rows for entry in entries),
             "audit_breaks": self._audit.open_breaks[:NAMED],
         }
 
     def _names(self, at: datetime) -> dict[str, Any]:
-        beyond = self._database.fetch(statement("list_names_beyond"), {"since": at - BEYOND})
-        counted = self._database.fetch(statement("count_names"))[0]
-        crowded = self._database.fetch(statement("list_words_beyond"), {"since": at - BEYOND})
-        words = self._database.fetch(statement("count_words"))[0]
-        shared = self._database.fetch(statement("list_shared_starts"), {"since": at - BEYOND})
+        names = self._store.names(at - BEYOND)
         return {
-            "shared_starts": tuple(str(row["service_name"]) for row in shared[:NAMED]),
-            "names": int(counted["names"]),
-            "calls_beyond": int(counted["calls_beyond"]),
-            "names_beyond": tuple(str(row["service_name"]) for row in beyond[:NAMED]),
-            "words": int(words["words"]),
-            "calls_beyond_words": int(words["calls_beyond"]),
-            "words_beyond": tuple((row["kind"], row["plugin_id"], row["service_name"]) for row in crowded[:NAMED]),
+            "shared_starts": tuple(names.shared_starts[:NAMED]),
+            "names": names.names,
+            "calls_beyond": names.calls_beyond,
+            "names_beyond": tuple(names.services_beyond[:NAMED]),
+            "words": names.words,
+            "calls_beyond_words": names.calls_beyond_words,
+            "words_beyond": tuple((item.kind, item.plugin, item.service) for item in names.words_beyond[:NAMED]),
             "unannounced": tuple(
                 ascii(f"{item.id} {item.scope}")[1:201] for item in unannounced(self._warden.standing)
             ),
         }
 
-    def _put_off(self, at: datetime) -> float:
-        """Since when a checkpoint has been waiting for readers, in seconds."""
-        stats = self._database.checkpoints.stats
+    def _put_off(self, at: datetime, store: Health) -> float:
+        """Since when the log has been waiting for readers to be folded into the file, in seconds."""
+        stats = store.folding
         done, put_off = self._checkpoints
         if stats.done > done:
             self._put_off_at = None
@@ -256,9 +244,9 @@ class HealthWatch:
         self._checkpoints = (stats.done, stats.put_off)
         return 0.0 if self._put_off_at is None else (at - self._put_off_at).total_seconds()
 
-    def _early(self, at: datetime) -> bool:
-        if self.retention.early > self._early_seen:
-            self._early_seen, self._early_at = self.retention.early, at
+    def _early(self, at: datetime, rounds: int) -> bool:
+        if rounds > self._early_seen:
+            self._early_seen, self._early_at = rounds, at
         return at - self._early_at < EARLY
 
     # -- remembering and telling --------------------------------------------------------------------------------------
@@ -274,7 +262,7 @@ class HealthWatch:
                 if row["after"] == AlertState.FIRING.value:
                     alert = Alert(alert.fingerprint, AlertState.FIRING, row["time"], row["time"])
                 self.conditions[condition.rule.name] = Condition(condition.rule, alert, str(row["reason"]), row["time"])
-        newest = self._database.fetch(statement("freshness"))[0]["newest"]
+        newest = self._store.newest_at()
         young = newest is not None and self.began_at - newest < RECENT_DATA
         return self.began_at if young else None
 
@@ -315,6 +303,13 @@ def _record(condition: Condition, at: datetime) -> AlertRecord:
         condition.alert, rule.name, rule.severity, "", "", "", f"{rule.title}: {condition.summary}", rule.next_step, at,
         component="collector",
     )  # fmt: skip
+
+
+def _sentence(entry: SetAside) -> str:
+    """Rows that were set aside: `3 rows of metric_points in commit 17 of order-flow csv: why`."""
+    whose = " ".join(filter(None, (entry.service_name, entry.plugin_id)))
+    of = f" of {whose}" if whose else ""
+    return f"{amount(entry.rows, 'row')} of {entry.what} in commit {entry.batch}{of}: {entry.error}"
 
 
 def _say_if_lost(done: Future[Any]) -> None:

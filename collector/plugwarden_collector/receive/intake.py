@@ -15,7 +15,7 @@ from plugwarden_collector.errors import BusyError, CollectorError, StoreError, U
 from plugwarden_collector.receive.decode.half_pairs import InPart
 from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
 from plugwarden_collector.receive.decode.requests import Batch, Signal, read, read_many, reads_many
-from plugwarden_collector.store import Writer
+from plugwarden_collector.store.telemetry import Ingest
 from plugwarden_collector.web.byte_budget import Allowance
 
 from .lane import MAX_DECODERS, Lane
@@ -68,15 +68,15 @@ class _Outcome:
 
 
 class Intake:
-    """Decodes in a thread, queues at the writer, waits for the commit. Made on the event loop that it then belongs to.
+    """Decodes in a thread, queues at the store, waits until it is on disk. Made on the event loop that it then belongs to.
 
     A request meets the loop twice: when it has come in, and when it is on disk. In between it goes from thread to thread.
     """
 
     def __init__(
-        self, writer: Writer, identity: Identity = DEFAULT_IDENTITY, now_ns: Callable[[], int] = time.time_ns
+        self, ingest: Ingest, identity: Identity = DEFAULT_IDENTITY, now_ns: Callable[[], int] = time.time_ns
     ) -> None:
-        self._writer = writer
+        self._ingest = ingest
         self._identity = identity
         self._now_ns = now_ns
         self.requests: Counter[tuple[str, str, str]] = Counter()
@@ -132,7 +132,7 @@ class Intake:
             self._threads.submit(self._decode_some, lane)
 
     def _decode_some(self, lane: Lane[_Request]) -> None:
-        """What a decode thread does: decode some of what waits, pass it on to the writer, and get in line again for the rest."""
+        """What a decode thread does: decode some of what waits, pass it on to the store, and get in line again for the rest."""
         group = lane.take()
         try:
             if group:
@@ -177,7 +177,7 @@ class Intake:
                 self._mailbox.post(_Outcome(request, error if isinstance(error, Exception) else StoreError(str(error))))
 
         try:
-            self._writer.submit(digest, batch.tables, batch.nbytes).add_done_callback(committed)
+            self._ingest.append(digest, batch.tables, batch.nbytes).add_done_callback(committed)
         except BusyError as error:
             self._mailbox.post(_Outcome(request, error))
 

@@ -13,7 +13,7 @@ import pytest
 from plugwarden import Sidecar
 from plugwarden_collector.api import models
 from plugwarden_collector.api.models import alerts
-from plugwarden_collector.store.duckdb.query.views import stable_views
+from plugwarden_collector.store.views import stable_views
 
 from tests.collector.conftest import RULES, Running, running
 from tests.collector.support.documented import Answer, document, faults

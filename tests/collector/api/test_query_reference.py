@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from plugwarden_collector.store import Database
-from plugwarden_collector.store.duckdb.query.views import stable_views
+from plugwarden_collector.store.views import stable_views
 
 from tests.collector.conftest import Running, running
 from tests.collector.support.small_store import fill

@@ -159,7 +159,7 @@ class Store:
         self.waiting: list[Future[bool]] | None = None
         """Where futures are kept that do not end by themselves."""
 
-    def submit(self, digest: int, tables: Mapping[str, pa.Table], nbytes: int) -> Future[bool]:
+    def append(self, digest: int, tables: Mapping[str, pa.Table], nbytes: int) -> Future[bool]:
         if self.busy:
             raise BusyError("full")
         done: Future[bool] = Future()

@@ -23,7 +23,8 @@ from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake, Receipt, Unpack
 from plugwarden_collector.rules.file import DEFAULT_RULES, Rules
 from plugwarden_collector.rules.objective import Objective, Sli
-from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import Database, Writer, telemetry_of
+from plugwarden_collector.store.telemetry import Ingest
 from plugwarden_collector.web.auth import TokenBook
 
 from .fuzz_inputs import JSON, TOKENS, Input
@@ -58,22 +59,22 @@ _current: ContextVar[Outcome] = ContextVar("outcome")
 
 
 class _Counted:
-    """A writer that tells how many requests wait for it."""
+    """A store that tells how many requests wait for it."""
 
-    def __init__(self, writer: Writer, intake: _Watched) -> None:
-        self._writer, self._intake = writer, intake
+    def __init__(self, ingest: Ingest, intake: _Watched) -> None:
+        self._ingest, self._intake = ingest, intake
 
-    def submit(self, *arguments: Any) -> Any:
-        done = self._writer.submit(*arguments)
+    def append(self, *arguments: Any) -> Any:
+        done = self._ingest.append(*arguments)
         self._intake.waiting.append(arguments[0])
         return done
 
 
 class _Watched(Intake):
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, ingest: Ingest) -> None:
         self.waiting: list[int] = []
         """Requests that are decoded and wait for their commit; several threads add to it."""
-        super().__init__(_Counted(writer, self))  # type: ignore[arg-type]
+        super().__init__(_Counted(ingest, self))  # type: ignore[arg-type]
 
     async def take(self, signal: Signal, body: bytes, unpack: Unpack | None = None) -> Receipt:
         try:
@@ -99,7 +100,8 @@ class Receiver:
         self._stack.callback(self.database.close)
         self._writer = Writer(self.database)
         self._stack.callback(self._writer.close, 30)
-        self.intake = _Watched(self._writer)
+        self._telemetry = telemetry_of(self.database, self._writer)
+        self.intake = _Watched(self._telemetry.ingest)
         self._open = otlp_app(self.intake, TokenBook(()))
         sender, reader = ("sender", frozenset({"ingest"}), TOKENS[0]), ("reader", frozenset({"read"}), TOKENS[1])
         self._guarded = otlp_app(self.intake, TokenBook((sender, reader)))
@@ -154,7 +156,7 @@ class Receiver:
         for moment in (at, at + timedelta(minutes=5)):
             try:
                 self._writer.roll_up(moment).result(60)
-                seen = observe(self.database, _RULES, moment, since=moment - timedelta(days=1), budgets=True)
+                seen = observe(self._telemetry.judging, _RULES, moment, since=moment - timedelta(days=1), budgets=True)
             except Exception as error:
                 return f"judging ended: {type(error).__name__}: {error}"
             windows = [counts for of in seen.windows.values() for sizes in of.values() for counts in sizes.values()]

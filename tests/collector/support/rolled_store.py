@@ -11,7 +11,9 @@ from typing import Any
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.receive.decode.requests import Signal, read
-from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import Database, Writer, telemetry_of
+from plugwarden_collector.store.duckdb.calls.fleet import FleetPages
+from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
 from plugwarden_collector.store.duckdb.calls.resolutions import Tiers
 
 AT = datetime(2026, 11, 20, 12, 0, 30)
@@ -26,6 +28,9 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.database = Database(folder)
         self.writer = Writer(self.database)
+        self.telemetry = telemetry_of(self.database, self.writer)
+        self.fleet, self.hours = FleetPages(self.database), ClosedHours(self.database)
+        """As telemetry has them for itself."""
         self.sent = int.from_bytes(os.urandom(4))
 
     def send(self, signal: Signal, message: Any, at: datetime = AT) -> None:

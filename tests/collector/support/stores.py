@@ -26,7 +26,7 @@ from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
-from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import Database, Telemetry, Writer, telemetry_of
 from plugwarden_collector.store.duckdb.database import FILE_NAME
 from plugwarden_collector.store.duckdb.file.inspect import logs_of
 from plugwarden_collector.store.duckdb.ledger import state
@@ -43,6 +43,7 @@ class Open:
 
     database: Database
     writer: Writer
+    telemetry: Telemetry
 
     def send(self, signal: Signal, body: bytes) -> None:
         """Store one request, as the receiver does."""
@@ -57,7 +58,7 @@ def opened(folder: Path) -> Iterator[Open]:
     database = Database(folder)
     writer = Writer(database)
     try:
-        yield Open(database, writer)
+        yield Open(database, writer, telemetry_of(database, writer))
     finally:
         writer.close(30)
         database.close()
@@ -84,7 +85,7 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
     rules.write_text(RULES)
     loaded = load_rules(rules)
     told = state.load_directives(store.database) or DirectiveSet(store.database.epoch, 0, ())
-    standing, evidence = Standing(directives=told), StoredEvidence(store.database)
+    standing, evidence = Standing(directives=told), StoredEvidence(store.telemetry)
     for second in range(first, first + seconds):
         at = AT + timedelta(seconds=second)
         if first == 0 and second == seconds // 2:
@@ -93,7 +94,7 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
         store.send(Signal.LOGS, logs(second, spans))
         store.send(Signal.METRICS, metrics(second))
         store.writer.roll_up(at).result(60)
-        seen = observe(store.database, loaded, at, since=AT - timedelta(hours=1), budgets=second % 5 == 0)
+        seen = observe(store.telemetry.judging, loaded, at, since=AT - timedelta(hours=1), budgets=second % 5 == 0)
         standing, changes = evaluate(loaded, standing, seen, evidence, lambda: 0.5)
         store.writer.run(lambda connection, changes=changes: state.apply_changes(connection, changes)).result(60)
     if first:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from plugwarden.contract.value import value
 
-from plugwarden_collector.store.duckdb.retention.bounds import Refused
+from plugwarden_collector.store.upkeep import Refused
 
 from .answer import Answer
 

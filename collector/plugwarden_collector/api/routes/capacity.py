@@ -21,6 +21,6 @@ def capacity_routes(parts: Parts) -> Routes:
     @routes.get("/api/v1/capacity", response_model=list[Demand])
     async def capacity(span: Annotated[TimeRange, parts.time_range]) -> Any:
         """What each plugin asks of its hosts: rate, concurrency, CPU cores."""
-        return as_json(await parts.rows("capacity", {**parts.within(span), "seconds": span.seconds}))
+        return as_json(await parts.reads.run(parts.telemetry.pages.capacity, span.since, span.until))
 
     return routes

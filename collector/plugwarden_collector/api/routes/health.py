@@ -20,7 +20,6 @@ from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.durations import duration
 from plugwarden_collector.health import HealthWatch
-from plugwarden_collector.store import statement
 from plugwarden_collector.web import problem
 
 __all__ = ["health_routes"]
@@ -36,7 +35,7 @@ MAX_SENDERS = 200
 
 def health_routes(parts: Parts) -> Routes:
     """Return the routes about the collector itself."""
-    database, writer, warden, board = parts.database, parts.writer, parts.warden, parts.board
+    store, warden, board = parts.telemetry.condition, parts.warden, parts.board
     registry, clock, ready, health, reading = (
         parts.registry,
         parts.clock,
@@ -67,11 +66,10 @@ def health_routes(parts: Parts) -> Routes:
     @routes.get("/api/v1/status", response_model=Status, dependencies=[reading])
     async def status() -> Any:
         """How fresh the data are, how large the store is, and who listens for directives."""
-        newest, storage = await asyncio.gather(
-            asyncio.to_thread(database.fetch, statement("freshness")),
-            asyncio.to_thread(database.fetch, statement("storage")),
+        newest_at, size, stored = await asyncio.gather(
+            asyncio.to_thread(store.newest_at), asyncio.to_thread(store.size), asyncio.to_thread(store.rows)
         )
-        newest_at = newest[0]["newest"]
+        writing = store.health()
         now = asyncio.get_running_loop().time()
         listening = [
             {"service": service, "instance": instance}
@@ -84,14 +82,14 @@ def health_routes(parts: Parts) -> Routes:
                 "at": clock(),
                 "newest_data_at": newest_at,
                 "data_age_seconds": None if newest_at is None else max(0.0, (clock() - newest_at).total_seconds()),
-                "database_bytes": database.size_bytes(),
-                "queued_bytes": writer.queued_bytes,
-                "commits": writer.stats.commits,
-                "commit_seconds_last": writer.stats.commit_seconds_last,
-                "duplicates": writer.stats.duplicates,
+                "database_bytes": size.total_bytes,
+                "queued_bytes": writing.queued_bytes,
+                "commits": writing.commits,
+                "commit_seconds_last": writing.commit_seconds_last,
+                "duplicates": writing.duplicates,
                 "ticks": warden.stats.ticks,
                 "judging": warden.stats.ticks > 0,
-                "warmed": writer.warmed,
+                "warmed": writing.warmed,
                 "tick_failures": warden.stats.failures,
                 "tick_seconds_last": warden.stats.seconds_last,
                 "enforcement": warden.rules.policy.enforcement.value,
@@ -103,7 +101,7 @@ def health_routes(parts: Parts) -> Routes:
                 "firing": sum(1 for item in warden.standing.alerts.values() if item.alert.state.value == "firing"),
                 "quarantined": sum(1 for item in warden.standing.quarantines.values() if item.in_force),
                 "verdict": _verdict(health, clock()),
-                "rows": {row["name"]: row["rows"] for row in storage},
+                "rows": stored,
             }
         )
 

@@ -13,9 +13,9 @@ from plugwarden_collector.api.answers import covering_objectives, with_state
 from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import FleetSeries, Plugin, PluginDetail, PluginSeries
 from plugwarden_collector.api.parts import Parts
+from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.errors import NotFoundError
-from plugwarden_collector.store.duckdb.traces.search import failing_spans
 from plugwarden_collector.web.time_range import TimeRange
 
 __all__ = ["plugin_routes"]
@@ -26,58 +26,58 @@ FAILING_TRACES = 20
 def plugin_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/plugins, and /api/v1/series."""
     routes = Routes(tags=["plugins"], dependencies=[parts.needs("read")])
-    rows = parts.rows
+    rows, reads, pages, traces = parts.rows, parts.reads.run, parts.telemetry.pages, parts.telemetry.traces
     Span = Annotated[TimeRange, parts.time_range]
 
     @routes.get("/api/v1/plugins", response_model=list[Plugin])
     async def plugins(span: Span) -> Any:
         """Every plugin with calls in the span of time: state and why, SLIs, budget."""
-        fleet = parts.in_fleet(parts.database.fleet.plugins, span.since, span.until)
+        fleet = parts.in_fleet(pages.plugins, span.since, span.until)
         found, budgets = await asyncio.gather(fleet, rows("list_slo_status"))
-        return as_json(with_state(found, budgets, parts.warden))
+        return as_json(with_state([columns(item) for item in found], budgets, parts.warden))
 
     @routes.get("/api/v1/plugins/{plugin_id:name}", response_model=PluginDetail, responses=problems(404))
     async def plugin(plugin_id: str, span: Span) -> Any:
         """One plugin: the same, with operations, what their gates are like, errors, objectives, quarantines and failing traces."""
-        parameters = {**parts.within(span), "plugin": plugin_id}
-        raw = {"plugin": plugin_id, "since": span.since, "until": span.until}
+        asked = (plugin_id, span.since, span.until)
 
-        async def ask() -> Sequence[list[dict[str, Any]]]:
-            return await asyncio.gather(
-                rows("fleet", {**parameters, "seconds": span.seconds}),
+        async def ask() -> Sequence[Any]:
+            found: Sequence[Any] = await asyncio.gather(
+                reads(pages.plugin, *asked),
                 rows("list_slo_status"),
-                rows("plugin_operations", parameters),
-                rows("plugin_gate", raw),
-                rows("error_types", {**parameters, "version": None}),
-                parts.reads.run(failing_spans, parts.database, plugin_id, span.since, span.until, FAILING_TRACES),
+                reads(pages.operations, *asked),
+                reads(pages.gate, *asked),
+                reads(pages.errors, *asked),
+                reads(traces.failing, *asked, FAILING_TRACES),
             )
+            return found
 
         answers = await ask()
-        if not answers[0]:
+        if answers[0] is None:
             await parts.catch_up()  # its first calls may be stored and not counted yet
             answers = await ask()
-        fleet, budgets, operations, gate, errors, traces = answers
-        row = fleet[0] if fleet else None
+        row, budgets, operations, gate, errors, failing = answers
         budgets = [item for item in budgets if item["plugin_id"] == plugin_id]
         if row is None and not budgets:
             raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
-        detail = with_state([row or {"plugin_id": plugin_id, "calls": 0}], budgets, parts.warden)[0]
+        known = {"plugin_id": plugin_id, "calls": 0} if row is None else columns(row)
+        detail = with_state([known], budgets, parts.warden)[0]
         detail |= {"slos": budgets, "objectives": covering_objectives(parts.warden, plugin_id)}
         detail |= {"operations": operations, "gate": gate}
-        detail |= {"errors": errors, "failing_traces": traces}
+        detail |= {"errors": errors, "failing_traces": failing}
         return as_json(detail)
 
     @routes.get("/api/v1/plugins/{plugin_id:name}/series", response_model=PluginSeries)
     async def plugin_series(plugin_id: str, span: Span) -> Any:
         """One plugin's calls by step, version and outcome, and its latency distribution by step."""
-        parameters = {**parts.within(span, step=span.step), "plugin": plugin_id, "step": span.step}
-        calls, heat = await asyncio.gather(rows("plugin_series", parameters), rows("plugin_heatmap", parameters))
+        asked = (plugin_id, span.since, span.until, span.step)
+        calls, heat = await asyncio.gather(reads(pages.series, *asked), reads(pages.heatmap, *asked))
         return as_json({"step_seconds": span.step, "calls": calls, "latency": heat})
 
     @routes.get("/api/v1/series", response_model=FleetSeries)
     async def fleet_series(span: Span) -> Any:
         """Calls of every plugin by step."""
-        calls = await parts.in_fleet(parts.database.fleet.series, span.since, span.until, span.step)
-        return Response(f'{{"step_seconds": {span.step}, "calls": {calls}}}', media_type="application/json")
+        calls = await parts.in_fleet(pages.fleet_series, span.since, span.until, span.step)
+        return Response(f'{{"step_seconds": {span.step}, "calls": {calls.json}}}', media_type="application/json")
 
     return routes

@@ -18,9 +18,9 @@ from plugwarden_collector.api.models import QueryAnswer, QueryRequest
 from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.api.query_seats import Line, hurried, stopping
 from plugwarden_collector.api.render import json_answer, last_piece
-from plugwarden_collector.errors import BusyError, QueryError, QueryTimeoutError, StoreError
-from plugwarden_collector.store import QueryStream
-from plugwarden_collector.store.duckdb.query.stream import MAX_BYTES, MAX_ROWS, MAX_STREAM_BYTES, QueryCancelledError
+from plugwarden_collector.errors import BusyError, QueryCancelledError, QueryError, QueryTimeoutError, StoreError
+from plugwarden_collector.store.pieces import MAX_BYTES, MAX_ROWS, MAX_STREAM_BYTES
+from plugwarden_collector.store.telemetry import Query, RunningQuery
 from plugwarden_collector.web import problem
 from plugwarden_collector.web.http_protocol import HANG_UP
 
@@ -32,6 +32,7 @@ CLOSING_SECONDS = 0.3
 GRACE_SECONDS = 1.0
 """A step inside DuckDB that hears no interrupt for so long after the limit keeps its seat, and its caller gets an answer."""
 
+
 T = TypeVar("T")
 
 
@@ -39,7 +40,7 @@ class Run:
     """A query in its seat, from admission to the last byte. Each step runs in a thread; leaving it early interrupts it."""
 
     def __init__(
-        self, line: Line, caller: str | None, stream: QueryStream, request: Request, timeout_seconds: float
+        self, line: Line, caller: str | None, stream: RunningQuery, request: Request, timeout_seconds: float
     ) -> None:
         self._line, self._caller, self._stream = line, caller, stream
         self._began = time.monotonic()
@@ -154,7 +155,7 @@ def query_routes(parts: Parts) -> Routes:
     """Return /api/v1/query. What runs, waits or streams ends once the board is closed."""
     routes = Routes(tags=["sql"], dependencies=[parts.needs("read")])
     closed = parts.board.closed
-    line = Line(parts.registry, closed)
+    line = Line(parts.registry, closed, parts.telemetry.queries.ended)
 
     @routes.post("/api/v1/query", response_model=QueryAnswer, responses={**sends(ARROW), **problems(400, 429, 504)})
     async def query(body: QueryRequest, request: Request) -> Response:
@@ -170,15 +171,8 @@ def query_routes(parts: Parts) -> Routes:
         except BusyError as error:
             return problem.busy(error)
         seconds = body.timeout_seconds
-        stream = QueryStream(
-            parts.database,
-            body.sql,
-            body.params,
-            form="arrow" if arrow else "json",
-            limit=body.limit,
-            max_bytes=MAX_STREAM_BYTES if arrow else MAX_BYTES,
-            timeout_seconds=seconds,
-        )
+        form, most = ("arrow", MAX_STREAM_BYTES) if arrow else ("json", MAX_BYTES)
+        stream = parts.telemetry.queries.start(Query(body.sql, body.params, form, body.limit, most, seconds))
         run = Run(line, caller, stream, request, seconds)
         try:
             if arrow:

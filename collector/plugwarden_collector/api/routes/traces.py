@@ -13,7 +13,7 @@ from plugwarden_collector.api.models import Trace, TraceSummary
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.errors import NotFoundError
-from plugwarden_collector.store.duckdb.traces.search import TraceFilter, find_trace, search_traces
+from plugwarden_collector.store.traces import TraceFilter
 from plugwarden_collector.web.time_range import TimeRange
 
 __all__ = ["trace_routes"]
@@ -25,7 +25,7 @@ _TRACE_ID = re.compile(r"[0-9a-fA-F]{32}")
 def trace_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/traces."""
     routes = Routes(tags=["traces"], dependencies=[parts.needs("read")])
-    reads, database, traces_of = parts.reads, parts.database, parts.writer.traces
+    reads, stored = parts.reads, parts.telemetry.traces
 
     @routes.get("/api/v1/traces", response_model=list[TraceSummary])
     async def traces(
@@ -40,17 +40,16 @@ def trace_routes(parts: Parts) -> Routes:
     ) -> Any:
         """Traces that hold a matching span, newest first."""
         wanted = TraceFilter(plugin, version, outcome, text, min_seconds, max_seconds)
-        found = await reads.run(search_traces, database, traces_of, wanted, span.since, span.until, limit)
-        return as_json(found)
+        return as_json(await reads.run(stored.search, wanted, span.since, span.until, limit))
 
     @routes.get("/api/v1/traces/{trace_id:name}", response_model=Trace, responses=problems(404))
     async def trace(trace_id: str) -> Any:
         """All spans and log records of one trace."""
         if not _TRACE_ID.fullmatch(trace_id):
             raise HTTPException(422, "trace_id: must be 32 hex digits")
-        spans, logs = await reads.run(find_trace, database, traces_of, int(trace_id, 16))
-        if not spans and not logs:
+        found = await reads.run(stored.find, int(trace_id, 16))
+        if not found.spans and not found.logs:
             raise NotFoundError(f"no trace {trace_id}: sampled out, expired, or not arrived yet")
-        return as_json({"trace_id": trace_id, "spans": spans, "logs": logs})
+        return as_json({"trace_id": trace_id, "spans": found.spans, "logs": found.logs})
 
     return routes

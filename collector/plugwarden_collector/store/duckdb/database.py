@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -24,14 +24,12 @@ import pyarrow as pa
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.memory import memory
 from plugwarden_collector.private import make_folder, tighten
-from plugwarden_collector.store.duckdb.calls.fleet import FleetPages
-from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
 from plugwarden_collector.store.duckdb.calls.rollup import load_tiers
 from plugwarden_collector.store.duckdb.file.checkpoint import CheckpointHold
 from plugwarden_collector.store.duckdb.file.inspect import explain, logs_of, prepare
 
 from .engine import Config, connect
-from .rows import Row, fetch_rows
+from .rows import Row, fetch_rows, fetch_values
 from .statements import Statement, statement
 
 __all__ = ["Database"]
@@ -43,6 +41,7 @@ CLOSE_SECONDS = 2.0
 """Seconds that readers which were interrupted at a stop may take to notice."""
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Database:
@@ -85,10 +84,6 @@ class Database:
             self._connection.execute("set lock_configuration = true")
             self.tiers = load_tiers(self._connection)
             """How far the rollups have come; whoever rolls up sets it after the commit."""
-            self.fleet = FleetPages(self)
-            """What pages about all plugins show; it follows the rollups by `tiers`."""
-            self.closed_hours = ClosedHours(self)
-            """What whole hours hold per plugin version; it follows the rollups in the same way."""
             self.epoch = self._epoch()
             """The identity of this database: sidecars take a lower revision only from another epoch."""
         except duckdb.Error as error:
@@ -146,6 +141,11 @@ class Database:
         """The rows of one named statement, as dictionaries."""
         with self.reading() as cursor:
             return fetch_rows(cursor, statement.sql, parameters)
+
+    def values(self, kind: type[T], name: str, parameters: Mapping[str, Any] | None = None) -> list[T]:
+        """The rows of one named statement, each as a value of a dataclass."""
+        with self.reading() as cursor:
+            return fetch_values(cursor, kind, statement(name).sql, parameters)
 
     def fetch_arrow(self, statement: Statement, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The rows of one named statement, as an Arrow table."""

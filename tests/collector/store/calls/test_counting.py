@@ -40,7 +40,9 @@ def test_the_largest_counts_that_are_taken_stop_neither_counting_nor_judging(
     store.roll()
     store.roll(AT + timedelta(minutes=5))
     store.roll(AT + timedelta(hours=2))
-    observe(store.database, DEFAULT_RULES, AT + timedelta(hours=2), since=AT - timedelta(days=35), budgets=True)
+    observe(
+        store.telemetry.judging, DEFAULT_RULES, AT + timedelta(hours=2), since=AT - timedelta(days=35), budgets=True
+    )
     span_of_time = store.database.tiers.span(AT - timedelta(hours=1), AT + timedelta(hours=1))
     for row in store.database.fetch(statement("fleet"), {**span_of_time, "seconds": 7200.0, "plugin": None}):
         assert row["p99_seconds"] < 200_000  # 36 hours, the contract's last bucket

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.rules.file import DEFAULT_RULES, Rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.store import statement
+from plugwarden_collector.store.calls import PluginCalls
 from plugwarden_collector.store.duckdb.calls import (
     hour_cache,
     minute_cache,
@@ -47,8 +50,11 @@ def send(store: Store, at: datetime, times: list[datetime], chance: random.Rando
     store.send(Signal.TRACES, message, at)
 
 
-def rounded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: round(value, 9) if isinstance(value, float) else value for key, value in row.items()} for row in rows]
+def rounded(rows: Sequence[PluginCalls]) -> list[dict[str, Any]]:
+    return [
+        {key: round(value, 9) if isinstance(value, float) else value for key, value in asdict(row).items()}
+        for row in rows
+    ]
 
 
 def check(store: Store, at: datetime) -> int:
@@ -58,20 +64,20 @@ def check(store: Store, at: datetime) -> int:
         for until in (at, at - timedelta(seconds=65)):
             since = until - length
             cut = database.tiers.span(since, until)
-            by_sql = database.fetch(statement("fleet"), {**cut, "seconds": length.total_seconds(), "plugin": None})
-            assert rounded(database.fleet.plugins(since, until)) == rounded(by_sql), (length, until)
-            remembered += database.fleet.memory.calls(since, until) is not None
+            by_sql = database.values(PluginCalls, "fleet", {**cut, "seconds": length.total_seconds(), "plugin": None})
+            assert rounded(store.fleet.plugins(since, until)) == rounded(by_sql), (length, until)
+            remembered += store.fleet.memory.calls(since, until) is not None
             for step in (1.0, 10.0, 900.0):
                 finest = {**database.tiers.span(since, until, finest=step < 60), "step": step}
                 steps = database.fetch(statement("fleet_series"), finest)[0]["calls"]
-                assert json.loads(database.fleet.series(since, until, step)) == json.loads(steps), (length, until, step)
+                assert json.loads(store.fleet.series(since, until, step)) == json.loads(steps), (length, until, step)
     for length in (timedelta(hours=7), timedelta(days=30)):
         cut = database.tiers.span(at - length, at)
         asked = {**cut, "at": at, "windows": [length.total_seconds()]}
-        assert database.closed_hours.counts(cut) == counted(store, "window_counts", asked)
+        assert store.hours.counts(cut) == counted(store, "window_counts", asked)
         plugins = sorted({row["plugin_id"] for row in database.fetch(statement("window_counts"), asked)})
         slow = {"slos": ["x"] * len(plugins), "plugins": plugins, "indexes": [FAST] * len(plugins)}
-        assert database.closed_hours.counts(cut, FAST) == counted(store, "window_slow", {**asked, **slow})
+        assert store.hours.counts(cut, FAST) == counted(store, "window_slow", {**asked, **slow})
     return remembered
 
 
@@ -103,9 +109,9 @@ def test_memory_answers_what_the_tiers_hold(store: Store, seed: int, monkeypatch
             )
             clean_up(store.database, store.writer, keep, RetentionStats(), at)
         if chance.random() < 0.1:
-            store.database.fleet = FleetPages(store.database)  # as after a restart
-        store.database.fleet.memory.follow()
-        store.database.closed_hours.follow()
+            store.fleet = FleetPages(store.database)  # as after a restart
+        store.fleet.memory.follow()
+        store.hours.follow()
         if chance.random() < 0.6:
             remembered += check(store, at)
     assert remembered > 10
@@ -121,10 +127,10 @@ def test_a_late_call_is_in_an_hour_that_was_asked_for(store: Store) -> None:
     store.roll(at)
     cut = store.database.tiers.span(at - timedelta(hours=9), at)
     assert cut["first_hour"] <= late < cut["hours_end"]
-    before = check(store, at), sum(row["calls"] for row in store.database.fleet.plugins(at - timedelta(hours=9), at))
+    before = check(store, at), sum(row.calls for row in store.fleet.plugins(at - timedelta(hours=9), at))
     send(store, at, [late] * 5, chance)
     store.roll(at)
-    assert sum(row["calls"] for row in store.database.fleet.plugins(at - timedelta(hours=9), at)) == before[1] + 5
+    assert sum(row.calls for row in store.fleet.plugins(at - timedelta(hours=9), at)) == before[1] + 5
     check(store, at)
 
 
@@ -136,22 +142,22 @@ def test_what_is_too_much_to_keep_is_left_to_sql(store: Store, monkeypatch: pyte
         store.roll(at)
     monkeypatch.setattr(minute_cache, "MAX_BYTES", 0)
     check(store, at)
-    assert not store.database.fleet.memory._pieces
+    assert not store.fleet.memory._pieces
     monkeypatch.setattr(minute_cache, "MAX_MINUTES", 1)
     monkeypatch.setattr(minute_cache, "MAX_KEYS", 1)
     assert check(store, at) < 6
     monkeypatch.setattr(hour_cache, "MAX_ROWS", 8)
     cut = store.database.tiers.span(at - timedelta(hours=8), at)
-    store.database.closed_hours = hour_cache.ClosedHours(store.database)
-    assert store.database.closed_hours.counts(cut)  # how many there are is known after that
-    assert store.database.closed_hours.counts(cut) is None
+    store.hours = hour_cache.ClosedHours(store.database)
+    assert store.hours.counts(cut)  # how many there are is known after that
+    assert store.hours.counts(cut) is None
     rules = Rules(
         (*DEFAULT_RULES.objectives, Objective("slow", Sli.LATENCY, 0.9, 7 * 3600.0, threshold_seconds=0.1)),
         DEFAULT_RULES.policy,
     )
-    by_sql = observe(store.database, rules, at, since=BEGIN, budgets=True)
+    by_sql = observe(store.telemetry.judging, rules, at, since=BEGIN, budgets=True)
     monkeypatch.setattr(hour_cache, "MAX_ROWS", 10**6)
-    from_memory = observe(store.database, rules, at, since=BEGIN, budgets=True)
+    from_memory = observe(store.telemetry.judging, rules, at, since=BEGIN, budgets=True)
     assert from_memory == by_sql
     assert from_memory.periods is not None
     assert from_memory.periods["slow"]
@@ -165,8 +171,8 @@ def test_a_piece_that_was_dropped_and_read_again_is_another_one(store: Store, mo
     check(store, at)
     send(store, at, [BEGIN] * 3, chance)  # late
     store.roll(at)
-    store.database.fleet.memory.follow()
-    store.database.fleet.memory._pieces.clear()
+    store.fleet.memory.follow()
+    store.fleet.memory._pieces.clear()
     check(store, at)
 
 
@@ -174,10 +180,10 @@ def test_nobody_asks_and_nothing_is_kept(store: Store, monkeypatch: pytest.Monke
     chance = random.Random(3)
     send(store, BEGIN, [BEGIN], chance)
     store.roll(BEGIN)
-    memory = store.database.fleet.memory
+    memory = store.fleet.memory
     memory.follow()
     assert memory.memory_bytes() == 0
-    assert store.database.fleet.plugins(BEGIN - timedelta(minutes=1), BEGIN)
+    assert store.fleet.plugins(BEGIN - timedelta(minutes=1), BEGIN)
     assert memory.memory_bytes() > 0
     monkeypatch.setattr(minute_cache, "IDLE_SECONDS", -1.0)
     memory.follow()
@@ -192,7 +198,7 @@ def test_what_numbers_the_keys_counts_into_the_bound(store: Store, monkeypatch: 
         span(message, 0.01, BEGIN, attributes=attributes)
     store.send(Signal.TRACES, message, BEGIN)
     store.writer.roll_up(BEGIN).result(10)
-    memory = store.database.fleet.memory
+    memory = store.fleet.memory
     with memory.lock:
         memory.calls(BEGIN - timedelta(minutes=5), BEGIN)
     numbered = memory.keys
@@ -212,7 +218,7 @@ def test_no_call_is_counted_twice_or_not_at_all_after_memory_ran_out(
     call_each(store, ["a"])
     since, until = BEGIN - MINUTE, BEGIN + MINUTE
     if failing == 2:  # while it follows; else while it begins
-        assert store.database.fleet.plugins(since, until)[0]["calls"] == 1
+        assert store.fleet.plugins(since, until)[0].calls == 1
     call_each(store, ["a"])
     call_each(store, ["a"])
     read, times = minute_cache.Cells.read, list[int]()
@@ -225,5 +231,5 @@ def test_no_call_is_counted_twice_or_not_at_all_after_memory_ran_out(
 
     monkeypatch.setattr(minute_cache.Cells, "read", staticmethod(fail_once))
     with pytest.raises(MemoryError):
-        store.database.fleet.plugins(since, until)
-    assert [row["calls"] for row in store.database.fleet.plugins(since, until)] == [3]
+        store.fleet.plugins(since, until)
+    assert [row.calls for row in store.fleet.plugins(since, until)] == [3]

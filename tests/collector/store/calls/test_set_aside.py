@@ -16,12 +16,12 @@ from plugwarden_collector.errors import NotFoundError, StoreError
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.store import statement
 from plugwarden_collector.store.duckdb.calls import counting as counting_module
-from plugwarden_collector.store.duckdb.calls.resolutions import Tiers
 from plugwarden_collector.store.duckdb.rows import fetch_rows
 
 from tests.collector.conftest import Running
 from tests.collector.support.command_line import plugwarden
 from tests.collector.support.rolled_store import AT, Store, ns
+from tests.collector.support.uncountable import fail_counting
 
 
 @pytest.fixture
@@ -51,25 +51,8 @@ def points(*plugins: str, service: str = "host") -> dict[str, pa.Table]:
 
 @pytest.fixture
 def uncountable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Plugins at whose points counting fails. The door and the sums hold every number that is known to have done that, so that
-    what fails here stands for what nobody thought of."""
-    names: set[str] = set()
-
-    def failing(work: Any) -> Any:
-        def counted(connection: Any, tiers: Tiers, batch: int, *rest: Any) -> Any:
-            found = connection.execute(
-                "select plugin_id from point_rows where batch > ? and batch <= ? and list_contains(?, plugin_id) limit 1",
-                [tiers.rolled, batch, sorted(names)],
-            ).fetchall()
-            if found:
-                raise OverflowError(f"{found[0][0]} cannot be counted")
-            return work(connection, tiers, batch, *rest)
-
-        return counted
-
-    for name in ("count", "roll_up"):
-        monkeypatch.setattr(counting_module, name, failing(getattr(counting_module, name)))
-    return names
+    """Plugins at whose points counting fails."""
+    return fail_counting(monkeypatch)
 
 
 def submit(store: Store, tables: dict[str, pa.Table]) -> None:

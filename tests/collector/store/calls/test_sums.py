@@ -18,8 +18,9 @@ from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.receive.decode.time_units import CODES, seconds_per
 from plugwarden_collector.rules.file import DEFAULT_RULES, Rules
 from plugwarden_collector.rules.objective import Objective, Sli
-from plugwarden_collector.store import Writer, statement
+from plugwarden_collector.store import Writer, statement, telemetry_of
 from plugwarden_collector.store.duckdb.calls.fleet import FleetPages
+from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
 from plugwarden_collector.store.duckdb.calls.other_histograms import MAX_STREAMS, UNTOLD, Streams, to_calls
 from plugwarden_collector.store.duckdb.calls.rollup import CALLS
 
@@ -256,9 +257,9 @@ def test_whatever_a_rollup_holds_no_more_is_bad_than_there_is(store: Store, rows
     database.tiers = database.tiers.__class__(
         minutes=now.replace(minute=0, second=0), hours=now.replace(minute=0, second=0)
     )
-    database.fleet = FleetPages(database)
-    database.closed_hours = database.closed_hours.__class__(database)
-    seen = observe(database, RULES, now, since=now - timedelta(days=30), budgets=True)
+    telemetry = telemetry_of(database, store.writer)
+    fleet, hours_kept = FleetPages(database), ClosedHours(database)
+    seen = observe(telemetry.judging, RULES, now, since=now - timedelta(days=30), budgets=True)
     assert seen.periods is not None
     windows = [counts for of in seen.windows.values() for sizes in of.values() for counts in sizes.values()]
     budgets = [counts for of in seen.periods.values() for counts in of.values()]
@@ -267,13 +268,13 @@ def test_whatever_a_rollup_holds_no_more_is_bad_than_there_is(store: Store, rows
         span = database.tiers.span(now - timedelta(hours=hours), now)
         wide = database.tiers.span(now - timedelta(hours=24), now)
         for fast in (None, threshold_index(0.1)):
-            for total, bad in (database.closed_hours.counts(wide, fast) or {}).values():
+            for total, bad in (hours_kept.counts(wide, fast) or {}).values():
                 assert 0 <= bad <= total
         by_sql = database.fetch(statement("fleet"), {**span, "seconds": 3600.0 * hours, "plugin": None})
         assert all(0 <= item["bad"] <= item["calls"] for item in by_sql)
         assert database.fetch(statement("capacity"), {**span, "seconds": 3600.0 * hours}) is not None
-        pages = database.fleet.plugins(now - timedelta(hours=hours), now)
-        assert all(0 <= item["bad"] <= item["calls"] for item in pages)
+        pages = fleet.plugins(now - timedelta(hours=hours), now)
+        assert all(0 <= item.bad <= item.calls for item in pages)
 
 
 @pytest.mark.parametrize(

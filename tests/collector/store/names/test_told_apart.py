@@ -159,7 +159,9 @@ def test_what_stands_for_many_is_neither_judged_nor_running(store: Store, tmp_pa
     names = [("geo", str(number)) for number in range(50)] + [(f"p{number}", "1") for number in range(50)]
     store.send(Signal.TRACES, calls("a", names, failed=True))
     store.roll()
-    seen = observe(store.database, rules, AT + timedelta(seconds=1), since=AT - timedelta(hours=1), budgets=True)
+    seen = observe(
+        store.telemetry.judging, rules, AT + timedelta(seconds=1), since=AT - timedelta(hours=1), budgets=True
+    )
     judged = {name for windows in seen.windows.values() for name in windows}
     assert 0 < len(judged) <= 6
     assert not any(OVERFLOW in name for name in judged | set(seen.versions))

@@ -127,7 +127,7 @@ def test_a_hundred_thousand_error_types_and_downstreams_take_a_few_rows_and_keys
         store.send(Signal.METRICS, counted_in_metrics(part))
         store.send(Signal.METRICS, waited(part))
     store.roll()
-    memory = store.database.fleet.memory
+    memory = store.fleet.memory
     with memory.lock:
         memory.calls(AT - timedelta(minutes=5), AT + timedelta(minutes=1))
     assert one(store, "select count(*) from call_seconds where plugin_id = 'geo'") <= words.MAX_WORDS_OF_PLUGIN + 5
@@ -225,7 +225,9 @@ def test_what_stands_for_many_downstreams_is_no_cause_that_plugins_share(store: 
     store.roll()
     (tmp_path / "rules.toml").write_text(RULES)
     rules = load_rules(tmp_path / "rules.toml")
-    seen = observe(store.database, rules, AT + timedelta(seconds=1), since=AT - timedelta(hours=1), budgets=True)
+    seen = observe(
+        store.telemetry.judging, rules, AT + timedelta(seconds=1), since=AT - timedelta(hours=1), budgets=True
+    )
     assert seen.waits
     assert not any(wait.downstream == OVERFLOW for wait in seen.waits)
 
@@ -268,12 +270,12 @@ def test_a_callers_mistake_is_in_the_total_of_a_budget_and_never_bad(store: Stor
     (tmp_path / "rules.toml").write_text(RULES)
     rules = load_rules(tmp_path / "rules.toml")
     at = AT + timedelta(seconds=1)
-    seen = observe(store.database, rules, at, since=AT - timedelta(hours=1), budgets=True)
+    seen = observe(store.telemetry.judging, rules, at, since=AT - timedelta(hours=1), budgets=True)
     windows = seen.windows["availability"]["geo", "1"]
     assert {(counts.total, counts.failed) for counts in windows.values()} == {(7, 1)}
     budget = (seen.periods or {})["availability"]["geo", "1"]
     assert (budget.total, budget.failed) == (7, 1)
-    (cell,) = StoredEvidence(store.database).cells("geo", at, 300.0)
+    (cell,) = StoredEvidence(store.telemetry).cells("geo", at, 300.0)
     assert (cell.counts.total, cell.counts.failed) == (7, 1)
     folded = AT + timedelta(hours=3)
     store.roll(folded)

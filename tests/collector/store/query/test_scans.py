@@ -20,7 +20,7 @@ from plugwarden_collector.store.duckdb.query.reader.pool import ReaderPool
 from plugwarden_collector.store.duckdb.query.reader.scans import OPERATOR_MEMORY, question
 from plugwarden_collector.store.duckdb.query.reader.source import ViewSource
 from plugwarden_collector.store.duckdb.query.stream import _schemas, collect
-from plugwarden_collector.store.duckdb.query.views import stable_views
+from plugwarden_collector.store.views import stable_views
 
 AT = datetime(2026, 1, 1)
 FORCED = "select * from ({sql}) q where len(list_distinct([1])) = 1"

@@ -63,7 +63,7 @@ def test_raw_rows_go_by_age_and_their_counts_stay(store: Store) -> None:
     assert names(store) == {"47 h", "1 h"}
     assert stats.rows == {"spans": 30}
     assert sum(store.calls().values()) == 50
-    spans, _ = find_trace(store.database, store.writer.traces, traces[-1])
+    spans = find_trace(store.database, store.writer.traces, traces[-1]).spans
     assert len(spans) == 1
     clean_up(store.database, store.writer, KEEP, stats, AT)
     assert stats.rows == {"spans": 30}

@@ -27,7 +27,7 @@ def test_spans_of_a_block_that_was_lost_are_found(store: Store, lost: int, monke
         f"(select first_batch from trace_blocks order by first_batch limit 1 offset {lost})"
     )
     index = trace_index.TraceIndex(cursor)
-    assert [len(find_trace(store.database, index, hi << 64 | lo)[0]) for hi, lo in rows] == [1, 1, 1]
+    assert [len(find_trace(store.database, index, hi << 64 | lo).spans) for hi, lo in rows] == [1, 1, 1]
     assert len(search_traces(store.database, index, TraceFilter(), BEGIN - MINUTE, BEGIN + MINUTE, 10)) == 3
     assert len(search_traces(store.database, index, TraceFilter(text="run"), BEGIN - MINUTE, BEGIN + MINUTE, 10)) == 3
 

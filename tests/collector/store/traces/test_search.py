@@ -55,10 +55,10 @@ def test_every_trace_is_found_also_after_a_restart(store: Store, tmp_path: Path)
     assert len(store.writer.traces.candidates(1, 1)) < 3  # eight closed blocks, and an unknown trace is in hardly any
     for index in (store.writer.traces, TraceIndex(store.database.cursor())):
         for trace, at in stored:
-            spans, logs = find_trace(store.database, index, trace)
-            assert [row["name"] for row in spans] == ["run", "child"]
-            assert {row["started_at"] for row in spans} == {at}
-            assert logs == []
+            found = find_trace(store.database, index, trace)
+            assert [row.name for row in found.spans] == ["run", "child"]
+            assert {row.started_at for row in found.spans} == {at}
+            assert found.logs == []
 
 
 def test_a_trace_that_comes_in_pieces_is_found_whole(store: Store) -> None:
@@ -68,8 +68,8 @@ def test_a_trace_that_comes_in_pieces_is_found_whole(store: Store) -> None:
         span(message, name=f"piece {number}", at=AT + timedelta(seconds=number)).trace_id = trace
         store.send(Signal.TRACES, message)
         fill(store, 4)
-    spans, _ = find_trace(store.database, store.writer.traces, int.from_bytes(trace, "big"))
-    assert [row["name"] for row in spans] == ["piece 0", "piece 1", "piece 2", "piece 3"]
+    spans = find_trace(store.database, store.writer.traces, int.from_bytes(trace, "big")).spans
+    assert [row.name for row in spans] == ["piece 0", "piece 1", "piece 2", "piece 3"]
     found = search_traces(
         store.database,
         store.writer.traces,
@@ -78,7 +78,7 @@ def test_a_trace_that_comes_in_pieces_is_found_whole(store: Store) -> None:
         AT + timedelta(days=1),
         5,
     )
-    assert [(row["spans"], row["root"], row["duration_seconds"]) for row in found] == [(4, "piece 0", 3.01)]
+    assert [(row.spans, row.root, row.duration_seconds) for row in found] == [(4, "piece 0", 3.01)]
 
 
 def test_a_search_gives_the_newest_first_and_no_more_than_asked_for(store: Store) -> None:
@@ -87,7 +87,7 @@ def test_a_search_gives_the_newest_first_and_no_more_than_asked_for(store: Store
     found = search_traces(
         store.database, store.writer.traces, TraceFilter(), AT - timedelta(days=2), AT + timedelta(minutes=1), 25
     )
-    assert [row["started_at"] for row in found] == [newest[0]] * 10 + [newest[1]] * 10 + [newest[2]] * 5
+    assert [row.started_at for row in found] == [newest[0]] * 10 + [newest[1]] * 10 + [newest[2]] * 5
     nothing = TraceFilter(plugin="search", min_seconds=5.0)
     assert search_traces(store.database, store.writer.traces, nothing, AT - timedelta(days=2), AT, 25) == []
 
@@ -103,9 +103,9 @@ def test_a_trace_with_very_many_matching_spans_does_not_hide_the_others(store: S
     found = search_traces(
         store.database, store.writer.traces, wanted, AT - timedelta(days=1), AT + timedelta(hours=1), 10
     )
-    assert [row["spans"] for row in found] == [200] + [2] * 9
-    assert found[0]["trace_id"] == trace.hex()
-    assert {row["started_at"] for row in found[1:]} == {max(at for _, at in stored)}
+    assert [row.spans for row in found] == [200] + [2] * 9
+    assert found[0].trace_id == trace.hex()
+    assert {row.started_at for row in found[1:]} == {max(at for _, at in stored)}
 
 
 def test_traces_that_share_half_an_id_are_told_apart(store: Store) -> None:
@@ -115,13 +115,13 @@ def test_traces_that_share_half_an_id_are_told_apart(store: Store) -> None:
         message = trace_service_pb2.ExportTraceServiceRequest()
         span(message, name=name, at=AT).trace_id = trace
         store.send(Signal.TRACES, message)
-    spans, _ = find_trace(store.database, store.writer.traces, int.from_bytes(first, "big"))
-    assert [row["name"] for row in spans] == ["mine"]
+    spans = find_trace(store.database, store.writer.traces, int.from_bytes(first, "big")).spans
+    assert [row.name for row in spans] == ["mine"]
     wanted = TraceFilter(text="mine")
     found = search_traces(
         store.database, store.writer.traces, wanted, AT - timedelta(days=1), AT + timedelta(hours=1), 10
     )
-    assert [(row["trace_id"], row["spans"], row["root"]) for row in found] == [(first.hex(), 1, "mine")]
+    assert [(row.trace_id, row.spans, row.root) for row in found] == [(first.hex(), 1, "mine")]
 
 
 @given(st.lists(ID, min_size=1, max_size=300), st.lists(ID, max_size=50))

@@ -50,7 +50,7 @@ def fill(store: Store, requests: int = 42) -> None:
 
 def found(store: Store, index: TraceIndex, text: str) -> list[str]:
     rows = search_traces(store.database, index, TraceFilter(text=text), AT - DAY, AT + DAY, 1000)
-    return sorted(row["trace_id"] for row in rows)
+    return sorted(row.trace_id for row in rows)
 
 
 def expected(store: Store, text: str) -> list[str]:

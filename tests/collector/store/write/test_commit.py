@@ -33,5 +33,5 @@ def test_a_commit_that_fails_and_is_complete_is_counted_and_found(
     store.roll()
     assert failed
     assert store.calls() == {("search", "run", "success"): 1}
-    spans, _ = find_trace(store.database, store.writer.traces, int.from_bytes(made.trace_id, "big"))
+    spans = find_trace(store.database, store.writer.traces, int.from_bytes(made.trace_id, "big")).spans
     assert len(spans) == 1

@@ -20,10 +20,11 @@ import pyarrow as pa
 from plugwarden_collector.errors import NotFoundError, StoreError
 from plugwarden_collector.store.duckdb.handed import handed
 from plugwarden_collector.store.duckdb.statements import statement
+from plugwarden_collector.store.upkeep import SetAside
 
 from .resolutions import Tiers
 from .rollup import CALLS, STAGED, add_calls, count, fold, roll_up
-from .set_aside import Aside, Bad, forget_old, keep_apart, rows_of
+from .set_aside import Bad, forget_old, keep_apart, rows_of
 
 __all__ = ["Counting"]
 
@@ -344,7 +345,7 @@ def _others(whole: pa.Table, some: pa.Table | None) -> pa.Table:
     return whole.filter(pa.array([row not in wanted for row in whole["row"].to_pylist()], pa.bool_()))
 
 
-def _sentence(entry: Aside) -> str:
+def _sentence(entry: SetAside) -> str:
     where = " ".join(part for part in (entry.service_name, entry.plugin_id) if part)
     return f"{entry.rows} rows of {entry.what} in commit {entry.batch}{f' of {where}' if where else ''}: {entry.error}"
 

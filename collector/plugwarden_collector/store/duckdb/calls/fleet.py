@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import weakref
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from plugwarden.contract.histogram import MIDDLE, PER_OCTAVE
 
-from plugwarden_collector.store.duckdb.rows import Row
+from plugwarden_collector.store.calls import PluginCalls
 from plugwarden_collector.store.duckdb.statements import statement
 
 from .cells import BUCKETS, ZERO, Cells, Ints, Keys, moment
 from .minute_cache import CallMemory, Remembered, Step
-
-if TYPE_CHECKING:
-    from plugwarden_collector.store.duckdb.database import Database
+from .source import CallSource
 
 __all__ = ["FleetPages"]
 
-QUANTILES = {"p50_seconds": 0.50, "p95_seconds": 0.95, "p99_seconds": 0.99}
+QUANTILES = (0.50, 0.95, 0.99)
+"""Ratios of the quantiles that `PluginCalls` has, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,11 @@ class _Text:
 
 
 class FleetPages:
-    """Answers are what `fleet.sql` and `fleet_series.sql` answer."""
+    """Answers are what `fleet.sql` and `fleet_series.sql` answer. Asked from any thread."""
 
-    def __init__(self, database: Database) -> None:
-        # The database has this: held in turn, neither would be let go before the interpreter ends, with DuckDB's complaints.
-        self._database: Database = weakref.proxy(database)
-        self.memory = CallMemory(database)
+    def __init__(self, source: CallSource) -> None:
+        self._source = source
+        self.memory = CallMemory(source)
         self._texts: dict[int, dict[int, _Text]] = {}
         """Length of a step, and the first second of some of them -> their text, as they were last asked for."""
 
@@ -48,15 +45,15 @@ class FleetPages:
         if self.memory.idle:
             self._texts = {}
 
-    def plugins(self, since: datetime, until: datetime) -> list[Row]:
-        """One row per plugin."""
+    def plugins(self, since: datetime, until: datetime) -> list[PluginCalls]:
+        """One value per plugin."""
         seconds = (until - since).total_seconds()
         with self.memory.lock:
             found = self.memory.calls(since, until)
             if found is not None:
                 return _rows(found, seconds)
-        span = self._database.tiers.span(since, until)
-        return self._database.fetch(statement("fleet"), {**span, "seconds": seconds, "plugin": None})
+        span = self._source.tiers.span(since, until)
+        return self._source.values(PluginCalls, "fleet", {**span, "seconds": seconds, "plugin": None})
 
     def series(self, since: datetime, until: datetime, step: float) -> str:
         """Calls per plugin and step: a JSON list, as text."""
@@ -66,8 +63,8 @@ class FleetPages:
                 found = self.memory.seconds(since, until) if finest else self.memory.steps(since, until)
                 if found is not None:
                     return self._steps(found, self.memory.keys, int(step))
-        span = self._database.tiers.span(since, until, finest=finest)
-        return str(self._database.fetch(statement("fleet_series"), {**span, "step": step})[0]["calls"])
+        span = self._source.tiers.span(since, until, finest=finest)
+        return str(self._source.fetch(statement("fleet_series"), {**span, "step": step})[0]["calls"])
 
     def _steps(self, found: list[Step], keys: Keys, step: int) -> str:
         """The text of each group of steps is made anew only when a call was added to it: there may be a hundred thousand."""
@@ -111,7 +108,7 @@ def _text(cells: Cells, keys: Keys, rank: Ints, start: int, step: int, steps: in
     )
 
 
-def _rows(found: Remembered, seconds: float) -> list[Row]:
+def _rows(found: Remembered, seconds: float) -> list[PluginCalls]:
     keys = found.keys
     cells = [part for part in found.cells if len(part.time)]
     if not cells:
@@ -134,40 +131,34 @@ def _rows(found: Remembered, seconds: float) -> list[Row]:
     versions: dict[int, set[str]] = {}
     for number in np.flatnonzero(calls > 0).tolist():
         versions.setdefault(int(plugins[number]), set()).add(keys.rows[number][1])
-    columns: dict[str, list[Any]] = {
-        "calls": of_plugins(calls).astype(np.int64).tolist(),
-        "failed": of_plugins(calls * failed).astype(np.int64).tolist(),
-        "bad": of_plugins(calls * bad).astype(np.int64).tolist(),
-        "rejected": of_plugins(calls * rejected).astype(np.int64).tolist(),
-        "cpu_seconds": of_plugins(totals["cpu_seconds"]).tolist(),
-        "busy_seconds": of_plugins(totals["busy_seconds"]).tolist(),
-        **_quantiles(cells, size),
-    }
-    rows = []
-    for number in sorted(np.flatnonzero(newest >= 0).tolist(), key=keys.plugins.__getitem__):
-        row: Row = {"plugin_id": keys.plugins[number]}
-        row |= {name: values[number] for name, values in columns.items()}
-        # As SQL has it, a list of nothing is null.
-        row["versions"] = sorted(versions[number]) if number in versions else None
-        row["last_at"] = moment(int(newest[number]))
-        row["calls_per_second"] = row["calls"] / seconds
-        rows.append(row)
-    return rows
+    called, *others = (
+        of_plugins(values).astype(np.int64).tolist()
+        for values in (calls, calls * failed, calls * bad, calls * rejected)
+    )
+    times = (of_plugins(totals[name]).tolist() for name in ("cpu_seconds", "busy_seconds"))
+    # As SQL has it, a list of nothing is null.
+    named = [sorted(versions[number]) if number in versions else None for number in range(size)]
+    last_at = [moment(second) for second in newest.tolist()]
+    rates = [count / seconds for count in called]
+    columns = (keys.plugins, called, *others, *times, named, last_at, rates, *_quantiles(cells, size))
+    rows = list(zip(*columns, strict=True))
+    there = np.flatnonzero(newest >= 0).tolist()
+    return [PluginCalls(*rows[number]) for number in sorted(there, key=keys.plugins.__getitem__)]
 
 
-def _quantiles(cells: list[Cells], size: int) -> dict[str, list[float | None]]:
+def _quantiles(cells: list[Cells], size: int) -> list[list[float | None]]:
     code = np.concatenate([part.pair_code for part in cells])
     count = np.concatenate([part.pair_count for part in cells])
     if not len(code):
-        return {name: [None] * size for name in QUANTILES}
+        return [[None] * size for _ in QUANTILES]
     places = code % BUCKETS
     first, width = int(places.min()), int(places.max() - places.min()) + 1
     table = np.bincount(code // BUCKETS * width + places - first, count, size * width).reshape(size, width)
     seen = np.cumsum(table, axis=1)
     whole = seen[:, -1:]
-    found: dict[str, list[float | None]] = {}
-    for name, ratio in QUANTILES.items():
+    found: list[list[float | None]] = []
+    for ratio in QUANTILES:
         index = np.argmax(seen >= ratio * whole, axis=1) + first - ZERO
         values = (np.exp2(index / PER_OCTAVE) * MIDDLE).tolist()
-        found[name] = [value if full > 0 else None for value, full in zip(values, whole[:, 0].tolist(), strict=True)]
+        found.append([value if full > 0 else None for value, full in zip(values, whole[:, 0].tolist(), strict=True)])
     return found

@@ -7,11 +7,10 @@ read again.
 from __future__ import annotations
 
 import threading
-import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +18,7 @@ from plugwarden_collector.store.duckdb.statements import statement
 
 from .cells import MOST, Ints, distinct, moment, second_of, starts
 from .resolutions import Tiers
-
-if TYPE_CHECKING:
-    from plugwarden_collector.store.duckdb.database import Database
+from .source import CallSource
 
 __all__ = ["ClosedHours", "Counted"]
 
@@ -44,9 +41,8 @@ class _Hour:
 class ClosedHours:
     """Asked from any thread."""
 
-    def __init__(self, database: Database) -> None:
-        # The database has this: held in turn, neither would be let go before the interpreter ends, with DuckDB's complaints.
-        self._database: Database = weakref.proxy(database)
+    def __init__(self, source: CallSource) -> None:
+        self._source = source
         self._lock = threading.Lock()
         self._rolled = 0
         self._rows = 0
@@ -61,12 +57,12 @@ class ClosedHours:
         """
         hours = range(second_of(span["first_hour"]), second_of(span["hours_end"]), HOUR)
         with self._lock:
-            self._follow(self._database.tiers)
+            self._follow(self._source.tiers)
             found = self._sums(hours, fast) if hours else {}
         if found is None:
             return None
         edge, extra = ("edge_counts", {}) if fast is None else ("edge_slow", {"fast": fast})
-        for row in self._database.fetch(statement(edge), {**span, **extra}):
+        for row in self._source.fetch(statement(edge), {**span, **extra}):
             key = (row["plugin_id"], row["plugin_version"])
             total, bad = found.get(key, (0, 0))
             found[key] = (total + row["total"], bad + row["bad"])
@@ -75,7 +71,7 @@ class ClosedHours:
     def follow(self) -> None:
         """Take note of late calls while the rollups still tell of them."""
         with self._lock:
-            self._follow(self._database.tiers)
+            self._follow(self._source.tiers)
 
     def forget_before(self, at: datetime) -> None:
         """The store let go of hours before this."""
@@ -129,7 +125,7 @@ class ClosedHours:
     def _read(self, run: list[int], fast: int | None) -> None:
         name, extra = ("hour_counts", {}) if fast is None else ("hour_slow", {"fast": fast})
         hours = {"first": moment(run[0]), "before": moment(run[-1] + HOUR)}
-        table = self._database.fetch_arrow(statement(name), {**hours, **extra})
+        table = self._source.fetch_arrow(statement(name), {**hours, **extra})
         start = starts(table)
         names, place = distinct(table, ("plugin_id", "plugin_version"))
         version = np.array([self._numbers.setdefault((row[0], row[1]), len(self._numbers)) for row in names], np.int64)[

@@ -12,12 +12,10 @@ import itertools
 import logging
 import threading
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from plugwarden_collector.memory import memory
 from plugwarden_collector.store.duckdb.statements import statement
@@ -25,9 +23,7 @@ from plugwarden_collector.store.duckdb.statements import statement
 from .cells import NO_CELLS, Cells, Keys, moment, second_of
 from .resolutions import Tiers
 from .rollup import load_tiers
-
-if TYPE_CHECKING:
-    from plugwarden_collector.store.duckdb.database import Database
+from .source import CallSource
 
 __all__ = ["CallMemory", "Remembered", "Step"]
 
@@ -89,9 +85,8 @@ class Remembered:
 class CallMemory:
     """Asked from any thread, by whoever holds `lock` until the answer is used: what was numbered or added meanwhile would not fit it."""
 
-    def __init__(self, database: Database) -> None:
-        # The database has this: held in turn, neither would be let go before the interpreter ends, with DuckDB's complaints.
-        self._database: Database = weakref.proxy(database)
+    def __init__(self, source: CallSource) -> None:
+        self._source = source
         self.lock = threading.Lock()
         self._asked_at = -IDLE_SECONDS
         self._tiers: Tiers | None = None
@@ -221,7 +216,7 @@ class CallMemory:
     def _start(self) -> None:
         """Begin with what is stored: the minutes that are not folded yet; the others are read when they are asked for."""
         self._forget()
-        with self._database.reading() as cursor:
+        with self._source.reading() as cursor:
             tiers = load_tiers(cursor)
             far = tiers.minutes + timedelta(days=400)
             rows = {"tier": "seconds", "first": tiers.minutes, "before": far, "histograms": True}
@@ -230,7 +225,7 @@ class CallMemory:
         self._add_to_tail(Cells.read(table, self._keys), tiers.rolled)
 
     def _advance(self) -> None:
-        mine, now = self._tiers, self._database.tiers
+        mine, now = self._tiers, self._source.tiers
         if mine is None or now.rolled < mine.rolled or now.minutes < mine.minutes:
             return  # for a moment the store, which this began with, is ahead of what its readers are told
         if now.fresh_from > mine.rolled:
@@ -279,7 +274,7 @@ class CallMemory:
             while count < len(missing) and missing[count] == missing[count - 1] + length and count < 3600 // length * 4:
                 count += 1
             run, missing = missing[:count], missing[count:]
-            with self._database.reading() as cursor:
+            with self._source.reading() as cursor:
                 rolled = load_tiers(cursor).rolled
                 rows = {
                     "tier": tier, "first": moment(run[0]), "before": moment(run[-1] + length),

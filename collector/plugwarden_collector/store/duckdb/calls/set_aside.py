@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from plugwarden_collector.store.duckdb.rows import fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
+from plugwarden_collector.store.upkeep import SetAside
 
-__all__ = ["Aside", "Bad", "forget_old", "keep_apart", "rows_of"]
+__all__ = ["Bad", "forget_old", "keep_apart", "rows_of"]
 
 MAX_ENTRIES = 1_000
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
@@ -41,28 +42,7 @@ class Bad:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """An entry, as people are told of it."""
-
-    id: str
-    time: datetime
-    """When it was set aside."""
-    batch: int
-    """Number of the commit that its rows came in."""
-    what: str
-    """What its rows are: `spans`, `metric_points`, or calls that were counted already, `call_seconds` or `call_minutes`."""
-    rows: int
-    service_name: str | None
-    plugin_id: str | None
-    """None where they are of several."""
-    error: str
-    """Why they cannot be counted."""
-    kept: bool
-    """Whether the rows are kept and can be tried again."""
-
-
-def keep_apart(connection: Connection, bad: Iterable[Bad], batch: int, at: datetime) -> list[Aside]:
+def keep_apart(connection: Connection, bad: Iterable[Bad], batch: int, at: datetime) -> list[SetAside]:
     """Store what failed, an entry a sender and plugin; the caller holds the transaction."""
     groups: dict[tuple[str, str | None, str | None], list[Bad]] = {}
     for item in bad:
@@ -77,7 +57,7 @@ def keep_apart(connection: Connection, bad: Iterable[Bad], batch: int, at: datet
         content = _packed(rows)
         identity = hashlib.blake2b(repr((batch, at, what, service, plugin)).encode(), digest_size=5).hexdigest()
         kept = content if len(content) <= MAX_ENTRY_BYTES else None
-        entry = Aside(
+        entry = SetAside(
             f"b-{identity}", at, batch, what, len(rows), service, plugin, parts[0].error[:MAX_ERROR], kept is not None
         )
         connection.execute(

@@ -91,6 +91,10 @@ class AuditLog:
         """Seal entries onto a chain, within the writer's transaction; `advance` with the answer once it is committed."""
         return append(connection, stream, drafts, self.keyring)
 
+    def within(self, connection: duckdb.DuckDBPyConnection, drafts: Sequence[Draft]) -> Head | None:
+        """Seal decisions within somebody else's transaction; `advance` with the answer once it is committed."""
+        return self.append(connection, drafts)
+
     def advance(self, head: Head | None, stream: str = DECISIONS) -> None:
         """An entry is committed: keep it as the head. Does not wait for the disk."""
         if head is None:

@@ -14,26 +14,31 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
-from plugwarden_collector.errors import QueryError, QueryTimeoutError, StoreError
+from plugwarden_collector.errors import QueryCancelledError, QueryError, QueryTimeoutError, StoreError
 from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.query.reader.lossless import as_told
 from plugwarden_collector.store.duckdb.query.reader.messages import TOO_MUCH_MEMORY, explain, too_long
-from plugwarden_collector.store.duckdb.query.reader.pieces import BATCH_ROWS, FORMS, Limits, Piece, Pieces
 from plugwarden_collector.store.duckdb.query.reader.pool import ReaderPool, ReaderProcess, shared_pool
 from plugwarden_collector.store.duckdb.query.reader.scans import OPERATOR_MEMORY, Scans
 from plugwarden_collector.store.duckdb.query.reader.wire import Message
+from plugwarden_collector.store.pieces import (
+    BATCH_ROWS,
+    FORMS,
+    MAX_BYTES,
+    MAX_ROWS,
+    MAX_STREAM_BYTES,
+    Limits,
+    Piece,
+    Pieces,
+)
+from plugwarden_collector.store.views import stable_views
 
 from .allowed_sql import split_explain
 from .limits import End, Watch
-from .views import stable_views
 
-__all__ = ["MAX_ROWS", "MAX_STREAM_ROWS", "Answer", "QueryCancelledError", "QueryStream", "run_query", "warm_readers"]
+__all__ = ["MAX_STREAM_ROWS", "Answer", "QueryStream", "run_query", "warm_readers"]
 
-MAX_ROWS = 100_000
-"""Rows of an answer that is built in memory."""
 MAX_STREAM_ROWS = 100_000_000
-MAX_BYTES = 64 * 1024 * 1024
-MAX_STREAM_BYTES = 8 * 1024 * 1024 * 1024
 TIMEOUT_SECONDS = 15.0
 PATIENCE_SECONDS = 0.25
 """Seconds after its time at which a statement that did not end by itself is ended with its process."""
@@ -43,10 +48,6 @@ PATIENCE = 100
 
 T = TypeVar("T")
 Parameters = Sequence[Any] | Mapping[str, Any] | None
-
-
-class QueryCancelledError(StoreError):
-    """Whoever asked has gone."""
 
 
 @dataclass(frozen=True, slots=True)

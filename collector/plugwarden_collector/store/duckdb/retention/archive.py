@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from plugwarden_collector.private import close_own, create, make_folder
 from plugwarden_collector.store.duckdb.database import Database
@@ -39,6 +38,9 @@ def archive_slice(database: Database, folder: Path, view: str, before: datetime,
     """
     parameters = {"before": before} if batch is None else {"before": before, "batch": batch}
     rows = 0
+    # Not at the top: whoever imports the store would load it, and so would each process of a reader, which archives nothing.
+    import pyarrow.parquet as pq
+
     writers: dict[date, tuple[Path, pq.ParquetWriter]] = {}
     settled: list[Path] = []
     try:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["Aged", "Refused", "refused"]
+from plugwarden_collector.store.upkeep import Refused
+
+__all__ = ["Aged", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +20,6 @@ class Aged:
     total: int
     before: datetime
     """Rows from before this are old."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A deletion that a person has to allow."""
-
-    rows: int
-    share_ratio: float
-    """Share of all rows of the view, in [0, 1]."""
-    before: datetime
 
 
 def refused(aged: Mapping[str, Aged], max_share_ratio: float, allowed: Mapping[str, datetime]) -> dict[str, Refused]:

@@ -6,7 +6,6 @@ Each slice is one short turn of the writer, so that ingest goes on in between. W
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,20 +16,19 @@ from typing import Any
 
 import duckdb
 
-from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.store.duckdb.calls.resolutions import Tiers
 from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.rows import fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.duckdb.write.writer import Work, Writer
+from plugwarden_collector.store.upkeep import Keep, Refused
 
 from .archive import archive_slice
-from .bounds import Aged, Refused, refused
+from .bounds import Aged, refused
 
-__all__ = ["RAW_TABLES", "Keep", "RetentionStats", "retain", "run_retention"]
+__all__ = ["RAW_TABLES", "Keep", "RetentionStats", "clean_up", "retain"]
 
-EVERY_SECONDS = 60.0
 SECONDS_KEPT = timedelta(hours=2)
 """Calls by the second: longer than any short window; after that, by the minute."""
 MAX_SECOND_ROWS = 2_000_000
@@ -51,25 +49,6 @@ _EXPIRE = {"spans": "expire_spans", "logs": "expire_logs", "metric_points": "exp
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How long, and how much."""
-
-    raw: timedelta = timedelta(days=7)
-    """Spans, logs and metric points."""
-    minutes: timedelta = timedelta(days=35)
-    """Calls by the minute, so that a 30-day budget is always exact."""
-    hours: timedelta = timedelta(days=400)
-    """Calls by the hour."""
-    max_bytes: int = 20 * 1000**3
-    """The file's size in use; above it the oldest raw rows are let go early. 0: no limit."""
-    max_share_ratio: float = 1.0
-    """Share of a view's rows that one round lets go for their age at most; more waits for a person. 1: whatever is old (the flag
-    --max-deletion has a lower one)."""
-    archive: Path | None = None
-    """Folder for Parquet files of what is let go; none: it is gone."""
-
-
 @dataclass(slots=True)
 class RetentionStats:
     """What was let go since the start, for our own metrics."""
@@ -86,18 +65,6 @@ class RetentionStats:
     """Rounds in which raw rows had to go before their age for want of room."""
 
 
-async def run_retention(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, *, clock: Clock) -> None:
-    """Clean up every minute, for as long as the collector runs."""
-    while True:
-        await asyncio.sleep(EVERY_SECONDS)
-        try:
-            await asyncio.to_thread(clean_up, database, writer, keep, stats, clock())
-            stats.rounds += 1
-        except Exception:  # noqa: BLE001 - counted, logged, and tried again
-            stats.failures += 1
-            _log.exception("cleaning up failed; it is tried again in a minute")
-
-
 def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionStats, at: datetime) -> None:
     """One round, in the caller's thread."""
     writer.roll_up(at).result()  # what is not counted yet must not go
@@ -110,7 +77,6 @@ def clean_up(database: Database, writer: Writer, keep: Keep, stats: RetentionSta
     steps.append(lambda: _make_room(database, writer, keep, stats))
     if keep.archive is not None:
         steps += [partial(_archived, database, writer, keep, stats, view, at) for view in _ages(keep)]
-    steps.append(lambda: database.closed_hours.forget_before(at - keep.hours))
     steps.append(lambda: _read_texts(writer))  # last: nothing else waits for it
     first: Exception | None = None
     for step in steps:  # one view that cannot be let go, or archived, must not keep the others

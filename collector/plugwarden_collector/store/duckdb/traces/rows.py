@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from plugwarden_collector.store.duckdb.rows import Row
+from plugwarden_collector.store.traces import LogRecord, Span, SpanEvent
 
-__all__ = ["log_row", "span_row", "text_map"]
+__all__ = ["log_of", "span_of", "text_map"]
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
@@ -17,30 +18,34 @@ _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
 
 
-def span_row(stored: Row) -> Row:
+def span_of(stored: Row) -> Span:
     """A span, from a row of `trace_spans`."""
-    kind, status, events = stored["kind"], stored["status_code"], stored["events"]
-    return {
-        "span_id": _hex(stored["span_id"]),
-        "parent_span_id": _hex(stored["parent_span_id"]),
-        "name": stored["name"],
-        "kind": KINDS[kind] if kind is not None and 0 < kind < len(KINDS) else KINDS[0],
-        **{name: stored[name] for name in _AS_STORED},
-        "started_at": stored["started_at"],
-        "duration_seconds": stored["duration_ns"] / 1e9,
-        "status": STATUSES[status] if status in (1, 2) else STATUSES[0],
-        "status_message": stored["status_message"],
-        "attributes": text_map(stored["attributes"]),
-        "events": [
-            {"time": item["time"], "name": item["name"], "attributes": text_map(item["attributes"])}
-            for item in events or ()
-        ],
-    }
+    kind, status = stored["kind"], stored["status_code"]
+    return Span(
+        span_id=_hex(stored["span_id"]),
+        parent_span_id=_hex(stored["parent_span_id"]),
+        name=stored["name"],
+        kind=KINDS[kind] if kind is not None and 0 < kind < len(KINDS) else KINDS[0],
+        service_name=stored["service_name"],
+        plugin_id=stored["plugin_id"],
+        plugin_version=stored["plugin_version"],
+        plugin_operation=stored["plugin_operation"],
+        outcome=stored["outcome"],
+        error_source=stored["error_source"],
+        error_type=stored["error_type"],
+        downstream=stored["downstream"],
+        started_at=stored["started_at"],
+        duration_seconds=stored["duration_ns"] / 1e9,
+        status=STATUSES[status] if status in (1, 2) else STATUSES[0],
+        status_message=stored["status_message"],
+        attributes=text_map(stored["attributes"]),
+        events=[SpanEvent(item["time"], item["name"], text_map(item["attributes"])) for item in stored["events"] or ()],
+    )
 
 
-def log_row(stored: Row) -> Row:
+def log_of(stored: Row) -> LogRecord:
     """A log record, from a row of `trace_logs`."""
-    return {**stored, "span_id": _hex(stored["span_id"])}
+    return LogRecord(**{**stored, "span_id": _hex(stored["span_id"])})
 
 
 def text_map(text: str | None) -> Mapping[str, str | None] | None:
@@ -51,12 +56,6 @@ def text_map(text: str | None) -> Mapping[str, str | None] | None:
     if any(isinstance(value, list | dict) for value in found.values()):
         return _raw_values(text)
     return {key: value if isinstance(value, str) else _WORDS[value] for key, value in found.items()}
-
-
-_AS_STORED: Sequence[str] = (
-    *("service_name", "plugin_id", "plugin_version", "plugin_operation"),
-    *("outcome", "error_source", "error_type", "downstream"),
-)
 
 
 def _hex(value: int | None) -> str | None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.rows import Row, fetch_rows
 from plugwarden_collector.store.duckdb.statements import parsed, statement
+from plugwarden_collector.store.traces import FailingSpan, Trace, TraceFilter, TraceSummary
 
 from .index import Run, TextRuns, TraceIndex
-from .rows import log_row, span_row
+from .rows import log_of, span_of
 from .trigrams import KINDS
 
-__all__ = ["TraceFilter", "failing_spans", "find_trace", "search_traces"]
+__all__ = ["StoredTraces", "TraceFilter", "failing_spans", "find_trace", "search_traces"]
 
 AROUND = timedelta(hours=1)
 """Time around the spans of a trace in which its log records are looked for."""
@@ -30,20 +30,28 @@ MAX_SPANS = 10_000
 """Spans of one trace that are shown; a trace that has more ran away."""
 
 
-@dataclass(frozen=True, slots=True)
-class TraceFilter:
-    """What a span must be like for its trace to be found; None matches all."""
+class StoredTraces:
+    """See `store.telemetry.Traces`. Asked from any thread."""
 
-    plugin: str | None = None
-    version: str | None = None
-    outcome: str | None = None
-    text: str | None = None
-    """Part of the span's name, error type or status message, in any case."""
-    min_seconds: float | None = None
-    max_seconds: float | None = None
+    def __init__(self, database: Database, index: TraceIndex) -> None:
+        self._database, self._index = database, index
+
+    def find(self, trace_id: int) -> Trace:
+        """Return a trace by its id."""
+        return find_trace(self._database, self._index, trace_id)
+
+    def search(self, wanted: TraceFilter, since: datetime, until: datetime, limit: int) -> list[TraceSummary]:
+        """Return the newest traces with a matching span."""
+        return search_traces(self._database, self._index, wanted, since, until, limit)
+
+    def failing(
+        self, plugin: str, since: datetime, until: datetime, limit: int, *, version: str | None = None
+    ) -> list[FailingSpan]:
+        """Return the newest failed spans of a plugin, or of one version."""
+        return failing_spans(self._database, plugin, since, until, limit, version=version)
 
 
-def find_trace(database: Database, index: TraceIndex, trace_id: int) -> tuple[list[Row], list[Row]]:
+def find_trace(database: Database, index: TraceIndex, trace_id: int) -> Trace:
     """Spans (oldest first) and log records of one trace; `trace_id` as a 128-bit integer."""
     halves = {"hi": trace_id >> 64, "lo": trace_id & (2**64 - 1)}
     with database.reading() as cursor:
@@ -51,18 +59,18 @@ def find_trace(database: Database, index: TraceIndex, trace_id: int) -> tuple[li
         for first, last in index.candidates(halves["hi"], halves["lo"]):
             run = {**halves, "first": first, "last": last}
             stored += fetch_rows(cursor, parsed(cursor, "trace_spans"), run, MAX_SPANS - len(stored))
-        spans = sorted(map(span_row, stored), key=lambda row: row["started_at"])
+        spans = sorted(map(span_of, stored), key=lambda span: span.started_at)
         since, until = datetime(1970, 1, 1), datetime(9999, 1, 1)
         if spans:
-            since, until = spans[0]["started_at"] - AROUND, spans[-1]["started_at"] + AROUND
+            since, until = spans[0].started_at - AROUND, spans[-1].started_at + AROUND
         around = {**halves, "since": since, "until": until}
-        logs = map(log_row, fetch_rows(cursor, parsed(cursor, "trace_logs"), around))
-        return spans, sorted(logs, key=lambda row: row["time"])
+        logs = map(log_of, fetch_rows(cursor, parsed(cursor, "trace_logs"), around))
+        return Trace(spans, sorted(logs, key=lambda record: record.time))
 
 
 def search_traces(
     database: Database, index: TraceIndex, wanted: TraceFilter, since: datetime, until: datetime, limit: int
-) -> list[Row]:
+) -> list[TraceSummary]:
     """Traces with a matching span that started after `since`, up to `until`: the newest `limit` of them."""
     conditions: dict[str, Any] = {
         name: getattr(wanted, name) for name in ("plugin", "version", "outcome", "text", "min_seconds", "max_seconds")
@@ -80,17 +88,17 @@ def search_traces(
         return []
     halves = {"hi": [hi for hi, _ in traces], "lo": [lo for _, lo in traces]}
     runs = index.candidates_of_all(halves["hi"], halves["lo"])
-    return database.fetch(statement("trace_summaries"), {**halves, **_lists(runs)})
+    return database.values(TraceSummary, "trace_summaries", {**halves, **_lists(runs)})
 
 
 def failing_spans(
     database: Database, plugin: str, since: datetime, until: datetime, limit: int, *, version: str | None = None
-) -> list[Row]:
+) -> list[FailingSpan]:
     """The newest failed spans of a plugin, or of one version; what is older than these is not looked at."""
-    found: list[Row] = []
+    found: list[FailingSpan] = []
     for begin, end in _slices(since, until):
         slice_ = {"plugin": plugin, "version": version, "since": begin, "until": end, "limit": limit - len(found)}
-        found += database.fetch(statement("failing_traces"), slice_)
+        found += database.values(FailingSpan, "failing_traces", slice_)
         if len(found) >= limit:
             break
     return found

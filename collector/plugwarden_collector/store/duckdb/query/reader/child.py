@@ -17,11 +17,11 @@ import pyarrow as pa
 from plugwarden_collector.errors import QueryError
 from plugwarden_collector.store.duckdb.engine import connect
 from plugwarden_collector.store.duckdb.query.allowed_sql import Checked, check
+from plugwarden_collector.store.pieces import BATCH_ROWS, FORMS, Limits, Pieces
 
 from .confine import end_with_parent, give_up_everything, limit_memory, limit_processor
 from .lossless import as_told
 from .messages import explain
-from .pieces import BATCH_ROWS, FORMS, Limits, Pieces
 from .source import ViewSource
 from .wire import Channel
 

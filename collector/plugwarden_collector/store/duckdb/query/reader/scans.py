@@ -16,9 +16,8 @@ from plugwarden_collector.errors import QueryError, StoreError
 from plugwarden_collector.memory import memory
 from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.query.limits import End, Ticket, Watch
-from plugwarden_collector.store.duckdb.query.views import stable_views
-
-from .pieces import BATCH_ROWS
+from plugwarden_collector.store.pieces import BATCH_ROWS
+from plugwarden_collector.store.views import stable_views
 
 __all__ = ["MAX_SCANS", "Scans", "question"]
 

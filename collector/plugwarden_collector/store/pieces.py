@@ -11,12 +11,30 @@ import pyarrow as pa
 
 from plugwarden_collector.errors import QueryError
 
-__all__ = ["BATCH_ROWS", "FORMS", "ArrowPieces", "Form", "Limits", "Piece", "Pieces", "Rendering"]
+__all__ = [
+    "BATCH_ROWS",
+    "FORMS",
+    "MAX_BYTES",
+    "MAX_ROWS",
+    "MAX_STREAM_BYTES",
+    "ArrowPieces",
+    "Form",
+    "Limits",
+    "Piece",
+    "Pieces",
+    "Rendering",
+]
 
 BATCH_ROWS = 2_048
 """Rows of a batch: DuckDB's vector, which is what one step makes."""
 PIECE_BYTES = 8 * 1024 * 1024
 MAX_ROW_BYTES = 64 * 1024 * 1024
+MAX_ROWS = 100_000
+"""Rows of an answer that is built in memory."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Bytes of an answer that is built in memory."""
+MAX_STREAM_BYTES = 8 * 1024 * 1024 * 1024
+"""Bytes of an answer that is passed on as it comes."""
 
 
 class Rendering(Protocol):

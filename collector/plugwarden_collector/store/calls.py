@@ -1,0 +1,179 @@
+"""What telemetry says of plugins' calls: values that every engine answers with.
+
+Times are UTC without a zone; a span of time is after `since`, up to and including `until`. Counts are at most 2^53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from plugwarden_collector.judge.sli import CallCounts
+
+__all__ = [
+    "CallStep",
+    "ErrorCalls",
+    "FleetSeries",
+    "GateState",
+    "HeatStep",
+    "Measure",
+    "OperationCalls",
+    "PluginCalls",
+    "PluginDemand",
+    "PluginVersion",
+    "VersionSeen",
+    "Windows",
+]
+
+PluginVersion = tuple[str, str]
+"""Plugin id and version."""
+Windows = Mapping[str, Mapping[PluginVersion, Mapping[float, CallCounts]]]
+"""Name of a measure -> plugin version -> length of a window in seconds -> counts. What has no calls in a window is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One thing to count in windows, for all plugins that it covers."""
+
+    name: str
+    covers: Callable[[str], bool]
+    """Whether it is about a plugin, by its id."""
+    fast_index: int | None = None
+    """Slow is a call in a histogram bucket above this one; None: calls that failed through the plugin's fault are counted instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSeen:
+    """A plugin version that ran within a span of time."""
+
+    plugin: str
+    version: str
+    calls: int
+    """Refused ones too."""
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCalls:
+    """Failed calls of one plugin that share version, error, source and outcome."""
+
+    plugin_version: str
+    error_type: str
+    error_source: str
+    outcome: str
+    calls: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PluginCalls:
+    """One plugin over a span of time."""
+
+    plugin_id: str
+    calls: int
+    failed: int
+    """Errors and timeouts, whoever is to blame."""
+    bad: int
+    """Calls, of those, that failed through the plugin's fault."""
+    rejected: int
+    cpu_seconds: float
+    busy_seconds: float
+    """Time that calls took, added up."""
+    versions: Sequence[str] | None
+    """Versions with calls, in order; None without any."""
+    last_at: datetime
+    """The newest second, minute or hour with calls."""
+    calls_per_second: float
+    p50_seconds: float | None
+    p95_seconds: float | None
+    p99_seconds: float | None
+    """Right to 2.2 %; None where no call came through."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationCalls:
+    """One operation of a plugin's version over a span of time."""
+
+    plugin_version: str
+    plugin_operation: str
+    calls: int
+    failed: int
+    rejected: int
+    mean_seconds: float | None
+    max_seconds: float | None
+    cpu_seconds: float
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """What the gate of one operation is like, as its hosts last told it; None is what no host told."""
+
+    plugin_version: str
+    plugin_operation: str
+    breaker_state: int | None
+    """Number of a `BreakerState`, the highest of all hosts."""
+    running: int | None
+    waiting: int | None
+    abandoned: int | None
+    workers: int | None
+    memory_bytes: int | None
+    timeout_seconds: float | None
+    """As it is declared."""
+    longest_seconds: float | None
+    """As it was observed."""
+    concurrency: int | None
+    """As it is declared."""
+    most_running: int | None
+    """As it was observed."""
+    refusals: Mapping[str, int] | None
+    """Reason -> calls refused within the span of time, most first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallStep:
+    """One plugin's calls of a step that share version, outcome and source."""
+
+    time: datetime
+    """Start of the step."""
+    plugin_version: str
+    outcome: str
+    error_source: str
+    calls: int
+    duration_seconds_sum: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeatStep:
+    """One plugin's calls of a step that fell into one bucket of the contract's scale-4 histogram."""
+
+    time: datetime
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSeries:
+    """Calls of all plugins by step. A hundred thousand steps take seconds as objects: engines write them as JSON themselves."""
+
+    json: str
+    """A list of objects with `plugin_id`, `time`, `calls`, `failed` and `rejected`, in the order of time and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginDemand:
+    """What one plugin asks of its hosts over a span of time."""
+
+    plugin_id: str
+    calls: int
+    calls_per_second: float
+    peak_calls_per_second: float
+    """Over ten seconds."""
+    concurrency: float | None
+    """Busy seconds per second (Little's law)."""
+    cpu_cores: float

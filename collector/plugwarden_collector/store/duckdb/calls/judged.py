@@ -1,0 +1,175 @@
+"""What judging asks of the calls; see `store.telemetry.Judging`. Windows come from the resolution that suits their length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from plugwarden.contract import OVERFLOW, Scope
+
+from plugwarden_collector.decide.quarantine import Probes
+from plugwarden_collector.judge.blame import Cell, Waits
+from plugwarden_collector.judge.failures import ErrorCount
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.store.calls import Measure, PluginVersion, VersionSeen, Windows
+from plugwarden_collector.store.duckdb.statements import statement
+
+from .fleet import FleetPages
+from .hour_cache import ClosedHours, Counted
+from .resolutions import WIDE
+from .source import CallSource
+
+__all__ = ["JudgedCalls"]
+
+SHORT_SECONDS = 900.0
+"""Longest window that is counted by the second."""
+
+_Counted = dict[PluginVersion, dict[float, CallCounts]]
+_Row = tuple[str, str, float, int, int]
+"""Plugin, version, window in seconds, total, bad."""
+
+
+class JudgedCalls:
+    """Asked from the thread of the judge, which keeps what others remember of the calls up to date."""
+
+    def __init__(self, source: CallSource, pages: FleetPages, hours: ClosedHours) -> None:
+        self._source, self._pages, self._hours = source, pages, hours
+
+    def windows(self, measures: Sequence[Measure], sizes: Sequence[float], at: datetime, until: datetime) -> Windows:
+        """Return counts per measure, plugin version and window."""
+        # A tick asks this: what pages remember follows the rollups with it, so that the next page has little to add.
+        self._pages.follow()
+        self._hours.follow()
+        # By the minute: a whole hour would be in or out of each window as one. A span that is wider is cut into hours.
+        narrow = (WIDE - (until - at)).total_seconds()
+        passes = [
+            sorted(size for size in sizes if size <= SHORT_SECONDS),
+            sorted(size for size in sizes if SHORT_SECONDS < size <= narrow),
+            *([size] for size in sizes if size > max(narrow, SHORT_SECONDS)),
+        ]
+        found: dict[str, _Counted] = {}
+        for together in passes:
+            for name, counted in self._in_one_pass(measures, together, at, until).items():
+                for key, windows in counted.items():
+                    found.setdefault(name, {}).setdefault(key, {}).update(windows)
+        return found
+
+    def versions(self, since: datetime, until: datetime) -> list[VersionSeen]:
+        """Return every plugin version that was called."""
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("versions_seen").sql, self._source.tiers.span(since, until)).fetchall()
+        return [VersionSeen(*row) for row in rows if _told_apart(row)]
+
+    def waits(self, at: datetime, until: datetime, recent_seconds: float, baseline_seconds: float) -> list[Waits]:
+        """Return waits for downstreams, lately and before."""
+        asked = {"at": at, "until": until, "recent": recent_seconds, "baseline": baseline_seconds}
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("downstream_waits").sql, asked).fetchall()
+            if not rows:
+                return []
+            lately = self._finest(at - timedelta(seconds=recent_seconds), until)
+            times = cursor.execute(statement("plugin_time").sql, lately).fetchall()
+        seconds = {plugin: float(spent or 0.0) for plugin, _, spent in times}
+        return [Waits(*(*row, seconds.get(row[0], 0.0))) for row in rows]
+
+    def cells(self, plugin: str, since: datetime, until: datetime) -> list[Cell]:
+        """Return one plugin's calls by version, operation and instance."""
+        asked = {"plugin": plugin, **self._finest(since, until)}
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("failure_cells").sql, asked).fetchall()
+        return [
+            Cell(version, operation, instance, _failed(total, bad)) for version, operation, instance, total, bad in rows
+        ]
+
+    def probes(self, scope: Scope, since: datetime, until: datetime) -> Probes:
+        """Return how calls in a scope went."""
+        parameters = {
+            "plugin": scope.plugin, "version": scope.version, "operation": scope.operation, "instance": scope.instance,
+            "tenant": scope.tenant, "since": since, "until": until,
+        }  # fmt: skip
+        return self._source.values(Probes, "probe_counts", parameters)[0]
+
+    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> list[ErrorCount]:
+        """Return a version's failed calls by error."""
+        asked = {"plugin": plugin, "version": version, **self._finest(since, until)}
+        return self._source.values(ErrorCount, "error_types", asked)
+
+    def _finest(self, since: datetime, until: datetime) -> dict[str, Any]:
+        return self._source.tiers.span(since, until, finest=True)
+
+    def _in_one_pass(
+        self, measures: Sequence[Measure], sizes: list[float], at: datetime, until: datetime
+    ) -> dict[str, _Counted]:
+        if not sizes or not measures:
+            return {}
+        since = at - timedelta(seconds=sizes[-1])
+        span = self._source.tiers.span(since, until, finest=sizes[-1] <= SHORT_SECONDS)
+        if sizes[0] > WIDE.total_seconds():
+            wide = self._wide(measures, span, sizes[0])
+            if wide is not None:
+                return wide
+        asked = {**span, "at": at, "windows": sizes}
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("window_counts").sql, asked).fetchall()
+            plugins = sorted({row[0] for row in rows})
+            covered = {measure.name: set(filter(measure.covers, plugins)) for measure in measures}
+            slow = [
+                (measure.name, plugin, measure.fast_index)
+                for measure in measures
+                if measure.fast_index is not None
+                for plugin in sorted(covered[measure.name])
+            ]
+            slow_rows: list[Any] = []
+            if slow:
+                names, of, indexes = zip(*slow, strict=True)
+                asked |= {"slos": names, "plugins": of, "indexes": indexes}
+                slow_rows = cursor.execute(statement("window_slow").sql, asked).fetchall()
+        found: dict[str, _Counted] = {}
+        for measure in measures:
+            if measure.fast_index is None:
+                mine = (row[:5] for row in rows if row[0] in covered[measure.name])
+                found[measure.name] = _grouped(mine, _failed)
+            else:
+                found[measure.name] = _grouped((row[1:] for row in slow_rows if row[0] == measure.name), _slow)
+        return found
+
+    def _wide(self, measures: Sequence[Measure], span: dict[str, Any], size: float) -> dict[str, _Counted] | None:
+        """Return the counts of one window of many hours, most of which are over and known; None: more than is remembered."""
+        of_threshold: dict[int | None, Counted] = {}
+        found: dict[str, _Counted] = {}
+        for measure in measures:
+            fast = measure.fast_index
+            counted_as = _failed if fast is None else _slow
+            if fast not in of_threshold:
+                counted = self._hours.counts(span, fast)
+                if counted is None:
+                    return None
+                of_threshold[fast] = counted
+            found[measure.name] = {
+                key: {size: counted_as(*counts)}
+                for key, counts in of_threshold[fast].items()
+                if _told_apart(key) and measure.covers(key[0])
+            }
+        return found
+
+
+def _told_apart(row: Sequence[Any]) -> bool:
+    """Whether a row that begins with plugin and version is about one of each: what stands for many is neither judged nor isolated."""
+    return OVERFLOW not in row[:2]
+
+
+def _failed(total: int, bad: int) -> CallCounts:
+    return CallCounts(total, failed=bad)
+
+
+def _slow(total: int, bad: int) -> CallCounts:
+    return CallCounts(total, slow=bad)
+
+
+def _grouped(rows: Iterable[_Row], counted_as: Callable[[int, int], CallCounts]) -> _Counted:
+    grouped: _Counted = {}
+    for plugin, version, seconds, total, bad in rows:
+        if OVERFLOW not in (plugin, version):
+            grouped.setdefault((plugin, version), {})[seconds] = counted_as(total, bad)
+    return grouped

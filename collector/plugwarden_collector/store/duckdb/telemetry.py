@@ -1,0 +1,55 @@
+"""The port to telemetry over one DuckDB file: its parts, put together once, with what they remember of the rollups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plugwarden_collector.errors import StoreError
+from plugwarden_collector.store.telemetry import Telemetry
+
+from .calls.fleet import FleetPages
+from .calls.hour_cache import ClosedHours
+from .calls.judged import JudgedCalls
+from .calls.pages import CallPages
+from .database import FILE_NAME, Database
+from .file.condition import StoredCondition
+from .ledger.audit_log import AuditLog
+from .query.stored import StoredQueries
+from .retention.stored import StoredUpkeep
+from .traces.search import StoredTraces
+from .write.ingest import StoredIngest
+from .write.writer import Writer
+
+__all__ = ["stored_telemetry", "telemetry_of"]
+
+
+def telemetry_of(database: Database, writer: Writer, log: AuditLog | None = None) -> Telemetry:
+    """Return the telemetry of an open store. What people do to it is recorded in `log`, the decision log of the same store."""
+    fleet, hours = FleetPages(database), ClosedHours(database)
+    return Telemetry(
+        ingest=StoredIngest(database, writer),
+        judging=JudgedCalls(database, fleet, hours),
+        pages=CallPages(database, fleet),
+        traces=StoredTraces(database, writer.traces),
+        queries=StoredQueries(database),
+        upkeep=StoredUpkeep(database, writer, hours, log),
+        condition=StoredCondition(database, writer, fleet, hours),
+    )
+
+
+@contextmanager
+def stored_telemetry(folder: Path) -> Iterator[Telemetry]:
+    """The telemetry in a folder that no collector uses, for a block. Raises `StoreError`, also where there is no store."""
+    if not (folder / FILE_NAME).exists():
+        raise StoreError(f"{folder}: there is no database here; name its folder with --data")
+    database = Database(folder)
+    try:
+        writer = Writer(database)
+        try:
+            yield telemetry_of(database, writer)
+        finally:
+            writer.close(timeout=60.0)
+    finally:
+        database.close()
