@@ -143,15 +143,20 @@ def _token_of(path: str) -> str:
             os.close(descriptor)
         if text is None:
             raise ConfigurationError("is no file")
-        if found.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-            mode = stat.S_IMODE(found.st_mode)
-            raise ConfigurationError(
-                f"is open to every user (mode {mode:o}): `chmod o= {path}`, or mount it with mode 0440"
-            )
+        if found.st_mode & stat.S_IWOTH:
+            raise ConfigurationError(f"may be written by every user: `chmod o= {path}`")
         words = text.decode("utf-8").split()
         if len(words) != 1 or len(text) > MAX_TOKEN_BYTES:
             raise ConfigurationError("must hold one token")
-        return str(_checked({"token": words[0]})["token"])
+        token = str(_checked({"token": words[0]})["token"])
+        if found.st_mode & stat.S_IROTH:
+            # Said, and no more: Kubernetes mounts a secret with 0644 and Docker with 0444 where nobody chose a mode.
+            _log.warning(
+                "PLUGWARDEN_TOKEN_FILE: %s: every user may read it; mount it with mode 0440, or `chmod o= %s`",
+                path,
+                path,
+            )
+        return token
     except (OSError, ValueError) as error:  # a `ConfigurationError` is one
         raise ConfigurationError(f"PLUGWARDEN_TOKEN_FILE: {path}: {error}") from None
 
