@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Message, Told
 from plugwarden_collector.announce.pipeline import due
 from plugwarden_collector.announce.receivers.webhook import payload, subject_in
 from plugwarden_collector.announce.stages.dedup import UPDATE
-from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject, subjects_of
-from plugwarden_collector.cycle import evaluate
-from plugwarden_collector.decide.quarantine import Quarantine
+from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.rules.file import Receiver
-from plugwarden_collector.rules.policy import Enforcement, Policy
 
-from tests.collector.conftest import RULES as RULES_TEXT
-from tests.collector.conftest import running
-from tests.collector.cycle.test_cycle import AT, RULES, seen
-from tests.collector.cycle.test_cycle import Known as Evidence
+from tests.collector.cycle.test_cycle import AT
 
 PAGER, TICKETS = Receiver("pager", "http://a/", ("page",)), Receiver("tickets", "http://b/", ("ticket",))
 ALL = Receiver("all", "http://c/")
@@ -163,87 +149,6 @@ def test_whatever_happens_what_fires_is_told_once_nothing_covers_it(steps: list[
         last[key] = status
 
 
-# -- what there is to tell --------------------------------------------------------------------------------------------
-
-
-def names(standing: Standing) -> set[tuple[str, str]]:
-    return {(item.labels["alertname"], item.severity) for item in subjects_of(standing) if item.speaker is None}
-
-
-@pytest.mark.parametrize(
-    ("how", "said"),
-    [
-        (Enforcement.OBSERVE, "availability budget burn"),
-        (Enforcement.SUGGEST, "quarantine suggested"),
-        (Enforcement.ENFORCE, "plugin quarantined"),
-    ],
-)
-def test_a_failing_plugin_pages_whatever_the_policy(how: Enforcement, said: str) -> None:
-    standing = Standing()
-    rules = replace(RULES, policy=Policy(how))
-    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), Evidence(), lambda: 0.0)
-    assert (said, "page") in names(standing)
-    page = next(item for item in subjects_of(standing) if item.severity == "page" and item.labels["alertname"] == said)
-    assert (page.labels["plugin"], page.labels["version"]) == ("csv", "2")
-
-
-def test_a_shared_cause_is_one_page() -> None:
-    standing = Standing()
-    standing, _ = evaluate(
-        RULES, standing, seen({(f"p{number}", "1"): 50 for number in range(4)}, running=8), Evidence(), lambda: 0.0
-    )
-    assert names(standing) == {("shared cause", "page")}
-
-
-def test_a_plugin_that_fails_on_when_the_others_are_well_is_told_by_itself() -> None:
-    standing, known = Standing(), Evidence()
-    bad = {(f"p{number}", "1"): 50 for number in range(3)}
-    standing, _ = evaluate(RULES, standing, seen(bad, running=8), known, lambda: 0.0)
-    for second in range(1, 200):
-        well = {**dict.fromkeys(bad, 0), ("p0", "1"): 50}
-        standing, _ = evaluate(
-            RULES, standing, seen(well, running=8, at=AT + timedelta(seconds=second)), known, lambda: 0.0
-        )
-    assert {item.labels["plugin"] for item in subjects_of(standing) if item.labels["severity"] == "page" and not item.speaker
-            and "plugin" in item.labels} == {"p0"}  # fmt: skip
-
-
-def test_a_quarantine_that_does_not_help_speaks_for_nothing() -> None:
-    standing, known = Standing(), Evidence()
-    for second in range(0, 60, 10):
-        standing, _ = evaluate(
-            RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=second)), known, lambda: 0.0
-        )
-        told_of_itself = ("availability budget burn", "page") in names(standing)
-        assert told_of_itself == (second > 35), f"after {second} s"
-
-
-def quarantine(**more: Any) -> Quarantine:
-    item = Quarantine(
-        "q-1", Scope("csv", "2"), QuarantineState.QUARANTINED, "it fails", "automation", Enforcement.ENFORCE, AT, AT
-    )
-    return replace(item, **more)
-
-
-def summaries(item: Quarantine) -> list[str]:
-    return [found.summary for found in subjects_of(Standing(quarantines={item.id: item}))]
-
-
-def test_each_turn_of_a_quarantine_that_people_must_know_of_says_something_new() -> None:
-    first = summaries(quarantine())
-    again = summaries(quarantine(repeats=1))
-    stuck = summaries(
-        quarantine(state=QuarantineState.PROBATION, evidence={"inconclusive": AT.isoformat()}, successor_of="q-0")
-    )
-    assert first == ["csv@2 is quarantined by automation: it fails"]
-    assert again == ["csv@2 is quarantined by automation again, 2 times by now: it fails"]
-    assert stuck[0].startswith("A person must decide on csv@2")
-    assert summaries(quarantine(state=QuarantineState.PROBATION)) == first, "probation by itself is no news"
-    assert summaries(quarantine(ended_at=AT)) == []
-    assert summaries(quarantine(superseded_by="3")) == []
-    assert summaries(quarantine(state=QuarantineState.PROBATION, successor_of="q-0")) == []
-
-
 def test_a_message_is_read_back_as_what_was_told() -> None:
     item = subject("a", started_at=AT + timedelta(microseconds=1500))
     body = json.dumps(payload(Message("all", FIRING, item), AT))
@@ -252,88 +157,3 @@ def test_a_message_is_read_back_as_what_was_told() -> None:
     assert told(item, known={("all", "a"): Told(AT, found)}) == []
     assert subject_in("{}") is None
     assert subject_in("[1") is None
-
-
-# -- delivering -------------------------------------------------------------------------------------------------------
-
-
-class Hook(ThreadingHTTPServer):
-    """A receiver that can be away, and come back at the same place."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.got: list[tuple[str, dict[str, str]]] = []
-        super().__init__(("127.0.0.1", port), HookHandler)
-        Thread(target=self.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class HookHandler(BaseHTTPRequestHandler):
-    server: Hook
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.got.append((body["status"], body["alerts"][0]["labels"]))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Says nothing."""
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    found = Hook()
-    yield found
-    found.stop()
-
-
-def eventually(look: Callable[[], Any]) -> Any:
-    for _ in range(400):
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come about")
-
-
-def rules_for(folder: Path, port: int) -> Path:
-    path = folder / "rules.toml"
-    path.write_text(f'{RULES_TEXT}\n[[receiver]]\nname = "hook"\nurl = "http://127.0.0.1:{port}/"\n')
-    return path
-
-
-def test_what_a_receiver_missed_is_told_once_after_a_restart_and_ends_there(tmp_path: Path, hook: Hook) -> None:
-    port = hook.server_port
-    rules = rules_for(tmp_path, port)
-    hook.stop()
-    with running(tmp_path / "data", rules) as first:
-        held = first.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
-        eventually(lambda: first.scalar("select count(*) from notifications where status = 'failed'"))
-    back = Hook(port)
-    try:
-        with running(tmp_path / "data", rules) as second:
-            eventually(lambda: back.got)
-            eventually(lambda: second.scalar("select count(*) from notifications where status = 'sent'"))
-        with running(tmp_path / "data", rules) as third:
-            third.api.post(f"quarantine/{held['id']}/release", {"reason": "enough"})
-            eventually(lambda: len(back.got) > 1)
-        assert [(status, labels["quarantine"]) for status, labels in back.got] == [
-            ("firing", held["id"]), ("resolved", held["id"]),
-        ]  # fmt: skip
-    finally:
-        back.stop()
-
-
-def test_a_silence_by_the_name_of_an_alert_holds_for_as_long_as_it_lasts(tmp_path: Path, hook: Hook) -> None:
-    with running(tmp_path / "data", rules_for(tmp_path, hook.server_port)) as collector:
-        body = {"matchers": {"alertname": "plugin quarantined"}, "seconds": 600, "comment": "known"}
-        silence = collector.api.post("silences", body)
-        collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
-        time.sleep(1.5)
-        assert hook.got == []
-        collector.api.post(f"silences/{silence['id']}/end", {"reason": "enough"})
-        eventually(lambda: hook.got)
-        assert collector.scalar("select count(*) from notifications") <= 1
