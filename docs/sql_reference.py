@@ -35,7 +35,7 @@ def main() -> int:
     if "--check" not in sys.argv:
         PAGE.write_text(wanted, "utf-8")
     elif page != wanted:
-        sys.stderr.write(f"{PAGE} is not what store/duckdb/query/views.toml says; run `python docs/sql_reference.py`\n")
+        sys.stderr.write(f"{PAGE} is not what store/views.toml says; run `python docs/sql_reference.py`\n")
         return 1
     return 0
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +23,15 @@ SAFE_DIGITS = 15
 
 def columns(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass by their names, their values as they are."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    names, values = _of_kind(value.__class__)
+    return dict(zip(names, values(value), strict=True))
+
+
+@cache
+def _of_kind(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names of a dataclass's fields, two at least, and what takes the values of all of them at once."""
+    names = tuple(field.name for field in fields(kind))
+    return names, attrgetter(*names)
 
 
 def plain_rows(table: pa.Table) -> list[list[Any]]:
