@@ -38,6 +38,7 @@ from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import (
     Audit,
     Database,
+    Ledger,
     Notes,
     Telemetry,
     Writer,
@@ -78,11 +79,16 @@ class Collector:
     writer: Writer
     telemetry: Telemetry
     warden: Warden
-    audit: Audit
+    ledger: Ledger
     board: Board
     health: HealthWatch
     failed: asyncio.Future[None]
     """Ends with the error that one of the loops could not handle; the process must end then."""
+
+    @property
+    def audit(self) -> Audit:
+        """The chains of the ledger."""
+        return self.ledger.audit
 
 
 @asynccontextmanager
@@ -217,7 +223,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             writer,
             telemetry,
             warden,
-            audit,
+            ledger,
             board,
             health,
             failed,
