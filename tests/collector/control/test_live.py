@@ -10,7 +10,7 @@ import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.control.live import ACT_TRIES
-from plugwarden_collector.decide.standing import Changes
+from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.errors import ConflictError, StaleError
 
 from tests.collector.conftest import Running, running

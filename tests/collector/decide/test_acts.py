@@ -11,9 +11,10 @@ import pytest
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.decide.acts import Acted, adopt_clock, freeze, isolate, release, silence, unsilence
+from plugwarden_collector.decide.changes import Freeze
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.decide.standing import Freeze, Standing
+from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError
 from plugwarden_collector.rules.policy import Enforcement
 
