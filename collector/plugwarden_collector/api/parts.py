@@ -18,7 +18,7 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.pushed import PushedAlerts
-from plugwarden_collector.store import Audit, Database, Ledger, Telemetry, Writer, statement
+from plugwarden_collector.store import Audit, Database, Ledger, Telemetry, Writer
 from plugwarden_collector.web.auth import Principal, TokenBook
 from plugwarden_collector.web.time_range import TimeRange
 
@@ -96,10 +96,6 @@ class Parts:
                 raise HTTPException(422, str(error)) from error
 
         return Depends(read)
-
-    async def rows(self, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Return what a named statement finds."""
-        return await self.reads.run(self.database.fetch, statement(name), parameters)
 
     async def in_fleet(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return what `work` answers, from a thread for questions about all plugins."""

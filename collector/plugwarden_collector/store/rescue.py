@@ -1,7 +1,6 @@
-"""Stores that nobody has open, and copies of open ones: verify, salvage, back up, restore. For commands and the route of backups."""
+"""Stores that nobody has open: verify, salvage, check a backup that arrived, restore it. For commands."""
 
 from .duckdb.database import FILE_NAME
-from .duckdb.rescue.backup import Backup, open_backup
 from .duckdb.rescue.backup_check import check_backup, keep
 from .duckdb.rescue.restore import restore, sum_rows
 from .duckdb.rescue.salvage import salvage
@@ -9,10 +8,8 @@ from .duckdb.rescue.verify import verify
 
 __all__ = [
     "FILE_NAME",
-    "Backup",
     "check_backup",
     "keep",
-    "open_backup",
     "restore",
     "salvage",
     "sum_rows",

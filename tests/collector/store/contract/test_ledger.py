@@ -19,7 +19,7 @@ from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetSt
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
-from plugwarden_collector.errors import NotFoundError, StaleError
+from plugwarden_collector.errors import StaleError
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store.ledger import Delivery, KeptTime, PushedEnd, PushedRecord, ToldSubject
 from plugwarden_collector.store.ledger_rows import ConditionEvent
@@ -243,14 +243,6 @@ def test_rules_are_known_by_the_text_that_a_start_recorded(engine: Engine) -> No
     for rules in ({"sha256": "abc"}, {"sha256": "def", "content": "[[slo]]"}):
         engine.ledger.audit.append([Draft(AT, "started", "c", "c", "v", evidence={"rules": rules})], ACCESS).result(30)
     assert (engine.ledger.rules_recorded("abc"), engine.ledger.rules_recorded("def")) == (None, AT)
-
-
-def test_what_is_not_set_aside_can_be_neither_counted_nor_dropped(engine: Engine) -> None:
-    draft = Draft(AT, "given_up", "ci", "x", "why")
-    for act in (engine.ledger.count_set_aside, engine.ledger.drop_set_aside):
-        with pytest.raises(NotFoundError):
-            act("x", draft).result(30)
-    assert engine.ledger.decisions(1 << 62, 10) == []
 
 
 # -- notes, pushed alerts, time ---------------------------------------------------------------------------------------
