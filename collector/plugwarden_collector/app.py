@@ -24,7 +24,7 @@ from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.control.retention import run_retention
-from plugwarden_collector.control.timekeeping import load_timekeeping, run_timekeeping
+from plugwarden_collector.control.timekeeping import resumed, run_timekeeping
 from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import CollectorError, SettingsError
 from plugwarden_collector.health import Arrivals, HealthWatch, run_health
@@ -35,10 +35,18 @@ from plugwarden_collector.receive.http import otlp_app
 from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.rules.file import DEFAULT_RULES, load_rules
 from plugwarden_collector.settings import Address, Settings
-from plugwarden_collector.store import Database, Telemetry, Writer, telemetry_of
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
-from plugwarden_collector.store.duckdb.ledger.notifications import load_told, store_deliveries
-from plugwarden_collector.store.duckdb.ledger.state import load_directives
+from plugwarden_collector.store import (
+    Audit,
+    Database,
+    Ledger,
+    Notes,
+    Telemetry,
+    Writer,
+    kept_time,
+    open_ledger,
+    run_notes,
+    telemetry_of,
+)
 from plugwarden_collector.web.headers import API_HEADERS, with_headers
 from plugwarden_collector.web.http_protocol import ObligingProtocol, PatientProtocol
 
@@ -52,6 +60,8 @@ WARM_SECONDS = 2.0
 LOAD_SECONDS = 0.25
 """The processor is for those who send, who have waited for longest."""
 RETRY_SECONDS = 5.0
+NOTES_SECONDS = 2.0
+"""Seconds that a stop gives to what was told and is not recorded yet."""
 BACKLOG = 2048
 """As uvicorn has it."""
 STALE_TICK_SECONDS = 15.0
@@ -69,11 +79,16 @@ class Collector:
     writer: Writer
     telemetry: Telemetry
     warden: Warden
-    audit: AuditLog
+    ledger: Ledger
     board: Board
     health: HealthWatch
     failed: asyncio.Future[None]
     """Ends with the error that one of the loops could not handle; the process must end then."""
+
+    @property
+    def audit(self) -> Audit:
+        """The chains of the ledger."""
+        return self.ledger.audit
 
 
 @asynccontextmanager
@@ -89,31 +104,32 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         stack.callback(database.close)
         trusted = clock if isinstance(clock, TrustedClock) else None
         if clock is None:
-            kept, same_boot = load_timekeeping(database)
+            kept, same_boot = resumed(kept_time(database))
             clock = trusted = TrustedClock(kept, same_boot=same_boot)
         now_ns = trusted.now_ns if trusted is not None else time.time_ns
-        board = Board(load_directives(database) or DirectiveSet(database.epoch, 0, ()))
         woken: list[Warden] = []
         writer = Writer(database, on_commit=lambda: woken[0].wake() if woken else None, clock=clock, warm=False)
         stack.callback(writer.close, STOP_SECONDS / 2)
-        notifier = Notifier(clock, lambda deliveries: writer.run(store_deliveries(deliveries)), load_told(database))
-        audit = AuditLog(database, settings.audit, clock())
+        ledger = open_ledger(database, writer, settings.audit, clock())
+        audit = ledger.audit
+        stack.callback(ledger.close)
+        notes = Notes(ledger)
+        stack.callback(notes.close, NOTES_SECONDS)
+        notifier = Notifier(clock, notes.add, ledger.told())
         notifier.stamp = audit.stamp
-        stack.callback(audit.close)
+        board = Board(DirectiveSet())
         telemetry = telemetry_of(database, writer, audit)
-        warden = Warden(database, writer, telemetry, board, notifier, rules, clock, audit)
+        warden = Warden(telemetry, ledger, board, notifier, rules, clock)
         woken.append(warden)
-        await asyncio.to_thread(audit.record_lost_key, writer.run, clock())
-        access = AccessLog(writer, audit, clock)
+        await asyncio.wrap_future(audit.record_lost_key(clock()))
+        access = AccessLog(ledger, clock)
         stack.push_async_callback(access.close)
-        access.started(__version__, database, settings.rules)
+        access.started(__version__, settings.rules)
         intake = Intake(telemetry.ingest, settings.identity, now_ns)
         arrivals = Arrivals(clock)
         intake.on_stranger = access.refused
         intake.on_read, intake.on_taken = arrivals.read, arrivals.taken
         health = HealthWatch(
-            database,
-            writer,
             telemetry,
             intake,
             arrivals,
@@ -121,12 +137,13 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             notifier,
             settings.keep,
             clock,
-            audit,
+            ledger,
+            notes,
             (lambda: trusted.reading().step) if trusted is not None else lambda: None,
         )
         stack.callback(health.close)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        loops = [run_timekeeping(trusted, writer)] if trusted is not None else []
+        loops = [run_timekeeping(trusted, ledger)] if trusted is not None else []
         taking = asyncio.Event()
         """Set a moment after telemetry is taken: what takes much of the processor begins then."""
         for loop in (
@@ -134,6 +151,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             _after(taking, warden.run_warden()),
             _after(taking, run_retention(telemetry.upkeep, settings.keep, clock=clock)),
             notifier.run_notifier(),
+            run_notes(notes),
             _after(taking, run_health(health)),
             access.run_access(),
             audit.run_heads(),
@@ -141,10 +159,10 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         ):
             stack.push_async_callback(_cancel, _spawn(loop, failed))
         calls = ApiCalls()
-        pushed = PushedAlerts(database, writer, clock)
+        pushed = PushedAlerts(ledger, clock)
         stack.callback(pushed.close)
         stack.push_async_callback(_cancel, _spawn(run_pushed_alerts(pushed), failed))
-        registry = own_registry(telemetry, intake, warden, board, notifier, health, calls, pushed, audit, access)
+        registry = own_registry(telemetry, intake, warden, board, notifier, health, calls, pushed, audit, access, notes)
 
         begun = time.monotonic()
 
@@ -174,7 +192,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
                         health,
                         calls,
                         pushed,
-                        audit,
+                        ledger,
                         access,
                     )
                 ),
@@ -205,7 +223,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             writer,
             telemetry,
             warden,
-            audit,
+            ledger,
             board,
             health,
             failed,

@@ -7,6 +7,7 @@ CollectorError
 ├── BusyError                 the queue is full: send again later
 │   └── TooManyError          with the caller's own requests
 ├── StoreError                the database would not do it
+│   ├── StaleError            somebody else committed first: load again
 │   ├── UncountableError      rows that say what cannot be: they are set aside, the rest is counted
 │   ├── QueryError            the caller's SQL is wrong or not allowed
 │   ├── QueryTimeoutError     the caller's SQL took too long
@@ -31,6 +32,7 @@ __all__ = [
     "QueryTimeoutError",
     "RulesError",
     "SettingsError",
+    "StaleError",
     "StoreError",
     "TooManyError",
     "UncountableError",
@@ -74,6 +76,15 @@ class TooManyError(BusyError):
 
 class StoreError(CollectorError):
     """The database would not do it."""
+
+
+class StaleError(StoreError):
+    """The ledger has gone on since it was loaded: nothing was stored, and what was decided was decided on an old state."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(f"the ledger is at revision {found}, and this was decided at revision {expected}")
+        self.expected, self.found = expected, found
+        """Revisions."""
 
 
 class UncountableError(StoreError):

@@ -12,17 +12,27 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.actor import Actor
-from plugwarden_collector.clock import SETTLE_SECONDS, STEP_SECONDS, Timekeeping, TrustedClock, follow, resume
-from plugwarden_collector.control.timekeeping import load_timekeeping, store_timekeeping
+from plugwarden_collector.clock import (
+    SETTLE_SECONDS,
+    STEP_SECONDS,
+    Timekeeping,
+    TrustedClock,
+    boot_identity,
+    follow,
+    resume,
+)
+from plugwarden_collector.control.timekeeping import resumed
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.shift import shift
+from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.settings import Settings
-from plugwarden_collector.store import Database
+from plugwarden_collector.store import Database, kept_time
 from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
+from plugwarden_collector.store.ledger import KeptTime
 
 from tests.collector.store.retention.test_retention import fill, hear, names
 from tests.collector.support.own_health import conditions
@@ -147,10 +157,10 @@ def test_what_is_known_of_the_time_is_kept_in_the_store(tmp_path: Path, clocks: 
     clocks.move(1.0)
     kept = clock.reading()
     with opened(tmp_path) as store:
-        assert load_timekeeping(store.database) == (None, False)
-        store.writer.run(lambda connection: store_timekeeping(connection, kept)).result(10)
+        assert resumed(store.ledger.kept_time()) == (None, False)
+        store.ledger.keep_time(KeptTime(kept, boot_identity())).result(10)
     database = Database(tmp_path)
-    found, same_boot = load_timekeeping(database)
+    found, same_boot = resumed(kept_time(database))
     database.close()
     assert (found, same_boot) == (kept, True)
 
@@ -160,11 +170,16 @@ def test_what_is_to_happen_after_a_length_of_time_moves_with_the_clock() -> None
     item = Quarantine("q-1", Scope("csv"), QuarantineState.QUARANTINED, "r", "automation", Enforcement.ENFORCE, started_at=AT,
                       changed_at=AT,
                       hold_until=hold)  # fmt: skip
-    standing = Standing(quarantines={"q-1": item}, actions=[AT])
-    standing, changes = shift(standing, DAY)
-    assert standing.quarantines["q-1"].hold_until == hold + timedelta(days=1)
-    assert standing.quarantines["q-1"].started_at == AT
-    assert (changes.quarantines, standing.actions) == ([standing.quarantines["q-1"]], [AT + timedelta(days=1)])
+    silence = Silence("s-1", {"plugin": "csv"}, AT, hold, "ann", "known")
+    standing = Standing(quarantines={"q-1": item}, actions=[AT], silences=(silence,))
+    moved, changes = shift(standing, DAY, AT)
+    assert moved.quarantines["q-1"].hold_until == moved.silences[0].ends_at == hold + timedelta(days=1)
+    assert moved.quarantines["q-1"].started_at == AT
+    assert (changes.quarantines, moved.actions) == ([moved.quarantines["q-1"]], [AT + timedelta(days=1)])
+    assert changes.silences == list(moved.silences)
+    assert standing == Standing(quarantines={"q-1": item}, actions=[AT], silences=(silence,)), (
+        "the old one is as it was"
+    )
 
 
 # -- the whole collector ----------------------------------------------------------------------------------------------

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +16,7 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.durations import duration
 from plugwarden_collector.rules.file import Receiver
+from plugwarden_collector.store.ledger import Delivery, ToldSubject
 
 from .message import FIRING, RESOLVED, Key, Known, Message, Told
 from .pipeline import due
@@ -26,7 +25,7 @@ from .receivers.webhook import TIMEOUT_SECONDS, deliver, payload, subject_in
 from .stages.retry import RESOLVED_FOR, Attempts, given_up, retry
 from .subject import Subject
 
-__all__ = ["Delivery", "Notifier"]
+__all__ = ["Notifier"]
 
 LOOK_SECONDS = 1.0
 """Time itself makes things due: a silence ends, a receiver may be asked again."""
@@ -34,44 +33,28 @@ RECKON_SECONDS = 5.0
 """What is due is worked out at news, and otherwise this often."""
 MAX_TOLD = 10_000
 """Subjects that receivers hold for open; beyond, further ones wait until others end."""
-MAX_UNRECORDED = 1_000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One attempt, for the `notifications` table."""
-
-    at: datetime
-    receiver: str
-    fingerprint: str
-    """Key of the subject."""
-    status: str
-    """`sent`, `failed` or `given_up`."""
-    attempt: int
-    error: str | None
-    body: str
-
-
-Record = Callable[[Sequence[Delivery]], Future[Any]]
-"""Stores deliveries, in order."""
+Record = Callable[[Delivery], None]
+"""Sees to it that a delivery is recorded, and does not wait for that."""
 
 
 class Notifier:
     """Knows what each receiver was told. Lives in the event loop; `report` may be called from any thread."""
 
-    def __init__(self, clock: Clock, record: Record, told: Iterable[tuple[str, datetime, str]] = ()) -> None:
-        """`told` is what the store knows of deliveries: (receiver, when, body) of every subject still open there."""
+    def __init__(self, clock: Clock, record: Record, told: Iterable[ToldSubject] = ()) -> None:
+        """`told` is what the ledger knows of deliveries: every subject that a receiver still holds for open."""
         self._clock, self._record = clock, record
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._active: dict[str, dict[str, Subject]] = {}
         """By source."""
         self._told: dict[Key, Told] = {}
-        for receiver, at, body in told:
-            subject = subject_in(body)
+        for item in told:
+            subject = subject_in(item.body)
             if subject is not None:
-                self._told[receiver, subject.key] = Told(at, subject)
+                self._told[item.receiver, subject.key] = Told(item.at, subject)
         self._over: dict[Key, datetime] = {}
         """Since when an end has been due."""
         self._due: list[Message] = []
@@ -81,14 +64,10 @@ class Notifier:
         self._receivers: Callable[[], Sequence[Receiver]] = tuple
         self._silences: Callable[[], Sequence[Silence]] = tuple
         self._seen: tuple[Any, Any] = (None, None)
-        self._unrecorded: deque[Delivery] = deque()
-        self._recording: asyncio.Task[None] | None = None
         self.counts: Counter[tuple[str, str]] = Counter()
         """(receiver, `sent`, `failed` or `given_up`) -> deliveries."""
         self.stamp: Callable[[], Mapping[str, Any]] = dict
         """What every notification carries beside its alert."""
-        self.lost_records = 0
-        """Deliveries that the store did not take in time."""
 
     def follow(self, receivers: Callable[[], Sequence[Receiver]], silences: Callable[[], Sequence[Silence]]) -> None:
         """Where to look for receivers and silences, each time."""
@@ -107,20 +86,15 @@ class Notifier:
 
     async def run_notifier(self) -> None:
         """Deliver, for as long as the collector runs."""
-        try:
-            async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client, asyncio.TaskGroup() as group:
-                while True:
-                    self._look(client, group)
-                    self._keep_records(group)
-                    try:
-                        async with asyncio.timeout(LOOK_SECONDS):
-                            await self._news.wait()
-                    except TimeoutError:
-                        pass
-                    self._news.clear()
-        finally:
-            if self._unrecorded:
-                self._record(list(self._unrecorded))  # the writer ends after us, and stores what it was given
+        async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client, asyncio.TaskGroup() as group:
+            while True:
+                self._look(client, group)
+                try:
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._news.wait()
+                except TimeoutError:
+                    pass
+                self._news.clear()
 
     def _take(self, source: str, subjects: dict[str, Subject]) -> None:
         self._active[source] = subjects
@@ -172,7 +146,7 @@ class Notifier:
         attempts = self._attempts_at(message.receiver).of(message.subject.key)
         body = json.dumps(payload(message, at))
         error = f"not taken within {duration(RESOLVED_FOR.total_seconds())}"
-        self._note(Delivery(at, message.receiver, message.subject.key, "given_up", attempts, error, body))
+        self._record(Delivery(at, message.receiver, message.subject.key, "given_up", attempts, error, body))
 
     async def _deliver(self, client: httpx2.AsyncClient, receiver: Receiver, message: Message) -> None:
         key, name = message.subject.key, receiver.name
@@ -197,26 +171,5 @@ class Notifier:
         if (
             error is None or attempt & (attempt - 1) == 0
         ):  # the first, second, fourth, eighth, ...: weeks of absence are few rows
-            self._note(Delivery(at, receiver.name, key, result, attempt, error, text))
+            self._record(Delivery(at, receiver.name, key, result, attempt, error, text))
         self._wake()
-
-    def _note(self, delivery: Delivery) -> None:
-        self._unrecorded.append(delivery)
-        while len(self._unrecorded) > MAX_UNRECORDED:
-            self._unrecorded.popleft()
-            self.lost_records += 1
-
-    def _keep_records(self, group: asyncio.TaskGroup) -> None:
-        if self._unrecorded and (self._recording is None or self._recording.done()):
-            self._recording = group.create_task(self._keep(list(self._unrecorded)))
-
-    async def _keep(self, deliveries: Sequence[Delivery]) -> None:
-        """Store deliveries; what cannot be stored is tried again with the next, for telling people must not wait for the store."""
-        try:
-            await asyncio.wrap_future(self._record(deliveries))
-        except Exception:  # noqa: BLE001 - logged, and tried again
-            _log.exception("%d deliveries of notifications could not be recorded; it is tried again", len(deliveries))
-            return
-        for delivery in deliveries:
-            if self._unrecorded and self._unrecorded[0] is delivery:
-                self._unrecorded.popleft()

@@ -1,6 +1,5 @@
 """What the API says about plugins, rules and alerts, made from stored rows and the standing state."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from plugwarden_collector.figures import percent
 from plugwarden_collector.ratios import Calls
 from plugwarden_collector.rules.objective import Objective
 
-__all__ = ["covering_objectives", "parsed", "rules_answer", "with_state"]
+__all__ = ["covering_objectives", "rules_answer", "with_state"]
 
 
 def with_state(rows: list[dict[str, Any]], budgets: list[dict[str, Any]], warden: Warden) -> list[dict[str, Any]]:
@@ -107,12 +106,3 @@ def _objective(item: Objective) -> dict[str, Any]:
             for tier in item.tiers
         ],
     }
-
-
-def parsed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """JSON columns as what they hold."""
-    for row in rows:
-        for name in ("evidence", "labels", "detail"):
-            if isinstance(row.get(name), str):
-                row[name] = json.loads(row[name])
-    return rows

@@ -18,8 +18,7 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.pushed import PushedAlerts
-from plugwarden_collector.store import Database, Telemetry, Writer, statement
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
+from plugwarden_collector.store import Audit, Database, Ledger, Telemetry, Writer
 from plugwarden_collector.web.auth import Principal, TokenBook
 from plugwarden_collector.web.time_range import TimeRange
 
@@ -50,7 +49,7 @@ class Parts:
     health: HealthWatch
     calls: ApiCalls
     pushed: PushedAlerts
-    audit: AuditLog
+    ledger: Ledger
     access: AccessLog
     acts: Room = field(default_factory=lambda: Room("act", ACT_THREADS, WAITING))
     """Threads for what people do, which never waits for readers."""
@@ -60,6 +59,11 @@ class Parts:
     )
     """Threads for pages of the fleet alone: the first look after a while reads much, and whoever else looks waits for it, not
     everybody."""
+
+    @property
+    def audit(self) -> Audit:
+        """The chains of the ledger."""
+        return self.ledger.audit
 
     def needs(self, permission: str) -> Any:
         """Return the dependency that lets in who holds a permission, and answers 401 or 403 to others."""
@@ -92,10 +96,6 @@ class Parts:
                 raise HTTPException(422, str(error)) from error
 
         return Depends(read)
-
-    async def rows(self, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Return what a named statement finds."""
-        return await self.reads.run(self.database.fetch, statement(name), parameters)
 
     async def in_fleet(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return what `work` answers, from a thread for questions about all plugins."""

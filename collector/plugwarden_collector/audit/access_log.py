@@ -20,9 +20,7 @@ from typing import Any
 
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
-from plugwarden_collector.store import Database, Writer, statement
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
-from plugwarden_collector.store.duckdb.ledger.chain import trim
+from plugwarden_collector.store import Ledger
 from plugwarden_collector.wording import harmless, one_line
 
 from .entries import ACCESS, Draft
@@ -55,10 +53,8 @@ _log = logging.getLogger(__name__)
 class AccessLog:
     """Takes what was seen from any thread, at the price of a look into a dictionary."""
 
-    def __init__(self, writer: Writer, audit: AuditLog, clock: Clock) -> None:
-        self._writer = writer
-        self._audit = audit
-        self._clock = clock
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger, self._clock = ledger, clock
         self._lock = threading.Lock()
         self._folding = Folding()
         self._waiting: list[Draft] = []
@@ -100,11 +96,11 @@ class AccessLog:
         text = f"{len(named)} alerts: {'; '.join(named[:MAX_NAMED])}{more}"
         self.note(Seen("alerts_pushed", actor, f"alerts {digest[:16]}", text), peer=peer, sha256=digest)
 
-    def started(self, version: str, database: Database, rules: Path | None) -> None:
+    def started(self, version: str, rules: Path | None) -> None:
         """The collector starts, with these rules. Their text is recorded when it was not of late."""
         loaded = content_of(rules)
         if "sha256" in loaded:
-            told = database.fetch(statement("rules_recorded"), {"sha256": loaded["sha256"]})[0]["time"]
+            told = self._ledger.rules_recorded(loaded["sha256"])
             if told is not None and timedelta(0) <= self._clock() - told < SAME_RULES:
                 del loaded["content"]
         self.note(Seen("started", "collector", "collector", f"version {version}"), rules=loaded, pid=os.getpid())
@@ -118,8 +114,7 @@ class AccessLog:
                 return
             drafts = list(self._waiting)
             try:
-                work = self._writer.run(lambda connection: self._audit.append(connection, drafts, ACCESS))
-                head = await asyncio.wrap_future(work)
+                await asyncio.wrap_future(self._ledger.audit.append(drafts, ACCESS))
             except StoreError as error:
                 _log.warning("%d entries of the access log wait: %s", len(drafts), error)
                 beyond = max(0, len(self._waiting) - MAX_WAITING)
@@ -132,7 +127,6 @@ class AccessLog:
                 self.lost += len(drafts)
                 return
             del self._waiting[: len(drafts)]
-            self._audit.advance(head, ACCESS)
 
     async def run_access(self) -> None:
         """Flush now and then, and let old entries go, for as long as the collector runs."""
@@ -149,9 +143,7 @@ class AccessLog:
 
     async def trim(self, keep: int) -> None:
         """Let all but the newest entries go."""
-        at, keyring = self._clock(), self._audit.keyring
-        head = await asyncio.wrap_future(self._writer.run(lambda connection: trim(connection, keep, at, keyring)))
-        self._audit.advance(head)
+        await asyncio.wrap_future(self._ledger.audit.trim_access(keep, self._clock()))
 
     async def close(self) -> None:
         """Write all that is left."""

@@ -30,7 +30,7 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Copy a running collector's store into a file, and verify it."""
-    from plugwarden_collector.store.duckdb.rescue.backup_check import check_backup, keep
+    from plugwarden_collector.store.rescue import check_backup, keep
 
     if not _is_folder(target):
         file_to_write("FILE_OR_FOLDER", target)
@@ -74,8 +74,8 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Make a backup the store in a folder. Needs the collector stopped."""
-    from plugwarden_collector.store.duckdb.rescue.restore import restore as run
-    from plugwarden_collector.store.duckdb.rescue.restore import sum_rows
+    from plugwarden_collector.store.rescue import restore as run
+    from plugwarden_collector.store.rescue import sum_rows
 
     file_to_read("BACKUP", file)
     folder_to_make("--data", data)

@@ -30,8 +30,7 @@ store_app = typer.Typer(
 @store_app.command("verify")
 def store_verify(data: Data = Path("data"), as_json: AsJson = False) -> None:
     """Read everything in a store, and say what is intact. Needs the collector stopped; takes a backup's file too."""
-    from plugwarden_collector.store.duckdb.database import FILE_NAME
-    from plugwarden_collector.store.duckdb.rescue.verify import verify
+    from plugwarden_collector.store.rescue import FILE_NAME, verify
 
     store_to_read("--data", data)
     with steps("reading", as_json) as step:
@@ -63,8 +62,7 @@ def store_salvage(
     as_json: AsJson = False,
 ) -> None:
     """Copy what can be read of a damaged store into a new one. Needs the collector stopped; changes nothing in --data."""
-    from plugwarden_collector.store.duckdb.database import FILE_NAME
-    from plugwarden_collector.store.duckdb.rescue.salvage import salvage
+    from plugwarden_collector.store.rescue import FILE_NAME, salvage
 
     store_to_read("--data", data)
     folder_to_make("--to", to)

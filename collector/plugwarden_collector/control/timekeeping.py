@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from datetime import datetime
-from typing import Any
 
-from plugwarden_collector.clock import Step, Timekeeping, TrustedClock, boot_identity
-from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.clock import Timekeeping, TrustedClock, boot_identity
+from plugwarden_collector.store import Ledger
+from plugwarden_collector.store.ledger import KeptTime
 
-__all__ = ["load_timekeeping", "run_timekeeping", "store_timekeeping"]
+__all__ = ["resumed", "run_timekeeping"]
 
 EVERY_SECONDS = 1.0
+"""Seconds between two looks at the clocks."""
 STORE_SECONDS = 600.0
-"""How often it is stored while nothing happens: after a boot, time is not taken to be before what was stored last."""
+"""Seconds until the time is stored while nothing happens: after a boot, time is not taken to be before what was stored last."""
 
 _log = logging.getLogger(__name__)
 
 
-def load_timekeeping(database: Database) -> tuple[Timekeeping | None, bool]:
-    """What was stored last, and whether the machine has been running since."""
-    rows = database.fetch(statement("load_meta"), {"key": "clock"})
-    try:
-        found = json.loads(rows[0]["value"]) if rows else None
-        if found is None:
-            return None, False
-        step = found["step"] and Step(found["step"][0], found["step"][1], datetime.fromisoformat(found["step"][2]))
-        kept = Timekeeping(datetime.fromisoformat(found["at"]), found["steady"], step, found["adopted_seconds"])
-    except (ValueError, KeyError, TypeError, IndexError):
-        _log.exception("what was kept of the time cannot be read; it is begun anew from the wall clock")
-        return None, False
-    return kept, bool(found["boot"]) and found["boot"] == boot_identity()
+def resumed(kept: KeptTime | None) -> tuple[Timekeeping | None, bool]:
+    """Return what was known of the time, and whether the machine has been running since."""
+    return (None, False) if kept is None else (kept.timekeeping, bool(kept.boot) and kept.boot == boot_identity())
 
 
-def store_timekeeping(connection: Any, kept: Timekeeping) -> None:
-    """Store what is known; the caller holds the transaction."""
-    step = kept.step and [kept.step.seconds, kept.step.since, kept.step.began_at.isoformat()]
-    value = {
-        "boot": boot_identity(), "steady": kept.steady, "at": kept.at.isoformat(), "step": step,
-        "adopted_seconds": kept.adopted_seconds,
-    }  # fmt: skip
-    connection.execute(statement("store_meta").sql, {"key": "clock", "value": json.dumps(value)})
-
-
-async def run_timekeeping(clock: TrustedClock, writer: Writer) -> None:
+async def run_timekeeping(clock: TrustedClock, ledger: Ledger) -> None:
     """Look at the clocks every second, and store what changed. A failure is logged and tried again."""
     stored: Timekeeping | None = None
     while True:
@@ -54,7 +33,7 @@ async def run_timekeeping(clock: TrustedClock, writer: Writer) -> None:
             if stored is not None and (said := _sentence(stored, kept)):
                 _log.warning("%s", said)
             try:
-                await asyncio.wrap_future(writer.run(lambda connection, kept=kept: store_timekeeping(connection, kept)))  # type: ignore[misc]
+                await asyncio.wrap_future(ledger.keep_time(KeptTime(kept, boot_identity())))
                 stored = kept
             except Exception:  # noqa: BLE001 - logged, and tried again
                 _log.exception("what is known of the time could not be stored")

@@ -1,7 +1,7 @@
 """One tick: judge, blame, decide; pure, the same for the live loop and the backtest."""
 
-from .directives import directives_for
+from .directives import directives_for, next_set
 from .evaluate import evaluate
-from .tick import Evidence, Observation, new_id
+from .tick import Evidence, Observation
 
-__all__ = ["Evidence", "Observation", "directives_for", "evaluate", "new_id"]
+__all__ = ["Evidence", "Observation", "directives_for", "evaluate", "next_set"]

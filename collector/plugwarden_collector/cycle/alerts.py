@@ -8,6 +8,7 @@ from datetime import timedelta
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState, Reading
 from plugwarden_collector.decide.alert import transition as alert_transition
 from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetStatus
+from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import number, percent, times
 from plugwarden_collector.judge.burn import Burn, budget, burns, fast_burn_rate
@@ -16,7 +17,7 @@ from plugwarden_collector.judge.sli import CallCounts, indicator_of
 from plugwarden_collector.rules.objective import Objective
 
 from .endings import expire
-from .tick import Tick, new_id
+from .tick import Tick
 
 __all__ = ["judge", "note_versions"]
 

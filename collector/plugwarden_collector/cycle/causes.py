@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
+from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.judge.blame import TOGETHER, Burning, common_causes, troubled_downstreams
@@ -14,7 +15,7 @@ from plugwarden_collector.judge.burn import Burn
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.rules.objective import Objective
 
-from .tick import Tick, new_id
+from .tick import Tick
 
 __all__ = ["covering", "excuse", "find_causes", "firing_pages", "inhibit"]
 

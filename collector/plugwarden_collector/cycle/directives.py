@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugwarden.contract import Action, Directive, Newcomers, QuarantineState, within_bounds
+from plugwarden.contract import Action, Directive, DirectiveSet, Newcomers, QuarantineState, within_bounds
 from plugwarden.contract.directive import MAX_DIRECTIVES, MAX_SET_BYTES
 
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
@@ -11,7 +11,7 @@ from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.policy import Policy
 
-__all__ = ["directives_for", "lets_newcomers_in", "unannounced"]
+__all__ = ["directives_for", "lets_newcomers_in", "next_set", "unannounced"]
 
 
 def directives_for(standing: Standing, rules: Rules) -> tuple[Directive, ...]:
@@ -39,6 +39,12 @@ def directives_for(standing: Standing, rules: Rules) -> tuple[Directive, ...]:
         found.sort(key=lambda directive: directive.id not in people)  # those of one kind stay in order
         found = sorted(found[: within_bounds(found)], key=lambda directive: directive.id)
     return tuple(found)
+
+
+def next_set(standing: Standing, rules: Rules) -> DirectiveSet | None:
+    """Return the set that follows the one that sidecars were told last; None while there is nothing new to tell."""
+    last, found = standing.directives, directives_for(standing, rules)
+    return None if found == tuple(last.directives) else DirectiveSet(last.epoch, last.revision + 1, found)
 
 
 def unannounced(standing: Standing) -> list[Quarantine]:

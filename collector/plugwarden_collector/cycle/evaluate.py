@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from plugwarden.contract import DirectiveSet
-
 from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.standing import Standing
@@ -17,7 +15,7 @@ from plugwarden_collector.rules.file import Rules
 
 from .alerts import judge, note_versions
 from .causes import find_causes, inhibit
-from .directives import directives_for
+from .directives import next_set
 from .quarantines import admit_newcomers, advance, quarantine_what_burns
 from .tick import Evidence, Observation, Tick
 
@@ -43,16 +41,10 @@ def evaluate(
     admit_newcomers(tick)
     inhibit(tick, readings)
     _forget(tick.standing, seen.at)
-    _announce(tick)
+    tick.changes.directives = next_set(tick.standing, tick.rules)
+    if tick.changes.directives is not None:
+        tick.standing.directives = tick.changes.directives
     return tick.standing, tick.changes
-
-
-def _announce(tick: Tick) -> None:
-    """Raise the revision when sidecars must be told something else."""
-    told, directives = tick.standing.directives, directives_for(tick.standing, tick.rules)
-    if directives != tuple(told.directives):
-        tick.standing.directives = DirectiveSet(told.epoch, told.revision + 1, directives)
-        tick.changes.directives = tick.standing.directives
 
 
 def _forget(standing: Standing, at: datetime) -> None:

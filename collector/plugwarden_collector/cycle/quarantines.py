@@ -13,6 +13,7 @@ from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.guard import Fleet, vetoes
+from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
 from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.blame import failing_cell_scope
@@ -25,7 +26,7 @@ from plugwarden_collector.rules.policy import Enforcement
 from .causes import covering, excuse, firing_pages
 from .directives import lets_newcomers_in
 from .endings import end_alert
-from .tick import Tick, new_id
+from .tick import Tick
 
 __all__ = ["admit_newcomers", "advance", "quarantine_what_burns"]
 

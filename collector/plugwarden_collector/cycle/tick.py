@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +15,7 @@ from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.file import Rules
 
-__all__ = ["Evidence", "Observation", "PluginVersion", "Tick", "new_id"]
+__all__ = ["Evidence", "Observation", "PluginVersion", "Tick"]
 
 PluginVersion = tuple[str, str]
 Windows = Mapping[float, CallCounts]
@@ -71,9 +70,3 @@ class Tick:
     def at(self) -> datetime:
         """The time of the tick."""
         return self.seen.at
-
-
-def new_id(prefix: str, *parts: object) -> str:
-    """A short id that the same parts always give."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=5).hexdigest()
-    return f"{prefix}-{digest}"

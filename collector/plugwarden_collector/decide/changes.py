@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from plugwarden.contract import DirectiveSet
@@ -11,9 +11,10 @@ from plugwarden_collector.audit.entries import Draft
 
 from .alert import AlertRecord, AlertState
 from .quarantine import Quarantine
+from .silence import Silence
 from .standing import Incident
 
-__all__ = ["AlertEvent", "Annotation", "BudgetStatus", "Changes"]
+__all__ = ["AlertEvent", "Annotation", "BudgetStatus", "Changes", "Freeze"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,17 @@ class Annotation:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """The automation's switch as somebody left it."""
+
+    reason: str | None
+    """Why the automation is switched off; None when it is on again."""
+
+
 @dataclass(slots=True)
 class Changes:
-    """All that one tick changed."""
+    """All that one tick, or one act of a person, changed."""
 
     alerts: list[AlertRecord] = field(default_factory=list)
     alert_events: list[AlertEvent] = field(default_factory=list)
@@ -80,9 +89,14 @@ class Changes:
     slo_status: list[BudgetStatus] = field(default_factory=list)
     changes: list[Annotation] = field(default_factory=list)
     at: datetime | None = None
+    silences: list[Silence] = field(default_factory=list)
+    """New ones, and those that were moved in time."""
+    unsilenced: list[str] = field(default_factory=list)
+    """Ids of silences that were taken back."""
+    freeze: Freeze | None = None
+    """None: the switch was not touched."""
+    shifted_seconds: float | None = None
+    """By how much holds and silences were moved with the clock over all; None: they were not moved."""
 
     def __bool__(self) -> bool:
-        return bool(
-            self.alerts or self.quarantines or self.incidents or self.decisions or self.slo_status or self.changes
-            or self.directives is not None
-        )  # fmt: skip
+        return any(getattr(self, item.name) not in (None, []) for item in fields(self) if item.name != "at")

@@ -9,6 +9,7 @@ from plugwarden.contract import DirectiveSet
 
 from .alert import AlertRecord
 from .quarantine import Quarantine
+from .silence import Silence
 
 __all__ = ["Incident", "Standing"]
 
@@ -48,6 +49,10 @@ class Standing:
     """Why the automation is switched off."""
     noted: set[tuple[str, str, str]] = field(default_factory=set)
     """What was recorded about an alert already, so that each tick does not say it again."""
+    silences: tuple[Silence, ...] = ()
+    """Those in force, the oldest first; some that have ended may be among them."""
+    shifted_seconds: float | None = None
+    """By how much holds and silences were moved with the clock over all; None: nobody looked at the clock yet."""
 
     def copy(self) -> Standing:
         """Return the same standing in containers of its own."""

@@ -22,8 +22,7 @@ from plugwarden_collector.latency import Distribution
 from plugwarden_collector.pushed import PushedAlerts
 from plugwarden_collector.receive.decode.native import available
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.store import Telemetry
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
+from plugwarden_collector.store import Audit, Notes, Telemetry
 
 __all__ = ["own_registry"]
 
@@ -39,14 +38,15 @@ def own_registry(
     health: HealthWatch,
     calls: ApiCalls,
     pushed: PushedAlerts,
-    audit: AuditLog,
+    audit: Audit,
     access: AccessLog,
+    notes: Notes,
 ) -> CollectorRegistry:
     """A registry whose values are read at each scrape; with them the process's own, `process_*`."""
     registry = CollectorRegistry()
     registry.register(_Ingest(telemetry, intake, health))
     registry.register(_Store(telemetry, health))
-    registry.register(_Decisions(warden, board, notifier, health, calls))
+    registry.register(_Decisions(warden, board, notifier, health, calls, notes))
     registry.register(_Pushed(pushed))
     registry.register(_Audit(audit, access))
     ProcessCollector(registry=registry)
@@ -166,8 +166,11 @@ class _Store(Collector):
 class _Decisions(Collector):
     """Judging, telling, answering, and the conditions of the collector itself."""
 
-    def __init__(self, warden: Warden, board: Board, notifier: Notifier, health: HealthWatch, calls: ApiCalls) -> None:
+    def __init__(
+        self, warden: Warden, board: Board, notifier: Notifier, health: HealthWatch, calls: ApiCalls, notes: Notes
+    ) -> None:
         self._warden, self._board, self._notifier, self._health, self._calls = warden, board, notifier, health, calls
+        self._notes = notes
 
     def collect(self) -> Iterator[Metric]:
         ticks, standing, calls = self._warden.stats, self._warden.standing, self._calls
@@ -180,9 +183,10 @@ class _Decisions(Collector):
             ("plugwarden_tick_failures", "Turns that failed", ticks.failures),
             (
                 "plugwarden_notifications_unrecorded",
-                "Deliveries that the store did not take",
-                self._notifier.lost_records,
+                "Deliveries and changes of conditions never stored",
+                self._notes.lost,
             ),
+            ("plugwarden_note_failures", "Attempts to store those that failed", self._notes.failures),
             ("plugwarden_health_failures", "Looks at our own health that failed", self._health.failures),
         ):
             yield _counter(name, text, count)
@@ -226,7 +230,7 @@ class _Pushed(Collector):
 class _Audit(Collector):
     """The heads of the decision log, for whoever keeps metrics elsewhere, and what is known to be wrong with it."""
 
-    def __init__(self, audit: AuditLog, access: AccessLog) -> None:
+    def __init__(self, audit: Audit, access: AccessLog) -> None:
         self._audit, self._access = audit, access
 
     def collect(self) -> Iterator[Metric]:

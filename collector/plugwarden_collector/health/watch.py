@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,8 +19,8 @@ from plugwarden_collector.cycle.directives import unannounced
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.silence import silenced_by
 from plugwarden_collector.receive.intake import Intake
-from plugwarden_collector.store import Database, Telemetry, Writer, statement
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
+from plugwarden_collector.store import Ledger, Notes, Telemetry
+from plugwarden_collector.store.ledger_rows import ConditionEvent
 from plugwarden_collector.store.upkeep import Health, Keep, SetAside
 
 from .arrivals import Arrivals
@@ -56,8 +55,6 @@ class HealthWatch:
 
     def __init__(
         self,
-        database: Database,
-        writer: Writer,
         telemetry: Telemetry,
         intake: Intake,
         arrivals: Arrivals,
@@ -65,11 +62,12 @@ class HealthWatch:
         notifier: Notifier,
         keep: Keep,
         clock: Clock,
-        audit: AuditLog,
+        ledger: Ledger,
+        notes: Notes,
         stepped: Callable[[], Step | None] = lambda: None,
     ) -> None:
-        self._database, self._writer, self._intake, self._warden = database, writer, intake, warden
-        self._audit = audit
+        self._intake, self._warden = intake, warden
+        self._ledger, self._notes = ledger, notes
         self._store, self._upkeep = telemetry.condition, telemetry.upkeep
         self._notifier, self._keep, self._clock = notifier, keep, clock
         self._stepped = stepped
@@ -80,7 +78,7 @@ class HealthWatch:
         self.senders: list[SenderState] = []
         self.readings = Readings(self.began_at)
         self.verdict = Verdict("green", "The collector has just started.")
-        self.events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
+        self.events: deque[ConditionEvent] = deque(maxlen=KEPT_EVENTS)
         """Changes of state, oldest first; also in the view alert_events, as far as the store took them."""
         self.failures = 0
         """Looks that failed."""
@@ -215,7 +213,7 @@ class HealthWatch:
         return {
             "set_aside": tuple(_sentence(entry) for entry in entries[:NAMED]),
             "set_aside_rows": sum(entry.rows for entry in entries),
-            "audit_breaks": self._audit.open_breaks[:NAMED],
+            "audit_breaks": self._ledger.audit.open_breaks[:NAMED],
         }
 
     def _names(self, at: datetime) -> dict[str, Any]:
@@ -253,37 +251,35 @@ class HealthWatch:
 
     def _remember(self) -> datetime | None:
         """Take up what was true when the collector stopped; return since when telemetry is to be expected."""
-        rows = self._database.fetch(statement("list_condition_events"), {"limit": KEPT_EVENTS})
-        self.events.extend(rows)
-        for row in rows:
-            condition = self.conditions.get(str(row["fingerprint"]).removeprefix("c-"))
+        self.events.extend(self._ledger.condition_events(KEPT_EVENTS))
+        for event in self.events:
+            condition = self.conditions.get(event.fingerprint.removeprefix("c-"))
             if condition is not None:
                 alert = Alert(condition.alert.fingerprint)
-                if row["after"] == AlertState.FIRING.value:
-                    alert = Alert(alert.fingerprint, AlertState.FIRING, row["time"], row["time"])
-                self.conditions[condition.rule.name] = Condition(condition.rule, alert, str(row["reason"]), row["time"])
+                if event.after == AlertState.FIRING.value:
+                    alert = Alert(alert.fingerprint, AlertState.FIRING, event.time, event.time)
+                self.conditions[condition.rule.name] = Condition(condition.rule, alert, event.reason, event.time)
         newest = self._store.newest_at()
         young = newest is not None and self.began_at - newest < RECENT_DATA
         return self.began_at if young else None
 
     def _note(self, change: Change) -> None:
         record = _record(change.condition, change.at)
-        event = {
-            "time": change.at,
-            "fingerprint": record.alert.fingerprint,
-            "name": record.name,
-            "severity": record.severity,
-            "before": change.before,
-            "after": change.after,
-            "reason": change.reason,
-        }
+        event = ConditionEvent(
+            change.at,
+            record.alert.fingerprint,
+            record.name,
+            record.severity,
+            change.before,
+            change.after,
+            change.reason,
+        )
         self.events.append(event)
+        self._notes.add(event)
         _log.log(
             logging.WARNING if change.after == AlertState.FIRING.value else logging.INFO,
             "%s: %s -> %s: %s", record.name, change.before, change.after, change.reason,
         )  # fmt: skip
-        work = self._writer.run(lambda connection: connection.execute(statement("insert_condition_event").sql, event))
-        work.add_done_callback(_say_if_lost)
 
 
 async def run_health(watch: HealthWatch) -> None:
@@ -310,8 +306,3 @@ def _sentence(entry: SetAside) -> str:
     whose = " ".join(filter(None, (entry.service_name, entry.plugin_id)))
     of = f" of {whose}" if whose else ""
     return f"{amount(entry.rows, 'row')} of {entry.what} in commit {entry.batch}{of}: {entry.error}"
-
-
-def _say_if_lost(done: Future[Any]) -> None:
-    if not done.cancelled() and done.exception() is not None:
-        _log.warning("a change of a condition could not be recorded: %s", done.exception())

@@ -7,16 +7,14 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import BusyError, StoreError
-from plugwarden_collector.store import Database, Writer
-from plugwarden_collector.store.duckdb.ledger import pushed_alerts as stored
+from plugwarden_collector.store import Ledger
+from plugwarden_collector.store.ledger import PushedEnd, PushedRecord, settled
 
 from .reading import PushedAlert, Refused, read_alerts
 
@@ -50,7 +48,7 @@ class Known:
 class Merge:
     """What one request changes."""
 
-    rows: dict[str, stored.Row] = field(default_factory=dict)
+    rows: dict[str, PushedRecord] = field(default_factory=dict)
     """By fingerprint: what the store must hold."""
     known: dict[str, Known] = field(default_factory=dict)
     evicted: list[str] = field(default_factory=list)
@@ -94,7 +92,11 @@ def merge(known: Mapping[str, Known], found: Iterable[PushedAlert], at: datetime
             if before is not None and going_on and before.digest == digest:
                 merged.unchanged += 1
                 continue
-        merged.rows[name] = stored.row(item, merged.known[name].firing, merged.known[name].started_at, at)
+        now = merged.known[name]
+        merged.rows[name] = PushedRecord(
+            name, item.labels, item.annotations, item.generator, now.firing, now.started_at,
+            None if now.firing else now.ends_at, at,
+        )  # fmt: skip
     merged.evicted = sorted(gone - set(merged.known))  # what had to go may be pushed again further on
     return merged
 
@@ -102,8 +104,8 @@ def merge(known: Mapping[str, Known], found: Iterable[PushedAlert], at: datetime
 class PushedAlerts:
     """Takes what is pushed, in a thread of its own; its lock is for memory, and nothing waits for the store under it."""
 
-    def __init__(self, database: Database, writer: Writer, clock: Clock, *, limit: int | None = None) -> None:
-        self._writer, self._clock = writer, clock
+    def __init__(self, ledger: Ledger, clock: Clock, *, limit: int | None = None) -> None:
+        self._ledger, self._clock = ledger, clock
         self.limit = MAX_KEPT if limit is None else limit
         """How many may be kept."""
         # One thread: what is pushed at once is taken one after the other, and reads keep the threads that asyncio has.
@@ -113,8 +115,10 @@ class PushedAlerts:
         """By what became of them: `stored`, `unchanged`, `ended`, `invalid`, `full`."""
         at = clock()
         self._known = {
-            name: Known(b"", firing, started, at + RESOLVE_TIMEOUT if firing else ended or at)
-            for name, firing, started, ended in stored.load(database)
+            item.fingerprint: Known(
+                b"", item.firing, item.started_at, at + RESOLVE_TIMEOUT if item.firing else item.ended_at or at
+            )
+            for item in ledger.pushed()
         }
 
     @property
@@ -142,9 +146,10 @@ class PushedAlerts:
     def _take(self, body: bytes) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
         found, refused = read_alerts(body)
         self.counts["invalid"] += len(refused)
-        merged = merge(self._known, found, self._clock(), self.limit)
+        at = self._clock()
+        merged = merge(self._known, found, at, self.limit)
         if merged.evicted:
-            self._wait(lambda connection: stored.forget(connection, merged.evicted))
+            _wait(self._ledger.store_pushed(gone=merged.evicted, at=at))
         with self._lock:
             for name in merged.evicted:
                 del self._known[name]
@@ -152,7 +157,7 @@ class PushedAlerts:
         rows = list(merged.rows.items())
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = dict(rows[start : start + CHUNK_ROWS])
-            self._wait(partial(stored.store, rows=list(chunk.values())))
+            _wait(self._ledger.store_pushed(list(chunk.values()), at=at))
             with self._lock:  # what is stored is known at once: a later part may fail
                 self._known |= {name: merged.known[name] for name in chunk}
             self.counts["stored"] += len(chunk)
@@ -161,18 +166,16 @@ class PushedAlerts:
         places = {item.index for item in refused}
         kept = [index for index in range(len(found) + len(refused)) if index not in places]
         full = [Refused(kept[item.index], item.field, item.why) for item in merged.full]
-        changed = [stored.names_of(item) for item in merged.rows.values()]
+        changed = [_named(item) for item in merged.rows.values()]
         return len(found) - len(full), sorted([*refused, *full], key=lambda item: item.index), changed
 
     def _expire(self) -> int:
         at = self._clock()
         ended = {name: item for name, item in self._known.items() if item.firing and item.ends_at <= at}
         gone = [name for name, item in self._known.items() if not item.firing and item.ends_at <= at - RESOLVED_KEPT]
-        if ended:
-            moments = [(name, item.ends_at) for name, item in ended.items()]
-            self._wait(lambda connection: stored.end(connection, moments, at))
-        if gone:
-            self._wait(lambda connection: stored.forget(connection, gone))
+        if ended or gone:
+            over = [PushedEnd(name, item.ends_at) for name, item in ended.items()]
+            _wait(self._ledger.store_pushed(ended=over, gone=gone, at=at))
         with self._lock:
             for name, item in ended.items():
                 self._known[name] = Known(item.digest, False, item.started_at, item.ends_at)
@@ -181,18 +184,18 @@ class PushedAlerts:
         self.counts["ended"] += len(ended)
         return len(ended)
 
-    def _wait(self, work: stored.Work) -> None:
-        """Have the writer do something. What it has not begun in time is taken back, so that memory and store never part."""
-        done = self._writer.run(work)
-        try:
-            try:
-                done.result(WRITE_SECONDS)
-            except FutureTimeout:
-                if done.cancel():
-                    raise BusyError("alerts cannot be stored right now: the writer has other things to do") from None
-                done.result()
-        except StoreError as error:
-            raise BusyError(f"alerts cannot be stored right now: {error}") from error
+
+def _named(item: PushedRecord) -> dict[str, str | None]:
+    """Return what tells an alert apart for people."""
+    return {"name": item.name, "plugin": item.labels.get("plugin"), "severity": item.severity, "state": item.state}
+
+
+def _wait(work: Future[None]) -> None:
+    """Wait for the ledger, so that memory and ledger never part. Raises `BusyError` when it does not do it."""
+    try:
+        settled(work, WRITE_SECONDS)
+    except StoreError as error:
+        raise BusyError(f"alerts cannot be stored right now: {error}") from error
 
 
 async def run_pushed_alerts(alerts: PushedAlerts) -> None:

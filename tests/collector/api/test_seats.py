@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from plugwarden_collector.api import parts, query_seats
+from plugwarden_collector.store import Ledger
 
 from tests.collector.conftest import Running
 from tests.collector.support.hostile_statements import ENDLESS
@@ -30,16 +31,15 @@ def act(collector: Running) -> int:
 def test_fifty_readers_that_hold_every_thread_keep_no_act_waiting(
     collector: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, real = threading.Event(), collector.collector.database.fetch
+    go, real = threading.Event(), collector.collector.ledger.changes
     stuck: list[str] = []
 
-    def slow(statement: Any, parameters: Any = None) -> Any:
-        if statement.name == "list_changes":
-            stuck.append(statement.name)
-            go.wait(60)
-        return real(statement, parameters)
+    def slow(ledger: Ledger) -> Any:
+        stuck.append("changes")
+        go.wait(60)
+        return real()
 
-    monkeypatch.setattr(type(collector.collector.database), "fetch", lambda _, *asked: slow(*asked))
+    monkeypatch.setattr(type(collector.collector.ledger), "changes", slow)
     with ThreadPoolExecutor(READERS) as pool:
         asked = [pool.submit(httpx2.get, f"{collector.url}/api/v1/changes", timeout=60) for _ in range(READERS)]
         try:
@@ -60,8 +60,8 @@ def test_fifty_statements_keep_no_act_waiting(collector: Running) -> None:
 
 
 def test_a_line_of_readers_has_an_end(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    go, real = threading.Event(), collector.collector.database.fetch
-    monkeypatch.setattr(type(collector.collector.database), "fetch", lambda _, *asked: go.wait(60) and real(*asked))
+    go, real = threading.Event(), collector.collector.ledger.changes
+    monkeypatch.setattr(type(collector.collector.ledger), "changes", lambda ledger: go.wait(60) and real())
     most = parts.READ_THREADS + parts.WAITING
     with ThreadPoolExecutor(most + 1) as pool:
         asked = [pool.submit(httpx2.get, f"{collector.url}/api/v1/changes", timeout=60) for _ in range(most + 1)]

@@ -16,8 +16,6 @@ from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.audit import Place
 from plugwarden_collector.audit.entries import ACCESS, Draft
 from plugwarden_collector.store import statement
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
-from plugwarden_collector.store.duckdb.ledger.chain import trim
 
 from tests.collector.conftest import RULES, Running, running
 from tests.collector.support.sealed_log import CI, verified
@@ -130,12 +128,12 @@ def test_the_access_log_is_sealed_and_kept_like_the_decisions(place: Place, tmp_
 
 def test_old_entries_of_the_access_log_go_by_count_and_the_rest_still_verifies(place: Place, tmp_path: Path) -> None:
     with opened(tmp_path / "data") as store:
-        log = AuditLog(store.database, place, AT)
+        log = store.ledger.audit
         drafts = [Draft(AT, "sql_read", "a", "s", str(number)) for number in range(130)]
-        log.advance(store.writer.run(lambda c: log.append(c, drafts, ACCESS)).result(), ACCESS)
+        log.append(drafts, ACCESS).result(10)
         far = AT + timedelta(days=500)
         for keep, left in ((100, 100), (100, 100), (50, 50)):
-            log.advance(store.writer.run(lambda c, keep=keep: trim(c, keep, far, log.keyring)).result())
+            log.trim_access(keep, far).result(10)
             found = log.verify()
             assert (found.problems, found.verdicts[ACCESS].count, found.verdicts[ACCESS].first) == (
                 (),
@@ -147,4 +145,3 @@ def test_old_entries_of_the_access_log_go_by_count_and_the_rest_still_verifies(p
         connection.execute("delete from access_log where sequence < 100")
         assert "entry 81 is missing" in log.verify().problems[0]
         connection.close()
-        log.close()

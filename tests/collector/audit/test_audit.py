@@ -15,13 +15,13 @@ import httpx2
 import pytest
 from plugwarden_collector.audit import Place, entries
 from plugwarden_collector.audit.entries import GENESIS, Draft, Keyring, SealKey, seal
-from plugwarden_collector.store import Database
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog, AuditReport
+from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
 from plugwarden_collector.store.duckdb.rescue.restore import restore
+from plugwarden_collector.store.ledger import AuditReport
 
 from tests.collector.conftest import Running, running
 from tests.collector.support.sealed_log import condition, verified, write
-from tests.collector.support.stores import AT, path_of
+from tests.collector.support.stores import AT, opened, path_of
 from tests.collector.support.waiting import eventually
 
 OTHER = Keyring((SealKey(b"o" * 32),))
@@ -121,11 +121,8 @@ def test_copies_that_were_only_started_do_not_make_later_ones_suspect(place: Pla
 
 def test_a_head_that_somebody_kept_tells_what_even_the_kept_heads_cannot(place: Place, tmp_path: Path) -> None:
     write(tmp_path / "data", 6)
-    database = Database(tmp_path / "data")
-    log = AuditLog(database, place, AT)
-    head = log.told()["decisions"]["hash"]
-    log.close()
-    database.close()
+    with opened(tmp_path / "data") as store:
+        head = store.ledger.audit.told()["decisions"]["hash"]
     assert verified(tmp_path / "data", head).valid
     connection = duckdb.connect(str(path_of(tmp_path / "data")))
     connection.execute("delete from decisions where sequence > 3")

@@ -16,10 +16,9 @@ from typing import Any
 import duckdb
 import httpx2
 import pytest
-from plugwarden_collector.audit import Heads, Place, Records, entries
+from plugwarden_collector.audit import Heads, Place, Records, entries, head_keeper
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.store import Database
-from plugwarden_collector.store.duckdb.ledger import audit_log
 from plugwarden_collector.store.duckdb.ledger.chain import chain_of
 
 from tests.collector.conftest import RULES, Running, running
@@ -54,18 +53,13 @@ import sys
 from pathlib import Path
 from plugwarden_collector.audit import Place
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.store import Database
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
+from plugwarden_collector.store import Database, Writer, open_ledger
 from datetime import datetime
 database = Database(Path(sys.argv[1]))
-log = AuditLog(database, Place.of(), datetime(2026, 1, 1))
-connection = database.cursor()
+ledger = open_ledger(database, Writer(database), Place.of(), datetime(2026, 1, 1))
 print("ready", flush=True)
 while True:
-    connection.execute("begin")
-    head = log.append(connection, [Draft(datetime(2026, 1, 1), "noted", "a", "b", "c")])
-    connection.execute("commit")
-    log.advance(head)
+    ledger.audit.append([Draft(datetime(2026, 1, 1), "noted", "a", "b", "c")]).result()
 """
 
 
@@ -118,7 +112,7 @@ def test_a_log_that_was_cut_pages_somebody_who_then_holds_its_head(place: Place,
 def test_acts_go_on_while_the_disk_takes_no_head_and_it_is_counted(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_log, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(head_keeper, "RETRY_SECONDS", 0.05)
     save, full = Records.save, threading.Event()
 
     def refuse(self: Records, heads: Heads) -> None:

@@ -60,7 +60,7 @@ def test_a_tick_leaves_the_standing_that_it_begins_with_as_it_is(turns: list[dic
         again, same = evaluate(rules, standing, observation, known, lambda: 0.5)
         assert (parts(again), same) == (parts(after), changes)
         told = parts(after)
-        shift(after, 86_400.0)
+        shift(after, 86_400.0, AT)
         assert parts(after) == told
         standing = after
 

@@ -14,10 +14,11 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugwarden_collector.audit import Place as AuditPlace
 from plugwarden_collector.pushed import PushedAlerts, alerts, read_alerts
 from plugwarden_collector.pushed.alerts import RESOLVE_TIMEOUT, RESOLVED_KEPT, Known, merge
 from plugwarden_collector.pushed.reading import MalformedAlertsError
-from plugwarden_collector.store import Database, Writer, statement
+from plugwarden_collector.store import Database, Writer, open_ledger
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.collector.conftest import Running, running
@@ -33,11 +34,12 @@ class Place:
         self.at = AT
         self.database = Database(folder)
         self.writer = Writer(self.database)
+        self.ledger = open_ledger(self.database, self.writer, AuditPlace.of(), AT)
         self.alerts = self.started()
 
     def started(self) -> PushedAlerts:
         """As after a start."""
-        return PushedAlerts(self.database, self.writer, lambda: self.at)
+        return PushedAlerts(self.ledger, lambda: self.at)
 
     def push(self, *alerts: Any) -> tuple[int, list[tuple[int, str]]]:
         taken, refused, _ = asyncio.run(self.alerts.take(json.dumps(alerts).encode()))
@@ -48,13 +50,14 @@ class Place:
         return asyncio.run(self.alerts.expire())
 
     def states(self) -> dict[str, str]:
-        return {row["name"]: row["state"] for row in self.database.fetch(statement("list_alerts"))}
+        return {row.name: row.state for row in self.ledger.alerts()}
 
     def writer_seconds(self) -> float:
         return float(self.writer.run(lambda connection: time.thread_time()).result())
 
     def close(self) -> None:
         self.alerts.close()
+        self.ledger.close()
         self.writer.close(10)
         self.database.close()
 
@@ -146,7 +149,7 @@ def test_an_alert_ends_when_it_says_so_or_is_pushed_as_over(place: Place) -> Non
     assert place.states() == {"Timed": "firing", "Told": "inactive"}
     assert place.later(seconds=1) == 1
     assert place.states() == {"Timed": "inactive", "Told": "inactive"}
-    assert place.database.fetch(statement("list_alerts"))[0]["resolved_at"] in {
+    assert place.ledger.alerts()[0].resolved_at in {
         datetime(2026, 1, 1, 12, 1), datetime(2026, 1, 1, 12, 0, 30),
     }  # fmt: skip
 
@@ -183,8 +186,8 @@ def test_an_alert_that_comes_back_fires_anew(place: Place) -> None:
     place.push(GOOD)
     place.later(minutes=5)
     place.push(GOOD)
-    (row,) = place.database.fetch(statement("list_alerts"))
-    assert (row["state"], row["firing_at"], row["resolved_at"]) == ("firing", place.at, None)
+    (row,) = place.ledger.alerts()
+    assert (row.state, row.firing_at, row.resolved_at) == ("firing", place.at, None)
 
 
 def crowd(count: int, text: str = "") -> list[dict[str, Any]]:
@@ -220,7 +223,7 @@ def test_a_large_push_leaves_the_writer_to_others_in_between(place: Place, monke
     order: list[str] = []
     run = place.writer.run
 
-    def watched(work: Any, then: Any = None) -> Any:
+    def watched(work: Any, then: Any = None, *, first: bool = False) -> Any:
         def part(connection: Any) -> Any:
             order.append("alerts")
             return work(connection)
@@ -300,9 +303,9 @@ def test_pushed_alerts_cannot_crowd_out_our_own(place: Place) -> None:
         )
     ).result()
     place.push(*crowd(2_000))
-    rows = place.database.fetch(statement("list_alerts"))
+    rows = place.ledger.alerts()
     assert len(rows) == 1_001
-    assert "own" in {row["name"] for row in rows}
+    assert "own" in {row.name for row in rows}
 
 
 @pytest.mark.parametrize(

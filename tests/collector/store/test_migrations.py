@@ -77,7 +77,7 @@ def test_an_earlier_store_goes_on_taking_data(name: str, tmp_path: Path) -> None
 MIGRATING = """
 import sys
 from pathlib import Path
-from plugwarden_collector.store import database
+from plugwarden_collector.store.duckdb import database
 known = database._migrations
 # Two more schemas, each of them with enough to do that a kill finds it at work.
 further = {

@@ -10,8 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from plugwarden_collector.audit import Place
 from plugwarden_collector.pushed import MalformedAlertsError, PushedAlerts
-from plugwarden_collector.store import Database, Writer
+from plugwarden_collector.store import Database, Writer, open_ledger
 
 from .fuzz_inputs import mutated
 
@@ -71,7 +72,8 @@ class AlertPlace:
         self.at = datetime(2026, 1, 1, 12)
         self._database = Database(folder)
         self._writer = Writer(self._database)
-        self._alerts = PushedAlerts(self._database, self._writer, lambda: self.at, limit=LIMIT)
+        self._ledger = open_ledger(self._database, self._writer, Place.of(), self.at)
+        self._alerts = PushedAlerts(self._ledger, lambda: self.at, limit=LIMIT)
 
     async def push(self, body: bytes, results: Counter[str]) -> str | None:
         """Push one body; answers what went wrong with the answer, or None."""
@@ -108,5 +110,6 @@ class AlertPlace:
     def close(self) -> None:
         """Let everything go."""
         self._alerts.close()
+        self._ledger.close()
         self._writer.close(WRITER_SECONDS)
         self._database.close()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,21 @@ import duckdb
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from plugwarden.contract import DirectiveSet
-from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.audit import Place
+from plugwarden_collector.audit.entries import UNKEYED, Draft
 from plugwarden_collector.control.observe import StoredEvidence, observe
 from plugwarden_collector.cycle import evaluate
-from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.changes import Changes, Freeze
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
-from plugwarden_collector.store import Database, Telemetry, Writer, telemetry_of
+from plugwarden_collector.store import Database, Ledger, Telemetry, Writer, open_ledger, telemetry_of
 from plugwarden_collector.store.duckdb.database import FILE_NAME
 from plugwarden_collector.store.duckdb.file.inspect import logs_of
-from plugwarden_collector.store.duckdb.ledger import state
+from plugwarden_collector.store.duckdb.ledger.sealing import Sealing
+from plugwarden_collector.store.duckdb.ledger.state import apply_changes, load_standing
+from plugwarden_collector.store.duckdb.write.writer import Work
 
 from tests.collector.conftest import RULES
 
@@ -37,13 +40,18 @@ AT = datetime(2026, 1, 1, 12)
 """All that is stored happened from here on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Open:
     """A store with its writer."""
 
     database: Database
     writer: Writer
     telemetry: Telemetry
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Its ledger, from when a test asks for it: its heads are kept from then on."""
+        return open_ledger(self.database, self.writer, Place.of(), AT)
 
     def send(self, signal: Signal, body: bytes) -> None:
         """Store one request, as the receiver does."""
@@ -57,9 +65,12 @@ def opened(folder: Path) -> Iterator[Open]:
     """Open a store for a block."""
     database = Database(folder)
     writer = Writer(database)
+    store = Open(database, writer, telemetry_of(database, writer))
     try:
-        yield Open(database, writer, telemetry_of(database, writer))
+        yield store
     finally:
+        if "ledger" in vars(store):
+            store.ledger.close()
         writer.close(30)
         database.close()
 
@@ -77,6 +88,11 @@ def checkpoint(store: Open) -> None:
     store.writer.run_outside_transaction(lambda connection: hold.checkpoint(connection, threshold_bytes=0)).result(60)
 
 
+def written(changes: Changes) -> Work:
+    """Work for the writer that stores changes, with decisions that no key seals."""
+    return lambda connection: apply_changes(Sealing(connection, UNKEYED), changes)
+
+
 def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: int = 0) -> None:
     """Every second: spans, logs and points of two versions of a plugin, one of which fails; and a tick.
 
@@ -84,7 +100,8 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
     """
     rules.write_text(RULES)
     loaded = load_rules(rules)
-    told = state.load_directives(store.database) or DirectiveSet(store.database.epoch, 0, ())
+    with store.database.reading() as cursor:
+        told = load_standing(cursor, store.database.epoch, AT).directives
     standing, evidence = Standing(directives=told), StoredEvidence(store.telemetry)
     for second in range(first, first + seconds):
         at = AT + timedelta(seconds=second)
@@ -96,18 +113,17 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
         store.writer.roll_up(at).result(60)
         seen = observe(store.telemetry.judging, loaded, at, since=AT - timedelta(hours=1), budgets=second % 5 == 0)
         standing, changes = evaluate(loaded, standing, seen, evidence, lambda: 0.5)
-        store.writer.run(lambda connection, changes=changes: state.apply_changes(connection, changes)).result(60)
+        store.writer.run(written(changes)).result(60)
     if first:
         return
     note = Draft(AT, "noted", "a test", "store", "“quoted”, tab\t and <b>markup</b>", evidence={"n": 1})
     incident = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT)
     silence = Silence("s-1", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "a test", "quiet")
 
+    changes = Changes(at=AT, decisions=[note], incidents=[incident], silences=[silence], freeze=Freeze("a test"))
+
     def people(connection: Any) -> None:
-        state.append_decisions(connection, [note])
-        state.apply_changes(connection, Changes(at=AT, incidents=[incident]))
-        state.store_silence(connection, silence)
-        state.store_frozen(connection, "a test")
+        written(changes)(connection)
         connection.execute(
             "insert into notifications values (?, 'pager', 'f', 'firing', 1, null, ?)", [AT, json.dumps({"a": 1})]
         )

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 
-from plugwarden_collector.api.answers import parsed
 from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import Accepted, AuditEntry, AuditHeads, AuditVerdict, ReasonedRequest
-from plugwarden_collector.api.parts import Parts
+from plugwarden_collector.api.parts import Parts, actor
+from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.api.threads import Room
 from plugwarden_collector.audit.entries import ACCESS, DECISIONS
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditReport
+from plugwarden_collector.store.ledger import AuditReport
 from plugwarden_collector.web.auth import Principal
 
 __all__ = ["audit_routes"]
@@ -23,7 +23,6 @@ __all__ = ["audit_routes"]
 NEWEST = 2**63 - 1
 WAITING = 7
 """Verifications that may wait for the one that runs; whoever comes then is told to come back."""
-_LISTS = {DECISIONS: "list_decisions", ACCESS: "list_access"}
 
 
 def audit_routes(parts: Parts) -> Routes:
@@ -46,11 +45,14 @@ def audit_routes(parts: Parts) -> Routes:
         if stream != DECISIONS:
             await flush()
         found: list[list[dict[str, Any]]] = []
-        for name in (DECISIONS, ACCESS) if stream == "all" else (stream,):
-            rows = await parts.rows(_LISTS[name], {"limit": limit, "before": before})
-            found.append([{"stream": name, **row} for row in rows])
+        if stream != ACCESS:
+            decisions = await parts.reads.run(parts.ledger.decisions, before, limit)
+            found.append([{"stream": DECISIONS, **columns(row)} for row in decisions])
+        if stream != DECISIONS:
+            accesses = await parts.reads.run(parts.ledger.accesses, before, limit)
+            found.append([{"stream": ACCESS, **columns(row)} for row in accesses])
         # Each in its own order, whatever a clock that was put back says.
-        return as_json(parsed(list(heapq.merge(*found, key=lambda row: row["time"], reverse=True))))
+        return as_json(list(heapq.merge(*found, key=lambda row: row["time"], reverse=True)))
 
     @router.get("/api/v1/audit/head", response_model=AuditHeads, dependencies=[reading])
     async def audit_head() -> Any:
@@ -73,7 +75,7 @@ def audit_routes(parts: Parts) -> Routes:
     @router.post("/api/v1/audit/accept", response_model=Accepted, responses=problems(409))
     async def audit_accept(body: ReasonedRequest, who: Annotated[Principal, administering]) -> Any:
         """Explain what verification finds missing, such as a store that was put back by hand. It is recorded for ever."""
-        texts = await parts.acts.run(log.accept, parts.writer.run, who.name, body.actor, body.reason, parts.clock())
+        texts = await parts.acts.run(log.accept, actor(who, body.actor), body.reason, parts.clock())
         return as_json({"accepted": texts})
 
     return router

@@ -13,7 +13,7 @@ from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.store import Database, Writer
-from plugwarden_collector.store.duckdb.rescue.backup import Backup, open_backup
+from plugwarden_collector.store.backup import Backup, open_backup
 
 __all__ = ["MANIFEST_HEADER", "backup_routes"]
 

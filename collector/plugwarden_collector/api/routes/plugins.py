@@ -26,15 +26,16 @@ FAILING_TRACES = 20
 def plugin_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/plugins, and /api/v1/series."""
     routes = Routes(tags=["plugins"], dependencies=[parts.needs("read")])
-    rows, reads, pages, traces = parts.rows, parts.reads.run, parts.telemetry.pages, parts.telemetry.traces
+    reads, slos = parts.reads.run, parts.ledger.slos
+    pages, traces = parts.telemetry.pages, parts.telemetry.traces
     Span = Annotated[TimeRange, parts.time_range]
 
     @routes.get("/api/v1/plugins", response_model=list[Plugin])
     async def plugins(span: Span) -> Any:
         """Every plugin with calls in the span of time: state and why, SLIs, budget."""
         fleet = parts.in_fleet(pages.plugins, span.since, span.until)
-        found, budgets = await asyncio.gather(fleet, rows("list_slo_status"))
-        return as_json(with_state([columns(item) for item in found], budgets, parts.warden))
+        found, budgets = await asyncio.gather(fleet, reads(slos))
+        return as_json(with_state(list(map(columns, found)), list(map(columns, budgets)), parts.warden))
 
     @routes.get("/api/v1/plugins/{plugin_id:name}", response_model=PluginDetail, responses=problems(404))
     async def plugin(plugin_id: str, span: Span) -> Any:
@@ -44,7 +45,7 @@ def plugin_routes(parts: Parts) -> Routes:
         async def ask() -> Sequence[Any]:
             found: Sequence[Any] = await asyncio.gather(
                 reads(pages.plugin, *asked),
-                rows("list_slo_status"),
+                reads(slos),
                 reads(pages.operations, *asked),
                 reads(pages.gate, *asked),
                 reads(pages.errors, *asked),
@@ -57,7 +58,7 @@ def plugin_routes(parts: Parts) -> Routes:
             await parts.catch_up()  # its first calls may be stored and not counted yet
             answers = await ask()
         row, budgets, operations, gate, errors, failing = answers
-        budgets = [item for item in budgets if item["plugin_id"] == plugin_id]
+        budgets = [columns(item) for item in budgets if item.plugin_id == plugin_id]
         if row is None and not budgets:
             raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
         known = {"plugin_id": plugin_id, "calls": 0} if row is None else columns(row)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from plugwarden.contract import Scope
 
-from plugwarden_collector.api.answers import parsed
 from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import (
     Automation,
@@ -34,7 +33,7 @@ def quarantine_routes(parts: Parts) -> Routes:
     @routes.get("/api/v1/quarantine", response_model=list[QuarantineRow], dependencies=[reading])
     async def quarantines() -> Any:
         """All quarantines with scope, reason, evidence and actor; those in force first."""
-        return as_json(parsed(await parts.rows("list_quarantines")))
+        return as_json(await parts.reads.run(parts.ledger.quarantines))
 
     @routes.post("/api/v1/quarantine", status_code=201, response_model=QuarantineAct, responses=problems(409))
     async def quarantine(body: QuarantineRequest, who: Annotated[Principal, operating]) -> Any:

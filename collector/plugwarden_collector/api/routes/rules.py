@@ -21,7 +21,7 @@ def rules_routes(parts: Parts) -> Routes:
     @routes.get("/api/v1/slos", response_model=list[SloRow])
     async def slos() -> Any:
         """Every objective of every plugin version: counts, SLI, budget left, burn rate."""
-        return as_json(await parts.rows("list_slo_status"))
+        return as_json(await parts.reads.run(parts.ledger.slos))
 
     @routes.get("/api/v1/rules", response_model=Rules)
     async def rules() -> Any:

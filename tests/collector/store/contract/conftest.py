@@ -8,8 +8,7 @@ from typing import Protocol
 
 import pytest
 from plugwarden_collector.audit import Place
-from plugwarden_collector.store import Database, Telemetry, Writer, telemetry_of
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditLog
+from plugwarden_collector.store import Database, Ledger, Telemetry, Writer, open_ledger, telemetry_of
 
 from tests.collector.support.stores import AT
 from tests.collector.support.uncountable import fail_counting
@@ -19,6 +18,7 @@ class Engine(Protocol):
     """An open store of some engine."""
 
     telemetry: Telemetry
+    ledger: Ledger
 
     @staticmethod
     def fail_counting(monkeypatch: pytest.MonkeyPatch) -> set[str]:
@@ -42,8 +42,9 @@ class DuckdbEngine:
         self._database = Database(self._folder / "data")
         self._writer = Writer(self._database)
         place = Place(self._folder / "audit.key", self._folder / "audit.heads")
-        self._log = AuditLog(self._database, place, AT)
-        self.telemetry: Telemetry = telemetry_of(self._database, self._writer, self._log)
+        ledger = open_ledger(self._database, self._writer, place, AT)
+        self.ledger: Ledger = ledger
+        self.telemetry: Telemetry = telemetry_of(self._database, self._writer, ledger.audit)
 
     @staticmethod
     def fail_counting(monkeypatch: pytest.MonkeyPatch) -> set[str]:
@@ -57,7 +58,7 @@ class DuckdbEngine:
 
     def close(self) -> None:
         """Close the store."""
-        self._log.close()
+        self.ledger.close()
         self._writer.close(30)
         self._database.close()
 

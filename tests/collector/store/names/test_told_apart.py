@@ -17,13 +17,15 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden.contract import OVERFLOW, DirectiveSet, QuarantineState, Scope, name_fault
 from plugwarden.contract.directive import MAX_SET_BYTES
 from plugwarden_collector.clock import utc_now
+from plugwarden_collector.control.budget_rows import BudgetRows
 from plugwarden_collector.control.observe import observe
 from plugwarden_collector.cycle import alerts as cycle_alerts
-from plugwarden_collector.cycle import evaluate, new_id
+from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.cycle.directives import directives_for, unannounced
 from plugwarden_collector.decide.alert import Alert, AlertRecord
 from plugwarden_collector.decide.alert import transition as alert_transition
 from plugwarden_collector.decide.changes import BudgetStatus
+from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.blame import Cell, failing_cell_scope
@@ -32,7 +34,6 @@ from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store import Database
-from plugwarden_collector.store.duckdb.ledger.budget_rows import BudgetRows
 from plugwarden_collector.store.duckdb.names import told_apart
 from plugwarden_collector.store.duckdb.names.places import Name, Places, admitted
 

@@ -1,48 +1,33 @@
-"""The state of judging and deciding in the database: alerts, quarantines, decisions, directives. Written in one transaction
-per tick, read at start."""
+"""Where things stand, in the database: alerts, quarantines, incidents, directives, silences. Written in one transaction per tick
+or act, read at start."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 
-from plugwarden_collector.audit import Head
-from plugwarden_collector.audit.entries import DECISIONS, UNKEYED, Draft, Keyring
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.decide.standing import Incident
+from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.rules.policy import Enforcement
-from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.rows import Row, fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
 
-from .chain import append
+from .facts import FROZEN, SHIFTED, load_fact, store_fact
+from .sealing import Sealing
 
-__all__ = [
-    "append_decisions",
-    "apply_changes",
-    "end_silence",
-    "load_action_times",
-    "load_alerts",
-    "load_directives",
-    "load_frozen",
-    "load_incidents",
-    "load_quarantines",
-    "load_shifted",
-    "load_silences",
-    "store_frozen",
-    "store_shifted",
-    "store_silence",
-]
+__all__ = ["apply_changes", "load_directives", "load_standing", "load_versions"]
 
+LATELY = timedelta(hours=1)
+"""How far back the automation's actions count against its limit per hour."""
 _STATES = {state.word: state for state in QuarantineState}
 _SLO_STATUS = {
     "slos": "slo", "plugins": "plugin", "versions": "version", "times": "at", "slis": "sli", "objectives": "target_ratio",
@@ -52,10 +37,12 @@ _SLO_STATUS = {
 """List that `store_slo_status` takes -> field of `BudgetStatus`."""
 _CHANGES = {"times": "at", "kinds": "kind", "plugins": "plugin", "versions": "version", "texts": "text"}
 """List that `store_changes` takes -> field of `Annotation`."""
+T = TypeVar("T")
 
 
-def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes, keyring: Keyring = UNKEYED) -> Head | None:
-    """Write a tick's changes; return the new head of the decision log, if there is one. The caller holds the transaction."""
+def apply_changes(sealing: Sealing, changes: Changes) -> None:
+    """Write what a tick or an act changed, its decisions sealed. The caller holds the transaction."""
+    connection = sealing.connection
     for record in changes.alerts:
         connection.execute(
             "insert or replace into alerts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -77,7 +64,7 @@ def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes, keyri
             "insert or replace into incidents values (?, ?, ?, ?, ?, ?, '{}')",
             [*row, incident.started_at, incident.ended_at],
         )
-    head = append_decisions(connection, changes.decisions, keyring)
+    sealing.append(changes.decisions)
     if changes.directives is not None:
         body = json.dumps(changes.directives.as_dict())
         connection.execute(
@@ -87,7 +74,14 @@ def apply_changes(connection: duckdb.DuckDBPyConnection, changes: Changes, keyri
         _store(connection, "store_slo_status", _SLO_STATUS, changes.slo_status)
     if changes.changes:
         _store(connection, "store_changes", _CHANGES, changes.changes)
-    return head
+    for silence in changes.silences:
+        connection.execute(statement("store_silence").sql, _silence_row(silence))
+    for identity in changes.unsilenced:
+        connection.execute(statement("end_silence").sql, {"id": identity, "at": changes.at})
+    if changes.freeze is not None:
+        store_fact(connection, FROZEN, changes.freeze.reason)
+    if changes.shifted_seconds is not None:
+        store_fact(connection, SHIFTED, repr(changes.shifted_seconds))
 
 
 def _store(
@@ -97,96 +91,54 @@ def _store(
     connection.execute(statement(name).sql, lists)
 
 
-def append_decisions(
-    connection: duckdb.DuckDBPyConnection, drafts: Sequence[Draft], keyring: Keyring = UNKEYED
-) -> Head | None:
-    """Seal decisions onto the end of the chain; return its new head."""
-    return append(connection, DECISIONS, drafts, keyring)
-
-
-def load_alerts(database: Database) -> list[AlertRecord]:
-    """All stored alerts of our own."""
-    with database.reading() as cursor:
-        rows = fetch_rows(cursor, "from alerts where source = 'plugwarden'")
-    return [_alert(row) for row in rows]
-
-
-def load_quarantines(database: Database) -> list[Quarantine]:
-    """All stored quarantines, oldest first."""
-    with database.reading() as cursor:
-        rows = fetch_rows(cursor, "from quarantines order by started_at")
-    return [_quarantine(row) for row in rows]
-
-
-def load_incidents(database: Database) -> list[Incident]:
-    """Incidents that have not ended."""
-    with database.reading() as cursor:
-        rows = fetch_rows(cursor, "from incidents where ended_at is null")
-    return [
-        Incident(row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None)
-        for row in rows
-    ]
-
-
-def load_directives(database: Database) -> DirectiveSet | None:
-    """The newest directive set, if there ever was one."""
-    with database.reading() as cursor:
-        rows = fetch_rows(
-            cursor, "select body from directive_sets where revision = (select max(revision) from directive_sets)"
-        )
-    return DirectiveSet.from_dict(json.loads(rows[0]["body"])) if rows else None
-
-
-def load_action_times(database: Database, since: datetime) -> list[datetime]:
-    """When the automation quarantined something, for the limit per hour."""
-    with database.reading() as cursor:
-        rows = fetch_rows(
-            cursor,
-            "select time from decisions where kind = 'quarantined' and actor = 'automation' and time > $since",
-            {"since": since},
-        )
-    return [row["time"] for row in rows]
-
-
-def load_silences(database: Database, at: datetime) -> list[Silence]:
-    """Silences that have not ended or been taken back."""
-    with database.reading() as cursor:
-        rows = fetch_rows(
-            cursor, "from silences where deleted_at is null and ends_at > $at order by starts_at", {"at": at}
-        )
-    return [
-        Silence(
-            row["id"], json.loads(row["matchers"]), row["starts_at"], row["ends_at"], row["created_by"], row["comment"]
-        )
-        for row in rows
-    ]
-
-
-def store_silence(connection: duckdb.DuckDBPyConnection, silence: Silence) -> None:
-    """Keep a silence."""
-    row = [silence.id, json.dumps(dict(silence.matchers)), silence.starts_at, silence.ends_at]
-    connection.execute(
-        "insert into silences values (?, ?, ?, ?, ?, ?, null)", [*row, silence.created_by, silence.comment]
+def load_standing(cursor: duckdb.DuckDBPyConnection, epoch: str, at: datetime) -> Standing:
+    """Return where things stand. `epoch` is the store's, for directives that were never sent."""
+    shifted = load_fact(cursor, SHIFTED)
+    return Standing(
+        alerts={item.alert.fingerprint: item for item in _all(cursor, "load_alerts", _alert)},
+        quarantines={item.id: item for item in _all(cursor, "load_quarantines", _quarantine)},
+        incidents={item.id: item for item in _all(cursor, "load_incidents", _incident)},
+        directives=load_directives(cursor, epoch),
+        actions=_all(cursor, "load_action_times", lambda row: row["time"], {"since": at - LATELY}),
+        versions=load_versions(cursor),
+        frozen=load_fact(cursor, FROZEN),
+        silences=tuple(_all(cursor, "load_silences", _silence, {"at": at})),
+        shifted_seconds=None if shifted is None else float(shifted),
     )
 
 
-def end_silence(connection: duckdb.DuckDBPyConnection, identity: str, at: datetime) -> None:
-    """Take a silence back."""
-    connection.execute("update silences set deleted_at = ? where id = ?", [at, identity])
+def load_directives(cursor: duckdb.DuckDBPyConnection, epoch: str) -> DirectiveSet:
+    """Return the newest set of directives, or an empty one of revision 0."""
+    found = _all(cursor, "load_directives", lambda row: DirectiveSet.from_dict(json.loads(row["body"])))
+    return found[0] if found else DirectiveSet(epoch, 0, ())
 
 
-def load_frozen(database: Database) -> str | None:
-    """Why the automation is switched off, if it is."""
-    with database.reading() as cursor:
-        rows = fetch_rows(cursor, "select value from meta where key = 'frozen'")
-    return str(rows[0]["value"]) if rows else None
+def load_versions(cursor: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], datetime]:
+    """Return (plugin, version) -> when it was first seen, of those that are told apart."""
+    rows = fetch_rows(cursor, statement("list_versions").sql)
+    return {(row["plugin_id"], row["plugin_version"]): row["first"] for row in rows}
 
 
-def store_frozen(connection: duckdb.DuckDBPyConnection, reason: str | None) -> None:
-    """Switch the automation off (with a reason) or on (None)."""
-    connection.execute("delete from meta where key = 'frozen'")
-    if reason is not None:
-        connection.execute("insert into meta values ('frozen', ?)", [reason])
+def _all(
+    cursor: duckdb.DuckDBPyConnection, name: str, made: Callable[[Row], T], parameters: Mapping[str, Any] | None = None
+) -> list[T]:
+    return [made(row) for row in fetch_rows(cursor, statement(name).sql, parameters)]
+
+
+def _incident(row: Row) -> Incident:
+    return Incident(row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None)
+
+
+def _silence(row: Row) -> Silence:
+    matchers = json.loads(row["matchers"])
+    return Silence(row["id"], matchers, row["starts_at"], row["ends_at"], row["created_by"], row["comment"])
+
+
+def _silence_row(item: Silence) -> Row:
+    return {
+        "id": item.id, "matchers": json.dumps(dict(item.matchers)), "starts_at": item.starts_at, "ends_at": item.ends_at,
+        "created_by": item.created_by, "comment": item.comment,
+    }  # fmt: skip
 
 
 def _alert_row(record: AlertRecord) -> list[Any]:
@@ -236,17 +188,3 @@ def _quarantine(row: Row) -> Quarantine:
         row["repeats"], row["superseded_by"], row["successor_of"], tuple(row["known_versions"]), row["alert"],
         json.loads(row["evidence"]),
     )  # fmt: skip
-
-
-def load_shifted(database: Database) -> float | None:
-    """Seconds by which holds and silences were moved with the clock, over all; None: never looked at."""
-    rows = database.fetch(statement("load_meta"), {"key": "clock_shifted"})
-    return float(rows[0]["value"]) if rows else None
-
-
-def store_shifted(connection: duckdb.DuckDBPyConnection, silences: Sequence[Silence], total_seconds: float) -> None:
-    """Keep silences that moved with the clock, and by how much everything did over all."""
-    for item in silences:
-        moved = {"id": item.id, "starts_at": item.starts_at, "ends_at": item.ends_at}
-        connection.execute(statement("move_silence").sql, moved)
-    connection.execute(statement("store_meta").sql, {"key": "clock_shifted", "value": repr(total_seconds)})

@@ -16,7 +16,7 @@ from plugwarden_collector.private import make_folder, tighten
 from plugwarden_collector.store.duckdb import engine
 from plugwarden_collector.store.duckdb.database import FILE_NAME, Database
 from plugwarden_collector.store.duckdb.file.inspect import is_full, problems
-from plugwarden_collector.store.duckdb.ledger.audit_log import report_on
+from plugwarden_collector.store.duckdb.ledger.report import report_on
 
 from .helper_process import Apart
 from .new_epoch import renew

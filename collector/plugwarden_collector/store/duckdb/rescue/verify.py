@@ -11,9 +11,10 @@ from plugwarden_collector.audit import Heads, Place, Records, read_keyring
 from plugwarden_collector.audit.entries import DECISIONS, Keyring
 from plugwarden_collector.errors import SettingsError, StoreError
 from plugwarden_collector.store.duckdb.file.inspect import problems
-from plugwarden_collector.store.duckdb.ledger.audit_log import AuditReport, report_on
 from plugwarden_collector.store.duckdb.ledger.chain import chain_of
+from plugwarden_collector.store.duckdb.ledger.report import report_on
 from plugwarden_collector.store.duckdb.statements import statement
+from plugwarden_collector.store.ledger import AuditReport
 
 from .helper_process import Apart
 from .working_copy import connect, staged

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import duckdb
 
+from plugwarden_collector.audit import Head
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
@@ -52,7 +54,8 @@ class StoredUpkeep:
 
     def allow(self, waiting: Mapping[str, Refused], entry: Draft) -> None:
         """Let the next round take what waits, and record it."""
-        self._advance(self._writer.run(self._sealed(entry)).result(WAIT_SECONDS))
+        if self._log is not None:
+            self._log.append([entry]).result(WAIT_SECONDS)
         self._stats.allowed = {view: item.before + LEEWAY for view, item in waiting.items()}
 
     def set_aside(self) -> list[SetAside]:
@@ -67,7 +70,7 @@ class StoredUpkeep:
         """Forget what was set aside, and record it, in one transaction."""
         sealed = self._sealed(entry)
 
-        def work(connection: duckdb.DuckDBPyConnection) -> object:
+        def work(connection: duckdb.DuckDBPyConnection) -> Any:
             if not connection.execute(statement("delete_set_aside").sql, {"id": identity}).fetchall()[0][0]:
                 raise NotFoundError(f"nothing is set aside as {identity!r}")
             return sealed(connection)
@@ -76,8 +79,8 @@ class StoredUpkeep:
 
     def _sealed(self, entry: Draft) -> Work:
         log = self._log
-        return lambda connection: None if log is None else log.within(connection, [entry])
+        return lambda connection: {} if log is None else log.within(connection, [entry])
 
-    def _advance(self, heads: object) -> None:
+    def _advance(self, heads: Mapping[str, Head]) -> None:
         if self._log is not None:
-            self._log.advance(heads)  # type: ignore[arg-type]  # what `within` gave
+            self._log.advance(heads)

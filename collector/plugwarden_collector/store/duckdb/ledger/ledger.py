@@ -1,0 +1,189 @@
+"""The ledger in a DuckDB file: the port `Ledger`, over the one writer and cursors for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from plugwarden_collector.audit import Place
+from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.labels import alert_labels
+from plugwarden_collector.store.duckdb.database import Database
+from plugwarden_collector.store.duckdb.statements import statement
+from plugwarden_collector.store.duckdb.write.writer import Writer
+from plugwarden_collector.store.ledger import (
+    Delivery,
+    KeptTime,
+    Loaded,
+    PushedEnd,
+    PushedRecord,
+    PushedStored,
+    ToldSubject,
+)
+from plugwarden_collector.store.ledger_rows import (
+    AccessRow,
+    AlertEventRow,
+    AlertRow,
+    ChangeRow,
+    ConditionEvent,
+    DecisionRow,
+    IncidentRow,
+    QuarantineRow,
+    SloRow,
+)
+
+from .audit_log import AuditLog
+from .facts import advance_revision, load_revision, load_time, store_time
+from .lists import list_rows
+from .notes import load_told, store_conditions, store_deliveries
+from .pushed_alerts import end_pushed, forget_pushed, load_pushed, store_pushed
+from .sealing import Sealing
+from .state import apply_changes, load_standing, load_versions
+
+__all__ = ["DuckdbLedger", "kept_time"]
+
+T = TypeVar("T")
+
+
+def kept_time(database: Database) -> KeptTime | None:
+    """Return what was known of the time when it was kept last; for a start, which needs it before there is a clock."""
+    with database.reading() as cursor:
+        return load_time(cursor)
+
+
+class DuckdbLedger:
+    """The open ledger of a store. `Ledger` says what each method promises."""
+
+    def __init__(self, database: Database, writer: Writer, place: Place, at: datetime) -> None:
+        """Raises `SettingsError` when the key or the heads of the decision log cannot be read or kept."""
+        self._database, self._writer = database, writer
+        self.audit = AuditLog(database, writer, place, at)
+        """The chains."""
+
+    def load(self, at: datetime) -> Loaded:
+        """Return where things stand."""
+        with self._database.reading() as cursor:
+            return Loaded(load_standing(cursor, self._database.epoch, at), load_revision(cursor))
+
+    def commit(self, changes: Changes, expected: int) -> Future[int]:
+        """Store what a tick or a person changed, before all that waits."""
+
+        def work(sealing: Sealing) -> int:
+            revision = advance_revision(sealing.connection, expected)
+            apply_changes(sealing, changes)
+            return revision
+
+        return self.audit.run(work, first=True)
+
+    def told(self) -> list[ToldSubject]:
+        """Return what receivers hold for open."""
+        with self._database.reading() as cursor:
+            return load_told(cursor)
+
+    def record(self, deliveries: Sequence[Delivery] = (), conditions: Sequence[ConditionEvent] = ()) -> Future[None]:
+        """Store what was told and what happened to the collector itself."""
+
+        def work(sealing: Sealing) -> None:
+            if deliveries:
+                store_deliveries(sealing.connection, deliveries)
+            store_conditions(sealing.connection, conditions)
+
+        return self.audit.run(work)
+
+    def pushed(self) -> list[PushedStored]:
+        """Return the pushed alerts that are kept."""
+        with self._database.reading() as cursor:
+            return load_pushed(cursor)
+
+    def store_pushed(
+        self,
+        kept: Sequence[PushedRecord] = (),
+        ended: Sequence[PushedEnd] = (),
+        gone: Sequence[str] = (),
+        *,
+        at: datetime,
+    ) -> Future[None]:
+        """Store pushed alerts, end some, let others go."""
+
+        def work(sealing: Sealing) -> None:
+            if gone:
+                forget_pushed(sealing.connection, gone)
+            if ended:
+                end_pushed(sealing.connection, ended, at)
+            if kept:
+                store_pushed(sealing.connection, kept)
+
+        return self.audit.run(work)
+
+    def kept_time(self) -> KeptTime | None:
+        """Return what was known of the time when it was kept last."""
+        return kept_time(self._database)
+
+    def keep_time(self, kept: KeptTime) -> Future[None]:
+        """Store what is known of the time."""
+        return self.audit.run(lambda sealing: store_time(sealing.connection, kept))
+
+    def alerts(self) -> list[AlertRow]:
+        """Return alerts now and lately."""
+        return [_labelled(row) for row in self._list("list_alerts", AlertRow)]
+
+    def alert_events(self, since: datetime) -> list[AlertEventRow]:
+        """Return the history of alerts on plugins."""
+        return self._list("list_alert_events", AlertEventRow, {"since": since})
+
+    def condition_events(self, limit: int) -> list[ConditionEvent]:
+        """Return the latest changes of our own conditions."""
+        return self._list("list_condition_events", ConditionEvent, {"limit": limit})
+
+    def incidents(self) -> list[IncidentRow]:
+        """Return shared causes."""
+        return self._list("list_incidents", IncidentRow)
+
+    def quarantines(self) -> list[QuarantineRow]:
+        """Return quarantines."""
+        return self._list("list_quarantines", QuarantineRow)
+
+    def slos(self) -> list[SloRow]:
+        """Return how every objective stands."""
+        return self._list("list_slo_status", SloRow)
+
+    def decisions(self, before: int, limit: int) -> list[DecisionRow]:
+        """Return entries of the decision log."""
+        return self._list("list_decisions", DecisionRow, {"before": before, "limit": limit})
+
+    def accesses(self, before: int, limit: int) -> list[AccessRow]:
+        """Return entries of the access log."""
+        return self._list("list_access", AccessRow, {"before": before, "limit": limit})
+
+    def changes(self) -> list[ChangeRow]:
+        """Return deployments and other annotations."""
+        return self._list("list_changes", ChangeRow)
+
+    def versions(self) -> dict[tuple[str, str], datetime]:
+        """Return when each plugin version was first seen."""
+        with self._database.reading() as cursor:
+            return load_versions(cursor)
+
+    def rules_recorded(self, sha256: str) -> datetime | None:
+        """Return when a start last recorded the text of these rules."""
+        found: datetime | None = self._database.fetch(statement("rules_recorded"), {"sha256": sha256})[0]["time"]
+        return found
+
+    def close(self) -> None:
+        """Keep the last heads."""
+        self.audit.close()
+
+    def _list(self, name: str, kind: type[T], parameters: Mapping[str, Any] | None = None) -> list[T]:
+        with self._database.reading() as cursor:
+            return list_rows(cursor, name, kind, parameters)
+
+
+def _labelled(row: AlertRow) -> AlertRow:
+    """Return an alert of our own with all of its labels: a store of an earlier version holds them without the alert's name."""
+    if row.source != "plugwarden":
+        return row
+    labels = alert_labels(row.name, row.severity, row.slo or "", row.plugin_id or "", row.plugin_version or "")
+    return replace(row, labels=labels)

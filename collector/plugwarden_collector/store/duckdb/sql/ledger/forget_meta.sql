@@ -1,0 +1,2 @@
+-- Forget a fact about the store. Takes: key.
+delete from meta where key = $key::varchar

@@ -1,0 +1,2 @@
+-- All quarantines, the oldest first. Gives the columns of quarantines.
+from quarantines order by started_at

@@ -1,0 +1,139 @@
+"""The one place where deliveries and changes of the collector's own conditions are recorded. Whoever notes one need not wait.
+
+What the ledger does not take is counted, said once, and tried again; what it will never take costs itself alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Protocol
+
+from plugwarden_collector.errors import CollectorError
+
+from .ledger import Delivery
+from .ledger_rows import ConditionEvent
+
+__all__ = ["Note", "Notes", "run_notes"]
+
+RETRY_SECONDS = 1.0
+"""Seconds until notes that the ledger did not take are tried again."""
+MAX_WAITING = 1_000
+"""Notes that wait for the ledger; beyond, the oldest go."""
+_log = logging.getLogger(__name__)
+
+Note = Delivery | ConditionEvent
+
+
+class Recording(Protocol):
+    """The part of the ledger that notes go to."""
+
+    def record(self, deliveries: Sequence[Delivery] = (), conditions: Sequence[ConditionEvent] = ()) -> Future[None]:
+        """Store notes, in order, all or none."""
+
+
+class Notes:
+    """Notes on their way into the ledger, in order. May be called from any thread."""
+
+    def __init__(self, ledger: Recording) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._waiting: deque[Note] = deque()
+        self._under_way: Future[None] | None = None
+        self._alone = False
+        """Whether notes are tried one at a time, because several at once were not taken."""
+        self.failures = 0
+        """Attempts to store notes that failed."""
+        self.lost = 0
+        """Notes that were never stored."""
+
+    @property
+    def waiting(self) -> int:
+        """Notes that are not stored yet."""
+        with self._lock:
+            return len(self._waiting)
+
+    def add(self, note: Note) -> None:
+        """Note something, and begin to store it."""
+        with self._lock:
+            self._waiting.append(note)
+            oldest = self._waiting[0] if len(self._waiting) > MAX_WAITING else None
+        if oldest is not None:
+            self._drop(oldest, f"more than {MAX_WAITING} wait for the store")
+        self.flush()
+
+    def flush(self) -> None:
+        """Begin to store what waits, unless that is under way."""
+        with self._lock:
+            if self._under_way is not None or not self._waiting:
+                return
+            notes = [self._waiting[0]] if self._alone else list(self._waiting)
+            done = self._under_way = Future()
+        try:
+            stored = self._ledger.record(
+                [note for note in notes if isinstance(note, Delivery)],
+                [note for note in notes if isinstance(note, ConditionEvent)],
+            )
+        except Exception as error:  # noqa: BLE001 - as if it had failed later
+            stored = Future()
+            stored.set_exception(error)
+        # Outside of the lock: a future that has ended already calls back at once.
+        stored.add_done_callback(lambda future: self._ended(future, notes, done))
+
+    def close(self, timeout_seconds: float) -> None:
+        """Store what waits, for so long, and say how much is lost."""
+        end, failures = time.monotonic() + timeout_seconds, self.failures
+        while self.waiting and self.failures == failures:
+            self.flush()
+            with self._lock:
+                under_way = self._under_way
+            try:
+                if under_way is not None:
+                    under_way.result(max(0.0, end - time.monotonic()))
+            except FutureTimeout:
+                break
+        if left := self.waiting:
+            self.lost += left
+            _log.error("%d deliveries and changes of conditions are not recorded: the store did not take them", left)
+
+    def _ended(self, stored: Future[None], notes: Sequence[Note], done: Future[None]) -> None:
+        error = CancelledError() if stored.cancelled() else stored.exception()
+        with self._lock:
+            alone, self._alone, self._under_way = self._alone, error is not None, None
+            self.failures += error is not None
+            if error is None:
+                for note in notes:
+                    if self._waiting and self._waiting[0] is note:  # unless it had to go meanwhile
+                        self._waiting.popleft()
+        if error is None:
+            if alone:
+                _log.info("what was told and what happened is recorded again")
+            self.flush()
+        elif len(notes) == 1 and not isinstance(error, CollectorError | CancelledError):
+            self._drop(notes[0], f"it cannot be stored: {type(error).__name__}: {error}")
+        elif not alone:
+            _log.error("%d deliveries and changes of conditions wait to be recorded: %s", self.waiting, error)
+        done.set_result(None)
+
+    def _drop(self, note: Note, why: str) -> None:
+        with self._lock:
+            if not self._waiting or self._waiting[0] is not note:
+                return
+            self._waiting.popleft()
+            self.lost += 1
+            told = self.lost & (self.lost - 1) == 0
+        if told:  # the first, second, fourth, eighth, ...: many lost notes are few lines
+            _log.error("%s of %s is not recorded (%d lost): %s", type(note).__name__, note.fingerprint, self.lost, why)
+
+
+async def run_notes(notes: Notes) -> None:
+    """Try again what the ledger did not take, for as long as the collector runs."""
+    while True:
+        await asyncio.sleep(RETRY_SECONDS)
+        notes.flush()

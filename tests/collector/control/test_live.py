@@ -1,0 +1,64 @@
+"""The live loop: what people do at once, and beside others who share the ledger."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugwarden.contract import Scope
+from plugwarden_collector.audit.actor import Actor
+from plugwarden_collector.control.live import ACT_TRIES
+from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.errors import ConflictError, StaleError
+
+from tests.collector.conftest import Running, running
+from tests.collector.support.waiting import eventually
+
+ANN = Actor("ci", "ann")
+HOUR = timedelta(hours=1)
+
+
+def others(collector: Running, **changes: Any) -> None:
+    """Commit as another collector that shares the ledger."""
+    ledger = collector.collector.ledger
+    at = collector.collector.health.now()
+    for _ in range(100):
+        try:
+            ledger.commit(Changes(at=at, **changes), ledger.load(at).revision).result(30)
+        except StaleError:
+            continue
+        return
+    raise AssertionError("it did not come about")
+
+
+def test_an_act_goes_on_from_what_others_left(tmp_path: Path) -> None:
+    with running(tmp_path / "data", judging=False) as collector:
+        warden = collector.collector.warden
+        mine = warden.quarantine(Scope("csv"), "by hand", ANN)
+        at, silence = collector.collector.health.now(), warden.silence({"plugin": "csv"}, HOUR, "known", ANN)
+        others(collector, unsilenced=[silence.id])
+        theirs = warden.quarantine(Scope("geo"), "by hand", ANN)
+        assert set(warden.standing.quarantines) == {mine.id, theirs.id}
+        assert warden.silences == (), "what they took back is not in force here"
+        stored = collector.collector.ledger.load(at).standing
+        assert stored.quarantines == warden.standing.quarantines
+        assert stored.directives == warden.standing.directives
+        eventually(lambda: collector.collector.board.current == stored.directives)
+
+
+def test_an_act_that_others_overtake_each_time_is_refused_and_leaves_nothing(
+    collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warden, ledger, tried = collector.collector.warden, collector.collector.ledger, list[int]()
+
+    def overtaken(changes: Changes, expected: int) -> Any:
+        tried.append(expected)
+        raise StaleError(expected, expected + 1)
+
+    monkeypatch.setattr(ledger, "commit", overtaken)
+    with pytest.raises(ConflictError, match="try again"):
+        warden.freeze(True, "a storm", ANN)
+    assert len(tried) >= ACT_TRIES
+    assert warden.standing.frozen is None

@@ -1,0 +1,321 @@
+"""What every engine promises of the ledger: all or nothing, in order, sealed, and never on an old state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from plugwarden.contract import Action, Directive, DirectiveSet, QuarantineState, Scope
+from plugwarden_collector.audit.actor import Actor
+from plugwarden_collector.audit.entries import ACCESS, DECISIONS, Draft
+from plugwarden_collector.clock import Step, Timekeeping
+from plugwarden_collector.decide.acts import Acted, adopt_clock, freeze, isolate, release, silence, unsilence
+from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
+from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetStatus, Changes, Freeze
+from plugwarden_collector.decide.quarantine import Quarantine
+from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.errors import StaleError
+from plugwarden_collector.rules.policy import Enforcement
+from plugwarden_collector.store.ledger import Delivery, KeptTime, PushedEnd, PushedRecord, ToldSubject
+from plugwarden_collector.store.ledger_rows import ConditionEvent
+
+from tests.collector.support.stores import AT
+
+from .conftest import Engine
+
+LATER = AT + timedelta(minutes=5)
+ANN = Actor("ci", "ann")
+FIRING = AlertRecord(
+    Alert("a-1", AlertState.FIRING, AT, AT, None, AT), "availability budget burn", "page", "availability", "csv", "2",
+    "“quoted”, tab\t and <b>markup</b>", "more", AT, "q-1", {"rate": 14.4},
+)  # fmt: skip
+HELD = Quarantine(
+    "q-1", Scope("csv", "2", "export", "host-1", "t"), QuarantineState.QUARANTINED, "it fails", "automation",
+    Enforcement.ENFORCE, AT, AT, 1, 0.05, LATER, None, 2, None, "q-0", ("1", "1.5"), "a-1", {"calls": 7},
+)  # fmt: skip
+INCIDENT = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT)
+SILENCE = Silence("s-1", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+TOLD = DirectiveSet("an epoch", 1, (Directive("q-1", Action.ISOLATE, Scope("csv", "2"), 0.0, "it fails"),))
+ALL = Changes(
+    at=AT,
+    alerts=[FIRING],
+    alert_events=[AlertEvent(AT, FIRING, AlertState.PENDING, AlertState.FIRING, "it burns")],
+    quarantines=[HELD],
+    incidents=[INCIDENT],
+    decisions=[Draft(AT, "quarantined", "automation", "csv@2", "it fails", evidence={"calls": 7})],
+    directives=TOLD,
+    slo_status=[
+        BudgetStatus("availability", "csv", "2", AT, "availability", 0.99, 3600.0, 100, 2, 0.98, -1.0, 2.0, None),
+        BudgetStatus("availability", "geo", "1", AT, "availability", 0.99, 3600.0, 0, 0, None, None, 0.0, None),
+    ],
+    changes=[Annotation(AT, "deployment", "csv", "2", "csv 2 was first seen")],
+    silences=[SILENCE],
+    freeze=Freeze("a test"),
+    shifted_seconds=-7200.0,
+)
+
+
+def test_every_kind_of_change_has_its_example_here() -> None:
+    assert [item.name for item in fields(Changes) if getattr(ALL, item.name) in (None, [])] == ["unsilenced"]
+
+
+def test_an_empty_ledger_says_so(engine: Engine) -> None:
+    loaded = engine.ledger.load(AT)
+    standing = loaded.standing
+    assert (loaded.revision, standing.directives.revision, standing.frozen, standing.shifted_seconds) == (
+        0,
+        0,
+        None,
+        None,
+    )
+    assert replace(standing, directives=DirectiveSet()) == Standing()
+    assert standing.directives.epoch, "sidecars tell stores apart by it"
+
+
+def test_what_was_committed_is_what_the_next_start_loads(engine: Engine) -> None:
+    assert engine.ledger.commit(ALL, 0).result(30) == 1
+    for _ in range(2):
+        loaded = engine.ledger.load(AT + timedelta(minutes=1))
+        standing = loaded.standing
+        assert loaded.revision == 1
+        assert standing.alerts == {"a-1": FIRING}
+        assert standing.quarantines == {"q-1": HELD}
+        assert standing.incidents == {"i-1": INCIDENT}
+        assert standing.directives == TOLD
+        assert standing.silences == (SILENCE,)
+        assert (standing.frozen, standing.shifted_seconds) == ("a test", -7200.0)
+        assert standing.actions == [AT], "for the limit per hour"
+        engine.reopen()
+    assert engine.ledger.load(AT + timedelta(hours=1)).standing.actions == []
+    assert engine.ledger.load(AT + timedelta(hours=1)).standing.silences == (), "it has ended by then"
+
+
+def test_what_ends_is_not_loaded_again(engine: Engine) -> None:
+    engine.ledger.commit(ALL, 0).result(30)
+    over = Changes(at=LATER, incidents=[replace(INCIDENT, ended_at=LATER)], unsilenced=["s-1"], freeze=Freeze(None))
+    engine.ledger.commit(over, 1).result(30)
+    standing = engine.ledger.load(LATER).standing
+    assert (standing.incidents, standing.silences, standing.frozen) == ({}, (), None)
+    assert [row.ended_at for row in engine.ledger.incidents()] == [LATER]
+
+
+def test_pages_show_what_was_committed(engine: Engine) -> None:
+    engine.ledger.commit(ALL, 0).result(30)
+    (alert,) = engine.ledger.alerts()
+    assert (alert.fingerprint, alert.state, alert.labels["plugin"], alert.detail["rate"]) == (
+        "a-1",
+        "firing",
+        "csv",
+        14.4,
+    )
+    assert [(row.before, row.after) for row in engine.ledger.alert_events(AT - timedelta(seconds=1))] == [
+        ("pending", "firing")
+    ]
+    assert engine.ledger.alert_events(AT) == [], "after a time, not at it"
+    (held,) = engine.ledger.quarantines()
+    assert (held.id, held.known_versions, held.evidence) == ("q-1", ["1", "1.5"], {"calls": 7})
+    assert [(row.id, row.plugins) for row in engine.ledger.incidents()] == [("i-1", ["csv", "geo"])]
+    assert [(row.plugin_id, row.total, row.sli_value) for row in engine.ledger.slos()] == [
+        ("csv", 100, 0.98),
+        ("geo", 0, None),
+    ]
+    assert [(row.kind, row.text) for row in engine.ledger.changes()] == [("deployment", "csv 2 was first seen")]
+    (decision,) = engine.ledger.decisions(1 << 62, 10)
+    assert (decision.sequence, decision.kind, decision.evidence) == (1, "quarantined", {"calls": 7})
+
+
+def test_who_decided_on_an_old_state_is_told_and_nothing_of_it_is_stored(engine: Engine) -> None:
+    engine.ledger.commit(Changes(at=AT, silences=[SILENCE]), 0).result(30)
+    with pytest.raises(StaleError) as stale:
+        engine.ledger.commit(ALL, 0).result(30)
+    assert (stale.value.expected, stale.value.found) == (0, 1)
+    loaded = engine.ledger.load(AT)
+    assert (loaded.revision, loaded.standing.quarantines, engine.ledger.decisions(1 << 62, 10)) == (1, {}, [])
+    assert engine.ledger.audit.heads[DECISIONS].sequence == 0
+    engine.ledger.commit(ALL, 1).result(30)
+
+
+def test_of_many_who_commit_at_once_each_revision_goes_to_one(engine: Engine) -> None:
+    def insist(number: int) -> int:
+        while True:
+            try:
+                expected = engine.ledger.load(AT).revision
+                item = replace(SILENCE, id=f"s-{number}")
+                return engine.ledger.commit(Changes(at=AT, silences=[item]), expected).result(30)
+            except StaleError:
+                pass
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(insist, range(12))) == list(range(1, 13))
+    assert len(engine.ledger.load(AT).standing.silences) == 12
+
+
+def test_a_commit_that_fails_leaves_nothing(engine: Engine) -> None:
+    broken: Any = replace(INCIDENT, id="i-2", started_at="no time")
+    with pytest.raises(Exception, match="no time"):
+        engine.ledger.commit(Changes(at=AT, quarantines=[HELD], incidents=[broken], decisions=ALL.decisions), 0).result(
+            30
+        )
+    loaded = engine.ledger.load(AT)
+    assert (loaded.revision, loaded.standing.quarantines, engine.ledger.decisions(1 << 62, 10)) == (0, {}, [])
+    assert engine.ledger.audit.verify().valid
+
+
+def test_acts_of_people_are_loaded_as_they_were_done(engine: Engine) -> None:
+    acts: list[Callable[[Standing], Acted]] = [
+        lambda now: adopt_clock(now, 30.0, AT),
+        lambda now: isolate(now, Scope("csv", "2"), "by hand", ANN, AT, hold=timedelta(hours=1)),
+        lambda now: silence(now, {"plugin": "csv"}, timedelta(hours=1), "known", ANN, AT),
+        lambda now: silence(now, {"plugin": "geo"}, timedelta(hours=1), "known", ANN, AT),
+        lambda now: freeze(now, True, "a storm", ANN, AT),
+        lambda now: adopt_clock(now, 600.0, AT),
+        lambda now: release(now, next(iter(now.quarantines)), "enough", ANN, LATER),
+        lambda now: unsilence(now, now.silences[0].id, "enough", ANN, LATER),
+        lambda now: freeze(now, False, "it is over", ANN, LATER),
+    ]
+    now, revision = engine.ledger.load(AT).standing, 0
+    for act in acts:
+        now, changes = act(now)
+        revision = engine.ledger.commit(changes, revision).result(30)
+        found = engine.ledger.load(AT).standing
+        assert sorted(map(str, found.silences)) == sorted(map(str, now.silences))
+        assert replace(found, silences=()) == replace(now, silences=())
+    kinds = [row.kind for row in reversed(engine.ledger.decisions(1 << 62, 100))]
+    assert kinds == [
+        "clock_adopted",
+        "quarantined",
+        "silenced",
+        "silenced",
+        "frozen",
+        "clock_adopted",
+        "released",
+        "unsilenced",
+        "unfrozen",
+    ]
+    assert engine.ledger.audit.verify().valid
+
+
+# -- the chains -------------------------------------------------------------------------------------------------------
+
+
+def test_each_chain_is_sealed_in_order_and_its_head_is_kept(engine: Engine) -> None:
+    audit = engine.ledger.audit
+    for number in range(3):
+        audit.append([Draft(AT, "noted", "a", "s", str(number))]).result(30)
+        audit.append([Draft(AT, "sql_read", "a", "s", str(number))] * 2, ACCESS).result(30)
+    assert (audit.heads[DECISIONS].sequence, audit.heads[ACCESS].sequence) == (3, 6)
+    assert [row.reason for row in engine.ledger.decisions(3, 10)] == ["1", "0"], "newest first, before a sequence"
+    assert [row.sequence for row in engine.ledger.accesses(1 << 62, 2)] == [6, 5]
+    assert (
+        audit.told()[DECISIONS]["hash"]
+        == engine.ledger.decisions(1 << 62, 1)[0].hash
+        == audit.stamp()["auditHead"]["hash"]
+    )
+    engine.reopen()
+    report = engine.ledger.audit.verify()
+    assert (report.problems, report.verdicts[DECISIONS].keyed, report.verdicts[ACCESS].keyed) == ((), 3, 6)
+    assert engine.ledger.audit.verify(engine.ledger.decisions(3, 1)[0].hash).valid
+    assert not engine.ledger.audit.verify("0" * 63 + "1").valid
+
+
+def test_old_entries_of_the_access_log_go_and_the_rest_verifies(engine: Engine) -> None:
+    audit = engine.ledger.audit
+    audit.append([Draft(AT, "sql_read", "a", "s", str(number)) for number in range(130)], ACCESS).result(30)
+    audit.trim_access(100, AT).result(30)
+    assert len(engine.ledger.accesses(1 << 62, 1000)) == 100
+    assert [row.kind for row in engine.ledger.decisions(1 << 62, 10)] == ["access_log_trimmed"]
+    assert audit.verify().valid
+
+
+def test_nothing_is_accepted_where_nothing_is_broken(engine: Engine) -> None:
+    assert engine.ledger.audit.accept(ANN, "why not", AT) == []
+    assert engine.ledger.audit.open_breaks == ()
+    engine.ledger.audit.record_lost_key(AT).result(30)
+    assert engine.ledger.decisions(1 << 62, 10) == []
+
+
+def test_rules_are_known_by_the_text_that_a_start_recorded(engine: Engine) -> None:
+    for rules in ({"sha256": "abc"}, {"sha256": "def", "content": "[[slo]]"}):
+        engine.ledger.audit.append([Draft(AT, "started", "c", "c", "v", evidence={"rules": rules})], ACCESS).result(30)
+    assert (engine.ledger.rules_recorded("abc"), engine.ledger.rules_recorded("def")) == (None, AT)
+
+
+# -- notes, pushed alerts, time ---------------------------------------------------------------------------------------
+
+
+def delivery(receiver: str, key: str, status: str, body: str, second: int = 0) -> Delivery:
+    return Delivery(AT + timedelta(seconds=second), receiver, key, status, 1, None, f'{{"status": "{body}"}}')
+
+
+def test_what_a_receiver_holds_for_open_is_the_last_it_was_told(engine: Engine) -> None:
+    engine.ledger.record(
+        [
+            delivery("pager", "a", "sent", "firing"),
+            delivery("pager", "b", "sent", "firing"),
+            delivery("pager", "b", "failed", "resolved", 1),
+            delivery("pager", "c", "failed", "firing"),
+        ]
+    ).result(30)
+    engine.ledger.record(
+        [delivery("pager", "a", "sent", "resolved", -60), delivery("ops", "a", "sent", "firing")]
+    ).result(30)
+    engine.reopen()
+    found = sorted(engine.ledger.told(), key=lambda item: item.receiver)
+    assert [(item.receiver, item.at) for item in found] == [("ops", AT), ("pager", AT)], (
+        "in the order told; a clock may step"
+    )
+    assert found[1] == ToldSubject("pager", AT, '{"status": "firing"}')
+
+
+def test_conditions_of_the_collector_are_kept_apart_from_alerts_on_plugins(engine: Engine) -> None:
+    events = [
+        ConditionEvent(AT + timedelta(seconds=number), "c-disk", "disk", "page", "inactive", "firing", str(number))
+        for number in range(3)
+    ]
+    engine.ledger.record(conditions=events).result(30)
+    assert engine.ledger.condition_events(2) == events[1:]
+    assert engine.ledger.alert_events(AT - timedelta(days=1)) == []
+
+
+def test_pushed_alerts_come_end_and_go(engine: Engine) -> None:
+    ledger = engine.ledger
+    records = [
+        PushedRecord(
+            f"x-{number}",
+            {"alertname": f"a{number}", "plugin": "csv"},
+            {"summary": "full"},
+            "http://p/",
+            True,
+            AT,
+            None,
+            AT,
+        )
+        for number in range(3)
+    ]
+    ledger.store_pushed(records, at=AT).result(30)
+    ledger.store_pushed(ended=[PushedEnd("x-1", LATER)], gone=["x-2"], at=LATER).result(30)
+    engine.reopen()
+    known = sorted(engine.ledger.pushed(), key=lambda item: item.fingerprint)
+    assert [(item.fingerprint, item.firing, item.started_at, item.ended_at) for item in known] == [
+        ("x-0", True, AT, None), ("x-1", False, AT, LATER),
+    ]  # fmt: skip
+    rows = engine.ledger.alerts()
+    assert [(row.name, row.severity, row.state, row.source, row.detail) for row in rows] == [
+        ("a0", "ticket", "firing", "prometheus", {"generator": "http://p/"}),
+        ("a1", "ticket", "inactive", "prometheus", {"generator": "http://p/"}),
+    ]
+    assert engine.ledger.load(AT).standing.alerts == {}, "they are nobody's to judge"
+
+
+def test_what_is_known_of_the_time_is_kept(engine: Engine) -> None:
+    assert engine.ledger.kept_time() is None
+    kept = KeptTime(Timekeeping(AT, 12.5, Step(3600.0, 10.0, AT), -2.0), "this boot")
+    engine.ledger.keep_time(KeptTime(Timekeeping(AT, 1.0), "")).result(30)
+    engine.ledger.keep_time(kept).result(30)
+    engine.reopen()
+    assert engine.ledger.kept_time() == kept

@@ -1,0 +1,198 @@
+"""Notes of deliveries and conditions: what the ledger does not take is counted, said once, tried again, and never in the way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugwarden_collector.errors import StoreError
+from plugwarden_collector.store import Notes, notes
+from plugwarden_collector.store.ledger import Delivery
+from plugwarden_collector.store.ledger_rows import ConditionEvent
+from plugwarden_collector.store.notes import MAX_WAITING, Note
+
+from tests.collector.conftest import running
+from tests.collector.support.sealed_log import condition, write
+from tests.collector.support.stores import AT, path_of
+from tests.collector.support.waiting import eventually
+
+
+def told(number: int) -> Delivery:
+    return Delivery(AT + timedelta(seconds=number), "pager", f"a-{number}", "sent", 1, None, "{}")
+
+
+def event(number: int) -> ConditionEvent:
+    return ConditionEvent(AT + timedelta(seconds=number), f"c-{number}", "disk", "page", "inactive", "firing", "full")
+
+
+class Ledger:
+    """Takes notes, or fails at them in the way it is told to."""
+
+    def __init__(self) -> None:
+        self.stored: list[Note] = []
+        self.error: Exception | None = None
+        self.poison: Note | None = None
+        self.held: list[tuple[list[Note], Future[None]]] | None = None
+        self.attempts = 0
+
+    def record(self, deliveries: Sequence[Delivery] = (), conditions: Sequence[ConditionEvent] = ()) -> Future[None]:
+        self.attempts += 1
+        done: Future[None] = Future()
+        found = [*deliveries, *conditions]
+        if self.held is not None:
+            self.held.append((found, done))
+        elif self.error is not None or self.poison in found:
+            done.set_exception(self.error or ValueError("half of a surrogate pair"))
+        else:
+            self.stored += found
+            done.set_result(None)
+        return done
+
+    def let(self) -> None:
+        """Store what is held."""
+        held, self.held = self.held or [], None
+        for found, done in held:
+            self.stored += found
+            done.set_result(None)
+
+
+def test_what_the_ledger_does_not_take_is_counted_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Ledger()
+    book, ledger.error = Notes(ledger), StoreError("no room")
+    for number in range(3):
+        book.add(told(number))
+        book.flush()
+    assert (book.waiting, book.lost, book.failures) == (3, 0, ledger.attempts)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "no room" in caplog.text
+    ledger.error = None
+    book.flush()
+    assert (ledger.stored, book.waiting, book.lost) == ([told(0), told(1), told(2)], 0, 0)
+
+
+def test_a_note_that_can_never_be_stored_costs_itself_alone(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Ledger()
+    book, ledger.held, ledger.poison = Notes(ledger), [], event(2)
+    for number in range(5):
+        book.add(event(number))
+    ledger.let()
+    for _ in range(6):
+        book.flush()
+    assert ledger.stored == [event(number) for number in (0, 1, 3, 4)]
+    assert (book.lost, book.waiting) == (1, 0)
+    assert "c-2 is not recorded (1 lost)" in caplog.text
+
+
+def test_while_one_is_under_way_others_wait_and_go_together() -> None:
+    ledger = Ledger()
+    book, ledger.held = Notes(ledger), []
+    for number in range(4):
+        book.add(told(number))
+    assert ledger.attempts == 1
+    ledger.let()
+    assert (ledger.attempts, ledger.stored) == (2, [told(number) for number in range(4)])
+
+
+def test_more_than_may_wait_are_counted_and_the_newest_stay() -> None:
+    ledger = Ledger()
+    book, ledger.error = Notes(ledger), StoreError("no room")
+    for number in range(MAX_WAITING + 7):
+        book.add(told(number))
+    assert (book.waiting, book.lost) == (MAX_WAITING, 7)
+    ledger.error = None
+    book.flush()
+    assert ledger.stored == [told(number) for number in range(7, MAX_WAITING + 7)]
+
+
+@pytest.mark.parametrize("error", [None, StoreError("the collector is shutting down")])
+def test_a_stop_stores_what_waits_or_says_how_much_is_lost(
+    error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger()
+    book, ledger.error = Notes(ledger), StoreError("no room")
+    book.add(told(1))
+    book.add(event(2))
+    ledger.error = error
+    book.close(5)
+    if error is None:
+        assert (ledger.stored, book.lost) == ([told(1), event(2)], 0)
+    else:
+        assert (ledger.stored, book.lost) == ([], 2)
+        assert "2 deliveries and changes of conditions are not recorded" in caplog.text
+
+
+def test_a_stop_does_not_wait_for_a_ledger_that_hangs() -> None:
+    ledger = Ledger()
+    book, ledger.held = Notes(ledger), []
+    book.add(told(1))
+    book.close(0.01)
+    assert book.lost == 1
+
+
+@given(st.lists(st.sampled_from(["note", "fail", "take", "flush"]), max_size=60))
+def test_whatever_happens_each_note_is_stored_once_and_in_order(steps: list[str]) -> None:
+    ledger = Ledger()
+    book, noted = Notes(ledger), list[Note]()
+    for step in steps:
+        match step:
+            case "note":
+                noted.append(told(len(noted)))
+                book.add(noted[-1])
+            case "fail":
+                ledger.error = StoreError("no room")
+            case "take":
+                ledger.error = None
+            case _:
+                book.flush()
+    ledger.error = None
+    book.close(5)
+    assert (ledger.stored, book.lost) == (noted, 0)
+
+
+def test_notes_of_many_threads_are_all_stored() -> None:
+    ledger = Ledger()
+    book = Notes(ledger)
+
+    def add(first: int) -> None:
+        for number in range(first, first + 200):
+            book.add(told(number))
+
+    threads = [threading.Thread(target=add, args=(1000 * number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    book.close(5)
+    assert len(ledger.stored) == 800
+    assert len({note.fingerprint for note in ledger.stored}) == 800
+
+
+def test_a_change_of_a_condition_that_the_store_did_not_take_is_recorded_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes, "RETRY_SECONDS", 0.05)
+    write(tmp_path / "data", 3)
+    connection = duckdb.connect(str(path_of(tmp_path / "data")))
+    connection.execute("delete from decisions where sequence > 1")
+    connection.close()
+    with running(tmp_path / "data") as collector:
+        assert condition(collector) == "firing"
+        ended = "select count(*) from alert_events where fingerprint = 'c-audit_log_broken' and after = 'inactive'"
+        writer = collector.collector.writer
+        writer.run(lambda connection: connection.execute("alter table alert_events rename to away")).result(30)
+        collector.api.post("audit/accept", {"reason": "a test"})
+        assert condition(collector) == "inactive"
+        failures = "plugwarden_note_failures_total 0.0"
+        eventually(lambda: failures not in httpx2.get(f"{collector.url}/metrics").text)
+        writer.run(lambda connection: connection.execute("alter table away rename to alert_events")).result(30)
+        eventually(lambda: writer.run(lambda connection: connection.execute(ended).fetchall()).result(30) == [(1,)])
+        assert "plugwarden_notifications_unrecorded_total 0.0" in httpx2.get(f"{collector.url}/metrics").text
