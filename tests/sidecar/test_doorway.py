@@ -184,7 +184,9 @@ def test_a_result_that_runs_later_is_taken_over(sidecar: Sidecar) -> None:
     call: Any = sidecar.wrap(lambda: later(), plugin="p", version="1", operation="x")
 
     async def main() -> int:
-        return sum([await call() for _ in range(100)])
+        answers = [call() for _ in range(100)]
+        assert all(answer.cr_code is not later.__code__ for answer in answers)  # ours, around the plugin's
+        return sum([await answer for answer in answers])
 
     assert asyncio.run(main()) == 100
     assert operation_of(call).calls == 100

@@ -202,8 +202,9 @@ def _ways_out(operation: Operation, skip: int) -> tuple[Callable[..., Any], Call
     """How a call that went through a doorway ends where it is more than a plain success of a known kind."""
 
     def finish(
-        door: Doorway, invocation: Invocation, context: Context, result: Any, args: Any, kwargs: Any, ended: int
+        door: Doorway, invocation: Invocation, context: Context, held: list[Any], args: Any, kwargs: Any, ended: int
     ) -> Any:
+        result = held.pop()  # from here on it is this frame's alone, as `runs_later` has it
         overrun = None
         try:
             if operation.waiting:

@@ -254,11 +254,17 @@ static PyObject *returned(Doorway *self, PyObject *args, PyObject *kwargs, PyObj
                 Py_CLEAR(result);
             return result;
         }
-        PyObject *instead =
-            PyObject_CallFunction(self->finish, "OOOOOOL", self, invocation, context, result, args, kwargs, ended);
+        /* In a list, so that `finish` alone holds it: what runs later is taken over only where nobody else has it. */
+        PyObject *held = PyList_New(1), *instead = NULL;
+        if (held != NULL) {
+            PyList_SET_ITEM(held, 0, result);
+            instead = PyObject_CallFunction(self->finish, "OOOOOOL", self, invocation, context, held, args, kwargs, ended);
+            Py_DECREF(held);
+        } else {
+            Py_DECREF(result);
+        }
         Py_DECREF(invocation);
         Py_DECREF(context);
-        Py_DECREF(result);
         return instead;
     }
     Py_DECREF(invocation);
