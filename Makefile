@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := sidecar/plugwarden collector/plugwarden_collector dashboards/plugwarden_dashboards examples/plugwarden_demo
 PACKAGES := sidecar collector dashboards examples
-NATIVE := collector/hatch_build.py $(wildcard collector/plugwarden_collector/receive/decode/c/*.[ch])
+NATIVE := collector/hatch_build.py $(wildcard collector/plugwarden_collector/receive/decode/c/*.[ch]) \
+	sidecar/hatch_build.py $(wildcard sidecar/plugwarden/shim/c/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser node demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean

@@ -21,6 +21,11 @@ from plugwarden.touches import Touches
 __all__ = ["Declaration"]
 
 RUNNERS: tuple[str, ...] = get_args(Runner)
+_CRITICALITIES = tuple(Criticality)
+# What most declare, made once: a host wraps hundreds of hooks as it starts, and these are values.
+_TOUCHES = Touches()
+_BREAKER = BreakerPolicy()
+_NO_ERRORS = Errors()
 
 
 @value
@@ -99,7 +104,7 @@ class Declaration:
             raise ConfigurationError(f"bulkhead: {bulkhead!r:.200} is neither a BulkheadPolicy nor a number of calls")
         if rate is not None and not isinstance(rate, RatePolicy):
             rate = RatePolicy(rate)
-        if criticality not in tuple(Criticality):
+        if criticality not in _CRITICALITIES:
             raise ConfigurationError(f"criticality: {criticality!r} is none of {', '.join(Criticality)}")
         if runner not in RUNNERS:
             raise ConfigurationError(f"runner: {runner!r} is none of {', '.join(RUNNERS)}")
@@ -133,7 +138,7 @@ class Declaration:
             )
         if not (breaker is None or isinstance(breaker, bool | BreakerPolicy)):
             raise ConfigurationError(f"breaker: {breaker!r} is neither a BreakerPolicy nor True or False")
-        policy = BreakerPolicy() if breaker is True else (breaker or None)
+        policy = _BREAKER if breaker is True else (breaker or None)
         if policy is not None and policy.slow_call_rate < 1 and policy.slow_call_seconds is None and timeout is None:
             raise ConfigurationError(
                 "breaker.slow_call_rate: no call is ever slow without slow_call_seconds or a timeout; declare one of them"
@@ -148,11 +153,11 @@ class Declaration:
             criticality=Criticality(criticality),
             runner=runner,
             workers=workers,
-            touches=touches or Touches(),
+            touches=touches or _TOUCHES,
             returns=tuple(map(Carrier.of, _several(returns))),
             failed_result=failed_result,
-            caller_errors=Errors.of("caller_errors", caller_errors),
-            control_flow=Errors.of("control_flow", control_flow),
+            caller_errors=_NO_ERRORS if caller_errors == () else Errors.of("caller_errors", caller_errors),
+            control_flow=_NO_ERRORS if control_flow == () else Errors.of("control_flow", control_flow),
             known_outcomes=bool(known_outcomes),
             downstream_errors=_exception_types("downstream_errors", downstream_errors),
             owner=owner,

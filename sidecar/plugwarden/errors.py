@@ -13,7 +13,10 @@ PlugwardenError              base of all below
 
 from __future__ import annotations
 
-from plugwarden.contract import RejectionReason, Scope
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plugwarden.contract import RejectionReason, Scope
 
 __all__ = [
     "CallNotPermitted",

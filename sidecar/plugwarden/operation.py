@@ -420,6 +420,15 @@ class Operation:
         self.keep_at = tick + 1 + self.gap()
         self.choose(invocation)
 
+    def succeeded(self, invocation: Invocation, ended_ns: int) -> None:
+        """Record a call that returned with nothing to look at, and of which a span may be made."""
+        breaker = self.breaker
+        if breaker is not None:
+            if ended_ns >= breaker.slot_ends_ns:
+                breaker.turn(ended_ns)
+            breaker.calls += 1
+        self.append(invocation)
+
     def settle(
         self, invocation: Invocation, result: Any, ended_ns: int, cpu_started_ns: int = -1, *, keep: bool = True
     ) -> QuotaExceeded | None:

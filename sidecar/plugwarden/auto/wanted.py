@@ -22,40 +22,39 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from plugwarden.contract import name_fault
-from plugwarden.contract.value import value
+from plugwarden.contract.names import name_fault
 from plugwarden.errors import ConfigurationError
 
 __all__ = ["WantedCallable", "WantedGroup", "WantedManager", "WantedPlugins"]
 
 Terms = Mapping[str, Any]
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+# Named tuples: dataclasses would be most of what the start of a host by `plugwarden run` costs.
 
 
-@value
-class WantedGroup:
+class WantedGroup(NamedTuple):
     """The plugins of an entry-point group."""
 
     group: str
     methods: tuple[str, ...] = ()
     """Methods that are wrapped of a class, module or object; a function is wrapped itself."""
-    terms: Terms = field(default_factory=dict)
+    terms: Terms = _NONE
 
 
-@value
-class WantedManager:
+class WantedManager(NamedTuple):
     """The hook implementations of a pluggy manager."""
 
     project: str
     """What the host calls its `PluginManager`."""
-    terms: Terms = field(default_factory=dict)
+    terms: Terms = _NONE
 
 
-@value
-class WantedCallable:
+class WantedCallable(NamedTuple):
     """A function, or a method of a class, by where it stands."""
 
     module: str
@@ -64,16 +63,15 @@ class WantedCallable:
     version: str | None
     """None: that of the distribution which the module came with."""
     operation: str
-    terms: Terms = field(default_factory=dict)
+    terms: Terms = _NONE
 
 
-@value
-class WantedPlugins:
+class WantedPlugins(NamedTuple):
     """All of a host file."""
 
     service: str | None = None
-    groups: Mapping[str, WantedGroup] = field(default_factory=dict)
-    managers: Mapping[str, WantedManager] = field(default_factory=dict)
+    groups: Mapping[str, WantedGroup] = _NONE
+    managers: Mapping[str, WantedManager] = _NONE
     callables: tuple[WantedCallable, ...] = ()
 
     @classmethod

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import re
 from typing import Any
 
 __all__ = ["UNKNOWN_VERSION", "name_and_version", "of_module", "version_of"]
 
 UNKNOWN_VERSION = "0"
 """Where there is no distribution, or one that does not say."""
+_TOP = re.compile(r'^"?([^,/"\n]+?)(?:/[^,\n]*)?\.py"?,', re.MULTILINE)
+"""The first part of the path of each Python file of a RECORD."""
 
 
 def of_module(module: str) -> tuple[str, str] | None:
@@ -41,18 +44,38 @@ def name_and_version(distribution: Any, otherwise: str) -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=1_024)
 def _of_package(top: str) -> tuple[str, str] | None:
-    for name in (top, *_owners().get(top, ())):
-        try:
-            return name_and_version(importlib.metadata.distribution(name), name)
-        except (importlib.metadata.PackageNotFoundError, ValueError):
-            continue
-    return None
+    try:
+        return name_and_version(importlib.metadata.distribution(top), top)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        owners = _owners().get(top, ())
+        return name_and_version(owners[0], top) if owners else None
 
 
 @functools.lru_cache(maxsize=1)
-def _owners() -> dict[str, list[str]]:
-    """Top-level package -> distributions; reads the whole environment, so it is asked once a process."""
-    try:
-        return dict(importlib.metadata.packages_distributions())
-    except Exception:  # noqa: BLE001 - one damaged distribution must not take the others' versions
-        return {}
+def _owners() -> dict[str, list[importlib.metadata.Distribution]]:
+    """Top-level package -> distributions; reads the whole environment, so it is asked once a process.
+
+    As `importlib.metadata.packages_distributions`, which makes a path of every file and parses the metadata of every distribution.
+    """
+    found: dict[str, list[importlib.metadata.Distribution]] = {}
+    for distribution in importlib.metadata.distributions():
+        try:
+            tops = _tops(distribution)
+        except Exception:  # noqa: BLE001, S112 - one damaged distribution must not take the others' versions
+            continue
+        for top in tops:
+            found.setdefault(top, []).append(distribution)
+    return found
+
+
+def _tops(distribution: importlib.metadata.Distribution) -> set[str]:
+    """The top-level packages and modules of a distribution: those that it declares, else those of its files."""
+    declared = distribution.read_text("top_level.txt")
+    if declared:
+        return set(declared.split())
+    record = distribution.read_text("RECORD")
+    return (
+        set(_TOP.findall(record))
+        if record
+        else {file.parts[0].removesuffix(".py") for file in distribution.files or ()}
+    )

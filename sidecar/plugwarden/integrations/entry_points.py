@@ -99,14 +99,27 @@ def load(
 def _installed(group: str, path: tuple[str, ...]) -> Mapping[tuple[str, str], tuple[str, str]]:
     """Plugin and version of each point of a group, by its name and value.
 
-    Read once for each state of the path: it is asked for at each load, and reading it looks at every distribution.
+    Read once for each state of the path: it is asked for at each load, and reading it looks at every distribution. Only what
+    names the group is parsed: an environment has hundreds of entry points, and a group a handful.
     """
-    points = importlib.metadata.entry_points(group=group)
-    # A distribution's name and version are parsed out of its metadata, some milliseconds each; many points share one.
-    of_distribution = {
-        id(point.dist): _identity(point) for point in {id(point.dist): point for point in points}.values()
-    }
-    return {(point.name, point.value): of_distribution[id(point.dist)] for point in points}
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    seen: set[str] = set()
+    for distribution in importlib.metadata.distributions():
+        try:
+            name = getattr(distribution, "_normalized_name", None) or str(distribution.name)
+            if name in seen:
+                continue  # another of that name stands before it on the path
+            seen.add(name)
+            if group not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            points = distribution.entry_points.select(group=group)
+        except Exception:  # noqa: BLE001, S112 - one damaged distribution must not take the others' names
+            continue
+        if points:
+            # A name and version are parsed out of metadata, some milliseconds each; many points share one.
+            identity = _identity(next(iter(points)))
+            found.update(((point.name, point.value), identity) for point in points)
+    return found
 
 
 def _identity(point: importlib.metadata.EntryPoint) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from time import thread_time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
@@ -18,8 +18,12 @@ from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, Invocation, adopt, c
 from plugwarden.operation import NEVER_NS, Operation
 
 from .codes import unseen
+from .doorway import ANSWERED, PASSED, doorway
 from .later import runs_later
 from .spare import CONTEXT_REFS, INVOCATION_REFS, Pair
+
+if TYPE_CHECKING:
+    from .doorway import Doorway
 
 __all__ = ["observe_function"]
 
@@ -34,9 +38,17 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
     refs = sys.getrefcount
     spare: Pair | None = None
     usual: type = type(None)  # the kind of result seen last that is all there is to a call
+    door = doorway(operation, function, *_ways_out(operation, skip))
+    through = None if door is None else door.call
 
     def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal spare, usual
+        if through is not None:
+            done = through(args, kwargs)
+            if done is not PASSED:
+                if done is not ANSWERED:
+                    return done
+                return operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]  # as below
         invocation = None
         try:
             refusal = None
@@ -183,3 +195,40 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
         return operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]  # failed() said that there is one
 
     return call
+
+
+@unseen
+def _ways_out(operation: Operation, skip: int) -> tuple[Callable[..., Any], Callable[..., bool]]:
+    """How a call that went through a doorway ends where it is more than a plain success of a known kind."""
+
+    def finish(
+        door: Doorway, invocation: Invocation, context: Context, held: list[Any], args: Any, kwargs: Any, ended: int
+    ) -> Any:
+        result = held.pop()  # from here on it is this frame's alone, as `runs_later` has it
+        overrun = None
+        try:
+            if operation.waiting:
+                operation.release(invocation)
+            if invocation.child_errors is not None:
+                invocation.child_errors = None  # they would keep their frames alive
+            resume = runs_later(type(result))
+            if resume is None:
+                door.know(type(result))
+            elif rest := resume(operation, invocation, context, result, args[skip:], kwargs):
+                return rest[0]
+            if invocation.duration_ns > operation.limit_ns:
+                overrun = operation.settle(invocation, result, ended)
+            else:
+                operation.succeeded(invocation, ended)
+        except Exception:  # noqa: BLE001 - as above
+            operation.faults += 1
+        if overrun is None:
+            return result
+        raise overrun
+
+    def fail(invocation: Invocation, error: BaseException, ended: int) -> bool:
+        if operation.waiting:
+            operation.release(invocation)
+        return operation.failed(invocation, error, ended)
+
+    return finish, fail

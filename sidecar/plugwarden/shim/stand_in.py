@@ -19,6 +19,8 @@ from typing import Any
 
 from plugwarden.operation import Operation
 
+from .doorway import native
+
 __all__ = ["StandIn", "leads_to", "stand_in"]
 
 _log = logging.getLogger(__name__)
@@ -34,15 +36,24 @@ _addresses: weakref.WeakKeyDictionary[Any, tuple[str, str]] = weakref.WeakKeyDic
 """Where a stand-in was found when it was pickled; a pool pickles it for every task, and looking takes milliseconds."""
 
 
-class StandIn:
-    """See the module. Each has a class of its own, because Python looks for special methods on classes alone."""
+class _Forwarding:
+    """As `native.Forwarding`."""
 
-    __slots__ = ("__again__", "__plugwarden__", "__weakref__", "__wrapped__")
-
-    # No annotations here: an object's own would not be asked for any more.
+    __slots__ = ("__weakref__", "__wrapped__")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
+
+
+_Base: Any = _Forwarding if native is None else native.Forwarding
+
+
+class StandIn(_Base):  # type: ignore[misc]  # one of two
+    """See the module. Each has a class of its own, because Python looks for special methods on classes alone."""
+
+    __slots__ = ("__again__", "__plugwarden__")
+
+    # No annotations here: an object's own would not be asked for any more.
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.__wrapped__, name, value)
@@ -96,7 +107,14 @@ class StandIn:
         return _itself, (self.__wrapped__,)
 
 
-_NOT_FORWARDED = frozenset(dir(StandIn)) | {"__call__", "__get__", "__del__", "__class_getitem__", "__setstate__"}
+_NOT_FORWARDED = frozenset(dir(StandIn)) | {
+    "__call__",
+    "__get__",
+    "__del__",
+    "__class_getitem__",
+    "__setstate__",
+    "__getattr__",
+}
 """Special methods that are a stand-in's own, or that it must not have in its object's stead."""
 
 
@@ -109,9 +127,10 @@ def stand_in(
     body: dict[str, Any] = {
         "__slots__": (),
         "__call__": staticmethod(call),
-        # A host reads names and marks of a plugin around each call; a function of Python's would cost as much as the call.
-        "__getattr__": staticmethod(functools.partial(getattr, original)),
     }
+    if native is None:
+        # A host reads names and marks of a plugin around each call; a function of Python's would cost as much as the call.
+        body["__getattr__"] = staticmethod(functools.partial(getattr, original))
     for name in _OF_ITS_CLASS:
         body[name] = getattr(original, name, None)
     if hasattr(kind, "__get__"):

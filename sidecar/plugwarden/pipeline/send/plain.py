@@ -1,4 +1,4 @@
-"""OTLP over HTTP by the standard library alone: nothing is imported that a host does not pay for anyway.
+"""OTLP over HTTP by sockets alone: a host that sends without TLS does not load it.
 
 One connection is kept and used again. What the standard library does not do by itself (a proxy, a credential provider)
 is left to OpenTelemetry's exporters: see `exporters`.
@@ -6,29 +6,24 @@ is left to OpenTelemetry's exporters: see `exporters`.
 
 from __future__ import annotations
 
-import contextlib
 import encodings.idna  # noqa: F401 - the resolver's; else it is imported by the first connection, on our thread
-import functools
 import gzip
-import http.client
-import socket
-import ssl
-import time
 import urllib.parse
 import zlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from plugwarden.errors import ConfigurationError
 from plugwarden.lifetime.fork import resting
-from plugwarden.timed_response import TimedResponse
 
+from .connection import Connection
 from .sender import REQUEST_TIMEOUT_SECONDS, Verdict, verdict_of
 from .variables import Target
 
-__all__ = ["COMPRESSIONS", "PlainSender"]
+if TYPE_CHECKING:
+    import ssl
 
-MAX_ANSWER_BYTES = 64 * 1024
-"""What is read of an answer: it says how many were rejected, and nothing acts on it."""
+__all__ = ["COMPRESSIONS", "PlainSender"]
 
 
 def _gzip(data: bytes) -> bytes:
@@ -57,7 +52,7 @@ class PlainSender:
         if self._compress is not None:
             self._headers["content-encoding"] = target.compression
         self._tls = _tls(target) if target.secure else None
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection: Connection | None = None
 
     def send(self, data: bytes) -> Verdict:
         """Send one request. Whatever the network does is an answer, and the next request begins with a new connection."""
@@ -67,7 +62,7 @@ class PlainSender:
         with resting():
             try:
                 status = self._post(body)
-            except (OSError, http.client.HTTPException):
+            except OSError:
                 self.shutdown()
                 return Verdict.RETRY
         return verdict_of(status)
@@ -76,38 +71,17 @@ class PlainSender:
         """Let the connection go."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.close()
+            connection.close()
 
     def _post(self, body: bytes) -> int:
         held = self._connection
-        if held is not None:
+        if held is not None and held.open:
             try:
-                return self._ask(held, body)
-            except (http.client.RemoteDisconnected, ConnectionError):
-                # The other side had let the idle connection go before it could read this request.
-                self.shutdown()
-        self._connection = fresh = self._connect()
-        return self._ask(fresh, body)
-
-    def _connect(self) -> http.client.HTTPConnection:
-        if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS, context=self._tls)
-
-    def _ask(self, connection: http.client.HTTPConnection, body: bytes) -> int:
-        if connection.sock is not None:
-            connection.sock.settimeout(REQUEST_TIMEOUT_SECONDS)  # the answer before used some of it up
-        connection.request("POST", self._path, body, self._headers)
-        deadline = time.monotonic() + REQUEST_TIMEOUT_SECONDS
-        connection.response_class = functools.partial(TimedResponse, deadline=deadline)  # type: ignore[assignment]
-        if connection.sock is not None:
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        answer = connection.getresponse()
-        answer.read(MAX_ANSWER_BYTES)
-        if not answer.isclosed():  # more than anybody needs to say
-            self.shutdown()
-        return answer.status
+                return held.post(self._path, self._headers, body)
+            except ConnectionError:
+                pass  # the other side had let the idle connection go before it could read this request
+        self._connection = fresh = Connection(self._host, self._port, self._tls, REQUEST_TIMEOUT_SECONDS)
+        return fresh.post(self._path, self._headers, body)
 
 
 def _tls(target: Target) -> ssl.SSLContext:
@@ -122,6 +96,8 @@ def _tls(target: Target) -> ssl.SSLContext:
 
 
 def _context(target: Target) -> ssl.SSLContext:
+    import ssl  # on the host's thread: a sender is made when the sidecar prepares, or in a forked child, which has it
+
     context = ssl.create_default_context(cafile=target.certificate)
     if target.certificate is None and not context.cert_store_stats()["x509_ca"]:
         try:
