@@ -16,7 +16,7 @@ from plugwarden_collector.store.upkeep import Refused, SetAside
 __all__ = ["StoreActs"]
 
 EVIDENCE = ("what", "rows", "batch", "service_name", "plugin_id", "error")
-"""Of an entry that was set aside, what the decision about it keeps."""
+"""Fields of an entry that was set aside which the decision about it keeps."""
 
 
 class StoreActs:

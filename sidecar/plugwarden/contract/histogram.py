@@ -38,7 +38,7 @@ MIN_INDEX: int = -30 << SCALE
 MAX_INDEX: int = (17 << SCALE) - 1
 """About 36 hours."""
 MIDDLE: float = 2 * BASE / (BASE + 1)
-"""Of a bucket from 1 to BASE, the point whose relative error to both edges is the same."""
+"""Point of a bucket from 1 to BASE whose relative error to both edges is the same."""
 _log2 = math.log2
 _ceil = math.ceil
 
