@@ -9,14 +9,15 @@ import functools
 import importlib.metadata
 import inspect
 import sys
-from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from plugwarden.contract import fitting
+from plugwarden.inspection import is_a
 from plugwarden.integrations.distributions import UNKNOWN_VERSION, name_and_version
 from plugwarden.integrations.objects import Terms, no_terms, wrap_methods
+from plugwarden.interruption import is_cancellation
 
 if TYPE_CHECKING:
     from plugwarden.sidecar import Sidecar
@@ -87,9 +88,9 @@ def load(
                 operation = fitting("operation", prefix + "call")
                 options = terms(plugin, version, operation)
                 loaded = sidecar.wrap(loaded, plugin=plugin, version=version, operation=operation, **options)
-        except (KeyboardInterrupt, CancelledError):
-            raise  # somebody wants the host to stop, and that is not this plugin
-        except BaseException as error:  # noqa: BLE001 - one that cannot be loaded, or calls sys.exit, must not keep the others out
+        except BaseException as error:  # one that cannot be loaded, or calls sys.exit, must not keep the others out
+            if is_cancellation(error) and not is_a(error, GeneratorExit):
+                raise  # somebody wants the host to stop, and that is not this plugin
             yield LoadedPlugin(point.name, plugin, version, None, error)
         else:
             yield LoadedPlugin(point.name, plugin, version, loaded)

@@ -12,21 +12,20 @@ from opentelemetry.context import Context
 from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, Invocation, context_access
 
 try:
-    from . import native
+    from .native import ANSWERED, PASSED, Doorway, Forwarding
+
+    BUILT = True
 except ImportError:  # a package without it is complete, and slower
-    native = None  # type: ignore[assignment]
+    BUILT = False
+    ANSWERED, PASSED, Forwarding = object(), object(), object  # type: ignore[misc, assignment]
 
 if TYPE_CHECKING:
     from plugwarden.operation import Operation
 
-    from .native import Doorway
+__all__ = ["ANSWERED", "BUILT", "PASSED", "Doorway", "Forwarding", "doorway"]
 
-__all__ = ["ANSWERED", "PASSED", "Doorway", "doorway", "native"]
-
-PASSED: Any = object() if native is None else native.PASSED
-"""What a doorway answers of a call that is not for it, with nothing done."""
-ANSWERED: Any = object() if native is None else native.ANSWERED
-"""What it answers of a call that failed, and for which the fallback stands in."""
+# PASSED is what a doorway answers of a call that is not for it, with nothing done; ANSWERED, of a call that failed and for which the
+# fallback stands in.
 
 
 def doorway(
@@ -35,15 +34,15 @@ def doorway(
     finish: Callable[..., Any],
     fail: Callable[..., bool],
 ) -> Doorway | None:
-    """The doorway of one wrapped function; None where there is none, or another runtime keeps OpenTelemetry's context.
+    """Return the doorway of one wrapped function; None where there is none, or another runtime keeps OpenTelemetry's context.
 
     `finish` records a call that returned and is more than a plain success of a known kind, and answers what the caller gets; `fail`
     records one that raised, and answers whether the fallback stands in.
     """
     variable = getattr(context_access()[0], "__self__", None)
-    if native is None or not isinstance(variable, ContextVar):
+    if not BUILT or not isinstance(variable, ContextVar):
         return None
-    return native.Doorway(
+    return Doorway(
         operation=operation,
         function=function,
         variable=variable,

@@ -19,7 +19,7 @@ from typing import Any
 
 from plugwarden.operation import Operation
 
-from .doorway import native
+from .doorway import BUILT, Forwarding
 
 __all__ = ["StandIn", "leads_to", "stand_in"]
 
@@ -45,7 +45,7 @@ class _Forwarding:
         return getattr(self.__wrapped__, name)
 
 
-_Base: Any = _Forwarding if native is None else native.Forwarding
+_Base: Any = Forwarding if BUILT else _Forwarding
 
 
 class StandIn(_Base):  # type: ignore[misc]  # one of two
@@ -128,7 +128,7 @@ def stand_in(
         "__slots__": (),
         "__call__": staticmethod(call),
     }
-    if native is None:
+    if not BUILT:
         # A host reads names and marks of a plugin around each call; a function of Python's would cost as much as the call.
         body["__getattr__"] = staticmethod(functools.partial(getattr, original))
     for name in _OF_ITS_CLASS:

@@ -48,7 +48,7 @@ class Connection:
         return self._socket is not None
 
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """The status of the answer. Raises `OSError`, a `TimeoutError` where the whole answer takes too long, and `ValueError` for
+        """Return the status of the answer. Raises `OSError`, a `TimeoutError` where the whole answer takes too long, and `ValueError` for
         a header that cannot be one."""
         head = self._head(path, headers, len(body))
         try:

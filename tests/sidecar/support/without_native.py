@@ -11,5 +11,5 @@ sys.modules["plugwarden.shim.native"] = None  # type: ignore[assignment]  # so P
 def pytest_report_header(config: Any) -> str:
     from plugwarden.shim import doorway
 
-    assert doorway.native is None
+    assert not doorway.BUILT
     return "sidecar: all of it in Python"

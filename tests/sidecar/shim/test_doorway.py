@@ -21,11 +21,11 @@ from plugwarden.invocation import current_invocation
 from plugwarden.operation import CPU_SAMPLE_MASK, Operation
 from plugwarden.shim import doorway
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WITHOUT = ("test_shim", "test_callables", "test_plain_calls", "test_counted", "test_later")
 """Tests of the shim that hold for a package without C as well."""
 
-built = pytest.mark.skipif(doorway.native is None, reason="no C compiler: there is no doorway")
+built = pytest.mark.skipif(not doorway.BUILT, reason="no C compiler: there is no doorway")
 
 
 def operation_of(wrapped: Any) -> Operation:
@@ -44,7 +44,7 @@ def while_handling(error: Exception, action: Callable[[], Any]) -> tuple[Any, py
 
 
 def test_a_package_without_c_does_the_same() -> None:
-    files = [str(ROOT / "tests" / "sidecar" / f"{name}.py") for name in WITHOUT]
+    files = [str(Path(__file__).parent / f"{name}.py") for name in WITHOUT]
     command = [
         sys.executable,
         "-m",
@@ -52,7 +52,7 @@ def test_a_package_without_c_does_the_same() -> None:
         "-q",
         "-x",
         "-p",
-        "tests.sidecar.without_native",
+        "tests.sidecar.support.without_native",
         "-p",
         "no:cacheprovider",
         *files,
