@@ -156,8 +156,8 @@ def files() -> set[str]:
     return {*listed.stdout.splitlines()}
 
 
-NOT_OURS = ("linux/", "asm/", "asm-generic/", "plugins/", "shop/")
-"""Beginnings of paths of headers of the kernel, and of files of the reader's own in the how-tos."""
+NOT_OURS = ("linux/", "asm/", "asm-generic/", "plugins/", "shop/", "whole_package/", "held_package/")
+"""Beginnings of paths of headers of the kernel, of files of the reader's own in the how-tos, and of packages that tests make up."""
 
 
 def test_files_that_pages_and_comments_name_are_there() -> None:
