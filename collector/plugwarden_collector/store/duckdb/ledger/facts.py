@@ -10,7 +10,7 @@ import duckdb
 
 from plugwarden_collector.clock import Step, Timekeeping
 from plugwarden_collector.errors import StaleError
-from plugwarden_collector.store.duckdb.statements import statement
+from plugwarden_collector.store.duckdb.statements import parsed, statement
 from plugwarden_collector.store.ledger import KeptTime
 
 __all__ = [
@@ -50,11 +50,15 @@ def load_revision(cursor: duckdb.DuckDBPyConnection) -> int:
 
 def advance_revision(connection: duckdb.DuckDBPyConnection, expected: int) -> int:
     """Return the revision after `expected`, which is stored. Raises `StaleError` when the ledger is at another one."""
-    found = load_revision(connection)
-    if found != expected:
-        raise StaleError(expected, found)
-    store_fact(connection, _REVISION, str(expected + 1))
-    return expected + 1
+    following = expected + 1
+    asked = {"key": _REVISION, "expected": str(expected), "following": str(following)}
+    # One statement that is parsed already: each tick and each act pays for it.
+    if not connection.execute(parsed(connection, "advance_revision"), asked).fetchall():
+        found = load_revision(connection)
+        if found != expected:
+            raise StaleError(expected, found)
+        store_fact(connection, _REVISION, str(following))  # the first commit of a store
+    return following
 
 
 def load_time(cursor: duckdb.DuckDBPyConnection) -> KeptTime | None:
