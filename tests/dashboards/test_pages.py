@@ -159,7 +159,7 @@ def test_bytes_take_the_unit_that_suits_them(number: float | None, text: str) ->
     [
         (None, "—"),
         (float("nan"), "—"),
-        (0.0000005, "0.5 µs"),
+        (0.0000005, "500 ns"),
         (0.0124, "12.4 ms"),
         (1.5, "1.5 s"),
         (90, "1.5 min"),

@@ -16,6 +16,7 @@ from plugwarden_collector.errors import NotFoundError, StoreError
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.store import statement
 from plugwarden_collector.store.duckdb.calls import counting as counting_module
+from plugwarden_collector.store.duckdb.ledger.sealing import Sealing
 from plugwarden_collector.store.duckdb.rows import fetch_rows
 
 from tests.collector.conftest import Running
@@ -180,7 +181,7 @@ def test_what_is_counted_after_all_and_its_decision_are_one_transaction(
         raise OSError("no room for a decision")
 
     with monkeypatch.context() as patch:
-        patch.setattr(collector.collector.audit, "append", full)
+        patch.setattr(Sealing, "append", full)
         assert plugwarden("aside", "--retry", entry["id"], "--reason", "a test", url=collector.url).returncode == 1
     assert collector.scalar("select count(*) from plugin_calls") == 0
     assert [item["id"] for item in json.loads(plugwarden("aside", "--json", url=collector.url).stdout)] == [entry["id"]]
