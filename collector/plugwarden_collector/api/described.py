@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Any, get_args
 
 from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import DefaultPlaceholder
@@ -17,6 +18,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from .models import Problem, PushProblem
+from .models.answer import Answer
 
 __all__ = ["NO_TOKEN", "REFERENCE", "Document", "Routes", "operation_id", "problems", "sends"]
 
@@ -38,6 +40,8 @@ TAGS = {
     "audit": "The decision log.",
 }
 REFERENCE = "#/components/schemas/{model}"
+SETTINGS = "__pydantic_config__"
+"""Attribute in which pydantic looks for the settings of a dataclass."""
 
 
 class Routes(APIRouter):
@@ -92,7 +96,7 @@ def _whole(document: dict[str, Any], answers: Mapping[str, Any]) -> dict[str, An
     """Return the document with the schemas of all answers, and with what no route says by itself."""
     kinds = {**answers, "problem": Problem, "push_problem": PushProblem}
     inputs: list[tuple[str, Any, TypeAdapter[Any]]] = [
-        (name, "serialization", TypeAdapter(kind)) for name, kind in kinds.items()
+        (name, "serialization", _adapter(kind)) for name, kind in kinds.items()
     ]
     found, shared = TypeAdapter.json_schemas(inputs, ref_template=REFERENCE)
     for operation in (item for path in document["paths"].values() for item in path.values()):
@@ -112,3 +116,11 @@ def _whole(document: dict[str, Any], answers: Mapping[str, Any]) -> dict[str, An
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "security": [{"token": []}, {}],  # on a loopback address none is needed
     }
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what makes the schema of an answer. Rows of the store know nothing of it: they get the settings of answers here."""
+    for row in (kind, *get_args(kind)):
+        if is_dataclass(row) and not hasattr(row, SETTINGS):
+            setattr(row, SETTINGS, Answer.__pydantic_config__)
+    return TypeAdapter(kind)

@@ -62,6 +62,7 @@ class ErrorCalls:
     plugin_version: str
     error_type: str
     error_source: str
+    """Who is to blame: `plugin`, `downstream`, `host`, `caller` or `quota`."""
     outcome: str
     calls: int
     first_at: datetime
@@ -103,8 +104,9 @@ class OperationCalls:
     failed: int
     rejected: int
     mean_seconds: float | None
+    """Mean time of calls that ran; null when none did."""
     max_seconds: float | None
-    cpu_seconds: float
+    cpu_seconds: float | None
     first_at: datetime
     last_at: datetime
 
@@ -113,25 +115,26 @@ class OperationCalls:
 class GateState:
     """What the gate of one operation is like, as its hosts last told it; None is what no host told."""
 
-    plugin_version: str
-    plugin_operation: str
+    plugin_version: str | None
+    plugin_operation: str | None
     breaker_state: int | None
-    """Number of a `BreakerState`, the highest of all hosts."""
+    """0 closed, 1 open, 2 half open, 3 forced open, 4 disabled, 5 metrics only; the highest of all hosts."""
     running: int | None
     waiting: int | None
     abandoned: int | None
+    """Calls past their deadline that still run."""
     workers: int | None
     memory_bytes: int | None
     timeout_seconds: float | None
-    """As it is declared."""
+    """As declared."""
     longest_seconds: float | None
-    """As it was observed."""
+    """As observed."""
     concurrency: int | None
-    """As it is declared."""
+    """As declared."""
     most_running: int | None
-    """As it was observed."""
+    """As observed."""
     refusals: Mapping[str, int] | None
-    """Reason -> calls refused within the span of time, most first."""
+    """Reason -> calls refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +142,14 @@ class CallStep:
     """One plugin's calls of a step that share version, outcome and source."""
 
     time: datetime
-    """Start of the step."""
+    """Its beginning, UTC."""
     plugin_version: str
     outcome: str
     error_source: str
+    """Empty when nothing failed."""
     calls: int
     duration_seconds_sum: float
-    cpu_seconds: float
+    cpu_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ class HeatStep:
 
     time: datetime
     index: int
+    """Bucket of the exponential histogram of scale 4: durations up to 2 ** ((index + 1) / 16) seconds."""
     count: int
 
 
@@ -173,7 +178,8 @@ class PluginDemand:
     calls: int
     calls_per_second: float
     peak_calls_per_second: float
-    """Over ten seconds."""
+    """Calls a second in the fullest ten seconds."""
     concurrency: float | None
-    """Busy seconds per second (Little's law)."""
-    cpu_cores: float
+    """Calls under way at a time, on average (Little's law); null when none ran."""
+    cpu_cores: float | None
+    """Processor seconds a second."""

@@ -49,14 +49,21 @@ class AlertEventRow:
     """One change of state of an alert on a plugin."""
 
     time: datetime
+    """When, UTC."""
     fingerprint: str
+    """Alert."""
     name: str
     severity: str
     plugin_id: str | None
+    """Plugin; null when it names none."""
     plugin_version: str | None
+    """Its version; null when it names none."""
     before: str
+    """State until then."""
     after: str
+    """State since then."""
     reason: str
+    """Why, with numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +85,17 @@ class IncidentRow:
 
     id: str
     cause: str
+    """Kind and name, such as `downstream:payments-db`."""
     summary: str
+    """One sentence."""
     plugins: list[str]
+    """Plugins that it hurts."""
     started_at: datetime
+    """Start, UTC."""
     ended_at: datetime | None
+    """End, UTC; null while it lasts."""
     detail: str
-    """JSON."""
+    """Numbers behind it, as JSON; not stable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +103,49 @@ class QuarantineRow:
     """A scope that is, or was, under watch."""
 
     id: str
+    """Identity; a release takes it."""
     plugin_id: str
+    """Plugin that the scope covers."""
     plugin_version: str | None
+    """Version that the scope is narrowed to; null: all versions."""
     plugin_operation: str | None
+    """Operation that the scope is narrowed to; null: all operations."""
     instance_id: str | None
+    """Host process that the scope is narrowed to; null: all instances."""
     tenant_id: str | None
+    """Tenant that the scope is narrowed to; null: all tenants."""
     state: str
+    """`healthy`, `degraded`, `quarantined` or `probation`."""
     step: int
+    """Step of probation, from 0."""
     share_ratio: float
+    """Share of calls let through, 0 to 1."""
     reason: str
+    """Why, in plain language."""
     actor: str
+    """`automation`, or the person."""
     enforcement: str
+    """`observe`, `suggest` or `enforce`."""
     started_at: datetime
+    """When it was decided, UTC."""
     changed_at: datetime
+    """When state or step last changed, UTC."""
     hold_until: datetime | None
+    """When probation begins, UTC; null until a person releases it."""
     ended_at: datetime | None
+    """End, UTC; null while it lasts."""
     repeats: int
+    """How often the same scope was quarantined again."""
     superseded_by: str | None
+    """Later version that came through probation; this one stays isolated."""
     successor_of: str | None
+    """Quarantine because of which this version is on probation."""
     known_versions: list[str]
+    """Versions of the plugin that stay allowed."""
     alert: str | None
+    """Fingerprint of the alert behind it; null when a person decided."""
     evidence: Mapping[str, Any]
+    """What was known at the decision; not stable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +153,30 @@ class SloRow:
     """How an objective stands for a plugin version."""
 
     slo: str
+    """Objective's name in the rules."""
     plugin_id: str
     plugin_version: str
+    """Empty when the sender named none."""
     time: datetime
+    """When it was judged, UTC; up to ten minutes ago where judging found the same since."""
     sli: str
+    """`availability` or `latency`."""
     objective: float
+    """Share of good calls that is promised, 0 to 1."""
     period_seconds: float
+    """Over how long, seconds."""
     total: int
+    """Calls within the period."""
     bad: int
+    """Those that count against it."""
     sli_value: float | None
+    """Share of good calls, 0 to 1; null without calls."""
     budget_remaining_ratio: float | None
+    """Share of the error budget that is left; below 0 when overspent, null without calls."""
     fast_burn_rate: float | None
+    """How many times too fast the budget burns in the shortest window pair; null without calls."""
     exhausted_in_seconds: float | None
+    """When the budget is gone at this rate, seconds from `time`; null when it does not burn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +220,14 @@ class ChangeRow:
     """A deployment or another annotation."""
 
     time: datetime
+    """When, UTC; of a deployment, its first call."""
     kind: str
+    """`deployment` and the like."""
     plugin_id: str | None
+    """Plugin; null when it is about none."""
     plugin_version: str | None
+    """Its version; null when it is about none."""
     service_name: str | None
+    """Service; null when it is about none."""
     text: str
+    """What happened, in words."""

@@ -27,15 +27,17 @@ class TraceSummary:
     """One trace in a list."""
 
     trace_id: str
+    """32 hex digits."""
     started_at: datetime
     root: str
-    """Name of the span that began it, or of the first one there is."""
-    service_name: str | None
+    """Name of its root span, or of its first one where the root was not kept."""
+    service_name: str
     duration_seconds: float
     spans: int
     errors: int
-    plugins: Sequence[str] | None
-    """Ids, in order; None where no span is a plugin's."""
+    """Spans whose status is an error."""
+    plugins: list[str] | None
+    """Plugins that took part; null: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +53,33 @@ class SpanEvent:
 class Span:
     """One span of a trace."""
 
-    span_id: str | None
+    span_id: str
+    """16 hex digits."""
     parent_span_id: str | None
+    """Span that this one is part of; null for a root."""
     name: str
     kind: str
-    service_name: str | None
+    """`internal`, `server`, `client`, `producer`, `consumer` or `unspecified`."""
+    service_name: str
     plugin_id: str | None
+    """Null when no plugin made it."""
     plugin_version: str | None
     plugin_operation: str | None
     outcome: str | None
+    """`success`, `error`, `timeout`, `rejected` or `cancelled`; null when no sidecar made it."""
     error_source: str | None
+    """Who is to blame: `plugin`, `downstream`, `host`, `caller` or `quota`."""
     error_type: str | None
     downstream: str | None
+    """Service behind the plugin that this span waited for."""
     started_at: datetime
     duration_seconds: float
     status: str
-    """`unset`, `ok` or `error`."""
-    status_message: str | None
+    """OpenTelemetry's: `ok`, `error` or `unset`."""
+    status_message: str
     attributes: Mapping[str, str | None] | None
-    events: Sequence[SpanEvent]
+    """Values as text."""
+    events: list[SpanEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +87,8 @@ class LogRecord:
     """One log record of a trace."""
 
     time: datetime
-    severity_text: str | None
-    body: str | None
+    severity_text: str
+    body: str
     plugin_id: str | None
     span_id: str | None
 
@@ -96,8 +106,10 @@ class FailingSpan:
     """A failed call of a plugin, as evidence."""
 
     trace_id: str
+    """32 hex digits."""
     span_id: str
+    """16 hex digits."""
     started_at: datetime
     duration_seconds: float
     error_type: str | None
-    status_message: str | None
+    status_message: str

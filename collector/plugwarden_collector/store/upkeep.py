@@ -72,19 +72,17 @@ class SetAside:
 
     id: str
     time: datetime
-    """When they were set aside."""
+    """When they were set aside, UTC."""
     batch: int
     """Number of the commit that they came in."""
     what: str
-    """What the rows are: `spans`, `metric_points`, or calls that were counted already, `call_seconds` or `call_minutes`."""
     rows: int
     service_name: str | None
     plugin_id: str | None
-    """None where they are of several."""
     error: str
-    """Why they cannot be counted."""
+    """Why they could not be counted."""
     kept: bool
-    """Whether the rows are kept and can be tried again."""
+    """Whether the rows are still there, to be counted after all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,11 +181,11 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
 ROWS: Mapping[str, tuple[type, set[str]]] = {
     "slo_status": (models.SloRow, set()),
     "alerts": (alerts.AlertRow, {"silenced_by"}),
-    "alert_events": (alerts.AlertEvent, set()),
+    "alert_events": (alerts.AlertEventRow, set()),
     "incidents": (alerts.IncidentRow, set()),
     "quarantines": (models.QuarantineRow, set()),
     "decisions": (models.AuditEntry, {"stream"}),
-    "changes": (models.Change, set()),
+    "changes": (models.ChangeRow, set()),
 }
 """View -> its rows as they are sent, and what is added to them."""
 

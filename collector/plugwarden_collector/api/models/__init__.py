@@ -1,8 +1,9 @@
 """What the API takes and what it answers: one file a noun. `/openapi.json` is made from these."""
 
-from .alerts import Alerts, Change, Pushed, PushProblem
+from plugwarden_collector.store.calls import PluginDemand
+
+from .alerts import Alerts, ChangeRow, Pushed, PushProblem
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
-from .capacity import Demand
 from .directives import Directives
 from .health import Health, Status
 from .plugins import FleetSeries, Plugin, PluginDetail, PluginSeries
@@ -16,8 +17,38 @@ from .upkeep import Deletion, SetAside
 from .words import ReasonedRequest
 
 __all__ = [
-    "Accepted", "Alerts", "AuditEntry", "AuditHeads", "AuditVerdict", "Automation", "AutomationRequest", "Change", "Deletion",
-    "Demand", "Directives", "FleetSeries", "Health", "Plugin", "PluginDetail", "PluginSeries", "Problem", "PushProblem",
-    "Pushed", "QuarantineAct", "QuarantineRequest", "QuarantineRow", "QueryAnswer", "QueryRequest", "ReasonedRequest", "Rules",
-    "SetAside", "Silence", "SilenceEnd", "SilenceRequest", "SloRow", "Status", "Trace", "TraceSummary",
+    "Accepted",
+    "Alerts",
+    "AuditEntry",
+    "AuditHeads",
+    "AuditVerdict",
+    "Automation",
+    "AutomationRequest",
+    "ChangeRow",
+    "Deletion",
+    "Directives",
+    "FleetSeries",
+    "Health",
+    "Plugin",
+    "PluginDemand",
+    "PluginDetail",
+    "PluginSeries",
+    "Problem",
+    "PushProblem",
+    "Pushed",
+    "QuarantineAct",
+    "QuarantineRequest",
+    "QuarantineRow",
+    "QueryAnswer",
+    "QueryRequest",
+    "ReasonedRequest",
+    "Rules",
+    "SetAside",
+    "Silence",
+    "SilenceEnd",
+    "SilenceRequest",
+    "SloRow",
+    "Status",
+    "Trace",
+    "TraceSummary",
 ]  # fmt: skip

@@ -9,10 +9,12 @@ from typing import Any
 
 from plugwarden.contract.value import value
 
+from plugwarden_collector.store.ledger_rows import AlertEventRow, ChangeRow, IncidentRow
+
 from .answer import Answer
 from .problem import Problem
 
-__all__ = ["AlertEvent", "AlertRow", "Alerts", "Change", "IncidentRow", "PushFault", "PushProblem", "Pushed"]
+__all__ = ["AlertEventRow", "AlertRow", "Alerts", "ChangeRow", "IncidentRow", "PushFault", "PushProblem", "Pushed"]
 
 
 @value
@@ -57,74 +59,15 @@ class AlertRow(Answer):
 
 
 @value
-class AlertEvent(Answer):
-    """A change of an alert's state."""
-
-    time: datetime
-    """When, UTC."""
-    fingerprint: str
-    """Alert."""
-    name: str
-    severity: str
-    plugin_id: str | None
-    """Plugin; null when it names none."""
-    plugin_version: str | None
-    """Its version; null when it names none."""
-    before: str
-    """State until then."""
-    after: str
-    """State since then."""
-    reason: str
-    """Why, with numbers."""
-
-
-@value
-class IncidentRow(Answer):
-    """A cause that several plugins share."""
-
-    id: str
-    cause: str
-    """Kind and name, such as `downstream:payments-db`."""
-    summary: str
-    """One sentence."""
-    plugins: list[str]
-    """Plugins that it hurts."""
-    started_at: datetime
-    """Start, UTC."""
-    ended_at: datetime | None
-    """End, UTC; null while it lasts."""
-    detail: str
-    """Numbers behind it, as JSON; not stable."""
-
-
-@value
 class Alerts(Answer):
     """Alerts now and lately."""
 
     alerts: list[AlertRow]
     """What fires first."""
-    history: list[AlertEvent]
+    history: list[AlertEventRow]
     """Newest first."""
     incidents: list[IncidentRow]
     """Newest first."""
-
-
-@value
-class Change(Answer):
-    """A deployment or another annotation."""
-
-    time: datetime
-    """When, UTC; of a deployment, its first call."""
-    kind: str
-    """`deployment` and the like."""
-    plugin_id: str | None
-    """Plugin; null when it is about none."""
-    plugin_version: str | None
-    """Its version; null when it is about none."""
-    service_name: str | None
-    """Service; null when it is about none."""
-    text: str
-    """What happened, in words."""
 
 
 @value

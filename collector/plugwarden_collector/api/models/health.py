@@ -11,6 +11,7 @@ from plugwarden.contract.value import value
 from plugwarden_collector.health.conditions import Verdict
 from plugwarden_collector.health.readings import Readings
 from plugwarden_collector.health.senders import SenderState
+from plugwarden_collector.store.ledger_rows import ConditionEvent
 
 from .answer import Answer
 
@@ -106,19 +107,6 @@ class Condition(Answer):
     resolved_at: datetime | None
     silenced_by: str | None
     """Silence because of which nobody is told of it."""
-
-
-@value
-class ConditionEvent(Answer):
-    """A change of a condition's state."""
-
-    time: datetime
-    fingerprint: str
-    name: str
-    severity: str
-    before: str
-    after: str
-    reason: str
 
 
 @value

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from plugwarden.contract.value import value
 
+from plugwarden_collector.store.calls import CallStep, ErrorCalls, GateState, HeatStep, OperationCalls
+from plugwarden_collector.store.traces import FailingSpan
+
 from .answer import Answer
 from .rules import Objective, SloRow
 
-__all__ = ["ErrorType", "FailingSpan", "FleetSeries", "FleetStep", "Gate", "LatencyCell", "Operation", "Plugin", "PluginDetail",
-           "PluginSeries", "PluginStep"]  # fmt: skip
+__all__ = [
+    "CallStep",
+    "ErrorCalls",
+    "FailingSpan",
+    "FleetSeries",
+    "FleetStep",
+    "GateState",
+    "HeatStep",
+    "OperationCalls",
+    "Plugin",
+    "PluginDetail",
+    "PluginSeries",
+]  # fmt: skip
 
 
 @value
@@ -59,77 +72,6 @@ class Plugin(Answer):
     """Alerts that fire."""
 
 
-@value
-class Operation(Answer):
-    """An operation of a plugin version."""
-
-    plugin_version: str
-    plugin_operation: str
-    calls: int
-    failed: int
-    rejected: int
-    mean_seconds: float | None
-    """Mean time of calls that ran; null when none did."""
-    max_seconds: float | None
-    cpu_seconds: float | None
-    first_at: datetime
-    last_at: datetime
-
-
-@value
-class Gate(Answer):
-    """What the gate of an operation is like, as its hosts last told it. Null: they told nothing of the kind."""
-
-    plugin_version: str | None
-    plugin_operation: str | None
-    breaker_state: int | None
-    """0 closed, 1 open, 2 half open, 3 forced open, 4 disabled, 5 metrics only; the highest of all hosts."""
-    running: int | None
-    waiting: int | None
-    abandoned: int | None
-    """Calls past their deadline that still run."""
-    workers: int | None
-    memory_bytes: int | None
-    timeout_seconds: float | None
-    """As declared."""
-    longest_seconds: float | None
-    """As observed."""
-    concurrency: int | None
-    """As declared."""
-    most_running: int | None
-    """As observed."""
-    refusals: Mapping[str, int] | None
-    """Reason -> calls refused."""
-
-
-@value
-class ErrorType(Answer):
-    """A kind of failure of a plugin version."""
-
-    plugin_version: str
-    error_type: str
-    error_source: str
-    """Who is to blame: `plugin`, `downstream`, `host`, `caller` or `quota`."""
-    outcome: str
-    calls: int
-    first_at: datetime
-    last_at: datetime
-
-
-@value
-class FailingSpan(Answer):
-    """A failed call whose trace was kept."""
-
-    trace_id: str
-    """32 hex digits."""
-    span_id: str
-    """16 hex digits."""
-    started_at: datetime
-    duration_seconds: float
-    error_type: str | None
-    status_message: str
-
-
 @dataclass(frozen=True, slots=True)
 class PluginDetail(Plugin):
     """The same, with what it is made of."""
@@ -137,37 +79,12 @@ class PluginDetail(Plugin):
     slos: list[SloRow]
     objectives: list[Objective]
     """Objectives in force that are about this plugin."""
-    operations: list[Operation]
-    gate: list[Gate]
-    errors: list[ErrorType]
+    operations: list[OperationCalls]
+    gate: list[GateState]
+    errors: list[ErrorCalls]
     """Most first."""
     failing_traces: list[FailingSpan]
     """Newest first."""
-
-
-@value
-class PluginStep(Answer):
-    """Calls of one plugin within a step."""
-
-    time: datetime
-    """Its beginning, UTC."""
-    plugin_version: str
-    outcome: str
-    error_source: str
-    """Empty when nothing failed."""
-    calls: int
-    duration_seconds_sum: float
-    cpu_seconds: float | None
-
-
-@value
-class LatencyCell(Answer):
-    """Calls of one plugin within a step and a bucket of the histogram."""
-
-    time: datetime
-    index: int
-    """Bucket of the exponential histogram of scale 4: durations up to 2 ** ((index + 1) / 16) seconds."""
-    count: int
 
 
 @value
@@ -175,8 +92,8 @@ class PluginSeries(Answer):
     """One plugin's calls by step."""
 
     step_seconds: float
-    calls: list[PluginStep]
-    latency: list[LatencyCell]
+    calls: list[CallStep]
+    latency: list[HeatStep]
 
 
 @value

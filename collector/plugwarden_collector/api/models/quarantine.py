@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from plugwarden.contract.value import value
 from pydantic import Field
+
+from plugwarden_collector.store.ledger_rows import QuarantineRow
 
 from .answer import Answer
 from .words import Asked, Name, Reason, Said, nameable
@@ -48,56 +48,6 @@ class QuarantineAct(Answer):
     """What it covers, in words."""
     state: str
     """`healthy`, `quarantined` or `probation`."""
-
-
-@value
-class QuarantineRow(Answer):
-    """A scope under watch, from the decision to the end."""
-
-    id: str
-    """Identity; a release takes it."""
-    plugin_id: str
-    """Plugin that the scope covers."""
-    plugin_version: str | None
-    """Version that the scope is narrowed to; null: all versions."""
-    plugin_operation: str | None
-    """Operation that the scope is narrowed to; null: all operations."""
-    instance_id: str | None
-    """Host process that the scope is narrowed to; null: all instances."""
-    tenant_id: str | None
-    """Tenant that the scope is narrowed to; null: all tenants."""
-    state: str
-    """`healthy`, `degraded`, `quarantined` or `probation`."""
-    step: int
-    """Step of probation, from 0."""
-    share_ratio: float
-    """Share of calls let through, 0 to 1."""
-    reason: str
-    """Why, in plain language."""
-    actor: str
-    """`automation`, or the person."""
-    enforcement: str
-    """`observe`, `suggest` or `enforce`."""
-    started_at: datetime
-    """When it was decided, UTC."""
-    changed_at: datetime
-    """When state or step last changed, UTC."""
-    hold_until: datetime | None
-    """When probation begins, UTC; null until a person releases it."""
-    ended_at: datetime | None
-    """End, UTC; null while it lasts."""
-    repeats: int
-    """How often the same scope was quarantined again."""
-    superseded_by: str | None
-    """Later version that came through probation; this one stays isolated."""
-    successor_of: str | None
-    """Quarantine because of which this version is on probation."""
-    known_versions: list[str]
-    """Versions of the plugin that stay allowed."""
-    alert: str | None
-    """Fingerprint of the alert behind it; null when a person decided."""
-    evidence: Mapping[str, Any]
-    """What was known at the decision; not stable."""
 
 
 @value

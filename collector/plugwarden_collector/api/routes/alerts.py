@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from plugwarden_collector.api.described import Routes
-from plugwarden_collector.api.models import Alerts, Change
+from plugwarden_collector.api.models import Alerts, ChangeRow
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
@@ -36,7 +36,7 @@ def alert_routes(parts: Parts) -> Routes:
         found = [{**columns(row), "silenced_by": silenced_by(silences, row.labels, at)} for row in now]
         return as_json({"alerts": found, "history": events, "incidents": incidents})
 
-    @routes.get("/api/v1/changes", response_model=list[Change])
+    @routes.get("/api/v1/changes", response_model=list[ChangeRow])
     async def changes() -> Any:
         """Deployments and other annotations, newest first."""
         return as_json(await reads.run(ledger.changes))

@@ -23,7 +23,7 @@ def span_of(stored: Row) -> Span:
     kind, status = stored["kind"], stored["status_code"]
     return Span(
         span_id=_hex(stored["span_id"]),
-        parent_span_id=_hex(stored["parent_span_id"]),
+        parent_span_id=_hex_of(stored["parent_span_id"]),
         name=stored["name"],
         kind=KINDS[kind] if kind is not None and 0 < kind < len(KINDS) else KINDS[0],
         service_name=stored["service_name"],
@@ -45,7 +45,7 @@ def span_of(stored: Row) -> Span:
 
 def log_of(stored: Row) -> LogRecord:
     """A log record, from a row of `trace_logs`."""
-    return LogRecord(**{**stored, "span_id": _hex(stored["span_id"])})
+    return LogRecord(**{**stored, "span_id": _hex_of(stored["span_id"])})
 
 
 def text_map(text: str | None) -> Mapping[str, str | None] | None:
@@ -58,8 +58,12 @@ def text_map(text: str | None) -> Mapping[str, str | None] | None:
     return {key: value if isinstance(value, str) else _WORDS[value] for key, value in found.items()}
 
 
-def _hex(value: int | None) -> str | None:
-    return None if value is None else f"{value:016x}"
+def _hex(value: int) -> str:
+    return f"{value:016x}"
+
+
+def _hex_of(value: int | None) -> str | None:
+    return None if value is None else _hex(value)
 
 
 def _raw_values(text: str) -> dict[str, str | None]:
