@@ -85,13 +85,18 @@ class PluginCalls:
     """Time that calls took, added up."""
     versions: Sequence[str] | None
     """Versions with calls, in order; None without any."""
-    last_at: datetime
-    """The newest second, minute or hour with calls."""
+    last_at: datetime | None
+    """The newest second, minute or hour with calls; None without any."""
     calls_per_second: float
     p50_seconds: float | None
     p95_seconds: float | None
     p99_seconds: float | None
     """Right to 2.2 %; None where no call came through."""
+
+    @classmethod
+    def none(cls, plugin_id: str) -> PluginCalls:
+        """Return those of a plugin that made no call."""
+        return cls(plugin_id, 0, 0, 0, 0, 0.0, 0.0, None, None, 0.0, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

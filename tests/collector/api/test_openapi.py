@@ -199,6 +199,21 @@ def test_a_row_that_is_sent_is_the_row_of_its_view(view: str) -> None:
     assert sent == columns, "names, and whether they may be null"
 
 
+def test_a_plugin_that_has_a_budget_and_made_no_call_is_answered_whole(collector: Running) -> None:
+    past = {"since": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"}
+    answer = httpx2.get(f"{collector.url}/api/v1/plugins/csv", params=past, timeout=30)
+    found = answer.json()
+    assert found["slos"]
+    assert (found["calls"], found["failed"], found["ran"], found["failed_ratio"], found["last_at"]) == (
+        0,
+        0,
+        0,
+        None,
+        None,
+    )
+    assert not list(faults(Answer("GET", "/api/v1/plugins/csv", 200, "application/json", answer.content)))
+
+
 @pytest.mark.parametrize(
     ("body", "fault"),
     [

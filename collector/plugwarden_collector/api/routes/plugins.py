@@ -16,6 +16,7 @@ from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.errors import NotFoundError
+from plugwarden_collector.store.calls import PluginCalls
 from plugwarden_collector.web.time_range import TimeRange
 
 __all__ = ["plugin_routes"]
@@ -61,8 +62,7 @@ def plugin_routes(parts: Parts) -> Routes:
         budgets = [columns(item) for item in budgets if item.plugin_id == plugin_id]
         if row is None and not budgets:
             raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
-        known = {"plugin_id": plugin_id, "calls": 0} if row is None else columns(row)
-        detail = with_state([known], budgets, parts.warden)[0]
+        detail = with_state([columns(row or PluginCalls.none(plugin_id))], budgets, parts.warden)[0]
         detail |= {"slos": budgets, "objectives": covering_objectives(parts.warden, plugin_id)}
         detail |= {"operations": operations, "gate": gate}
         detail |= {"errors": errors, "failing_traces": failing}
