@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -182,3 +184,15 @@ def test_an_index_that_knows_nothing_finds_everything_and_takes_up_what_came_mea
         assert len(index.candidates(1, 1)) < 3
     finally:
         store.close()
+
+
+def test_a_reader_process_loads_no_pandas() -> None:
+    script = (
+        "import sys\n"
+        "from plugwarden_collector import reader\n"
+        "sys.argv[1:] = ['999999']\n"  # no descriptor: it has loaded all by then
+        "try:\n    reader.main()\nexcept OSError:\n    pass\n"
+        "print('pyarrow' in sys.modules, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True False\n", done.stderr
