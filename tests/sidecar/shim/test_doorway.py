@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 
 import pytest
 from opentelemetry import context as otel_context
-from plugwarden import Sidecar
+from plugwarden import CallNotPermitted, Sidecar
+from plugwarden.contract import Outcome
 from plugwarden.invocation import current_invocation
 from plugwarden.operation import CPU_SAMPLE_MASK, Operation
 from plugwarden.shim import doorway
@@ -271,3 +273,51 @@ def test_a_stand_in_answers_as_its_original_does(sidecar: Sidecar) -> None:
     with pytest.raises(AttributeError, match="'Marked' object has no attribute 'other'"):
         _ = stand_in.other
     assert weakref.ref(stand_in)() is stand_in
+
+
+@built
+def test_a_call_with_a_deadline_and_a_place_takes_it_as_well(sidecar: Sidecar) -> None:
+    seen: list[Any] = []
+
+    def work() -> None:
+        found = current_invocation()
+        assert found is not None
+        seen.append((found, found.deadline_ns - found.started_ns, len(operation.running)))
+
+    call: Any = sidecar.wrap(work, plugin="p", version="1", operation="x", timeout=60.0, bulkhead=2)
+    operation = operation_of(call)
+    for _ in range(100):
+        call()
+    assert {(left, running) for _, left, running in seen} == {(60_000_000_000, 1)}
+    assert all(one.deadline_ns == 0 for one, _, _ in seen)
+    assert operation.faults == 0
+
+
+@built
+def test_a_call_within_itself_takes_no_place_and_a_full_bulkhead_refuses(sidecar: Sidecar) -> None:
+    def work(depth: int) -> int:
+        return call(depth - 1) + 1 if depth else len(operation.running)
+
+    call: Any = sidecar.wrap(work, plugin="p", version="1", operation="x", bulkhead=1)
+    operation = operation_of(call)
+    assert [call(3) for _ in range(100)] == [4] * 100  # one place, for all that are within each other
+    operation.running.add("another")
+    for _ in range(100):
+        with pytest.raises(CallNotPermitted):
+            call(0)
+    operation.running.clear()
+    assert call(0) == 1
+
+
+@built
+def test_a_success_that_took_longer_than_its_deadline_is_a_timeout(sidecar: Sidecar) -> None:
+    settled: list[Any] = []
+    call: Any = sidecar.wrap(
+        lambda n: time.sleep(n), plugin="p", version="1", operation="x", timeout=0.001, breaker=False
+    )
+    operation = operation_of(call)
+    operation.append = settled.append
+    call(0)
+    call(0)
+    call(0.002)
+    assert settled[-1].outcome is Outcome.TIMEOUT

@@ -19,7 +19,7 @@ typedef struct {
     int next_usual;
     int steady; /* whether the clock is the one that `now` reads by itself */
     /* of the operation */
-    Slot calls, sample_mask, guarded, bulkhead, timeout_ns, limit_ns, breaker, keep_at, slowest_ns, append, count, faults;
+    Slot calls, sample_mask, guarded, bulkhead, limit, waiting, timeout_ns, limit_ns, breaker, keep_at, slowest_ns, append, count, faults;
     /* of the invocation */
     Slot its_operation, its_parent, its_ids, its_more, its_let_go, its_started_ns, its_duration_ns, its_deadline_ns;
     /* of the breaker, whose class is known with the first of them */
@@ -248,7 +248,11 @@ static PyObject *returned(Doorway *self, PyObject *args, PyObject *kwargs, PyObj
         told = -1;
     if (told == 0) {
         PyObject *operation = self->operation;
-        if (*slot(operation, self->bulkhead) == Py_None && *slot(invocation, self->its_more) == Py_None &&
+        PyObject *waiting = *slot(operation, self->waiting);
+        Py_ssize_t queue = waiting == NULL ? 0 : PyObject_Size(waiting);
+        if (queue < 0)
+            PyErr_Clear();
+        if (queue == 0 && *slot(invocation, self->its_more) == Py_None &&
             took <= number(operation, self->limit_ns) && is_usual(self, result)) {
             if (record(self, invocation, context, nested, tick, ended, took) < 0 && fault(self) < 0)
                 Py_CLEAR(result);
@@ -281,8 +285,9 @@ static PyObject *call(Doorway *self, PyObject *const *given, Py_ssize_t count) {
     }
     PyObject *operation = self->operation, *outer = NULL, *parent = NULL;
     long long tick = number(operation, self->calls);
+    Py_ssize_t running = PySet_GET_SIZE(self->running);
     if (tick < 0 || !(tick & number(operation, self->sample_mask)) || *slot(operation, self->guarded) != Py_False ||
-        *slot(operation, self->bulkhead) != Py_None || number(operation, self->timeout_ns) != 0)
+        running >= number(operation, self->limit))
         return Py_NewRef(passed);
     if (PyContextVar_Get(self->variable, NULL, &outer) < 0 || outer == NULL || !PyDict_Check(outer)) {
         PyErr_Clear();
@@ -292,18 +297,20 @@ static PyObject *call(Doorway *self, PyObject *const *given, Py_ssize_t count) {
     if (PyDict_GET_SIZE(outer) > 0) { /* below another call of ours, and nothing else is to be handed on */
         parent = PyDict_GetItemWithError(outer, self->span_key);
         if (PyDict_GET_SIZE(outer) != 2 || parent == NULL || (PyObject *)Py_TYPE(parent) != self->invocation_type ||
-            PyDict_GetItemWithError(outer, self->invocation_key) == NULL || number(parent, self->its_deadline_ns) != 0) {
+            PyDict_GetItemWithError(outer, self->invocation_key) == NULL || number(parent, self->its_deadline_ns) != 0 ||
+            (running > 0 && *slot(operation, self->bulkhead) != Py_None)) { /* it may be within itself, and takes no place then */
             PyErr_Clear();
             Py_DECREF(outer);
             return Py_NewRef(passed);
         }
     }
     PyObject *invocation = NULL, *context = NULL, *token = NULL;
-    long long started = -1;
+    long long started = -1, timeout = number(operation, self->timeout_ns);
     if (prepare(self, parent, &invocation, &context) == 0) {
         if (PySet_Add(self->running, invocation) == 0) {
             started = now(self);
             if (started >= 0 && put_number(invocation, self->its_started_ns, started) == 0 &&
+                (timeout == 0 || put_number(invocation, self->its_deadline_ns, started + timeout) == 0) &&
                 put_number(operation, self->calls, tick + 1) == 0)
                 token = PyContextVar_Set(self->variable, context);
         }
@@ -328,6 +335,8 @@ static PyObject *call(Doorway *self, PyObject *const *given, Py_ssize_t count) {
     }
     if (PySet_Discard(self->running, invocation) < 0)
         PyErr_Clear();
+    if (timeout != 0) /* what it started and did not wait for is not bound by it any more */
+        fill(invocation, self->its_deadline_ns, PyLong_FromLong(0));
     PyErr_Restore(kind, error, trace);
     if (result == NULL)
         return raised(self, invocation, context, token, ended, ended - started);
@@ -354,6 +363,7 @@ static int begin(Doorway *self, PyObject *args, PyObject *named) {
     struct { PyTypeObject *type; const char *name; Slot *at; } slots[] = {
         {Py_TYPE(operation), "calls", &self->calls}, {Py_TYPE(operation), "sample_mask", &self->sample_mask},
         {Py_TYPE(operation), "guarded", &self->guarded}, {Py_TYPE(operation), "bulkhead", &self->bulkhead},
+        {Py_TYPE(operation), "limit", &self->limit}, {Py_TYPE(operation), "waiting", &self->waiting},
         {Py_TYPE(operation), "timeout_ns", &self->timeout_ns}, {Py_TYPE(operation), "limit_ns", &self->limit_ns},
         {Py_TYPE(operation), "breaker", &self->breaker}, {Py_TYPE(operation), "keep_at", &self->keep_at},
         {Py_TYPE(operation), "slowest_ns", &self->slowest_ns}, {Py_TYPE(operation), "append", &self->append},
