@@ -308,7 +308,8 @@ static PyObject *call(Doorway *self, PyObject *const *given, Py_ssize_t count) {
     long long started = -1, timeout = number(operation, self->timeout_ns);
     if (prepare(self, parent, &invocation, &context) == 0) {
         if (PySet_Add(self->running, invocation) == 0) {
-            started = now(self);
+            /* Looked at once more, with its own place taken: memory that was tidied up in between may have let another call in. */
+            started = PySet_GET_SIZE(self->running) > number(operation, self->limit) ? -1 : now(self);
             if (started >= 0 && put_number(invocation, self->its_started_ns, started) == 0 &&
                 (timeout == 0 || put_number(invocation, self->its_deadline_ns, started + timeout) == 0) &&
                 put_number(operation, self->calls, tick + 1) == 0)
