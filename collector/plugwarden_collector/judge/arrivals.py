@@ -1,0 +1,80 @@
+"""What came in since the last look: the counts that judging reads, each of them once and in the order in which they arrived.
+
+Evidence is counted as it arrives and not by the clocks of hosts: one that is ahead or behind is judged like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .sli import CallCounts
+
+__all__ = ["Arrivals", "Cell", "Past", "StreamCounts"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCounts:
+    """What one operation of one plugin version did since the last look, in all processes together."""
+
+    plugin: str
+    version: str
+    operation: str
+    counts: CallCounts
+    """Calls that ended by themselves, and of those the ones that failed through the plugin's fault."""
+    refused: int = 0
+    """Calls that a breaker of ours refused: the plugin was failing, and nobody asked it again. Not among the others."""
+    slow: tuple[int, ...] = ()
+    """Calls above each of the thresholds asked for, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The same for the finest part that is told apart: one process, one tenant, one way to end."""
+
+    plugin: str
+    version: str
+    operation: str
+    service: str
+    """`service.name` of the host."""
+    instance: str
+    """`service.instance.id`: one process."""
+    machine: str
+    """`host.name`; empty where the host named none."""
+    tenant: str
+    """`tenant.id`; empty where the call was for nobody in particular."""
+    error_type: str
+    """Of the calls that failed; empty for those that went well."""
+    counts: CallCounts
+    refused: int = 0
+    slow: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """All that was counted between two marks."""
+
+    mark: int
+    """Where the next look goes on. What was never looked at is never lost: a mark outlives the process that asked."""
+    streams: Sequence[StreamCounts] = ()
+    """Every operation with calls, one value each."""
+    cells: Sequence[Cell] = ()
+    """Of plugins that were asked about, all; of all others, those with calls that failed through the plugin's fault or that a
+    breaker refused."""
+    stale: int = 0
+    """Calls that came too late, or are dated too far ahead, to say anything of now: counted everywhere else, judged by nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is usual for one operation of one plugin version."""
+
+    plugin: str
+    version: str
+    operation: str
+    calls: int
+    """Calls that ended by themselves, in the hours that were looked at."""
+    failed_ratio: float
+    """Share that failed through the plugin's fault in the third quartile of its hours: one bad hour in four makes nothing usual."""
+    slow_ratio: tuple[float, ...] = ()
+    """Share above each of the thresholds asked for, likewise."""
