@@ -29,12 +29,14 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import ConflictError, RulesError, StaleError
+from plugwarden_collector.judge.kept_watch import kept, resumed
+from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.file import Rules, load_rules
 from plugwarden_collector.store import Ledger, Telemetry
 from plugwarden_collector.store.ledger import settled
 
 from .budget_rows import BudgetRows
-from .observe import LongWindows, StoredEvidence, observe
+from .observe import LongWindows, StoredEvidence, UsualPast, observe
 
 __all__ = ["TickStats", "Warden"]
 
@@ -46,6 +48,10 @@ MAX_SHARE = 0.25
 """Largest share of the time that ticks take while data arrive, unless one tick alone takes longer than `TICK_SECONDS`."""
 BUDGET_SECONDS = 5.0
 """Seconds until full-period budgets are brought up to date."""
+WATCH_SECONDS = 5.0
+"""Seconds after which what is suspected is kept again: what arrived since is looked at again after a restart."""
+MARK_SECONDS = 60.0
+"""The same where nothing is suspected: then it is kept how far was looked."""
 VERSION_HORIZON = timedelta(days=35)
 """How far back versions are looked for at start: as long as minute rollups are kept."""
 WRITE_TIMEOUT_SECONDS = 30.0
@@ -79,7 +85,8 @@ class Warden:
         rules: Rules,
         clock: Clock,
     ) -> None:
-        self._telemetry, self._ledger, self._evidence = telemetry, ledger, StoredEvidence(telemetry)
+        self._telemetry, self._ledger = telemetry, ledger
+        self._evidence = StoredEvidence(telemetry, lambda: self.rules)
         self._board, self._notifier, self._clock = board, notifier, clock
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
@@ -88,7 +95,9 @@ class Warden:
         self._thread = ThreadPoolExecutor(1, "plugwarden-judge")
         self._budgets_at = 0.0
         self._budgets = BudgetRows()
-        self._long = LongWindows()
+        self._long, self._usual = LongWindows(), UsualPast()
+        self._watch_at = 0.0
+        self.watch = Watch()
         self.rules = rules
         self.stats = TickStats()
         self.standing = Standing()
@@ -136,11 +145,19 @@ class Warden:
             if len(self.standing.versions) > 2 * self._telemetry.condition.can.names:
                 self.standing.versions = self._ledger.versions()  # names that gave their place to others are let go
             since = at - (VERSION_HORIZON if not self.standing.versions else timedelta(minutes=10))
-            seen = observe(self._telemetry.judging, self.rules, at, since=since, budgets=budgets, long=self._long)
-            standing, changes = evaluate(self.rules, self.standing, seen, self._evidence, random.random)
+            seen = observe(
+                self._telemetry.judging, self.rules, at, mark=self.watch.mark, since=since, budgets=budgets,
+                long=self._long, usual=self._usual,
+            )  # fmt: skip
+            standing, watch, changes = evaluate(
+                self.rules, self.standing, self.watch, seen, self._evidence, random.random
+            )
+            if changes or (watch.streams or watch.parts) and began - self._watch_at >= WATCH_SECONDS or began - self._watch_at >= MARK_SECONDS:
+                changes.watch, self._watch_at = kept(watch), began
             judged = changes.slo_status
             changes.slo_status = self._budgets.changed(judged)
             self._commit(standing, changes)
+            self.watch = watch
             if budgets:
                 self._budgets.written(judged, changes.slo_status)
                 self._budgets_at = began
@@ -232,6 +249,7 @@ class Warden:
             standing.shifted_seconds = self._adopted()
         standing.noted = self.standing.noted  # which nobody stores
         self.standing = standing
+        self.watch = resumed(loaded.watch) or self.watch
         self._board.publish(standing.directives)
         self._notifier.report(JUDGING, subjects_of(standing))
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from plugwarden_collector.cycle import Observation
-from plugwarden_collector.decide.quarantine import Probes, Quarantine
-from plugwarden_collector.judge.blame import Cell
+from plugwarden.contract import Scope
+
+from plugwarden_collector.cycle import Observation, within
+from plugwarden_collector.judge.arrivals import Cell, Past
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.watch import Suspect, thresholds_of
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.store.calls import Measure, PluginVersion, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
-__all__ = ["LongWindows", "StoredEvidence", "observe"]
+__all__ = ["LongWindows", "StoredEvidence", "UsualPast", "observe"]
 
 RECENT_SECONDS = 10.0
 """Seconds of waits for downstreams that are compared with those before."""
@@ -33,6 +35,15 @@ SHORT_SECONDS = 900.0
 """Longest window that is counted on every tick; longer ones move slowly."""
 LONG_EVERY = timedelta(seconds=5)
 """Time after which longer windows are counted again."""
+USUAL_EVERY = timedelta(minutes=1)
+"""Time after which it is asked again what is usual: it is told by the hour."""
+USUAL_SPAN = timedelta(days=1)
+"""Nights and days are in it, and a fix of yesterday is not held against anybody tomorrow."""
+USUAL_GAP = timedelta(minutes=10)
+"""A trouble that began just now is not usual."""
+STALE = timedelta(minutes=2)
+"""Calls that are dated further back say nothing of now: a host that was cut off sends them when it is back, and a sender may invent
+them. Clocks of hosts that are off by less are none the worse for it."""
 
 
 @dataclass(slots=True)
@@ -44,17 +55,29 @@ class LongWindows:
     counted: Windows = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class UsualPast:
+    """What was usual when it was last asked for."""
+
+    at: datetime | None = None
+    rules: Rules | None = None
+    past: dict[tuple[str, str, str], Past] = field(default_factory=dict)
+
+
 def observe(
     judging: Judging,
     rules: Rules,
     at: datetime,
     *,
+    mark: int,
     since: datetime,
     budgets: bool,
     skew: timedelta = SKEW,
     long: LongWindows | None = None,
+    usual: UsualPast | None = None,
 ) -> Observation:
-    """Return what the counts say at `at`. Versions are looked for from `since` on; `budgets` adds the full periods.
+    """Return what the counts say at `at`, and what arrived after `mark`. Versions are looked for from `since` on; `budgets` adds
+    the full periods.
 
     A replay sets `skew` to zero, so that it knows nothing of its own future, and gives no `long`: it counts everything anew.
     """
@@ -65,6 +88,13 @@ def observe(
     if long.at is None or long.rules is not rules or not timedelta(0) <= at - long.at < LONG_EVERY:
         long.counted = judging.windows(measures, [size for size in sizes if size > SHORT_SECONDS], at, until)
         long.at, long.rules = at, rules
+    thresholds = thresholds_of(rules.objectives)
+    usual = UsualPast() if usual is None else usual
+    if usual.at is None or usual.rules is not rules or not timedelta(0) <= at - usual.at < USUAL_EVERY:
+        found = judging.past(at - USUAL_SPAN, at - USUAL_GAP, thresholds)
+        usual.past = {(item.plugin, item.version, item.operation): item for item in found}
+        usual.past |= _of_plugins(found)
+        usual.at, usual.rules = at, rules
     seen = judging.versions(since, until)
     active = {item.plugin for item in seen if item.last_at > at - timedelta(seconds=RUNNING_SECONDS)}
     return Observation(
@@ -75,22 +105,42 @@ def observe(
         len(active),
         {(item.plugin, item.version): item.first_at for item in seen},
         {(item.plugin, item.version): item.last_at for item in seen},
+        judging.arrivals(mark, thresholds, (), at - STALE, until),
+        usual.past,
     )
+
+
+def _of_plugins(found: Sequence[Past]) -> dict[tuple[str, str, str], Past]:
+    """Return what is usual for an operation whatever the version, under an empty one: a new version has no past of its own."""
+    most: dict[tuple[str, str, str], Past] = {}
+    for item in found:
+        key = (item.plugin, "", item.operation)
+        known = most.get(key)
+        if known is None or item.calls > known.calls:
+            most[key] = item
+    return most
 
 
 class StoredEvidence:
     """Answers the tick's further questions from stored telemetry."""
 
-    def __init__(self, telemetry: Telemetry, skew: timedelta = SKEW) -> None:
-        self._judging, self._traces, self._skew = telemetry.judging, telemetry.traces, skew
+    def __init__(self, telemetry: Telemetry, rules: Callable[[], Rules], skew: timedelta = SKEW) -> None:
+        self._judging, self._traces, self._rules, self._skew = telemetry.judging, telemetry.traces, rules, skew
 
-    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Cell]:
-        """Return what each version, operation and instance did, in the window up to `at`."""
-        return self._judging.cells(plugin, at - timedelta(seconds=window_seconds), at + self._skew)
+    def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
+        """Return all that the suspects' plugins did since the trouble of each of their operations began."""
+        thresholds = thresholds_of(self._rules().objectives)
+        after = {
+            item.plugin: (item.mark, {stream: mark for stream, (mark, _) in item.streams.items()}) for item in suspects
+        }
+        since = min(item.since for item in suspects) - STALE
+        return self._judging.cells_since(after, thresholds, since, at + self._skew)
 
-    def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
-        """Calls in the scope since it last changed."""
-        return self._judging.probes(quarantine.scope, quarantine.changed_at, at + self._skew)
+    def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
+        """Return the calls in a scope since a moment."""
+        thresholds = thresholds_of(self._rules().objectives)
+        found = self._judging.cells_since({scope.plugin: (0, {})}, thresholds, since, at + self._skew)
+        return [cell for cell in found if within(scope, cell)]
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error type, most first."""

@@ -3,5 +3,6 @@
 from .directives import directives_for, next_set
 from .evaluate import evaluate
 from .tick import Evidence, Observation
+from .trouble import within
 
-__all__ = ["Evidence", "Observation", "directives_for", "evaluate", "next_set"]
+__all__ = ["Evidence", "Observation", "directives_for", "evaluate", "next_set", "within"]

@@ -1,152 +1,153 @@
-"""Blaming: causes that several plugins share, and who speaks for a firing alert."""
+"""Causes that several plugins share: one incident for people, and no plugin is taken down for it. Also who speaks for an alert."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
-from plugwarden_collector.judge.blame import TOGETHER, Burning, common_causes, troubled_downstreams
-from plugwarden_collector.judge.burn import Burn
 from plugwarden_collector.judge.sli import indicator_of
-from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.judge.waits import troubled_downstreams
 
 from .tick import Tick
+from .trouble import Trouble
 
-__all__ = ["covering", "excuse", "find_causes", "firing_pages", "inhibit"]
+__all__ = ["covering", "find_causes", "inhibit"]
 
+LINGER = timedelta(seconds=30)
+"""Plugins recover from one cause one after the other: who is last is not to blame for it this long after the others are well."""
 OBEYED_SECONDS = 30.0
 """From a quarantine until the last of its calls are in: sidecars hear of it at once, and export every few seconds."""
 
 
-def find_causes(tick: Tick) -> None:
-    """Open, widen and end incidents: causes that several plugins share."""
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """A cause as one tick sees it."""
+
+    kind: str
+    name: str
+    plugins: tuple[str, ...]
+    explanation: str
+
+    @property
+    def key(self) -> str:
+        """What it is known by from tick to tick."""
+        return f"{self.kind}:{self.name}"
+
+
+def find_causes(tick: Tick, troubles: list[Trouble]) -> dict[str, str]:
+    """Open, widen and end incidents. Return who is not to blame for its trouble: plugin -> the incident that explains it."""
+    causes = [*_shared(troubles), *_downstreams(tick, troubles)]
+    for cause in causes:
+        _see(tick, cause)
+    _end_what_is_over(tick)
+    excused = {}
+    for incident in tick.standing.incidents.values():
+        for plugin in incident.plugins:
+            excused[plugin] = f"{incident.summary} (incident {incident.id})"
+    return excused
+
+
+def _shared(troubles: Iterable[Trouble]) -> Iterator[_Cause]:
+    for trouble in troubles:
+        for shared in trouble.explanation.shared:
+            yield _Cause(shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why)
+
+
+def _downstreams(tick: Tick, troubles: Iterable[Trouble]) -> Iterator[_Cause]:
+    """Downstreams that keep plugins waiting: only slowness needs this excuse, for waits that fail are no failures of the plugin."""
+    slow = {
+        fault.plugin
+        for trouble in troubles
+        if indicator_of(trouble.objective).waits_explain
+        for fault in trouble.explanation.faults
+    }
+    for downstream, plugins in sorted(troubled_downstreams(tick.seen.waits).items()):
+        hit = sorted(slow & set(plugins))
+        if hit:
+            yield _Cause("downstream", downstream, tuple(hit), "; ".join(plugins[name] for name in hit))
+
+
+def _see(tick: Tick, cause: _Cause) -> None:
     standing = tick.standing
-    explained = _explained_by_waits(tick)
-    firing = firing_pages(tick)
-    waiting = {name for plugins in troubled_downstreams(tick.seen.waits).values() for name in plugins}
-    burning = [
-        Burning(record.plugin, record.version, explained[record.slo], record.alert.pending_at or tick.at)
-        for record in firing
-        # What an open downstream incident explains already must not look like a second cause when the wait is over.
-        if record.slo in explained and (excuse(tick, record) is None or record.plugin in waiting)
-    ]
-    isolated = [item.scope for item in standing.quarantines.values() if item.in_force]
-    for cause in common_causes(burning, tick.seen.waits, tick.seen.running, isolated):
-        incident = next(
-            (item for item in standing.incidents.values() if item.cause == f"{cause.kind}:{cause.name}"), None
-        )
-        if incident is not None and set(cause.plugins) <= set(incident.plugins):
-            continue
-        plugins = tuple(sorted({*cause.plugins, *(incident.plugins if incident else ())}))
-        what = f"downstream {cause.name}" if cause.kind == "downstream" else "a cause that several plugins share"
-        summary = f"{what} hurts {', '.join(plugins)}: {cause.explanation}"
-        if incident is None:
-            identity = new_id("i", cause.kind, cause.name, tick.at)
-            incident = Incident(identity, f"{cause.kind}:{cause.name}", summary, plugins, tick.at)
-        else:
-            incident = replace(incident, summary=summary, plugins=plugins)
-        standing.incidents[incident.id] = incident
-        tick.changes.incidents.append(incident)
-        reason = f"{summary}. One incident for people; no plugin is quarantined for it."
-        tick.changes.decisions.append(
-            Draft(tick.at, "common_cause", AUTOMATION, ", ".join(plugins), reason, tick.rules.policy.enforcement.value,
-                  incident.id, {"cause": cause.kind, "name": cause.name, "plugins": list(plugins)})
-        )  # fmt: skip
-    still = {record.plugin for record in firing}
-    for incident in list(standing.incidents.values()):
-        if not still & set(incident.plugins):
+    before = next((item for item in standing.incidents.values() if item.cause == cause.key), None)
+    if before is not None and set(cause.plugins) <= set(before.plugins):
+        standing.incidents[before.id] = replace(before, seen_at=tick.at)
+        return
+    plugins = tuple(sorted({*cause.plugins, *(before.plugins if before else ())}))
+    what = f"{cause.kind} {cause.name}" if cause.name else "a cause that several plugins share"
+    summary = f"{what} hurts {', '.join(plugins)}: {cause.explanation}"
+    if before is None:
+        identity = new_id("i", cause.kind, cause.name, tick.at)
+        incident = Incident(identity, cause.key, summary, plugins, tick.at, seen_at=tick.at)
+    else:
+        incident = replace(before, summary=summary, plugins=plugins, seen_at=tick.at)
+    standing.incidents[incident.id] = incident
+    tick.changes.incidents.append(incident)
+    reason = f"{summary}. One incident for people; no plugin is quarantined for it."
+    tick.changes.decisions.append(
+        Draft(tick.at, "common_cause", AUTOMATION, ", ".join(plugins), reason, tick.rules.policy.enforcement.value,
+              incident.id, {"cause": cause.kind, "name": cause.name, "plugins": list(plugins)})
+    )  # fmt: skip
+
+
+def _end_what_is_over(tick: Tick) -> None:
+    for incident in list(tick.standing.incidents.values()):
+        if incident.seen_at is None:  # as it was loaded from the store
+            tick.standing.incidents[incident.id] = replace(incident, seen_at=tick.at)
+        elif tick.at - incident.seen_at > LINGER:
             ended = replace(incident, ended_at=tick.at)
-            del standing.incidents[incident.id]
+            del tick.standing.incidents[incident.id]
             tick.changes.incidents.append(ended)
             tick.changes.decisions.append(
                 Draft(tick.at, "common_cause_over", AUTOMATION, ", ".join(incident.plugins),
-                      f"none of {', '.join(incident.plugins)} burns any more", "enforce", incident.id)
+                      f"nothing points at it any more: {incident.summary}", "enforce", incident.id)
             )  # fmt: skip
 
 
-def excuse(tick: Tick, record: AlertRecord) -> str | None:
-    """The shared cause that speaks for a plugin: a downstream explains slowness, simultaneity explains anything."""
-    incident = _excusing(tick, record)
-    return None if incident is None else f"{incident.summary} (incident {incident.id})"
-
-
-def _excusing(tick: Tick, record: AlertRecord) -> Incident | None:
-    explained = _explained_by_waits(tick)
-    for incident in tick.standing.incidents.values():
-        waits_only = incident.cause.startswith("downstream:")
-        if record.plugin in incident.plugins and (not waits_only or explained.get(record.slo, False)):
-            return incident
-    return None
-
-
-def _explained_by_waits(tick: Tick) -> dict[str, bool]:
-    """Return for each objective whether waits for a downstream explain why it burns."""
-    return {objective.name: indicator_of(objective).waits_explain for objective in tick.rules.objectives}
-
-
-def inhibit(tick: Tick, behind: Mapping[str, tuple[Objective, tuple[Burn, ...]]]) -> None:
+def inhibit(tick: Tick) -> None:
     """Mark alerts that somebody else speaks for: a quarantine, a suggestion or an incident, which people are told of instead."""
     for fingerprint, record in tick.standing.alerts.items():
         if record.alert.state is AlertState.INACTIVE and record.inhibited_by is None:
             continue
         by = None
         if record.alert.state is not AlertState.INACTIVE:
-            by = _speaker(tick, record, behind.get(fingerprint, (None, ()))[1])
+            by = _speaker(tick, record)
         if by != record.inhibited_by:
             marked = replace(record, inhibited_by=by)
             tick.standing.alerts[fingerprint] = marked
             tick.changes.alerts.append(marked)
 
 
-def _speaker(tick: Tick, record: AlertRecord, tiers: tuple[Burn, ...]) -> str | None:
-    """Who speaks for an alert; nobody where it burns on although its cause was dealt with or is gone."""
+def _speaker(tick: Tick, record: AlertRecord) -> str | None:
+    """Who speaks for an alert; nobody where it goes on although its cause was dealt with or is gone."""
     held = covering(tick.standing, record)
-    if held is not None and not (held.in_force and _burns_on(tick, held, tiers)):
+    if held is not None and not (held.in_force and _goes_on(tick, held, record)):
         return held.id
-    incident = _excusing(tick, record)
-    return incident.id if incident is not None and not _left_alone(tick, incident, record) else None
+    for incident in tick.standing.incidents.values():
+        if record.plugin in incident.plugins:
+            return incident.id
+    return None
 
 
-def _burns_on(tick: Tick, held: Quarantine, tiers: tuple[Burn, ...]) -> bool:
-    """Whether the short window burns with failures from after the quarantine: it is too narrow, or somebody does not obey."""
-    since = (tick.at - held.changed_at).total_seconds()
-    return any(burn.met and since > burn.tier.short_seconds + OBEYED_SECONDS for burn in tiers)
-
-
-def _left_alone(tick: Tick, incident: Incident, record: AlertRecord) -> bool:
-    """Whether all others of a simultaneous failure have been well for a while: what they shared does not explain this one."""
-    if incident.cause.startswith("downstream:") or tick.at - incident.started_at <= TOGETHER:
-        return False
-    for other in tick.standing.alerts.values():
-        if other.plugin == record.plugin or other.plugin not in incident.plugins or other.severity != "page":
-            continue
-        ended = other.alert.resolved_at
-        if other.alert.state is AlertState.FIRING or (ended is not None and tick.at - ended <= TOGETHER):
-            return False
-    return True
-
-
-def firing_pages(tick: Tick) -> list[AlertRecord]:
-    """Alerts that fire and would wake somebody."""
-    return [
-        record
-        for record in tick.standing.alerts.values()
-        if record.alert.state is AlertState.FIRING and record.severity == "page"
-    ]
+def _goes_on(tick: Tick, held: Quarantine, record: AlertRecord) -> bool:
+    """Whether calls fail from after the quarantine: it is too narrow, or somebody does not obey."""
+    settled = held.changed_at + timedelta(seconds=OBEYED_SECONDS)
+    return any(
+        key.plugin == record.plugin and key.version == record.version and item.lead.since > settled
+        for key, item in tick.watch.streams.items()
+    )
 
 
 def covering(standing: Standing, record: AlertRecord) -> Quarantine | None:
-    """The quarantine that answers an alert: one made for it, or one in force for all of the version's calls."""
+    """The quarantine or suggestion that answers an alert."""
     for item in standing.quarantines.values():
         scope = item.scope
-        if item.ended_at is not None or scope.plugin != record.plugin or scope.version not in {None, record.version}:
-            continue
-        whole = scope.operation is None and scope.instance is None and scope.tenant is None
-        if item.alert == record.alert.fingerprint or (whole and item.in_force):
+        if item.ended_at is None and scope.plugin == record.plugin and scope.version in {None, record.version}:
             return item
     return None

@@ -11,40 +11,52 @@ from datetime import datetime, timedelta
 from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.file import Rules
 
 from .alerts import judge, note_versions
 from .causes import find_causes, inhibit
 from .directives import next_set
-from .quarantines import admit_newcomers, advance, quarantine_what_burns
+from .findings import findings_of
+from .quarantines import admit_newcomers, advance, take_back, take_out
 from .tick import Evidence, Observation, Tick
+from .trouble import find_trouble
 
 __all__ = ["evaluate"]
 
 REMEMBERED = timedelta(days=7)
 """Ended alerts and quarantines stay in memory this long: longer than any guard rail looks back."""
+NOTED = timedelta(minutes=10)
+"""A trouble that was not seen for this long is another one when it is back, and is recorded again."""
 
 
 def evaluate(
-    rules: Rules, standing: Standing, seen: Observation, evidence: Evidence, chance: Callable[[], float]
-) -> tuple[Standing, Changes]:
-    """Return where things stand one tick after `standing`, which stays as it is, and what changed.
+    rules: Rules,
+    standing: Standing,
+    watch: Watch,
+    seen: Observation,
+    evidence: Evidence,
+    chance: Callable[[], float],
+) -> tuple[Standing, Watch, Changes]:
+    """Return where things stand one tick after `standing`, what is suspected after `watch`, and what changed; both stay as they are.
 
-    The caller stores the changes before anybody else sees them, and keeps the old standing if that fails.
+    The caller stores the changes before anybody else sees them, and keeps the old standing and the old watch if that fails.
     """
-    tick = Tick(rules, standing.copy(), seen, evidence, chance, Changes(at=seen.at))
+    tick = Tick(rules, standing.copy(), watch, seen, evidence, chance, Changes(at=seen.at))
     note_versions(tick)
-    readings = judge(tick)
-    find_causes(tick)
-    quarantine_what_burns(tick, readings)
+    judge(tick)
+    troubles = find_trouble(tick)
+    excused = find_causes(tick, troubles)
+    take_back(tick, excused)
+    take_out(tick, findings_of(tick, troubles, excused))
     advance(tick)
     admit_newcomers(tick)
-    inhibit(tick, readings)
+    inhibit(tick)
     _forget(tick.standing, seen.at)
     tick.changes.directives = next_set(tick.standing, tick.rules)
     if tick.changes.directives is not None:
         tick.standing.directives = tick.changes.directives
-    return tick.standing, tick.changes
+    return tick.standing, tick.watch, tick.changes
 
 
 def _forget(standing: Standing, at: datetime) -> None:
@@ -55,5 +67,4 @@ def _forget(standing: Standing, at: datetime) -> None:
     for identity, item in list(standing.quarantines.items()):
         if item.ended_at is not None and at - item.ended_at > REMEMBERED:
             del standing.quarantines[identity]
-    firing = {key for key, record in standing.alerts.items() if record.alert.state is not AlertState.INACTIVE}
-    standing.noted = {note for note in standing.noted if note[0] in firing}
+    standing.noted = {key: seen_at for key, seen_at in standing.noted.items() if at - seen_at <= NOTED}

@@ -2,106 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
-from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.decide.alert import AlertRecord, AlertState
+from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.guard import Fleet, vetoes
 from plugwarden_collector.decide.identity import new_id
-from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
+from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
+from plugwarden_collector.decide.wider import covers
 from plugwarden_collector.figures import percent
-from plugwarden_collector.judge.blame import failing_cell_scope
-from plugwarden_collector.judge.burn import Burn
-from plugwarden_collector.judge.failures import calls_by_error
-from plugwarden_collector.judge.sli import Availability
-from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.policy import Enforcement
 
-from .causes import covering, excuse, firing_pages
 from .directives import lets_newcomers_in
 from .endings import end_alert
+from .findings import Finding
+from .probes import probed
 from .tick import Tick
 
-__all__ = ["admit_newcomers", "advance", "quarantine_what_burns"]
+__all__ = ["admit_newcomers", "advance", "take_out"]
 
-LOOKBACK = 5
-"""So many long windows are looked through for calls that went well, so that there are enough to call a part healthy."""
+CALLED_LATELY = timedelta(minutes=10)
+"""A quarantine of what nobody has asked for in this time refuses no calls, and holds no place under the cap."""
+REMEMBERED = timedelta(hours=24)
+"""What was isolated again within this time of its release goes on where it was: its hold doubles, and a person is asked in the end."""
 
 
-def quarantine_what_burns(tick: Tick, behind: Mapping[str, tuple[Objective, tuple[Burn, ...]]]) -> None:
-    """Take out the scope behind every page that nobody speaks for, unless a guard rail or the policy forbids it."""
-    standing, policy = tick.standing, tick.rules.policy
-    for record in firing_pages(tick):
-        fingerprint = record.alert.fingerprint
-        if fingerprint not in behind or covering(standing, record) is not None:
+def take_out(tick: Tick, findings: list[Finding]) -> None:
+    """Take out every scope that is to blame, unless a guard rail or the policy forbids it."""
+    for finding in findings:
+        if _answered(tick, finding):
             continue
-        if policy.enforcement is Enforcement.OBSERVE and _noted(tick, record, "would_quarantine"):
-            continue  # it was said; whoever only observes looks at each page once, however many there are
-        objective, tiers = behind[fingerprint]
-        met = [burn for burn in tiers if burn.met]
-        if not met:
-            continue  # it fires on, but nothing burns right now: not a moment to act
-        burn = met[0]
-        cells = tick.evidence.cells(record.plugin, tick.at, burn.tier.long_seconds * LOOKBACK)
-        lately = tick.evidence.cells(record.plugin, tick.at, burn.tier.short_seconds)
-        scope, why = failing_cell_scope(
-            record.plugin,
-            record.version,
-            cells,
-            lately,
-            Availability(),
-            tolerated_ratio=_tolerated(objective),
-            min_events=objective.min_events,
-        )
-        fleet = Fleet(
-            tick.seen.running, list(standing.quarantines.values()), standing.actions, standing.frozen,
-            excuse(tick, record),
-        )  # fmt: skip
-        prevented = vetoes(scope, policy, fleet, tick.at)
-        reason = f"{record.summary}; {why}"
-        evidence = partial(_evidence, tick, record, objective, burn, why)
+        if finding.waits_for is not None:
+            continue
+        scope, policy = finding.scope, tick.rules.policy
+        prevented = vetoes(scope, policy, _fleet(tick), tick.at)
         if prevented:
-            _note(tick, record, "prevented", scope, f"{reason}. Not quarantined: {'; '.join(prevented)}", evidence)
+            _note(tick, finding, "prevented", f"{finding.reason} Not quarantined: {'; '.join(prevented)}.")
         elif policy.enforcement is Enforcement.OBSERVE:
-            _note(tick, record, "would_quarantine", scope, f"{reason}. The policy only observes.", evidence)
+            _note(tick, finding, "would_quarantine", f"{finding.reason} The policy only observes.")
         else:
-            _open(tick, record, scope, reason, evidence())
+            _open(tick, finding)
 
 
-def _open(tick: Tick, record: AlertRecord, scope: Scope, reason: str, evidence: dict[str, Any]) -> None:
-    standing, policy = tick.standing, tick.rules.policy
+def _answered(tick: Tick, finding: Finding) -> bool:
+    """Whether somebody speaks for it: a quarantine or a suggestion that covers the scope."""
+    for item in list(tick.standing.quarantines.values()):
+        if item.ended_at is not None:
+            continue
+        if item.in_force and covers(item.scope, finding.scope):
+            return True
+        if item.state is QuarantineState.DEGRADED:
+            if covers(item.scope, finding.scope):
+                return True
+            if covers(finding.scope, item.scope):
+                _end(tick, item, "suspicion_over", f"what fails is wider: {finding.scope}")
+    return False
+
+
+def _fleet(tick: Tick) -> Fleet:
+    standing = tick.standing
+    called = {key for key, at in tick.seen.called_at.items() if tick.at - at <= CALLED_LATELY}
+    return Fleet(tick.seen.running, list(standing.quarantines.values()), standing.actions, standing.frozen, called)
+
+
+def _open(tick: Tick, finding: Finding) -> None:
+    standing, policy, scope = tick.standing, tick.rules.policy, finding.scope
     enforce = policy.enforcement is Enforcement.ENFORCE
-    known = standing.versions_beside(scope.plugin, scope.version)
-    hold = policy.hold_seconds * (1 + policy.hold_jitter_ratio * tick.chance())
+    repeats = _repeats(tick, scope) if enforce else 0
+    hold: timedelta | None = None
+    if enforce and repeats < policy.max_repeats:
+        seconds = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds)
+        hold = timedelta(seconds=seconds * (1 + policy.hold_jitter_ratio * tick.chance()))
+    evidence = finding.evidence(tick)
     item = Quarantine(
         id=new_id("q", scope, tick.at),
         scope=scope,
         state=QuarantineState.QUARANTINED if enforce else QuarantineState.DEGRADED,
-        reason=reason,
+        reason=finding.reason,
         actor=AUTOMATION,
         enforcement=policy.enforcement,
         started_at=tick.at,
         changed_at=tick.at,
-        hold_until=tick.at + timedelta(seconds=hold) if enforce else None,
-        known_versions=known,
-        alert=record.alert.fingerprint,
+        hold_until=None if hold is None else tick.at + hold,
+        repeats=repeats,
+        known_versions=standing.versions_beside(scope.plugin, scope.version),
+        alert=_alert_of(tick, finding),
         evidence=evidence,
     )
-    standing.quarantines[item.id] = item
-    tick.changes.quarantines.append(item)
+    _put(tick, item)
     if enforce:
         standing.actions.append(tick.at)
         standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
+        _narrower(tick, item)
     kind = "quarantined" if enforce else "suggested"
     tick.changes.decisions.append(
-        Draft(tick.at, kind, AUTOMATION, str(scope), reason, policy.enforcement.value, item.id, evidence)
+        Draft(tick.at, kind, AUTOMATION, str(scope), finding.reason, policy.enforcement.value, item.id, evidence)
     )
+
+
+def _repeats(tick: Tick, scope: Scope) -> int:
+    """How often the scope, or what covers it, was isolated lately and came back."""
+    again = [
+        item.repeats + 1
+        for item in tick.standing.quarantines.values()
+        if item.actor == AUTOMATION
+        and item.enforcement is Enforcement.ENFORCE
+        and item.ended_at is not None
+        and tick.at - item.ended_at <= REMEMBERED
+        and "taken_back" not in item.evidence
+        and (covers(item.scope, scope) or covers(scope, item.scope))
+    ]
+    return max(again, default=0)
+
+
+def _narrower(tick: Tick, wide: Quarantine) -> None:
+    """Automatic quarantines within a wider one have nothing left to say."""
+    for item in list(tick.standing.quarantines.values()):
+        within = item.id != wide.id and item.actor == AUTOMATION and covers(wide.scope, item.scope)
+        if item.ended_at is None and within:
+            _end(tick, item, "widened", f"{wide.scope} is isolated now, which covers it")
+
+
+def _alert_of(tick: Tick, finding: Finding) -> str | None:
+    """The page that burns for the same reason, if one does by now."""
+    for record in tick.standing.alerts.values():
+        mine = record.plugin == finding.scope.plugin and finding.scope.version in {None, record.version}
+        if mine and record.slo == finding.objective.name and record.severity == "page":
+            return record.alert.fingerprint
+    return None
 
 
 def advance(tick: Tick) -> None:
@@ -115,28 +146,13 @@ def advance(tick: Tick) -> None:
         if item.state is QuarantineState.DEGRADED:
             _end_suspicion(tick, item)
             continue
-        probation = item.state is QuarantineState.PROBATION
-        probes = tick.evidence.probes(item, tick.at) if probation else Probes(0, 0)
-        after, effect = transition(
-            item, probes, policy, tick.at, tolerated_ratio=_tolerated_for(tick, item), chance=tick.chance()
-        )
+        probes = probed(tick, item)
+        after, effect = transition(item, probes, policy, tick.at, chance=tick.chance())
         if effect is None:
             continue
-        standing.quarantines[item.id] = after
-        tick.changes.quarantines.append(after)
+        _put(tick, after)
         counted = {"calls": probes.total, "bad": probes.bad, "share_ratio": item.share_ratio}
-        tick.changes.decisions.append(
-            Draft(
-                tick.at,
-                effect.kind,
-                AUTOMATION,
-                str(item.scope),
-                effect.reason,
-                item.enforcement.value,
-                item.id,
-                counted,
-            )
-        )
+        _decide(tick, item, effect.kind, effect.reason, counted)
         if effect.kind == "released":
             _supersede(tick, after)
 
@@ -148,12 +164,9 @@ def _supersede(tick: Tick, released: Quarantine) -> None:
         return
     known = tuple(sorted({*original.known_versions, released.scope.version}))
     after = replace(original, superseded_by=released.scope.version, known_versions=known, hold_until=None)
-    tick.standing.quarantines[original.id] = after
-    tick.changes.quarantines.append(after)
+    _put(tick, after)
     reason = f"{released.scope} passed probation; {original.scope} stays isolated and is no longer probed"
-    tick.changes.decisions.append(
-        Draft(tick.at, "superseded", AUTOMATION, str(original.scope), reason, original.enforcement.value, original.id)
-    )
+    _decide(tick, original, "superseded", reason)
     for record in list(tick.standing.alerts.values()):
         same = record.plugin == original.scope.plugin and record.version == original.scope.version
         if same and record.alert.state is not AlertState.INACTIVE:
@@ -176,91 +189,65 @@ def admit_newcomers(tick: Tick) -> None:
             if plugin != item.scope.plugin or version in item.known_versions or (plugin, version) in judged:
                 continue
             share = policy.probation_steps[0]
-            scope = Scope(plugin, version)
+            scope = Scope(plugin, version, item.scope.operation, item.scope.instance, item.scope.tenant)
             reason = f"first version since {item.scope} was isolated; it starts with {percent(share)} of calls"
             entry = Quarantine(
                 id=new_id("q", scope, tick.at), scope=scope, state=QuarantineState.PROBATION, reason=reason,
                 actor=AUTOMATION, enforcement=item.enforcement, started_at=tick.at, changed_at=tick.at, step=0,
                 share_ratio=share, successor_of=item.id, known_versions=item.known_versions, alert=item.alert,
+                evidence={key: item.evidence[key] for key in ("objective", "failed_ratio") if key in item.evidence},
             )  # fmt: skip
             judged.add((plugin, version))
-            standing.quarantines[entry.id] = entry
-            tick.changes.quarantines.append(entry)
-            tick.changes.decisions.append(
-                Draft(tick.at, "probation", AUTOMATION, str(scope), reason, item.enforcement.value, entry.id,
-                      {"successor_of": item.id})
-            )  # fmt: skip
+            _put(tick, entry)
+            _decide(tick, entry, "probation", reason, {"successor_of": item.id})
 
 
 def _end_suspicion(tick: Tick, item: Quarantine) -> None:
-    record = tick.standing.alerts.get(item.alert or "")
-    if record is not None and record.alert.state is AlertState.INACTIVE:
-        after = release(item, tick.at)
-        tick.standing.quarantines[item.id] = after
-        tick.changes.quarantines.append(after)
-        tick.changes.decisions.append(
-            Draft(
-                tick.at,
-                "suspicion_over",
-                AUTOMATION,
-                str(item.scope),
-                "the alert resolved",
-                item.enforcement.value,
-                item.id,
-            )
-        )
+    """A suggestion is over when nothing speaks against its scope any more, and something came that could have."""
+    scope = item.scope
+    if not any(
+        key.plugin == scope.plugin
+        and scope.version in {None, key.version}
+        and scope.operation in {None, key.operation}
+        for key in tick.watch.streams
+    ):
+        _end(tick, item, "suspicion_over", "what it was suggested for is over")
 
 
-def _note(
-    tick: Tick, record: AlertRecord, kind: str, scope: Scope, reason: str, evidence: Callable[[], dict[str, Any]]
-) -> None:
-    """Record a decision once for as long as the alert fires; only then is its evidence looked up."""
-    if _noted(tick, record, kind):
+def _end(tick: Tick, item: Quarantine, kind: str, reason: str, **evidence: object) -> None:
+    after = release(item, tick.at)
+    _put(tick, replace(after, evidence={**after.evidence, **evidence}) if evidence else after)
+    _decide(tick, item, kind, reason)
+
+
+def _put(tick: Tick, item: Quarantine) -> None:
+    tick.standing.quarantines[item.id] = item
+    tick.changes.quarantines.append(item)
+
+
+def _decide(tick: Tick, item: Quarantine, kind: str, reason: str, evidence: dict[str, object] | None = None) -> None:
+    tick.changes.decisions.append(
+        Draft(tick.at, kind, AUTOMATION, str(item.scope), reason, item.enforcement.value, item.id, evidence)
+    )
+
+
+def _note(tick: Tick, finding: Finding, kind: str, reason: str) -> None:
+    """Record a decision once for as long as the trouble lasts; only then is its evidence looked up."""
+    key = (str(finding.scope), finding.objective.name, kind)
+    known = key in tick.standing.noted
+    tick.standing.noted[key] = tick.at
+    if known:
         return
-    tick.standing.noted.add(_note_key(record, kind))
     enforcement = tick.rules.policy.enforcement.value
-    tick.changes.decisions.append(Draft(tick.at, kind, AUTOMATION, str(scope), reason, enforcement, None, evidence()))
+    tick.changes.decisions.append(
+        Draft(tick.at, kind, AUTOMATION, str(finding.scope), reason, enforcement, None, finding.evidence(tick))
+    )
 
 
-def _noted(tick: Tick, record: AlertRecord, kind: str) -> bool:
-    return _note_key(record, kind) in tick.standing.noted
-
-
-def _note_key(record: AlertRecord, kind: str) -> tuple[str, str, str]:
-    return record.alert.fingerprint, str(record.alert.firing_at), kind
-
-
-def _evidence(tick: Tick, record: AlertRecord, objective: Objective, burn: Burn, why: str) -> dict[str, Any]:
-    since = tick.at - timedelta(seconds=burn.tier.long_seconds)
-    until = tick.at + timedelta(minutes=1)
-    errors = tick.evidence.errors(record.plugin, record.version, since, until)
-    return {
-        "alert": record.alert.fingerprint,
-        "slo": objective.name,
-        "sli": objective.sli.value,
-        "objective": objective.target_ratio,
-        "period_seconds": objective.period_seconds,
-        "factor": burn.tier.factor,
-        "long": {"seconds": burn.tier.long_seconds, "total": burn.long.total, "bad": burn.long.bad, "burn_rate": burn.long_rate},
-        "short": {"seconds": burn.tier.short_seconds, "total": burn.short.total, "bad": burn.short.bad, "burn_rate": burn.short_rate},
-        "min_events": objective.min_events,
-        "min_failures": objective.min_failures,
-        "scope": why,
-        "errors": calls_by_error(errors),
-        "traces": [item.trace_id for item in tick.evidence.traces(record.plugin, record.version, since, until)],
-        "running_plugins": tick.seen.running,
-    }  # fmt: skip
-
-
-def _tolerated(objective: Objective) -> float:
-    """The share of failures that would not page: the fastest page tier's factor times what the objective allows."""
-    factor = max(tier.factor for tier in objective.tiers if tier.severity == "page")
-    return min(0.5, factor * (1.0 - objective.target_ratio))
-
-
-def _tolerated_for(tick: Tick, item: Quarantine) -> float:
-    record = tick.standing.alerts.get(item.alert or "")
-    for objective in tick.rules.objectives:
-        if record is not None and objective.name == record.slo:
-            return _tolerated(objective)
-    return min((_tolerated(objective) for objective in tick.rules.objectives), default=0.1)
+def take_back(tick: Tick, plugins: dict[str, str]) -> None:
+    """Release what was isolated for a cause that turned out to be shared: plugin -> the incident that explains it."""
+    for item in list(tick.standing.quarantines.values()):
+        why = plugins.get(item.scope.plugin)
+        if why is None or not item.in_force or item.actor != AUTOMATION or item.successor_of is not None:
+            continue
+        _end(tick, item, "taken_back", f"{why} explains its failures: {item.scope} is not to blame.", taken_back=True)

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from plugwarden.contract import Scope
+
 from plugwarden_collector.decide.changes import Changes
-from plugwarden_collector.decide.quarantine import Probes, Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.judge.blame import Cell, Waits
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.waits import Waits
+from plugwarden_collector.judge.watch import Suspect, Watch
 from plugwarden_collector.rules.file import Rules
 
 __all__ = ["Evidence", "Observation", "PluginVersion", "Tick"]
@@ -22,13 +25,13 @@ Windows = Mapping[float, CallCounts]
 
 
 class Evidence(Protocol):
-    """What the tick asks for only when something burns."""
+    """What the tick asks for only when something is suspected."""
 
-    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[Cell]:
-        """Return what each version, operation and instance did, in the window up to `at`."""
+    def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
+        """Return all that the suspects' plugins did since the trouble of each of their operations began."""
 
-    def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
-        """Return the calls in a scope since its quarantine last changed."""
+    def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
+        """Return the calls in a scope since a moment."""
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error, most first."""
@@ -53,6 +56,10 @@ class Observation:
     """When each version was first seen."""
     called_at: Mapping[PluginVersion, datetime] = field(default_factory=dict)
     """When each was last asked for, whatever came of it: refused calls count. Of the last minutes only."""
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    """What was counted since the tick before."""
+    usual: Mapping[tuple[str, str, str], Past] = field(default_factory=dict)
+    """What is usual, by plugin, version and operation."""
 
 
 @dataclass(slots=True)
@@ -61,6 +68,7 @@ class Tick:
 
     rules: Rules
     standing: Standing
+    watch: Watch
     seen: Observation
     evidence: Evidence
     chance: Callable[[], float]

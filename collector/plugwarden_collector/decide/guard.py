@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,8 +28,17 @@ class Fleet:
     """When the automation quarantined something."""
     frozen: str | None = None
     """Why the automation is switched off; None when it is not."""
-    excused: str | None = None
-    """The shared cause that the plugin is excused by, if any."""
+    called: Set[tuple[str, str]] | None = None
+    """Plugin versions that somebody asked for lately, refused or not; None: all of them were."""
+
+    def holds_place(self, item: Quarantine) -> bool:
+        """Whether a quarantine is the automation's and refuses calls: what nobody asks for any more is none too many."""
+        if not item.in_force or item.actor != AUTOMATION or item.superseded_by is not None:
+            return False
+        scope = item.scope
+        return self.called is None or any(
+            plugin == scope.plugin and scope.version in {None, version} for plugin, version in self.called
+        )
 
 
 def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime) -> list[str]:
@@ -39,9 +48,7 @@ def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime) -> list[str
         found.append(f"the automation is frozen: {fleet.frozen}")
     if policy.protects(scope.plugin):
         found.append(f"{scope.plugin} is protected: only people may quarantine it")
-    if fleet.excused is not None:
-        found.append(f"shared cause: {fleet.excused}")
-    held = {item.scope.plugin for item in fleet.quarantines if item.in_force and item.actor == AUTOMATION}
+    held = {item.scope.plugin for item in fleet.quarantines if fleet.holds_place(item)}
     allowed = max(1, math.floor(policy.max_quarantined_ratio * fleet.running))
     if scope.plugin not in held and len(held) >= allowed:
         found.append(f"{len(held)} of {fleet.running} plugins are quarantined already; the limit is {allowed}")

@@ -66,10 +66,15 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Calls in the scope since the quarantine last changed."""
+    """Calls in the scope since the quarantine last changed, and what they say by a sequential test on every SLI."""
 
     total: int
     bad: int
+    """For the SLI that looks worst."""
+    well: bool = False
+    """They say that the scope is well, on every SLI that it is judged by."""
+    unwell: bool = False
+    """They say that it is not, on one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,9 @@ class Effect:
 
 
 def transition(
-    quarantine: Quarantine, probes: Probes, policy: Policy, at: datetime, *, tolerated_ratio: float, chance: float
+    quarantine: Quarantine, probes: Probes, policy: Policy, at: datetime, *, chance: float
 ) -> tuple[Quarantine, Effect | None]:
-    """The quarantine one tick later. `tolerated_ratio` is the share of bad probes still taken for healthy; `chance` in
-    [0, 1) spreads the hold time."""
+    """The quarantine one tick later. `chance` in [0, 1) spreads the hold time."""
     if quarantine.ended_at is not None:
         return quarantine, None
     if quarantine.state is QuarantineState.QUARANTINED:
@@ -93,7 +97,7 @@ def transition(
             return quarantine, None
         return _begin_probation(quarantine, policy, at), Effect("probation", "the hold time is over")
     if quarantine.state is QuarantineState.PROBATION:
-        return _judge_step(quarantine, probes, policy, at, tolerated_ratio, chance)
+        return _judge_step(quarantine, probes, policy, at, chance)
     return quarantine, None
 
 
@@ -121,16 +125,14 @@ def _begin_probation(quarantine: Quarantine, policy: Policy, at: datetime) -> Qu
 
 
 def _judge_step(
-    quarantine: Quarantine, probes: Probes, policy: Policy, at: datetime, tolerated_ratio: float, chance: float
+    quarantine: Quarantine, probes: Probes, policy: Policy, at: datetime, chance: float
 ) -> tuple[Quarantine, Effect | None]:
     elapsed = (at - quarantine.changed_at).total_seconds()
-    seen = f"{probes.bad} of {probes.total} calls failed at {percent(quarantine.share_ratio)}"
-    ratio = probes.bad / probes.total if probes.total else 0.0
-    # One failure can be chance; two at a rate above what the objective tolerates are a verdict.
-    if probes.bad >= 2 and ratio > tolerated_ratio:
+    seen = f"{probes.bad} of {probes.total} calls were bad at {percent(quarantine.share_ratio)}"
+    if probes.unwell:
         return _again(quarantine, policy, at, chance, seen)
-    enough = probes.total >= policy.step_min_calls
-    if enough and elapsed >= policy.step_seconds and ratio <= tolerated_ratio:
+    enough = probes.well and probes.total >= policy.step_min_calls
+    if enough and elapsed >= policy.step_seconds:
         following = quarantine.step + 1
         if following >= len(policy.probation_steps):
             return release(quarantine, at), Effect("released", f"probation passed: {seen}")

@@ -27,6 +27,8 @@ class Incident:
     plugins: tuple[str, ...]
     started_at: datetime
     ended_at: datetime | None = None
+    seen_at: datetime | None = field(default=None, compare=False)
+    """When something pointed at it last; not stored."""
 
 
 @dataclass(slots=True)
@@ -47,8 +49,9 @@ class Standing:
     """(plugin, version) -> when it was first seen."""
     frozen: str | None = None
     """Why the automation is switched off."""
-    noted: set[tuple[str, str, str]] = field(default_factory=set)
-    """What was recorded about an alert already, so that each tick does not say it again."""
+    noted: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
+    """What was recorded about a trouble already, so that each tick does not say it again: (scope, objective, what) -> when it was
+    seen last."""
     silences: tuple[Silence, ...] = ()
     """Those in force, the oldest first; some that have ended may be among them."""
     shifted_seconds: float | None = None
@@ -63,7 +66,7 @@ class Standing:
             incidents=dict(self.incidents),
             actions=list(self.actions),
             versions=dict(self.versions),
-            noted=set(self.noted),
+            noted=dict(self.noted),
         )
 
     def versions_beside(self, plugin: str, version: str | None) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class Cell:
 class Arrivals:
     """All that was counted between two marks."""
 
-    mark: int
+    mark: int = 0
     """Where the next look goes on. What was never looked at is never lost: a mark outlives the process that asked."""
     streams: Sequence[StreamCounts] = ()
     """Every operation with calls, one value each."""

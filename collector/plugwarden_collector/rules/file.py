@@ -212,6 +212,8 @@ _POLICY_DURATIONS = {
     "step": "step_seconds",
     "step_timeout": "step_timeout_seconds",
     "human_override": "human_override_seconds",
+    "warning": "warning_seconds",
+    "newcomer_grace": "newcomer_grace_seconds",
 }
 _POLICY_NUMBERS = {
     "max_quarantined_ratio": (0.0, 1.0),
@@ -219,14 +221,16 @@ _POLICY_NUMBERS = {
     "max_repeats": (1, 1000),
     "step_min_calls": (1, 1_000_000),
     "hold_jitter_ratio": (0.0, 1.0),
+    "cost_of_wrong_isolation": (1, 1e12),
 }
+_POLICY_PATTERNS = ("protected", "critical")
 
 
 def _policy(table: Any, problems: list[str]) -> Policy:
     if not isinstance(table, dict):
         problems.append("policy: must be a table headed [policy]")
         return Policy()
-    known = {"enforcement", "protected", "probation_steps", *_POLICY_DURATIONS, *_POLICY_NUMBERS}
+    known = {"enforcement", *_POLICY_PATTERNS, "probation_steps", *_POLICY_DURATIONS, *_POLICY_NUMBERS}
     _known(table, known, "policy", problems)
     values: dict[str, Any] = {}
     if "enforcement" in table:
@@ -251,12 +255,12 @@ def _policy(table: Any, problems: list[str]) -> Policy:
             problems.append(f"policy.{key}: {shown(value)} {text}")
         else:
             values[key] = value
-    if "protected" in table:
-        patterns = table["protected"]
+    for key in _POLICY_PATTERNS:
+        patterns = table.get(key, [])
         if not isinstance(patterns, list) or any(name_problem(item) for item in patterns):
-            problems.append(f'policy.protected: {shown(patterns)} must be a list of patterns, such as ["auth-*"]')
+            problems.append(f'policy.{key}: {shown(patterns)} must be a list of patterns, such as ["auth-*"]')
         else:
-            values["protected"] = tuple(patterns)
+            values[key] = tuple(patterns)
     if "probation_steps" in table:
         steps = table["probation_steps"]
         numbers = isinstance(steps, list) and all(

@@ -68,6 +68,8 @@ class Loaded:
     standing: Standing
     revision: int
     """Counts the commits; 0 before the first."""
+    watch: str | None = None
+    """What was suspected, as it was kept last."""
 
 
 @dataclass(frozen=True, slots=True)

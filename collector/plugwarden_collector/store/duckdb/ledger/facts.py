@@ -16,6 +16,7 @@ from plugwarden_collector.store.ledger import KeptTime
 __all__ = [
     "FROZEN",
     "SHIFTED",
+    "WATCH",
     "advance_revision",
     "load_fact",
     "load_revision",
@@ -24,7 +25,7 @@ __all__ = [
     "store_time",
 ]
 
-FROZEN, SHIFTED = "frozen", "clock_shifted"
+FROZEN, SHIFTED, WATCH = "frozen", "clock_shifted", "watch"
 _REVISION, _CLOCK = "ledger_revision", "clock"
 _log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from plugwarden_collector.store.ledger_rows import (
 )
 
 from .audit_log import AuditLog
-from .facts import advance_revision, load_revision, load_time, store_time
+from .facts import WATCH, load_fact, advance_revision, load_revision, load_time, store_time
 from .lists import list_rows
 from .notes import load_told, store_conditions, store_deliveries
 from .pushed_alerts import end_pushed, forget_pushed, load_pushed, store_pushed
@@ -66,7 +66,8 @@ class DuckdbLedger:
     def load(self, at: datetime) -> Loaded:
         """Return where things stand."""
         with self._database.reading() as cursor:
-            return Loaded(load_standing(cursor, self._database.epoch, at), load_revision(cursor))
+            standing = load_standing(cursor, self._database.epoch, at)
+            return Loaded(standing, load_revision(cursor), load_fact(cursor, WATCH))
 
     def commit(self, changes: Changes, expected: int) -> Future[int]:
         """Store what a tick or a person changed, before all that waits."""

@@ -21,7 +21,7 @@ from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store.duckdb.rows import Row, fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
 
-from .facts import FROZEN, SHIFTED, load_fact, store_fact
+from .facts import FROZEN, SHIFTED, WATCH, load_fact, store_fact
 from .sealing import Sealing
 
 __all__ = ["apply_changes", "load_directives", "load_standing", "load_versions"]
@@ -82,6 +82,8 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
         store_fact(connection, FROZEN, changes.freeze.reason)
     if changes.shifted_seconds is not None:
         store_fact(connection, SHIFTED, repr(changes.shifted_seconds))
+    if changes.watch is not None:
+        store_fact(connection, WATCH, changes.watch)
 
 
 def _store(

@@ -1,0 +1,169 @@
+"""What is to blame, and whether it is time to act: an explanation as scopes that hosts can be told, in sentences that people can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from plugwarden.contract import OVERFLOW, Scope, name_fault
+
+from plugwarden_collector.durations import duration
+from plugwarden_collector.figures import percent
+from plugwarden_collector.judge.causes import ErrorKind, Fault, leading_kind
+from plugwarden_collector.judge.sli import indicator_of
+from plugwarden_collector.judge.watch import RECENT
+from plugwarden_collector.rules.objective import Objective
+
+from .tick import Tick
+from .trouble import Trouble, within
+
+__all__ = ["Finding", "findings_of"]
+
+HARD = 0.9
+"""Share of failing calls from which on nothing is gained by waiting: next to nothing works any more."""
+SECOND_LOOK = timedelta(seconds=0.4)
+"""Even then others have their chance to report: sidecars tell of failures within half a second."""
+SOFT_LOOK = timedelta(seconds=4)
+"""What fails in part must go on for longer than a hiccup: breakers in the hosts deal with that."""
+OUTWARD_LOOK = timedelta(seconds=6)
+"""Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
+SLOW_RECENT = timedelta(seconds=6)
+"""Slow calls come with what sidecars send every five seconds."""
+MAX_SHOWN = 20
+"""Parts that a decision keeps as its evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One scope that is to blame for calls that are bad by one objective."""
+
+    objective: Objective
+    scope: Scope
+    fault: Fault
+    reason: str
+    """In at most four sentences."""
+    waits_for: str | None
+    """Why it is not yet time to act; None when it is."""
+    detail: Mapping[str, Any]
+    """What was known, for the decision."""
+
+    def evidence(self, tick: Tick) -> dict[str, Any]:
+        """Return all that is kept with a decision; asks for traces, so it is called once for each."""
+        since = self.fault.since - timedelta(minutes=1)
+        versions = [self.scope.version] if self.scope.version is not None else sorted(
+            version for plugin, version in tick.seen.versions if plugin == self.scope.plugin
+        )[:3]  # fmt: skip
+        found = [
+            trace.trace_id
+            for version in versions
+            for trace in tick.evidence.traces(self.scope.plugin, version, since, tick.at + timedelta(minutes=1))
+        ]
+        return {**self.detail, "traces": found}
+
+
+def findings_of(tick: Tick, troubles: Iterable[Trouble], excused: Mapping[str, str]) -> list[Finding]:
+    """Return what is to blame, the strongest first; `excused` names plugins that an open incident still speaks for."""
+    found = []
+    for trouble in troubles:
+        for fault in trouble.explanation.faults:
+            for scope in _scopes(fault):
+                found.append(_finding(tick, trouble, fault, scope, excused))
+    return sorted(found, key=lambda item: -item.fault.weight)
+
+
+def _scopes(fault: Fault) -> list[Scope]:
+    """Return what hosts can be told: machines and services are named by their processes."""
+    said = dict(fault.scope.conditions)
+    version, operation, tenant = said.get("version"), said.get("operation"), said.get("tenant")
+    instances: tuple[str | None, ...] = (said.get("instance"),)
+    if "machine" in said or ("service" in said and "instance" not in said):
+        instances = tuple(sorted(fault.instances)) or (None,)
+    found = []
+    for instance in instances:
+        scope = Scope(fault.scope.plugin, version, operation, instance, tenant)
+        named = {part: name for part, name in scope.as_dict().items() if name is not None}
+        if not any(name in {"", OVERFLOW} or name_fault(part, name) is not None for part, name in named.items()):
+            found.append(scope)
+    return found
+
+
+def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: Mapping[str, str]) -> Finding:
+    objective, plugin = trouble.objective, fault.scope.plugin
+    why = indicator_of(objective).why()
+    span = max((tick.at - fault.since).total_seconds(), 1.0)
+    tolerated = fault.expected / fault.total if fault.total else 0.0
+    sentences = [
+        f"{fault.bad} of {fault.total} {why} in {fault.scope} within {duration(span)}; up to {percent(tolerated)} is tolerated."
+    ]
+    if fault.errors and fault.bad:
+        error, calls = fault.errors[0]
+        sentences.append(f"{percent(min(1.0, calls / fault.bad))} of them are {error}.")
+    mine = [sample for sample in trouble.samples if sample.plugin == plugin]
+    total, bad = sum(item.total for item in mine) - fault.total, sum(item.bad for item in mine) - fault.bad
+    if total > 0:
+        sentences.append(f"Elsewhere {plugin} fails in {max(bad, 0)} of {total}.")
+    enough = tick.rules.policy.enough_nats(scope.plugin)
+    detail = {
+        "objective": objective.name,
+        "sli": objective.sli.value,
+        "target_ratio": objective.target_ratio,
+        "since": fault.since,
+        "total": fault.total,
+        "bad": fault.bad,
+        "failed_ratio": fault.bad / fault.total if fault.total else 0.0,
+        "tolerated_ratio": tolerated,
+        "nats": round(fault.weight, 1),
+        "enough_nats": round(enough, 1),
+        "conditions": dict(fault.scope.conditions),
+        "beside": fault.beside,
+        "errors": dict(fault.errors),
+        "alternatives": [
+            {"scope": str(item.scope), "bad": item.bad, "total": item.total, "nats": round(item.weight, 1)}
+            for item in fault.alternatives
+        ],
+        "running_plugins": tick.seen.running,
+    }
+    return Finding(objective, scope, fault, " ".join(sentences), _waits_for(tick, objective, fault, scope, excused), detail)
+
+
+def _waits_for(
+    tick: Tick, objective: Objective, fault: Fault, scope: Scope, excused: Mapping[str, str]
+) -> str | None:
+    """Why it is not yet time to act on a fault."""
+    policy = tick.rules.policy
+    if fault.weight < policy.enough_nats(scope.plugin):
+        return "there is too little evidence"
+    if scope.plugin in excused:
+        return excused[scope.plugin]
+    if scope.version is not None:
+        first_at = tick.standing.versions.get((scope.plugin, scope.version))
+        if first_at is not None and tick.at - first_at < timedelta(seconds=policy.newcomer_grace_seconds):
+            return "the version has only just begun"
+    if tick.at - fault.since < _patience(fault):
+        return "others may begin to fail as well, or it may pass"
+    if not _lately(tick, objective, scope):
+        return "nothing failed in the last seconds"
+    return None
+
+
+def _patience(fault: Fault) -> timedelta:
+    if leading_kind(dict(fault.errors)) is ErrorKind.OUTWARD:
+        return OUTWARD_LOOK
+    return SECOND_LOOK if fault.total and fault.bad / fault.total >= HARD else SOFT_LOOK
+
+
+def _lately(tick: Tick, objective: Objective, scope: Scope) -> bool:
+    """Whether calls in a scope were bad in the last seconds: what is over by itself needs nobody."""
+    if objective.threshold_index is None:
+        return any(within(scope, cell) for cell in tick.watch.recent_cells())
+    since: datetime = tick.at - max(SLOW_RECENT, RECENT)
+    return any(
+        key.objective == objective.name
+        and key.plugin == scope.plugin
+        and scope.version in {None, key.version}
+        and scope.operation in {None, key.operation}
+        and item.bad_at >= since
+        for key, item in tick.watch.streams.items()
+    )

@@ -1,0 +1,144 @@
+"""Is this stream of calls worse than it may be? Evidence that is valid however often one looks.
+
+An e-detector (Shin, Ramdas and Rinaldo 2024, arXiv 2203.03532): one CUSUM of likelihood ratios for each of a few failing shares, mixed
+with equal weights. While a stream fails no more often than is tolerated, the mean time until the evidence passes a level of e^h is at
+least e^h looks; a single failure is worth a few nats, so that no number of calls is ever the minimum: the less a failure is to be
+expected, the fewer of them say enough.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from plugwarden_collector.rules.objective import Objective
+
+__all__ = ["ATTENTION_NATS", "Line", "Suspicion", "Verdict", "gained", "tolerated_ratio", "update", "verdict"]
+
+ALTERNATIVES = (0.05, 0.15, 0.4, 0.8, 0.98)
+"""Failing shares that a fault is looked for at, as parts of the way from what is tolerated to everything: slow burns to outages."""
+ATTENTION_NATS = 5.0
+"""Evidence from which on it is asked where a trouble is: e^5 is 150 looks, half a minute of an ordinary stream, so that what is looked
+at closer is known already when it is time to act, and a look costs little."""
+PAGING_FACTOR = 14.4
+"""Burn rate that wakes people (SRE workbook, chapter 5, table 5-8): what burns slower is no reason to isolate anything."""
+MOST_OF_OBJECTIVE = 0.05
+"""A plugin that fails less often than this is never isolated for an objective that allows less: refusing it costs more calls."""
+ABOVE_OBJECTIVE = 1.5
+"""Objectives that allow much: failing half as often again as they allow."""
+ABOVE_PAST = 2.0
+"""Twice as often as usual."""
+LEAST_TOLERATED = 0.01
+MOST_TOLERATED = 0.9
+
+
+class Line(NamedTuple):
+    """The evidence for one alternative."""
+
+    nats: float
+    since: datetime
+    """When the first of the calls came that make it up."""
+    mark: int
+    """Arrivals after this one are those calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What speaks against one stream, since it last looked well. Its absence says that nothing does."""
+
+    lines: tuple[Line, ...]
+    """One for each of `ALTERNATIVES`; at least one is above 0."""
+    bad_at: datetime
+    """When the last bad call came."""
+
+    @property
+    def nats(self) -> float:
+        """Logarithm of the e-value of the mixture."""
+        most = max(line.nats for line in self.lines)
+        return most + math.log(sum(math.exp(line.nats - most) for line in self.lines) / len(self.lines))
+
+    @property
+    def lead(self) -> Line:
+        """The alternative that explains the calls best: its beginning is when the trouble began."""
+        return max(self.lines, key=lambda line: line.nats)
+
+
+def tolerated_ratio(objective: Objective, usual_ratio: float) -> float:
+    """Return the share of bad calls up to which a stream is left alone: more than its objective tolerates, and more than is usual for it."""
+    allowed = 1.0 - objective.target_ratio
+    found = max(
+        min(PAGING_FACTOR * allowed, MOST_OF_OBJECTIVE),
+        ABOVE_OBJECTIVE * allowed,
+        ABOVE_PAST * usual_ratio,
+        LEAST_TOLERATED,
+    )
+    return min(found, MOST_TOLERATED)
+
+
+def update(before: Suspicion | None, total: int, bad: int, tolerated: float, at: datetime, mark: int) -> Suspicion | None:
+    """Return what speaks against a stream once `total` more calls came, `bad` of them bad; `mark` is of the arrivals before them."""
+    if before is None and bad == 0:
+        return None
+    lines, suspicious = [], False
+    for place, (of_bad, of_good) in enumerate(_steps(tolerated)):
+        line = before.lines[place] if before is not None else None
+        step = bad * of_bad + (total - bad) * of_good
+        if line is None or line.nats <= 0.0:
+            line = Line(step, at, mark)
+        else:
+            line = line._replace(nats=line.nats + step)
+        suspicious = suspicious or line.nats > 0.0
+        lines.append(line)
+    if not suspicious:
+        return None
+    return Suspicion(tuple(lines), at if bad or before is None else before.bad_at)
+
+
+def gained(total: int, bad: int, expected: float) -> float:
+    """Return how many nats better the share that was seen explains these calls than the share that was expected; 0 where it is no higher."""
+    if total <= 0 or bad <= expected * total:
+        return 0.0
+    ratio = bad / total
+    well = (total - bad) * math.log((1.0 - ratio) / (1.0 - expected)) if bad < total else 0.0
+    return bad * math.log(ratio / expected) + well
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What calls that were let through say: positive for well, negative for not well."""
+
+    nats: float
+    """Logarithm of how much likelier the calls are if the stream is well."""
+
+    def well(self, doubt: float) -> bool:
+        """Whether a stream that is not well would look like this with a chance of `doubt` at most (Wald 1945)."""
+        return self.nats >= -math.log(doubt)
+
+    def unwell(self, doubt: float) -> bool:
+        """The same the other way round."""
+        return self.nats <= math.log(doubt)
+
+
+def verdict(total: int, bad: int, well_ratio: float, unwell_ratio: float) -> Verdict:
+    """Weigh calls by Wald's sequential test between the share of bad calls of a stream that is well and of one that is not.
+
+    However often one looks, the chance of a wrong answer stays what was asked for. `well_ratio` is below `unwell_ratio`.
+    """
+    if total <= 0:
+        return Verdict(0.0)
+    of_bad = math.log(well_ratio / unwell_ratio)
+    of_good = math.log((1.0 - well_ratio) / (1.0 - unwell_ratio))
+    return Verdict(bad * of_bad + (total - bad) * of_good)
+
+
+@lru_cache(maxsize=4096)
+def _steps(tolerated: float) -> tuple[tuple[float, float], ...]:
+    """Nats that one bad and one good call add, for each alternative."""
+    found = []
+    for part in ALTERNATIVES:
+        ratio = tolerated + (1.0 - tolerated) * part
+        found.append((math.log(ratio / tolerated), math.log((1.0 - ratio) / (1.0 - tolerated))))
+    return tuple(found)

@@ -1,0 +1,52 @@
+"""The watch as text: what is suspected outlives the process that suspects it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from .evidence import ALTERNATIVES, Line, Suspicion
+from .watch import PartCount, PartKey, StreamKey, Watch
+
+__all__ = ["kept", "resumed"]
+
+_FORM = 1
+"""Grows when the text, or what its numbers mean, changes; another form is not read, and suspicion begins anew."""
+
+
+def kept(watch: Watch) -> str:
+    """Return a watch as JSON, without the cells of the last seconds."""
+    streams = [
+        [*key, item.bad_at.isoformat(), [[line.nats, line.since.isoformat(), line.mark] for line in item.lines]]
+        for key, item in watch.streams.items()
+    ]
+    parts = [
+        [*key, item.since.isoformat(), item.mark, item.bad, item.looked] for key, item in watch.parts.items()
+    ]
+    at = None if watch.at is None else watch.at.isoformat()
+    return json.dumps({"form": _FORM, "at": at, "mark": watch.mark, "streams": streams, "parts": parts})
+
+
+def resumed(text: str | None) -> Watch | None:
+    """Return the watch that was kept; None where none was, or one that this version cannot read."""
+    if text is None:
+        return None
+    try:
+        raw = json.loads(text)
+        if raw["form"] != _FORM:
+            return None
+        streams = {
+            StreamKey(*row[:4]): Suspicion(
+                tuple(Line(nats, datetime.fromisoformat(since), mark) for nats, since, mark in row[5]),
+                datetime.fromisoformat(row[4]),
+            )
+            for row in raw["streams"]
+            if len(row[5]) == len(ALTERNATIVES)
+        }
+        parts = {
+            PartKey(*row[:5]): PartCount(datetime.fromisoformat(row[5]), row[6], row[7], row[8]) for row in raw["parts"]
+        }
+        at = None if raw["at"] is None else datetime.fromisoformat(raw["at"])
+        return Watch(int(raw["mark"]), streams, parts, (), at)
+    except (ValueError, TypeError, KeyError, IndexError):
+        return None
