@@ -1,4 +1,4 @@
-"""What stands before the plugins in every host: the sidecar's own breakers, and the rules that directives make, by the sidecar's own code."""
+"""What stands before the plugins in every host: breakers, and the rules that directives make, by the sidecar's own code."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def run(world: World, rules_name: str, *, breakers: bool = True) -> Run:
     """Live through a world under one set of rules."""
     rules, layout = world.rules_of(rules_name), Layout(world)
     fleet, store, found = Fleet(world, layout, breakers=breakers), Store(world, layout), Run(world, rules_name, layout)
-    standing, chance = Standing(), random.Random(world.seed)  # noqa: S311 - the world's own dice
+    standing, chance = Standing(), random.Random(world.seed)
     standing.versions = dict(store.versions)
     events = sorted(world.events, key=lambda event: event.at)
     _announce(found)

@@ -13,7 +13,18 @@ from typing import Any
 from plugwarden_collector.rules.file import Rules, parse_rules
 
 __all__ = [
-    "ANY", "Event", "Expected", "Forgery", "Host", "Plugin", "RULE_SETS", "Selector", "Trouble", "World", "WorldError", "load_world",
+    "ANY",
+    "RULE_SETS",
+    "Event",
+    "Expected",
+    "Forgery",
+    "Host",
+    "Plugin",
+    "Selector",
+    "Trouble",
+    "World",
+    "WorldError",
+    "load_world",
     "parse_world",
 ]  # fmt: skip
 
