@@ -1,0 +1,199 @@
+"""The closed loop: hosts call and send, the real `evaluate` decides, hosts obey. Time is a number."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from plugwarden.contract import Scope
+from plugwarden_collector.announce.subject import Subject, subjects_of
+from plugwarden_collector.audit.actor import LOCAL
+from plugwarden_collector.cycle import evaluate
+from plugwarden_collector.cycle.directives import next_set
+from plugwarden_collector.decide.acts import Acted, freeze, isolate, release, silence
+from plugwarden_collector.decide.alert import AlertState
+from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
+from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.durations import duration
+from plugwarden_collector.errors import ConflictError
+from plugwarden_collector.rules.file import Rules
+
+from .fleet import STEP_SECONDS, Fleet, Harm
+from .layout import Layout
+from .store import Store, observation
+from .world import Event, World
+
+__all__ = ["Moment", "Run", "run"]
+
+TICK_SECONDS = 1.0
+"""Seconds between ticks while no data arrive (`control.live.TICK_SECONDS`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where things stood from one moment on, until the next."""
+
+    at: float
+    isolated: tuple[Quarantine, ...]
+    """What the automation holds: isolated, or let through in part after it was."""
+    by_people: tuple[Quarantine, ...]
+    incidents: tuple[Incident, ...]
+    subjects: tuple[Subject, ...]
+    """What people are told of."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of a world."""
+
+    world: World
+    rules_name: str
+    layout: Layout
+    moments: list[Moment] = field(default_factory=list)
+    """One for each change."""
+    account: list[tuple[float, str]] = field(default_factory=list)
+    """What happened, in the order of time."""
+    said: list[tuple[float, str, str]] = field(default_factory=list)
+    """(when, kind, scope) of each decision."""
+    harm: Harm = field(default_factory=Harm)
+    running: list[tuple[float, frozenset[int]]] = field(default_factory=list)
+    """(since when, cells that are called)."""
+    ticks: int = 0
+
+    def note(self, at: float, text: str) -> None:
+        """Add a line to the account."""
+        self.account.append((at, text))
+
+
+def run(world: World, rules_name: str, *, breakers: bool = True) -> Run:
+    """Live through a world under one set of rules."""
+    rules, layout = world.rules_of(rules_name), Layout(world)
+    fleet, store, found = Fleet(world, layout, breakers=breakers), Store(world, layout), Run(world, rules_name, layout)
+    standing, chance = Standing(), random.Random(world.seed)
+    standing.versions = dict(store.versions)
+    events = sorted(world.events, key=lambda event: event.at)
+    _announce(found)
+    last, away = -TICK_SECONDS, 0.0
+    for step in range(round(world.seconds / STEP_SECONDS)):
+        now = step * STEP_SECONDS
+        while events and events[0].at <= now:
+            event = events.pop(0)
+            standing, away = _follow(event, standing, rules, store, fleet, found, step, away)
+        for item in fleet.live(step):
+            store.take(item, now + STEP_SECONDS)
+        now += STEP_SECONDS
+        if now < away or not (store.fresh or now - last >= TICK_SECONDS):
+            continue
+        last = now
+        standing, changes = evaluate(rules, standing, observation(store, rules, now), store, chance.random)
+        found.ticks += 1
+        if changes:
+            _keep(found, standing, changes, now)
+            if changes.directives is not None:
+                fleet.order(changes.directives, step)
+    found.harm, found.running = fleet.harm, fleet.running
+    found.account.sort(key=lambda entry: entry[0])
+    return found
+
+
+def _follow(
+    event: Event, standing: Standing, rules: Rules, store: Store, fleet: Fleet, found: Run, step: int, away: float
+) -> tuple[Standing, float]:
+    """Let something happen to the collector, or let a person act; the fleet follows its own events."""
+    at, acted, now = store.at(event.at), None, event.at
+    try:
+        acted = _act(event, standing, at)
+    except ConflictError as error:
+        found.note(now, f"a person was refused: {error}")
+    if event.kind == "restart":
+        away = now + (event.seconds or 2.0)
+        standing = resumed(standing)
+    elif event.kind == "jump":
+        store.leap(event.seconds, now)
+    if acted is not None:
+        standing, changes = acted
+        changes.directives = next_set(standing, rules)
+        if changes.directives is not None:
+            standing.directives = changes.directives
+            fleet.order(changes.directives, step)
+        _keep(found, standing, changes, now)
+    return standing, away
+
+
+def resumed(standing: Standing) -> Standing:
+    """Where things stand after a restart: as it was, but for what nobody stores."""
+    fresh = standing.copy()
+    fresh.noted = set()
+    return fresh
+
+
+def _act(event: Event, standing: Standing, at: datetime) -> Acted | None:
+    if event.kind in {"freeze", "unfreeze"}:
+        return freeze(standing, event.kind == "freeze", "a person said so", LOCAL, at)
+    if event.kind == "isolate":
+        return isolate(standing, _scope(event.scope), "a person said so", LOCAL, at)
+    if event.kind == "silence":
+        return silence(standing, dict(event.scope), timedelta(seconds=event.until - event.at), "known", LOCAL, at)
+    if event.kind == "release":
+        wanted = {key: value for key, value in _scope(event.scope).as_dict().items() if value is not None}
+        changed: Acted | None = None
+        for item in list(standing.quarantines.values()):
+            own = item.scope.as_dict()
+            if item.in_force and all(own[key] == value for key, value in wanted.items()):
+                before = changed[1] if changed else Changes()
+                fresh, changes = release(changed[0] if changed else standing, item.id, "a person said so", LOCAL, at)
+                changes.quarantines[:0] = before.quarantines
+                changes.decisions[:0] = before.decisions
+                changed = fresh, changes
+        return changed
+    return None
+
+
+def _scope(parts: Mapping[str, str]) -> Scope:
+    return Scope(**parts)
+
+
+def _keep(found: Run, standing: Standing, changes: Changes, now: float) -> None:
+    """Note what changed, and where things stand now."""
+    for draft in changes.decisions:
+        found.said.append((now, draft.kind, draft.scope))
+        found.note(now, f"{draft.kind} {draft.scope}: {draft.reason[:300]}")
+    for event in changes.alert_events:
+        if event.after is AlertState.FIRING or event.before is AlertState.FIRING:
+            found.note(now, f"alert {event.record.slo} {event.record.plugin}@{event.record.version} {event.record.severity}: "
+                            f"{event.after.value}, {event.reason[:200]}")  # fmt: skip
+    held = [item for item in standing.quarantines.values() if item.in_force]
+    found.moments.append(
+        Moment(
+            now,
+            tuple(item for item in held if item.actor == AUTOMATION and (item.successor_of is None or item.repeats)),
+            tuple(item for item in held if item.actor != AUTOMATION),
+            tuple(item for item in standing.incidents.values() if item.ended_at is None),
+            tuple(subjects_of(standing)),
+        )
+    )
+
+
+def _announce(found: Run) -> None:
+    """Write into the account what the world does."""
+    world = found.world
+    for trouble in world.troubles:
+        what = [f"{value:.0%} {word}" for value, word in ((trouble.share, f"fail ({trouble.error}, {trouble.source})"),
+                                                          (trouble.slow, "are slow"), (trouble.hang, "never come back")) if value]  # fmt: skip
+        found.note(trouble.at, f"WORLD: {trouble.where}: {', '.join(what)}, {trouble.shape}")
+        if trouble.until <= world.seconds:
+            found.note(trouble.until, f"WORLD: {trouble.where}: over")
+    for event in world.events:
+        until = f" for {duration(event.until - event.at)}" if event.until <= world.seconds else ""
+        found.note(
+            event.at,
+            f"WORLD: {event.kind} {event.version} {event.where} {event.share:g} {dict(event.scope) or ''}{until}",
+        )
+    for item in world.forgeries:
+        found.note(
+            item.at,
+            f"WORLD: {item.sender} makes up {item.failed:g} failures of {item.calls:g} calls a second of {len(item.plugins)} plugins",
+        )

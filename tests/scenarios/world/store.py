@@ -1,0 +1,341 @@
+"""What the collector counted: told as arrivals, as windows, and to whoever asks further."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from plugwarden_collector.cycle import Observation
+from plugwarden_collector.decide.quarantine import Probes, Quarantine
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
+from plugwarden_collector.judge.blame import Cell as FailureCell
+from plugwarden_collector.judge.blame import Waits
+from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.objective import Sli
+
+from .fleet import EXPORT_SECONDS, Delivery
+from .layout import Layout
+from .world import Plugin, World
+
+__all__ = ["LOOKS_AT_ARRIVALS", "START", "Store", "observation"]
+
+START = datetime(2026, 1, 1, 12)
+"""When every world begins."""
+LOOKS_AT_ARRIVALS = "arrivals" in {item.name for item in dataclasses.fields(Observation)}
+"""Whether judging reads what arrived; before that it sees windows alone."""
+SKEW_SECONDS = 60.0
+"""`control.observe.SKEW`."""
+MARGIN = 200
+"""Seconds before the beginning and after the end that hosts' clocks may show."""
+STALE_SECONDS = 300.0
+"""Calls dated so much before they arrive say nothing of now."""
+RUNNING_SECONDS = 300.0
+"""`control.observe.RUNNING_SECONDS`."""
+RECENT_SECONDS = 10.0
+
+_Hours = tuple[float, float, float, float]
+"""Calls per second, share that fails, share that is slow, hours of it."""
+_NOTHING: _Hours = (0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True)
+class _Row:
+    """What one delivery said of one cell."""
+
+    began: float
+    stamped: float
+    cell: int
+    total: int
+    failed: int
+    """Through the plugin's fault."""
+    slow: int
+    errors: dict[int, int]
+
+
+class Store:
+    """Everything that arrived, and the hours before the world as numbers."""
+
+    def __init__(self, world: World, layout: Layout) -> None:
+        self._world, self._layout = world, layout
+        self._ended = np.zeros(layout.size, dtype=np.int64)
+        self._slow, self._refused = np.zeros_like(self._ended), np.zeros_like(self._ended)
+        self._failed = np.zeros((len(layout.errors), layout.size), dtype=np.int64)
+        self.hung = np.zeros_like(self._ended)
+        """Calls that run and never came back, by cell, as hosts last told."""
+        self.mark = 0
+        self._stale = 0
+        self.fresh = False
+        """Whether something arrived since the last look."""
+        span = int(world.seconds) + 2 * MARGIN
+        self._by_second = np.zeros((3, len(layout.versions), span), dtype=np.int64)
+        """Ended, failed, slow; by plugin version and second of the hosts' clocks."""
+        self._rows: dict[str, list[_Row]] = {}
+        self._history = self._hourly()
+        self.versions: dict[tuple[str, str], datetime] = {
+            (plugin.name, plugin.version): START - timedelta(days=30)
+            for plugin in world.plugins
+            if plugin.history_hours > 0
+        }
+        self.called: dict[tuple[str, str], float] = dict.fromkeys(self.versions, 0.0)
+        self._long: dict[float, tuple[float, np.ndarray]] = {}  # type: ignore[type-arg]
+        self.jumped = 0.0
+        """Seconds that passed without being simulated."""
+        self._epoch = 0.0
+        """Since when seconds are kept; before it there are the hours as numbers."""
+        self._past = self._usual()
+
+    def at(self, now: float) -> datetime:
+        """The moment that is `now` seconds into the world."""
+        return START + timedelta(seconds=now + self.jumped)
+
+    def take(self, item: Delivery, now: float) -> None:
+        """Count a delivery."""
+        cells, layout = item.cells, self._layout
+        self.mark += 1
+        self.fresh = True
+        self.hung[cells] = item.hung
+        blamed = layout.blamed @ item.failed
+        for place in np.flatnonzero(item.ended + item.refused + item.denied):
+            cell = cells.start + int(place)
+            part = layout.parts[cell]
+            errors = {int(error): int(item.failed[error, place]) for error in np.flatnonzero(item.failed[:, place])}
+            total, failed, slow = int(item.ended[place]), int(blamed[place]), int(item.slow[place])
+            version = (part["plugin"], part["version"])
+            if now - item.stamped > STALE_SECONDS:
+                self._stale += total
+                continue
+            self.versions.setdefault(version, self.at(max(0.0, min(item.stamped, now))))
+            self.called[version] = now
+            if total:
+                self._rows.setdefault(part["plugin"], []).append(
+                    _Row(item.began, item.stamped, cell, total, failed, slow, errors)
+                )
+        if now - item.stamped > STALE_SECONDS:
+            return
+        self._ended[cells] += item.ended
+        self._slow[cells] += item.slow
+        self._refused[cells] += item.refused
+        self._failed[:, cells] += item.failed
+        second = min(max(int(item.stamped) + MARGIN, 0), self._by_second.shape[2] - 1)
+        for kind, counts in enumerate((item.ended, blamed, item.slow)):
+            np.add.at(self._by_second[kind, :, second], layout.version_of[cells], counts)
+
+    def arrivals(self, thresholds: int) -> Arrivals:
+        """What arrived since this was last asked."""
+        layout = self._layout
+        blamed = layout.blamed @ self._failed
+        touched = np.flatnonzero(self._ended + self._refused)
+        count = len(layout.streams)
+        sums = [
+            np.bincount(layout.stream_of[touched], weights=counts[touched], minlength=count).astype(np.int64).tolist()
+            for counts in (self._ended, blamed, self._refused, self._slow)
+        ]
+        streams = [
+            StreamCounts(*layout.streams[index], CallCounts(total, failed=failed), refused, (slow,) * thresholds)
+            for index, (total, failed, refused, slow) in enumerate(zip(*sums, strict=True))
+            if total or refused
+        ]
+        cells: list[Cell] = []
+        for cell in touched.tolist():
+            cells += self._cells_of(cell, thresholds)
+        found = Arrivals(self.mark, streams, cells, self._stale)
+        for array in (self._ended, self._slow, self._refused, self._failed):
+            array[...] = 0
+        self._stale, self.fresh = 0, False
+        return found
+
+    def _cells_of(self, cell: int, thresholds: int) -> list[Cell]:
+        part, errors = self._layout.parts[cell], self._failed[:, cell]
+        names = (
+            part["plugin"],
+            part["version"],
+            part["operation"],
+            part["service"],
+            part["instance"],
+            part["machine"],
+            part["tenant"],
+        )
+        found, failed, slow = [], 0, int(self._slow[cell])
+        for error in np.flatnonzero(errors).tolist():
+            calls, name = int(errors[error]), self._layout.errors[error][0]
+            late = min(slow, calls) if name == "timeout" else 0
+            own = calls if self._layout.blamed[error] else 0
+            found.append(Cell(*names, name, CallCounts(calls, failed=own), 0, (late,) * thresholds))
+            failed, slow = failed + calls, slow - late
+        well, refused = int(self._ended[cell]) - failed, int(self._refused[cell])
+        if well or refused:
+            found.append(Cell(*names, "", CallCounts(well), refused, (min(slow, well),) * thresholds))
+        return found
+
+    def past(self, thresholds: int) -> Mapping[tuple[str, str, str], Past]:
+        """What is usual for each operation, from the hours before the world."""
+        return {key: Past(*key, calls, norm, (slow,) * thresholds) for key, (calls, norm, slow) in self._past.items()}
+
+    def windows(self, sizes: Sequence[float], now: float) -> dict[tuple[str, str], dict[float, CallCounts]]:
+        """Calls by plugin version and window, by the hosts' clocks; long windows are counted every five seconds."""
+        found: dict[tuple[str, str], dict[float, CallCounts]] = {}
+        for size in sizes:
+            known = self._long.get(size)
+            if known is None or size <= 900 or not 0 <= now - known[0] < 5:
+                known = self._long[size] = (now, self._sums(now - size, now + SKEW_SECONDS))
+            total, failed, slow = known[1]
+            before = max(0.0, size - (now - self._epoch))
+            for index, version in enumerate(self._layout.versions):
+                rate, norm, late, hours = self._history[index]
+                more = int(rate * min(before, hours * 3600.0))
+                calls = int(total[index]) + more
+                if calls:
+                    found.setdefault(version, {})[size] = CallCounts(
+                        calls,
+                        failed=int(failed[index]) + round(more * norm),
+                        slow=int(slow[index]) + round(more * late),
+                    )
+        return found
+
+    def running(self, now: float) -> int:
+        """Plugins with calls of late."""
+        return len({plugin for (plugin, _), at in self.called.items() if now - at < RUNNING_SECONDS})
+
+    def waits(self, now: float) -> list[Waits]:
+        """Waits for downstreams that sidecars measured, where a trouble says that they do."""
+        found = []
+        for plugin in self._world.plugins:
+            if not plugin.downstream:
+                continue
+            calls = sum(
+                row.total for row in self._rows.get(plugin.name, [])[-200:] if row.stamped > now - RECENT_SECONDS
+            )
+            failing = slower = 0.0
+            for trouble in self._world.troubles:
+                if trouble.downstream == plugin.downstream and (
+                    not trouble.where.plugin or plugin.name in trouble.where.plugin
+                ):
+                    strength = trouble.strength(now)
+                    failing, slower = max(failing, trouble.share * strength), max(slower, trouble.slow * strength)
+            spent = calls * (0.02 + 0.5 * slower)
+            before = int(600 * plugin.calls_per_second * len(plugin.operations))
+            found.append(
+                Waits(plugin.name, plugin.downstream, calls, spent, int(calls * failing), before, before * 0.02, spent * 1.1 + 1e-3)
+            )  # fmt: skip
+        return found
+
+    def leap(self, seconds: float, now: float) -> None:
+        """Let days pass in which everything was ordinary."""
+        self.jumped += seconds
+        self._epoch = now
+        self._by_second[...] = 0
+        self._rows.clear()
+        self._long.clear()
+        self.called = {key: now for key, at in self.called.items() if now - at < 2 * EXPORT_SECONDS}
+        owners = {plugin.name: plugin for plugin in self._world.plugins}
+        self._history = [
+            _rates(owners[plugin], seconds / 3600.0)
+            if (plugin, version) in self.called and plugin in owners
+            else _NOTHING
+            for plugin, version in self._layout.versions
+        ]
+
+    # -- what a tick asks further
+
+    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[FailureCell]:
+        """What each version, operation and instance did."""
+        now = (at - START).total_seconds() - self.jumped
+        sums: dict[tuple[str, str, str], list[int]] = {}
+        for row in self._rows.get(plugin, ()):
+            if row.stamped > now - window_seconds:
+                part = self._layout.parts[row.cell]
+                entry = sums.setdefault((part["version"], part["operation"], part["instance"]), [0, 0, 0])
+                entry[0] += row.total
+                entry[1] += row.failed
+                entry[2] += row.slow
+        return [FailureCell(*key, CallCounts(total, failed=bad, slow=slow)) for key, (total, bad, slow) in sums.items()]
+
+    def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
+        """Calls in the scope from intervals that began after it last changed."""
+        since = (quarantine.changed_at - START).total_seconds() - self.jumped
+        wanted = {key: value for key, value in quarantine.scope.as_dict().items() if value is not None}
+        total = bad = 0
+        for row in reversed(self._rows.get(quarantine.scope.plugin, [])):
+            if row.stamped < since - MARGIN:
+                break
+            part = self._layout.parts[row.cell]
+            if row.began >= since and all(part[key] == value for key, value in wanted.items()):
+                total, bad = total + row.total, bad + row.failed
+        return Probes(total, bad)
+
+    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+        """Failed calls by error, most first."""
+        begin = (since - START).total_seconds() - self.jumped
+        counted: Counter[int] = Counter()
+        for row in self._rows.get(plugin, ()):
+            if row.stamped > begin and self._layout.parts[row.cell]["version"] == version:
+                counted.update(row.errors)
+        found = [(self._layout.errors[error], calls) for error, calls in counted.most_common()]
+        return [
+            ErrorCount("timeout" if name == "timeout" else "error", name, source, calls)
+            for (name, source), calls in found
+        ]
+
+    def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
+        """One failed call, of any kind."""
+        return [FailingSpan("0" * 31 + "1")]
+
+    # -- inside
+
+    def _sums(self, since: float, until: float) -> np.ndarray:  # type: ignore[type-arg]
+        begin, end = max(0, int(since) + 1 + MARGIN), max(0, int(until) + 1 + MARGIN)
+        return self._by_second[:, :, begin:end].sum(axis=2)
+
+    def _hourly(self) -> list[_Hours]:
+        owners = {(plugin.name, plugin.version): plugin for plugin in self._world.plugins}
+        return [
+            _rates(owners[plugin, version], owners[plugin, version].history_hours)
+            if (plugin, version) in owners
+            else _NOTHING
+            for plugin, version in self._layout.versions
+        ]
+
+    def _usual(self) -> dict[tuple[str, str, str], tuple[int, float, float]]:
+        return {
+            (plugin.name, plugin.version, operation): (
+                int(plugin.rates.get(operation, plugin.calls_per_second) * plugin.history_hours * 3600), plugin.norm, plugin.slow
+            )
+            for plugin in self._world.plugins
+            for operation in plugin.operations
+            if plugin.history_hours > 0
+        }  # fmt: skip
+
+
+def _rates(plugin: Plugin, hours: float) -> _Hours:
+    rate = sum(plugin.rates.get(name, plugin.calls_per_second) for name in plugin.operations)
+    return rate, plugin.norm, plugin.slow, hours
+
+
+def observation(store: Store, rules: Rules, now: float) -> Observation:
+    """What one tick is handed: the one place that knows its form."""
+    sizes = sorted({size for item in rules.objectives for size in item.windows if size != item.period_seconds})
+    counted = store.windows(sizes, now)
+    windows = {
+        item.name: {key: found for key, found in counted.items() if item.covers(key[0])} for item in rules.objectives
+    }
+    thresholds = len({item.threshold_index for item in rules.objectives if item.sli is Sli.LATENCY})
+    more = {}
+    arrived = store.arrivals(thresholds)
+    if LOOKS_AT_ARRIVALS:
+        more = {"arrivals": arrived, "past": store.past(thresholds)}
+    return Observation(
+        store.at(now),
+        windows,
+        None,
+        store.waits(now),
+        store.running(now),
+        dict(store.versions),
+        {key: store.at(at) for key, at in store.called.items() if now - at < RUNNING_SECONDS},
+        **more,
+    )
