@@ -152,7 +152,12 @@ class Warden:
             standing, watch, changes = evaluate(
                 self.rules, self.standing, self.watch, seen, self._evidence, random.random
             )
-            if changes or (watch.streams or watch.parts) and began - self._watch_at >= WATCH_SECONDS or began - self._watch_at >= MARK_SECONDS:
+            if (
+                changes
+                or ((watch.streams or watch.parts)
+                and began - self._watch_at >= WATCH_SECONDS)
+                or began - self._watch_at >= MARK_SECONDS
+            ):
                 changes.watch, self._watch_at = kept(watch), began
             judged = changes.slo_status
             changes.slo_status = self._budgets.changed(judged)

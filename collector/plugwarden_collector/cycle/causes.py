@@ -62,7 +62,7 @@ def _shared(troubles: Iterable[Trouble]) -> Iterator[_Cause]:
 def _downstreams(tick: Tick, troubles: Iterable[Trouble]) -> Iterator[_Cause]:
     """Downstreams that keep plugins waiting: only slowness needs this excuse, for waits that fail are no failures of the plugin."""
     slow = {
-        fault.plugin
+        fault.scope.plugin
         for trouble in troubles
         if indicator_of(trouble.objective).waits_explain
         for fault in trouble.explanation.faults

@@ -11,7 +11,8 @@ from plugwarden.contract import OVERFLOW, Scope, name_fault
 
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
-from plugwarden_collector.judge.causes import ErrorKind, Fault, leading_kind
+from plugwarden_collector.judge.causes import Fault, Sample
+from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.watch import RECENT
 from plugwarden_collector.rules.objective import Objective
@@ -25,7 +26,7 @@ HARD = 0.9
 """Share of failing calls from which on nothing is gained by waiting: next to nothing works any more."""
 SECOND_LOOK = timedelta(seconds=0.4)
 """Even then others have their chance to report: sidecars tell of failures within half a second."""
-SOFT_LOOK = timedelta(seconds=4)
+SOFT_LOOK = timedelta(seconds=3)
 """What fails in part must go on for longer than a hiccup: breakers in the hosts deal with that."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
@@ -125,14 +126,15 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: 
         ],
         "running_plugins": tick.seen.running,
     }
-    return Finding(objective, scope, fault, " ".join(sentences), _waits_for(tick, objective, fault, scope, excused), detail)
+    waits_for = _waits_for(tick, trouble, fault, scope, excused)
+    return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail)
 
 
 def _waits_for(
-    tick: Tick, objective: Objective, fault: Fault, scope: Scope, excused: Mapping[str, str]
+    tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: Mapping[str, str]
 ) -> str | None:
     """Why it is not yet time to act on a fault."""
-    policy = tick.rules.policy
+    objective, policy = trouble.objective, tick.rules.policy
     if fault.weight < policy.enough_nats(scope.plugin):
         return "there is too little evidence"
     if scope.plugin in excused:
@@ -143,9 +145,21 @@ def _waits_for(
             return "the version has only just begun"
     if tick.at - fault.since < _patience(fault):
         return "others may begin to fail as well, or it may pass"
+    if tick.at - fault.since < OUTWARD_LOOK and any(_concerns(fault, sample) for sample in trouble.unheard):
+        return "other processes have not told yet how they fare"
     if not _lately(tick, objective, scope):
         return "nothing failed in the last seconds"
     return None
+
+
+def _concerns(fault: Fault, sample: Sample) -> bool:
+    """Whether a part that has not told may be within a fault, or show that it is narrower."""
+    wanted = dict(fault.scope.conditions)
+    return (
+        sample.plugin == fault.scope.plugin
+        and not {"instance", "machine", "service"} & wanted.keys()
+        and all(getattr(sample, part) == value for part, value in wanted.items())
+    )
 
 
 def _patience(fault: Fault) -> timedelta:

@@ -32,10 +32,9 @@ REMEMBERED = timedelta(hours=24)
 
 def take_out(tick: Tick, findings: list[Finding]) -> None:
     """Take out every scope that is to blame, unless a guard rail or the policy forbids it."""
+    tick.watch = replace(tick.watch, waiting=frozenset(item.scope.plugin for item in findings if item.waits_for))
     for finding in findings:
-        if _answered(tick, finding):
-            continue
-        if finding.waits_for is not None:
+        if _answered(tick, finding) or finding.waits_for is not None:
             continue
         scope, policy = finding.scope, tick.rules.policy
         prevented = vetoes(scope, policy, _fleet(tick), tick.at)
@@ -206,9 +205,7 @@ def _end_suspicion(tick: Tick, item: Quarantine) -> None:
     """A suggestion is over when nothing speaks against its scope any more, and something came that could have."""
     scope = item.scope
     if not any(
-        key.plugin == scope.plugin
-        and scope.version in {None, key.version}
-        and scope.operation in {None, key.operation}
+        key.plugin == scope.plugin and scope.version in {None, key.version} and scope.operation in {None, key.operation}
         for key in tick.watch.streams
     ):
         _end(tick, item, "suspicion_over", "what it was suggested for is over")

@@ -30,6 +30,9 @@ class Evidence(Protocol):
     def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
         """Return all that the suspects' plugins did since the trouble of each of their operations began."""
 
+    def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
+        """Return what the suspects' plugins did in so many seconds before their trouble began."""
+
     def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope since a moment."""
 

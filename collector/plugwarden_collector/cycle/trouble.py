@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from plugwarden.contract import Scope
 
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.causes import Explanation, Sample, explain
-from plugwarden_collector.judge.watch import Suspect, Watch, bad_of, look, thresholds_of, tolerated_of, usual_of
+from plugwarden_collector.judge.evidence import LEAST_TOLERATED
+from plugwarden_collector.judge.watch import REFUSING_COUNTS, Suspect, Watch, bad_of, look, thresholds_of, tolerated_of, usual_of
 from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
 
 __all__ = ["Trouble", "find_trouble", "within"]
+
+SPEAKS_NATS = 20.0
+"""What was found against the whole of a plugin with this much evidence is about to be acted on."""
+BEFORE_SECONDS = 10.0
+"""So long before a trouble, every process of a sidecar has told at least once what runs in it."""
+TOLD_SECONDS = 1.0
+"""From a failed call until it is counted here: half a second in the sidecar, and as much on the way."""
+PRESUMED_CALLS = 2
+"""A silent process that would have made fewer calls than this by now says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,8 @@ class Trouble:
     explanation: Explanation
     samples: Sequence[Sample]
     """What it was found in."""
+    unheard: Sequence[Sample]
+    """Parts that ran before it began, and have not told since: they may fail as well."""
 
 
 def find_trouble(tick: Tick) -> list[Trouble]:
@@ -40,14 +53,35 @@ def find_trouble(tick: Tick) -> list[Trouble]:
         return []
     found = []
     for objective in objectives:
-        mine = [item for item in suspects if item.objective == objective.name]
-        if mine:
-            cells = tick.evidence.cells(mine, tick.at)
-            samples = _samples(tick, objective, mine, cells, open_ones)
-            explanation = explain(samples)
-            if explanation.faults or explanation.shared:
-                found.append(Trouble(objective, explanation, samples))
+        known: set[str] = set()
+        for parts in (False, True):
+            mine = [
+                item
+                for item in suspects
+                if item.objective == objective.name and item.parts == parts and item.plugin not in known
+            ]
+            trouble = _explained(tick, objective, mine, open_ones)
+            if trouble is not None:
+                found.append(trouble)
+                # A part is looked at by itself only where the whole says nothing yet.
+                known |= {item.scope.plugin for item in trouble.explanation.faults if item.weight >= SPEAKS_NATS}
+                known |= {plugin for shared in trouble.explanation.shared for plugin in shared.plugins}
     return found
+
+
+def _explained(
+    tick: Tick, objective: Objective, suspects: Sequence[Suspect], open_ones: Sequence[Quarantine]
+) -> Trouble | None:
+    """Return what explains the trouble of some suspects; None where nothing does, or nobody is one."""
+    if not suspects:
+        return None
+    samples = _samples(tick, objective, suspects, tick.evidence.cells(suspects, tick.at), open_ones)
+    silent, unheard = _silent(tick, suspects, samples, open_ones)
+    samples += silent
+    explanation = explain(samples, running=tick.seen.running)
+    if not explanation.faults and not explanation.shared:
+        return None
+    return Trouble(objective, explanation, samples, unheard)
 
 
 def within(scope: Scope, cell: Cell) -> bool:
@@ -71,9 +105,7 @@ def _with_clean_slates(tick: Tick) -> Watch:
             scope = item.scope
             watch = watch.without(
                 lambda plugin, version, operation, scope=scope: (
-                    plugin == scope.plugin
-                    and scope.version in {None, version}
-                    and scope.operation in {None, operation}
+                    plugin == scope.plugin and scope.version in {None, version} and scope.operation in {None, operation}
                 )
             )
     return watch
@@ -96,7 +128,11 @@ def _judged(open_ones: Sequence[Quarantine]) -> Callable[[str, str, str], bool]:
 
 
 def _samples(
-    tick: Tick, objective: Objective, suspects: Sequence[Suspect], cells: Sequence[Cell], open_ones: Sequence[Quarantine]
+    tick: Tick,
+    objective: Objective,
+    suspects: Sequence[Suspect],
+    cells: Sequence[Cell],
+    open_ones: Sequence[Quarantine],
 ) -> list[Sample]:
     """Return what the suspects did, without what is isolated: of each finest part one value."""
     thresholds = thresholds_of(tick.rules.objectives)
@@ -107,7 +143,8 @@ def _samples(
         if any(within(scope, cell) for scope in taken):
             continue
         key = (cell.plugin, cell.version, cell.operation, cell.instance, cell.machine, cell.tenant, cell.service)
-        bad = bad_of(objective, thresholds, cell)
+        shut = _shut(tick, objective, cell, began.get(key[:3]))
+        bad = bad_of(objective, thresholds, cell) + shut
         sample = gathered.get(key)
         if sample is None:
             past = usual_of(tick.seen.usual, cell.plugin, cell.version, cell.operation)
@@ -118,5 +155,42 @@ def _samples(
         errors = sample.errors
         if bad and cell.error_type:
             errors = {**errors, cell.error_type: errors.get(cell.error_type, 0) + bad}
-        gathered[key] = replace(sample, total=sample.total + cell.counts.total, bad=sample.bad + bad, errors=errors)
+        gathered[key] = replace(sample, total=sample.total + cell.counts.total + shut, bad=sample.bad + bad, errors=errors)
     return list(gathered.values())
+
+
+def _shut(tick: Tick, objective: Objective, cell: Cell, began: datetime | None) -> int:
+    """Return how many bad calls an open breaker stands for: one for each second (`judge.watch.REFUSING_COUNTS`)."""
+    if not cell.refused or objective.threshold_index is not None or began is None:
+        return 0
+    return min(cell.refused, int((tick.at - began) / REFUSING_COUNTS))
+
+
+def _silent(
+    tick: Tick, suspects: Sequence[Suspect], samples: Sequence[Sample], open_ones: Sequence[Quarantine]
+) -> tuple[list[Sample], list[Sample]]:
+    """Return what is presumed of processes that ran before the trouble and have told nothing since, and those too quiet to presume of.
+
+    A sidecar tells of a failure within half a second and of all else within five: who is silent for longer than that is well.
+    """
+    heard = {(sample.plugin, sample.instance) for sample in samples}
+    since = {item.plugin: min(at for _, at in item.streams.values()) for item in suspects}
+    before = [
+        cell
+        for cell in tick.evidence.before(suspects, BEFORE_SECONDS)
+        if (cell.plugin, cell.instance) not in heard and not any(within(item.scope, cell) for item in open_ones)
+    ]
+    silent: list[Sample] = []
+    unheard: list[Sample] = []
+    for cell in before:
+        elapsed = (tick.at - since[cell.plugin]).total_seconds() - TOLD_SECONDS
+        calls = int(cell.counts.total * max(0.0, elapsed) / BEFORE_SECONDS)
+        sample = Sample(
+            cell.plugin, cell.version, cell.operation, calls, 0, LEAST_TOLERATED,
+            cell.instance, cell.machine, cell.tenant, cell.service,
+        )  # fmt: skip
+        if calls:
+            silent.append(sample)
+        if calls < PRESUMED_CALLS:
+            unheard.append(sample)
+    return silent, unheard

@@ -78,7 +78,9 @@ def tolerated_ratio(objective: Objective, usual_ratio: float) -> float:
     return min(found, MOST_TOLERATED)
 
 
-def update(before: Suspicion | None, total: int, bad: int, tolerated: float, at: datetime, mark: int) -> Suspicion | None:
+def update(
+    before: Suspicion | None, total: int, bad: int, tolerated: float, at: datetime, mark: int
+) -> Suspicion | None:
     """Return what speaks against a stream once `total` more calls came, `bad` of them bad; `mark` is of the arrivals before them."""
     if before is None and bad == 0:
         return None

@@ -7,7 +7,8 @@ there are a few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -28,12 +29,18 @@ PART_MEMORY = timedelta(seconds=60)
 """Bad calls of a part are counted together for this long; slower trouble shows in the whole, or is too small to act on."""
 PART_AGAIN = 1.5
 """A part that was looked at in vain is looked at again when it has so many times the bad calls: looks grow with their logarithm."""
+REFUSING_COUNTS = timedelta(seconds=1)
+"""So long behind an open breaker counts as one bad call: it was opened on evidence, and a blip is over before it amounts to much. The
+calls that it refuses are no trials of the plugin, however many there are."""
 RECENT = timedelta(seconds=3)
 """What failed this lately still fails: sidecars tell of failures within half a second, and of all else within five."""
 MAX_PARTS = 10_000
 """Parts that are counted at a time; a sender that names more than that is told apart no further."""
 MAX_SUSPICIONS = 20_000
 
+BreakerKey = tuple[str, str, str, str]
+"""Plugin, version, operation and process."""
+Began = dict[tuple[str, str], tuple[int, datetime]]
 Usual = Mapping[tuple[str, str, str], Past]
 """What is usual, by plugin, version and operation."""
 
@@ -79,6 +86,8 @@ class Suspect:
     """Arrivals after this one belong to the trouble, in operations of which nothing else is said."""
     streams: Mapping[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
     """What is suspected of it: (version, operation) -> the mark and the time that its own trouble began at."""
+    parts: bool = False
+    """It is suspected for a few parts of it, from when the first of their calls were bad; they may not show in the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,10 @@ class Watch:
     parts: Mapping[PartKey, PartCount] = field(default_factory=dict)
     recent: tuple[tuple[datetime, tuple[Cell, ...]], ...] = ()
     """Cells with bad calls that arrived lately."""
+    refusing: Mapping[BreakerKey, datetime] = field(default_factory=dict)
+    """Breakers that refuse calls, by plugin, version, operation and process -> when that was counted last."""
+    waiting: frozenset[str] = frozenset()
+    """Plugins that something was found against which waits for its time."""
     at: datetime | None = None
     """When it was brought forward last."""
 
@@ -103,9 +116,7 @@ class Watch:
         return replace(
             self,
             streams={
-                key: item
-                for key, item in self.streams.items()
-                if not applies(key.plugin, key.version, key.operation)
+                key: item for key, item in self.streams.items() if not applies(key.plugin, key.version, key.operation)
             },
             parts={
                 key: item for key, item in self.parts.items() if not applies(key.plugin, key.version, key.operation)
@@ -125,6 +136,13 @@ def look(
 
     `judged` tells for plugin, version and operation whether it is judged here at all: what is isolated or on probation as a whole is not.
     """
+    bad_cells = tuple(
+        cell
+        for cell in arrivals.cells
+        if (cell.counts.failed or cell.refused) and judged(cell.plugin, cell.version, cell.operation)
+    )
+    refusing, counted = _count_refusing(watch, bad_cells, at)
+    shut = Counter(key[:3] for key in counted)
     streams = dict(watch.streams)
     thresholds = thresholds_of(objectives)
     for counts in arrivals.streams:
@@ -132,20 +150,16 @@ def look(
             continue
         for objective in objectives:
             if objective.covers(counts.plugin):
-                _bring_forward(streams, counts, objective, thresholds, usual, at, watch.mark)
+                closed = shut[counts.plugin, counts.version, counts.operation]
+                _bring_forward(streams, counts, closed, objective, thresholds, usual, at, watch.mark)
     if len(streams) > MAX_SUSPICIONS:  # the strongest stay
         kept = sorted(streams.items(), key=lambda item: -item[1].nats)[:MAX_SUSPICIONS]
         streams = dict(kept)
-    bad_cells = tuple(
-        cell
-        for cell in arrivals.cells
-        if (cell.counts.failed or cell.refused) and judged(cell.plugin, cell.version, cell.operation)
-    )
-    parts, noticed = _count_parts(watch, bad_cells, at)
+    parts, noticed = _count_parts(watch, bad_cells, counted, at)
     recent = tuple(item for item in watch.recent if at - item[0] <= RECENT)
     if bad_cells:
         recent = (*recent, (at, bad_cells))
-    after = Watch(arrivals.mark, streams, parts, recent, at)
+    after = Watch(arrivals.mark, streams, parts, recent, refusing, watch.waiting, at)
     return after, _suspects(streams, noticed, objectives)
 
 
@@ -183,36 +197,55 @@ def usual_of(usual: Usual, plugin: str, version: str, operation: str) -> Past | 
 def _bring_forward(
     streams: dict[StreamKey, Suspicion],
     counts: StreamCounts,
+    closed: int,
     objective: Objective,
     thresholds: Sequence[int],
     usual: Usual,
     at: datetime,
     mark: int,
 ) -> None:
-    bad = bad_of(objective, thresholds, counts)
+    bad, total = bad_of(objective, thresholds, counts), counts.counts.total
+    if objective.threshold_index is None:
+        bad, total = bad + closed, total + closed
     key = StreamKey(objective.name, counts.plugin, counts.version, counts.operation)
     before = streams.get(key)
     if before is None and bad == 0:
         return
-    if before is not None and counts.refused and not counts.counts.total:
-        streams[key] = replace(before, bad_at=at)  # an open breaker keeps what it was opened for from being seen
-        return
     past = usual_of(usual, counts.plugin, counts.version, counts.operation)
-    after = update(before, counts.counts.total, bad, tolerated_of(objective, thresholds, past), at, mark)
+    after = update(before, total, bad, tolerated_of(objective, thresholds, past), at, mark)
     if after is None:
         streams.pop(key, None)
     else:
         streams[key] = after
 
 
-def _count_parts(
+def _count_refusing(
     watch: Watch, cells: Sequence[Cell], at: datetime
+) -> tuple[dict[BreakerKey, datetime], frozenset[BreakerKey]]:
+    """Return since when open breakers were counted, and those of them that count for one more bad call now."""
+    refusing = {key: last for key, last in watch.refusing.items() if at - last <= RECENT + REFUSING_COUNTS}
+    counted = set()
+    for cell in cells:
+        key = (cell.plugin, cell.version, cell.operation, cell.instance)
+        due = key not in refusing or at - refusing[key] >= REFUSING_COUNTS
+        if cell.refused and due and len(refusing) < MAX_PARTS:
+            refusing[key] = at
+            counted.add(key)
+    return refusing, frozenset(counted)
+
+
+def _count_parts(
+    watch: Watch, cells: Sequence[Cell], shut: Set[BreakerKey], at: datetime
 ) -> tuple[dict[PartKey, PartCount], dict[PartKey, PartCount]]:
     """Return the counts, and those of them that must be looked at."""
     parts = {key: item for key, item in watch.parts.items() if at - item.since <= PART_MEMORY}
     noticed: dict[PartKey, PartCount] = {}
+    left = set(shut)
     for cell in cells:
-        if not cell.counts.failed:
+        breaker = (cell.plugin, cell.version, cell.operation, cell.instance)
+        bad = cell.counts.failed + (breaker in left)
+        left.discard(breaker)
+        if not bad:
             continue
         for part in PARTS:
             value = str(getattr(cell, part))
@@ -224,9 +257,10 @@ def _count_parts(
                 if len(parts) >= MAX_PARTS:
                     continue
                 before = PartCount(at, watch.mark, 0)
-            parts[key] = replace(before, bad=before.bad + cell.counts.failed)
+            parts[key] = replace(before, bad=before.bad + bad)
     for key, item in parts.items():
-        if item.bad >= max(PART_FAILURES, PART_AGAIN * item.looked):
+        enough = item.bad >= max(PART_FAILURES, PART_AGAIN * item.looked)
+        if enough or (item.looked and key.plugin in watch.waiting):
             noticed[key] = parts[key] = replace(item, looked=item.bad)
     return parts, noticed
 
@@ -234,19 +268,24 @@ def _count_parts(
 def _suspects(
     streams: Mapping[StreamKey, Suspicion], noticed: Mapping[PartKey, PartCount], objectives: Sequence[Objective]
 ) -> list[Suspect]:
-    began: dict[tuple[str, str], dict[tuple[str, str], tuple[int, datetime]]] = {}
+    whole: dict[tuple[str, str], Began] = {}
     for key, item in streams.items():
         if item.nats >= ATTENTION_NATS:
             lead = item.lead
-            began.setdefault((key.objective, key.plugin), {})[key.version, key.operation] = (lead.mark, lead.since)
+            whole.setdefault((key.objective, key.plugin), {})[key.version, key.operation] = (lead.mark, lead.since)
+    small: dict[tuple[str, str], Began] = {}
     for part, count in noticed.items():
         for objective in objectives:
             # Slowness is not told of parts; streams that are slow are seen as a whole.
             if objective.threshold_index is None and objective.covers(part.plugin):
-                marks = began.setdefault((objective.name, part.plugin), {})
-                marks.setdefault((part.version, part.operation), (count.mark, count.since))
+                marks = small.setdefault((objective.name, part.plugin), {})
+                stream, began = (part.version, part.operation), (count.mark, count.since)
+                marks[stream] = min(marks.get(stream, began), began)
     found = []
-    for (name, plugin), marks in sorted(began.items()):
-        mark, since = min(marks.values())
-        found.append(Suspect(name, plugin, since, mark, marks))
+    for parts, began_at in ((False, whole), (True, small)):
+        for (name, plugin), marks in sorted(began_at.items()):
+            if parts and whole.get((name, plugin)) == marks:
+                continue
+            mark, since = min(marks.values())
+            found.append(Suspect(name, plugin, since, mark, marks, parts))
     return found

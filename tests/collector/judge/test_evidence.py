@@ -75,7 +75,7 @@ def test_good_calls_take_the_suspicion_away() -> None:
 
 
 def test_a_share_that_is_tolerated_never_convinces() -> None:
-    chance = random.Random(1)  # noqa: S311 - a simulation
+    chance = random.Random(1)
     found: Suspicion | None = None
     most = 0.0
     for second in range(40_000):
@@ -122,7 +122,7 @@ def test_a_test_of_probes_is_passed_by_the_well_and_failed_by_the_broken() -> No
 
 
 def test_looking_after_every_probe_isolates_a_well_plugin_no_more_often_than_was_asked_for() -> None:
-    chance = random.Random(2)  # noqa: S311 - a simulation
+    chance = random.Random(2)
     wrong = 0
     for _ in range(2000):
         total = bad = 0

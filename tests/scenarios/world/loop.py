@@ -19,6 +19,9 @@ from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import ConflictError
+from plugwarden_collector.judge.kept_watch import kept
+from plugwarden_collector.judge.kept_watch import resumed as resumed_watch
+from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.file import Rules
 
 from .fleet import STEP_SECONDS, Fleet, Harm
@@ -72,7 +75,7 @@ def run(world: World, rules_name: str, *, breakers: bool = True) -> Run:
     """Live through a world under one set of rules."""
     rules, layout = world.rules_of(rules_name), Layout(world)
     fleet, store, found = Fleet(world, layout, breakers=breakers), Store(world, layout), Run(world, rules_name, layout)
-    standing, chance = Standing(), random.Random(world.seed)
+    standing, watch, chance = Standing(), Watch(), random.Random(world.seed)
     standing.versions = dict(store.versions)
     events = sorted(world.events, key=lambda event: event.at)
     _announce(found)
@@ -82,13 +85,17 @@ def run(world: World, rules_name: str, *, breakers: bool = True) -> Run:
         while events and events[0].at <= now:
             event = events.pop(0)
             standing, away = _follow(event, standing, rules, store, fleet, found, step, away)
+            if event.kind == "restart":
+                watch = resumed_watch(kept(watch)) or Watch()
         for item in fleet.live(step):
             store.take(item, now + STEP_SECONDS)
         now += STEP_SECONDS
         if now < away or not (store.fresh or now - last >= TICK_SECONDS):
             continue
         last = now
-        standing, changes = evaluate(rules, standing, observation(store, rules, now), store, chance.random)
+        standing, watch, changes = evaluate(
+            rules, standing, watch, observation(store, rules, now), store, chance.random
+        )
         found.ticks += 1
         if changes:
             _keep(found, standing, changes, now)
@@ -126,7 +133,7 @@ def _follow(
 def resumed(standing: Standing) -> Standing:
     """Where things stand after a restart: as it was, but for what nobody stores."""
     fresh = standing.copy()
-    fresh.noted = set()
+    fresh.noted = {}
     return fresh
 
 

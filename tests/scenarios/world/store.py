@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-from plugwarden_collector.cycle import Observation
-from plugwarden_collector.decide.quarantine import Probes, Quarantine
+from plugwarden.contract import Scope
+from plugwarden_collector.cycle import Observation, within
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
-from plugwarden_collector.judge.blame import Cell as FailureCell
-from plugwarden_collector.judge.blame import Waits
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.waits import Waits
+from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Sli
 
@@ -48,6 +48,7 @@ _NOTHING: _Hours = (0.0, 0.0, 0.0, 0.0)
 class _Row:
     """What one delivery said of one cell."""
 
+    mark: int
     began: float
     stamped: float
     cell: int
@@ -69,6 +70,8 @@ class Store:
         self.hung = np.zeros_like(self._ended)
         """Calls that run and never came back, by cell, as hosts last told."""
         self.mark = 0
+        self.thresholds = 0
+        """How many thresholds the rules ask for."""
         self._stale = 0
         self.fresh = False
         """Whether something arrived since the last look."""
@@ -114,7 +117,7 @@ class Store:
             self.called[version] = now
             if total:
                 self._rows.setdefault(part["plugin"], []).append(
-                    _Row(item.began, item.stamped, cell, total, failed, slow, errors)
+                    _Row(self.mark, item.began, item.stamped, cell, total, failed, slow, errors)
                 )
         if now - item.stamped > STALE_SECONDS:
             return
@@ -243,31 +246,65 @@ class Store:
 
     # -- what a tick asks further
 
-    def cells(self, plugin: str, at: datetime, window_seconds: float) -> Sequence[FailureCell]:
-        """What each version, operation and instance did."""
-        now = (at - START).total_seconds() - self.jumped
-        sums: dict[tuple[str, str, str], list[int]] = {}
-        for row in self._rows.get(plugin, ()):
-            if row.stamped > now - window_seconds:
+    def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
+        """All that the suspects' plugins did since the trouble of each of their operations began."""
+        found: list[Cell] = []
+        for suspect in suspects:
+            sums: dict[int, list[_Row]] = {}
+            for row in reversed(self._rows.get(suspect.plugin, [])):
                 part = self._layout.parts[row.cell]
-                entry = sums.setdefault((part["version"], part["operation"], part["instance"]), [0, 0, 0])
-                entry[0] += row.total
-                entry[1] += row.failed
-                entry[2] += row.slow
-        return [FailureCell(*key, CallCounts(total, failed=bad, slow=slow)) for key, (total, bad, slow) in sums.items()]
+                known = suspect.streams.get((part["version"], part["operation"]))
+                if row.mark > (known[0] if known is not None else suspect.mark):
+                    sums.setdefault(row.cell, []).append(row)
+                elif row.mark <= suspect.mark:
+                    break
+            for cell, rows in sums.items():
+                found += self._summed(cell, rows)
+        return found
 
-    def probes(self, quarantine: Quarantine, at: datetime) -> Probes:
-        """Calls in the scope from intervals that began after it last changed."""
-        since = (quarantine.changed_at - START).total_seconds() - self.jumped
-        wanted = {key: value for key, value in quarantine.scope.as_dict().items() if value is not None}
-        total = bad = 0
-        for row in reversed(self._rows.get(quarantine.scope.plugin, [])):
-            if row.stamped < since - MARGIN:
+    def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
+        """What the suspects' plugins did in so many seconds before their trouble began."""
+        found: list[Cell] = []
+        for suspect in suspects:
+            begin = (suspect.since - START).total_seconds() - self.jumped - seconds
+            sums: dict[int, list[_Row]] = {}
+            for row in reversed(self._rows.get(suspect.plugin, [])):
+                if row.stamped < begin - MARGIN:
+                    break
+                if row.mark <= suspect.mark and row.stamped >= begin:
+                    sums.setdefault(row.cell, []).append(row)
+            for cell, rows in sums.items():
+                found += self._summed(cell, rows)
+        return found
+
+    def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
+        """Calls in the scope since a moment."""
+        begin = (since - START).total_seconds() - self.jumped
+        sums: dict[int, list[_Row]] = {}
+        for row in reversed(self._rows.get(scope.plugin, [])):
+            if row.stamped < begin - MARGIN:
                 break
-            part = self._layout.parts[row.cell]
-            if row.began >= since and all(part[key] == value for key, value in wanted.items()):
-                total, bad = total + row.total, bad + row.failed
-        return Probes(total, bad)
+            if row.stamped >= begin:
+                sums.setdefault(row.cell, []).append(row)
+        found = [cell for index, rows in sums.items() for cell in self._summed(index, rows)]
+        return [cell for cell in found if within(scope, cell)]
+
+    def _summed(self, index: int, rows: Sequence[_Row]) -> list[Cell]:
+        part = self._layout.parts[index]
+        names = (
+            part["plugin"], part["version"], part["operation"], part["service"], part["instance"], part["machine"], part["tenant"],
+        )  # fmt: skip
+        errors: Counter[int] = Counter()
+        for row in rows:
+            errors.update(row.errors)
+        found = [
+            Cell(*names, self._layout.errors[error][0],
+                 CallCounts(calls, failed=calls if self._layout.blamed[error] else 0), 0, (0,) * self.thresholds)
+            for error, calls in errors.items()
+        ]  # fmt: skip
+        well = sum(row.total for row in rows) - errors.total()
+        found.append(Cell(*names, "", CallCounts(well), 0, (sum(row.slow for row in rows),) * self.thresholds))
+        return found
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Failed calls by error, most first."""
@@ -326,9 +363,13 @@ def observation(store: Store, rules: Rules, now: float) -> Observation:
     }
     thresholds = len({item.threshold_index for item in rules.objectives if item.sli is Sli.LATENCY})
     more = {}
+    store.thresholds = thresholds
     arrived = store.arrivals(thresholds)
     if LOOKS_AT_ARRIVALS:
-        more = {"arrivals": arrived, "past": store.past(thresholds)}
+        usual = dict(store.past(thresholds))
+        for (plugin, _, operation), past in list(usual.items()):
+            usual.setdefault((plugin, "", operation), past)
+        more = {"arrivals": arrived, "usual": usual}
     return Observation(
         store.at(now),
         windows,

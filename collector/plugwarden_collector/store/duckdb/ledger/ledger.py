@@ -36,7 +36,7 @@ from plugwarden_collector.store.ledger_rows import (
 )
 
 from .audit_log import AuditLog
-from .facts import WATCH, load_fact, advance_revision, load_revision, load_time, store_time
+from .facts import WATCH, advance_revision, load_fact, load_revision, load_time, store_time
 from .lists import list_rows
 from .notes import load_told, store_conditions, store_deliveries
 from .pushed_alerts import end_pushed, forget_pushed, load_pushed, store_pushed
