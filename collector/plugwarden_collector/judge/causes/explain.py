@@ -1,0 +1,41 @@
+"""One search over everything that fails in the fleet: which plugins are to blame, and for how much, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .explanation import Explanation, Fault
+from .sample import Sample
+from .shared import shared_causes
+from .suspect import suspects_of
+
+__all__ = ["explain"]
+
+
+def explain(samples: Iterable[Sample], *, running: int) -> Explanation:
+    """Return the fewest faults and shared causes that explain the excess of bad calls.
+
+    `samples` are the cells since the trouble began, all cells of every plugin that something was found against; those of other
+    plugins are passed over. `running` is how many plugins have traffic.
+    """
+    suspects = suspects_of(samples)
+    if not suspects:
+        return Explanation()
+    shared, alone, beside = shared_causes(suspects, max(running, len(suspects)))
+    faults = [member.suspect.fault(member.blamed) for member in alone]
+    faults += [item.member.suspect.fault(item.member.blamed, beside=item.cause) for item in beside]
+    return Explanation(tuple(sorted(_once(faults), key=_order)), tuple(shared))
+
+
+def _once(faults: Iterable[Fault]) -> list[Fault]:
+    """Return one fault for each scope, the heavier of two."""
+    kept: dict[str, Fault] = {}
+    for fault in faults:
+        other = kept.get(str(fault.scope))
+        if other is None or fault.weight > other.weight:
+            kept[str(fault.scope)] = fault
+    return list(kept.values())
+
+
+def _order(fault: Fault) -> tuple[float, str]:
+    return -fault.weight, str(fault.scope)
