@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import log, sqrt
+from math import inf, log, sqrt
 
 __all__ = ["BASE_NATS", "Condition", "Factor", "Leaf", "Search", "excess_nats"]
 
@@ -91,6 +91,8 @@ class Search:
     unnamed: frozenset[str] = frozenset()
     """Values that no condition may name."""
     _columns: list[Sequence[str]] = field(init=False)
+    _telling: frozenset[int] = field(init=False)
+    """Attributes that have more than one value."""
     _condition_nats: list[float] = field(init=False)
     _total: list[float] = field(init=False)
     _bad: list[float] = field(init=False)
@@ -102,6 +104,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self._columns = [[leaf.values[at] for leaf in self.leaves] for at in range(len(self.attribute_nats))]
+        self._telling = frozenset(at for at, column in enumerate(self._columns) if len(set(column)) > 1)
         self._condition_nats = [
             nats + log(max(len(set(column) - self.unnamed), 1))
             for nats, column in zip(self.attribute_nats, self._columns, strict=True)
@@ -183,32 +186,41 @@ class Search:
             factor = self._factor(base, leaves)
             best = factor if factor.score > 0 else None
         fixed = {attribute for attribute, _ in base}
-        open_nodes: list[tuple[float, tuple[Condition, ...], list[int], int]] = [(0.0, base, leaves, 0)]
+        open_nodes: list[tuple[float, tuple[Condition, ...], list[int], int]] = [(inf, base, leaves, 0)]
         while open_nodes:
             bound, conditions, within, first = open_nodes.pop()
-            if len(conditions) >= self.most_conditions or (best is not None and bound and bound <= best.score):
+            if len(conditions) >= self.most_conditions or (best is not None and bound <= best.score):
                 continue
+            hot = [at for at in within if self._most[at]]
+            cost = self.cost(conditions)
+            reaches = [
+                (most - cost - self._condition_nats[attribute], attribute, value)
+                for attribute in range(first, len(self._columns))
+                if attribute in self._telling and attribute not in fixed
+                for value, most in self._sums(hot, attribute).items()
+                if value not in self.unnamed
+            ]
+            reaches.sort(key=lambda item: (-item[0], item[1], item[2]))
             children = []
-            for attribute in range(first, len(self._columns)):
-                if attribute in fixed:
-                    continue
+            for reach, attribute, value in reaches:
+                if reach <= (0.0 if best is None else best.score):
+                    break
                 column = self._columns[attribute]
-                groups: defaultdict[str, list[int]] = defaultdict(list)
-                for at in within:
-                    groups[column[at]].append(at)
-                for value, group in groups.items():
-                    most = sum(map(self._most.__getitem__, group))
-                    narrowed = tuple(sorted((*conditions, (attribute, value))))
-                    reach = most - self.cost(narrowed)
-                    if reach <= 0 or value in self.unnamed or (best is not None and reach <= best.score):
-                        continue
-                    factor = self._factor(narrowed, group)
-                    if factor.score > 0 and narrowed != taboo and (best is None or _rank(factor) > _rank(best)):
-                        best = factor
-                    children.append((reach, narrowed, group, attribute + 1))
-            children.sort(key=lambda child: (child[0], child[1]))
-            open_nodes.extend(children)
+                group = [at for at in within if column[at] == value]
+                factor = self._factor(tuple(sorted((*conditions, (attribute, value)))), group)
+                allowed = factor.score > 0 and factor.conditions != taboo
+                if allowed and (best is None or _rank(factor) > _rank(best)):
+                    best = factor
+                children.append((reach, factor.conditions, group, attribute + 1))
+            open_nodes.extend(reversed(children))
         return best
+
+    def _sums(self, leaves: list[int], attribute: int) -> dict[str, float]:
+        """Return the most that any factor can gain under each value of an attribute."""
+        column, sums = self._columns[attribute], defaultdict[str, float](float)
+        for at in leaves:
+            sums[column[at]] += self._most[at]
+        return sums
 
     def _refine(self, factor: Factor, taboo: _Taboo) -> list[Factor]:
         """Return narrower factors where they describe a factor's leaves better than it does itself."""
