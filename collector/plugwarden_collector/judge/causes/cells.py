@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import log
 
 from plugwarden.contract import OVERFLOW
 
@@ -25,8 +26,8 @@ ATTRIBUTE_NATS: Mapping[str, float] = {
     "service": 2.0,
 }
 """Nats that a condition costs beside the logarithm of its attribute's values: how rarely that is where a fault lies."""
-ALONE_NATS = 7.0
-"""Nats that other versions, or other senders, must gain by themselves before a scope covers them as well: log(1000)."""
+ALONE_NATS = log(100)
+"""Nats that other versions, or other senders, must gain by themselves before a scope covers them as well."""
 ALONE_BAD = 2
 """Bad calls that they must have: one stray failure widens nothing."""
 _UNTELLABLE = tuple(
