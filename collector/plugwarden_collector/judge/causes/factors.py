@@ -88,6 +88,8 @@ class Search:
     attribute_nats: Sequence[float]
     """What a condition on each attribute costs, beside the logarithm of the attribute's values."""
     most_conditions: int = 3
+    base_nats: float = BASE_NATS
+    """What any factor costs."""
     unnamed: frozenset[str] = frozenset()
     """Values that no condition may name."""
     _columns: list[Sequence[str]] = field(init=False)
@@ -137,7 +139,7 @@ class Search:
 
     def cost(self, conditions: tuple[Condition, ...]) -> float:
         """Return the nats that describe a conjunction."""
-        return BASE_NATS + sum(self._condition_nats[attribute] for attribute, _ in conditions)
+        return self.base_nats + sum(self._condition_nats[attribute] for attribute, _ in conditions)
 
     def _matches(self, at: int, conditions: tuple[Condition, ...]) -> bool:
         return all(self._columns[attribute][at] == value for attribute, value in conditions)
