@@ -56,7 +56,7 @@ _INWARD = re.compile(
             r"stop ?iteration",
             # Java, .NET, JavaScript, Go and Rust.
             r"null ?pointer", r"null ?reference", r"out ?of ?bounds", r"class ?cast", r"invalid ?cast", r"illegal ?(argument|state)",
-            r"number ?format", r"no ?such ?(method|element|field)", r"reference ?error", r"range ?error", r"panic", r"segv|segfault|sigsegv",
+            r"number ?format", r"no ?such ?(method|element|field)", r"reference ?error", r"range ?error", r"panic", r"segv|segfault",
         )
     ),
     re.IGNORECASE,

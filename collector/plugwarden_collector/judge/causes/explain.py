@@ -8,6 +8,7 @@ from .explanation import Explanation, Fault
 from .sample import Sample
 from .shared import shared_causes
 from .suspect import suspects_of
+from .telling import fault_of
 
 __all__ = ["explain"]
 
@@ -21,10 +22,10 @@ def explain(samples: Iterable[Sample], *, running: int) -> Explanation:
     suspects = suspects_of(samples)
     if not suspects:
         return Explanation()
-    shared, alone, beside = shared_causes(suspects, max(running, len(suspects)))
-    faults = [member.suspect.fault(member.blamed) for member in alone]
-    faults += [item.member.suspect.fault(item.member.blamed, beside=item.cause) for item in beside]
-    return Explanation(tuple(sorted(_once(faults), key=_order)), tuple(shared))
+    accounts = shared_causes(suspects, max(running, len(suspects)))
+    faults = [fault_of(member.suspect, member.blamed) for member in accounts.alone]
+    faults += [fault_of(item.member.suspect, item.member.blamed, beside=item.cause) for item in accounts.beside]
+    return Explanation(tuple(sorted(_once(faults), key=_order)), tuple(accounts.causes))
 
 
 def _once(faults: Iterable[Fault]) -> list[Fault]:

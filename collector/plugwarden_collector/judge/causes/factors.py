@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import log, sqrt
+from math import inf, log, sqrt
 
 __all__ = ["BASE_NATS", "Condition", "Factor", "Leaf", "Search", "excess_nats"]
 
@@ -33,6 +33,8 @@ LIKE_RATIO = 0.5
 
 Condition = tuple[int, str]
 """Position of an attribute, and the value it has."""
+_Taboo = tuple[Condition, ...] | None
+"""A conjunction that is not to be chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,13 @@ class Search:
     attribute_nats: Sequence[float]
     """What a condition on each attribute costs, beside the logarithm of the attribute's values."""
     most_conditions: int = 3
+    base_nats: float = BASE_NATS
+    """What any factor costs."""
     unnamed: frozenset[str] = frozenset()
     """Values that no condition may name."""
     _columns: list[Sequence[str]] = field(init=False)
+    _telling: frozenset[int] = field(init=False)
+    """Attributes that have more than one value."""
     _condition_nats: list[float] = field(init=False)
     _total: list[float] = field(init=False)
     _bad: list[float] = field(init=False)
@@ -100,6 +106,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self._columns = [[leaf.values[at] for leaf in self.leaves] for at in range(len(self.attribute_nats))]
+        self._telling = frozenset(at for at, column in enumerate(self._columns) if len(set(column)) > 1)
         self._condition_nats = [
             nats + log(max(len(set(column) - self.unnamed), 1))
             for nats, column in zip(self.attribute_nats, self._columns, strict=True)
@@ -116,7 +123,14 @@ class Search:
 
     def run(self) -> list[Factor]:
         """Return the factors that describe the table best, the one that gains most first; none for a healthy table."""
-        found = self._cover(list(range(len(self.leaves))), (), include_base=True)
+        leaves = list(range(len(self.leaves)))
+        found = self._cover(leaves, (), include_base=True)
+        if len(found) > 2:
+            # A first choice that cuts across the others leaves more of them behind than there are.
+            for taboo in [factor.conditions for factor in found]:
+                other = self._cover(leaves, (), include_base=True, taboo=taboo)
+                if _score(other) > _score(found):
+                    found = other
         return sorted(self._merge(found), key=lambda factor: (-factor.gain, factor.conditions))
 
     def weigh(self, conditions: tuple[Condition, ...], leaves: Iterable[int]) -> Factor:
@@ -125,7 +139,7 @@ class Search:
 
     def cost(self, conditions: tuple[Condition, ...]) -> float:
         """Return the nats that describe a conjunction."""
-        return BASE_NATS + sum(self._condition_nats[attribute] for attribute, _ in conditions)
+        return self.base_nats + sum(self._condition_nats[attribute] for attribute, _ in conditions)
 
     def _matches(self, at: int, conditions: tuple[Condition, ...]) -> bool:
         return all(self._columns[attribute][at] == value for attribute, value in conditions)
@@ -149,59 +163,73 @@ class Search:
         rate = min(max(rate, bad / total, LEAST_RATIO), 1 - LEAST_RATIO)
         return bad * log(rate) + (total - bad) * log(1 - rate) - sum(map(self._healthy.__getitem__, leaves))
 
-    def _cover(self, leaves: list[int], base: tuple[Condition, ...], *, include_base: bool) -> list[Factor]:
+    def _cover(
+        self, leaves: list[int], base: tuple[Condition, ...], *, include_base: bool, taboo: _Taboo = None
+    ) -> list[Factor]:
         """Return factors within a base, each the best for what those before it left over."""
         found: list[Factor] = []
         while leaves and len(found) < MOST_FACTORS:
-            best = self._best(leaves, base, include_base=include_base)
+            best = self._best(leaves, base, include_base=include_base, taboo=taboo)
             if best is None:
                 break
-            refined = self._refine(best)
-            found.extend(refined)
-            covered = {at for factor in refined for at in factor.leaves}
+            # Of narrower factors the first alone is kept: the others stay within one that was not the last word.
+            first = max(self._refine(best, taboo), key=_rank)
+            found.append(first)
+            covered = set(first.leaves)
             leaves = [at for at in leaves if at not in covered]
         return found
 
-    def _best(self, leaves: list[int], base: tuple[Condition, ...], *, include_base: bool) -> Factor | None:
+    def _best(
+        self, leaves: list[int], base: tuple[Condition, ...], *, include_base: bool, taboo: _Taboo
+    ) -> Factor | None:
         """Return the factor with the highest score within a base; branches that cannot reach it are cut."""
         best: Factor | None = None
-        if include_base:
+        if include_base and base != taboo:
             factor = self._factor(base, leaves)
             best = factor if factor.score > 0 else None
         fixed = {attribute for attribute, _ in base}
-        open_nodes: list[tuple[float, tuple[Condition, ...], list[int], int]] = [(0.0, base, leaves, 0)]
+        open_nodes: list[tuple[float, tuple[Condition, ...], list[int], int]] = [(inf, base, leaves, 0)]
         while open_nodes:
             bound, conditions, within, first = open_nodes.pop()
-            if len(conditions) >= self.most_conditions or (best is not None and bound and bound <= best.score):
+            if len(conditions) >= self.most_conditions or (best is not None and bound <= best.score):
                 continue
+            hot = [at for at in within if self._most[at]]
+            cost = self.cost(conditions)
+            reaches = [
+                (most - cost - self._condition_nats[attribute], attribute, value)
+                for attribute in range(first, len(self._columns))
+                if attribute in self._telling and attribute not in fixed
+                for value, most in self._sums(hot, attribute).items()
+                if value not in self.unnamed
+            ]
+            reaches.sort(key=lambda item: (-item[0], item[1], item[2]))
             children = []
-            for attribute in range(first, len(self._columns)):
-                if attribute in fixed:
-                    continue
+            for reach, attribute, value in reaches:
+                if reach <= (0.0 if best is None else best.score):
+                    break
                 column = self._columns[attribute]
-                groups: defaultdict[str, list[int]] = defaultdict(list)
-                for at in within:
-                    groups[column[at]].append(at)
-                for value, group in groups.items():
-                    most = sum(map(self._most.__getitem__, group))
-                    narrowed = tuple(sorted((*conditions, (attribute, value))))
-                    reach = most - self.cost(narrowed)
-                    if reach <= 0 or value in self.unnamed or (best is not None and reach <= best.score):
-                        continue
-                    factor = self._factor(narrowed, group)
-                    if factor.score > 0 and (best is None or _rank(factor) > _rank(best)):
-                        best = factor
-                    children.append((reach, narrowed, group, attribute + 1))
-            children.sort(key=lambda child: (child[0], child[1]))
-            open_nodes.extend(children)
+                group = [at for at in within if column[at] == value]
+                factor = self._factor(tuple(sorted((*conditions, (attribute, value)))), group)
+                allowed = factor.score > 0 and factor.conditions != taboo
+                if allowed and (best is None or _rank(factor) > _rank(best)):
+                    best = factor
+                children.append((reach, factor.conditions, group, attribute + 1))
+            open_nodes.extend(reversed(children))
         return best
 
-    def _refine(self, factor: Factor) -> list[Factor]:
+    def _sums(self, leaves: list[int], attribute: int) -> dict[str, float]:
+        """Return the most that any factor can gain under each value of an attribute."""
+        column, sums = self._columns[attribute], defaultdict[str, float](float)
+        for at in leaves:
+            sums[column[at]] += self._most[at]
+        return sums
+
+    def _refine(self, factor: Factor, taboo: _Taboo) -> list[Factor]:
         """Return narrower factors where they describe a factor's leaves better than it does itself."""
         if len(factor.conditions) >= self.most_conditions or not self._uneven(factor):
             return [factor]
-        narrower = self._cover(list(factor.leaves), factor.conditions, include_base=False)
-        return narrower if sum(item.score for item in narrower) > factor.score else [factor]
+        narrower = self._cover(list(factor.leaves), factor.conditions, include_base=False, taboo=taboo)
+        return narrower if _score(narrower) > factor.score else [factor]
 
     def _uneven(self, factor: Factor) -> bool:
         """Whether the leaves of a factor differ by more than chance makes them.
@@ -239,6 +267,11 @@ class Search:
             _, whole, members = best
             found = [factor for factor in found if factor not in members] + [whole]
         return found
+
+
+def _score(found: Iterable[Factor]) -> float:
+    """Return what factors gain above their costs."""
+    return sum(factor.score for factor in found)
 
 
 def _rank(factor: Factor) -> tuple[float, int, tuple[Condition, ...]]:

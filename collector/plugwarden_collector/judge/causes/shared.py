@@ -1,51 +1,28 @@
-"""Causes that several plugins share: a place they have in common, or the moment at which they began to fail."""
+"""Causes that several plugins share, which plugins they excuse, and what they leave to explain."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from math import log, sqrt
 
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 
-from .error_kinds import ErrorKind, alike, kind_of, leading_kind
 from .explanation import Excused, SharedCause
-from .factors import Condition
-from .onset import TOGETHER, chance_together, shared_odds_nats
-from .sample import ATTRIBUTES, PLACES, Sample
-from .suspect import VERSION, Blamed, Suspect, suspect
+from .member import Member, count_plugins, pooled_errors
+from .moment import shared_moment
+from .onset import chance_together
+from .place import shared_place
+from .residual import beside
+from .sample import ATTRIBUTES
+from .suspect import Suspect
+from .telling import errors_by_calls, scope_of
 
-__all__ = ["Beside", "Member", "shared_causes"]
+__all__ = ["Accounts", "Beside", "shared_causes"]
 
-FILLED_RATIO = 0.8
-"""Share of a plugin's calls in a place that must be of the factor before the place explains it."""
-UNUSUAL = 2.5
-"""Standard deviations, in log-odds, by which a plugin fails more than the others before the shared cause is not all of it."""
-LEAST_SPREAD = 0.8
-"""Least standard deviation of that: plugins that use the same downstream use it more or less often."""
-OWN_RATIO = 0.05
-"""Share of the others' errors below which an error is a plugin's own."""
-LATE = 10 * TOGETHER
-"""Time after which a seldom called plugin with the others' outward errors no longer joins them."""
 EVERYTHING_RATIO = 0.5
 """Share of the running plugins from which it is everything that fails (Envoy's panic threshold)."""
-_PLACES = {ATTRIBUTES.index(name): name for name in PLACES}
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One factor of one plugin."""
-
-    suspect: Suspect
-    blamed: Blamed
-
-    @property
-    def plugin(self) -> str:
-        """Return the plugin's name."""
-        return self.suspect.plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,229 +34,87 @@ class Beside:
     """The shared cause, in words."""
 
 
-def shared_causes(suspects: Sequence[Suspect], running: int) -> tuple[list[SharedCause], list[Member], list[Beside]]:
-    """Return the causes that plugins share, the factors that they do not touch, and those that they do not explain."""
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """All factors of all plugins, each with what accounts for it."""
+
+    causes: Sequence[SharedCause]
+    alone: Sequence[Member]
+    """Factors that no shared cause touches."""
+    beside: Sequence[Beside]
+
+
+def shared_causes(suspects: Sequence[Suspect], running: int) -> Accounts:
+    """Return the causes that plugins share, places before moments, and what they do not account for."""
     left = [Member(item, blamed) for item in suspects for blamed in item.blamed]
     causes: list[SharedCause] = []
-    beside: list[Beside] = []
-    for find in (_place, _moment):
-        while len({member.plugin for member in left}) > 1:
-            found = find(left, running)
-            if found is None:
-                break
-            kind, name, members = found
-            cause, others = _cause(kind, name, members, running)
-            left = [member for member in left if member not in members]
-            causes.append(cause)
-            beside.extend(others)
-    return causes, left, beside
+    rest: list[Beside] = []
+    while (place := shared_place(left)) is not None:
+        (attribute, value), members = place
+        left = _settle(ATTRIBUTES[attribute], value, members, left, running, causes, rest)
+    while (members_or_none := shared_moment(left, running)) is not None:
+        hit = count_plugins(members_or_none)
+        kind = "everything" if hit >= 3 and hit >= EVERYTHING_RATIO * running else "simultaneous"
+        left = _settle(kind, "", members_or_none, left, running, causes, rest)
+    return Accounts(causes, left, rest)
 
 
-def _place(left: Sequence[Member], running: int) -> tuple[str, str, list[Member]] | None:
-    """Return the place that most plugins fail in while they are well elsewhere."""
-    found: defaultdict[Condition, list[Member]] = defaultdict(list)
-    for member in left:
-        if not member.suspect.known or not (member.blamed.has(_PLACES) or member.blamed.sender):
-            continue
-        for attribute in _PLACES:
-            value = _filled(member, attribute)
-            if value is not None:
-                found[attribute, value].append(member)
-    order = {attribute: at for at, attribute in enumerate(_PLACES)}
-    ranked = sorted(found.items(), key=lambda item: (-_plugins(item[1]), order[item[0][0]], item[0][1]))
-    for (attribute, value), members in ranked:
-        if _plugins(members) < 2:
-            break
-        joined = members + [
-            member
-            for member in left
-            if member not in members and member.suspect.known and _lies_in(member, (attribute, value), members)
-        ]
-        fitting = _without_own_kind(joined)
-        # Of two plugins in one place neither is the rule that the other departs from.
-        return ATTRIBUTES[attribute], value, fitting if _plugins(fitting) >= 2 else joined
-    return None
-
-
-def _plugins(members: Iterable[Member]) -> int:
-    return len({member.plugin for member in members})
-
-
-def _filled(member: Member, attribute: int) -> str | None:
-    """Return the one value of a place that holds a factor, if it fills it, and the plugin is called elsewhere as well."""
-    samples = member.suspect.samples
-    name = ATTRIBUTES[attribute]
-    values = {getattr(samples[at], name) for at in member.blamed.factor.leaves if samples[at].bad}
-    if member.blamed.sender:
-        values = {getattr(item, name) for item in samples if item.instance == member.blamed.sender}
-    if len(values) != 1:
-        return None
-    (value,) = values
-    if not value or len({getattr(sample, name) for sample in samples if sample.total}) < 2:
-        return None
-    rest = [item for item in member.blamed.factor.conditions if item[0] not in _PLACES]
-    place = member.suspect.within([*rest, (attribute, value)])
-    inside = set(member.suspect.within(member.blamed.conditions))
-    total = sum(samples[at].total for at in place)
-    return value if sum(samples[at].total for at in place if at in inside) >= FILLED_RATIO * total else None
-
-
-def _lies_in(member: Member, place: Condition, members: Sequence[Member]) -> bool:
-    """Whether a plugin that is called nowhere else fails in a place, and began to when the others did."""
-    samples = member.suspect.samples
-    name, value = ATTRIBUTES[place[0]], place[1]
-    if any(getattr(sample, name) != value for sample in samples if sample.total):
-        return False
-    return any(abs(member.blamed.since - other.blamed.since) <= TOGETHER for other in members)
-
-
-def _moment(left: Sequence[Member], running: int) -> tuple[str, str, list[Member]] | None:
-    """Return the plugins that began to fail at one moment everywhere, if one reason is likelier than one for each."""
-    known = [member for member in left if member.suspect.known]
-    # What is bad in one version while others are well, or in one place, was not brought about by something outside of both.
-    everywhere = [member for member in known if not member.blamed.has((VERSION, *_PLACES)) and not member.blamed.sender]
-    everywhere.sort(key=lambda member: (member.blamed.since, member.plugin))
-    best: list[Member] = []
-    for first in everywhere:
-        until = first.blamed.since + TOGETHER
-        group = _without_own_kind([item for item in everywhere if first.blamed.since <= item.blamed.since <= until])
-        if _plugins(group) > _plugins(best) and _likely(group, running):
-            best = group
-    if not best:
-        return None
-    start = min(member.blamed.since for member in best)
-    late = [member for member in known if member not in best and _joins(member, best, start)]
-    hit = _plugins(best) + _plugins(late)
-    kind = "everything" if hit >= 3 and hit >= EVERYTHING_RATIO * running else "simultaneous"
-    return kind, "", best + late
-
-
-def _likely(group: Sequence[Member], running: int) -> bool:
-    """Whether plugins that began together are likelier to share a reason than to have one each."""
-    hit = _plugins(group)
-    if hit == 2:
-        # Two at once are not rare enough: only errors that point at the same thing outside tell that it is one.
-        one, other = _pooled(group[:1]), _pooled(group[1:])
-        outward = all(leading_kind(errors) is ErrorKind.OUTWARD for errors in (one, other))
-        if not outward or not alike(one, other):
-            return False
-    return shared_odds_nats(hit, running) > 0
-
-
-def _joins(member: Member, group: Sequence[Member], start: datetime) -> bool:
-    """Whether a plugin that began later, or shows it in fewer places, fails as the others do."""
-    if member.blamed.has((VERSION,)) or not -TOGETHER <= member.blamed.since - start <= LATE:
-        return False
-    errors = member.blamed.errors
-    return bool(errors) and leading_kind(errors) is ErrorKind.OUTWARD and alike(errors, _pooled(group))
-
-
-def _without_own_kind(members: Sequence[Member]) -> list[Member]:
-    """Return the members without those that fail by errors of their own code which most of the others do not have."""
-    leading = Counter(_leading(member) for member in members)
-    return [
-        member
-        for member in members
-        if leading_kind(member.blamed.errors) is not ErrorKind.INWARD
-        or 2 * (leading[_leading(member)] - 1) >= len(members) - 1
-    ]
-
-
-def _leading(member: Member) -> str:
-    """Return the type of error that a plugin has most of."""
-    errors = member.blamed.errors
-    return max(errors, key=lambda name: (errors[name], name), default="")
-
-
-def _pooled(members: Iterable[Member]) -> Counter[str]:
-    errors: Counter[str] = Counter()
-    for member in members:
-        errors.update(member.blamed.errors)
-    return errors
-
-
-def _cause(kind: str, name: str, members: Sequence[Member], running: int) -> tuple[SharedCause, list[Beside]]:
-    """Return a shared cause and those of its plugins that fail more than it explains."""
+def _settle(
+    kind: str,
+    name: str,
+    members: Sequence[Member],
+    left: Sequence[Member],
+    running: int,
+    causes: list[SharedCause],
+    rest: list[Beside],
+) -> list[Member]:
+    """Note a cause with what it does not explain, and return the factors that it does not touch."""
     words = f"{kind} {name}".strip()
-    unusual = [member for member in members if _fails_more(member, members)]
-    if _plugins(members) - _plugins(unusual) < 2:
-        unusual = []
-    beside = [Beside(member, words) for member in unusual]
-    excused = [member for member in members if member not in unusual]
-    for member in excused:
-        own = _own_errors(member, [item for item in members if item.plugin != member.plugin])
-        if own is not None:
-            beside.extend(Beside(Member(own, blamed), words) for blamed in own.blamed)
-    onsets = [
-        min(item.blamed.since for item in members if item.plugin == plugin)
-        for plugin in sorted({item.plugin for item in members})
-    ]
-    errors = _pooled(excused)
-    cause = SharedCause(
-        kind,
-        name,
-        min(onsets),
-        tuple(
+    remaining: list[Beside] = []
+    excused: list[Member] = []
+    for member in members:
+        unexplained = beside(member, [item for item in members if item.plugin != member.plugin])
+        remaining.extend(Beside(item, words) for item in unexplained)
+        if member not in unexplained:
+            excused.append(member)
+    if count_plugins(excused) < 2:
+        remaining, excused = [], list(members)
+    causes.append(_cause(kind, name, excused, running))
+    rest.extend(remaining)
+    return [member for member in left if member not in members]
+
+
+def _cause(kind: str, name: str, excused: Sequence[Member], running: int) -> SharedCause:
+    """Return a shared cause with the plugins that it excuses."""
+    plugins = sorted({item.plugin for item in excused})
+    onsets = [min(item.since for item in excused if item.plugin == plugin) for plugin in plugins]
+    chance = chance_together(onsets, running)
+    return SharedCause(
+        kind=kind,
+        name=name,
+        since=min(onsets),
+        excused=tuple(
             Excused(
-                member.suspect.scope(member.blamed.conditions),
-                member.blamed.since,
+                scope_of(member.plugin, member.blamed.conditions),
+                member.since,
                 round(member.blamed.factor.total),
                 round(member.blamed.factor.bad),
             )
             for member in sorted(excused, key=lambda item: (item.plugin, item.blamed.conditions))
         ),
-        tuple(sorted(errors.items(), key=lambda item: (-item[1], item[0]))),
-        chance := chance_together(onsets, running),
-        _why(kind, name, onsets, running, chance),
+        errors=errors_by_calls(pooled_errors(excused)),
+        chance=chance,
+        why=_why(kind, name, onsets, running, chance),
     )
-    return cause, beside
 
 
 def _why(kind: str, name: str, onsets: Sequence[datetime], running: int, chance: float) -> str:
     """Return in a sentence what the plugins have in common."""
     if name:
         return f"{len(onsets)} plugins fail in {kind} {name} and are well elsewhere"
+    running = max(running, len(onsets))
     span = duration((max(onsets) - min(onsets)).total_seconds())
     return (
-        f"{len(onsets)} of {max(running, len(onsets))} running plugins ({percent(len(onsets) / max(running, len(onsets)))}) began to fail "
-        f"within {span} of each other; by accident that happens once in {1 / max(chance, 1e-12):,.0f} times"
+        f"{len(onsets)} of {running} running plugins ({percent(len(onsets) / running)}) began to fail within {span} of each other; "
+        f"by accident that happens once in {1 / max(chance, 1e-12):,.0f} times"
     )
-
-
-def _fails_more(member: Member, members: Sequence[Member]) -> bool:
-    """Whether a plugin fails so much more than the others that the cause they share does not explain it."""
-    others = [item for item in members if item.plugin != member.plugin]
-    rates = [_log_odds(item.blamed.factor.bad, item.blamed.factor.total) for item in others]
-    mean = sum(rates) / len(rates)
-    spread = sqrt(sum((rate - mean) ** 2 for rate in rates) / max(len(rates) - 1, 1))
-    limit = mean + UNUSUAL * max(spread, LEAST_SPREAD)
-    parts = member.blamed.factor.parts or (member.blamed.factor,)
-    return any(_log_odds(part.bad, part.total, low=True) > limit for part in parts)
-
-
-def _log_odds(bad: float, total: float, *, low: bool = False) -> float:
-    """Return the log-odds of a rate, or the lower end of what the counts allow (two standard errors)."""
-    good = max(total - bad, 0.0)
-    odds = log((bad + 0.5) / (good + 0.5))
-    return odds - 2 * sqrt(1 / (bad + 0.5) + 1 / (good + 0.5)) if low else odds
-
-
-def _own_errors(member: Member, others: Sequence[Member]) -> Suspect | None:
-    """Return a plugin with its own errors alone, where they make a fault by themselves."""
-    theirs = _pooled(others)
-    total = sum(theirs.values())
-    own = {
-        name
-        for name in member.blamed.errors
-        if kind_of(name) is not ErrorKind.OUTWARD and theirs.get(name, 0) <= OWN_RATIO * total
-    }
-    if not own or not total:
-        return None
-    samples = [_only_errors(sample, own) for sample in member.suspect.samples]
-    found = suspect(member.plugin, samples)
-    return found if found.blamed else None
-
-
-def _only_errors(sample: Sample, names: set[str]) -> Sample:
-    errors = {name: calls for name, calls in sample.errors.items() if name in names}
-    return replace(sample, bad=min(sum(errors.values()), sample.bad), errors=errors)

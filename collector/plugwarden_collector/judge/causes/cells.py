@@ -1,0 +1,144 @@
+"""The finest cells of one plugin, counted once each, in a fixed order, with the table that is searched."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+from plugwarden.contract import OVERFLOW
+
+from .factors import Condition, Leaf, Search, excess_nats
+from .sample import ATTRIBUTES, Sample
+
+__all__ = ["INSTANCE", "MACHINE", "VERSION", "Cells", "cells_of", "only_errors"]
+
+VERSION, OPERATION, INSTANCE, MACHINE, TENANT, SERVICE = range(len(ATTRIBUTES))
+ATTRIBUTE_NATS: Mapping[str, float] = {
+    # A release is what most often breaks a plugin (Google's SRE book, chapter 1: some 70 % of outages follow a change in a live system).
+    "version": 0.0,
+    "operation": 1.0,
+    # Directives name processes and tenants, so these come before a machine or a caller that covers the same calls.
+    "instance": 1.5,
+    "machine": 1.6,
+    "tenant": 1.5,
+    "service": 2.0,
+}
+"""Nats that a condition costs beside the logarithm of its attribute's values: how rarely that is where a fault lies."""
+ALONE_NATS = log(100)
+"""Nats that other versions, or other senders, must gain by themselves before a scope covers them as well."""
+ALONE_BAD = 2
+"""Bad calls that they must have: one stray failure widens nothing."""
+_UNTELLABLE = tuple(
+    frozenset({OVERFLOW}) if name in ("version", "operation", "tenant") else frozenset({"", OVERFLOW})
+    for name in ATTRIBUTES
+)
+"""Values that nobody can be told to refuse alone: names that are not told apart, and places that have none."""
+_UNNAMED = "\0"
+"""Stands in a table for a value that no condition may name; no name has this character (`plugwarden.contract.names`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What one plugin did, by its finest parts."""
+
+    samples: Sequence[Sample]
+    columns: Sequence[Sequence[str]]
+    """The values of each attribute."""
+    total: Sequence[int]
+    bad: Sequence[float]
+    """Bad calls that count: none above the expected where the trouble is over."""
+    expected: Sequence[float]
+    """Bad calls that would be nothing to mind."""
+    table: Search
+
+    def meeting(self, conditions: Iterable[Condition]) -> list[int]:
+        """Return the positions of the cells that meet all conditions."""
+        found = list(range(len(self.samples)))
+        for attribute, value in conditions:
+            column = self.columns[attribute]
+            found = [at for at in found if column[at] == value]
+        return found
+
+    def called(self, cells: Iterable[int]) -> int:
+        """Return the calls of some cells."""
+        return sum(map(self.total.__getitem__, cells))
+
+    def only(self, cells: Iterable[int], attribute: int) -> str | None:
+        """Return the value that holds all the evidence of some cells.
+
+        None where other values bear it out by themselves, and where the value is none that can be named.
+        """
+        groups: defaultdict[str, list[int]] = defaultdict(list)
+        for at in cells:
+            if self.total[at]:
+                groups[self.columns[attribute][at]].append(at)
+        if not groups:
+            return None
+        weights = {value: self._nats(group) for value, group in groups.items()}
+        first = max(weights, key=lambda value: (weights[value], value))
+        others = [at for value, group in groups.items() if value != first for at in group]
+        borne_out = self._nats(others) >= ALONE_NATS and sum(map(self.bad.__getitem__, others)) >= ALONE_BAD
+        return None if borne_out or first in _UNTELLABLE[attribute] else first
+
+    def _nats(self, cells: Sequence[int]) -> float:
+        total, bad = self.called(cells), sum(map(self.bad.__getitem__, cells))
+        return excess_nats(total, bad, sum(map(self.expected.__getitem__, cells)) / total) if total else 0.0
+
+
+def cells_of(samples: Iterable[Sample]) -> Cells:
+    """Return the cells of one plugin's samples; those of the same cell are summed."""
+    merged: dict[tuple[str, ...], Sample] = {}
+    for sample in samples:
+        key = (sample.version, sample.operation, sample.instance, sample.machine, sample.tenant, sample.service)
+        other = merged.get(key)
+        merged[key] = sample if other is None else _sum(other, sample)
+    keys = sorted(merged)
+    ordered = [merged[key] for key in keys]
+    columns = list(zip(*keys, strict=True))
+    bad = [_bad(sample) for sample in ordered]
+    expected = [sample.total * sample.expected_ratio for sample in ordered]
+    return Cells(ordered, columns, [sample.total for sample in ordered], bad, expected, _table(ordered, columns, bad))
+
+
+def only_errors(samples: Iterable[Sample], names: set[str]) -> list[Sample]:
+    """Return samples in which the errors of these types alone are bad."""
+    found = []
+    for sample in samples:
+        errors = {name: calls for name, calls in sample.errors.items() if name in names}
+        found.append(replace(sample, bad=min(sum(errors.values()), sample.bad), errors=errors))
+    return found
+
+
+def _sum(one: Sample, other: Sample) -> Sample:
+    onsets = [sample.since for sample in (one, other) if sample.since is not None and not sample.ended]
+    return replace(
+        one,
+        total=one.total + other.total,
+        bad=round(_bad(one) + _bad(other)),
+        expected_ratio=max(one.expected_ratio, other.expected_ratio),
+        errors=Counter(one.errors) + Counter(other.errors),
+        since=min(onsets, default=None),
+        ended=one.ended and other.ended,
+        known=one.known or other.known,
+    )
+
+
+def _bad(sample: Sample) -> float:
+    bad = min(sample.bad, sample.total)
+    return min(bad, sample.total * sample.expected_ratio) if sample.ended else bad
+
+
+def _table(samples: Sequence[Sample], columns: Sequence[Sequence[str]], bad: Sequence[float]) -> Search:
+    """Return the table to search. An attribute that has one value in all cells tells nothing, so it names nothing."""
+    told = []
+    for attribute, column in enumerate(columns):
+        untellable = _UNTELLABLE[attribute]
+        alone = len(set(column)) == 1
+        told.append([_UNNAMED if alone or value in untellable else value for value in column])
+    leaves = [
+        Leaf(values, sample.total, count, sample.expected_ratio)
+        for values, sample, count in zip(zip(*told, strict=True), samples, bad, strict=True)
+    ]
+    return Search(leaves, list(ATTRIBUTE_NATS.values()), unnamed=frozenset({_UNNAMED}))

@@ -1,0 +1,60 @@
+"""What a shared cause leaves to explain of a plugin: errors of its own, and more failures than the others have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log, sqrt
+
+from .cells import only_errors
+from .error_kinds import ErrorKind, kind_of
+from .member import Member, pooled_errors
+from .suspect import blamed_for, suspect
+
+__all__ = ["beside"]
+
+UNUSUAL = 2.5
+"""Standard deviations, in log-odds, by which a plugin fails more than the others before the shared cause is not all of it."""
+LEAST_SPREAD = 0.8
+"""Least standard deviation of that: plugins that use the same downstream use it more or less often."""
+MOST_LOG_ODDS = 3.0
+"""Log-odds beyond which rates are alike: of what always calls a dead downstream, all calls fail or 95 % do."""
+OWN_RATIO = 0.05
+"""Share of the others' errors below which an error is a plugin's own."""
+
+
+def beside(member: Member, others: Sequence[Member]) -> list[Member]:
+    """Return what of a plugin the cause that it shares with others does not explain; the member itself, where that is all of it."""
+    return _by_own_errors(member, others) or _by_rate(member, others)
+
+
+def _by_own_errors(member: Member, others: Sequence[Member]) -> list[Member]:
+    """Return the faults that a plugin's own errors make by themselves."""
+    theirs = pooled_errors(others)
+    limit = OWN_RATIO * sum(theirs.values())
+    own = {name for name in member.blamed.errors if kind_of(name) is not ErrorKind.OUTWARD and theirs[name] <= limit}
+    if not own or not theirs:
+        return []
+    found = suspect(member.plugin, only_errors(member.suspect.cells.samples, own))
+    return [Member(found, blamed) for blamed in found.blamed]
+
+
+def _by_rate(member: Member, others: Sequence[Member]) -> list[Member]:
+    """Return the parts of a factor that fail so much more than the others that what they share is not all of it."""
+    rates = [_log_odds(item.blamed.factor.bad, item.blamed.factor.total) for item in others]
+    mean = sum(rates) / len(rates)
+    spread = sqrt(sum((rate - mean) ** 2 for rate in rates) / max(len(rates) - 1, 1))
+    limit = mean + UNUSUAL * max(spread, LEAST_SPREAD)
+    factor = member.blamed.factor
+    parts = factor.parts or (factor,)
+    more = [part for part in parts if _log_odds(part.bad, part.total, errors=2.0) > limit]
+    if len(more) == len(parts):
+        return [member]
+    cells = member.suspect.cells
+    return [Member(member.suspect, blamed_for(cells, part, member.since)) for part in more]
+
+
+def _log_odds(bad: float, total: float, *, errors: float = 0.0) -> float:
+    """Return the log-odds of a rate, so many standard errors below what was counted."""
+    good = max(total - bad, 0.0)
+    odds = log((bad + 0.5) / (good + 0.5)) - errors * sqrt(1 / (bad + 0.5) + 1 / (good + 0.5))
+    return max(-MOST_LOG_ODDS, min(MOST_LOG_ODDS, odds))
