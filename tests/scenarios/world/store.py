@@ -33,8 +33,8 @@ SKEW_SECONDS = 60.0
 """`control.observe.SKEW`."""
 MARGIN = 200
 """Seconds before the beginning and after the end that hosts' clocks may show."""
-STALE_SECONDS = 300.0
-"""Calls dated so much before they arrive say nothing of now."""
+STALE_SECONDS = 120.0
+"""Calls dated so much before they arrive say nothing of now (`control.observe.STALE`)."""
 RUNNING_SECONDS = 300.0
 """`control.observe.RUNNING_SECONDS`."""
 RECENT_SECONDS = 10.0
