@@ -20,7 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ from tests.scenarios.world.world import RULE_SETS, World  # noqa: E402
 
 WORLDS = sorted((ROOT / "tests/scenarios/worlds").glob("*.toml"))
 PROCESSES = 2
+SHOWN = 40
+"""So many of the runs that went wrong are named."""
 TARGET_FOUND, TARGET_EXACT = 0.99, 0.97
 
 
@@ -46,8 +48,10 @@ class Outcome:
     rules: str
     delays: list[float | None] = field(default_factory=list)
     """One for each fault that had to be isolated; None: it never was."""
-    in_time: int = 0
-    exact: int = 0
+    parts: list[str] = field(default_factory=list)
+    """What each fault is of."""
+    in_time: list[bool] = field(default_factory=list)
+    exact: list[bool] = field(default_factory=list)
     healthy: int = 0
     """Isolations that took healthy calls."""
     calls: int = 0
@@ -62,8 +66,8 @@ class Sum:
     """Outcomes taken together."""
 
     runs: int = 0
+    as_it_should: int = 0
     faults: int = 0
-    found: int = 0
     in_time: int = 0
     exact: int = 0
     healthy: int = 0
@@ -71,28 +75,31 @@ class Sum:
     calls: int = 0
     lost: int = 0
     wrongly: int = 0
-    as_it_should: int = 0
 
     def add(self, item: Outcome) -> None:
-        """Take in one more."""
-        times = [delay for delay in item.delays if delay is not None]
+        """Take in one more run."""
         self.runs += 1
-        self.faults += len(item.delays)
-        self.found += len(times)
-        self.in_time += item.in_time
-        self.exact += item.exact
+        self.as_it_should += not item.problems
         self.healthy += item.healthy
-        self.delays += times
         self.calls += item.calls
         self.lost += item.lost
         self.wrongly += item.wrongly
-        self.as_it_should += not item.problems
+        for delay, in_time, exact in zip(item.delays, item.in_time, item.exact, strict=True):
+            self.add_fault(delay, in_time, exact)
+
+    def add_fault(self, delay: float | None, in_time: bool, exact: bool) -> None:
+        """Take in one fault."""
+        self.faults += 1
+        self.in_time += in_time
+        if delay is not None:
+            self.delays.append(delay)
+            self.exact += exact
 
     def figures(self) -> dict[str, Any]:
         """What is printed."""
         cuts = statistics.quantiles(self.delays, n=20) if len(self.delays) > 1 else [*self.delays] * 19
         return {
-            "runs": self.runs, "as_they_should": self.as_it_should, "faults": self.faults, "found": self.found,
+            "runs": self.runs, "as_they_should": self.as_it_should, "faults": self.faults, "found": len(self.delays),
             "in_time": self.in_time, "exact": self.exact, "healthy_isolated": self.healthy,
             "p50_seconds": round(statistics.median(self.delays), 2) if self.delays else None,
             "p95_seconds": round(cuts[18], 2) if self.delays else None,
@@ -161,13 +168,18 @@ def _outcome(world: World, rules: str, in_file: bool) -> Outcome:
     began = time.process_time()
     found = run(world, rules)
     verdict = judge(found)
+    parts, beside = world.kind.split(", beside ")[0].split(" + "), ", beside" in world.kind
+    if not in_file:
+        count = {0: parts[0], 1: "one fault", 2: "two faults"}[len(verdict.faults)]
+        kind = f"fleet: {count}, beside what is nobody's" if beside else f"fleet: {count}"
     return Outcome(
         world.name,
-        f"{'world' if in_file else 'fleet'}: {world.kind}",
+        f"world: {world.kind}" if in_file else kind,
         rules,
         [item.delay_seconds for item in verdict.faults],
-        sum(item.in_time for item in verdict.faults),
-        sum(item.exact for item in verdict.faults if item.delay_seconds is not None),
+        [world.kind] * len(verdict.faults) if in_file else parts[: len(verdict.faults)],
+        [item.in_time for item in verdict.faults],
+        [item.exact for item in verdict.faults],
         len(verdict.healthy),
         found.harm.calls,
         found.harm.lost,
@@ -179,23 +191,31 @@ def _outcome(world: World, rules: str, in_file: bool) -> Outcome:
 
 def told(outcomes: Sequence[Outcome], rules: Sequence[str], as_json: bool) -> int:
     """Print what came out; 1 when a target was missed."""
-    missed = []
+    missed: list[str] = []
     report: dict[str, Any] = {}
     for name in rules:
         mine = [item for item in outcomes if item.rules == name]
-        total, kinds = Sum(), dict[str, Sum]()
+        total, kinds, parts, hard = Sum(), dict[str, Sum](), dict[str, Sum](), Sum()
         for item in mine:
             total.add(item)
             kinds.setdefault(item.kind, Sum()).add(item)
-        figures = total.figures()
-        report[name] = {"all": figures, "kinds": {kind: kinds[kind].figures() for kind in sorted(kinds)}}
-        report[name]["cpu_seconds"] = round(sum(item.cpu_seconds for item in mine), 1)
+            if item.kind.startswith("fleet"):
+                for part, *fault in zip(item.parts, item.delays, item.in_time, item.exact, strict=True):
+                    parts.setdefault(f"fault of a fleet: {part}", Sum()).add_fault(*fault)
+            elif item.kind == "world: hard":
+                hard.add(item)
+        report[name] = {
+            "all": total.figures(),
+            "kinds": {kind: kinds[kind].figures() for kind in sorted(kinds)},
+            "faults": {part: parts[part].figures() for part in sorted(parts)},
+            "cpu_seconds": round(sum(item.cpu_seconds for item in mine), 1),
+        }
         if total.healthy:
             missed.append(f"{name}: {total.healthy} healthy scopes were isolated")
-        if total.faults and total.found < TARGET_FOUND * total.faults:
-            missed.append(f"{name}: {total.found} of {total.faults} faults were isolated")
-        if total.found and total.exact < TARGET_EXACT * total.found:
-            missed.append(f"{name}: {total.exact} of {total.found} scopes were exact")
+        if total.faults and len(total.delays) < TARGET_FOUND * total.faults:
+            missed.append(f"{name}: {len(total.delays)} of {total.faults} faults were isolated")
+        if total.delays and total.exact < TARGET_EXACT * len(total.delays):
+            missed.append(f"{name}: {total.exact} of {len(total.delays)} scopes were exact")
         if not as_json:
             _print(name, report[name], mine)
     if as_json:
@@ -209,19 +229,24 @@ def told(outcomes: Sequence[Outcome], rules: Sequence[str], as_json: bool) -> in
 
 def _print(name: str, report: dict[str, Any], outcomes: Sequence[Outcome]) -> None:
     print(f"\n== rules: {name} ({report['cpu_seconds']} s of CPU)")
-    head = f"{'kind':58} {'runs':>5} {'right':>5} {'faults':>6} {'found':>5} {'exact':>5} {'wrong':>5} {'p50':>6} {'p95':>6} {'lost':>7} {'refused':>8}"
-    print(head)
-    for kind, item in [*report["kinds"].items(), ("all", report["all"])]:
+    print(
+        f"{'kind':56} {'runs':>5} {'right':>5} {'faults':>6} {'found':>5} {'exact':>5} {'wrong':>5} {'p50 s':>6} {'p95 s':>6} "
+        f"{'lost':>7} {'refused':>8}"
+    )
+    for kind, item in [*report["kinds"].items(), *report["faults"].items(), ("all", report["all"])]:
         p50, p95 = (f"{item[key]:.2f}" if item[key] is not None else "-" for key in ("p50_seconds", "p95_seconds"))
-        print(
-            f"{kind[:58]:58} {item['runs']:5} {item['as_they_should']:5} {item['faults']:6} {item['found']:5} {item['exact']:5} "
-            f"{item['healthy_isolated']:5} {p50:>6} {p95:>6} {item['lost']:7} {item['refused_wrongly']:8}"
-        )
+        runs = [f"{item[key]:5}" if item["runs"] else f"{'':5}" for key in ("runs", "as_they_should")]
+        harm = f"{item['healthy_isolated']:5} {p50:>6} {p95:>6} {item['lost']:7} {item['refused_wrongly']:8}"
+        rest = harm if item["runs"] else f"{'':5} {p50:>6} {p95:>6}"
+        print(f"{kind[:56]:56} {' '.join(runs)} {item['faults']:6} {item['found']:5} {item['exact']:5} {rest}")
+    print(
+        "wrong: healthy scopes isolated; lost: calls that failed for a fault; refused: calls refused though nothing was wrong with them"
+    )
     wrong = [item for item in outcomes if item.problems]
-    for item in wrong[:40]:
+    for item in wrong[:SHOWN]:
         print(f"  {item.name}: {item.problems[0]}")
-    if len(wrong) > 40:
-        print(f"  and {len(wrong) - 40} more")
+    if len(wrong) > SHOWN:
+        print(f"  and {len(wrong) - SHOWN} more")
 
 
 def show(seed: int, rules: Sequence[str]) -> int:
@@ -256,23 +281,17 @@ def false_alarms(asked: argparse.Namespace) -> int:
     if asked.json:
         print(json.dumps(report, indent=1))
     else:
+        print(f"{asked.plugins} healthy plugins, {asked.days} days, looked at every {asked.tick:g} s")
         print(
-            f"{asked.plugins} healthy plugins, {asked.days} days, looked at every {asked.tick:g} s: {calls:,} calls, {failed:,} ordinary failures"
+            f"{calls:,} calls, {failed:,} ordinary failures; suspected and looked at closer: {report['looked_closer']} times"
         )
-        print(
-            f"isolations: {len(isolated)} (expected: 0); incidents: {report['incidents']}; suspected and looked at closer: {report['looked_closer']} times"
-        )
+        print(f"isolations: {len(isolated)} (expected: 0); incidents: {report['incidents']}")
         for item in isolated[:20]:
             print(f"  {item}")
         for name, value in bound.items():
             print(f"what the settings allow, isolations per fleet and month, {name}: at most {value:.3g}")
         print(f"{report['cpu_seconds']} s of CPU")
     return 1 if isolated else 0
-
-
-def as_values(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """Outcomes as plain values."""
-    return [asdict(item) for item in outcomes]
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ def live_a_day(calm: Calm) -> Day:
 
 
 def chance_per_month(plugins: int, tick_seconds: float) -> dict[str, float]:
-    """Isolations of healthy streams per fleet and 30 days that the threshold allows at most: looks x e^-nats, a union bound over streams."""
+    """Isolations per fleet and 30 days that the threshold allows at most, of streams alone: looks x e^-nats, summed over streams."""
     nats = Policy().enough_nats("p0")
     streams, seconds = plugins * OPERATIONS, 30 * DAY_SECONDS
     return {

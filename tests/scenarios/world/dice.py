@@ -10,7 +10,7 @@ from .world import RULE_SETS, Event, Expected, Host, Plugin, Selector, Trouble, 
 
 __all__ = ["FAULTS", "NOBODYS", "thrown"]
 
-SECONDS = 70.0
+SECONDS = 65.0
 FOUND_SECONDS = 30.0
 """A fault is found in time within this long; what it takes beyond is in the distribution of delays."""
 WORTH_FINDING = 1.2
@@ -26,6 +26,9 @@ FAULTS = (
     "canary",
 )
 """Parts of one plugin that a fault may be of."""
+PARTS_OF_VERSION = tuple(kind for kind in FAULTS if kind not in {"version", "canary"})
+SAME_PLUGIN = 0.3
+"""How often two faults are in one plugin."""
 NOBODYS = ("downstream", "host", "tenant everywhere", "stumble", "labelled", "callers")
 """Troubles that no plugin is to blame for."""
 OWN_ERRORS = ("KeyError", "TypeError", "RuntimeError", "ZeroDivisionError", "csv.Error", "PluginError")
@@ -40,10 +43,15 @@ def thrown(seed: int) -> World:
     events: list[Event] = []
     faults: list[Expected] = []
     kinds: list[str] = []
-    victims = dice.sample([item.name for item in plugins], min(len(plugins), dice.choices((0, 1, 2), (2, 5, 3))[0]))
+    beside = ""
+    victims = dice.sample([item.name for item in plugins], dice.choices((0, 1, 2), (2, 5, 3))[0])
+    if len(victims) == 2 and dice.random() < SAME_PLUGIN:
+        victims[1] = victims[0]
     for name in victims:
         place = next(index for index, item in enumerate(plugins) if item.name == name)
-        kind, at = dice.choice(FAULTS), dice.uniform(14, 24)
+        # Two in one plugin are two parts of one version: a fault of the version leaves nothing for another.
+        choices = FAULTS if len(set(victims)) == len(victims) else PARTS_OF_VERSION
+        kind, at = dice.choice([item for item in choices if item not in kinds]), dice.uniform(14, 24)
         where, plugins[place] = _part(dice, kind, plugins[place], hosts, events)
         share = dice.choice((1.0, 1.0, dice.uniform(0.5, 1.0), dice.uniform(0.2, 0.5)))
         plugins[place] = _busy(plugins[place], where, share, hosts, events)
@@ -57,10 +65,11 @@ def thrown(seed: int) -> World:
     if dice.random() < 0.4:
         nobodys = dice.choice(NOBODYS)
         if _nobodys(dice, nobodys, plugins, hosts, victims, troubles, events):
-            kinds.append(f"beside {nobodys}" if victims else nobodys)
+            beside = f", beside {nobodys}" if victims else ""
+            kinds = kinds or [nobodys]
     return World(
-        name=f"fleet {seed}", title=f"Fleet {seed}", kind=" + ".join(kinds) or "healthy", seconds=SECONDS, rules=RULE_SETS, seed=seed,
-        hosts=hosts, plugins=tuple(plugins), troubles=tuple(troubles), events=tuple(events), forgeries=(), slos=(),
+        name=f"fleet {seed}", title=f"Fleet {seed}", kind=(" + ".join(kinds) or "healthy") + beside, seconds=SECONDS,
+        rules=RULE_SETS, seed=seed, hosts=hosts, plugins=tuple(plugins), troubles=tuple(troubles), events=tuple(events), forgeries=(), slos=(),
         policy={"max_quarantined_ratio": 0.5, "max_actions_per_hour": 20}, faults=tuple(faults), never=(), shared=(), told=(),
         released=(), states=(),
     )  # fmt: skip

@@ -182,8 +182,12 @@ def _announce(found: Run) -> None:
     """Write into the account what the world does."""
     world = found.world
     for trouble in world.troubles:
-        what = [f"{value:.0%} {word}" for value, word in ((trouble.share, f"fail ({trouble.error}, {trouble.source})"),
-                                                          (trouble.slow, "are slow"), (trouble.hang, "never come back")) if value]  # fmt: skip
+        shares = (
+            (trouble.share, f"fail ({trouble.error}, {trouble.source})"),
+            (trouble.slow, "are slow"),
+            (trouble.hang, "hang"),
+        )
+        what = [f"{share:.0%} {word}" for share, word in shares if share]
         found.note(trouble.at, f"WORLD: {trouble.where}: {', '.join(what)}, {trouble.shape}")
         if trouble.until <= world.seconds:
             found.note(trouble.until, f"WORLD: {trouble.where}: over")
