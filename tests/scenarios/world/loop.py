@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 from plugwarden_collector.announce.subject import Subject, subjects_of
-from plugwarden_collector.audit.actor import LOCAL
+from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.cycle.directives import next_set
 from plugwarden_collector.decide.acts import Acted, freeze, isolate, release, silence
@@ -31,6 +31,7 @@ from .world import Event, World
 
 __all__ = ["Moment", "Run", "run"]
 
+PERSON = Actor("ann")
 TICK_SECONDS = 1.0
 """Seconds between ticks while no data arrive (`control.live.TICK_SECONDS`)."""
 
@@ -139,11 +140,11 @@ def resumed(standing: Standing) -> Standing:
 
 def _act(event: Event, standing: Standing, at: datetime) -> Acted | None:
     if event.kind in {"freeze", "unfreeze"}:
-        return freeze(standing, event.kind == "freeze", "a person said so", LOCAL, at)
+        return freeze(standing, event.kind == "freeze", "a person said so", PERSON, at)
     if event.kind == "isolate":
-        return isolate(standing, _scope(event.scope), "a person said so", LOCAL, at)
+        return isolate(standing, _scope(event.scope), "a person said so", PERSON, at)
     if event.kind == "silence":
-        return silence(standing, dict(event.scope), timedelta(seconds=event.until - event.at), "known", LOCAL, at)
+        return silence(standing, dict(event.scope), timedelta(seconds=event.until - event.at), "known", PERSON, at)
     if event.kind == "release":
         wanted = {key: value for key, value in _scope(event.scope).as_dict().items() if value is not None}
         changed: Acted | None = None
@@ -151,7 +152,7 @@ def _act(event: Event, standing: Standing, at: datetime) -> Acted | None:
             own = item.scope.as_dict()
             if item.in_force and all(own[key] == value for key, value in wanted.items()):
                 before = changed[1] if changed else Changes()
-                fresh, changes = release(changed[0] if changed else standing, item.id, "a person said so", LOCAL, at)
+                fresh, changes = release(changed[0] if changed else standing, item.id, "a person said so", PERSON, at)
                 changes.quarantines[:0] = before.quarantines
                 changes.decisions[:0] = before.decisions
                 changed = fresh, changes
@@ -188,8 +189,12 @@ def _announce(found: Run) -> None:
     """Write into the account what the world does."""
     world = found.world
     for trouble in world.troubles:
-        what = [f"{value:.0%} {word}" for value, word in ((trouble.share, f"fail ({trouble.error}, {trouble.source})"),
-                                                          (trouble.slow, "are slow"), (trouble.hang, "never come back")) if value]  # fmt: skip
+        shares = (
+            (trouble.share, f"fail ({trouble.error}, {trouble.source})"),
+            (trouble.slow, "are slow"),
+            (trouble.hang, "hang"),
+        )
+        what = [f"{share:.0%} {word}" for share, word in shares if share]
         found.note(trouble.at, f"WORLD: {trouble.where}: {', '.join(what)}, {trouble.shape}")
         if trouble.until <= world.seconds:
             found.note(trouble.until, f"WORLD: {trouble.where}: over")

@@ -33,11 +33,13 @@ SKEW_SECONDS = 60.0
 """`control.observe.SKEW`."""
 MARGIN = 200
 """Seconds before the beginning and after the end that hosts' clocks may show."""
-STALE_SECONDS = 300.0
-"""Calls dated so much before they arrive say nothing of now."""
+STALE_SECONDS = 120.0
+"""Calls dated so much before they arrive say nothing of now (`control.observe.STALE`)."""
 RUNNING_SECONDS = 300.0
 """`control.observe.RUNNING_SECONDS`."""
 RECENT_SECONDS = 10.0
+WINDOWS_EVERY_SECONDS = 1.0
+"""Budgets are counted by the second, and nothing is isolated for them."""
 
 _Hours = tuple[float, float, float, float]
 """Calls per second, share that fails, share that is slow, hours of it."""
@@ -86,6 +88,8 @@ class Store:
             if plugin.history_hours > 0
         }
         self.called: dict[tuple[str, str], float] = dict.fromkeys(self.versions, 0.0)
+        self._windows: dict[tuple[str, str], dict[float, CallCounts]] = {}
+        self._windows_at = -WINDOWS_EVERY_SECONDS
         self._long: dict[float, tuple[float, np.ndarray]] = {}  # type: ignore[type-arg]
         self.jumped = 0.0
         """Seconds that passed without being simulated."""
@@ -103,11 +107,13 @@ class Store:
         self.mark += 1
         self.fresh = True
         self.hung[cells] = item.hung
-        blamed = layout.blamed @ item.failed
-        for place in np.flatnonzero(item.ended + item.refused + item.denied):
-            cell = cells.start + int(place)
+        blamed, failing = layout.blamed @ item.failed, item.failed.any(axis=0)
+        for place in np.flatnonzero(item.ended + item.refused + item.denied).tolist():
+            cell = cells.start + place
             part = layout.parts[cell]
-            errors = {int(error): int(item.failed[error, place]) for error in np.flatnonzero(item.failed[:, place])}
+            errors: dict[int, int] = {}
+            if failing[place]:
+                errors = {int(error): int(item.failed[error, place]) for error in np.flatnonzero(item.failed[:, place])}
             total, failed, slow = int(item.ended[place]), int(blamed[place]), int(item.slow[place])
             version = (part["plugin"], part["version"])
             if now - item.stamped > STALE_SECONDS:
@@ -145,15 +151,16 @@ class Store:
             if total or refused
         ]
         cells: list[Cell] = []
+        failing = self._failed.any(axis=0)
         for cell in touched.tolist():
-            cells += self._cells_of(cell, thresholds)
+            cells += self._cells_of(cell, thresholds, bool(failing[cell]))
         found = Arrivals(self.mark, streams, cells, self._stale)
         for array in (self._ended, self._slow, self._refused, self._failed):
             array[...] = 0
         self._stale, self.fresh = 0, False
         return found
 
-    def _cells_of(self, cell: int, thresholds: int) -> list[Cell]:
+    def _cells_of(self, cell: int, thresholds: int, failing: bool) -> list[Cell]:
         part, errors = self._layout.parts[cell], self._failed[:, cell]
         names = (
             part["plugin"],
@@ -165,7 +172,7 @@ class Store:
             part["tenant"],
         )
         found, failed, slow = [], 0, int(self._slow[cell])
-        for error in np.flatnonzero(errors).tolist():
+        for error in np.flatnonzero(errors).tolist() if failing else ():
             calls, name = int(errors[error]), self._layout.errors[error][0]
             late = min(slow, calls) if name == "timeout" else 0
             own = calls if self._layout.blamed[error] else 0
@@ -181,7 +188,9 @@ class Store:
         return {key: Past(*key, calls, norm, (slow,) * thresholds) for key, (calls, norm, slow) in self._past.items()}
 
     def windows(self, sizes: Sequence[float], now: float) -> dict[tuple[str, str], dict[float, CallCounts]]:
-        """Calls by plugin version and window, by the hosts' clocks; long windows are counted every five seconds."""
+        """Calls by plugin version and window, by the hosts' clocks: each second anew, long windows every five."""
+        if 0 <= now - self._windows_at < WINDOWS_EVERY_SECONDS:
+            return self._windows
         found: dict[tuple[str, str], dict[float, CallCounts]] = {}
         for size in sizes:
             known = self._long.get(size)
@@ -199,6 +208,7 @@ class Store:
                         failed=int(failed[index]) + round(more * norm),
                         slow=int(slow[index]) + round(more * late),
                     )
+        self._windows, self._windows_at = found, now
         return found
 
     def running(self, now: float) -> int:
@@ -234,6 +244,7 @@ class Store:
         self._epoch = now
         self._by_second[...] = 0
         self._rows.clear()
+        self._windows_at = -WINDOWS_EVERY_SECONDS
         self._long.clear()
         self.called = {key: now for key, at in self.called.items() if now - at < 2 * EXPORT_SECONDS}
         owners = {plugin.name: plugin for plugin in self._world.plugins}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from plugwarden.contract import Scope
 from plugwarden_collector.decide.quarantine import Quarantine
@@ -40,6 +40,8 @@ class Found:
     delay_seconds: float | None
     """From its beginning until all of its calls were refused; None: never within the world."""
     in_time: bool
+    exact: bool = True
+    """Whether nothing that took a part of it took healthy calls as well."""
 
 
 @dataclass(slots=True)
@@ -60,10 +62,8 @@ def judge(run: Run) -> Verdict:
     """Compare what came of a world with what it says must."""
     verdict, world, layout = Verdict(), run.world, run.layout
     cells = {id(fault): frozenset(layout.where(fault.where).tolist()) for fault in world.faults}
-    for fault in world.faults:
-        if fault.needed:
-            verdict.faults.append(_found(run, fault, cells[id(fault)]))
     seen: set[tuple[str, int]] = set()
+    too_wide: frozenset[int] = frozenset()
     for moment in run.moments:
         for item in moment.isolated:
             if (item.id, item.repeats) in seen:
@@ -78,6 +78,11 @@ def judge(run: Run) -> Verdict:
                 verdict.healthy.append((moment.at, str(item.scope)))
                 if own & bad:
                     verdict.wide.append((moment.at, str(item.scope)))
+                    too_wide |= own
+    for fault in world.faults:
+        if fault.needed:
+            found = _found(run, fault, cells[id(fault)])
+            verdict.faults.append(replace(found, exact=not cells[id(fault)] & too_wide))
     for found in verdict.faults:
         if not found.in_time:
             late = "never" if found.delay_seconds is None else f"after {found.delay_seconds:.2f} s"

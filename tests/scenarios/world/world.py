@@ -114,7 +114,7 @@ class Trouble:
     """Share of calls that are slow for it."""
     hang: float = 0.0
     """Share of calls that never come back for it."""
-    error: str = "OSError"
+    error: str = "RuntimeError"
     """`timeout` is a deadline that passed: slow as well."""
     source: str = "plugin"
     shape: str = "step"
@@ -152,7 +152,7 @@ class Forgery:
     tenant: str = ""
     calls: float = 0.0
     failed: float = 0.0
-    error: str = "OSError"
+    error: str = "RuntimeError"
     age: float = 0.0
     """Seconds that they are dated back by."""
 
