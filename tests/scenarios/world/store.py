@@ -59,6 +59,7 @@ class _Row:
     """Through the plugin's fault."""
     slow: int
     errors: dict[int, int]
+    refused: int
 
 
 class Store:
@@ -121,9 +122,10 @@ class Store:
                 continue
             self.versions.setdefault(version, self.at(max(0.0, min(item.stamped, now))))
             self.called[version] = now
-            if total:
+            refused = int(item.refused[place])
+            if total or refused:
                 self._rows.setdefault(part["plugin"], []).append(
-                    _Row(self.mark, item.began, item.stamped, cell, total, failed, slow, errors)
+                    _Row(self.mark, item.began, item.stamped, cell, total, failed, slow, errors, refused)
                 )
         if now - item.stamped > STALE_SECONDS:
             return
@@ -288,15 +290,13 @@ class Store:
                 found += self._summed(cell, rows)
         return found
 
-    def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
-        """Calls in the scope since a moment."""
-        begin = (since - START).total_seconds() - self.jumped
+    def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Calls in the scope that arrived after a mark."""
         sums: dict[int, list[_Row]] = {}
         for row in reversed(self._rows.get(scope.plugin, [])):
-            if row.stamped < begin - MARGIN:
+            if row.mark <= mark:
                 break
-            if row.stamped >= begin:
-                sums.setdefault(row.cell, []).append(row)
+            sums.setdefault(row.cell, []).append(row)
         found = [cell for index, rows in sums.items() for cell in self._summed(index, rows)]
         return [cell for cell in found if within(scope, cell)]
 
@@ -314,7 +314,8 @@ class Store:
             for error, calls in errors.items()
         ]  # fmt: skip
         well = sum(row.total for row in rows) - errors.total()
-        found.append(Cell(*names, "", CallCounts(well), 0, (sum(row.slow for row in rows),) * self.thresholds))
+        refused = sum(row.refused for row in rows)
+        found.append(Cell(*names, "", CallCounts(well), refused, (sum(row.slow for row in rows),) * self.thresholds))
         return found
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
