@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -50,6 +50,12 @@ class Trouble:
     unheard: Sequence[Sample]
     """Parts that ran before it began, and have not told since: they may fail as well."""
 
+    @property
+    def blamed(self) -> set[str]:
+        """Plugins of which something was found that is about to be acted on, or that somebody else speaks for."""
+        faults = {item.scope.plugin for item in self.explanation.faults if item.weight >= SPEAKS_NATS}
+        return faults.union(*(shared.plugins for shared in self.explanation.shared))
+
 
 def find_trouble(tick: Tick) -> list[Trouble]:
     """Bring the watch forward, and explain what is suspected: nothing is asked where nothing is."""
@@ -63,28 +69,26 @@ def find_trouble(tick: Tick) -> list[Trouble]:
         return []
     found = []
     for objective in objectives:
-        known: set[str] = set()
-        for parts in (False, True):
-            mine = [
-                item
-                for item in suspects
-                if item.objective == objective.name and item.parts == parts and item.plugin not in known
-            ]
-            trouble = _explained(tick, objective, mine, open_ones)
-            if trouble is not None:
-                found.append(trouble)
-                # A part is looked at by itself only where the whole says nothing yet.
-                known |= {item.scope.plugin for item in trouble.explanation.faults if item.weight >= SPEAKS_NATS}
-                known |= {plugin for shared in trouble.explanation.shared for plugin in shared.plugins}
+        whole = {item.plugin: item for item in suspects if item.objective == objective.name and not item.parts}
+        parts = {item.plugin: item for item in suspects if item.objective == objective.name and item.parts}
+        trouble = _explained(tick, objective, {**parts, **whole}, open_ones)
+        # Where the whole of a plugin says nothing yet, its parts may, from when the first of their own calls were bad.
+        silent = (parts.keys() & whole.keys()) - (trouble.blamed if trouble is not None else set())
+        if silent:
+            closer = {**parts, **whole, **{plugin: parts[plugin] for plugin in silent}}
+            trouble = _explained(tick, objective, closer, open_ones)
+        if trouble is not None:
+            found.append(trouble)
     return found
 
 
 def _explained(
-    tick: Tick, objective: Objective, suspects: Sequence[Suspect], open_ones: Sequence[Quarantine]
+    tick: Tick, objective: Objective, chosen: Mapping[str, Suspect], open_ones: Sequence[Quarantine]
 ) -> Trouble | None:
-    """Return what explains the trouble of some suspects; None where nothing does, or nobody is one."""
-    if not suspects:
+    """Return what explains the trouble of some suspects, by plugin; None where nothing does, or nobody is one."""
+    if not chosen:
         return None
+    suspects = list(chosen.values())
     samples = _samples(tick, objective, suspects, tick.evidence.cells(suspects, tick.at), open_ones)
     silent, unheard = _silent(tick, suspects, samples, open_ones)
     samples += silent
