@@ -20,6 +20,7 @@ import pyarrow as pa
 from plugwarden.contract import Scope
 
 from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.decide.drain import Running
 from plugwarden_collector.decide.quarantine import Probes
 from plugwarden_collector.judge.blame import Cell, Waits
 from plugwarden_collector.judge.failures import ErrorCount
@@ -114,6 +115,9 @@ class Pages(Protocol):
 
     def capacity(self, since: datetime, until: datetime) -> Sequence[PluginDemand]:
         """Return what each plugin asks of its hosts, most CPU first."""
+
+    def running(self, plugins: Sequence[str], at: datetime) -> Sequence[Running]:
+        """Return the calls under way in plugins, by operation and host process, of those heard of within two minutes."""
 
     # -- about one plugin
 
