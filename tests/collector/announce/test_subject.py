@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.announce.subject import subjects_of
+from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import evaluate
+from plugwarden_collector.decide.acts import approve
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.rules.policy import Enforcement, Policy
@@ -94,3 +96,38 @@ def test_each_turn_of_a_quarantine_that_people_must_know_of_says_something_new()
     assert summaries(quarantine(ended_at=AT)) == []
     assert summaries(quarantine(superseded_by="3")) == []
     assert summaries(quarantine(state=QuarantineState.PROBATION, successor_of="q-0")) == []
+
+
+def told(item: Quarantine) -> tuple[str, str, str]:
+    (found,) = subjects_of(Standing(quarantines={item.id: item}))
+    return found.labels["alertname"], found.summary, found.description
+
+
+def test_a_suggestion_says_how_to_follow_it_and_how_not_to() -> None:
+    name, summary, description = told(quarantine(state=QuarantineState.DEGRADED, enforcement=Enforcement.SUGGEST))
+    assert (name, summary) == ("quarantine suggested", "A person should decide: isolate csv@2? it fails")
+    assert "plugwarden approve q-1 --reason" in description
+    assert "plugwarden decline q-1 --reason" in description
+
+
+def test_what_the_automation_may_not_do_is_for_a_person_to_decide() -> None:
+    evidence = {"prevented": ["csv is protected: only people may quarantine it"]}
+    name, summary, description = told(quarantine(state=QuarantineState.DEGRADED, evidence=evidence))
+    assert name == "quarantine prevented"
+    assert "The automation may not: csv is protected: only people may quarantine it. it fails" in summary
+    assert "plugwarden approve q-1 --reason" in description
+
+
+def test_who_approved_is_told() -> None:
+    assert told(quarantine(evidence={"approved_by": "ann"}))[1] == (
+        "csv@2 is quarantined by automation, approved by ann: it fails"
+    )
+
+
+def test_a_suggestion_and_what_it_becomes_are_two_subjects_each_with_labels_of_its_own() -> None:
+    item = quarantine(state=QuarantineState.DEGRADED, enforcement=Enforcement.SUGGEST)
+    before = Standing(quarantines={item.id: item})
+    after, _ = approve(before, "q-1", "so it is", Actor("ann"), AT, hold=timedelta(hours=1))
+    (suggested,), (isolated,) = subjects_of(before), subjects_of(after)
+    assert suggested.key != isolated.key
+    assert (suggested.labels["quarantine"], isolated.labels["quarantine"]) == (suggested.key, isolated.key)
