@@ -41,6 +41,21 @@ def test_a_failing_plugin_pages_whatever_the_policy(how: Enforcement, said: str)
     assert (page.labels["plugin"], page.labels["version"]) == ("csv", "2")
 
 
+@pytest.mark.parametrize(
+    ("frozen", "policy"),
+    [("release day", Policy(Enforcement.ENFORCE)), (None, Policy(Enforcement.ENFORCE, protected=("csv",)))],
+)
+def test_a_failing_plugin_pages_where_the_automation_may_not_act(frozen: str | None, policy: Policy) -> None:
+    standing = Standing(frozen=frozen)
+    standing, changes = evaluate(
+        replace(RULES, policy=policy), standing, seen({("csv", "2"): 50}), Evidence(), lambda: 0.0
+    )
+    assert "prevented" in [item.kind for item in changes.decisions]
+    active = {item.key for item in subjects_of(standing)}
+    pages = [item for item in subjects_of(standing) if item.severity == "page" and item.speaker not in active]
+    assert [item.labels["plugin"] for item in pages] == ["csv"]
+
+
 def test_a_shared_cause_is_one_page() -> None:
     standing = Standing()
     standing, _ = evaluate(
