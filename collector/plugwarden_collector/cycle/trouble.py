@@ -31,6 +31,8 @@ __all__ = ["Trouble", "find_trouble", "within"]
 
 SPEAKS_NATS = 20.0
 """What was found against the whole of a plugin with this much evidence is about to be acted on."""
+SHUT_FOR_EACH = 3
+"""Seconds behind an open breaker that count for each call that failed: it may have been opened for something else."""
 BEFORE_SECONDS = 10.0
 """So long before a trouble, every process of a sidecar has told at least once what runs in it."""
 TOLD_SECONDS = 1.0
@@ -157,12 +159,13 @@ def _samples(
     taken = [item.scope for item in open_ones]
     gathered: dict[tuple[str, ...], Sample] = {}
     senders: dict[str, set[str]] = {}
+    shut: dict[tuple[str, ...], int] = {}
     for cell in cells:
         if any(within(scope, cell) for scope in taken):
             continue
         key = (cell.plugin, cell.version, cell.operation, cell.instance, cell.machine, cell.tenant, cell.service)
-        shut = _shut(tick, objective, cell, began.get(key[:3]))
-        bad = bad_of(objective, thresholds, cell) + shut
+        bad = bad_of(objective, thresholds, cell)
+        shut[key] = shut.get(key, 0) + _shut(tick, objective, cell, began.get(key[:3]))
         sample = gathered.get(key)
         if sample is None:
             past = usual_of(tick.seen.usual, cell.plugin, cell.version, cell.operation)
@@ -174,9 +177,11 @@ def _samples(
         if bad and cell.error_type:
             errors = {**errors, cell.error_type: errors.get(cell.error_type, 0) + bad}
         senders.setdefault(cell.plugin, set()).add(cell.instance)
-        gathered[key] = replace(
-            sample, total=sample.total + cell.counts.total + shut, bad=sample.bad + bad, errors=errors
-        )
+        gathered[key] = replace(sample, total=sample.total + cell.counts.total, bad=sample.bad + bad, errors=errors)
+    for key, seconds in shut.items():
+        sample = gathered[key]
+        more = min(seconds, SHUT_FOR_EACH * sample.bad)
+        gathered[key] = replace(sample, total=sample.total + more, bad=sample.bad + more)
     # Whom one sender alone ever named, without a past, may be nobody.
     return [item if item.known else replace(item, known=len(senders[item.plugin]) > 1) for item in gathered.values()]
 
