@@ -12,9 +12,9 @@ nothing between them is known to be healthy.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import inf, log, sqrt
 
@@ -24,10 +24,16 @@ BASE_NATS = log(1000)
 """Nats that any factor costs: at most one healthy table in a thousand shows a factor."""
 LEAST_RATIO = 0.001
 """Least share of bad calls that is expected of any cell: one stray failure in a quiet cell is worth at most log(1000) nats."""
-MOST_FACTORS = 12
-"""Factors that one table is described by at most; beyond that a description explains nothing to anybody."""
+MOST_FACTORS = 40
+"""Factors that one table is described by at most: the processes of a large host in which all but one fail."""
+MOST_TWICE = 6
+"""Factors up to which a description is sought once more without each of them."""
+MOST_LEAVES_TWICE = 5000
+"""Leaves up to which that is done; a plugin has some hundreds."""
 UNEVEN = 2.0
 """Standard deviations by which leaves of a factor must differ before narrower factors are tried."""
+FEW = 2
+"""Values of an attribute up to which it is quicker to pick the leaves of each than to group all of them (measured)."""
 LIKE_RATIO = 0.5
 """Share of a factor's own rate at which its other parts fail at least, if they belong to it."""
 
@@ -125,7 +131,7 @@ class Search:
         """Return the factors that describe the table best, the one that gains most first; none for a healthy table."""
         leaves = list(range(len(self.leaves)))
         found = self._cover(leaves, (), include_base=True)
-        if len(found) > 2:
+        if 2 < len(found) <= MOST_TWICE and len(leaves) <= MOST_LEAVES_TWICE:
             # A first choice that cuts across the others leaves more of them behind than there are.
             for taboo in [factor.conditions for factor in found]:
                 other = self._cover(leaves, (), include_base=True, taboo=taboo)
@@ -203,12 +209,20 @@ class Search:
                 if value not in self.unnamed
             ]
             reaches.sort(key=lambda item: (-item[0], item[1], item[2]))
+            limit = 0.0 if best is None else best.score
+            wanted = Counter(attribute for reach, attribute, _ in reaches if reach > limit)
+            groups: dict[int, dict[str, list[int]]] = {}
             children = []
             for reach, attribute, value in reaches:
                 if reach <= (0.0 if best is None else best.score):
                     break
-                column = self._columns[attribute]
-                group = [at for at in within if column[at] == value]
+                if wanted[attribute] > FEW:
+                    if attribute not in groups:
+                        groups[attribute] = self._grouped(within, attribute)
+                    group = groups[attribute][value]
+                else:
+                    column = self._columns[attribute]
+                    group = [at for at in within if column[at] == value]
                 factor = self._factor(tuple(sorted((*conditions, (attribute, value)))), group)
                 allowed = factor.score > 0 and factor.conditions != taboo
                 if allowed and (best is None or _rank(factor) > _rank(best)):
@@ -216,6 +230,13 @@ class Search:
                 children.append((reach, factor.conditions, group, attribute + 1))
             open_nodes.extend(reversed(children))
         return best
+
+    def _grouped(self, leaves: list[int], attribute: int) -> dict[str, list[int]]:
+        """Return leaves by their values of an attribute."""
+        column, groups = self._columns[attribute], defaultdict[str, list[int]](list)
+        for at in leaves:
+            groups[column[at]].append(at)
+        return groups
 
     def _sums(self, leaves: list[int], attribute: int) -> dict[str, float]:
         """Return the most that any factor can gain under each value of an attribute."""
@@ -240,6 +261,14 @@ class Search:
         spare = sum(map(self._most.__getitem__, factor.leaves)) - factor.gain
         return spare > count / 2 + UNEVEN * sqrt(count / 2)
 
+    def _closed(self, factor: Factor) -> Factor:
+        """Return a factor that explains what others left over with all conditions that its leaves meet."""
+        if len(factor.leaves) == sum(self._matches(at, factor.conditions) for at in range(len(self.leaves))):
+            return factor
+        values = {at: {self._columns[at][leaf] for leaf in factor.leaves} for at in self._telling}
+        shared = tuple((at, *found) for at, found in sorted(values.items()) if len(found) == 1)
+        return replace(factor, conditions=shared)
+
     def _merge(self, found: list[Factor]) -> list[Factor]:
         """Put factors together under what they have in common, as long as what lies between them is not known to be healthy."""
         while len(found) > 1:
@@ -259,7 +288,7 @@ class Search:
                 if saved > 0 and (best is None or saved > best[0]):
                     leaves = sorted([at for item in members for at in item.leaves] + between)
                     counts = self._gain(leaves)
-                    parts = tuple(part for item in members for part in (item.parts or (item,)))
+                    parts = tuple(part for item in members for part in (item.parts or (self._closed(item),)))
                     whole = Factor(common, tuple(leaves), counts[0], counts[1], gain, self.cost(common), parts)
                     best = saved, whole, members
             if best is None:

@@ -14,8 +14,9 @@ __all__ = ["beside"]
 
 UNUSUAL = 2.5
 """Standard deviations, in log-odds, by which a plugin fails more than the others before the shared cause is not all of it."""
-LEAST_SPREAD = 0.8
-"""Least standard deviation of that: plugins that use the same downstream use it more or less often."""
+USUAL_SPREAD, USUAL_WEIGHT = 1.5, 2
+"""Standard deviation, in log-odds, by which plugins differ that one cause hits, for some of their calls do not come near it: between
+20 % and 80 % of calls lie two of them. It counts for as much as two of the plugins that were hit (an assumption)."""
 MOST_LOG_ODDS = 3.0
 """Log-odds beyond which rates are alike: of what always calls a dead downstream, all calls fail or 95 % do."""
 OWN_RATIO = 0.05
@@ -42,8 +43,9 @@ def _by_rate(member: Member, others: Sequence[Member]) -> list[Member]:
     """Return the parts of a factor that fail so much more than the others that what they share is not all of it."""
     rates = [_log_odds(item.blamed.factor.bad, item.blamed.factor.total) for item in others]
     mean = sum(rates) / len(rates)
-    spread = sqrt(sum((rate - mean) ** 2 for rate in rates) / max(len(rates) - 1, 1))
-    limit = mean + UNUSUAL * max(spread, LEAST_SPREAD)
+    apart = USUAL_WEIGHT * USUAL_SPREAD**2 + sum((rate - mean) ** 2 for rate in rates)
+    spread = sqrt(apart / (USUAL_WEIGHT + len(rates)) * (1 + 1 / len(rates)))
+    limit = mean + UNUSUAL * spread
     factor = member.blamed.factor
     parts = factor.parts or (factor,)
     more = [part for part in parts if _log_odds(part.bad, part.total, errors=2.0) > limit]
