@@ -226,6 +226,16 @@ def test_a_fault_says_what_it_explains_and_what_else_was_considered() -> None:
     assert {"geo", "geo version=2", "geo operation=write"} <= {str(item.scope) for item in fault.alternatives}
 
 
+def test_a_scope_is_the_surer_the_more_it_explains_than_the_next() -> None:
+    few = [
+        replace(cell, total=2, bad=min(cell.bad, 2))
+        for cell in cells("geo", where(1.0, operation="write"), tenants=("",))
+    ]
+    (unsure,) = explain(few, running=20).faults
+    (sure,) = explain(cells("geo", where(1.0, operation="write")), running=20).faults
+    assert 0 < unsure.margin < 20 < sure.margin
+
+
 # Across plugins
 
 
@@ -390,7 +400,9 @@ def test_a_shared_cause_says_how_likely_it_is_by_accident() -> None:
 def test_what_one_process_alone_says_is_at_most_its_own_fault() -> None:
     quiet = [replace(cell, total=0) for cell in cells("geo", versions=("2",))]
     forged = Sample("geo", "2", "write", 5000, 5000, 0.01, "evil", "m7", errors={"KeyError": 5000}, since=AT)
-    assert blamed([*quiet, forged]) == ["geo version=2 instance=evil"]
+    (fault,) = explain([*quiet, forged], running=20).faults
+    assert str(fault.scope) == "geo version=2 instance=evil"
+    assert fault.sender == "evil"
 
 
 def test_forged_failures_among_healthy_calls_stay_with_their_sender() -> None:

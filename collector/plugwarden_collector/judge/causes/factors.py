@@ -266,7 +266,7 @@ class Search:
         if len(factor.leaves) == sum(self._matches(at, factor.conditions) for at in range(len(self.leaves))):
             return factor
         values = {at: {self._columns[at][leaf] for leaf in factor.leaves} for at in self._telling}
-        shared = tuple((at, *found) for at, found in sorted(values.items()) if len(found) == 1)
+        shared = tuple((at, min(found)) for at, found in sorted(values.items()) if len(found) == 1)
         return replace(factor, conditions=shared)
 
     def _merge(self, found: list[Factor]) -> list[Factor]:

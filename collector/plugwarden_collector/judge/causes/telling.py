@@ -27,11 +27,12 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         total=cells.called(within),
         bad=round(sum(map(cells.bad.__getitem__, within))),
         expected=sum(map(cells.expected.__getitem__, within)),
-        weight=blamed.factor.gain,
+        weight=blamed.factor.score,
         since=blamed.since,
         errors=errors_by_calls(errors),
         instances=blamed.instances,
         known=suspect.known,
+        sender=blamed.sender,
         beside=beside,
         alternatives=_alternatives(suspect, blamed),
     )
@@ -48,22 +49,34 @@ def errors_by_calls(errors: Counter[str]) -> tuple[tuple[str, int], ...]:
 
 
 def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[Alternative, ...]:
-    """Return what else was near: each condition left out or alone, and the worst value of every attribute."""
+    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone."""
     cells, chosen = suspect.cells, set(blamed.conditions)
-    excess = [(at, cells.bad[at] - cells.expected[at]) for at in range(len(cells.bad)) if cells.bad[at]]
-    nearby: set[tuple[Condition, ...]] = {()}
+    within = cells.meeting(blamed.conditions)
+    nearby: set[tuple[Condition, ...]] = {(), *((condition,) for condition in chosen)}
     nearby.update(tuple(sorted(chosen - {condition})) for condition in chosen)
-    nearby.update((condition,) for condition in chosen)
-    for attribute, column in enumerate(cells.columns):
-        sums: defaultdict[str, float] = defaultdict(float)
-        for at, more in excess:
-            sums[column[at]] += more
-        if len(set(column)) > 1 and sums:
-            nearby.add(((attribute, max(sums, key=lambda value: (sums[value], value))),))
-    nearby.discard(tuple(sorted(chosen)))
-    weighed = [cells.table.weigh(conditions, cells.meeting(conditions)) for conditions in nearby]
+    named = {attribute for attribute, _ in chosen}
+    for attribute in range(len(cells.columns)):
+        anywhere = _worst(suspect, attribute, range(len(cells.total)))
+        inside = None if attribute in named else _worst(suspect, attribute, within)
+        nearby.update(() if anywhere is None else (((attribute, anywhere),),))
+        nearby.update(() if inside is None else (tuple(sorted((*chosen, (attribute, inside)))),))
+    called = {at for at in within if cells.total[at]}
+    weighed = []
+    for conditions in nearby:
+        meeting = cells.meeting(conditions)
+        if {at for at in meeting if cells.total[at]} != called:
+            weighed.append(cells.table.weigh(conditions, meeting))
     weighed.sort(key=lambda factor: (-factor.score, factor.conditions))
     return tuple(
         Alternative(scope_of(suspect.plugin, item.conditions), round(item.total), round(item.bad), item.score)
         for item in weighed[:MOST_ALTERNATIVES]
     )
+
+
+def _worst(suspect: Suspect, attribute: int, among: Iterable[int]) -> str | None:
+    """Return the value of an attribute that has most bad calls above what is expected, if there is more than one."""
+    cells, sums = suspect.cells, defaultdict[str, float](float)
+    column = cells.columns[attribute]
+    for at in among:
+        sums[column[at]] += max(0.0, cells.bad[at] - cells.expected[at])
+    return max(sums, key=lambda value: (sums[value], value)) if len(sums) > 1 else None
