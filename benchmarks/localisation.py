@@ -20,8 +20,10 @@ from load.adtributor import adtributor
 from load.anomalies import Case, Element, amounts, calls
 from load.machine import load_average, quantile
 from load.riskloc import riskloc
+from numpy.typing import NDArray
 from plugwarden_collector.judge.causes import Sample, explain
-from plugwarden_collector.judge.causes.factors import Leaf, Search
+from plugwarden_collector.judge.causes.factors import Search
+from plugwarden_collector.judge.causes.table import Table
 
 LEAST_NOISE = 0.02
 """Least relative error of a forecast that is reckoned with."""
@@ -44,21 +46,21 @@ class Tally:
 
 def factors(case: Case) -> set[Element]:
     """The elements that our search names."""
-    leaves = _leaves_of_calls(case) if case.total is not None else _leaves_of_amounts(case)
-    table = Search(leaves, [0.0] * len(case.sizes), most_conditions=len(case.sizes))
-    return {tuple((at, int(value)) for at, value in factor.conditions) for factor in table.run()}
+    table = _table_of_amounts(case) if case.total is None else _table_of_calls(case, case.total)
+    search = Search(table, [0.0] * len(case.sizes), most_conditions=len(case.sizes))
+    return {tuple((at, int(value)) for at, value in factor.conditions) for factor in search.run()}
 
 
-def _leaves_of_calls(case: Case) -> list[Leaf]:
-    assert case.total is not None
-    return [
-        Leaf(tuple(map(str, codes)), total, total - good, case.expected_ratio)
-        for codes, total, good in zip(case.codes.tolist(), case.total.tolist(), case.real.tolist(), strict=True)
-        if total
-    ]
+def _table_of_calls(case: Case, total: NDArray[np.float64]) -> Table:
+    bad = total - case.real
+    return Table(_columns(case.codes), total.tolist(), bad.tolist(), [case.expected_ratio] * len(total))
 
 
-def _leaves_of_amounts(case: Case) -> list[Leaf]:
+def _columns(codes: NDArray[np.int64]) -> list[list[str]]:
+    return [list(map(str, column)) for column in codes.T.tolist()]
+
+
+def _table_of_amounts(case: Case) -> Table:
     """Each leaf as so many calls as its forecast is sure of: what is missing of the amount are bad ones.
 
     The error of the forecast is measured where no fault is: on the side to which the whole does not deviate.
@@ -73,10 +75,8 @@ def _leaves_of_amounts(case: Case) -> list[Leaf]:
     missing = np.clip(1 - np.divide(moved, base, out=np.ones_like(base), where=base > 0), 0.0, 1.0)[some]
     # Half of a normal distribution has this mean; so many calls have a variance like that of the forecast.
     usual, sure = noise / sqrt(2 * pi), 1 / noise
-    return [
-        Leaf(tuple(map(str, codes)), sure, sure * share, usual)
-        for codes, share in zip(case.codes[some].tolist(), missing.tolist(), strict=True)
-    ]
+    count = len(missing)
+    return Table(_columns(case.codes[some]), [sure] * count, (sure * missing).tolist(), [usual] * count)
 
 
 LOCALISERS: dict[str, Callable[[Case], set[Element]]] = {

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from math import exp, log
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden_collector.judge.causes.factors import BASE_NATS, Leaf, Search, excess_nats
+from plugwarden_collector.judge.causes.factors import BASE_NATS, Search
+from plugwarden_collector.judge.causes.table import Table, excess_nats
 
 COLOURS, SIZES, SHAPES = ("red", "green", "blue", "grey"), ("S", "M", "L"), ("round", "square")
 
 
+VALUES = list(product(COLOURS, SIZES, SHAPES))
+
+
+def counted(bad: Callable[[tuple[str, ...]], float], calls: int) -> Table:
+    """A table of all combinations, each with as many calls."""
+    count = len(VALUES)
+    return Table(list(zip(*VALUES, strict=True)), [calls] * count, [bad(values) for values in VALUES], [0.01] * count)
+
+
 def table(*failing: dict[int, str], calls: int = 60, rate: float = 0.7) -> Search:
-    """A table in which those leaves fail that have all values of one of these."""
-    leaves = []
-    for values in product(COLOURS, SIZES, SHAPES):
+    """A table in which those cells fail that have all values of one of these."""
+
+    def bad(values: tuple[str, ...]) -> int:
         fails = any(all(values[at] == value for at, value in one.items()) for one in failing)
-        leaves.append(Leaf(values, calls, round(calls * rate) if fails else 0, 0.01))
-    return Search(leaves, [0.0, 0.0, 0.0])
+        return round(calls * rate) if fails else 0
+
+    return Search(counted(bad, calls), [0.0, 0.0, 0.0])
 
 
 def named(search: Search) -> list[dict[int, str]]:
@@ -56,15 +68,14 @@ def test_a_factor_gains_more_than_naming_it_costs() -> None:
 
 def test_values_that_fail_at_rates_of_their_own_are_put_together_when_none_is_well() -> None:
     rates = {"S": 0.2, "M": 0.5, "L": 0.9}
-    leaves = [Leaf(values, 100, 100 * rates[values[1]], 0.01) for values in product(COLOURS, SIZES, SHAPES)]
-    (factor,) = Search(leaves, [0.0, 0.0, 0.0]).run()
+    (factor,) = Search(counted(lambda values: 100 * rates[values[1]], 100), [0.0, 0.0, 0.0]).run()
     assert factor.conditions == ()
     assert sorted(dict(part.conditions)[1] for part in factor.parts) == ["L", "M", "S"]
 
 
 def test_a_value_that_may_not_be_named_names_nothing() -> None:
-    leaves = table({0: "red"}).leaves
-    found = Search(leaves, [0.0, 0.0, 0.0], unnamed=frozenset({"red"})).run()
+    unnamed = [frozenset({"red"}), frozenset[str](), frozenset[str]()]
+    found = Search(table({0: "red"}).table, [0.0, 0.0, 0.0], unnamed).run()
     assert all((0, "red") not in factor.conditions for factor in found)
 
 

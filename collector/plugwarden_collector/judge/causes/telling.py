@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from .explanation import Alternative, Fault, Scope
-from .factors import Condition
 from .sample import ATTRIBUTES
 from .suspect import Blamed, Suspect
+from .table import Condition
 
 __all__ = ["errors_by_calls", "fault_of", "scope_of"]
 
@@ -18,14 +18,14 @@ MOST_ALTERNATIVES = 8
 def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it."""
     cells = suspect.cells
-    within = cells.meeting(blamed.conditions)
+    within = cells.table.meeting(blamed.conditions)
     errors: Counter[str] = Counter()
     for at in within:
         errors.update(cells.samples[at].errors)
     return Fault(
         scope=scope_of(suspect.plugin, blamed.conditions),
         total=cells.called(within),
-        bad=round(sum(map(cells.bad.__getitem__, within))),
+        bad=round(sum(map(cells.table.bad.__getitem__, within))),
         expected=sum(map(cells.expected.__getitem__, within)),
         weight=blamed.factor.score,
         since=blamed.since,
@@ -51,21 +51,23 @@ def errors_by_calls(errors: Counter[str]) -> tuple[tuple[str, int], ...]:
 def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[Alternative, ...]:
     """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone."""
     cells, chosen = suspect.cells, set(blamed.conditions)
-    within = cells.meeting(blamed.conditions)
+    within = cells.table.meeting(blamed.conditions)
+    excess = {at: bad - cells.expected[at] for at, bad in enumerate(cells.table.bad) if bad > cells.expected[at]}
+    inside = {at: excess[at] for at in within if at in excess}
     nearby: set[tuple[Condition, ...]] = {(), *((condition,) for condition in chosen)}
     nearby.update(tuple(sorted(chosen - {condition})) for condition in chosen)
     named = {attribute for attribute, _ in chosen}
-    for attribute in range(len(cells.columns)):
-        anywhere = _worst(suspect, attribute, range(len(cells.total)))
-        inside = None if attribute in named else _worst(suspect, attribute, within)
-        nearby.update(() if anywhere is None else (((attribute, anywhere),),))
-        nearby.update(() if inside is None else (tuple(sorted((*chosen, (attribute, inside)))),))
-    called = {at for at in within if cells.total[at]}
+    for attribute, column in enumerate(cells.table.columns):
+        if excess:
+            nearby.add(((attribute, _worst(column, excess)),))
+        if inside and attribute not in named:
+            nearby.add(tuple(sorted((*chosen, (attribute, _worst(column, inside))))))
+    called = {at for at in within if cells.table.total[at]}
     weighed = []
     for conditions in nearby:
-        meeting = cells.meeting(conditions)
-        if {at for at in meeting if cells.total[at]} != called:
-            weighed.append(cells.table.weigh(conditions, meeting))
+        meeting = cells.table.meeting(conditions)
+        if {at for at in meeting if cells.table.total[at]} != called:
+            weighed.append(cells.search.weigh(conditions, meeting))
     weighed.sort(key=lambda factor: (-factor.score, factor.conditions))
     return tuple(
         Alternative(scope_of(suspect.plugin, item.conditions), round(item.total), round(item.bad), item.score)
@@ -73,10 +75,9 @@ def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[Alternative, ...]:
     )
 
 
-def _worst(suspect: Suspect, attribute: int, among: Iterable[int]) -> str | None:
-    """Return the value of an attribute that has most bad calls above what is expected, if there is more than one."""
-    cells, sums = suspect.cells, defaultdict[str, float](float)
-    column = cells.columns[attribute]
-    for at in among:
-        sums[column[at]] += max(0.0, cells.bad[at] - cells.expected[at])
-    return max(sums, key=lambda value: (sums[value], value)) if len(sums) > 1 else None
+def _worst(column: Sequence[str], excess: Mapping[int, float]) -> str:
+    """Return the value of an attribute that has most bad calls above what is expected."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for at, more in excess.items():
+        sums[column[at]] += more
+    return max(sums, key=lambda value: (sums[value], value))
