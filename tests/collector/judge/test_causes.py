@@ -202,6 +202,14 @@ def test_a_small_operation_that_is_wholly_broken_is_found() -> None:
     assert blamed(cells("geo", calls=200) + small) == ["geo operation=rare"]
 
 
+def test_what_is_a_trifle_above_the_tolerated_is_no_fault() -> None:
+    trifle = [
+        replace(cell, total=10**6, bad=11_000, errors={"Stray": 11_000}, since=AT) if cell.operation == "read" else cell
+        for cell in cells("geo", where(operation="write"))
+    ]
+    assert blamed(trifle) == ["geo operation=write"]
+
+
 def test_faults_in_two_plugins_are_two() -> None:
     geo = cells("geo", where(version="2"))
     pdf = cells("pdf", where(0.5, "ValueError", operation="read"))
@@ -385,6 +393,15 @@ def test_a_bad_release_during_an_outage_is_to_blame() -> None:
 def test_a_plugin_that_is_seldom_called_joins_an_outage_late() -> None:
     late = cells("d", where(0.6, "ConnectionError"), calls=10, since=AT + timedelta(minutes=3))
     assert shared(outage("a", "b", "c") + late) == ([("simultaneous", "", ("a", "b", "c", "d"))], [])
+
+
+def test_plugins_with_three_failures_each_tell_an_outage() -> None:
+    def seldom(name: str) -> list[Sample]:
+        few = cells(name, where(0.6, "ConnectionError"), versions=("1",), operations=("read",), tenants=("",), calls=2)
+        return [replace(cell, bad=1, errors={"ConnectionError": 1}) for cell in few]
+
+    names = ("a", "b", "c", "d")
+    assert shared([cell for name in names for cell in seldom(name)]) == ([("simultaneous", "", names)], [])
 
 
 def test_a_shared_cause_says_how_likely_it_is_by_accident() -> None:

@@ -30,6 +30,9 @@ MOST_TWICE = 6
 """Factors up to which a description is sought once more without each of them."""
 MOST_CELLS_TWICE = 5000
 """Leaves up to which that is done; a plugin has some hundreds."""
+RAISED = 1.5
+"""Ratio of odds from which bad calls are worth a factor: with very many calls a trifle above what is tolerated is certain, and a matter
+of budgets still."""
 UNEVEN = 2.0
 """Standard deviations by which cells of a factor must differ before narrower factors are tried."""
 FEW = 2
@@ -137,7 +140,7 @@ class Search:
         best: Factor | None = None
         if include_base and base != taboo:
             factor = self._factor(base, cells)
-            best = factor if factor.score > 0 else None
+            best = factor if self._worth(factor) else None
         fixed = {attribute for attribute, _ in base}
         open_nodes: list[tuple[float, tuple[Condition, ...], list[int], int]] = [(inf, base, cells, 0)]
         while open_nodes:
@@ -168,12 +171,18 @@ class Search:
                 else:
                     group = self.table.meeting([(attribute, value)], within)
                 factor = self._factor(tuple(sorted((*conditions, (attribute, value)))), group)
-                allowed = factor.score > 0 and factor.conditions != taboo
+                allowed = self._worth(factor) and factor.conditions != taboo
                 if allowed and (best is None or _rank(factor) > _rank(best)):
                     best = factor
                 children.append((reach, factor.conditions, group, attribute + 1))
             open_nodes.extend(reversed(children))
         return best
+
+    def _worth(self, factor: Factor) -> bool:
+        """Whether a factor gains more than it costs and fails clearly more often than it may."""
+        expected = self.table.expected(factor.cells)
+        raised = factor.bad * (factor.total - expected) >= RAISED * expected * (factor.total - factor.bad)
+        return raised and factor.score > 0
 
     def _refine(self, factor: Factor, taboo: _Taboo) -> list[Factor]:
         """Return narrower factors where they describe a factor's cells better than it does itself."""

@@ -88,6 +88,10 @@ def _cause(kind: str, name: str, excused: Sequence[Member], running: int) -> Sha
     plugins = sorted({item.plugin for item in excused})
     onsets = [min(item.since for item in excused if item.plugin == plugin) for plugin in plugins]
     chance = chance_together(onsets, running)
+    if name:  # by accident each of the others would lie in any of its places
+        column = ATTRIBUTES.index(kind)
+        places = max(len(set(item.suspect.cells.table.columns[column])) for item in excused)
+        chance /= places ** (len(onsets) - 1)
     return SharedCause(
         kind=kind,
         name=name,

@@ -66,10 +66,14 @@ class Table:
         cells = list(cells)
         return sum(map(self.total.__getitem__, cells)), sum(map(self.bad.__getitem__, cells))
 
+    def expected(self, cells: Iterable[int]) -> float:
+        """Return the bad calls that are tolerated or usual in some cells."""
+        return sum(map(self._expected.__getitem__, cells))
+
     def gain(self, cells: Sequence[int]) -> float:
         """Return the nats by which one rate for all of them, above what is expected, describes cells better than health does."""
         total, bad = self.counts(cells)
-        if bad <= sum(map(self._expected.__getitem__, cells)):
+        if bad <= self.expected(cells):
             return 0.0
         return max(0.0, _at_own_rate(total, bad) - sum(map(self._healthy.__getitem__, cells)))
 
