@@ -53,6 +53,14 @@ class Cells:
         """Return the calls of some cells."""
         return round(self.table.counts(cells)[0])
 
+    def errors(self, cells: Iterable[int]) -> Counter[str]:
+        """Return the bad calls of some cells by type of error."""
+        found: Counter[str] = Counter()
+        for at in cells:
+            for name, calls in self.samples[at].errors.items():
+                found[name] += calls
+        return found
+
     def only(self, cells: Iterable[int], attribute: int) -> str | None:
         """Return the value that holds all the evidence of some cells.
 

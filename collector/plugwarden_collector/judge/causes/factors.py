@@ -6,7 +6,7 @@ of its description, the logarithm of the conjunctions one could have named as we
 of x nats in a given conjunction with a probability of at most e^-x, so that gain above cost is evidence however many were tried.
 
 Three moves find a set of factors that no single greedy choice would: *cover* takes the best factor and goes on with the cells that
-are left; *refine* replaces a factor by narrower ones where a part of it is healthy; *merge* puts factors together again where
+are left; *refine* replaces a factor by narrower ones where its cells differ by more than chance; *merge* puts factors together again where
 nothing between them is known to be healthy.
 """
 
@@ -26,10 +26,10 @@ BASE_NATS = log(1000)
 """Nats that any factor costs: at most one healthy table in a thousand shows a factor."""
 MOST_FACTORS = 40
 """Factors that one table is described by at most: the processes of a large host in which all but one fail."""
-MOST_TWICE = 6
-"""Factors up to which a description is sought once more without each of them."""
+TWICE = 2
+"""Factors without each of which a description is sought once more; more of them find nothing more (measured)."""
 MOST_CELLS_TWICE = 5000
-"""Leaves up to which that is done; a plugin has some hundreds."""
+"""Cells up to which that is done; a plugin has some hundreds."""
 RAISED = 1.5
 """Ratio of odds from which bad calls are worth a factor: with very many calls a trifle above what is tolerated is certain, and a matter
 of budgets still."""
@@ -97,10 +97,10 @@ class Search:
         """Return the factors that describe the table best, the one that gains most first; none for a healthy table."""
         cells = list(range(len(self.table)))
         found = self._cover(cells, (), include_base=True)
-        if 2 < len(found) <= MOST_TWICE and len(cells) <= MOST_CELLS_TWICE:
-            # A first choice that cuts across the others cells more of them behind than there are.
-            for taboo in [factor.conditions for factor in found]:
-                other = self._cover(cells, (), include_base=True, taboo=taboo)
+        if len(found) > 2 and len(cells) <= MOST_CELLS_TWICE and any(map(self._cut, found)):
+            # A first choice that cuts across the others leaves more of them behind than there are.
+            for first in found[:TWICE]:
+                other = self._cover(cells, (), include_base=True, taboo=first.conditions)
                 if _score(other) > _score(found):
                     found = other
         return sorted(self._merge(found), key=lambda factor: (-factor.gain, factor.conditions))
@@ -194,15 +194,19 @@ class Search:
     def _uneven(self, factor: Factor) -> bool:
         """Whether the cells of a factor differ by more than chance makes them.
 
-        Twice the nats that rates of their own would gain is chi-squared with one degree of freedom a leaf (Wilks).
+        Twice the nats that rates of their own would gain is chi-squared with one degree of freedom a cell (Wilks).
         """
         count = len(factor.cells)
         spare = sum(map(self.table.most.__getitem__, factor.cells)) - factor.gain
         return spare > count / 2 + UNEVEN * sqrt(count / 2)
 
+    def _cut(self, factor: Factor) -> bool:
+        """Whether others explain a part of what its conditions cover."""
+        return len(factor.cells) < len(self.table.meeting(factor.conditions))
+
     def _closed(self, factor: Factor) -> Factor:
         """Return a factor that explains what others left over with all conditions that its cells meet."""
-        if len(factor.cells) == len(self.table.meeting(factor.conditions)):
+        if not self._cut(factor):
             return factor
         found = {
             at: {self.table.columns[at][cell] for cell in factor.cells} & values for at, values in self._values.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,10 +81,9 @@ def blamed_for(cells: Cells, factor: Factor, since: datetime) -> Blamed:
             conditions[INSTANCE] = sender = only
     if INSTANCE in conditions:
         conditions.pop(MACHINE, None)
-    bad = [cells.samples[at] for at in factor.cells if cells.table.bad[at] and not cells.samples[at].ended]
-    errors: Counter[str] = Counter()
-    for sample in bad:
-        errors.update(sample.errors)
+    failing = [at for at in factor.cells if cells.table.bad[at] and not cells.samples[at].ended]
+    bad = [cells.samples[at] for at in failing]
+    errors = cells.errors(failing)
     onsets = [sample.since for sample in bad if sample.since is not None]
     instances = tuple(sorted({sample.instance for sample in bad}))
     return Blamed(factor, tuple(sorted(conditions.items())), min(onsets, default=since), errors, instances, sender)

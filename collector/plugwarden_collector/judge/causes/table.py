@@ -45,7 +45,9 @@ class Table:
         self.most, self._expected, self._healthy = [], [], []
         for total, bad, expected_ratio in zip(self.total, self.bad, self.expected_ratio, strict=True):
             ratio, log_bad, log_good = _logs(expected_ratio)
-            expected, healthy = total * ratio, bad * log_bad + (total - bad) * log_good
+            expected, healthy = total * ratio, (total - bad) * log_good
+            if bad:  # seldom: most cells of a fleet have none
+                healthy += bad * log_bad
             self._expected.append(expected)
             self._healthy.append(healthy)
             self.most.append(_at_own_rate(total, bad) - healthy if bad > expected else 0.0)

@@ -19,9 +19,6 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it."""
     cells = suspect.cells
     within = cells.table.meeting(blamed.conditions)
-    errors: Counter[str] = Counter()
-    for at in within:
-        errors.update(cells.samples[at].errors)
     return Fault(
         scope=scope_of(suspect.plugin, blamed.conditions),
         total=cells.called(within),
@@ -29,7 +26,7 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         expected=sum(map(cells.expected.__getitem__, within)),
         weight=blamed.factor.score,
         since=blamed.since,
-        errors=errors_by_calls(errors),
+        errors=errors_by_calls(cells.errors(within)),
         instances=blamed.instances,
         known=suspect.known,
         sender=blamed.sender,
