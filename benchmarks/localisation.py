@@ -185,7 +185,7 @@ def main() -> None:
             began = time.process_time()
             named = localise(case)
             seconds[family][name].append(time.process_time() - began)
-            for key in ((family, group), (family, "all")):
+            for key in {(family, group), (family, "all" if group else "")}:
                 tally = tallies[key][name]
                 tally.right += len(named & case.truth)
                 tally.wrong += len(named - case.truth)
