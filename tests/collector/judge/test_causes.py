@@ -365,6 +365,12 @@ def test_a_plugin_that_fails_far_more_than_the_others_is_to_blame_for_the_rest()
     assert faults == ["d"]
 
 
+def test_beside_two_others_a_high_rate_alone_is_no_fault() -> None:
+    causes, faults = shared(outage("a", "b", rate=0.2) + outage("c", rate=0.9))
+    assert causes == [("simultaneous", "", ("a", "b", "c"))]
+    assert faults == []
+
+
 def test_a_plugin_that_uses_the_downstream_more_often_is_excused() -> None:
     causes, faults = shared(
         outage("a", rate=0.3) + outage("b", rate=0.6) + outage("c", rate=0.9) + outage("d", rate=1.0)
