@@ -275,7 +275,8 @@ def false_alarms(asked: argparse.Namespace) -> int:
     report = {
         "plugins": asked.plugins, "days": asked.days, "tick_seconds": asked.tick, "calls": calls, "failed": failed,
         "looked_closer": sum(day.looked_closer for day in days), "isolations": len(isolated), "isolated": isolated[:20],
-        "incidents": sum(day.incidents for day in days),
+        "incidents": sum(len(day.incidents) for day in days),
+        "opened": [item for day in days for item in day.incidents][:20],
         "cpu_seconds": round(sum(day.cpu_seconds for day in days), 1), "expected_per_fleet_month": bound,
     }  # fmt: skip
     if asked.json:
@@ -286,7 +287,7 @@ def false_alarms(asked: argparse.Namespace) -> int:
             f"{calls:,} calls, {failed:,} ordinary failures; suspected and looked at closer: {report['looked_closer']} times"
         )
         print(f"isolations: {len(isolated)} (expected: 0); incidents: {report['incidents']}")
-        for item in isolated[:20]:
+        for item in [*isolated[:20], *report["opened"]]:
             print(f"  {item}")
         for name, value in bound.items():
             print(f"what the settings allow, isolations per fleet and month, {name}: at most {value:.3g}")

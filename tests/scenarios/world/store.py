@@ -58,6 +58,8 @@ class _Row:
     failed: int
     """Through the plugin's fault."""
     slow: int
+    refused: int
+    """By breakers."""
     errors: dict[int, int]
 
 
@@ -121,9 +123,10 @@ class Store:
                 continue
             self.versions.setdefault(version, self.at(max(0.0, min(item.stamped, now))))
             self.called[version] = now
-            if total:
+            refused = int(item.refused[place])
+            if total or refused:
                 self._rows.setdefault(part["plugin"], []).append(
-                    _Row(self.mark, item.began, item.stamped, cell, total, failed, slow, errors)
+                    _Row(self.mark, item.began, item.stamped, cell, total, failed, slow, refused, errors)
                 )
         if now - item.stamped > STALE_SECONDS:
             return
@@ -314,7 +317,9 @@ class Store:
             for error, calls in errors.items()
         ]  # fmt: skip
         well = sum(row.total for row in rows) - errors.total()
-        found.append(Cell(*names, "", CallCounts(well), 0, (sum(row.slow for row in rows),) * self.thresholds))
+        slow, refused = (sum(row.slow for row in rows),) * self.thresholds, sum(row.refused for row in rows)
+        if well or refused:
+            found.append(Cell(*names, "", CallCounts(well), refused, slow))
         return found
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
