@@ -195,15 +195,13 @@ def told(outcomes: Sequence[Outcome], rules: Sequence[str], as_json: bool) -> in
     report: dict[str, Any] = {}
     for name in rules:
         mine = [item for item in outcomes if item.rules == name]
-        total, kinds, parts, hard = Sum(), dict[str, Sum](), dict[str, Sum](), Sum()
+        total, kinds, parts = Sum(), dict[str, Sum](), dict[str, Sum]()
         for item in mine:
             total.add(item)
             kinds.setdefault(item.kind, Sum()).add(item)
             if item.kind.startswith("fleet"):
-                for part, *fault in zip(item.parts, item.delays, item.in_time, item.exact, strict=True):
-                    parts.setdefault(f"fault of a fleet: {part}", Sum()).add_fault(*fault)
-            elif item.kind == "world: hard":
-                hard.add(item)
+                for part, delay, in_time, exact in zip(item.parts, item.delays, item.in_time, item.exact, strict=True):
+                    parts.setdefault(f"fault of a fleet: {part}", Sum()).add_fault(delay, in_time, exact)
         report[name] = {
             "all": total.figures(),
             "kinds": {kind: kinds[kind].figures() for kind in sorted(kinds)},

@@ -159,8 +159,8 @@ class _Fleet:
             for spot, well in shares.items():
                 if well:
                     found.append(self.cell(place, *spot, "", CallCounts(well)))
-                if count := failed.get(spot):
-                    found.append(self.cell(place, *spot, "ValueError", CallCounts(count, failed=count)))
+                if bad_here := failed.get(spot):
+                    found.append(self.cell(place, *spot, "ValueError", CallCounts(bad_here, failed=bad_here)))
         return found
 
     def _spread(self, calls: int) -> dict[tuple[int, int], int]:

@@ -69,7 +69,8 @@ def thrown(seed: int) -> World:
             kinds = kinds or [nobodys]
     return World(
         name=f"fleet {seed}", title=f"Fleet {seed}", kind=(" + ".join(kinds) or "healthy") + beside, seconds=SECONDS,
-        rules=RULE_SETS, seed=seed, hosts=hosts, plugins=tuple(plugins), troubles=tuple(troubles), events=tuple(events), forgeries=(), slos=(),
+        rules=RULE_SETS, seed=seed, hosts=hosts, plugins=tuple(plugins),
+        troubles=tuple(troubles), events=tuple(events), forgeries=(), slos=(),
         policy={"max_quarantined_ratio": 0.5, "max_actions_per_hour": 20}, faults=tuple(faults), never=(), shared=(), told=(),
         released=(), states=(),
     )  # fmt: skip

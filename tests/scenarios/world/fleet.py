@@ -276,7 +276,7 @@ class Fleet:
             harm.wrongly += int(denied[~hit].sum())
 
     def _arriving(self, step: int, now: float, failed: Ints, moved: set[str]) -> list[Delivery]:
-        failing = failed.any(axis=0)
+        failing = failed.sum(axis=0) > 0
         for name, process in self._processes.items():
             cells = process.cells
             if cells.start >= self.layout.real:

@@ -68,10 +68,10 @@ class Gates:
         self._well += np.where(busy, 0, totals)
         if now - self._turned >= TURN_SECONDS:
             self._turned = now
-            for index in np.flatnonzero(self._well):
+            for index in np.flatnonzero(self._well).tolist():
                 self._tell(index)
                 self._breakers[index].turn(int(now * 1e9))
-        for index in np.flatnonzero(busy & (totals > 0)):
+        for index in np.flatnonzero(busy & (totals > 0)).tolist():
             self._tell(index)
             if self._one(index, calls, failed, slow, refused, now, step):
                 moved.add(self._layout.breakers[index][0])
