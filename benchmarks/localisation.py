@@ -94,24 +94,38 @@ def tables(cases: int, seed: int) -> Iterator[tuple[str, str, Case]]:
         for number in range(cases):
             drawn = rng(1, faults, number)
             yield "calls", f"{faults} faults", calls(drawn, (3, 6, 10, 8), faults=(faults, faults))
-            yield "amounts like RiskLoc's S", f"{faults} faults", amounts(
-                rng(2, faults, number), (10, 12, 10, 8, 5), faults=(faults, faults)
+            yield (
+                "amounts like RiskLoc's S",
+                f"{faults} faults",
+                amounts(rng(2, faults, number), (10, 12, 10, 8, 5), faults=(faults, faults)),
             )
     for layer in (1, 2, 3):
         for elements in (1, 2, 3):
             for number in range(cases):
                 one = (1, 1)
-                yield "calls, one fault", f"layer {layer}, {elements} elements", calls(
-                    rng(3, layer, elements, number), (3, 6, 10, 8), faults=one, elements=(elements,) * 2, layers=(layer,) * 2
+                yield (
+                    "calls, one fault",
+                    f"layer {layer}, {elements} elements",
+                    calls(
+                        rng(3, layer, elements, number),
+                        (3, 6, 10, 8),
+                        faults=one,
+                        elements=(elements,) * 2,
+                        layers=(layer,) * 2,
+                    ),
                 )
-                yield "amounts like Squeeze's B", f"layer {layer}, {elements} elements", amounts(
-                    rng(4, layer, elements, number),
-                    (10, 12, 10, 8),
-                    faults=one,
-                    elements=(elements,) * 2,
-                    layers=(layer,) * 2,
-                    noise=(0.0, 0.1),
-                    deviation=(0.0, 0.0),
+                yield (
+                    "amounts like Squeeze's B",
+                    f"layer {layer}, {elements} elements",
+                    amounts(
+                        rng(4, layer, elements, number),
+                        (10, 12, 10, 8),
+                        faults=one,
+                        elements=(elements,) * 2,
+                        layers=(layer,) * 2,
+                        noise=(0.0, 0.1),
+                        deviation=(0.0, 0.0),
+                    ),
                 )
 
 
@@ -123,7 +137,9 @@ def main() -> None:
     parser.add_argument("--family", help="those whose name begins so")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    tallies: defaultdict[tuple[str, str], dict[str, Tally]] = defaultdict(lambda: {name: Tally() for name in LOCALISERS})
+    tallies: defaultdict[tuple[str, str], dict[str, Tally]] = defaultdict(
+        lambda: {name: Tally() for name in LOCALISERS}
+    )
     seconds: defaultdict[str, dict[str, list[float]]] = defaultdict(lambda: {name: [] for name in LOCALISERS})
     for family, group, case in tables(options.cases, options.seed):
         if options.family and not family.startswith(options.family):

@@ -92,8 +92,11 @@ def calls(
         ratio[_inside(codes, fault)] = rng.uniform(*rate)
     bad = rng.binomial(total, ratio)
     case = _case(sizes, codes, total * (1 - usual_ratio), (total - bad).astype(float), planted)
-    return Case(**{name: getattr(case, name) for name in Case.__slots__ if name not in ("total", "expected_ratio")},
-                total=total.astype(float), expected_ratio=usual_ratio)
+    return Case(
+        **{name: getattr(case, name) for name in Case.__slots__ if name not in ("total", "expected_ratio")},
+        total=total.astype(float),
+        expected_ratio=usual_ratio,
+    )
 
 
 def _codes(sizes: Sequence[int]) -> NDArray[np.int64]:
@@ -119,7 +122,10 @@ def _planted(
             if min(map(len, free)) < wanted:
                 break
             columns = [rng.choice(values, size=wanted, replace=True) for values in free]
-            found = {tuple((at, int(column[row])) for at, column in zip(cuboid, columns, strict=True)) for row in range(wanted)}
+            found = {
+                tuple((at, int(column[row])) for at, column in zip(cuboid, columns, strict=True))
+                for row in range(wanted)
+            }
             same = any(tuple(at for at, _ in fault[0]) == tuple(cuboid) for fault in planted) and layer < len(sizes)
             if len(found) < wanted or same:
                 break

@@ -39,7 +39,7 @@ def backtest(data: Path, rules: Rules, *, since: str | None = None, step_seconds
             start = max(start, end - timedelta(seconds=seconds(since)))
         if (end - start).total_seconds() / step_seconds > MAX_TICKS:
             raise StoreError(f"more than {MAX_TICKS} turns; begin later with --since, or take a larger --step")
-        standing, evidence = Standing(), StoredEvidence(telemetry, timedelta(0))
+        standing, evidence = Standing(), StoredEvidence(telemetry, lambda: rules, timedelta(0))
         decisions: list[dict[str, Any]] = []
         alerts = ticks = 0
         at = start

@@ -154,8 +154,7 @@ class Warden:
             )
             if (
                 changes
-                or ((watch.streams or watch.parts)
-                and began - self._watch_at >= WATCH_SECONDS)
+                or ((watch.streams or watch.parts) and began - self._watch_at >= WATCH_SECONDS)
                 or began - self._watch_at >= MARK_SECONDS
             ):
                 changes.watch, self._watch_at = kept(watch), began

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from plugwarden.contract import Scope
 
 from plugwarden_collector.cycle import Observation, within
-from plugwarden_collector.judge.arrivals import Cell, Past
+from plugwarden_collector.judge.arrivals import Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.watch import Suspect, thresholds_of
@@ -129,18 +129,26 @@ class StoredEvidence:
 
     def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
         """Return all that the suspects' plugins did since the trouble of each of their operations began."""
-        thresholds = thresholds_of(self._rules().objectives)
-        after = {
-            item.plugin: (item.mark, {stream: mark for stream, (mark, _) in item.streams.items()}) for item in suspects
-        }
-        since = min(item.since for item in suspects) - STALE
-        return self._judging.cells_since(after, thresholds, since, at + self._skew)
+        wanted = [
+            Wanted(
+                item.plugin,
+                item.since - STALE,
+                item.mark,
+                {stream: mark for stream, (mark, _) in item.streams.items()},
+            )
+            for item in suspects
+        ]
+        return self._cells(wanted, at)
+
+    def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
+        """Return what the suspects' plugins did in so many seconds before their trouble began."""
+        span = timedelta(seconds=seconds)
+        wanted = [Wanted(item.plugin, item.since - span, upto=item.mark) for item in suspects]
+        return self._cells(wanted, max(item.since for item in suspects))
 
     def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope since a moment."""
-        thresholds = thresholds_of(self._rules().objectives)
-        found = self._judging.cells_since({scope.plugin: (0, {})}, thresholds, since, at + self._skew)
-        return [cell for cell in found if within(scope, cell)]
+        return [cell for cell in self._cells([Wanted(scope.plugin, since)], at) if within(scope, cell)]
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error type, most first."""
@@ -150,6 +158,9 @@ class StoredEvidence:
         """Return the newest failed spans."""
         found = self._traces.failing(plugin, since, until, EVIDENT_TRACES, version=version)
         return [FailingSpan(span.trace_id) for span in found]
+
+    def _cells(self, wanted: Sequence[Wanted], at: datetime) -> Sequence[Cell]:
+        return self._judging.cells(wanted, thresholds_of(self._rules().objectives), at + self._skew)
 
 
 def _measures(rules: Rules) -> list[Measure]:

@@ -130,9 +130,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: 
     return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail)
 
 
-def _waits_for(
-    tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: Mapping[str, str]
-) -> str | None:
+def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: Mapping[str, str]) -> str | None:
     """Why it is not yet time to act on a fault."""
     objective, policy = trouble.objective, tick.rules.policy
     if fault.weight < policy.enough_nats(scope.plugin):

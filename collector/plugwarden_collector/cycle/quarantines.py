@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -222,7 +223,7 @@ def _put(tick: Tick, item: Quarantine) -> None:
     tick.changes.quarantines.append(item)
 
 
-def _decide(tick: Tick, item: Quarantine, kind: str, reason: str, evidence: dict[str, object] | None = None) -> None:
+def _decide(tick: Tick, item: Quarantine, kind: str, reason: str, evidence: Mapping[str, object] | None = None) -> None:
     tick.changes.decisions.append(
         Draft(tick.at, kind, AUTOMATION, str(item.scope), reason, item.enforcement.value, item.id, evidence)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from plugwarden.contract import Scope
 
@@ -12,7 +13,16 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.causes import Explanation, Sample, explain
 from plugwarden_collector.judge.evidence import LEAST_TOLERATED
-from plugwarden_collector.judge.watch import REFUSING_COUNTS, Suspect, Watch, bad_of, look, thresholds_of, tolerated_of, usual_of
+from plugwarden_collector.judge.watch import (
+    REFUSING_COUNTS,
+    Suspect,
+    Watch,
+    bad_of,
+    look,
+    thresholds_of,
+    tolerated_of,
+    usual_of,
+)
 from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
@@ -96,19 +106,22 @@ def within(scope: Scope, cell: Cell) -> bool:
 
 
 def _with_clean_slates(tick: Tick) -> Watch:
-    """What was isolated, let in or released since the last tick is judged by what it does from now on."""
+    """What was isolated, let in or released since the last tick is judged by what it does from now on.
+
+    Where a part of an operation was isolated, what is known of its other parts stands.
+    """
     watch, last = tick.watch, tick.watch.at
     if last is None:
         return watch
     for item in tick.standing.quarantines.values():
-        if item.changed_at >= last or (item.ended_at is not None and item.ended_at >= last):
-            scope = item.scope
-            watch = watch.without(
-                lambda plugin, version, operation, scope=scope: (
-                    plugin == scope.plugin and scope.version in {None, version} and scope.operation in {None, operation}
-                )
-            )
+        whole = item.scope.instance is None and item.scope.tenant is None
+        if (item.ended_at is not None and item.ended_at >= last) or (whole and item.changed_at >= last):
+            watch = watch.without(partial(_touches, item.scope))
     return watch
+
+
+def _touches(scope: Scope, plugin: str, version: str, operation: str) -> bool:
+    return plugin == scope.plugin and scope.version in {None, version} and scope.operation in {None, operation}
 
 
 def _judged(open_ones: Sequence[Quarantine]) -> Callable[[str, str, str], bool]:
@@ -155,7 +168,9 @@ def _samples(
         errors = sample.errors
         if bad and cell.error_type:
             errors = {**errors, cell.error_type: errors.get(cell.error_type, 0) + bad}
-        gathered[key] = replace(sample, total=sample.total + cell.counts.total + shut, bad=sample.bad + bad, errors=errors)
+        gathered[key] = replace(
+            sample, total=sample.total + cell.counts.total + shut, bad=sample.bad + bad, errors=errors
+        )
     return list(gathered.values())
 
 

@@ -5,12 +5,13 @@ Evidence is counted as it arrives and not by the clocks of hosts: one that is ah
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from .sli import CallCounts
 
-__all__ = ["Arrivals", "Cell", "Past", "StreamCounts"]
+__all__ = ["Arrivals", "Cell", "Past", "StreamCounts", "Wanted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +79,18 @@ class Past:
     """Share that failed through the plugin's fault in the third quartile of its hours: one bad hour in four makes nothing usual."""
     slow_ratio: tuple[float, ...] = ()
     """Share above each of the thresholds asked for, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Of which plugin all cells are wanted, and since when."""
+
+    plugin: str
+    since: datetime
+    """Calls dated before this are not wanted, whenever they arrived."""
+    after: int = 0
+    """A mark: what arrived up to it is not wanted."""
+    streams: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """The same for single operations: (version, operation) -> mark."""
+    upto: int | None = None
+    """A mark: what arrived after it is not wanted; None: all is."""

@@ -20,7 +20,10 @@ def kept(watch: Watch) -> str:
         [*key, item.bad_at.isoformat(), [[line.nats, line.since.isoformat(), line.mark] for line in item.lines]]
         for key, item in watch.streams.items()
     ]
-    parts = [[*key, item.since.isoformat(), item.mark, item.bad, item.looked] for key, item in watch.parts.items()]
+    parts = [
+        [*key, item.since.isoformat(), item.mark, item.bad_at.isoformat(), item.bad, item.looked]
+        for key, item in watch.parts.items()
+    ]
     at = None if watch.at is None else watch.at.isoformat()
     return json.dumps({"form": _FORM, "at": at, "mark": watch.mark, "streams": streams, "parts": parts})
 
@@ -42,7 +45,10 @@ def resumed(text: str | None) -> Watch | None:
             if len(row[5]) == len(ALTERNATIVES)
         }
         parts = {
-            PartKey(*row[:5]): PartCount(datetime.fromisoformat(row[5]), row[6], row[7], row[8]) for row in raw["parts"]
+            PartKey(*row[:6]): PartCount(
+                datetime.fromisoformat(row[6]), row[7], datetime.fromisoformat(row[8]), row[9], row[10]
+            )
+            for row in raw["parts"]
         }
         at = None if raw["at"] is None else datetime.fromisoformat(raw["at"])
         return Watch(int(raw["mark"]), streams, parts, at=at)

@@ -25,8 +25,9 @@ PARTS = ("instance", "tenant")
 """Parts that bad calls are counted for by themselves; a machine and a service are seen through their processes."""
 PART_FAILURES = 6
 """Bad calls of one part from which on it is looked at: as few as can ever be enough."""
-PART_MEMORY = timedelta(seconds=60)
-"""Bad calls of a part are counted together for this long; slower trouble shows in the whole, or is too small to act on."""
+PART_GAPS = (5.0, 30.0)
+"""Bad calls of a part are counted together until none came for so many seconds: once for trouble that begins now, once for what is
+called seldom. What is slower shows in the whole, or is too small to act on."""
 PART_AGAIN = 1.5
 """A part that was looked at in vain is looked at again when it has so many times the bad calls: looks grow with their logarithm."""
 REFUSING_COUNTS = timedelta(seconds=1)
@@ -62,6 +63,8 @@ class PartKey(NamedTuple):
     operation: str
     part: str
     value: str
+    gap_seconds: float
+    """One of `PART_GAPS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class PartCount:
 
     since: datetime
     mark: int
+    bad_at: datetime
+    """When the last of them came."""
     bad: int
     looked: int = 0
     """How many there were when it was looked at last."""
@@ -238,7 +243,7 @@ def _count_parts(
     watch: Watch, cells: Sequence[Cell], shut: Set[BreakerKey], at: datetime
 ) -> tuple[dict[PartKey, PartCount], dict[PartKey, PartCount]]:
     """Return the counts, and those of them that must be looked at."""
-    parts = {key: item for key, item in watch.parts.items() if at - item.since <= PART_MEMORY}
+    parts = {key: item for key, item in watch.parts.items() if (at - item.bad_at).total_seconds() <= key.gap_seconds}
     noticed: dict[PartKey, PartCount] = {}
     left = set(shut)
     for cell in cells:
@@ -251,13 +256,14 @@ def _count_parts(
             value = str(getattr(cell, part))
             if not value:
                 continue
-            key = PartKey(cell.plugin, cell.version, cell.operation, part, value)
-            before = parts.get(key)
-            if before is None:
-                if len(parts) >= MAX_PARTS:
-                    continue
-                before = PartCount(at, watch.mark, 0)
-            parts[key] = replace(before, bad=before.bad + bad)
+            for gap in PART_GAPS:
+                key = PartKey(cell.plugin, cell.version, cell.operation, part, value, gap)
+                before = parts.get(key)
+                if before is None:
+                    if len(parts) >= MAX_PARTS:
+                        continue
+                    before = PartCount(at, watch.mark, at, 0)
+                parts[key] = replace(before, bad=before.bad + bad, bad_at=at)
     for key, item in parts.items():
         enough = item.bad >= max(PART_FAILURES, PART_AGAIN * item.looked)
         if enough or (item.looked and key.plugin in watch.waiting):
@@ -280,7 +286,7 @@ def _suspects(
             if objective.threshold_index is None and objective.covers(part.plugin):
                 marks = small.setdefault((objective.name, part.plugin), {})
                 stream, began = (part.version, part.operation), (count.mark, count.since)
-                marks[stream] = min(marks.get(stream, began), began)
+                marks[stream] = max(marks.get(stream, began), began)  # what began last is told most clearly
     found = []
     for parts, began_at in ((False, whole), (True, small)):
         for (name, plugin), marks in sorted(began_at.items()):

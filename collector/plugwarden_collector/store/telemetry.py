@@ -17,13 +17,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
-from plugwarden.contract import Scope
 
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.decide.quarantine import Probes
-from plugwarden_collector.judge.arrivals import Arrivals, Past
-from plugwarden_collector.judge.blame import Cell, Waits
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
+from plugwarden_collector.judge.waits import Waits
 
 from .calls import (
     CallStep,
@@ -105,13 +103,10 @@ class Judging(Protocol):
         """Return how plugins' waits for downstreams went lately, beside how they went before; of each plugin the twenty
         downstreams that it waited for most often."""
 
-    # -- what a tick asks only when something burns
+    # -- what a tick asks only when something is suspected
 
-    def cells(self, plugin: str, since: datetime, until: datetime) -> Sequence[Cell]:
-        """Return one plugin's calls by version, operation and instance, by the second where seconds are kept."""
-
-    def probes(self, scope: Scope, since: datetime, until: datetime) -> Probes:
-        """Return how calls in a scope went, from intervals that began after `since`."""
+    def cells(self, wanted: Sequence[Wanted], thresholds: Sequence[int], until: datetime) -> Sequence[Cell]:
+        """Return all cells of some plugins since a mark each, from the seconds; calls dated after `until` are left out."""
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return a version's failed calls by error, most first, 50 at most, by the second where seconds are kept."""

@@ -8,16 +8,18 @@ from typing import Any
 
 import duckdb
 
-from plugwarden_collector.judge.arrivals import Arrivals, Cell, StreamCounts
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, StreamCounts, Wanted
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.store.duckdb.statements import parsed
 
 from .source import CallSource
 
-__all__ = ["arrivals"]
+__all__ = ["arrivals", "cells"]
 
 _STREAM, _CELL = 3, 8
 """Columns that tell streams apart, and those that tell cells apart."""
+_ALL = (1 << 63) - 1
+"""A mark that nothing comes after."""
 _Slow = dict[tuple[str, ...], tuple[int, ...]]
 
 
@@ -53,12 +55,38 @@ def arrivals(
             asked = {**span, "detail": list(detail)}
             of_cells = _slow(cursor, "arrived_slow_cells", _CELL, asked, thresholds) if slow else {}
             for row in _rows(cursor, "arrived_cells", asked):
-                plugin, version, operation, service, instance, machine, tenant, error, total, bad, refused = row
-                counts, above = CallCounts(total, failed=bad), of_cells.get(row[:_CELL], none)
-                cells.append(
-                    Cell(plugin, version, operation, service, instance, machine, tenant, error, counts, refused, above)
-                )
+                cells.append(_cell(row, of_cells, none))
     return Arrivals(mark, streams, cells, sum(row[6] for row in rows))
+
+
+def cells(source: CallSource, wanted: Sequence[Wanted], thresholds: Sequence[int], until: datetime) -> list[Cell]:
+    """Return all cells of some plugins; see `store.telemetry.Judging`."""
+    if not wanted:
+        return []
+    streams = [(item.plugin, *key, mark) for item in wanted for key, mark in item.streams.items()]
+    asked = {
+        "plugins": [item.plugin for item in wanted],
+        "after": [item.after for item in wanted],
+        "upto": [_ALL if item.upto is None else item.upto for item in wanted],
+        "since": [item.since for item in wanted],
+        "of_plugins": [item[0] for item in streams],
+        "of_versions": [item[1] for item in streams],
+        "of_operations": [item[2] for item in streams],
+        "of_after": [item[3] for item in streams],
+        "least": min([*(item.after for item in wanted), *(item[3] for item in streams)]),
+        "first": min(item.since for item in wanted),
+        "until": until,
+    }
+    none = (0,) * len(thresholds)
+    with source.reading() as cursor:
+        slow = _slow(cursor, "wanted_slow", _CELL, asked, thresholds)
+        return [_cell(row, slow, none) for row in _rows(cursor, "wanted_cells", asked)]
+
+
+def _cell(row: tuple[Any, ...], slow: _Slow, none: tuple[int, ...]) -> Cell:
+    plugin, version, operation, service, instance, machine, tenant, error, total, bad, refused = row
+    counts, above = CallCounts(total, failed=bad), slow.get(row[:_CELL], none)
+    return Cell(plugin, version, operation, service, instance, machine, tenant, error, counts, refused, above)
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection, name: str, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:

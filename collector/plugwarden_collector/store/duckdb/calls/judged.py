@@ -6,17 +6,16 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from plugwarden.contract import OVERFLOW, Scope
+from plugwarden.contract import OVERFLOW
 
-from plugwarden_collector.decide.quarantine import Probes
-from plugwarden_collector.judge.arrivals import Arrivals, Past
-from plugwarden_collector.judge.blame import Cell, Waits
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.store.calls import Measure, PluginVersion, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
 
-from .arrived import arrivals
+from .arrived import arrivals, cells
 from .fleet import FleetPages
 from .hour_cache import ClosedHours, Counted
 from .resolutions import WIDE
@@ -86,22 +85,9 @@ class JudgedCalls:
         seconds = {plugin: float(spent or 0.0) for plugin, _, spent in times}
         return [Waits(*(*row, seconds.get(row[0], 0.0))) for row in rows]
 
-    def cells(self, plugin: str, since: datetime, until: datetime) -> list[Cell]:
-        """Return one plugin's calls by version, operation and instance."""
-        asked = {"plugin": plugin, **self._finest(since, until)}
-        with self._source.reading() as cursor:
-            rows = cursor.execute(statement("failure_cells").sql, asked).fetchall()
-        return [
-            Cell(version, operation, instance, _failed(total, bad)) for version, operation, instance, total, bad in rows
-        ]
-
-    def probes(self, scope: Scope, since: datetime, until: datetime) -> Probes:
-        """Return how calls in a scope went."""
-        parameters = {
-            "plugin": scope.plugin, "version": scope.version, "operation": scope.operation, "instance": scope.instance,
-            "tenant": scope.tenant, "since": since, "until": until,
-        }  # fmt: skip
-        return self._source.values(Probes, "probe_counts", parameters)[0]
+    def cells(self, wanted: Sequence[Wanted], thresholds: Sequence[int], until: datetime) -> list[Cell]:
+        """Return all cells of some plugins."""
+        return cells(self._source, wanted, thresholds, until)
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> list[ErrorCount]:
         """Return a version's failed calls by error."""
