@@ -55,9 +55,8 @@ class _Row:
     failed: int
     """Through the plugin's fault."""
     slow: int
-    refused: int
-    """By breakers."""
     errors: dict[int, int]
+    refused: int
 
 
 class Store:
@@ -123,7 +122,7 @@ class Store:
             refused = int(item.refused[place])
             if total or refused:
                 self._rows.setdefault(part["plugin"], []).append(
-                    _Row(self.mark, item.began, item.stamped, cell, total, failed, slow, refused, errors)
+                    _Row(self.mark, item.began, item.stamped, cell, total, failed, slow, errors, refused)
                 )
         if now - item.stamped > STALE_SECONDS:
             return
@@ -316,9 +315,8 @@ class Store:
             for error, calls in errors.items()
         ]  # fmt: skip
         well = sum(row.total for row in rows) - errors.total()
-        slow, refused = (sum(row.slow for row in rows),) * self.thresholds, sum(row.refused for row in rows)
-        if well or refused:
-            found.append(Cell(*names, "", CallCounts(well), refused, slow))
+        refused = sum(row.refused for row in rows)
+        found.append(Cell(*names, "", CallCounts(well), refused, (sum(row.slow for row in rows),) * self.thresholds))
         return found
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
