@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from plugwarden.contract import Scope
 from plugwarden_collector.decide.quarantine import Quarantine
 
+from .fleet import OBEYED_SECONDS
 from .layout import Layout
 from .loop import Moment, Run
 from .world import Expected, Selector
@@ -119,7 +120,7 @@ def _found(run: Run, fault: Expected, cells: frozenset[int]) -> Found:
         taken = frozenset().union(*(covered(run.layout, item.scope) for item in moment.isolated))
         wanted = cells & _running(run, moment.at)
         if wanted and wanted <= taken:
-            delay = moment.at - fault.at
+            delay = moment.at - fault.at + OBEYED_SECONDS
             return Found(fault, delay, delay <= limit)
     return Found(fault, None, False)
 
