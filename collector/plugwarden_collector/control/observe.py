@@ -146,9 +146,9 @@ class StoredEvidence:
         wanted = [Wanted(item.plugin, item.since - span, upto=item.mark) for item in suspects]
         return self._cells(wanted, max(item.since for item in suspects))
 
-    def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
-        """Return the calls in a scope since a moment."""
-        return [cell for cell in self._cells([Wanted(scope.plugin, since)], at) if within(scope, cell)]
+    def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
+        return [cell for cell in self._cells([Wanted(scope.plugin, since - STALE, mark)], at) if within(scope, cell)]
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error type, most first."""

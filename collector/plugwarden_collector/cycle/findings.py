@@ -119,6 +119,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: 
         "enough_nats": round(enough, 1),
         "conditions": dict(fault.scope.conditions),
         "beside": fault.beside,
+        "known": fault.known,
         "errors": dict(fault.errors),
         "alternatives": [
             {"scope": str(item.scope), "bad": item.bad, "total": item.total, "nats": round(item.weight, 1)}

@@ -25,8 +25,10 @@ from .tick import Tick
 
 __all__ = ["admit_newcomers", "advance", "take_out"]
 
-CALLED_LATELY = timedelta(minutes=10)
+CALLED_LATELY = timedelta(minutes=1)
 """A quarantine of what nobody has asked for in this time refuses no calls, and holds no place under the cap."""
+PROBED_LATELY = timedelta(seconds=20)
+"""Of a process or a tenant it is not told who asks for it; one on probation without a single call for this long is gone."""
 REMEMBERED = timedelta(hours=24)
 """What was isolated again within this time of its release goes on where it was: its hold doubles, and a person is asked in the end."""
 
@@ -38,7 +40,7 @@ def take_out(tick: Tick, findings: list[Finding]) -> None:
         if _answered(tick, finding) or finding.waits_for is not None:
             continue
         scope, policy = finding.scope, tick.rules.policy
-        prevented = vetoes(scope, policy, _fleet(tick), tick.at)
+        prevented = vetoes(scope, policy, _fleet(tick), tick.at, known=finding.fault.known)
         if prevented:
             _note(tick, finding, "prevented", f"{finding.reason} Not quarantined: {'; '.join(prevented)}.")
         elif policy.enforcement is Enforcement.OBSERVE:
@@ -65,7 +67,16 @@ def _answered(tick: Tick, finding: Finding) -> bool:
 def _fleet(tick: Tick) -> Fleet:
     standing = tick.standing
     called = {key for key, at in tick.seen.called_at.items() if tick.at - at <= CALLED_LATELY}
-    return Fleet(tick.seen.running, list(standing.quarantines.values()), standing.actions, standing.frozen, called)
+    idle = {
+        item.id
+        for item in standing.quarantines.values()
+        if item.state is QuarantineState.PROBATION
+        and (item.scope.instance is not None or item.scope.tenant is not None)
+        and tick.at - item.changed_at >= PROBED_LATELY
+        and not probed(tick, item).total
+    }
+    quarantines = list(standing.quarantines.values())
+    return Fleet(tick.seen.running, quarantines, standing.actions, standing.frozen, called, idle)
 
 
 def _open(tick: Tick, finding: Finding) -> None:
@@ -94,8 +105,9 @@ def _open(tick: Tick, finding: Finding) -> None:
     )
     _put(tick, item)
     if enforce:
-        standing.actions.append(tick.at)
-        standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
+        if finding.fault.known:
+            standing.actions.append(tick.at)
+            standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
         _narrower(tick, item)
     kind = "quarantined" if enforce else "suggested"
     tick.changes.decisions.append(
@@ -150,6 +162,8 @@ def advance(tick: Tick) -> None:
         after, effect = transition(item, probes, policy, tick.at, chance=tick.chance())
         if effect is None:
             continue
+        if after.state is QuarantineState.PROBATION and after.changed_at == tick.at:
+            after = replace(after, evidence={**after.evidence, "mark": tick.watch.mark})
         _put(tick, after)
         counted = {"calls": probes.total, "bad": probes.bad, "share_ratio": item.share_ratio}
         _decide(tick, item, effect.kind, effect.reason, counted)
@@ -195,7 +209,10 @@ def admit_newcomers(tick: Tick) -> None:
                 id=new_id("q", scope, tick.at), scope=scope, state=QuarantineState.PROBATION, reason=reason,
                 actor=AUTOMATION, enforcement=item.enforcement, started_at=tick.at, changed_at=tick.at, step=0,
                 share_ratio=share, successor_of=item.id, known_versions=item.known_versions, alert=item.alert,
-                evidence={key: item.evidence[key] for key in ("objective", "failed_ratio") if key in item.evidence},
+                evidence={
+                    **{key: item.evidence[key] for key in ("objective", "failed_ratio", "known") if key in item.evidence},
+                    "mark": tick.watch.mark,
+                },
             )  # fmt: skip
             judged.add((plugin, version))
             _put(tick, entry)

@@ -33,8 +33,8 @@ class Evidence(Protocol):
     def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
         """Return what the suspects' plugins did in so many seconds before their trouble began."""
 
-    def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
-        """Return the calls in a scope since a moment."""
+    def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error, most first."""

@@ -152,6 +152,7 @@ def _samples(
     began = {(item.plugin, *stream): since for item in suspects for stream, (_, since) in item.streams.items()}
     taken = [item.scope for item in open_ones]
     gathered: dict[tuple[str, ...], Sample] = {}
+    senders: dict[str, set[str]] = {}
     for cell in cells:
         if any(within(scope, cell) for scope in taken):
             continue
@@ -168,10 +169,12 @@ def _samples(
         errors = sample.errors
         if bad and cell.error_type:
             errors = {**errors, cell.error_type: errors.get(cell.error_type, 0) + bad}
+        senders.setdefault(cell.plugin, set()).add(cell.instance)
         gathered[key] = replace(
             sample, total=sample.total + cell.counts.total + shut, bad=sample.bad + bad, errors=errors
         )
-    return list(gathered.values())
+    # Whom one sender alone ever named, without a past, may be nobody.
+    return [item if item.known else replace(item, known=len(senders[item.plugin]) > 1) for item in gathered.values()]
 
 
 def _shut(tick: Tick, objective: Objective, cell: Cell, began: datetime | None) -> int:

@@ -30,10 +30,12 @@ class Fleet:
     """Why the automation is switched off; None when it is not."""
     called: Set[tuple[str, str]] | None = None
     """Plugin versions that somebody asked for lately, refused or not; None: all of them were."""
+    idle: Set[str] = frozenset()
+    """Ids of quarantines of parts that nobody asks for any more, such as a process that has ended."""
 
     def holds_place(self, item: Quarantine) -> bool:
         """Whether a quarantine is the automation's and refuses calls: what nobody asks for any more is none too many."""
-        if not item.in_force or item.actor != AUTOMATION or item.superseded_by is not None:
+        if not item.in_force or item.actor != AUTOMATION or item.superseded_by is not None or item.id in self.idle:
             return False
         scope = item.scope
         return self.called is None or any(
@@ -41,18 +43,24 @@ class Fleet:
         )
 
 
-def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime) -> list[str]:
-    """Everything that forbids quarantining `scope` automatically now; empty when nothing does."""
+def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime, *, known: bool = True) -> list[str]:
+    """Everything that forbids quarantining `scope` automatically now; empty when nothing does.
+
+    Plugins that are not known, because one sender alone ever named them and they have no past, have limits of their own: a sender who
+    makes some up leaves the room of all others as it is.
+    """
     found = []
     if fleet.frozen is not None:
         found.append(f"the automation is frozen: {fleet.frozen}")
     if policy.protects(scope.plugin):
         found.append(f"{scope.plugin} is protected: only people may quarantine it")
-    held = {item.scope.plugin for item in fleet.quarantines if fleet.holds_place(item)}
+    alike = [item for item in fleet.quarantines if bool(item.evidence.get("known", True)) is known]
+    held = {item.scope.plugin for item in alike if fleet.holds_place(item)}
     allowed = max(1, math.floor(policy.max_quarantined_ratio * fleet.running))
     if scope.plugin not in held and len(held) >= allowed:
         found.append(f"{len(held)} of {fleet.running} plugins are quarantined already; the limit is {allowed}")
-    lately = sum(1 for moment in fleet.actions if at - moment < timedelta(hours=1))
+    acted = fleet.actions if known else [item.started_at for item in alike if item.actor == AUTOMATION]
+    lately = sum(1 for moment in acted if at - moment < timedelta(hours=1))
     if lately >= policy.max_actions_per_hour:
         found.append(f"{lately} automatic quarantines within the last hour; the limit is {policy.max_actions_per_hour}")
     override = timedelta(seconds=policy.human_override_seconds)

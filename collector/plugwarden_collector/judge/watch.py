@@ -8,7 +8,7 @@ there are a few.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -33,6 +33,8 @@ PART_AGAIN = 1.5
 REFUSING_COUNTS = timedelta(seconds=1)
 """So long behind an open breaker counts as one bad call: it was opened on evidence, and a blip is over before it amounts to much. The
 calls that it refuses are no trials of the plugin, however many there are."""
+REFUSING_GAP = timedelta(seconds=6)
+"""A breaker that refused nothing for this long is taken for closed: sidecars tell every five seconds at least."""
 RECENT = timedelta(seconds=3)
 """What failed this lately still fails: sidecars tell of failures within half a second, and of all else within five."""
 MAX_PARTS = 10_000
@@ -147,7 +149,9 @@ def look(
         if (cell.counts.failed or cell.refused) and judged(cell.plugin, cell.version, cell.operation)
     )
     refusing, counted = _count_refusing(watch, bad_cells, at)
-    shut = Counter(key[:3] for key in counted)
+    shut: Counter[tuple[str, str, str]] = Counter()
+    for breaker, seconds in counted.items():
+        shut[breaker[:3]] += seconds
     streams = dict(watch.streams)
     thresholds = thresholds_of(objectives)
     for counts in arrivals.streams:
@@ -226,30 +230,30 @@ def _bring_forward(
 
 def _count_refusing(
     watch: Watch, cells: Sequence[Cell], at: datetime
-) -> tuple[dict[BreakerKey, datetime], frozenset[BreakerKey]]:
-    """Return since when open breakers were counted, and those of them that count for one more bad call now."""
-    refusing = {key: last for key, last in watch.refusing.items() if at - last <= RECENT + REFUSING_COUNTS}
-    counted = set()
+) -> tuple[dict[BreakerKey, datetime], dict[BreakerKey, int]]:
+    """Return until when open breakers were counted, and for how many bad calls each of them counts now."""
+    refusing = {key: last for key, last in watch.refusing.items() if at - last <= REFUSING_GAP}
+    counted: dict[BreakerKey, int] = {}
     for cell in cells:
         key = (cell.plugin, cell.version, cell.operation, cell.instance)
-        due = key not in refusing or at - refusing[key] >= REFUSING_COUNTS
-        if cell.refused and due and len(refusing) < MAX_PARTS:
+        last = refusing.get(key, at - REFUSING_COUNTS)
+        seconds = min(cell.refused, int((at - last) / REFUSING_COUNTS))
+        if seconds > 0 and (key in refusing or len(refusing) < MAX_PARTS):
             refusing[key] = at
-            counted.add(key)
-    return refusing, frozenset(counted)
+            counted[key] = seconds
+    return refusing, counted
 
 
 def _count_parts(
-    watch: Watch, cells: Sequence[Cell], shut: Set[BreakerKey], at: datetime
+    watch: Watch, cells: Sequence[Cell], shut: Mapping[BreakerKey, int], at: datetime
 ) -> tuple[dict[PartKey, PartCount], dict[PartKey, PartCount]]:
     """Return the counts, and those of them that must be looked at."""
     parts = {key: item for key, item in watch.parts.items() if (at - item.bad_at).total_seconds() <= key.gap_seconds}
     noticed: dict[PartKey, PartCount] = {}
-    left = set(shut)
+    left = dict(shut)
     for cell in cells:
         breaker = (cell.plugin, cell.version, cell.operation, cell.instance)
-        bad = cell.counts.failed + (breaker in left)
-        left.discard(breaker)
+        bad = cell.counts.failed + left.pop(breaker, 0)
         if not bad:
             continue
         for part in PARTS:

@@ -289,15 +289,13 @@ class Store:
                 found += self._summed(cell, rows)
         return found
 
-    def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
-        """Calls in the scope since a moment."""
-        begin = (since - START).total_seconds() - self.jumped
+    def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Calls in the scope that arrived after a mark."""
         sums: dict[int, list[_Row]] = {}
         for row in reversed(self._rows.get(scope.plugin, [])):
-            if row.stamped < begin - MARGIN:
+            if row.mark <= mark:
                 break
-            if row.stamped >= begin:
-                sums.setdefault(row.cell, []).append(row)
+            sums.setdefault(row.cell, []).append(row)
         found = [cell for index, rows in sums.items() for cell in self._summed(index, rows)]
         return [cell for cell in found if within(scope, cell)]
 
