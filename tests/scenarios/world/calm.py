@@ -28,15 +28,16 @@ from plugwarden_collector.rules.policy import Policy
 from .layout import Floats, Ints
 from .world import RULES
 
-__all__ = ["Calm", "Day", "chance_per_month", "live_a_day"]
+__all__ = ["LONGEST_RUN", "Calm", "Day", "chance_per_month", "live_a_day"]
 
 START = datetime(2026, 1, 1)
 DAY_SECONDS = 86_400.0
 OPERATIONS, HOSTS, TENANTS = 2, 3, 4
 KEPT_TURNS = 720
 """Turns whose counts can be asked for again: two hours of ten seconds; nothing is suspected for longer."""
-LONGEST_RUN = 5
-"""Failures of one process and tenant that come in a row, at most, where they come in runs; more is what ends up behind a breaker."""
+LONGEST_RUN = 3
+"""Failures of one process and tenant that come in a row, at most, in the third of the streams whose failures come in runs. With runs of
+five, breakers open as well (ADR 0028, "Measured")."""
 LIVE_LOOKS_A_SECOND = 4.0
 """How often the live loop looks while data arrive (`control.live.EAGER_SECONDS`)."""
 
@@ -48,6 +49,7 @@ class Calm:
     seed: int
     plugins: int
     tick_seconds: float
+    longest_run: int = LONGEST_RUN
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ class _Fleet:
         self.rate: Floats = 10 ** self.chance.uniform(-1.7, 0.5, size)
         self.norm: Floats = 10 ** self.chance.uniform(-4.0, math.log10(0.03), size)
         self.in_runs = self.chance.random(size) < 1 / 3
-        self.tick = calm.tick_seconds
+        self.tick, self.longest_run = calm.tick_seconds, calm.longest_run
         self.asked = 0
         """How often cells were asked for."""
         hours = self.chance.binomial(np.maximum(1, (self.rate * 3600)).astype(np.int64), self.norm, (24, size))
@@ -91,14 +93,14 @@ class _Fleet:
         load = 1.0 + 0.7 * math.sin(2 * math.pi * number * self.tick / DAY_SECONDS)
         calls = self.chance.poisson(self.rate * self.tick * load)
         one_by_one = self.chance.binomial(calls, self.norm)
-        runs = np.where(self.in_runs, self.chance.binomial(calls, self.norm * 2 / (LONGEST_RUN + 1)), one_by_one)
+        runs = np.where(self.in_runs, self.chance.binomial(calls, self.norm * 2 / (self.longest_run + 1)), one_by_one)
         failed = np.zeros_like(calls)
         places: list[tuple[int, int, int, int]] = []
         for place in np.flatnonzero(runs).tolist():
             spots: dict[tuple[int, int], int] = {}
             for _ in range(int(runs[place])):
                 # A run is of one process and one tenant.
-                length = int(self.chance.integers(1, LONGEST_RUN, endpoint=True)) if self.in_runs[place] else 1
+                length = int(self.chance.integers(1, self.longest_run, endpoint=True)) if self.in_runs[place] else 1
                 spot = (int(self.chance.integers(HOSTS)), int(self.chance.integers(TENANTS)))
                 count = min(length, int(calls[place] - failed[place]))
                 failed[place] += count
