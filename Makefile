@@ -67,15 +67,19 @@ advisories: setup  ## known faults of the locked packages, where a source can be
 
 SCALE := benchmarks/scale_queries.py
 START := benchmarks/start.py
+DECISIONS := benchmarks/decisions.py
 
-bench: setup  ## every claim in the README, measured, but for bench-scale and bench-start
-	@for file in $(sort $(filter-out $(SCALE) $(START),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench: setup  ## every claim in the README, measured, but for bench-scale, bench-start and bench-decisions
+	@for file in $(sort $(filter-out $(SCALE) $(START) $(DECISIONS),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 bench-scale: setup  ## pages at 50 million spans: builds the store once (15 min, 5 GB); ARGS="--spans 1000000"
 	@$(BIN)/python $(SCALE) $(ARGS)
 
 bench-start: setup  ## a start after kill -9 at 10 million spans: builds the store once (3 min, 2 GB); ARGS="--spans 1000000"
 	@$(BIN)/python $(START) $(ARGS)
+
+bench-decisions: setup  ## isolation, right and in time: all worlds and 1,000 fleets by chance (20 min); ARGS="--false-alarms", "--fleets 100"
+	@$(BIN)/python $(DECISIONS) $(ARGS)
 
 browser:  # Chromium for the tests that look at pages
 	@command -v chromium >/dev/null || { \

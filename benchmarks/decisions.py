@@ -5,7 +5,8 @@
    the exact scope, the delay from a fault's beginning until all of its calls are refused, healthy scopes isolated (goal 0), and calls
    lost to faults beside calls that were refused though nothing was wrong with them.
 2. *False alarms* (`--false-alarms`): 300 healthy plugins with ordinary noise for 30 days under `enforce`; isolations expected: 0.
-   Simulated in turns of ten seconds (`--tick`), each day by itself, without breakers and without budgets, which isolate nothing.
+   Simulated in turns of ten seconds (`--tick`), each day by itself, without breakers and without budgets, which isolate nothing. Failures
+   are independent, but for a third of the streams, where they come in runs of up to three (`--longest-run`; 1: none).
 
 `--fleets N` for another number than 1,000, `--first SEED` to begin elsewhere, `--rules default` for one rule set, `--no-worlds`,
 `--show SEED` for the account of one fleet, `--json` for programs. Two processes. Exits with 1 when a target is missed.
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.scenarios.world import judge, load_world, run  # noqa: E402 - of this repository's root
-from tests.scenarios.world.calm import Calm, chance_per_month, live_a_day  # noqa: E402
+from tests.scenarios.world.calm import LONGEST_RUN, Calm, chance_per_month, live_a_day  # noqa: E402
 from tests.scenarios.world.dice import thrown  # noqa: E402
 from tests.scenarios.world.world import RULE_SETS, World  # noqa: E402
 
@@ -119,6 +120,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--plugins", type=int, default=300)
     parser.add_argument("--tick", type=float, default=10.0)
+    parser.add_argument("--longest-run", type=int, default=LONGEST_RUN)
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -195,15 +197,13 @@ def told(outcomes: Sequence[Outcome], rules: Sequence[str], as_json: bool) -> in
     report: dict[str, Any] = {}
     for name in rules:
         mine = [item for item in outcomes if item.rules == name]
-        total, kinds, parts, hard = Sum(), dict[str, Sum](), dict[str, Sum](), Sum()
+        total, kinds, parts = Sum(), dict[str, Sum](), dict[str, Sum]()
         for item in mine:
             total.add(item)
             kinds.setdefault(item.kind, Sum()).add(item)
             if item.kind.startswith("fleet"):
-                for part, *fault in zip(item.parts, item.delays, item.in_time, item.exact, strict=True):
-                    parts.setdefault(f"fault of a fleet: {part}", Sum()).add_fault(*fault)
-            elif item.kind == "world: hard":
-                hard.add(item)
+                for part, delay, in_time, exact in zip(item.parts, item.delays, item.in_time, item.exact, strict=True):
+                    parts.setdefault(f"fault of a fleet: {part}", Sum()).add_fault(delay, in_time, exact)
         report[name] = {
             "all": total.figures(),
             "kinds": {kind: kinds[kind].figures() for kind in sorted(kinds)},
@@ -267,15 +267,16 @@ def show(seed: int, rules: Sequence[str]) -> int:
 
 def false_alarms(asked: argparse.Namespace) -> int:
     """Let healthy fleets live; 1 when anything was isolated."""
-    tasks = [Calm(day, asked.plugins, asked.tick) for day in range(1, asked.days + 1)]
+    tasks = [Calm(day, asked.plugins, asked.tick, asked.longest_run) for day in range(1, asked.days + 1)]
     days = list(in_processes(live_a_day, tasks, asked.processes))
     isolated = [item for day in days for item in day.isolated]
     calls, failed = sum(day.calls for day in days), sum(day.failed for day in days)
     bound = chance_per_month(asked.plugins, asked.tick)
     report = {
-        "plugins": asked.plugins, "days": asked.days, "tick_seconds": asked.tick, "calls": calls, "failed": failed,
+        "plugins": asked.plugins, "longest_run": asked.longest_run, "days": asked.days, "tick_seconds": asked.tick, "calls": calls, "failed": failed,
         "looked_closer": sum(day.looked_closer for day in days), "isolations": len(isolated), "isolated": isolated[:20],
-        "incidents": sum(day.incidents for day in days),
+        "incidents": sum(len(day.incidents) for day in days),
+        "opened": [item for day in days for item in day.incidents][:20],
         "cpu_seconds": round(sum(day.cpu_seconds for day in days), 1), "expected_per_fleet_month": bound,
     }  # fmt: skip
     if asked.json:
@@ -286,7 +287,7 @@ def false_alarms(asked: argparse.Namespace) -> int:
             f"{calls:,} calls, {failed:,} ordinary failures; suspected and looked at closer: {report['looked_closer']} times"
         )
         print(f"isolations: {len(isolated)} (expected: 0); incidents: {report['incidents']}")
-        for item in isolated[:20]:
+        for item in [*isolated[:20], *report["opened"]]:
             print(f"  {item}")
         for name, value in bound.items():
             print(f"what the settings allow, isolations per fleet and month, {name}: at most {value:.3g}")

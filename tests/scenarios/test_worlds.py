@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.world import Run, judge, load_world, run
-from tests.scenarios.world.store import LOOKS_AT_ARRIVALS
-
-pytestmark = pytest.mark.skipif(not LOOKS_AT_ARRIVALS, reason="judging does not read what arrived yet")
 
 FILES = {path.stem: path for path in sorted((Path(__file__).parent / "worlds").glob("*.toml"))}
 CASES = [(name, rules) for name, path in FILES.items() for rules in load_world(path).rules]

@@ -28,15 +28,16 @@ from plugwarden_collector.rules.policy import Policy
 from .layout import Floats, Ints
 from .world import RULES
 
-__all__ = ["Calm", "Day", "chance_per_month", "live_a_day"]
+__all__ = ["LONGEST_RUN", "Calm", "Day", "chance_per_month", "live_a_day"]
 
 START = datetime(2026, 1, 1)
 DAY_SECONDS = 86_400.0
 OPERATIONS, HOSTS, TENANTS = 2, 3, 4
 KEPT_TURNS = 720
 """Turns whose counts can be asked for again: two hours of ten seconds; nothing is suspected for longer."""
-RUN_LENGTH = 3.0
-"""Mean length of a run of failures, where they come in runs."""
+LONGEST_RUN = 3
+"""Failures of one process and tenant that come in a row, at most, in the third of the streams whose failures come in runs. With runs of
+five, breakers open as well (ADR 0028, "Measured")."""
 LIVE_LOOKS_A_SECOND = 4.0
 """How often the live loop looks while data arrive (`control.live.EAGER_SECONDS`)."""
 
@@ -48,6 +49,7 @@ class Calm:
     seed: int
     plugins: int
     tick_seconds: float
+    longest_run: int = LONGEST_RUN
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class Day:
     failed: int = 0
     looked_closer: int = 0
     """How often the cells of something were asked for."""
-    incidents: int = 0
+    incidents: list[str] = field(default_factory=list)
     isolated: list[str] = field(default_factory=list)
     cpu_seconds: float = 0.0
 
@@ -73,7 +75,7 @@ class _Fleet:
         self.rate: Floats = 10 ** self.chance.uniform(-1.7, 0.5, size)
         self.norm: Floats = 10 ** self.chance.uniform(-4.0, math.log10(0.03), size)
         self.in_runs = self.chance.random(size) < 1 / 3
-        self.tick = calm.tick_seconds
+        self.tick, self.longest_run = calm.tick_seconds, calm.longest_run
         self.asked = 0
         """How often cells were asked for."""
         hours = self.chance.binomial(np.maximum(1, (self.rate * 3600)).astype(np.int64), self.norm, (24, size))
@@ -91,22 +93,19 @@ class _Fleet:
         load = 1.0 + 0.7 * math.sin(2 * math.pi * number * self.tick / DAY_SECONDS)
         calls = self.chance.poisson(self.rate * self.tick * load)
         one_by_one = self.chance.binomial(calls, self.norm)
-        runs = self.chance.binomial(calls, self.norm / RUN_LENGTH)
-        lengths = np.zeros_like(calls)
-        for place in np.flatnonzero(runs * self.in_runs):
-            lengths[place] = min(calls[place], self.chance.geometric(1 / RUN_LENGTH, runs[place]).sum())
-        failed = np.where(self.in_runs, lengths, one_by_one)
+        runs = np.where(self.in_runs, self.chance.binomial(calls, self.norm * 2 / (self.longest_run + 1)), one_by_one)
+        failed = np.zeros_like(calls)
         places: list[tuple[int, int, int, int]] = []
-        for place in np.flatnonzero(failed).tolist():
+        for place in np.flatnonzero(runs).tolist():
             spots: dict[tuple[int, int], int] = {}
-            # A run is one process's, and mostly one tenant's.
-            together = bool(self.in_runs[place])
-            spot = (int(self.chance.integers(HOSTS)), int(self.chance.integers(TENANTS)))
-            for _ in range(int(failed[place])):
-                if not together:
-                    spot = (int(self.chance.integers(HOSTS)), int(self.chance.integers(TENANTS)))
-                spots[spot] = spots.get(spot, 0) + 1
-            places += [(place, *where, count) for where, count in spots.items()]
+            for _ in range(int(runs[place])):
+                # A run is of one process and one tenant.
+                length = int(self.chance.integers(1, self.longest_run, endpoint=True)) if self.in_runs[place] else 1
+                spot = (int(self.chance.integers(HOSTS)), int(self.chance.integers(TENANTS)))
+                count = min(length, int(calls[place] - failed[place]))
+                failed[place] += count
+                spots[spot] = spots.get(spot, 0) + count
+            places += [(place, *where, count) for where, count in spots.items() if count]
         self.kept.append((number + 1, calls, places))
         return calls, failed, places
 
@@ -120,6 +119,16 @@ class _Fleet:
         """All that the suspects' plugins did since the trouble of each of their operations began."""
         self.asked += 1
         return [cell for suspect in suspects for cell in self._since(suspect.plugin, suspect.mark, suspect.streams)]
+
+    def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
+        """What the suspects' plugins did in so many seconds before their trouble began: as much as usual, in every process."""
+        found: list[Cell] = []
+        for suspect in suspects:
+            first = int(suspect.plugin[1:]) * OPERATIONS
+            for place in range(first, first + OPERATIONS):
+                calls = self._spread(int(self.rate[place] * seconds))
+                found += [self.cell(place, *spot, "", CallCounts(count)) for spot, count in calls.items() if count]
+        return found
 
     def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
         """Calls in a scope; what was isolated by mistake is of no further interest."""
@@ -152,8 +161,8 @@ class _Fleet:
             for spot, well in shares.items():
                 if well:
                     found.append(self.cell(place, *spot, "", CallCounts(well)))
-                if count := failed.get(spot):
-                    found.append(self.cell(place, *spot, "ValueError", CallCounts(count, failed=count)))
+                if bad_here := failed.get(spot):
+                    found.append(self.cell(place, *spot, "ValueError", CallCounts(bad_here, failed=bad_here)))
         return found
 
     def _spread(self, calls: int) -> dict[tuple[int, int], int]:
@@ -167,15 +176,18 @@ def live_a_day(calm: Calm) -> Day:
     rules = parse_rules((RULES / "default.toml").read_text("utf-8"), "default.toml")
     fleet, found = _Fleet(calm), Day()
     standing, watch, chance = Standing(), Watch(), random.Random(calm.seed)
+    opened: set[str] = set()
     versions = {(plugin, version): START - timedelta(days=30) for plugin, version, _ in fleet.names}
     standing.versions = dict(versions)
     for number in range(round(DAY_SECONDS / calm.tick_seconds)):
         at = START + timedelta(seconds=(number + 1) * calm.tick_seconds)
         calls, failed, places = fleet.turn(number)
+        # What went well where nothing is suspected changes nothing (`judge.watch.look`), and is nearly everything.
+        suspected = {(key.plugin, key.version, key.operation) for key in watch.streams}
         streams = [
             StreamCounts(*fleet.names[place], CallCounts(total, failed=bad))
             for place, (total, bad) in enumerate(zip(calls.tolist(), failed.tolist(), strict=True))
-            if total
+            if bad or (total and fleet.names[place] in suspected)
         ]
         cells = [
             fleet.cell(place, host, tenant, "ValueError", CallCounts(count, failed=count))
@@ -195,7 +207,10 @@ def live_a_day(calm: Calm) -> Day:
         standing, watch, changes = evaluate(rules, standing, watch, seen, fleet, chance.random)
         found.calls += int(calls.sum())
         found.failed += int(failed.sum())
-        found.incidents += sum(item.ended_at is None for item in changes.incidents)
+        for incident in changes.incidents:
+            if incident.id not in opened:
+                opened.add(incident.id)
+                found.incidents.append(f"day {calm.seed}, {at:%H:%M:%S}: {incident.summary}")
         found.isolated += [
             f"day {calm.seed}, {at:%H:%M:%S}: {item.scope}: {item.reason}"
             for item in changes.decisions

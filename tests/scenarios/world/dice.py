@@ -29,6 +29,7 @@ FAULTS = (
 PARTS_OF_VERSION = tuple(kind for kind in FAULTS if kind not in {"version", "canary"})
 SAME_PLUGIN = 0.3
 """How often two faults are in one plugin."""
+TRIES = 8
 NOBODYS = ("downstream", "host", "tenant everywhere", "stumble", "labelled", "callers")
 """Troubles that no plugin is to blame for."""
 OWN_ERRORS = ("KeyError", "TypeError", "RuntimeError", "ZeroDivisionError", "csv.Error", "PluginError")
@@ -52,7 +53,17 @@ def thrown(seed: int) -> World:
         # Two in one plugin are two parts of one version: a fault of the version leaves nothing for another.
         choices = FAULTS if len(set(victims)) == len(victims) else PARTS_OF_VERSION
         kind, at = dice.choice([item for item in choices if item not in kinds]), dice.uniform(14, 24)
-        where, plugins[place] = _part(dice, kind, plugins[place], hosts, events)
+        # Two plugins that fail on one host, or for one tenant, at one time: nobody could tell that from a shared cause.
+        known = {value for item in faults if item.where.plugin != (name,) for value in _shared_names(item.where, hosts)}
+        for _ in range(TRIES):
+            before = len(events)
+            where, changed = _part(dice, kind, plugins[place], hosts, events)
+            if known.isdisjoint(_shared_names(where, hosts)):
+                break
+            del events[before:]
+        else:
+            continue
+        plugins[place] = changed
         share = dice.choice((1.0, 1.0, dice.uniform(0.5, 1.0), dice.uniform(0.2, 0.5)))
         plugins[place] = _busy(plugins[place], where, share, hosts, events)
         # A canary is faulty from its first call on; it was deployed before.
@@ -69,10 +80,21 @@ def thrown(seed: int) -> World:
             kinds = kinds or [nobodys]
     return World(
         name=f"fleet {seed}", title=f"Fleet {seed}", kind=(" + ".join(kinds) or "healthy") + beside, seconds=SECONDS,
-        rules=RULE_SETS, seed=seed, hosts=hosts, plugins=tuple(plugins), troubles=tuple(troubles), events=tuple(events), forgeries=(), slos=(),
+        rules=RULE_SETS, seed=seed, hosts=hosts, plugins=tuple(plugins),
+        troubles=tuple(troubles), events=tuple(events), forgeries=(), slos=(),
         policy={"max_quarantined_ratio": 0.5, "max_actions_per_hour": 20}, faults=tuple(faults), never=(), shared=(), told=(),
         released=(), states=(),
     )  # fmt: skip
+
+
+def _shared_names(where: Selector, hosts: Sequence[Host]) -> set[str]:
+    """The hosts and tenants that a part is narrowed to."""
+    if not where.instance and not where.machine:
+        return set(where.tenant)
+    return {
+        *where.tenant,
+        *(host.instance for host in hosts if host.instance in where.instance or host.machine in where.machine),
+    }
 
 
 def _hosts(dice: random.Random) -> tuple[Host, ...]:

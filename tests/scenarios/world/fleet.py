@@ -11,10 +11,12 @@ from .gate import Gates
 from .layout import FINE, Floats, Ints, Layout
 from .world import Event, Selector, World
 
-__all__ = ["STEP_SECONDS", "Delivery", "Fleet", "Harm"]
+__all__ = ["OBEYED_SECONDS", "STEP_SECONDS", "Delivery", "Fleet", "Harm"]
 
 STEP_SECONDS = 0.25
 """Seconds of one step of simulated time: the shortest time between two ticks (`control.live.EAGER_SECONDS`)."""
+OBEYED_SECONDS = 0.25
+"""Seconds from a decision until hosts obey it: they hear of it at once, over a connection that waits (0.1 to 0.3 s)."""
 EXPORT_SECONDS = 5.0
 """Seconds between two exports while all is well (`plugwarden.settings.Settings.export_interval_seconds`)."""
 TROUBLE_SECONDS = 0.5
@@ -118,8 +120,8 @@ class Fleet:
         """(since when, cells that are called)."""
 
     def order(self, directives: DirectiveSet, step: int) -> None:
-        """Hosts hear of a set, and obey within the next step."""
-        self._orders.append((step + 1, directives))
+        """Hosts hear of a set that was decided on at the end of a step, and obey one step later."""
+        self._orders.append((step + 1 + round(OBEYED_SECONDS / STEP_SECONDS), directives))
 
     def live(self, step: int) -> list[Delivery]:
         """Let one step pass; return what arrives at its end."""
@@ -277,7 +279,7 @@ class Fleet:
             harm.wrongly += int(denied[~hit].sum())
 
     def _arriving(self, step: int, now: float, failed: Ints, moved: set[str]) -> list[Delivery]:
-        failing = failed.any(axis=0)
+        failing = failed.sum(axis=0) > 0
         for name, process in self._processes.items():
             cells = process.cells
             if cells.start >= self.layout.real:

@@ -13,6 +13,8 @@ from .layout import Floats, Ints, Layout
 __all__ = ["Gates"]
 
 _POLICY = BreakerPolicy()
+LEAST_NORM = 0.0002
+"""No past is longer than five thousand calls without a failure: a breaker takes none for better than 1 % (ADR 0028)."""
 TURN_SECONDS = _POLICY.window_seconds / 10
 """A breaker's window has ten slots; each must begin with the right number of calls."""
 
@@ -24,6 +26,11 @@ class Gates:
         self._layout, self._chance = layout, chance
         self._enabled = breakers
         self._breakers = [Breaker(_POLICY, spread=lambda: float(chance.random())) for _ in layout.breakers]
+        for index, cells in enumerate(layout.cells_of_breaker):
+            owner = layout.owner[cells[0]]
+            if owner is not None and owner.history_hours > 0 and layout.breakers[index][2] == owner.version:
+                # It ran before: what it knows of its past is how rarely it failed.
+                self._breakers[index].calls = round(1.0 / max(owner.norm, LEAST_NORM))
         self._well: Ints = np.zeros(len(layout.breakers), dtype=np.int64)
         """Successes that the breakers were not told of yet."""
         self._source = [""] * len(layout.breakers)
@@ -73,10 +80,10 @@ class Gates:
         self._well += np.where(busy, 0, totals)
         if now - self._turned >= TURN_SECONDS:
             self._turned = now
-            for index in np.flatnonzero(self._well):
+            for index in np.flatnonzero(self._well).tolist():
                 self._tell(index)
                 self._breakers[index].turn(int(now * 1e9))
-        for index in np.flatnonzero(busy & (totals > 0)):
+        for index in np.flatnonzero(busy & (totals > 0)).tolist():
             self._tell(index)
             mine = refused.copy()
             if self._one(index, calls, failed, slow, refused, now, step):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +19,13 @@ from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Sli
 
 from .fleet import EXPORT_SECONDS, Delivery
-from .layout import Layout
+from .layout import Ints, Layout
 from .world import Plugin, World
 
-__all__ = ["LOOKS_AT_ARRIVALS", "START", "Store", "observation"]
+__all__ = ["START", "Store", "observation"]
 
 START = datetime(2026, 1, 1, 12)
 """When every world begins."""
-LOOKS_AT_ARRIVALS = "arrivals" in {item.name for item in dataclasses.fields(Observation)}
-"""Whether judging reads what arrived; before that it sees windows alone."""
 SKEW_SECONDS = 60.0
 """`control.observe.SKEW`."""
 MARGIN = 200
@@ -91,7 +88,7 @@ class Store:
         self.called: dict[tuple[str, str], float] = dict.fromkeys(self.versions, 0.0)
         self._windows: dict[tuple[str, str], dict[float, CallCounts]] = {}
         self._windows_at = -WINDOWS_EVERY_SECONDS
-        self._long: dict[float, tuple[float, np.ndarray]] = {}  # type: ignore[type-arg]
+        self._long: dict[float, tuple[float, Ints]] = {}
         self.jumped = 0.0
         """Seconds that passed without being simulated."""
         self._epoch = 0.0
@@ -108,7 +105,7 @@ class Store:
         self.mark += 1
         self.fresh = True
         self.hung[cells] = item.hung
-        blamed, failing = layout.blamed @ item.failed, item.failed.any(axis=0)
+        blamed, failing = layout.blamed @ item.failed, item.failed.sum(axis=0)
         for place in np.flatnonzero(item.ended + item.refused + item.denied).tolist():
             cell = cells.start + place
             part = layout.parts[cell]
@@ -148,12 +145,14 @@ class Store:
             for counts in (self._ended, blamed, self._refused, self._slow)
         ]
         streams = [
-            StreamCounts(*layout.streams[index], CallCounts(total, failed=failed), refused, (slow,) * thresholds)
+            StreamCounts(
+                *_three(layout.streams[index]), CallCounts(total, failed=failed), refused, (slow,) * thresholds
+            )
             for index, (total, failed, refused, slow) in enumerate(zip(*sums, strict=True))
             if total or refused
         ]
         cells: list[Cell] = []
-        failing = self._failed.any(axis=0)
+        failing = self._failed.sum(axis=0)
         for cell in touched.tolist():
             cells += self._cells_of(cell, thresholds, bool(failing[cell]))
         found = Arrivals(self.mark, streams, cells, self._stale)
@@ -205,7 +204,7 @@ class Store:
                 more = int(rate * min(before, hours * 3600.0))
                 calls = int(total[index]) + more
                 if calls:
-                    found.setdefault(version, {})[size] = CallCounts(
+                    found.setdefault((version[0], version[1]), {})[size] = CallCounts(
                         calls,
                         failed=int(failed[index]) + round(more * norm),
                         slow=int(slow[index]) + round(more * late),
@@ -337,9 +336,10 @@ class Store:
 
     # -- inside
 
-    def _sums(self, since: float, until: float) -> np.ndarray:  # type: ignore[type-arg]
+    def _sums(self, since: float, until: float) -> Ints:
         begin, end = max(0, int(since) + 1 + MARGIN), max(0, int(until) + 1 + MARGIN)
-        return self._by_second[:, :, begin:end].sum(axis=2)
+        found: Ints = self._by_second[:, :, begin:end].sum(axis=2)
+        return found
 
     def _hourly(self) -> list[_Hours]:
         owners = {(plugin.name, plugin.version): plugin for plugin in self._world.plugins}
@@ -361,6 +361,11 @@ class Store:
         }  # fmt: skip
 
 
+def _three(names: tuple[str, ...]) -> tuple[str, str, str]:
+    plugin, version, operation = names
+    return plugin, version, operation
+
+
 def _rates(plugin: Plugin, hours: float) -> _Hours:
     rate = sum(plugin.rates.get(name, plugin.calls_per_second) for name in plugin.operations)
     return rate, plugin.norm, plugin.slow, hours
@@ -374,14 +379,10 @@ def observation(store: Store, rules: Rules, now: float) -> Observation:
         item.name: {key: found for key, found in counted.items() if item.covers(key[0])} for item in rules.objectives
     }
     thresholds = len({item.threshold_index for item in rules.objectives if item.sli is Sli.LATENCY})
-    more = {}
     store.thresholds = thresholds
-    arrived = store.arrivals(thresholds)
-    if LOOKS_AT_ARRIVALS:
-        usual = dict(store.past(thresholds))
-        for (plugin, _, operation), past in list(usual.items()):
-            usual.setdefault((plugin, "", operation), past)
-        more = {"arrivals": arrived, "usual": usual}
+    usual = dict(store.past(thresholds))
+    for (plugin, _, operation), past in list(usual.items()):
+        usual.setdefault((plugin, "", operation), past)  # what is usual whatever the version (`control.observe`)
     return Observation(
         store.at(now),
         windows,
@@ -390,5 +391,6 @@ def observation(store: Store, rules: Rules, now: float) -> Observation:
         store.running(now),
         dict(store.versions),
         {key: store.at(at) for key, at in store.called.items() if now - at < RUNNING_SECONDS},
-        **more,
+        store.arrivals(thresholds),
+        usual,
     )

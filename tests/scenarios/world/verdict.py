@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from plugwarden.contract import Scope
 from plugwarden_collector.decide.quarantine import Quarantine
 
+from .fleet import OBEYED_SECONDS
 from .layout import Layout
 from .loop import Moment, Run
 from .world import Expected, Selector
@@ -16,6 +17,8 @@ __all__ = ["Found", "Verdict", "covered", "judge"]
 
 LATE_SECONDS = 6.0
 """From the end of a fault until its last calls have arrived everywhere: hosts send every five seconds."""
+PAST_SECONDS = 60.0
+"""What was wrong so lately may still be said."""
 TELLING = frozenset(
     {
         "prevented",
@@ -54,6 +57,8 @@ class Verdict:
     """(when, scope) of each isolation that took healthy calls."""
     wide: list[tuple[float, str]] = field(default_factory=list)
     """Those among them that took a fault as well."""
+    incidents: list[tuple[float, str]] = field(default_factory=list)
+    """(when, summary) of each incident that was opened though nothing was wrong."""
     problems: list[str] = field(default_factory=list)
     """A sentence each; empty: all is as it should be."""
 
@@ -91,6 +96,10 @@ def judge(run: Run) -> Verdict:
                 f"{found.fault.where} must be isolated within {limit:g} s of {found.fault.at:g} s, and was {late}"
             )
     verdict.problems += [f"at {at:.2f} s {scope} was isolated, healthy calls with it" for at, scope in verdict.healthy]
+    verdict.incidents = _false_incidents(run)
+    verdict.problems += [
+        f"at {at:.2f} s an incident was opened though nothing was wrong: {text}" for at, text in verdict.incidents
+    ]
     _expect(run, verdict, world.shared, "one incident must be open for", _is_shared)
     _expect(run, verdict, world.told, "a person must have been told of", _is_told)
     _expect(
@@ -103,6 +112,18 @@ def judge(run: Run) -> Verdict:
     )
     _expect(run, verdict, world.states, "wrong state of", _is_so, at_end=True)
     return verdict
+
+
+def _false_incidents(run: Run) -> list[tuple[float, str]]:
+    opened: dict[str, tuple[float, str]] = {}
+    for moment in run.moments:
+        wrong = any(
+            item.at <= moment.at <= item.until + PAST_SECONDS for item in (*run.world.troubles, *run.world.forgeries)
+        )
+        for incident in moment.incidents:
+            if incident.id not in opened:
+                opened[incident.id] = moment.at, "" if wrong else incident.summary
+    return [(at, text) for at, text in opened.values() if text]
 
 
 def covered(layout: Layout, scope: Scope) -> frozenset[int]:
@@ -119,7 +140,7 @@ def _found(run: Run, fault: Expected, cells: frozenset[int]) -> Found:
         taken = frozenset().union(*(covered(run.layout, item.scope) for item in moment.isolated))
         wanted = cells & _running(run, moment.at)
         if wanted and wanted <= taken:
-            delay = moment.at - fault.at
+            delay = moment.at - fault.at + OBEYED_SECONDS
             return Found(fault, delay, delay <= limit)
     return Found(fault, None, False)
 

@@ -309,10 +309,11 @@ def _plugins(fleet: Mapping[str, Any], items: Sequence[Mapping[str, Any]], name:
         found.setdefault(item["name"], dict(common)).update(
             {key: value for key, value in item.items() if key != "name"}
         )
-    return tuple(
-        Plugin(plugin, **{key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()})
+    values: dict[str, dict[str, Any]] = {
+        plugin: {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
         for plugin, parts in found.items()
-    )
+    }
+    return tuple(Plugin(plugin, **parts) for plugin, parts in values.items())
 
 
 def _trouble(raw: Mapping[str, Any], seconds: float, place: str) -> Trouble:

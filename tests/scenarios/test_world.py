@@ -1,0 +1,112 @@
+"""The simulated hosts do what real ones do, and a file that is no world says why."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from plugwarden.contract import Action, Directive, DirectiveSet, Newcomers, Scope
+from plugwarden.pipeline import pipeline
+from plugwarden.settings import Settings
+
+from tests.scenarios.world import WorldError, parse_world
+from tests.scenarios.world import fleet as hosts
+from tests.scenarios.world.dice import thrown
+from tests.scenarios.world.fleet import STEP_SECONDS, Delivery, Fleet
+from tests.scenarios.world.layout import Layout
+
+HARD = """
+title = "a plugin fails every call"
+seconds = 40
+
+[fleet]
+plugins = 2
+norm = 0.0
+noise = "steady"
+calls_per_second = 30.0
+
+[[trouble]]
+plugin = "p0"
+share = 1.0
+from = 20
+"""
+
+
+def lived(
+    text: str, seconds: float, *, breakers: bool = True, said: DirectiveSet | None = None
+) -> tuple[Fleet, list[Delivery]]:
+    """A fleet after some time, and all that it sent."""
+    world = parse_world(text, "test")
+    fleet = Fleet(world, Layout(world), breakers=breakers)
+    if said is not None:
+        fleet.order(said, 0)
+    sent = [item for step in range(round(seconds / STEP_SECONDS)) for item in fleet.live(step)]
+    return fleet, sent
+
+
+def counted(fleet: Fleet, sent: list[Delivery], name: str, **parts: str) -> int:
+    """Calls of some cells, of all deliveries together."""
+    total = np.zeros(fleet.layout.size, dtype=np.int64)
+    for item in sent:
+        counts = getattr(item, name)
+        total[item.cells] += counts.sum(axis=0) if counts.ndim == 2 else counts
+    places = fleet.layout.such(lambda part: all(part[key] == value for key, value in parts.items()))
+    return int(total[places].sum())
+
+
+def test_hosts_send_as_often_as_the_sidecar_does() -> None:
+    default = {item.name: item.default for item in dataclasses.fields(Settings)}["export_interval_seconds"]
+    assert default == hosts.EXPORT_SECONDS
+    assert pipeline.TROUBLE_SECONDS < hosts.TROUBLE_SECONDS <= pipeline.TROUBLE_SECONDS + pipeline.DRAIN_SECONDS
+    _, calm = lived(HARD, 20)
+    assert len(calm) == 3 * 4
+    _, troubled = lived(HARD, 24, breakers=False)
+    assert len(troubled) - len(calm) == pytest.approx(3 * 4 / hosts.TROUBLE_SECONDS, abs=3)
+
+
+def test_a_breaker_lets_eight_calls_fail_and_refuses_the_rest() -> None:
+    fleet, sent = lived(HARD, 32)
+    for instance in ("h0", "h1", "h2"):
+        where = {"plugin": "p0", "operation": "read", "instance": instance}
+        assert counted(fleet, sent, "failed", **where) in range(8, 14)
+        assert counted(fleet, sent, "refused", **where) > 60
+    assert counted(fleet, sent, "refused", plugin="p1") == 0
+
+
+def test_hosts_obey_what_they_are_told_and_let_newcomers_in_by_their_share() -> None:
+    text = HARD + '\n[[event]]\nkind = "deploy"\nplugin = "p1"\nto = "2"\nshare = 0.5\nat = 0\n'
+    scope = Scope("p1", "1", operation="write")
+    said = DirectiveSet("e", 1, (Directive("q", Action.ISOLATE, scope, newcomers=Newcomers(("1",), 0.0)),))
+    fleet, sent = lived(text, 15, said=said)
+    assert counted(fleet, sent, "ended", plugin="p1", version="1", operation="read") > 100
+    assert counted(fleet, sent, "denied", plugin="p1", version="1", operation="write") > 100
+    assert counted(fleet, sent, "denied", plugin="p1", version="2", operation="write") > 100
+    assert counted(fleet, sent, "ended", plugin="p1", version="2", operation="read") > 100
+
+
+def test_a_deployment_takes_its_share_from_the_versions_before() -> None:
+    text = HARD + '\n[[event]]\nkind = "deploy"\nplugin = "p1"\nto = "2"\nshare = 0.25\nat = 0\n'
+    fleet, sent = lived(text, 19)
+    new, old = (counted(fleet, sent, "ended", plugin="p1", version=version) for version in ("2", "1"))
+    assert new / (new + old) == pytest.approx(0.25, abs=0.02)
+
+
+def test_a_world_is_the_same_each_time() -> None:
+    first, again = (lived(HARD, 30)[0].harm for _ in range(2))
+    assert first == again
+    assert thrown(7) == thrown(7)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('title = "x"\nsecond = 3', "second: unknown"),
+        ('title = "x"\n[[trouble]]\nplugins = "p0"\nfrom = 1', "plugins: unknown"),
+        ('title = "x"\n[[event]]\nkind = "pray"\nat = 1', "'pray'; known are deploy"),
+        ('title = "x"\nrules = ["lax"]', "lax"),
+    ],
+)
+def test_a_file_that_is_no_world_says_why(text: str, why: str) -> None:
+    with pytest.raises(WorldError, match=why):
+        parse_world(text, "wrong")
