@@ -178,10 +178,10 @@ def _samples(
             errors = {**errors, cell.error_type: errors.get(cell.error_type, 0) + bad}
         senders.setdefault(cell.plugin, set()).add(cell.instance)
         gathered[key] = replace(sample, total=sample.total + cell.counts.total, bad=sample.bad + bad, errors=errors)
-    for key, seconds in shut.items():
-        sample = gathered[key]
-        more = min(seconds, SHUT_FOR_EACH * sample.bad)
-        gathered[key] = replace(sample, total=sample.total + more, bad=sample.bad + more)
+    for part, seconds in shut.items():
+        opened = gathered[part]
+        more = min(seconds, SHUT_FOR_EACH * opened.bad)
+        gathered[part] = replace(opened, total=opened.total + more, bad=opened.bad + more)
     # Whom one sender alone ever named, without a past, may be nobody.
     return [item if item.known else replace(item, known=len(senders[item.plugin]) > 1) for item in gathered.values()]
 

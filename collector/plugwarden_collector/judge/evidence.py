@@ -67,7 +67,7 @@ class Suspicion:
 
 
 def tolerated_ratio(objective: Objective, usual_ratio: float) -> float:
-    """Return the share of bad calls up to which a stream is left alone: more than its objective tolerates, and more than is usual for it."""
+    """Return the share of bad calls up to which a stream is left alone: above what its objective tolerates, and what is usual for it."""
     allowed = 1.0 - objective.target_ratio
     found = max(
         min(PAGING_FACTOR * allowed, MOST_OF_OBJECTIVE),
@@ -100,7 +100,7 @@ def update(
 
 
 def gained(total: int, bad: int, expected: float) -> float:
-    """Return how many nats better the share that was seen explains these calls than the share that was expected; 0 where it is no higher."""
+    """Return how many nats better the share that was seen explains these calls than the share that was expected; 0 if it is no higher."""
     if total <= 0 or bad <= expected * total:
         return 0.0
     ratio = bad / total
