@@ -26,7 +26,7 @@ BASE_NATS = log(1000)
 """Nats that any factor costs: at most one healthy table in a thousand shows a factor."""
 MOST_FACTORS = 40
 """Factors that one table is described by at most: the processes of a large host in which all but one fail."""
-TWICE = 2
+TWICE = 3
 """Factors without each of which a description is sought once more; more of them find nothing more (measured)."""
 MOST_CELLS_TWICE = 5000
 """Cells up to which that is done; a plugin has some hundreds."""
