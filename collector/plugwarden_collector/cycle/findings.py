@@ -30,6 +30,8 @@ SOFT_LOOK = timedelta(seconds=3)
 """What fails in part must go on for longer than a hiccup: breakers in the hosts deal with that."""
 PLACE_LOOK = timedelta(seconds=2)
 """What fails in one place alone may be the place's fault: others that run there have time to show it."""
+CLEAR_NATS = 2.0
+"""Nats by which a scope explains more than the next: with fewer, one in ten is too narrow or too wide."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
 SLOW_RECENT = timedelta(seconds=6)
@@ -148,6 +150,8 @@ def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused
         return "others may begin to fail as well, or it may pass"
     if tick.at - fault.since < OUTWARD_LOOK and any(_concerns(fault, sample) for sample in trouble.unheard):
         return "other processes have not told yet how they fare"
+    if fault.margin < CLEAR_NATS and tick.at - fault.since < OUTWARD_LOOK:
+        return "it is not clear yet how far it reaches"
     if not _lately(tick, objective, scope):
         return "nothing failed in the last seconds"
     return None

@@ -23,6 +23,8 @@ __all__ = ["PARTS", "RECENT", "StreamKey", "Suspect", "Watch", "look", "tolerate
 
 PARTS = ("instance", "tenant")
 """Parts that bad calls are counted for by themselves; a machine and a service are seen through their processes."""
+COMPANY_NATS = 2.0
+"""Where anything is looked at, so is what else has a little evidence against it: others that began to fail at the same time."""
 PART_FAILURES = 6
 """Bad calls of one part from which on it is looked at: as few as can ever be enough."""
 PART_GAPS = (5.0, 30.0)
@@ -279,8 +281,11 @@ def _suspects(
     streams: Mapping[StreamKey, Suspicion], noticed: Mapping[PartKey, PartCount], objectives: Sequence[Objective]
 ) -> list[Suspect]:
     whole: dict[tuple[str, str], Began] = {}
+    least = ATTENTION_NATS
+    if noticed or any(item.nats >= ATTENTION_NATS for item in streams.values()):
+        least = COMPANY_NATS
     for key, item in streams.items():
-        if item.nats >= ATTENTION_NATS:
+        if item.nats >= least:
             lead = item.lead
             whole.setdefault((key.objective, key.plugin), {})[key.version, key.operation] = (lead.mark, lead.since)
     small: dict[tuple[str, str], Began] = {}
