@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from math import pi, sqrt
 
 import numpy as np
@@ -19,7 +20,10 @@ from load.adtributor import adtributor
 from load.anomalies import Case, Element, amounts, calls
 from load.machine import load_average, quantile
 from load.riskloc import riskloc
-from plugwarden_collector.judge.causes.factors import Leaf, Search
+from numpy.typing import NDArray
+from plugwarden_collector.judge.causes import Sample, explain
+from plugwarden_collector.judge.causes.factors import Search
+from plugwarden_collector.judge.causes.table import Table
 
 LEAST_NOISE = 0.02
 """Least relative error of a forecast that is reckoned with."""
@@ -42,21 +46,21 @@ class Tally:
 
 def factors(case: Case) -> set[Element]:
     """The elements that our search names."""
-    leaves = _leaves_of_calls(case) if case.total is not None else _leaves_of_amounts(case)
-    table = Search(leaves, [0.0] * len(case.sizes), most_conditions=len(case.sizes))
-    return {tuple((at, int(value)) for at, value in factor.conditions) for factor in table.run()}
+    table = _table_of_amounts(case) if case.total is None else _table_of_calls(case, case.total)
+    search = Search(table, [0.0] * len(case.sizes), most_conditions=len(case.sizes))
+    return {tuple((at, int(value)) for at, value in factor.conditions) for factor in search.run()}
 
 
-def _leaves_of_calls(case: Case) -> list[Leaf]:
-    assert case.total is not None
-    return [
-        Leaf(tuple(map(str, codes)), total, total - good, case.expected_ratio)
-        for codes, total, good in zip(case.codes.tolist(), case.total.tolist(), case.real.tolist(), strict=True)
-        if total
-    ]
+def _table_of_calls(case: Case, total: NDArray[np.float64]) -> Table:
+    bad = total - case.real
+    return Table(_columns(case.codes), total.tolist(), bad.tolist(), [case.expected_ratio] * len(total))
 
 
-def _leaves_of_amounts(case: Case) -> list[Leaf]:
+def _columns(codes: NDArray[np.int64]) -> list[list[str]]:
+    return [list(map(str, column)) for column in codes.T.tolist()]
+
+
+def _table_of_amounts(case: Case) -> Table:
     """Each leaf as so many calls as its forecast is sure of: what is missing of the amount are bad ones.
 
     The error of the forecast is measured where no fault is: on the side to which the whole does not deviate.
@@ -71,10 +75,8 @@ def _leaves_of_amounts(case: Case) -> list[Leaf]:
     missing = np.clip(1 - np.divide(moved, base, out=np.ones_like(base), where=base > 0), 0.0, 1.0)[some]
     # Half of a normal distribution has this mean; so many calls have a variance like that of the forecast.
     usual, sure = noise / sqrt(2 * pi), 1 / noise
-    return [
-        Leaf(tuple(map(str, codes)), sure, sure * share, usual)
-        for codes, share in zip(case.codes[some].tolist(), missing.tolist(), strict=True)
-    ]
+    count = len(missing)
+    return Table(_columns(case.codes[some]), [sure] * count, (sure * missing).tolist(), [usual] * count)
 
 
 LOCALISERS: dict[str, Callable[[Case], set[Element]]] = {
@@ -99,6 +101,10 @@ def tables(cases: int, seed: int) -> Iterator[tuple[str, str, Case]]:
                 f"{faults} faults",
                 amounts(rng(2, faults, number), (10, 12, 10, 8, 5), faults=(faults, faults)),
             )
+            noisy = calls(rng(5, faults, number), (3, 6, 10, 8), faults=(faults, faults), uneven=1.0)
+            yield "calls, usual failures uneven", f"{faults} faults", noisy
+    for number in range(cases):
+        yield "calls, a cause outside of all", "", calls(rng(6, number), (3, 6, 10, 8), everywhere=True)
     for layer in (1, 2, 3):
         for elements in (1, 2, 3):
             for number in range(cases):
@@ -129,6 +135,37 @@ def tables(cases: int, seed: int) -> Iterator[tuple[str, str, Case]]:
                 )
 
 
+def fleet() -> list[Sample]:
+    """Ten plugins of 200 cells, of which 200 together fail: a fifth operation of a second version, in all of their processes."""
+    drawn = np.random.default_rng(7)
+    found = []
+    for plugin, version, operation, process in np.ndindex(10, 2, 5, 20):
+        fails = version == 1 and operation == 4
+        bad = int(drawn.binomial(20, 0.8 if fails else 0.005))
+        errors = {f"Error{plugin}" if fails else "Stray": bad} if bad else {}
+        since = datetime(2026, 1, 1) if fails else None
+        place = f"process-{process}", f"machine-{process // 2}"
+        found.append(
+            Sample(f"p{plugin}", f"{version}", f"{operation}", 20, bad, 0.01, *place, errors=errors, since=since)
+        )
+    return found
+
+
+def explain_ms(rounds: int = 20) -> list[float]:
+    """CPU milliseconds in which a fleet of 1,000 plugins with 200 suspicious cells is explained."""
+    samples = fleet()
+    found = []
+    for _ in range(rounds):
+        began = time.process_time()
+        explanation = explain(samples, running=1000)
+        found.append((time.process_time() - began) * 1e3)
+        if sorted(str(fault.scope) for fault in explanation.faults) != [
+            f"p{at} version=1 operation=4" for at in range(10)
+        ]:
+            raise SystemExit(f"not what was planted: {explanation.faults}")
+    return found
+
+
 def main() -> None:
     """Print the table; `--json` for programs."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -148,7 +185,7 @@ def main() -> None:
             began = time.process_time()
             named = localise(case)
             seconds[family][name].append(time.process_time() - began)
-            for key in ((family, group), (family, "all")):
+            for key in {(family, group), (family, "all" if group else "")}:
                 tally = tallies[key][name]
                 tally.right += len(named & case.truth)
                 tally.wrong += len(named - case.truth)
@@ -162,15 +199,29 @@ def main() -> None:
             family: {name: {"p50": quantile(each, 0.5), "max": max(each)} for name, each in by_name.items()}
             for family, by_name in seconds.items()
         }
-        print(json.dumps({"seed": options.seed, "cases": options.cases, "f1": found, "cpu_seconds": times}))
+        whole = {
+            "seed": options.seed,
+            "cases": options.cases,
+            "f1": found,
+            "cpu_seconds": times,
+            "explain_ms": explain_ms(),
+        }
+        print(json.dumps(whole | {"load_average": load_average()}))
         return
     print(f"seed {options.seed}, {options.cases} cases of each group; F1, exact elements")
     print(f"{'':<52}" + "".join(f"{name:>12}" for name in LOCALISERS))
     for (family, group), by_name in sorted(tallies.items()):
-        print(f"{family + ', ' + group:<52}" + "".join(f"{tally.f1:12.3f}" for tally in by_name.values()))
+        print(
+            f"{', '.join(filter(None, (family, group))):<52}"
+            + "".join(f"{tally.f1:12.3f}" for tally in by_name.values())
+        )
     for family, times_by_name in seconds.items():
         cells = "".join(f"{quantile(each, 0.5) * 1e3:12.0f}" for each in times_by_name.values())
         print(f"{family + ', CPU ms a case (median)':<52}{cells}")
+    fleet_ms = explain_ms()
+    print(
+        f"a fleet of 1,000 plugins with 200 suspicious cells, CPU ms: {quantile(fleet_ms, 0.5):.0f}, at most {max(fleet_ms):.0f}"
+    )
     print(f"load average {load_average():.1f}")
 
 

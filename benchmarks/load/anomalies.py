@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 __all__ = ["Case", "Element", "amounts", "calls"]
 
 Element = tuple[tuple[int, int], ...]
-"""Attributes with their values, in the order of the attributes."""
+"""Attributes with their values, in the order of the attributes; none of them: everything, for a reason outside of the attributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,27 @@ def calls(
     mean: float = 30.0,
     rate: tuple[float, float] = (0.2, 1.0),
     usual_ratio: float = 0.01,
+    uneven: float = 0.0,
+    everywhere: bool = False,
 ) -> Case:
-    """Return a table of calls of which some fail, by chance and by faults."""
+    """Return a table of calls of which some fail, by chance and by faults.
+
+    `uneven` is the coefficient of variation of what is usual in each leaf, of which the localiser knows only twice the mean.
+    `everywhere` plants no fault in the attributes but one outside of them that hits a share of all calls; nothing is to be named.
+    """
     codes = _codes(sizes)
     total = rng.poisson(rng.weibull(0.8, len(codes)) * mean)
     ratio = np.full(len(codes), usual_ratio)
-    planted = _planted(rng, sizes, faults, elements, layers)
+    if uneven:
+        ratio = np.minimum(rng.gamma(uneven**-2, usual_ratio * uneven**2, len(codes)), 1.0)
+        usual_ratio *= 2
+    planted = [] if everywhere else _planted(rng, sizes, faults, elements, layers)
+    if everywhere:
+        ratio += rng.uniform(0.1, 0.5)
     for fault in planted:
         ratio[_inside(codes, fault)] = rng.uniform(*rate)
     bad = rng.binomial(total, ratio)
-    case = _case(sizes, codes, total * (1 - usual_ratio), (total - bad).astype(float), planted)
+    case = _case(sizes, codes, (total * (1 - usual_ratio)).astype(float), (total - bad).astype(float), planted)
     return Case(
         **{name: getattr(case, name) for name in Case.__slots__ if name not in ("total", "expected_ratio")},
         total=total.astype(float),
@@ -148,6 +159,6 @@ def _case(
     real: NDArray[np.float64],
     planted: list[list[Element]],
 ) -> Case:
-    truth = frozenset(element for fault in planted for element in fault)
+    truth = frozenset(element for fault in planted for element in fault) or frozenset({()})
     layers = tuple(len(fault[0]) for fault in planted)
     return Case(tuple(sizes), codes, predicted, real, truth, len(planted), layers)

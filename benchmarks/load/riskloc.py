@@ -107,4 +107,5 @@ def _risk(
 
 
 def _covered(case: Case, element: Element) -> NDArray[np.bool_]:
-    return np.all([case.codes[:, at] == value for at, value in element], axis=0)
+    inside: NDArray[np.bool_] = np.all([case.codes[:, at] == value for at, value in element], axis=0)
+    return inside

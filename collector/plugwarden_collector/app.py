@@ -18,9 +18,12 @@ from plugwarden.contract import DirectiveSet
 
 from plugwarden_collector import __version__
 from plugwarden_collector.announce.board import Board
+from plugwarden_collector.announce.events import EventSender
 from plugwarden_collector.announce.notify import Notifier
+from plugwarden_collector.announce.receivers.cloudevents import source_of_events
 from plugwarden_collector.api.request_counts import ApiCalls
 from plugwarden_collector.audit.access_log import AccessLog
+from plugwarden_collector.audit.entries import DECISIONS
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.control.retention import run_retention
@@ -122,6 +125,14 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         warden = Warden(telemetry, ledger, board, notifier, rules, clock)
         woken.append(warden)
         await asyncio.wrap_future(audit.record_lost_key(clock()))
+        events = EventSender(
+            ledger,
+            lambda: audit.heads[DECISIONS].sequence,
+            lambda: warden.rules.receivers,
+            source_of_events(database.epoch),
+            clock,
+            notes.add,
+        )
         access = AccessLog(ledger, clock)
         stack.push_async_callback(access.close)
         access.started(__version__, settings.rules)
@@ -151,6 +162,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             _after(taking, warden.run_warden()),
             _after(taking, run_retention(telemetry.upkeep, settings.keep, clock=clock)),
             notifier.run_notifier(),
+            events.run_events(),
             run_notes(notes),
             _after(taking, run_health(health)),
             access.run_access(),
@@ -162,7 +174,9 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         pushed = PushedAlerts(ledger, clock)
         stack.callback(pushed.close)
         stack.push_async_callback(_cancel, _spawn(run_pushed_alerts(pushed), failed))
-        registry = own_registry(telemetry, intake, warden, board, notifier, health, calls, pushed, audit, access, notes)
+        registry = own_registry(
+            telemetry, intake, warden, board, notifier, events, health, calls, pushed, audit, access, notes
+        )
 
         begun = time.monotonic()
 

@@ -99,6 +99,7 @@ class Operation:
         "cpu_quota",
         "declaration",
         "details_left",
+        "failing_source",
         "fallback",
         "faults",
         "gap",
@@ -154,6 +155,8 @@ class Operation:
         self.attend = attend
         """Called now and then from a caller's thread: starts the background, and helps it when it cannot keep up."""
         self.clock, self.chance = world.clock, world.chance
+        self.failing_source: ErrorSource | None = None
+        """Who was to blame for the last call that counted as failed for the breaker."""
         self.faults = 0
         """Errors inside the shim itself; none of them reached a caller."""
         self.running: set[Any] = set()
@@ -376,6 +379,8 @@ class Operation:
             invocation.duration_ns = 0
             invocation.outcome = Outcome.REJECTED
             invocation.rejection = invocation.error_type = refusal.reason.value
+            if refusal.reason is RejectionReason.CIRCUIT_OPEN:
+                invocation.source = self.failing_source  # it is refused for what made the calls before it fail
             invocation.admitted_by = refusal.directive_id
             invocation.fallback = answered = answerable and self._fallback_for(REFUSED)
             self.append(invocation)
@@ -576,6 +581,8 @@ class Operation:
         if policy.record is not None and invocation.outcome is not Outcome.TIMEOUT:
             failed = self._says(policy.record, outcome)
         slow = invocation.duration_ns > self.slow_ns
+        if failed:
+            self.failing_source = invocation.source
         breaker.record(failed, ended_ns / 1e9, invocation.probe, slow=slow)
 
     def renew_after_fork(self) -> None:

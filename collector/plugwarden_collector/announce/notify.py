@@ -15,7 +15,7 @@ import httpx2
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.durations import duration
-from plugwarden_collector.rules.file import Receiver
+from plugwarden_collector.rules.file import Receiver, ReceiverKind
 from plugwarden_collector.store.ledger import Delivery, ToldSubject
 
 from .message import FIRING, RESOLVED, Key, Known, Message, Told
@@ -82,7 +82,7 @@ class Notifier:
     def waiting(self) -> dict[str, int]:
         """Receiver -> messages that it has not got yet."""
         found = Counter(item.receiver for item in self._due)
-        return {receiver.name: found[receiver.name] for receiver in self._receivers()}
+        return {receiver.name: found[receiver.name] for receiver in _webhooks(self._receivers())}
 
     async def run_notifier(self) -> None:
         """Deliver, for as long as the collector runs."""
@@ -122,7 +122,8 @@ class Notifier:
 
     def _reckon(self, at: datetime) -> None:
         """Work out anew what is due."""
-        receivers, silences = self._seen
+        everybody, silences = self._seen
+        receivers = _webhooks(everybody)
         names = {receiver.name for receiver in receivers}
         for key in [key for key in self._told if key[0] not in names]:
             del self._told[key]  # a receiver that is gone from the rules
@@ -173,3 +174,8 @@ class Notifier:
         ):  # the first, second, fourth, eighth, ...: weeks of absence are few rows
             self._record(Delivery(at, receiver.name, key, result, attempt, error, text))
         self._wake()
+
+
+def _webhooks(receivers: Sequence[Receiver]) -> list[Receiver]:
+    """Those that are told what people must know of; others are sent events."""
+    return [item for item in receivers if item.kind is ReceiverKind.WEBHOOK]

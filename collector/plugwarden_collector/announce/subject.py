@@ -21,6 +21,7 @@ JUDGING = "judging"
 """Source of subjects that the judge of plugins reports."""
 HEALTH = "health"
 """Source of subjects that the watch over the collector itself reports."""
+QUARANTINED = "plugin quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,34 +84,48 @@ def _known(found: Iterable[Subject | None]) -> Iterable[Subject]:
 def _of_quarantine(item: Quarantine) -> Subject | None:
     """A scope that is out of service, or that a person should take out; None while nobody needs to know.
 
+    A suggestion and what it becomes are two subjects, for each has labels of its own.
+
     A version that was admitted on probation was never taken out, and one that a later version has replaced needs nobody.
     """
     if item.ended_at is not None or item.superseded_by is not None:
         return None
-    scope, automatic = item.scope, item.actor == AUTOMATION
-    where = f"{scope} is quarantined by {item.actor}"
-    if item.state is QuarantineState.DEGRADED:
-        summary = f"A person should decide: isolate {scope}? {item.reason}"
-        description = (
-            f"To follow: plugwarden quarantine {scope.plugin}, with what the scope {scope} names, and --reason."
-        )
-    elif item.state is QuarantineState.PROBATION and item.inconclusive:
-        summary = f"A person must decide on {scope}: it has had too few calls in probation to be judged. {item.reason}"
-        description = f"{percent(item.share_ratio)} of its calls are let through. To end that: plugwarden release {item.id} --reason."
-    elif item.in_force and not (item.state is QuarantineState.PROBATION and item.successor_of and not item.repeats):
-        again = f" again, {item.repeats + 1} times by now" if item.repeats else ""
-        summary = f"{where}{again}: {item.reason}"
-        if item.hold_until is None and item.state is QuarantineState.QUARANTINED:
-            description = f"It stays so until a person decides: plugwarden release {item.id} --reason."
-        else:
-            description = (
-                f"Calls are refused until probation shows that it is well, or: plugwarden release {item.id} --reason."
-            )
-    else:
+    said = _said_of(item)
+    if said is None:
         return None
-    name = "quarantine suggested" if item.state is QuarantineState.DEGRADED else "plugin quarantined"
-    labels = labels_of(name, "page" if automatic else "ticket", **scope.as_dict(), quarantine=item.id)
+    name, summary, description = said
+    labels = labels_of(
+        name, "page" if item.actor == AUTOMATION else "ticket", **item.scope.as_dict(), quarantine=item.id
+    )
     return Subject(item.id, labels, one_line(summary), one_line(description), item.started_at)
+
+
+def _said_of(item: Quarantine) -> tuple[str, str, str] | None:
+    """Return the name of the alert, and what it says in one sentence and in more."""
+    scope, release = item.scope, f"plugwarden release {item.id} --reason"
+    if item.state is QuarantineState.DEGRADED:
+        follow = f"To follow: plugwarden approve {item.id} --reason. If not: plugwarden decline {item.id} --reason."
+        prevented = item.evidence.get("prevented")
+        if prevented:
+            why = "; ".join(map(str, prevented)) if isinstance(prevented, list | tuple) else str(prevented)
+            summary = f"A person should decide: isolate {scope}? The automation may not: {why}. {item.reason}"
+            return "quarantine prevented", summary, follow
+        return "quarantine suggested", f"A person should decide: isolate {scope}? {item.reason}", follow
+    if item.state is QuarantineState.PROBATION and item.inconclusive:
+        summary = f"A person must decide on {scope}: it has had too few calls in probation to be judged. {item.reason}"
+        return (
+            QUARANTINED,
+            summary,
+            f"{percent(item.share_ratio)} of its calls are let through. To end that: {release}.",
+        )
+    if not item.in_force or (item.state is QuarantineState.PROBATION and item.successor_of and not item.repeats):
+        return None
+    again = f" again, {item.repeats + 1} times by now" if item.repeats else ""
+    approved = f", approved by {item.evidence['approved_by']}" if "approved_by" in item.evidence else ""
+    summary = f"{scope} is quarantined by {item.actor}{approved}{again}: {item.reason}"
+    if item.hold_until is None and item.state is QuarantineState.QUARANTINED:
+        return QUARANTINED, summary, f"It stays so until a person decides: {release}."
+    return QUARANTINED, summary, f"Calls are refused until probation shows that it is well, or: {release}."
 
 
 def _of_incident(item: Incident) -> Subject:

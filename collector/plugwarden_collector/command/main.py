@@ -27,7 +27,7 @@ from .demo import demo
 from .doctor import doctor
 from .output import fail
 from .plugins import plugins
-from .quarantine import quarantine, quarantines, release
+from .quarantine import approve, decline, quarantine, quarantines, release
 from .query import export, query
 from .retention import retention
 from .rules import rules_app
@@ -41,7 +41,7 @@ Commands = tuple[Callable[..., None], ...]
 OF_STORES: Commands = (backup, restore, aside, retention)
 RUNNING: Commands = (collector, dashboards, up, demo)
 ASKING: Commands = (query, plugins, alerts, quarantines, capacity, export, doctor)
-ACTING: Commands = (quarantine, release, freeze, unfreeze)
+ACTING: Commands = (quarantine, approve, decline, release, freeze, unfreeze)
 
 app = typer.Typer(
     help="Watches the plugins inside a host, and isolates the ones that hurt it.",

@@ -1,4 +1,4 @@
-"""`plugwarden quarantines`, `quarantine` and `release`."""
+"""`plugwarden quarantines`, `quarantine`, `approve`, `decline` and `release`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import typer
 
 from plugwarden_collector.figures import percent
 
+from .drain import Isolated, wait_for
 from .options import DEFAULT_URL, Actor, AsJson, Reason, Url, client
 from .output import clean, console, emit_json, fail, prose, show
 
-__all__ = ["quarantine", "quarantines", "release"]
+__all__ = ["approve", "decline", "quarantine", "quarantines", "release"]
+
+Identity = Annotated[str, typer.Argument(metavar="ID", help="From `plugwarden quarantines`.")]
+For = Annotated[
+    str | None,
+    typer.Option(
+        "--for", help='How long the automation leaves it alone, such as "2h"; at most 7d. None: as the policy says.'
+    ),
+]
 
 
 def quarantines(
@@ -39,40 +48,94 @@ def quarantine(
     version: Annotated[str | None, typer.Option(help="One version only.")] = None,
     operation: Annotated[str | None, typer.Option(help="One operation only.")] = None,
     hold: Annotated[str | None, typer.Option(help='Begin probation after this long, such as "1h".')] = None,
+    drain: Annotated[bool, typer.Option("--drain", help="Wait until none of its calls runs any more.")] = False,
+    timeout: Annotated[str, typer.Option(help="How long to wait for that.")] = "5m",
     actor: Actor = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Take a plugin out of service, in all hosts."""
-    from plugwarden_collector.rules.file import seconds as parse_seconds
-
-    try:
-        hold_seconds = None if hold is None else parse_seconds(hold)
-    except ValueError as error:
-        fail(f"--hold: {error}")
+    """Take a plugin out of service, in all hosts: no call begins any more, and those that run are let end."""
+    hold_seconds = _seconds("--hold", hold)
+    timeout_seconds = _seconds("--timeout", timeout) or 0.0
     body = {"plugin": plugin, "version": version, "operation": operation, "reason": reason,
             "hold_seconds": hold_seconds, "actor": actor}  # fmt: skip
     with client(url) as api:
         answer = api.post("quarantine", body)
-    if as_json:
-        emit_json(answer)
-    else:
-        console.print(
-            f"{clean(answer['scope'])} is quarantined; undo with: plugwarden release {answer['id']} --reason …"
-        )
+        if not as_json:
+            _isolated(answer)
+        if drain:
+            wait_for(api, Isolated(answer["id"], answer["scope"], answer), timeout_seconds, as_json)
+        elif as_json:
+            emit_json(answer)
 
 
-def release(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="From `plugwarden quarantines`.")],
+def approve(
+    identity: Identity,
     reason: Reason,
     actor: Actor = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """End a quarantine."""
+    """Follow a suggestion: isolate what it names, as the automation would have."""
     with client(url) as api:
-        answer = api.post(("quarantine", identity, "release"), {"reason": reason, "actor": actor})
+        answer = api.post(("quarantine", identity, "approve"), {"reason": reason, "actor": actor})
     if as_json:
         emit_json(answer)
     else:
-        console.print(f"{clean(answer['scope'])} is released")
+        _isolated(answer)
+
+
+def decline(
+    identity: Identity,
+    reason: Reason,
+    length: For = None,
+    actor: Actor = None,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """End a suggestion: the automation leaves what it names alone for a while."""
+    _end(identity, "decline", "stays in service; the suggestion is declined", reason, length, actor, url, as_json)
+
+
+def release(
+    identity: Identity,
+    reason: Reason,
+    length: For = None,
+    actor: Actor = None,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """End a quarantine: the automation leaves its scope alone for a while."""
+    _end(identity, "release", "is released", reason, length, actor, url, as_json)
+
+
+def _end(
+    identity: str,
+    act: str,
+    done: str,
+    reason: str,
+    length: str | None,
+    actor: str | None,
+    url: str,
+    as_json: bool,
+) -> None:
+    body = {"reason": reason, "override_seconds": _seconds("--for", length), "actor": actor}
+    with client(url) as api:
+        answer = api.post(("quarantine", identity, act), body)
+    if as_json:
+        emit_json(answer)
+    else:
+        console.print(f"{clean(answer['scope'])} {done}")
+
+
+def _isolated(answer: dict[str, str]) -> None:
+    console.print(f"{clean(answer['scope'])} is quarantined; undo with: plugwarden release {answer['id']} --reason …")
+
+
+def _seconds(option: str, text: str | None) -> float | None:
+    from plugwarden_collector.rules.file import seconds
+
+    try:
+        return None if text is None else seconds(text)
+    except ValueError as error:
+        fail(f"{option}: {error}")

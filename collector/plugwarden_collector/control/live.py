@@ -23,7 +23,17 @@ from plugwarden_collector.audit.actor import LOCAL, Actor
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.cycle import evaluate, next_set
-from plugwarden_collector.decide.acts import Acted, adopt_clock, freeze, isolate, release, silence, unsilence
+from plugwarden_collector.decide.acts import (
+    Acted,
+    adopt_clock,
+    approve,
+    decline,
+    freeze,
+    isolate,
+    release,
+    silence,
+    unsilence,
+)
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
@@ -176,9 +186,22 @@ class Warden:
         """Isolate a scope until a person releases it, or for `hold`. Return the quarantine; raises `ConflictError`."""
         return self._act(lambda now, at: isolate(now, scope, reason, actor, at, hold=hold)).quarantines[-1]
 
-    def release(self, identity: str, reason: str, actor: Actor) -> Quarantine:
-        """End a quarantine. Return it as it ended; raises `NotFoundError` and `ConflictError`."""
-        return self._act(lambda now, at: release(now, identity, reason, actor, at)).quarantines[-1]
+    def approve(self, identity: str, reason: str, actor: Actor) -> Quarantine:
+        """Follow a suggestion, for as long as the policy holds a first quarantine. Return the quarantine that it became; raises
+        `NotFoundError` and `ConflictError`."""
+        hold = timedelta(seconds=self.rules.policy.hold_seconds)
+        return self._act(lambda now, at: approve(now, identity, reason, actor, at, hold=hold)).quarantines[-1]
+
+    def decline(self, identity: str, reason: str, actor: Actor, *, override: timedelta | None = None) -> Quarantine:
+        """End a suggestion. Return it as it ended; raises `NotFoundError` and `ConflictError`."""
+        length = self._override(override)
+        return self._act(lambda now, at: decline(now, identity, reason, actor, at, override=length)).quarantines[-1]
+
+    def release(self, identity: str, reason: str, actor: Actor, *, override: timedelta | None = None) -> Quarantine:
+        """End a quarantine; the automation leaves its scope alone for `override`, or as long as the policy says now. Return it as it
+        ended; raises `NotFoundError` and `ConflictError`."""
+        length = self._override(override)
+        return self._act(lambda now, at: release(now, identity, reason, actor, at, override=length)).quarantines[-1]
 
     def silence(self, matchers: dict[str, str], length: timedelta, comment: str, actor: Actor) -> Silence:
         """Tell nobody of some alerts for a while. Return the silence."""
@@ -206,6 +229,10 @@ class Warden:
             settled(self._ledger.audit.append([draft]), WRITE_TIMEOUT_SECONDS)
             self.rules = rules
         return rules
+
+    def _override(self, asked: timedelta | None) -> timedelta:
+        """As long as a person asked for, or the policy's. What is longer than an override may be stays the policy's to say."""
+        return timedelta(seconds=self.rules.policy.human_override_seconds) if asked is None else asked
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

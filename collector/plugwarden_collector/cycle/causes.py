@@ -47,8 +47,10 @@ def find_causes(tick: Tick, troubles: list[Trouble]) -> dict[str, str]:
         _see(tick, cause)
     _end_what_is_over(tick)
     excused = {}
+    pointed_at = {cause.key: cause.plugins for cause in causes}
     for incident in tick.standing.incidents.values():
-        for plugin in incident.plugins:
+        # While something points at it, it speaks for those it explains now, and for all of its plugins while they recover.
+        for plugin in pointed_at.get(incident.cause, incident.plugins):
             excused[plugin] = f"{incident.summary} (incident {incident.id})"
     return excused
 

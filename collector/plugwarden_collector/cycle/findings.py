@@ -28,6 +28,8 @@ SECOND_LOOK = timedelta(seconds=0.4)
 """Even then others have their chance to report: sidecars tell of failures within half a second."""
 SOFT_LOOK = timedelta(seconds=3)
 """What fails in part must go on for longer than a hiccup: breakers in the hosts deal with that."""
+PLACE_LOOK = timedelta(seconds=2)
+"""What fails in one place alone may be the place's fault: others that run there have time to show it."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
 SLOW_RECENT = timedelta(seconds=6)
@@ -164,6 +166,8 @@ def _concerns(fault: Fault, sample: Sample) -> bool:
 def _patience(fault: Fault) -> timedelta:
     if leading_kind(dict(fault.errors)) is ErrorKind.OUTWARD:
         return OUTWARD_LOOK
+    if {"instance", "machine", "tenant", "service"} & dict(fault.scope.conditions).keys():
+        return PLACE_LOOK
     return SECOND_LOOK if fault.total and fault.bad / fault.total >= HARD else SOFT_LOOK
 
 

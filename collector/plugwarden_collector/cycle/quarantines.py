@@ -10,10 +10,11 @@ from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertState
-from plugwarden_collector.decide.guard import Fleet, vetoes
+from plugwarden_collector.decide.guard import Fleet, overruled, vetoes
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
 from plugwarden_collector.decide.wider import covers
+from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.policy import Enforcement
 
@@ -34,34 +35,60 @@ REMEMBERED = timedelta(hours=24)
 
 
 def take_out(tick: Tick, findings: list[Finding]) -> None:
-    """Take out every scope that is to blame, unless a guard rail or the policy forbids it."""
+    """Take out every scope that is to blame; where a guard rail or the policy forbids it, a person is asked."""
     tick.watch = replace(tick.watch, waiting=frozenset(item.scope.plugin for item in findings if item.waits_for))
+    policy = tick.rules.policy
     for finding in findings:
-        if _answered(tick, finding) or finding.waits_for is not None:
+        if finding.waits_for is not None:
             continue
-        scope, policy = finding.scope, tick.rules.policy
-        prevented = vetoes(scope, policy, _fleet(tick), tick.at, known=finding.fault.known)
-        if prevented:
-            _note(tick, finding, "prevented", f"{finding.reason} Not quarantined: {'; '.join(prevented)}.")
+        speaker = _speaker(tick, finding)
+        if speaker is not None and speaker.in_force:
+            continue
+        fleet = _fleet(tick)
+        person = overruled(finding.scope, policy, fleet, tick.at)
+        if person is not None:
+            _note(tick, finding, "prevented", f"{finding.reason} Not quarantined: {person}.")
         elif policy.enforcement is Enforcement.OBSERVE:
             _note(tick, finding, "would_quarantine", f"{finding.reason} The policy only observes.")
         else:
-            _open(tick, finding)
+            prevented = vetoes(finding.scope, policy, fleet, tick.at, known=finding.fault.known)
+            _go_on(tick, finding, speaker, prevented)
 
 
-def _answered(tick: Tick, finding: Finding) -> bool:
-    """Whether somebody speaks for it: a quarantine or a suggestion that covers the scope."""
+def _go_on(tick: Tick, finding: Finding, speaker: Quarantine | None, prevented: list[str]) -> None:
+    """From nothing to a suggestion, or from either to an isolation, as far as the policy and the guard rails let it go."""
+    policy = tick.rules.policy
+    enforce = policy.enforcement is Enforcement.ENFORCE
+    warned = timedelta(seconds=policy.warning_seconds) if policy.is_critical(finding.scope.plugin) else timedelta(0)
+    if speaker is None:
+        if prevented:
+            text = f"{finding.reason} Not quarantined: {'; '.join(prevented)}."
+            _open(tick, finding, "prevented", text, prevented=prevented)
+        elif not enforce:
+            _open(tick, finding, "suggested", finding.reason)
+        elif warned:
+            text = f"{finding.reason} It is critical, and isolated in {duration(policy.warning_seconds)} unless somebody declines."
+            _open(tick, finding, "warned", text)
+        else:
+            _open(tick, finding, "quarantined", finding.reason)
+    elif enforce and not prevented and tick.at - speaker.started_at >= warned:
+        _end(tick, speaker, "suspicion_over", "it is isolated now")
+        _open(tick, finding, "quarantined", finding.reason)
+
+
+def _speaker(tick: Tick, finding: Finding) -> Quarantine | None:
+    """Return who speaks for it: a quarantine or a suggestion that covers the scope."""
+    found: Quarantine | None = None
     for item in list(tick.standing.quarantines.values()):
         if item.ended_at is not None:
             continue
-        if item.in_force and covers(item.scope, finding.scope):
-            return True
-        if item.state is QuarantineState.DEGRADED:
-            if covers(item.scope, finding.scope):
-                return True
-            if covers(finding.scope, item.scope):
-                _end(tick, item, "suspicion_over", f"what fails is wider: {finding.scope}")
-    return False
+        if covers(item.scope, finding.scope):
+            if item.in_force:
+                return item
+            found = item
+        elif item.state is QuarantineState.DEGRADED and covers(finding.scope, item.scope):
+            _end(tick, item, "suspicion_over", f"what fails is wider: {finding.scope}")
+    return found
 
 
 def _fleet(tick: Tick) -> Fleet:
@@ -79,22 +106,23 @@ def _fleet(tick: Tick) -> Fleet:
     return Fleet(tick.seen.running, quarantines, standing.actions, standing.frozen, called, idle)
 
 
-def _open(tick: Tick, finding: Finding) -> None:
+def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) -> None:
+    """Isolate a scope (`quarantined`), or ask a person (`suggested`, `warned`, `prevented`)."""
     standing, policy, scope = tick.standing, tick.rules.policy, finding.scope
-    enforce = policy.enforcement is Enforcement.ENFORCE
+    enforce = kind == "quarantined"
     repeats = _repeats(tick, scope) if enforce else 0
     hold: timedelta | None = None
     if enforce and repeats < policy.max_repeats:
         seconds = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds)
         hold = timedelta(seconds=seconds * (1 + policy.hold_jitter_ratio * tick.chance()))
-    evidence = finding.evidence(tick)
+    evidence = {**finding.evidence(tick), **more}
     item = Quarantine(
-        id=new_id("q", scope, tick.at),
+        id=new_id("q", scope, tick.at, kind),
         scope=scope,
         state=QuarantineState.QUARANTINED if enforce else QuarantineState.DEGRADED,
-        reason=finding.reason,
+        reason=reason,
         actor=AUTOMATION,
-        enforcement=policy.enforcement,
+        enforcement=policy.enforcement if enforce else Enforcement.SUGGEST,
         started_at=tick.at,
         changed_at=tick.at,
         hold_until=None if hold is None else tick.at + hold,
@@ -109,10 +137,7 @@ def _open(tick: Tick, finding: Finding) -> None:
             standing.actions.append(tick.at)
             standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
         _narrower(tick, item)
-    kind = "quarantined" if enforce else "suggested"
-    tick.changes.decisions.append(
-        Draft(tick.at, kind, AUTOMATION, str(scope), finding.reason, policy.enforcement.value, item.id, evidence)
-    )
+    _decide(tick, item, kind, reason, evidence)
 
 
 def _repeats(tick: Tick, scope: Scope) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -31,6 +31,8 @@ __all__ = ["Trouble", "find_trouble", "within"]
 
 SPEAKS_NATS = 20.0
 """What was found against the whole of a plugin with this much evidence is about to be acted on."""
+SHUT_FOR_EACH = 3
+"""Seconds behind an open breaker that count for each call that failed: it may have been opened for something else."""
 BEFORE_SECONDS = 10.0
 """So long before a trouble, every process of a sidecar has told at least once what runs in it."""
 TOLD_SECONDS = 1.0
@@ -50,6 +52,12 @@ class Trouble:
     unheard: Sequence[Sample]
     """Parts that ran before it began, and have not told since: they may fail as well."""
 
+    @property
+    def blamed(self) -> set[str]:
+        """Plugins of which something was found that is about to be acted on, or that somebody else speaks for."""
+        faults = {item.scope.plugin for item in self.explanation.faults if item.weight >= SPEAKS_NATS}
+        return faults.union(*(shared.plugins for shared in self.explanation.shared))
+
 
 def find_trouble(tick: Tick) -> list[Trouble]:
     """Bring the watch forward, and explain what is suspected: nothing is asked where nothing is."""
@@ -63,28 +71,26 @@ def find_trouble(tick: Tick) -> list[Trouble]:
         return []
     found = []
     for objective in objectives:
-        known: set[str] = set()
-        for parts in (False, True):
-            mine = [
-                item
-                for item in suspects
-                if item.objective == objective.name and item.parts == parts and item.plugin not in known
-            ]
-            trouble = _explained(tick, objective, mine, open_ones)
-            if trouble is not None:
-                found.append(trouble)
-                # A part is looked at by itself only where the whole says nothing yet.
-                known |= {item.scope.plugin for item in trouble.explanation.faults if item.weight >= SPEAKS_NATS}
-                known |= {plugin for shared in trouble.explanation.shared for plugin in shared.plugins}
+        whole = {item.plugin: item for item in suspects if item.objective == objective.name and not item.parts}
+        parts = {item.plugin: item for item in suspects if item.objective == objective.name and item.parts}
+        trouble = _explained(tick, objective, {**parts, **whole}, open_ones)
+        # Where the whole of a plugin says nothing yet, its parts may, from when the first of their own calls were bad.
+        silent = (parts.keys() & whole.keys()) - (trouble.blamed if trouble is not None else set())
+        if silent:
+            closer = {**parts, **whole, **{plugin: parts[plugin] for plugin in silent}}
+            trouble = _explained(tick, objective, closer, open_ones)
+        if trouble is not None:
+            found.append(trouble)
     return found
 
 
 def _explained(
-    tick: Tick, objective: Objective, suspects: Sequence[Suspect], open_ones: Sequence[Quarantine]
+    tick: Tick, objective: Objective, chosen: Mapping[str, Suspect], open_ones: Sequence[Quarantine]
 ) -> Trouble | None:
-    """Return what explains the trouble of some suspects; None where nothing does, or nobody is one."""
-    if not suspects:
+    """Return what explains the trouble of some suspects, by plugin; None where nothing does, or nobody is one."""
+    if not chosen:
         return None
+    suspects = list(chosen.values())
     samples = _samples(tick, objective, suspects, tick.evidence.cells(suspects, tick.at), open_ones)
     silent, unheard = _silent(tick, suspects, samples, open_ones)
     samples += silent
@@ -153,12 +159,13 @@ def _samples(
     taken = [item.scope for item in open_ones]
     gathered: dict[tuple[str, ...], Sample] = {}
     senders: dict[str, set[str]] = {}
+    shut: dict[tuple[str, ...], int] = {}
     for cell in cells:
         if any(within(scope, cell) for scope in taken):
             continue
         key = (cell.plugin, cell.version, cell.operation, cell.instance, cell.machine, cell.tenant, cell.service)
-        shut = _shut(tick, objective, cell, began.get(key[:3]))
-        bad = bad_of(objective, thresholds, cell) + shut
+        bad = bad_of(objective, thresholds, cell)
+        shut[key] = shut.get(key, 0) + _shut(tick, objective, cell, began.get(key[:3]))
         sample = gathered.get(key)
         if sample is None:
             past = usual_of(tick.seen.usual, cell.plugin, cell.version, cell.operation)
@@ -170,9 +177,11 @@ def _samples(
         if bad and cell.error_type:
             errors = {**errors, cell.error_type: errors.get(cell.error_type, 0) + bad}
         senders.setdefault(cell.plugin, set()).add(cell.instance)
-        gathered[key] = replace(
-            sample, total=sample.total + cell.counts.total + shut, bad=sample.bad + bad, errors=errors
-        )
+        gathered[key] = replace(sample, total=sample.total + cell.counts.total, bad=sample.bad + bad, errors=errors)
+    for key, seconds in shut.items():
+        sample = gathered[key]
+        more = min(seconds, SHUT_FOR_EACH * sample.bad)
+        gathered[key] = replace(sample, total=sample.total + more, bad=sample.bad + more)
     # Whom one sender alone ever named, without a past, may be nobody.
     return [item if item.known else replace(item, known=len(senders[item.plugin]) > 1) for item in gathered.values()]
 

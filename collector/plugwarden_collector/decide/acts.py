@@ -15,13 +15,14 @@ from plugwarden_collector.rules.policy import Enforcement
 
 from .changes import Changes, Freeze
 from .identity import new_id
+from .override import overridden
 from .quarantine import Quarantine
 from .quarantine import release as ended
 from .shift import shift
 from .silence import Silence
 from .standing import Standing
 
-__all__ = ["Acted", "adopt_clock", "freeze", "isolate", "release", "silence", "unsilence"]
+__all__ = ["Acted", "adopt_clock", "approve", "decline", "freeze", "isolate", "release", "silence", "unsilence"]
 
 Acted = tuple[Standing, Changes]
 """A new standing, and what must be stored before anybody sees it."""
@@ -61,23 +62,67 @@ def isolate(
     return fresh, changes
 
 
-def release(standing: Standing, identity: str, reason: str, actor: Actor, at: datetime) -> Acted:
-    """Return a standing in which a quarantine has ended; the automation leaves its scope alone for a while.
+def approve(standing: Standing, identity: str, reason: str, actor: Actor, at: datetime, *, hold: timedelta) -> Acted:
+    """Return a standing in which a suggestion has become a quarantine of the automation's, with its evidence and who approved it.
+
+    The suggestion ends, for whoever was told of it; the new quarantine is the last one of the changes. Its hold is `hold`, and its
+    probation is as any. Raises `NotFoundError` when there is none of that id, `ConflictError` when it is no suggestion any more or its
+    scope is isolated already.
+    """
+    item = _suggested(standing, identity)
+    for other in standing.quarantines.values():
+        if other.in_force and other.scope == item.scope:
+            raise ConflictError(f"{item.scope} is {other.state.word} already ({other.id}: {other.reason})")
+    fresh, changes = standing.copy(), Changes(at=at)
+    evidence = {
+        **item.evidence,
+        "approved_by": str(actor),
+        "suggestion": item.id,
+        "suggested_at": item.started_at.isoformat(),
+    }
+    opened = replace(
+        item,
+        id=new_id("q", item.id, "approved", at),
+        state=QuarantineState.QUARANTINED,
+        enforcement=Enforcement.ENFORCE,
+        started_at=at,
+        changed_at=at,
+        hold_until=at + hold,
+        known_versions=() if item.scope.version is None else standing.versions_beside(item.scope.plugin, item.scope.version),
+        evidence=evidence,
+    )  # fmt: skip
+    followed = ended(item, at)
+    _put(
+        fresh,
+        changes,
+        replace(followed, evidence={**followed.evidence, "approved_by": str(actor), "quarantine": opened.id}),
+    )
+    _put(fresh, changes, opened)
+    changes.decisions.append(
+        Draft(at, "approved", actor.name, str(item.scope), reason, quarantine_id=opened.id, evidence=evidence, says=actor.says)
+    )  # fmt: skip
+    return fresh, changes
+
+
+def decline(
+    standing: Standing, identity: str, reason: str, actor: Actor, at: datetime, *, override: timedelta | None = None
+) -> Acted:
+    """Return a standing in which a suggestion has ended; the automation leaves its scope alone as after a person's release.
+
+    Raises `NotFoundError` when there is none of that id, `ConflictError` when it is no suggestion any more.
+    """
+    return _end(standing, _suggested(standing, identity), "declined", reason, actor, at, override)
+
+
+def release(
+    standing: Standing, identity: str, reason: str, actor: Actor, at: datetime, *, override: timedelta | None = None
+) -> Acted:
+    """Return a standing in which a quarantine has ended; the automation leaves its scope alone for `override`, or as long as the
+    policy says.
 
     Raises `NotFoundError` when there is none of that id, `ConflictError` when it has ended already.
     """
-    item = standing.quarantines.get(identity)
-    if item is None:
-        raise NotFoundError(f"there is no quarantine {identity!r}; `plugwarden quarantines` lists them")
-    if item.ended_at is not None:
-        raise ConflictError(f"{identity} ended at {item.ended_at:%Y-%m-%d %H:%M:%S} already")
-    fresh, changes = standing.copy(), Changes(at=at)
-    after = ended(item, at)
-    _put(fresh, changes, replace(after, evidence={**after.evidence, "released_by": str(actor)}))
-    changes.decisions.append(
-        Draft(at, "released", actor.name, str(item.scope), reason, quarantine_id=identity, says=actor.says)
-    )
-    return fresh, changes
+    return _end(standing, _open(standing, identity), "released", reason, actor, at, override)
 
 
 def silence(
@@ -128,6 +173,35 @@ def adopt_clock(standing: Standing, total_seconds: float, at: datetime) -> Acted
     fresh.shifted_seconds = changes.shifted_seconds = total_seconds
     text = f"the wall clock was taken for true {by:+.0f} s from where it was; holds and silences move by as much"
     changes.decisions.append(Draft(at, "clock_adopted", "automation", "clock", text, evidence={"seconds": by}))
+    return fresh, changes
+
+
+def _open(standing: Standing, identity: str) -> Quarantine:
+    item = standing.quarantines.get(identity)
+    if item is None:
+        raise NotFoundError(f"there is no quarantine {identity!r}; `plugwarden quarantines` lists them")
+    if item.ended_at is not None:
+        raise ConflictError(f"{identity} ended at {item.ended_at:%Y-%m-%d %H:%M:%S} already")
+    return item
+
+
+def _suggested(standing: Standing, identity: str) -> Quarantine:
+    item = _open(standing, identity)
+    if item.state is not QuarantineState.DEGRADED:
+        raise ConflictError(f"{identity} is no suggestion: {item.scope} is {item.state.word} already")
+    return item
+
+
+def _end(
+    standing: Standing, item: Quarantine, kind: str, reason: str, actor: Actor, at: datetime, override: timedelta | None
+) -> Acted:
+    fresh, changes = standing.copy(), Changes(at=at)
+    after = overridden(ended(item, at), str(actor), at, override, declined=kind == "declined")
+    _put(fresh, changes, after)
+    until = None if override is None else {"override_until": (at + override).isoformat()}
+    changes.decisions.append(
+        Draft(at, kind, actor.name, str(item.scope), reason, quarantine_id=item.id, evidence=until, says=actor.says)
+    )
     return fresh, changes
 
 

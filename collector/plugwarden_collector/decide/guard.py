@@ -11,9 +11,10 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.rules.policy import Policy
 
+from .override import stands_until
 from .quarantine import AUTOMATION, Quarantine
 
-__all__ = ["Fleet", "vetoes"]
+__all__ = ["Fleet", "overruled", "vetoes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,15 @@ def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime, *, known: b
     lately = sum(1 for moment in acted if at - moment < timedelta(hours=1))
     if lately >= policy.max_actions_per_hour:
         found.append(f"{lately} automatic quarantines within the last hour; the limit is {policy.max_actions_per_hour}")
-    override = timedelta(seconds=policy.human_override_seconds)
+    return found
+
+
+def overruled(scope: Scope, policy: Policy, fleet: Fleet, at: datetime) -> str | None:
+    """Return which decision of a person keeps the automation away from a scope; None where none does."""
     for item in fleet.quarantines:
-        person = item.evidence.get("released_by")
+        stands = stands_until(item, policy.human_override_seconds)
         versions = {item.scope.version, scope.version}
         overlaps = item.scope.plugin == scope.plugin and (len(versions) == 1 or None in versions)
-        if overlaps and item.ended_at is not None and person and at - item.ended_at < override:
-            found.append(f"{person} released it at {item.ended_at:%H:%M:%S}: a person's decision stands")
-            break
-    return found
+        if overlaps and stands is not None and at < stands[0]:
+            return f"{stands[1]}: a person's decision stands until {stands[0]:%Y-%m-%d %H:%M:%S}"
+    return None

@@ -6,22 +6,26 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from .changes import Changes
+from .override import shifted
 from .standing import Standing
 
 __all__ = ["shift"]
 
 
 def shift(standing: Standing, seconds: float, at: datetime) -> tuple[Standing, Changes]:
-    """Return a standing whose holds, probation steps, pending and quiet times, counted actions and silences have moved, and
-    what changed.
+    """Return a standing whose holds, probation steps, overrides, pending and quiet times, counted actions and silences have
+    moved, and what changed.
 
-    A clock that was put right by a day must neither end a hold of an hour nor make it last a day longer. Silences were asked
-    for by their length.
+    A clock that was put right by a day must neither end a hold of an hour nor make it last a day longer. Silences and
+    overrides were asked for by their length.
     """
     by, fresh, changes = timedelta(seconds=seconds), standing.copy(), Changes(at=at)
     for identity, item in standing.quarantines.items():
         if item.ended_at is None:
             moved = replace(item, hold_until=_moved(item.hold_until, by), changed_at=item.changed_at + by)
+        else:
+            moved = shifted(item, by, at)
+        if moved is not item:
             fresh.quarantines[identity] = moved
             changes.quarantines.append(moved)
     for fingerprint, record in standing.alerts.items():

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from plugwarden_collector.announce.board import Board
+from plugwarden_collector.announce.events import EventSender
 from plugwarden_collector.announce.notify import Notifier
 from plugwarden_collector.api.request_counts import ApiCalls
 from plugwarden_collector.audit.access_log import AccessLog
@@ -35,6 +36,7 @@ def own_registry(
     warden: Warden,
     board: Board,
     notifier: Notifier,
+    events: EventSender,
     health: HealthWatch,
     calls: ApiCalls,
     pushed: PushedAlerts,
@@ -46,7 +48,7 @@ def own_registry(
     registry = CollectorRegistry()
     registry.register(_Ingest(telemetry, intake, health))
     registry.register(_Store(telemetry, health))
-    registry.register(_Decisions(warden, board, notifier, health, calls, notes))
+    registry.register(_Decisions(warden, board, notifier, events, health, calls, notes))
     registry.register(_Pushed(pushed))
     registry.register(_Audit(audit, access))
     ProcessCollector(registry=registry)
@@ -167,10 +169,17 @@ class _Decisions(Collector):
     """Judging, telling, answering, and the conditions of the collector itself."""
 
     def __init__(
-        self, warden: Warden, board: Board, notifier: Notifier, health: HealthWatch, calls: ApiCalls, notes: Notes
+        self,
+        warden: Warden,
+        board: Board,
+        notifier: Notifier,
+        events: EventSender,
+        health: HealthWatch,
+        calls: ApiCalls,
+        notes: Notes,
     ) -> None:
         self._warden, self._board, self._notifier, self._health, self._calls = warden, board, notifier, health, calls
-        self._notes = notes
+        self._events, self._notes = events, notes
 
     def collect(self) -> Iterator[Metric]:
         ticks, standing, calls = self._warden.stats, self._warden.standing, self._calls
@@ -190,8 +199,10 @@ class _Decisions(Collector):
             ("plugwarden_health_failures", "Looks at our own health that failed", self._health.failures),
         ):
             yield _counter(name, text, count)
-        yield _counters("plugwarden_notifications", "Deliveries", self._notifier.counts.copy(), "receiver", "result")
-        waiting = {(name,): float(count) for name, count in self._notifier.waiting.items()}
+        counts = self._notifier.counts.copy() + self._events.counts.copy()  # a receiver is told by one of them
+        yield _counters("plugwarden_notifications", "Deliveries", counts, "receiver", "result")
+        found = {**self._notifier.waiting, **self._events.waiting}
+        waiting = {(name,): float(count) for name, count in found.items()}
         yield _gauges("plugwarden_notifications_waiting", "What a receiver has not got yet", waiting, "receiver")
         firing = sum(1 for item in list(standing.alerts.values()) if item.alert.state.value == "firing")
         untold = len(self._health.readings.unannounced)

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,30 @@ from .workable import (
     url_problem,
 )
 
-__all__ = ["DEFAULT_RULES", "Receiver", "Rules", "load_rules", "parse_rules", "seconds"]
+__all__ = ["DEFAULT_RULES", "Receiver", "ReceiverKind", "Rules", "load_rules", "parse_rules", "seconds"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
+class ReceiverKind(StrEnum):
+    """What a receiver is sent, and in which form."""
+
+    WEBHOOK = "webhook"
+    """What people must know of, from its beginning to its end: Alertmanager's webhook payload, version 4."""
+    CLOUDEVENTS = "cloudevents"
+    """Every transition, once: CloudEvents 1.0 in structured JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where notifications go: Alertmanager's webhook payload, version 4."""
+    """Where notifications go."""
 
     name: str
     url: str
     severities: tuple[str, ...] = ("page", "ticket")
+    """Severities that a webhook is told of; events have none."""
+    kind: ReceiverKind = ReceiverKind.WEBHOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +290,17 @@ def _policy(table: Any, problems: list[str]) -> Policy:
 
 
 def _receiver(table: Mapping[str, Any], place: str, problems: list[str]) -> Receiver | None:
-    _known(table, {"name", "url", "severities"}, place, problems)
+    _known(table, {"name", "kind", "url", "severities"}, place, problems)
     name, url = table.get("name"), table.get("url")
     severities = table.get("severities", ["page", "ticket"])
     before = len(problems)
+    try:
+        kind = ReceiverKind(table.get("kind", "webhook"))
+    except ValueError:
+        problems.append(f"{place}.kind: {shown(table['kind'])} must be {' or '.join(ReceiverKind)}")
+        return None
+    if kind is ReceiverKind.CLOUDEVENTS and "severities" in table:
+        problems.append(f"{place}.severities: only a webhook has them; {kind} are sent for every transition")
     if wrong := name_problem(name):
         problems.append(f"{place}.name: {wrong}")
     if wrong := url_problem(url):
@@ -292,7 +311,7 @@ def _receiver(table: Mapping[str, Any], place: str, problems: list[str]) -> Rece
         )
     if len(problems) > before:
         return None
-    return Receiver(str(name), str(url), tuple(dict.fromkeys(severities)))
+    return Receiver(str(name), str(url), tuple(dict.fromkeys(severities)), kind)
 
 
 def _duration(table: Mapping[str, Any], key: str, default: object, place: str, problems: list[str]) -> float | None:

@@ -227,6 +227,12 @@ class Ledger(Protocol):
     def record(self, deliveries: Sequence[Delivery] = (), conditions: Sequence[ConditionEvent] = ()) -> Future[None]:
         """Store what was told and what happened to the collector itself, in order, all or none."""
 
+    def events_sent(self, receiver: str) -> int | None:
+        """Return up to which sequence of the decision log a receiver has got all events; None where it is new."""
+
+    def keep_events_sent(self, receiver: str, sequence: int) -> Future[None]:
+        """Store that."""
+
     # -- pushed alerts --------------------------------------------------------------------------------------------
 
     def pushed(self) -> list[PushedStored]:
@@ -272,6 +278,9 @@ class Ledger(Protocol):
 
     def decisions(self, before: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log before a sequence, newest first."""
+
+    def decisions_after(self, sequence: int, limit: int) -> list[DecisionRow]:
+        """Return entries of the decision log after a sequence, oldest first."""
 
     def accesses(self, before: int, limit: int) -> list[AccessRow]:
         """Return entries of the access log before a sequence, newest first."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.decide.drain import Running
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.waits import Waits
@@ -123,6 +124,9 @@ class Pages(Protocol):
 
     def capacity(self, since: datetime, until: datetime) -> Sequence[PluginDemand]:
         """Return what each plugin asks of its hosts, most CPU first."""
+
+    def running(self, plugins: Sequence[str], at: datetime) -> Sequence[Running]:
+        """Return the calls under way in plugins, by operation and host process, of those heard of within two minutes."""
 
     # -- about one plugin
 

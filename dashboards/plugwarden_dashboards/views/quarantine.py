@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -15,6 +18,8 @@ __all__ = ["page"]
 
 MIN_REASON = 3
 """Characters; the API asks for as many."""
+LENGTHS = {"as long as the policy says": None, "15 minutes": 900, "2 hours": 7200, "1 day": 86_400, "7 days": 604_800}
+"""How long the automation leaves alone what a person ended, in seconds; the API takes no more than the last."""
 
 
 def page() -> None:
@@ -29,6 +34,7 @@ def _body() -> None:
     if answer.value is None:
         return
     rows = answer.value
+    running = {item["id"]: item for item in data.fetch("quarantine/running").value or []}
     columns = {
         "Suspected": [row for row in rows if row["state"] == "degraded" and row["ended_at"] is None],
         "Quarantined": [row for row in rows if row["state"] == "quarantined" and row["ended_at"] is None],
@@ -42,11 +48,24 @@ def _body() -> None:
             with place:
                 st.markdown(f"#### {title} · {len(cards)}")
                 for row in cards:
-                    _card(row)
+                    _card(row, running)
     _log()
 
 
-def _card(row: dict[str, Any]) -> None:
+def _still(running: dict[str, Any]) -> str:
+    """How far a scope that is isolated has drained."""
+    calls = running["running"]
+    if calls is None:
+        return "calls still running: hosts do not count them by tenant"
+    if running["drained"]:
+        return "no call is running"
+    text = "1 call still running" if calls == 1 else f"{words.count(calls)} calls still running"
+    if running["not_obeying"]:
+        text += f"; {running['not_obeying']} of {running['hosts']} host processes do not isolate it yet"
+    return text
+
+
+def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
     with st.container(border=True, key=f"card_{row['id']}"):
         st.markdown(f"**{words.md(_scope(row))}**")
         st.markdown(f"{words.state(row['state'])} · by {words.md(row['actor'])} · {words.age(row['started_at'])}")
@@ -57,11 +76,29 @@ def _card(row: dict[str, Any]) -> None:
             st.text(f"superseded by {words.plain(row['superseded_by'])}; stays isolated")
         elif row["hold_until"] and row["ended_at"] is None:
             st.text(f"probation begins {words.moment(row['hold_until'])}")
+        if row["id"] in running:
+            st.text(_still(running[row["id"]]))
         if row["evidence"].get("long"):
             with st.expander("Evidence at the decision"):
                 _evidence(row["evidence"])
-        if row["ended_at"] is None and st.button("Release…", key=f"release_{row['id']}"):
-            _release_dialog(row["id"], _scope(row))
+        _stands(row)
+        if row["ended_at"] is None:
+            for act in SUGGESTED if row["state"] == "degraded" else HELD:
+                if st.button(f"{act.name}…", key=f"{act.name.lower()}_{row['id']}"):
+                    act.ask(row["id"], _scope(row))
+
+
+def _stands(row: dict[str, Any]) -> None:
+    """Who decided, and for how long the automation leaves it alone."""
+    evidence = row["evidence"]
+    if evidence.get("approved_by"):
+        st.text(f"approved by {words.plain(evidence['approved_by'])}")
+    if evidence.get("prevented") and row["ended_at"] is None:
+        st.text(f"the automation may not isolate it: {words.plain('; '.join(map(str, evidence['prevented'])), 600)}")
+    person, until = evidence.get("released_by"), evidence.get("override_until")
+    if person and until and datetime.fromisoformat(until).replace(tzinfo=UTC) > datetime.now(UTC):
+        what = "declined" if evidence.get("declined") else "released"
+        st.text(f"{what} by {words.plain(person)}; the automation leaves it alone until {words.moment(until)}")
 
 
 def _evidence(evidence: dict[str, Any]) -> None:
@@ -144,19 +181,43 @@ def _quarantine_dialog() -> None:
              reason, f"{plugin} is quarantined")  # fmt: skip
 
 
-@st.dialog("Release from quarantine")
-def _release_dialog(identity: str, scope: str) -> None:
+@st.dialog("Isolate what is suspected")
+def _approve_dialog(identity: str, scope: str) -> None:
     st.text(words.plain(scope))
-    with st.form("release_form", border=False):
-        reason = st.text_area("Reason", key="release_reason", max_chars=2000, required=True)
-        sent = st.form_submit_button("Release", type="primary")
+    with st.form("approve_form", border=False):
+        reason = st.text_area("Reason", key="approve_reason", max_chars=2000, required=True)
+        st.text(
+            "Calls will be answered by their fallback, or raise PluginQuarantined, until probation shows that it is well."
+        )
+        sent = st.form_submit_button("Approve", type="primary")
     if sent:
         _act(
-            ("quarantine", identity, "release"),
+            ("quarantine", identity, "approve"),
             {"reason": reason.strip(), "actor": "dashboards"},
             reason,
-            f"{scope} is released",
+            f"{scope} is quarantined",
         )
+
+
+@st.dialog("Decline what is suggested")
+def _decline_dialog(identity: str, scope: str) -> None:
+    _end("decline", identity, scope, f"{scope} stays in service")
+
+
+@st.dialog("Release from quarantine")
+def _release_dialog(identity: str, scope: str) -> None:
+    _end("release", identity, scope, f"{scope} is released")
+
+
+def _end(act: str, identity: str, scope: str, done: str) -> None:
+    st.text(words.plain(scope))
+    with st.form(f"{act}_form", border=False):
+        reason = st.text_area("Reason", key=f"{act}_reason", max_chars=2000, required=True)
+        length = st.selectbox("The automation leaves it alone", list(LENGTHS), key=f"{act}_for")
+        sent = st.form_submit_button(act.capitalize(), type="primary")
+    if sent:
+        body = {"reason": reason.strip(), "override_seconds": LENGTHS[length], "actor": "dashboards"}
+        _act(("quarantine", identity, act), body, reason, done)
 
 
 def _act(path: Path, body: dict[str, Any], reason: str, done: str) -> None:
@@ -171,6 +232,19 @@ def _act(path: Path, body: dict[str, Any], reason: str, done: str) -> None:
         return
     st.session_state["flash"] = done
     st.rerun()
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """What a person can do about a quarantine."""
+
+    name: str
+    ask: Callable[[str, str], None]
+    """Opens a dialog, given the quarantine and its scope in words."""
+
+
+SUGGESTED = (_Act("Approve", _approve_dialog), _Act("Decline", _decline_dialog))
+HELD = (_Act("Release", _release_dialog),)
 
 
 def _scope(row: dict[str, Any]) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.announce.subject import subjects_of
+from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import evaluate
+from plugwarden_collector.decide.acts import approve
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.rules.policy import Enforcement, Policy
@@ -37,6 +39,21 @@ def test_a_failing_plugin_pages_whatever_the_policy(how: Enforcement, said: str)
     assert (said, "page") in names(standing)
     page = next(item for item in subjects_of(standing) if item.severity == "page" and item.labels["alertname"] == said)
     assert (page.labels["plugin"], page.labels["version"]) == ("csv", "2")
+
+
+@pytest.mark.parametrize(
+    ("frozen", "policy"),
+    [("release day", Policy(Enforcement.ENFORCE)), (None, Policy(Enforcement.ENFORCE, protected=("csv",)))],
+)
+def test_a_failing_plugin_pages_where_the_automation_may_not_act(frozen: str | None, policy: Policy) -> None:
+    standing = Standing(frozen=frozen)
+    standing, changes = evaluate(
+        replace(RULES, policy=policy), standing, seen({("csv", "2"): 50}), Evidence(), lambda: 0.0
+    )
+    assert "prevented" in [item.kind for item in changes.decisions]
+    active = {item.key for item in subjects_of(standing)}
+    pages = [item for item in subjects_of(standing) if item.severity == "page" and item.speaker not in active]
+    assert [item.labels["plugin"] for item in pages] == ["csv"]
 
 
 def test_a_shared_cause_is_one_page() -> None:
@@ -94,3 +111,38 @@ def test_each_turn_of_a_quarantine_that_people_must_know_of_says_something_new()
     assert summaries(quarantine(ended_at=AT)) == []
     assert summaries(quarantine(superseded_by="3")) == []
     assert summaries(quarantine(state=QuarantineState.PROBATION, successor_of="q-0")) == []
+
+
+def told(item: Quarantine) -> tuple[str, str, str]:
+    (found,) = subjects_of(Standing(quarantines={item.id: item}))
+    return found.labels["alertname"], found.summary, found.description
+
+
+def test_a_suggestion_says_how_to_follow_it_and_how_not_to() -> None:
+    name, summary, description = told(quarantine(state=QuarantineState.DEGRADED, enforcement=Enforcement.SUGGEST))
+    assert (name, summary) == ("quarantine suggested", "A person should decide: isolate csv@2? it fails")
+    assert "plugwarden approve q-1 --reason" in description
+    assert "plugwarden decline q-1 --reason" in description
+
+
+def test_what_the_automation_may_not_do_is_for_a_person_to_decide() -> None:
+    evidence = {"prevented": ["csv is protected: only people may quarantine it"]}
+    name, summary, description = told(quarantine(state=QuarantineState.DEGRADED, evidence=evidence))
+    assert name == "quarantine prevented"
+    assert "The automation may not: csv is protected: only people may quarantine it. it fails" in summary
+    assert "plugwarden approve q-1 --reason" in description
+
+
+def test_who_approved_is_told() -> None:
+    assert told(quarantine(evidence={"approved_by": "ann"}))[1] == (
+        "csv@2 is quarantined by automation, approved by ann: it fails"
+    )
+
+
+def test_a_suggestion_and_what_it_becomes_are_two_subjects_each_with_labels_of_its_own() -> None:
+    item = quarantine(state=QuarantineState.DEGRADED, enforcement=Enforcement.SUGGEST)
+    before = Standing(quarantines={item.id: item})
+    after, _ = approve(before, "q-1", "so it is", Actor("ann"), AT, hold=timedelta(hours=1))
+    (suggested,), (isolated,) = subjects_of(before), subjects_of(after)
+    assert suggested.key != isolated.key
+    assert (suggested.labels["quarantine"], isolated.labels["quarantine"]) == (suggested.key, isolated.key)

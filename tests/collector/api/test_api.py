@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,23 @@ def test_what_was_decided_survives_a_restart(tmp_path: Path, rules: Path) -> Non
         assert second.api.get("audit/verify")["decisions"] == 2
 
 
+def test_an_approval_and_an_override_survive_a_restart(tmp_path: Path, rules: Path) -> None:
+    with running(tmp_path / "data", rules) as first:
+        held = first.api.post("quarantine", {"plugin": "csv", "version": "2", "reason": "by hand"})
+        first.api.post(f"quarantine/{held['id']}/release", {"reason": "enough", "override_seconds": 7200})
+        other = first.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+        first.api.post(f"quarantine/{other['id']}/release", {"reason": "enough"})
+        before = [(row["id"], row["evidence"]) for row in first.api.get("quarantine")]
+        ended = {row["id"]: row for row in first.api.get("quarantine")}
+    with running(tmp_path / "data", rules) as second:
+        assert [(row["id"], row["evidence"]) for row in second.api.get("quarantine")] == before
+    for identity, seconds in ((held["id"], 7200), (other["id"], 3600)):
+        row = ended[identity]
+        until = datetime.fromisoformat(row["evidence"]["override_until"])
+        at = datetime.fromisoformat(row["ended_at"]).replace(tzinfo=None)
+        assert (until - at).total_seconds() == seconds, "what the person said, or the policy"
+
+
 def _newer(collector: Running, revision: int) -> Any:
     found = collector.api.get("directives")
     return found if found["revision"] > revision else None
@@ -180,6 +198,10 @@ def test_a_frozen_automation_takes_nothing_down(collector: Running, sidecar: Sid
         ("POST", "quarantine", {"plugin": "csv"}, 422, "reason"),
         ("POST", "quarantine", {"plugin": "csv", "reason": " "}, 422, "reason"),
         ("POST", "quarantine/q-none/release", {"reason": "because"}, 404, "q-none"),
+        ("POST", "quarantine/q-none/approve", {"reason": "because"}, 404, "q-none"),
+        ("POST", "quarantine/q-none/decline", {"reason": "because"}, 404, "q-none"),
+        ("POST", "quarantine/q-1/release", {"reason": "because", "override_seconds": 1e9}, 422, "override_seconds"),
+        ("POST", "quarantine/q-1/approve", {"reason": "because", "override_seconds": 1}, 422, "override_seconds"),
         ("GET", "plugins/nosuch", None, 404, "nosuch"),
         ("GET", "traces/xyz", None, 422, "32 hex digits"),
         ("GET", f"traces/{'0' * 32}", None, 404, "no trace"),
@@ -241,6 +263,9 @@ def test_a_token_that_ingests_does_not_operate(tmp_path: Path) -> None:
             ("GET", "quarantine", None),
             ("POST", "quarantine", isolate),
             ("POST", "quarantine/q-1/release", reason),
+            ("POST", "quarantine/q-1/approve", reason),
+            ("POST", "quarantine/q-1/decline", reason),
+            ("GET", "quarantine/running", None),
             ("POST", "automation", {"frozen": True, **reason}),
             ("POST", "query", {"sql": "select 1"}),
             ("POST", "silences", {}),

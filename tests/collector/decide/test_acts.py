@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.actor import Actor
-from plugwarden_collector.decide.acts import Acted, adopt_clock, freeze, isolate, release, silence, unsilence
+from plugwarden_collector.decide.acts import (
+    Acted,
+    adopt_clock,
+    approve,
+    decline,
+    freeze,
+    isolate,
+    release,
+    silence,
+    unsilence,
+)
 from plugwarden_collector.decide.changes import Freeze
+from plugwarden_collector.decide.guard import Fleet, vetoes
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError
-from plugwarden_collector.rules.policy import Enforcement
+from plugwarden_collector.rules.policy import Enforcement, Policy
 
 from tests.collector.support.stores import AT
 
@@ -33,6 +44,10 @@ HELD = Quarantine(
     AT,
     hold_until=AT + HOUR,
 )
+SUGGESTED = replace(
+    HELD, state=QuarantineState.DEGRADED, enforcement=Enforcement.SUGGEST, hold_until=None, alert="a-1",
+    evidence={"errors": {"OSError": 50}},
+)  # fmt: skip
 QUIET = Silence("s-1", {"plugin": "csv"}, AT, AT + HOUR, "ann", "known")
 
 
@@ -44,11 +59,18 @@ def standing(item: Quarantine = HELD) -> Standing:
 ACTS: list[Callable[[Standing], Acted]] = [
     lambda now: isolate(now, Scope("geo"), "by hand", ANN, AT),
     lambda now: release(now, "q-1", "enough", ANN, AT),
+    lambda now: release(now, "q-1", "enough", ANN, AT, override=HOUR),
+    lambda now: approve(_suggesting(now), "q-1", "so it is", ANN, AT, hold=HOUR),
+    lambda now: decline(_suggesting(now), "q-1", "a known blip", ANN, AT, override=HOUR),
     lambda now: silence(now, {"plugin": "geo"}, HOUR, "known", ANN, AT),
     lambda now: unsilence(now, "s-1", "enough", ANN, AT),
     lambda now: freeze(now, True, "a storm", ANN, AT),
     lambda now: adopt_clock(now, 60.0, AT),
 ]
+
+
+def _suggesting(now: Standing) -> Standing:
+    return replace(now, quarantines={"q-1": SUGGESTED})
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -82,6 +104,65 @@ def test_a_suggestion_that_is_followed_ends() -> None:
     now, changes = isolate(standing(replace(HELD, state=QuarantineState.DEGRADED)), SCOPE, "by hand", ANN, AT)
     assert [item.ended_at for item in changes.quarantines] == [AT, None]
     assert now.quarantines["q-1"].ended_at == AT
+
+
+def test_a_suggestion_that_is_approved_becomes_a_quarantine_of_the_automation_with_its_evidence() -> None:
+    later = AT + timedelta(minutes=3)
+    now, changes = approve(standing(SUGGESTED), "q-1", "so it is", ANN, later, hold=HOUR)
+    before, after = changes.quarantines
+    assert (before.id, before.ended_at, before.evidence["quarantine"]) == ("q-1", later, after.id)
+    assert after == now.quarantines[after.id] == replace(
+        SUGGESTED, id=after.id, state=QuarantineState.QUARANTINED, enforcement=Enforcement.ENFORCE, started_at=later,
+        changed_at=later, hold_until=later + HOUR, known_versions=("1",),
+        evidence={"errors": {"OSError": 50}, "approved_by": 'ci (says: "ann")', "suggestion": "q-1",
+                  "suggested_at": AT.isoformat()},
+    )  # fmt: skip
+    assert after.id != "q-1", "what people were told of as a suggestion ends for them"
+    (decision,) = changes.decisions
+    assert (decision.kind, decision.actor, decision.quarantine_id, decision.reason) == (
+        "approved", "ci", after.id, "so it is",
+    )  # fmt: skip
+    assert now.actions == [], "what a person approved uses up nothing of what the automation may do in an hour"
+
+
+@pytest.mark.parametrize("act", [lambda *asked: approve(*asked, hold=HOUR), decline])
+def test_only_a_suggestion_is_approved_or_declined(act: Callable[..., Acted]) -> None:
+    with pytest.raises(ConflictError, match="is no suggestion: csv@2 is quarantined already"):
+        act(standing(), "q-1", "so it is", ANN, AT)
+    now, _ = act(standing(SUGGESTED), "q-1", "so it is", ANN, AT)
+    with pytest.raises(ConflictError, match="ended at"):
+        act(now, "q-1", "so it is", ANN, AT)
+    with pytest.raises(NotFoundError, match="plugwarden quarantines"):
+        act(now, "q-9", "so it is", ANN, AT)
+
+
+def test_what_a_person_has_isolated_meanwhile_is_not_approved_beside_it() -> None:
+    now = standing(SUGGESTED)
+    now.quarantines["q-2"] = replace(HELD, id="q-2", actor="ann")
+    with pytest.raises(ConflictError, match=r"csv@2 is quarantined already \(q-2"):
+        approve(now, "q-1", "so it is", ANN, AT, hold=HOUR)
+
+
+@pytest.mark.parametrize("override", [None, timedelta(0), HOUR])
+@pytest.mark.parametrize("act", [release, decline])
+def test_the_automation_leaves_alone_what_a_person_ended_for_as_long_as_they_said(
+    act: Callable[..., Acted], override: timedelta | None
+) -> None:
+    policy = Policy(Enforcement.ENFORCE, human_override_seconds=600.0)
+    now, changes = act(standing(SUGGESTED), "q-1", "a known blip", ANN, AT, override=override)
+    ends = AT + (timedelta(seconds=600) if override is None else override)
+
+    def prevented(at: datetime) -> list[str]:
+        return vetoes(SCOPE, policy, Fleet(20, list(now.quarantines.values()), []), at)
+
+    assert prevented(ends) == []
+    if ends > AT:
+        (why,) = prevented(ends - timedelta(seconds=1))
+        assert f"{changes.decisions[0].kind} it at 12:00:00" in why
+        assert f"stands until {ends:%Y-%m-%d %H:%M:%S}" in why
+    kept = now.quarantines["q-1"].evidence
+    assert kept["errors"] == {"OSError": 50}, "what was known at the decision stays"
+    assert kept.get("override_until") == (None if override is None else ends.isoformat())
 
 
 def test_who_released_is_known_to_the_guard_and_nobody_releases_twice() -> None:
@@ -120,5 +201,10 @@ def test_holds_and_silences_move_by_what_was_added_since_the_last_look() -> None
     now, changes = adopt_clock(now, 90.0, AT)
     assert now.quarantines["q-1"].hold_until == now.silences[0].ends_at == AT + HOUR + timedelta(seconds=90)
     assert (changes.shifted_seconds, changes.decisions[0].evidence) == (90.0, {"seconds": 30.0})
+    ended, _ = release(standing(), "q-1", "enough", ANN, AT, override=HOUR)
+    moved = adopt_clock(ended, 60.0, AT)[0].quarantines["q-1"]
+    assert moved.evidence["override_until"] == (AT + HOUR + timedelta(seconds=60)).isoformat()
+    over = AT + 3 * HOUR
+    assert adopt_clock(ended, 60.0, over)[0].quarantines == ended.quarantines, "what is over stays as it was"
     fresh = replace(standing(), shifted_seconds=None)
     assert adopt_clock(fresh, 90.0, AT)[0].quarantines == fresh.quarantines, "where nobody looked before, nothing moves"

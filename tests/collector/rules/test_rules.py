@@ -88,6 +88,8 @@ def test_a_file_that_is_no_rules_is_refused_in_one_line(tmp_path: Path, data: by
         ("[policy]\nmax_quarantined_ratio = nan", "policy.max_quarantined_ratio: nan must be a number"),
         (RECEIVER + "severities = []", "receiver[0].severities: [] must be a list of page and ticket"),
         (RECEIVER + "severities = [[1]]", "receiver[0].severities: [[1]] must be a list"),
+        (RECEIVER + 'kind = "mail"', "receiver[0].kind: 'mail' must be webhook or cloudevents"),
+        (RECEIVER + 'kind = "cloudevents"\nseverities = ["page"]', "receiver[0].severities: only a webhook has them"),
         (RECEIVER + RECEIVER, "receiver.name: 'x' is given twice"),
         ('[[receiver]]\nname = "x"\nurl = "http://"', "receiver[0].url: 'http://' names no host"),
         ('[[receiver]]\nname = "x"\nurl = "http://a:99999/"', "receiver[0].url: 'http://a:99999/' is not an address"),

@@ -55,12 +55,17 @@ def test_sql_and_memory_agree_on_every_outcome(outcome: str, source: str) -> Non
 def test_an_availability_is_of_calls_that_ended_or_that_the_plugins_breaker_refused(
     outcome: Outcome, source: str, error_type: str
 ) -> None:
-    words = ("contract.judged(o, t)", "contract.bad(o, s, t)", "contract.cut_off(o, t)", "t in (contract.reasons)")
+    words = (
+        "contract.judged(o, s, t)",
+        "contract.bad(o, s, t)",
+        "contract.cut_off(o, s, t)",
+        "t in (contract.reasons)",
+    )
     sql = written_out(f"select {', '.join(words)} from (select $outcome as o, $source as s, $type as t)")
     with connect() as database:
         told = {"outcome": str(outcome), "source": source, "type": str(error_type)}
         judged, bad, cut_off, reason = database.execute(sql, told).fetchall()[0]
-    assert cut_off == (outcome is Outcome.REJECTED and error_type == "circuit_open")
+    assert cut_off == (outcome is Outcome.REJECTED and source == "plugin" and error_type == "circuit_open")
     assert judged == (outcome.ended or cut_off)
     assert bad == ((outcome.failed and source == "plugin") or cut_off)
     assert reason == (error_type in [*RejectionReason])

@@ -135,7 +135,8 @@ class Fleet:
             denied = demand - self._chance.binomial(demand, self.gates.share)
         calls = demand - denied
         failed, slow, hung, troubled = self._happen(calls, now)
-        refused, moved = self.gates.pass_through(calls, failed, slow, now, STEP_SECONDS)
+        refused, blameless, moved = self.gates.pass_through(calls, failed, slow, now, STEP_SECONDS)
+        self._denied += blameless
         self._count(calls, failed, slow, refused, denied, hung, troubled, now)
         return self._arriving(step, now, failed, moved)
 

@@ -33,6 +33,8 @@ class Gates:
                 self._breakers[index].calls = round(1.0 / max(owner.norm, LEAST_NORM))
         self._well: Ints = np.zeros(len(layout.breakers), dtype=np.int64)
         """Successes that the breakers were not told of yet."""
+        self._source = [""] * len(layout.breakers)
+        """Who was to blame for the failure that each saw last."""
         self._turned = 0.0
         self.refusing = np.zeros(len(layout.breakers), dtype=bool)
         self.share: Floats = np.ones(layout.size)
@@ -59,15 +61,18 @@ class Gates:
             self._breakers[index] = Breaker(_POLICY, spread=lambda: float(self._chance.random()))
             self.refusing[index], self._well[index] = False, 0
 
-    def pass_through(self, calls: Ints, failed: Ints, slow: Ints, now: float, step: float) -> tuple[Ints, set[str]]:
+    def pass_through(
+        self, calls: Ints, failed: Ints, slow: Ints, now: float, step: float
+    ) -> tuple[Ints, Ints, set[str]]:
         """Let breakers see one step's calls; `calls`, `failed` (error x cell) and `slow` are changed to what ran.
 
-        Returns how many calls of each cell breakers refused, and the processes in which one changed its state.
+        Returns how many calls of each cell breakers refused, those that opened for somebody else's failures, and the processes in
+        which one changed its state.
         """
-        refused = np.zeros_like(calls)
+        refused, blameless = np.zeros_like(calls), np.zeros_like(calls)
         moved: set[str] = set()
         if not self._enabled:
-            return refused, moved
+            return refused, blameless, moved
         failing = failed.any(axis=0)
         count = len(self._breakers)
         busy = self.refusing | (np.bincount(self._layout.breaker_of[failing], minlength=count) > 0)
@@ -80,9 +85,13 @@ class Gates:
                 self._breakers[index].turn(int(now * 1e9))
         for index in np.flatnonzero(busy & (totals > 0)).tolist():
             self._tell(index)
+            mine = refused.copy()
             if self._one(index, calls, failed, slow, refused, now, step):
                 moved.add(self._layout.breakers[index][0])
-        return refused, moved
+            if self._source[index] != "plugin":
+                blameless += refused - mine
+                refused = mine
+        return refused, blameless, moved
 
     def _tell(self, index: int) -> None:
         self._breakers[index].calls += int(self._well[index])
@@ -115,6 +124,7 @@ class Gates:
                     if probe:
                         breaker.give_back(probe)
                 else:
+                    self._source[index] = self._layout.errors[error][1]
                     breaker.record(True, at, probe)
             elif probe:
                 breaker.record(False, at, probe)

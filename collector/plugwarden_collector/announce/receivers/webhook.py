@@ -69,12 +69,12 @@ def subject_in(body: str) -> Subject | None:
         return None
 
 
-async def deliver(client: httpx2.AsyncClient, url: str, body: str) -> Answer:
+async def deliver(client: httpx2.AsyncClient, url: str, body: str, content_type: str = "application/json") -> Answer:
     """Post a body, and return what the receiver made of it. Whatever goes wrong is an answer, for a receiver may be anything."""
     try:
         async with asyncio.timeout(WHOLE_SECONDS):
             # Streamed, so that an answer without an end is not read.
-            async with client.stream("POST", url, content=body, headers={"content-type": "application/json"}) as answer:
+            async with client.stream("POST", url, content=body, headers={"content-type": content_type}) as answer:
                 status = answer.status_code
     except Exception as problem:  # noqa: BLE001 - told to whoever asked, and the others want their alerts
         return Answer(Verdict.MISSED, f"{type(problem).__name__}: {problem}")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ..message import Key, Message
 
-__all__ = ["AWAY_SECONDS", "RESOLVED_FOR", "Attempts", "Failed", "given_up", "retry"]
+__all__ = ["AWAY_SECONDS", "RESOLVED_FOR", "Attempts", "Failed", "given_up", "picked", "retry"]
 
 MAX_AT_ONCE = 4
 """Deliveries under way to one receiver."""
@@ -77,12 +77,18 @@ def retry(waiting: Iterable[Message], attempts: Attempts, now: float) -> list[Me
 
     A receiver that is away is asked with one message, another one each time: it may be a single one that it fails at.
     """
+    found = {item.subject.key: item for item in waiting}
+    return [found[key] for key in picked(found, attempts, now)]
+
+
+def picked(keys: Iterable[str], attempts: Attempts, now: float) -> list[str]:
+    """Return the same of keys."""
     if now < attempts.not_before or (attempts.failures and attempts.under_way):
         return []
     room = 1 if attempts.failures else MAX_AT_ONCE - len(attempts.under_way)
-    ready = [item for item in waiting if _may_be_sent(item.subject.key, attempts, now)]
+    ready = [key for key in keys if _may_be_sent(key, attempts, now)]
     if attempts.failures:
-        ready.sort(key=lambda item: attempts.of(item.subject.key))
+        ready.sort(key=attempts.of)
     return ready[:room]
 
 

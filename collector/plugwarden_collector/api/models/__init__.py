@@ -8,7 +8,15 @@ from .directives import Directives
 from .health import Health, Status
 from .plugins import FleetSeries, Plugin, PluginDetail, PluginSeries
 from .problem import Problem
-from .quarantine import Automation, AutomationRequest, QuarantineAct, QuarantineRequest, QuarantineRow
+from .quarantine import (
+    Automation,
+    AutomationRequest,
+    QuarantineAct,
+    QuarantineEndRequest,
+    QuarantineRequest,
+    QuarantineRow,
+    RunningCalls,
+)
 from .query import QueryAnswer, QueryRequest
 from .rules import Rules, SloRow
 from .silences import Silence, SilenceEnd, SilenceRequest
@@ -37,12 +45,14 @@ __all__ = [
     "PushProblem",
     "Pushed",
     "QuarantineAct",
+    "QuarantineEndRequest",
     "QuarantineRequest",
     "QuarantineRow",
     "QueryAnswer",
     "QueryRequest",
     "ReasonedRequest",
     "Rules",
+    "RunningCalls",
     "SetAside",
     "Silence",
     "SilenceEnd",

@@ -7,12 +7,21 @@ from typing import Annotated
 from plugwarden.contract.value import value
 from pydantic import Field
 
+from plugwarden_collector.decide.override import MAX_OVERRIDE_SECONDS
 from plugwarden_collector.store.ledger_rows import QuarantineRow
 
 from .answer import Answer
 from .words import Asked, Name, Reason, Said, nameable
 
-__all__ = ["Automation", "AutomationRequest", "QuarantineAct", "QuarantineRequest", "QuarantineRow"]
+__all__ = [
+    "Automation",
+    "AutomationRequest",
+    "QuarantineAct",
+    "QuarantineEndRequest",
+    "QuarantineRequest",
+    "QuarantineRow",
+    "RunningCalls",
+]
 
 
 class QuarantineRequest(Asked):
@@ -30,6 +39,16 @@ class QuarantineRequest(Asked):
     actor: Said = None
 
 
+class QuarantineEndRequest(Asked):
+    """End a quarantine or a suggestion by hand."""
+
+    reason: Reason
+    override_seconds: Annotated[float, Field(ge=0, le=MAX_OVERRIDE_SECONDS)] | None = Field(
+        default=None, description="How long the automation leaves the scope alone; none: as long as the policy says"
+    )
+    actor: Said = None
+
+
 class AutomationRequest(Asked):
     """The freeze switch."""
 
@@ -40,14 +59,30 @@ class AutomationRequest(Asked):
 
 @value
 class QuarantineAct(Answer):
-    """What became of a quarantine that a person began or ended."""
+    """What became of a quarantine that a person began, approved or ended."""
 
     id: str
-    """Identity; a release takes it."""
+    """Identity; a release takes it. What a suggestion became has one of its own."""
     scope: str
     """What it covers, in words."""
     state: str
     """`healthy`, `quarantined` or `probation`."""
+
+
+@value
+class RunningCalls(Answer):
+    """Calls of a scope that is isolated and that still run: none new begin, and these are let end."""
+
+    id: str
+    """Quarantine."""
+    running: int | None
+    """Calls under way, as hosts told last; null: hosts do not count them by tenant."""
+    hosts: int
+    """Host processes that told of the scope within two minutes."""
+    not_obeying: int
+    """Host processes, of those, that have not said yet that they isolate it: calls may still begin there."""
+    drained: bool
+    """Whether no call runs, and none can begin."""
 
 
 @value

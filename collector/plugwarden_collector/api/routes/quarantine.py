@@ -3,22 +3,29 @@
 Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
+from operator import itemgetter
 from typing import Annotated, Any
 
-from plugwarden.contract import Scope
+from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import (
     Automation,
     AutomationRequest,
     QuarantineAct,
+    QuarantineEndRequest,
     QuarantineRequest,
     QuarantineRow,
     ReasonedRequest,
+    RunningCalls,
 )
 from plugwarden_collector.api.parts import Parts, actor
+from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
+from plugwarden_collector.decide.drain import drain
+from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.web.auth import Principal
 
 __all__ = ["quarantine_routes"]
@@ -43,12 +50,49 @@ def quarantine_routes(parts: Parts) -> Routes:
         item = await acts.run(warden.quarantine, scope, body.reason, actor(who, body.actor), hold=hold)
         return as_json({"id": item.id, "scope": str(scope), "state": item.state.word}, 201)
 
+    @routes.get("/api/v1/quarantine/running", response_model=list[RunningCalls], dependencies=[reading])
+    async def running_calls() -> Any:
+        """Calls that still run in each scope that is isolated, as hosts told last."""
+        isolated = [
+            item
+            for item in warden.standing.quarantines.values()
+            if item.in_force and item.state is QuarantineState.QUARANTINED
+        ]
+        plugins = sorted({item.scope.plugin for item in isolated})
+        told = await parts.reads.run(parts.telemetry.pages.running, plugins, parts.clock()) if plugins else []
+        found = [(item.id, drain(item.scope, told)) for item in isolated]
+        return as_json(
+            [
+                {"id": identity, **columns(how), "drained": how.done}
+                for identity, how in sorted(found, key=itemgetter(0))
+            ]
+        )
+
+    @routes.post(
+        "/api/v1/quarantine/{identity:name}/approve", response_model=QuarantineAct, responses=problems(404, 409)
+    )
+    async def approve(identity: str, body: ReasonedRequest, who: Annotated[Principal, operating]) -> Any:
+        """Follow a suggestion: its scope is isolated, with hold and probation as if the automation had done it."""
+        item = await acts.run(warden.approve, identity, body.reason, actor(who, body.actor))
+        return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word})
+
+    @routes.post(
+        "/api/v1/quarantine/{identity:name}/decline", response_model=QuarantineAct, responses=problems(404, 409)
+    )
+    async def decline(identity: str, body: QuarantineEndRequest, who: Annotated[Principal, operating]) -> Any:
+        """End a suggestion: the automation leaves its scope alone for a while."""
+        return await ended(warden.decline, identity, body, who)
+
     @routes.post(
         "/api/v1/quarantine/{identity:name}/release", response_model=QuarantineAct, responses=problems(404, 409)
     )
-    async def release(identity: str, body: ReasonedRequest, who: Annotated[Principal, operating]) -> Any:
-        """End a quarantine by hand."""
-        item = await acts.run(warden.release, identity, body.reason, actor(who, body.actor))
+    async def release(identity: str, body: QuarantineEndRequest, who: Annotated[Principal, operating]) -> Any:
+        """End a quarantine by hand: the automation leaves its scope alone for a while."""
+        return await ended(warden.release, identity, body, who)
+
+    async def ended(end: Callable[..., Quarantine], identity: str, body: QuarantineEndRequest, who: Principal) -> Any:
+        override = None if body.override_seconds is None else timedelta(seconds=body.override_seconds)
+        item = await acts.run(end, identity, body.reason, actor(who, body.actor), override=override)
         return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word})
 
     @routes.post("/api/v1/automation", response_model=Automation, responses=problems(409))

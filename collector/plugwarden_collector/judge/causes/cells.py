@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log
 
 from plugwarden.contract import OVERFLOW
 
-from .factors import Condition, Leaf, Search, excess_nats
+from .factors import Search
 from .sample import ATTRIBUTES, Sample
+from .table import Table, excess_nats
 
 __all__ = ["INSTANCE", "MACHINE", "VERSION", "Cells", "cells_of", "only_errors"]
 
@@ -35,8 +36,6 @@ _UNTELLABLE = tuple(
     for name in ATTRIBUTES
 )
 """Values that nobody can be told to refuse alone: names that are not told apart, and places that have none."""
-_UNNAMED = "\0"
-"""Stands in a table for a value that no condition may name; no name has this character (`plugwarden.contract.names`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +43,40 @@ class Cells:
     """What one plugin did, by its finest parts."""
 
     samples: Sequence[Sample]
-    columns: Sequence[Sequence[str]]
-    """The values of each attribute."""
-    total: Sequence[int]
-    bad: Sequence[float]
-    """Bad calls that count: none above the expected where the trouble is over."""
     expected: Sequence[float]
-    """Bad calls that would be nothing to mind."""
-    table: Search
-
-    def meeting(self, conditions: Iterable[Condition]) -> list[int]:
-        """Return the positions of the cells that meet all conditions."""
-        found = list(range(len(self.samples)))
-        for attribute, value in conditions:
-            column = self.columns[attribute]
-            found = [at for at in found if column[at] == value]
-        return found
+    """Bad calls of each that would be nothing to mind."""
+    table: Table
+    """The counts; of bad calls none above the expected where the trouble is over."""
+    search: Search
 
     def called(self, cells: Iterable[int]) -> int:
         """Return the calls of some cells."""
-        return sum(map(self.total.__getitem__, cells))
+        return round(self.table.counts(cells)[0])
+
+    def errors(self, cells: Iterable[int]) -> Counter[str]:
+        """Return the bad calls of some cells by type of error."""
+        found: Counter[str] = Counter()
+        for at in cells:
+            for name, calls in self.samples[at].errors.items():
+                found[name] += calls
+        return found
 
     def only(self, cells: Iterable[int], attribute: int) -> str | None:
         """Return the value that holds all the evidence of some cells.
 
         None where other values bear it out by themselves, and where the value is none that can be named.
         """
-        groups: defaultdict[str, list[int]] = defaultdict(list)
-        for at in cells:
-            if self.total[at]:
-                groups[self.columns[attribute][at]].append(at)
+        groups = self.table.grouped((at for at in cells if self.table.total[at]), attribute)
         if not groups:
             return None
         weights = {value: self._nats(group) for value, group in groups.items()}
         first = max(weights, key=lambda value: (weights[value], value))
         others = [at for value, group in groups.items() if value != first for at in group]
-        borne_out = self._nats(others) >= ALONE_NATS and sum(map(self.bad.__getitem__, others)) >= ALONE_BAD
+        borne_out = self._nats(others) >= ALONE_NATS and self.table.counts(others)[1] >= ALONE_BAD
         return None if borne_out or first in _UNTELLABLE[attribute] else first
 
     def _nats(self, cells: Sequence[int]) -> float:
-        total, bad = self.called(cells), sum(map(self.bad.__getitem__, cells))
+        total, bad = self.table.counts(cells)
         return excess_nats(total, bad, sum(map(self.expected.__getitem__, cells)) / total) if total else 0.0
 
 
@@ -96,10 +89,14 @@ def cells_of(samples: Iterable[Sample]) -> Cells:
         merged[key] = sample if other is None else _sum(other, sample)
     keys = sorted(merged)
     ordered = [merged[key] for key in keys]
-    columns = list(zip(*keys, strict=True))
-    bad = [_bad(sample) for sample in ordered]
+    table = Table(
+        list(zip(*keys, strict=True)),
+        [sample.total for sample in ordered],
+        [_bad(sample) for sample in ordered],
+        [sample.expected_ratio for sample in ordered],
+    )
     expected = [sample.total * sample.expected_ratio for sample in ordered]
-    return Cells(ordered, columns, [sample.total for sample in ordered], bad, expected, _table(ordered, columns, bad))
+    return Cells(ordered, expected, table, Search(table, list(ATTRIBUTE_NATS.values()), _UNTELLABLE))
 
 
 def only_errors(samples: Iterable[Sample], names: set[str]) -> list[Sample]:
@@ -128,17 +125,3 @@ def _sum(one: Sample, other: Sample) -> Sample:
 def _bad(sample: Sample) -> float:
     bad = min(sample.bad, sample.total)
     return min(bad, sample.total * sample.expected_ratio) if sample.ended else bad
-
-
-def _table(samples: Sequence[Sample], columns: Sequence[Sequence[str]], bad: Sequence[float]) -> Search:
-    """Return the table to search. An attribute that has one value in all cells tells nothing, so it names nothing."""
-    told = []
-    for attribute, column in enumerate(columns):
-        untellable = _UNTELLABLE[attribute]
-        alone = len(set(column)) == 1
-        told.append([_UNNAMED if alone or value in untellable else value for value in column])
-    leaves = [
-        Leaf(values, sample.total, count, sample.expected_ratio)
-        for values, sample, count in zip(zip(*told, strict=True), samples, bad, strict=True)
-    ]
-    return Search(leaves, list(ATTRIBUTE_NATS.values()), unnamed=frozenset({_UNNAMED}))

@@ -17,7 +17,9 @@ def explain(samples: Iterable[Sample], *, running: int) -> Explanation:
     """Return the fewest faults and shared causes that explain the excess of bad calls.
 
     `samples` are the cells since the trouble began, all cells of every plugin that something was found against; those of other
-    plugins are passed over. `running` is how many plugins have traffic.
+    plugins are passed over. `running` is how many plugins have traffic. One call is for one indicator: failures, or one threshold of
+    slowness. Little needs to be found against a plugin for its samples to be passed: what is too weak to act on tells early that
+    others do not fail alone. What is not worth a factor makes neither a fault nor a shared cause.
     """
     suspects = suspects_of(samples)
     if not suspects:

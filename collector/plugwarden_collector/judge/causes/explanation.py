@@ -40,7 +40,7 @@ class Alternative:
     total: int
     bad: int
     weight: float
-    """Nats above the cost of naming it; below the chosen one's, or below 0 where it explains nothing."""
+    """Nats above the cost of naming it; below 0 where it explains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Fault:
     expected: float
     """Bad calls that would have been nothing to mind."""
     weight: float
-    """Nats that the scope gains over a plugin without a fault."""
+    """Nats that the scope gains over a plugin without a fault, above the cost of naming it."""
     since: datetime
     """When the first of its streams began to fail."""
     errors: tuple[tuple[str, int], ...]
@@ -64,10 +64,20 @@ class Fault:
     """Processes that saw it fail."""
     known: bool
     """Whether the plugin has a past or several senders."""
+    sender: str = ""
+    """The one process whose word it is, and to which the scope was narrowed for that; empty where others bear it out."""
     beside: str = ""
     """The shared cause that it fails beside, or that does not explain it; empty where there is none."""
     alternatives: tuple[Alternative, ...] = ()
     """The best first, at most eight."""
+
+    @property
+    def margin(self) -> float:
+        """Return the nats by which the scope explains more than the next best: e^-margin is how likely that one is instead.
+
+        Below 0 for a scope that was narrowed to where its evidence comes from, as a wider one explains as much.
+        """
+        return self.weight - max((item.weight for item in self.alternatives), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

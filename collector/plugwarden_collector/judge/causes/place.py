@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from .cells import INSTANCE
-from .factors import Condition
 from .member import Member, count_plugins
 from .moment import without_own_kind
 from .onset import TOGETHER
 from .sample import ATTRIBUTES, PLACES
+from .table import Condition
 
 __all__ = ["PLACE_ATTRIBUTES", "shared_place"]
 
@@ -50,18 +50,18 @@ def shared_place(left: Sequence[Member]) -> tuple[Condition, list[Member]] | Non
 def _filled(member: Member, attribute: int) -> str | None:
     """Return the one value of a place that holds a factor, if the factor fills it and the plugin is called elsewhere as well."""
     cells, blamed = member.suspect.cells, member.blamed
-    column = cells.columns[attribute]
+    column = cells.table.columns[attribute]
     if blamed.sender:
-        values = {column[at] for at in cells.meeting([(INSTANCE, blamed.sender)])}
+        values = {column[at] for at in cells.table.meeting([(INSTANCE, blamed.sender)])}
     else:
-        values = {column[at] for at in blamed.factor.leaves if cells.bad[at]}
+        values = {column[at] for at in blamed.factor.cells if cells.table.bad[at]}
     if len(values) != 1:
         return None
     (value,) = values
-    if not value or len({column[at] for at, total in enumerate(cells.total) if total}) < 2:
+    if not value or len({column[at] for at, total in enumerate(cells.table.total) if total}) < 2:
         return None
     rest = [condition for condition in blamed.factor.conditions if condition[0] not in PLACE_ATTRIBUTES]
-    place, inside = cells.meeting([*rest, (attribute, value)]), set(cells.meeting(blamed.conditions))
+    place, inside = cells.table.meeting([*rest, (attribute, value)]), set(cells.table.meeting(blamed.conditions))
     filled = cells.called(at for at in place if at in inside)
     return value if filled >= FILLED_RATIO * cells.called(place) else None
 
@@ -70,6 +70,6 @@ def _lies_in(member: Member, place: Condition, members: Sequence[Member]) -> boo
     """Whether a plugin that is called nowhere else fails in a place, and began to when the others did."""
     attribute, value = place
     cells = member.suspect.cells
-    if any(total and cells.columns[attribute][at] != value for at, total in enumerate(cells.total)):
+    if any(total and cells.table.columns[attribute][at] != value for at, total in enumerate(cells.table.total)):
         return False
     return any(abs(member.since - other.since) <= TOGETHER for other in members)

@@ -14,10 +14,14 @@ __all__ = ["beside"]
 
 UNUSUAL = 2.5
 """Standard deviations, in log-odds, by which a plugin fails more than the others before the shared cause is not all of it."""
-LEAST_SPREAD = 0.8
-"""Least standard deviation of that: plugins that use the same downstream use it more or less often."""
-MOST_LOG_ODDS = 3.0
-"""Log-odds beyond which rates are alike: of what always calls a dead downstream, all calls fail or 95 % do."""
+LEAST_OTHERS = 3
+"""Others that there must be before one is unusual beside them: a fault of its own at the same moment, with the same errors, is far
+rarer than a plugin that calls what fails more often than two others do."""
+USUAL_SPREAD, USUAL_WEIGHT = 1.5, 2
+"""Standard deviation, in log-odds, by which plugins differ that one cause hits, for some of their calls do not come near it: between
+20 % and 80 % of calls lie two of them. It counts for as much as two of the plugins that were hit (an assumption)."""
+MOST_LOG_ODDS = 2.2
+"""Log-odds beyond which rates are alike: of what always calls a dead downstream, all calls fail or nine of ten do."""
 OWN_RATIO = 0.05
 """Share of the others' errors below which an error is a plugin's own."""
 
@@ -40,10 +44,13 @@ def _by_own_errors(member: Member, others: Sequence[Member]) -> list[Member]:
 
 def _by_rate(member: Member, others: Sequence[Member]) -> list[Member]:
     """Return the parts of a factor that fail so much more than the others that what they share is not all of it."""
+    if len(others) < LEAST_OTHERS:
+        return []
     rates = [_log_odds(item.blamed.factor.bad, item.blamed.factor.total) for item in others]
     mean = sum(rates) / len(rates)
-    spread = sqrt(sum((rate - mean) ** 2 for rate in rates) / max(len(rates) - 1, 1))
-    limit = mean + UNUSUAL * max(spread, LEAST_SPREAD)
+    apart = USUAL_WEIGHT * USUAL_SPREAD**2 + sum((rate - mean) ** 2 for rate in rates)
+    spread = sqrt(apart / (USUAL_WEIGHT + len(rates)) * (1 + 1 / len(rates)))
+    limit = mean + UNUSUAL * spread
     factor = member.blamed.factor
     parts = factor.parts or (factor,)
     more = [part for part in parts if _log_odds(part.bad, part.total, errors=2.0) > limit]

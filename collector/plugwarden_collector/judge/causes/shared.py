@@ -48,40 +48,39 @@ def shared_causes(suspects: Sequence[Suspect], running: int) -> Accounts:
     """Return the causes that plugins share, places before moments, and what they do not account for."""
     left = [Member(item, blamed) for item in suspects for blamed in item.blamed]
     causes: list[SharedCause] = []
-    rest: list[Beside] = []
-    while (place := shared_place(left)) is not None:
+    unexplained: list[Beside] = []
+    while (found := _next(left, running)) is not None:
+        kind, name, members = found
+        excused, rest = _excused(members)
+        causes.append(_cause(kind, name, excused, running))
+        unexplained.extend(Beside(member, f"{kind} {name}".strip()) for member in rest)
+        left = [member for member in left if member not in members]
+    return Accounts(causes, left, unexplained)
+
+
+def _next(left: Sequence[Member], running: int) -> tuple[str, str, list[Member]] | None:
+    """Return the kind and name of a cause that factors share, with these."""
+    place = shared_place(left)
+    if place is not None:
         (attribute, value), members = place
-        left = _settle(ATTRIBUTES[attribute], value, members, left, running, causes, rest)
-    while (members_or_none := shared_moment(left, running)) is not None:
-        hit = count_plugins(members_or_none)
-        kind = "everything" if hit >= 3 and hit >= EVERYTHING_RATIO * running else "simultaneous"
-        left = _settle(kind, "", members_or_none, left, running, causes, rest)
-    return Accounts(causes, left, rest)
+        return ATTRIBUTES[attribute], value, members
+    together = shared_moment(left, running)
+    if together is None:
+        return None
+    hit = count_plugins(together)
+    return "everything" if hit >= 3 and hit >= EVERYTHING_RATIO * running else "simultaneous", "", together
 
 
-def _settle(
-    kind: str,
-    name: str,
-    members: Sequence[Member],
-    left: Sequence[Member],
-    running: int,
-    causes: list[SharedCause],
-    rest: list[Beside],
-) -> list[Member]:
-    """Note a cause with what it does not explain, and return the factors that it does not touch."""
-    words = f"{kind} {name}".strip()
-    remaining: list[Beside] = []
+def _excused(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
+    """Return the factors that a cause explains, and what it leaves to explain of the plugins that share it."""
     excused: list[Member] = []
+    rest: list[Member] = []
     for member in members:
         unexplained = beside(member, [item for item in members if item.plugin != member.plugin])
-        remaining.extend(Beside(item, words) for item in unexplained)
+        rest.extend(unexplained)
         if member not in unexplained:
             excused.append(member)
-    if count_plugins(excused) < 2:
-        remaining, excused = [], list(members)
-    causes.append(_cause(kind, name, excused, running))
-    rest.extend(remaining)
-    return [member for member in left if member not in members]
+    return (excused, rest) if count_plugins(excused) > 1 else (list(members), [])
 
 
 def _cause(kind: str, name: str, excused: Sequence[Member], running: int) -> SharedCause:
@@ -89,6 +88,10 @@ def _cause(kind: str, name: str, excused: Sequence[Member], running: int) -> Sha
     plugins = sorted({item.plugin for item in excused})
     onsets = [min(item.since for item in excused if item.plugin == plugin) for plugin in plugins]
     chance = chance_together(onsets, running)
+    if name:  # by accident each of the others would lie in any of its places
+        column = ATTRIBUTES.index(kind)
+        places = max(len(set(item.suspect.cells.table.columns[column])) for item in excused)
+        chance /= places ** (len(onsets) - 1)
     return SharedCause(
         kind=kind,
         name=name,

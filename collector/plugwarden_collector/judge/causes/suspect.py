@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from .cells import INSTANCE, MACHINE, VERSION, Cells, cells_of
-from .factors import Condition, Factor
+from .factors import Factor
 from .sample import Sample
+from .table import Condition
 
 __all__ = ["Blamed", "Suspect", "blamed_for", "suspect", "suspects_of"]
 
@@ -59,7 +60,7 @@ def suspect(plugin: str, samples: Iterable[Sample]) -> Suspect:
     """Return one plugin with the factors that describe its failures."""
     cells = cells_of(samples)
     since = min(sample.since for sample in cells.samples if sample.since is not None and not sample.ended)
-    blamed = [blamed_for(cells, factor, since) for factor in cells.table.run()]
+    blamed = [blamed_for(cells, factor, since) for factor in cells.search.run()]
     return Suspect(plugin, cells, any(sample.known for sample in cells.samples), _without_repeats(blamed))
 
 
@@ -68,22 +69,21 @@ def blamed_for(cells: Cells, factor: Factor, since: datetime) -> Blamed:
     conditions = dict(factor.conditions)
     if not conditions.keys() & {VERSION, INSTANCE, MACHINE}:
         # A release that is to mend it begins with a clean slate, unless two versions fail alike or it is a process that is broken.
-        version = cells.only(cells.meeting(conditions.items()), VERSION)
+        version = cells.only(cells.table.meeting(conditions.items()), VERSION)
         if version is not None:
             conditions[VERSION] = version
     sender = ""
     if INSTANCE not in conditions:
-        only = cells.only(cells.meeting(conditions.items()), INSTANCE)
-        reach = cells.meeting(item for item in conditions.items() if item[0] in (VERSION, MACHINE))
+        only = cells.only(cells.table.meeting(conditions.items()), INSTANCE)
+        reach = cells.table.meeting(item for item in conditions.items() if item[0] in (VERSION, MACHINE))
         # Who speaks alone is believed of its own calls; where nobody else runs this, those are all there are.
-        if only is not None and len({cells.columns[INSTANCE][at] for at in reach}) > 1:
+        if only is not None and len({cells.table.columns[INSTANCE][at] for at in reach}) > 1:
             conditions[INSTANCE] = sender = only
     if INSTANCE in conditions:
         conditions.pop(MACHINE, None)
-    bad = [cells.samples[at] for at in factor.leaves if cells.bad[at] and not cells.samples[at].ended]
-    errors: Counter[str] = Counter()
-    for sample in bad:
-        errors.update(sample.errors)
+    failing = [at for at in factor.cells if cells.table.bad[at] and not cells.samples[at].ended]
+    bad = [cells.samples[at] for at in failing]
+    errors = cells.errors(failing)
     onsets = [sample.since for sample in bad if sample.since is not None]
     instances = tuple(sorted({sample.instance for sample in bad}))
     return Blamed(factor, tuple(sorted(conditions.items())), min(onsets, default=since), errors, instances, sender)

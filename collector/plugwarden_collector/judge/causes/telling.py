@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from .explanation import Alternative, Fault, Scope
-from .factors import Condition
 from .sample import ATTRIBUTES
 from .suspect import Blamed, Suspect
+from .table import Condition
 
 __all__ = ["errors_by_calls", "fault_of", "scope_of"]
 
@@ -18,20 +18,18 @@ MOST_ALTERNATIVES = 8
 def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it."""
     cells = suspect.cells
-    within = cells.meeting(blamed.conditions)
-    errors: Counter[str] = Counter()
-    for at in within:
-        errors.update(cells.samples[at].errors)
+    within = cells.table.meeting(blamed.conditions)
     return Fault(
         scope=scope_of(suspect.plugin, blamed.conditions),
         total=cells.called(within),
-        bad=round(sum(map(cells.bad.__getitem__, within))),
+        bad=round(sum(map(cells.table.bad.__getitem__, within))),
         expected=sum(map(cells.expected.__getitem__, within)),
-        weight=blamed.factor.gain,
+        weight=blamed.factor.score,
         since=blamed.since,
-        errors=errors_by_calls(errors),
+        errors=errors_by_calls(cells.errors(within)),
         instances=blamed.instances,
         known=suspect.known,
+        sender=blamed.sender,
         beside=beside,
         alternatives=_alternatives(suspect, blamed),
     )
@@ -48,22 +46,35 @@ def errors_by_calls(errors: Counter[str]) -> tuple[tuple[str, int], ...]:
 
 
 def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[Alternative, ...]:
-    """Return what else was near: each condition left out or alone, and the worst value of every attribute."""
+    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone."""
     cells, chosen = suspect.cells, set(blamed.conditions)
-    excess = [(at, cells.bad[at] - cells.expected[at]) for at in range(len(cells.bad)) if cells.bad[at]]
-    nearby: set[tuple[Condition, ...]] = {()}
+    within = cells.table.meeting(blamed.conditions)
+    excess = {at: bad - cells.expected[at] for at, bad in enumerate(cells.table.bad) if bad > cells.expected[at]}
+    inside = {at: excess[at] for at in within if at in excess}
+    nearby: set[tuple[Condition, ...]] = {(), *((condition,) for condition in chosen)}
     nearby.update(tuple(sorted(chosen - {condition})) for condition in chosen)
-    nearby.update((condition,) for condition in chosen)
-    for attribute, column in enumerate(cells.columns):
-        sums: defaultdict[str, float] = defaultdict(float)
-        for at, more in excess:
-            sums[column[at]] += more
-        if len(set(column)) > 1 and sums:
-            nearby.add(((attribute, max(sums, key=lambda value: (sums[value], value))),))
-    nearby.discard(tuple(sorted(chosen)))
-    weighed = [cells.table.weigh(conditions, cells.meeting(conditions)) for conditions in nearby]
+    named = {attribute for attribute, _ in chosen}
+    for attribute, column in enumerate(cells.table.columns):
+        if excess:
+            nearby.add(((attribute, _worst(column, excess)),))
+        if inside and attribute not in named:
+            nearby.add(tuple(sorted((*chosen, (attribute, _worst(column, inside))))))
+    called = {at for at in within if cells.table.total[at]}
+    weighed = []
+    for conditions in nearby:
+        meeting = cells.table.meeting(conditions)
+        if {at for at in meeting if cells.table.total[at]} != called:
+            weighed.append(cells.search.weigh(conditions, meeting))
     weighed.sort(key=lambda factor: (-factor.score, factor.conditions))
     return tuple(
         Alternative(scope_of(suspect.plugin, item.conditions), round(item.total), round(item.bad), item.score)
         for item in weighed[:MOST_ALTERNATIVES]
     )
+
+
+def _worst(column: Sequence[str], excess: Mapping[int, float]) -> str:
+    """Return the value of an attribute that has most bad calls above what is expected."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for at, more in excess.items():
+        sums[column[at]] += more
+    return max(sums, key=lambda value: (sums[value], value))

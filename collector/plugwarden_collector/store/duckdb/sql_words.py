@@ -24,7 +24,8 @@ _FAILED = f"{{0}} in ({_list(item for item in Outcome if item.failed)})"
 _AT_FAULT = f"{_FAILED} and {{1}} = '{ErrorSource.PLUGIN}'"
 _ENDED = f"{{0}} in ({_list(item for item in Outcome if item.ended)})"
 _CUT_OFF = (
-    f"{{0}} = '{Outcome.REJECTED}' and {{1}} in ({_list(item for item in RejectionReason if item.tells_of_failures)})"
+    f"{{0}} = '{Outcome.REJECTED}' and {{1}} = '{ErrorSource.PLUGIN}'"
+    f" and {{2}} in ({_list(item for item in RejectionReason if item.tells_of_failures)})"
 )
 _RULES = {
     "ended": _ENDED,
@@ -34,10 +35,10 @@ _RULES = {
     "ran": f"{{0}} <> '{Outcome.REJECTED}'",
     "cut_off": _CUT_OFF,
     "judged": f"({_ENDED}) or ({_CUT_OFF})",
-    "bad": f"({_AT_FAULT}) or ({_CUT_OFF.format('{0}', '{2}')})",
+    "bad": f"({_AT_FAULT}) or ({_CUT_OFF})",
 }
 """Conditions on the columns that stand in parentheses: outcome; for `at_fault` also error source; for `cut_off` (refused because the
-plugin fails) and `judged` (what an availability is of) also error type; for `bad` (what counts against it) both."""
+plugin fails), `judged` (what an availability is of) and `bad` (what counts against it) also error type."""
 _VALUES = {
     "scale": f"{SCALE}",
     "per_octave": f"{PER_OCTAVE}.0",

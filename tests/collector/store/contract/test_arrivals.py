@@ -79,6 +79,7 @@ def send(
 
 def refuse(telemetry: Telemetry, count: int, reason: str = BREAKER, **told: Any) -> None:
     """Store calls that the gate refused, as a sidecar counts them."""
+    told = {"error_source": "plugin"} | told
     send(telemetry, count, outcome="rejected", error_type=reason, rejection_reason=reason, **told)
 
 

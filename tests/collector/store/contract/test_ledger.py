@@ -95,6 +95,19 @@ def test_what_was_committed_is_what_the_next_start_loads(engine: Engine) -> None
     assert engine.ledger.load(AT + timedelta(hours=1)).standing.silences == (), "it has ended by then"
 
 
+def test_how_far_a_receiver_of_events_has_got_is_kept(engine: Engine) -> None:
+    engine.ledger.audit.append([Draft(AT, "noted", "a", "s", str(number)) for number in range(5)]).result(30)
+    assert engine.ledger.events_sent("bus") is None
+    engine.ledger.keep_events_sent("bus", 2).result(30)
+    engine.ledger.keep_events_sent("other", 9).result(30)
+    engine.ledger.keep_events_sent("bus", 3).result(30)
+    engine.reopen()
+    assert (engine.ledger.events_sent("bus"), engine.ledger.events_sent("other")) == (3, 9)
+    assert [row.sequence for row in engine.ledger.decisions_after(3, 10)] == [4, 5], "oldest first"
+    assert [row.sequence for row in engine.ledger.decisions_after(0, 2)] == [1, 2]
+    assert engine.ledger.decisions_after(5, 10) == []
+
+
 def test_what_ends_is_not_loaded_again(engine: Engine) -> None:
     engine.ledger.commit(ALL, 0).result(30)
     over = Changes(at=LATER, incidents=[replace(INCIDENT, ended_at=LATER)], unsilenced=["s-1"], freeze=Freeze(None))

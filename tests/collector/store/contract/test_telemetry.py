@@ -308,6 +308,30 @@ def test_a_gate_is_as_its_hosts_told_last(telemetry: Telemetry) -> None:
     assert (gate.plugin_operation, gate.breaker_state, gate.running, gate.waiting) == ("run", 1, 4, None)
 
 
+def test_calls_under_way_are_as_each_host_process_told_last(telemetry: Telemetry) -> None:
+    def tell(at: datetime, instance: str, running: int, state: int) -> None:
+        message = metrics_service_pb2.ExportMetricsServiceRequest()
+        resource = message.resource_metrics.add()
+        resource.resource.attributes.add(key="service.instance.id").value.string_value = instance
+        scope = resource.scope_metrics.add()
+        for name, value in (("plugin.invocation.active", running), ("plugin.quarantine.state", state)):
+            point = scope.metrics.add(name=name).gauge.data_points.add(time_unix_nano=ns(at), as_int=value)
+            for key, text in (("plugin.id", "csv"), ("plugin.version", "1"), ("plugin.operation", "run")):
+                point.attributes.add(key=key).value.string_value = text
+        append(telemetry, Signal.METRICS, message.SerializeToString())
+
+    for second in range(3):
+        tell(AT - timedelta(seconds=3 - second), "h1", 4 - second, second)
+    tell(AT + timedelta(seconds=40), "its clock is ahead", 5, 2)
+    found = telemetry.pages.running(["csv", "geo"], AT)
+    assert [(item.instance_id, item.running, item.state) for item in found] == [
+        ("h1", 2, 2),
+        ("its clock is ahead", 5, 2),
+    ]
+    assert telemetry.pages.running(["geo"], AT) == telemetry.pages.running([], AT) == []
+    assert telemetry.pages.running(["csv"], AT + HOUR) == [], "who is silent is gone"
+
+
 def test_hostile_names_are_names(telemetry: Telemetry) -> None:
     message = trace_service_pb2.ExportTraceServiceRequest()
     for name in HOSTILE_NAMES:
@@ -550,6 +574,7 @@ def test_an_empty_store_answers_everything_with_nothing(telemetry: Telemetry) ->
     assert json.loads(pages.fleet_series(since, AT, 60.0).json) == []
     assert pages.plugin("csv", since, AT) is None
     assert pages.operations("csv", since, AT) == pages.gate("csv", since, AT) == pages.errors("csv", since, AT) == []
+    assert pages.running(["csv"], AT) == []
     assert pages.series("csv", since, AT, 60.0) == pages.heatmap("csv", since, AT, 1.0) == []
     assert telemetry.traces.find(1) == Trace([], [])
     assert telemetry.traces.search(TraceFilter(), since, AT, 10) == telemetry.traces.failing("csv", since, AT, 5) == []

@@ -54,8 +54,7 @@ def arrivals(
         if detail or any(row[4] or row[5] for row in rows):
             asked = {**span, "detail": list(detail)}
             of_cells = _slow(cursor, "arrived_slow_cells", _CELL, asked, thresholds) if slow else {}
-            for row in _rows(cursor, "arrived_cells", asked):
-                cells.append(_cell(row, of_cells, none))
+            cells = [_cell(row, of_cells, none) for row in _rows(cursor, "arrived_cells", asked)]
     return Arrivals(mark, streams, cells, sum(row[6] for row in rows))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from plugwarden_collector.decide.drain import Running
 from plugwarden_collector.store.calls import (
     CallStep,
     ErrorCalls,
@@ -61,6 +63,10 @@ class CallPages:
     def gate(self, plugin: str, since: datetime, until: datetime) -> list[GateState]:
         """Return what the gates of its operations are like."""
         return self._source.values(GateState, "plugin_gate", {"plugin": plugin, "since": since, "until": until})
+
+    def running(self, plugins: Sequence[str], at: datetime) -> list[Running]:
+        """Return the calls under way in plugins, by operation and host process."""
+        return self._source.values(Running, "running_calls", {"plugins": list(plugins), "at": at})
 
     def series(self, plugin: str, since: datetime, until: datetime, step_seconds: float) -> list[CallStep]:
         """Return its calls by step, version and outcome."""

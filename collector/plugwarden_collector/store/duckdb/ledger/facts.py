@@ -14,6 +14,7 @@ from plugwarden_collector.store.duckdb.statements import parsed, statement
 from plugwarden_collector.store.ledger import KeptTime
 
 __all__ = [
+    "EVENTS_SENT",
     "FROZEN",
     "SHIFTED",
     "WATCH",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 FROZEN, SHIFTED, WATCH = "frozen", "clock_shifted", "watch"
+EVENTS_SENT = "events_sent:"
+"""Beginning of the keys under which stands how far each receiver of events has got."""
 _REVISION, _CLOCK = "ledger_revision", "clock"
 _log = logging.getLogger(__name__)
 

@@ -36,7 +36,16 @@ from plugwarden_collector.store.ledger_rows import (
 )
 
 from .audit_log import AuditLog
-from .facts import WATCH, advance_revision, load_fact, load_revision, load_time, store_time
+from .facts import (
+    EVENTS_SENT,
+    WATCH,
+    advance_revision,
+    load_fact,
+    load_revision,
+    load_time,
+    store_fact,
+    store_time,
+)
 from .lists import list_rows
 from .notes import load_told, store_conditions, store_deliveries
 from .pushed_alerts import end_pushed, forget_pushed, load_pushed, store_pushed
@@ -93,6 +102,17 @@ class DuckdbLedger:
             store_conditions(sealing.connection, conditions)
 
         return self.audit.run(work)
+
+    def events_sent(self, receiver: str) -> int | None:
+        """Return up to which sequence of the decision log a receiver has got all events."""
+        with self._database.reading() as cursor:
+            found = load_fact(cursor, f"{EVENTS_SENT}{receiver}")
+        return None if found is None else int(found)
+
+    def keep_events_sent(self, receiver: str, sequence: int) -> Future[None]:
+        """Store that."""
+        key = f"{EVENTS_SENT}{receiver}"
+        return self.audit.run(lambda sealing: store_fact(sealing.connection, key, str(sequence)))
 
     def pushed(self) -> list[PushedStored]:
         """Return the pushed alerts that are kept."""
@@ -154,6 +174,10 @@ class DuckdbLedger:
     def decisions(self, before: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log."""
         return self._list("list_decisions", DecisionRow, {"before": before, "limit": limit})
+
+    def decisions_after(self, sequence: int, limit: int) -> list[DecisionRow]:
+        """Return entries of the decision log after a sequence."""
+        return self._list("decisions_after", DecisionRow, {"after": sequence, "limit": limit})
 
     def accesses(self, before: int, limit: int) -> list[AccessRow]:
         """Return entries of the access log."""

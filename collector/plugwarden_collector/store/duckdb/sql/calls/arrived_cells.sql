@@ -7,9 +7,9 @@ select
     if(contract.bad(outcome, error_source, error_type), error_type, '') as error_type,
     bounded(sum(calls) filter (contract.ended(outcome))) as total,
     bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad,
-    bounded(sum(calls) filter (contract.cut_off(outcome, error_type))) as refused
+    bounded(sum(calls) filter (contract.cut_off(outcome, error_source, error_type))) as refused
 from call_seconds
 where batch > $after::ubigint and batch <= $mark::ubigint and bucket_start >= $since::timestamp and bucket_start <= $until::timestamp
-  and contract.judged(outcome, error_type) and plugin_id <> contract.overflow and plugin_version <> contract.overflow and calls > 0
+  and contract.judged(outcome, error_source, error_type) and plugin_id <> contract.overflow and plugin_version <> contract.overflow and calls > 0
   and (contract.bad(outcome, error_source, error_type) or list_contains($detail::varchar[], plugin_id))
 group by all

@@ -6,14 +6,14 @@ with arrived as (
         plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, calls,
         bucket_start >= $since::timestamp and bucket_start <= $until::timestamp as timely
     from call_seconds
-    where batch > $after::ubigint and batch <= $mark::ubigint and contract.judged(outcome, error_type)
+    where batch > $after::ubigint and batch <= $mark::ubigint and contract.judged(outcome, error_source, error_type)
       and plugin_id <> contract.overflow and plugin_version <> contract.overflow and calls > 0
 )
 select
     plugin_id, plugin_version, plugin_operation,
     bounded(sum(calls) filter (timely and contract.ended(outcome))) as total,
     bounded(sum(calls) filter (timely and contract.at_fault(outcome, error_source))) as bad,
-    bounded(sum(calls) filter (timely and contract.cut_off(outcome, error_type))) as refused,
+    bounded(sum(calls) filter (timely and contract.cut_off(outcome, error_source, error_type))) as refused,
     bounded(sum(calls) filter (not timely)) as stale
 from arrived
 group by all

@@ -11,5 +11,5 @@ with edges as (
 select
     plugin_id, plugin_version, bounded(sum(calls)) as total,
     bounded(sum(calls) filter (contract.bad(outcome, error_source, error_type))) as bad
-from edges where contract.judged(outcome, error_type)
+from edges where contract.judged(outcome, error_source, error_type)
 group by all

@@ -4,5 +4,5 @@ select
     bucket_start, plugin_id, plugin_version, bounded(sum(calls)) as total,
     bounded(sum(calls) filter (contract.bad(outcome, error_source, error_type))) as bad
 from call_hours
-where bucket_start >= $first::timestamp and bucket_start < $before::timestamp and contract.judged(outcome, error_type)
+where bucket_start >= $first::timestamp and bucket_start < $before::timestamp and contract.judged(outcome, error_source, error_type)
 group by all

@@ -13,11 +13,11 @@ select
     if(contract.bad(outcome, error_source, error_type), error_type, '') as error_type,
     bounded(sum(calls) filter (contract.ended(outcome))) as total,
     bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad,
-    bounded(sum(calls) filter (contract.cut_off(outcome, error_type))) as refused
+    bounded(sum(calls) filter (contract.cut_off(outcome, error_source, error_type))) as refused
 from call_seconds as c
 join wanted using (plugin_id)
 left join elsewhere as e on e.plugin_id = c.plugin_id and e.plugin_version = c.plugin_version and e.plugin_operation = c.plugin_operation
 where c.batch > $least::ubigint and bucket_start >= $first::timestamp and bucket_start <= $until::timestamp
   and c.batch > coalesce(e.after, wanted.after) and c.batch <= wanted.upto and bucket_start >= wanted.since
-  and contract.judged(outcome, error_type) and c.plugin_version <> contract.overflow and calls > 0
+  and contract.judged(outcome, error_source, error_type) and c.plugin_version <> contract.overflow and calls > 0
 group by all

@@ -5,7 +5,7 @@
 with windows as (select unnest($windows::double[]) as window_seconds),
 recent as (
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
-    where contract.judged(outcome, error_type)
+    where contract.judged(outcome, error_source, error_type)
 )
 select
     plugin_id, plugin_version, window_seconds,

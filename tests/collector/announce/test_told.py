@@ -1,0 +1,201 @@
+"""Everything that people must know of reaches a receiver: at once, when a silence ends, and when the receiver is back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugwarden.contract import QuarantineState, Scope
+from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Told
+from plugwarden_collector.announce.pipeline import due
+from plugwarden_collector.announce.stages.dedup import UPDATE
+from plugwarden_collector.announce.subject import JUDGING, subjects_of
+from plugwarden_collector.audit.actor import Actor
+from plugwarden_collector.decide.acts import approve, decline, isolate, release
+from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
+from plugwarden_collector.decide.quarantine import Quarantine
+from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.rules.file import Receiver
+from plugwarden_collector.rules.policy import Enforcement
+
+from tests.collector.support.stores import AT
+
+ANN, HOUR, SCOPE = Actor("ann"), timedelta(hours=1), Scope("csv", "2")
+HOOK = Receiver("hook", "http://a/")
+HELD = Quarantine(
+    "q-1", SCOPE, QuarantineState.QUARANTINED, "it fails", "automation", Enforcement.ENFORCE, AT, AT, hold_until=AT + HOUR,
+    alert="a-1",
+)  # fmt: skip
+SUGGESTED = replace(HELD, state=QuarantineState.DEGRADED, enforcement=Enforcement.SUGGEST, hold_until=None)
+STUCK = replace(HELD, state=QuarantineState.PROBATION, hold_until=None, evidence={"inconclusive": AT.isoformat()})
+PAGE = AlertRecord(
+    Alert("a-1", AlertState.FIRING, AT, AT), "availability budget burn", "page", "availability", "csv", "2", "it burns", "",
+    AT,
+)  # fmt: skip
+CAUSE = Incident("i-1", "downstream:db", "downstream db hurts csv, geo", ("csv", "geo"), AT)
+
+
+def held(*items: Quarantine, **more: Any) -> Standing:
+    return Standing(quarantines={item.id: item for item in items}, **more)
+
+
+MUST_BE_TOLD: Mapping[str, tuple[Standing, str]] = {
+    "an alert": (held(alerts={"a-1": PAGE}), "availability budget burn"),
+    "quarantined by the automation": (held(HELD), "plugin quarantined"),
+    "quarantined by a person": (isolate(held(), SCOPE, "by hand", ANN, AT)[0], "plugin quarantined"),
+    "suggested": (held(SUGGESTED), "quarantine suggested"),
+    "approved": (approve(held(SUGGESTED), "q-1", "so it is", ANN, AT, hold=HOUR)[0], "plugin quarantined"),
+    "prevented": (held(replace(SUGGESTED, evidence={"prevented": ["frozen"]})), "quarantine prevented"),
+    "isolated again": (held(replace(HELD, repeats=1)), "plugin quarantined"),
+    "isolated for good": (held(replace(HELD, repeats=3, hold_until=None)), "plugin quarantined"),
+    "a person must decide": (held(STUCK), "plugin quarantined"),
+    "a newcomer about whom a person must decide": (held(replace(STUCK, successor_of="q-0")), "plugin quarantined"),
+    "a shared cause": (held(incidents={"i-1": CAUSE}), "shared cause"),
+}
+"""What happened -> where things stand then, and the name under which it is told."""
+
+
+class Receiving:
+    """A receiver that takes what is due, unless it is away."""
+
+    def __init__(self) -> None:
+        self.told: dict[tuple[str, str], Told] = {}
+        self.got: list[tuple[str, str]] = []
+
+    def look(self, standing: Standing, at: datetime, *silences: Silence) -> list[tuple[str, str]]:
+        """Take what is due; return status and name of each."""
+        active = {item.key: item for item in subjects_of(standing)}
+        messages = due(Known(active, (JUDGING,), self.told, (HOOK,), silences), at)
+        for message in messages:
+            if message.status == FIRING:
+                self.told[message.key] = Told(at, message.subject)
+            else:
+                del self.told[message.key]
+        return [(message.status, message.subject.labels["alertname"]) for message in messages]
+
+
+every_kind = pytest.mark.parametrize("what", MUST_BE_TOLD)
+
+
+@every_kind
+def test_it_is_told_at_once_and_once(what: str) -> None:
+    standing, name = MUST_BE_TOLD[what]
+    hook = Receiving()
+    assert hook.look(standing, AT) == [(FIRING, name)]
+    assert hook.look(standing, AT + UPDATE) == []
+
+
+@every_kind
+def test_it_is_told_when_the_receiver_is_back(what: str) -> None:
+    standing, name = MUST_BE_TOLD[what]
+    assert Receiving().look(standing, AT + timedelta(days=3)) == [(FIRING, name)]
+
+
+@every_kind
+@pytest.mark.parametrize("label", ["alertname", "severity", "plugin"])
+def test_what_begins_under_a_silence_is_told_when_it_ends(what: str, label: str) -> None:
+    standing, name = MUST_BE_TOLD[what]
+    (subject,) = subjects_of(standing)
+    label = label if label in subject.labels else "cause"  # a shared cause is about no one plugin
+    silence = Silence("s-1", {label: subject.labels[label]}, AT, AT + HOUR, "ann", "known")
+    hook = Receiving()
+    assert hook.look(standing, AT, silence) == []
+    assert hook.look(standing, AT + HOUR, silence) == [(FIRING, name)]
+
+
+@every_kind
+def test_its_end_is_told(what: str) -> None:
+    standing, name = MUST_BE_TOLD[what]
+    hook = Receiving()
+    hook.look(standing, AT)
+    if standing.quarantines:
+        identity = next(item.id for item in standing.quarantines.values() if item.ended_at is None)
+        end = decline if standing.quarantines[identity].state is QuarantineState.DEGRADED else release
+        standing, _ = end(standing, identity, "enough", ANN, AT + HOUR)
+    else:
+        standing = Standing()
+    assert hook.look(standing, AT + HOUR) == [(RESOLVED, name)]
+
+
+def test_a_suggestion_that_is_approved_ends_and_the_quarantine_begins() -> None:
+    hook = Receiving()
+    assert hook.look(held(SUGGESTED), AT) == [(FIRING, "quarantine suggested")]
+    isolated, _ = approve(held(SUGGESTED), "q-1", "so it is", ANN, AT + HOUR, hold=HOUR)
+    assert set(hook.look(isolated, AT + HOUR)) == {(RESOLVED, "quarantine suggested"), (FIRING, "plugin quarantined")}
+
+
+@pytest.mark.parametrize("speaker", [HELD, SUGGESTED, replace(SUGGESTED, evidence={"prevented": ["frozen"]})])
+def test_an_alert_that_is_inhibited_in_the_tick_in_which_it_fires_is_told_by_whoever_speaks_for_it(
+    speaker: Quarantine,
+) -> None:
+    spoken = held(speaker, alerts={"a-1": replace(PAGE, inhibited_by="q-1")})
+    hook = Receiving()
+    assert [status for status, _ in hook.look(spoken, AT)] == [FIRING]
+    (only,) = hook.told.values()
+    assert (only.subject.key, only.subject.severity) == ("q-1", "page")
+    assert "it fails" in only.subject.summary
+    ended = replace(speaker, ended_at=AT + HOUR, state=QuarantineState.HEALTHY)
+    alone = held(ended, alerts={"a-1": replace(PAGE, inhibited_by="q-1")})
+    assert (FIRING, "availability budget burn") in hook.look(alone, AT + HOUR), "nobody speaks for it any more"
+
+
+def test_each_turn_of_one_quarantine_is_told_as_news() -> None:
+    hook, at = Receiving(), AT
+    turns = [HELD, replace(HELD, repeats=1), replace(HELD, repeats=2), STUCK]
+    for turn in turns:
+        assert hook.look(held(turn), at) == [(FIRING, "plugin quarantined")], turn
+        at += UPDATE
+
+
+ACTS = ["suggest", "prevent", "isolate", "again", "stuck", "approve", "decline", "release", "silence", "away"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 2)), max_size=40))
+def test_whatever_happens_nothing_stays_isolated_or_suspected_and_nobody_told(steps: list[tuple[str, int]]) -> None:
+    hook, standing, silences, at = Receiving(), Standing(), list[Silence](), AT
+    for number, (what, plugin) in enumerate(steps):
+        at += timedelta(seconds=20)
+        scope = Scope(f"p{plugin}", "1")
+        item = next((item for item in standing.quarantines.values() if item.scope == scope and not item.ended_at), None)
+        suspected = item is not None and item.state is QuarantineState.DEGRADED
+        if item is None and what in {"suggest", "prevent"}:
+            evidence = {"prevented": ["frozen"]} if what == "prevent" else {}
+            new = replace(SUGGESTED, id=f"q-{number}", scope=scope, started_at=at, changed_at=at, evidence=evidence)
+            standing = replace(standing, quarantines={**standing.quarantines, new.id: new})
+        elif what == "isolate" and (item is None or suspected):
+            standing, _ = isolate(standing, scope, "by hand", ANN, at)
+        elif item is not None and suspected and what in {"approve", "decline"}:
+            hold = {"hold": HOUR} if what == "approve" else {}
+            standing, _ = (approve if what == "approve" else decline)(standing, item.id, what, ANN, at, **hold)
+        elif item is not None and not suspected and what in {"again", "stuck"}:
+            told = {**item.evidence, "inconclusive": at.isoformat()}
+            changed = (
+                replace(item, state=QuarantineState.PROBATION, hold_until=None, changed_at=at, evidence=told)
+                if what == "stuck"
+                else replace(item, state=QuarantineState.QUARANTINED, repeats=item.repeats + 1, changed_at=at)
+            )
+            standing = replace(standing, quarantines={**standing.quarantines, item.id: changed})
+        elif item is not None and what == "release":
+            standing, _ = release(standing, item.id, "enough", ANN, at)
+        elif what == "silence":
+            silences.append(Silence(f"s-{number}", {"plugin": scope.plugin}, at, at + HOUR, "ann", "known"))
+        if what != "away":
+            hook.look(standing, at, *silences)
+    at += HOUR
+    for _ in range(2):
+        at += UPDATE
+        hook.look(standing, at, *silences)
+    for item in standing.quarantines.values():
+        known = hook.told.get(("hook", item.id))
+        assert (known is not None) == (item.ended_at is None), item
+        if item.ended_at is None and known is not None:
+            assert ("must decide" in known.subject.summary) == (item.state is QuarantineState.PROBATION)
+            assert (f"{item.repeats + 1} times" in known.subject.summary) == (
+                item.repeats > 0 and item.state is QuarantineState.QUARANTINED
+            )

@@ -1,0 +1,127 @@
+"""What people do on the quarantine page: approve and decline suggestions, release, and see what still runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import streamlit as st
+from playwright.sync_api import Page, sync_playwright
+from plugwarden.contract import Scope
+from plugwarden_dashboards.views import quarantine
+from streamlit.testing.v1 import AppTest
+
+from tests.collector.conftest import Running, running
+from tests.collector.support.suggested import suggested
+from tests.collector.support.waiting import eventually
+
+from .served import served
+from .test_pages import draw
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Streamlit's test runner uses what its dependencies deprecate
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+SCOPE = Scope("csv", "2")
+
+
+@pytest.fixture
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    st.cache_data.clear()  # answers are kept for a second
+    with running(tmp_path_factory.mktemp("page") / "data") as found:
+        yield found
+
+
+def texts(page: AppTest) -> list[str]:
+    return [item.value for item in page.text]
+
+
+def test_a_suggestion_can_be_approved_or_declined_and_says_what_the_automation_may_not(
+    collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = suggested(collector, SCOPE, "it fails", prevented=["csv is protected"])
+    page = draw("quarantine", collector.url, monkeypatch)
+    assert {button.label for button in page.button} >= {"Approve…", "Decline…"}
+    assert "Release…" not in {button.label for button in page.button}
+    assert any("the automation may not isolate it: csv is protected" in text for text in texts(page))
+    page.button(key=f"approve_{identity}").click().run()
+    assert not page.exception
+    assert page.text_area(key="approve_reason").value == ""
+
+
+def test_what_is_isolated_says_how_many_calls_still_run(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+    page = draw("quarantine", collector.url, monkeypatch)
+    assert "no call is running" in texts(page)
+
+
+@pytest.mark.parametrize(
+    ("running", "text"),
+    [
+        ({"running": 1, "hosts": 2, "not_obeying": 0, "drained": False}, "1 call still running"),
+        ({"running": 12, "hosts": 2, "not_obeying": 1, "drained": False},
+         "12 calls still running; 1 of 2 host processes do not isolate it yet"),
+        ({"running": None, "hosts": 2, "not_obeying": 0, "drained": False},
+         "calls still running: hosts do not count them by tenant"),
+        ({"running": 0, "hosts": 1, "not_obeying": 0, "drained": True}, "no call is running"),
+    ],
+)  # fmt: skip
+def test_calls_that_still_run_are_told_in_words(running: dict[str, Any], text: str) -> None:
+    assert quarantine._still(running) == text
+
+
+def test_an_override_is_shown_until_it_expires(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+    collector.api.post(f"quarantine/{held['id']}/release", {"reason": "enough", "override_seconds": 7200})
+    over = collector.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+    collector.api.post(f"quarantine/{over['id']}/release", {"reason": "enough", "override_seconds": 0})
+    page = draw("quarantine", collector.url, monkeypatch)
+    shown = [text for text in texts(page) if "the automation leaves it alone until" in text]
+    assert len(shown) == 1
+    assert shown[0].startswith("released by local operator")
+
+
+@pytest.mark.browser
+def test_in_a_browser_a_person_approves_declines_and_releases(collector: Running) -> None:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    suggested(collector, SCOPE, "it fails")
+    declined = suggested(collector, Scope("geo"), "it fails too")
+
+    def row(identity: str) -> Any:
+        return next(item for item in collector.api.get("quarantine") if item["id"] == identity)
+
+    with served(collector.url) as dashboards, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": 1440, "height": 1200})
+            page.goto(f"http://{dashboards.host}/quarantine")
+            _do(page, "Decline…", "Decline", "a known blip", declined, "2 hours")
+            found = eventually(lambda: row(declined)["ended_at"] and row(declined))
+            assert found["evidence"]["declined"] is True
+            _do(page, "Approve…", "Approve", "so it is")
+            held = eventually(
+                lambda: [item for item in collector.api.get("quarantine") if item["state"] == "quarantined"]
+            )[0]
+            assert held["evidence"]["approved_by"]
+            _do(page, "Release…", "Release", "a new build")
+            eventually(lambda: row(held["id"])["ended_at"])
+        finally:
+            browser.close()
+    reasons = [item["reason"] for item in collector.api.get("audit", stream="decisions")]
+    assert reasons[:3] == ["a new build", "so it is", "a known blip"]
+
+
+def _do(page: Page, button: str, send: str, reason: str, card: str | None = None, length: str | None = None) -> None:
+    """Press a button of a card, say why, and send it."""
+    place = page.locator(f".st-key-card_{card}") if card else page
+    place.get_by_role("button", name=button).first.click(timeout=60_000)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(reason, timeout=60_000)
+    if length is not None:
+        dialog.get_by_role("combobox").click()
+        page.get_by_role("option", name=length).click()
+    dialog.get_by_role("button", name=send, exact=True).click()
+    dialog.wait_for(state="hidden", timeout=60_000)
