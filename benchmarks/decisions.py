@@ -273,7 +273,8 @@ def false_alarms(asked: argparse.Namespace) -> int:
     calls, failed = sum(day.calls for day in days), sum(day.failed for day in days)
     bound = chance_per_month(asked.plugins, asked.tick)
     report = {
-        "plugins": asked.plugins, "longest_run": asked.longest_run, "days": asked.days, "tick_seconds": asked.tick, "calls": calls, "failed": failed,
+        "plugins": asked.plugins, "longest_run": asked.longest_run,
+        "days": asked.days, "tick_seconds": asked.tick, "calls": calls, "failed": failed,
         "looked_closer": sum(day.looked_closer for day in days), "isolations": len(isolated), "isolated": isolated[:20],
         "incidents": sum(len(day.incidents) for day in days),
         "opened": [item for day in days for item in day.incidents][:20],

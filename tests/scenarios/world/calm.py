@@ -130,7 +130,7 @@ class _Fleet:
                 found += [self.cell(place, *spot, "", CallCounts(count)) for spot, count in calls.items() if count]
         return found
 
-    def probes(self, scope: Scope, since: datetime, at: datetime) -> Sequence[Cell]:
+    def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Calls in a scope; what was isolated by mistake is of no further interest."""
         return []
 

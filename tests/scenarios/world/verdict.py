@@ -116,10 +116,11 @@ def judge(run: Run) -> Verdict:
 
 def _false_incidents(run: Run) -> list[tuple[float, str]]:
     opened: dict[str, tuple[float, str]] = {}
+    spans = [(item.at, item.until) for item in run.world.troubles] + [
+        (item.at, item.until) for item in run.world.forgeries
+    ]
     for moment in run.moments:
-        wrong = any(
-            item.at <= moment.at <= item.until + PAST_SECONDS for item in (*run.world.troubles, *run.world.forgeries)
-        )
+        wrong = any(begin <= moment.at <= end + PAST_SECONDS for begin, end in spans)
         for incident in moment.incidents:
             if incident.id not in opened:
                 opened[incident.id] = moment.at, "" if wrong else incident.summary
