@@ -46,6 +46,8 @@ IDLE_SECONDS = 1.0
 """With nothing to drain it looks this often; the first call after a pause, and every failure, wake it."""
 TROUBLE_SECONDS = 0.4
 """While calls fail, telemetry leaves this often, whatever the ordinary interval."""
+SECOND_LOOK_SECONDS = 0.2
+"""The first calls of a trouble gather for so long."""
 MAX_PENDING_LOGS = 8_192
 MAX_UNENCODED = 3
 """Times in a row that an interval could not be encoded before its parts are tried one by one."""
@@ -310,6 +312,8 @@ class Pipeline:
                 self._journal.beat()
             with self._lock:
                 self._aggregator.look_at_running()
+                if self._trouble_begins():
+                    self._set_apart()
                 self._fold()
                 trouble = failures(self._aggregator.cells)
             now = time.monotonic()
@@ -321,6 +325,19 @@ class Pipeline:
         except Exception:  # noqa: BLE001 - the loop must outlive any one bad item
             self.count_drop("internal", "drain_fault")
             _log.debug("drain failed", exc_info=True)
+
+    def _trouble_begins(self) -> bool:
+        """Whether the first failed call of an interval waits to be folded. Needs the lock."""
+        aged = time.monotonic() - self._last_cut >= TROUBLE_SECONDS
+        if not aged or not self._aggregator.cells or failures(self._aggregator.cells):
+            return False
+        queues = (self.queue,) if self._journal is None else (self.queue, self._journal.queue)
+        return any(type(item) is Invocation and item.outcome.failed for queue in queues for item in tuple(queue))
+
+    def _set_apart(self) -> None:
+        """Close the interval before a trouble: the good calls of seconds would hide the first bad ones. Needs the lock."""
+        if self._close_interval(heartbeat=False):
+            self._last_cut = time.monotonic() - (TROUBLE_SECONDS - SECOND_LOOK_SECONDS)
 
     def _fold(self) -> None:
         """Move finished invocations into histograms and the trace buffer. Needs the lock."""
