@@ -86,8 +86,12 @@ def test_calls_of_an_earlier_store_had_arrived_and_new_ones_arrive(name: str, tm
         before = store.telemetry.judging.arrivals(0, [], [], AT, AT + timedelta(days=1)).mark
         fill(store, tmp_path / "rules.toml", seconds=3, first=3600)
         found = store.telemetry.judging.arrivals(before, [], ["csv"], AT + timedelta(hours=1), AT + timedelta(days=1))
-        assert sum(item.counts.total for item in found.streams) == 3 * 60
-        assert {(cell.machine, cell.tenant) for cell in found.cells} == {("h", "")}
+        assert sum(item.counts.total for item in found.streams) == 3 * (
+            60 + 3
+        )  # by points, and by spans that are calls
+        assert {(cell.machine, cell.tenant) for cell in found.cells} == {
+            ("h", tenant) for tenant in ("", "tenant 0", "tenant 1", "tenant 2")
+        }
         with store.database.reading() as cursor:
             columns = [row[0] for row in cursor.execute("describe plugin_calls").fetchall()]
     assert not {"tenant_id", "host_name", "batch"} & set(columns)

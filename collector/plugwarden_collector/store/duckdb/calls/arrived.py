@@ -30,9 +30,8 @@ def arrivals(
     # What is counted by now is in every state of the store that is read from here on; what is counted meanwhile comes next.
     mark = source.tiers.rolled
     if mark <= after:
-        return Arrivals(
-            mark
-        )  # below it, the store is an earlier one that was restored: whoever asks goes on from there
+        # Below it, the store is an earlier one that was restored: whoever asks goes on from there.
+        return Arrivals(mark)
     span = {"after": after, "mark": mark, "since": since, "until": until}
     with source.reading() as cursor:
         rows = _rows(cursor, "arrived_streams", span)
