@@ -162,7 +162,10 @@ def _spans(connection: duckdb.DuckDBPyConnection, shape: Shape, until: datetime,
 
 
 _CALLS = """
-insert into {table}
+insert into {table} (
+    bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, calls,
+    duration_seconds_sum, duration_seconds_max, cpu_seconds, bucket_index, bucket_count
+)
 select
     bucket_start, service(rank), service(rank) || '-a', plugin_name(rank), version(rank), operation_name(rank), outcome,
     if(outcome = 'success', '', 'plugin'), if(outcome = 'success', '', ['ValueError', 'ConnectionError'][rank % 2 + 1]),

@@ -10,7 +10,7 @@ the engine would not do it. The protocols are cut by who asks: each takes the on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.quarantine import Probes
+from plugwarden_collector.judge.arrivals import Arrivals, Past
 from plugwarden_collector.judge.blame import Cell, Waits
 from plugwarden_collector.judge.failures import ErrorCount
 
@@ -76,8 +77,21 @@ class Ingest(Protocol):
 class Judging(Protocol):
     """For each tick: one question a kind, for all plugins at once. What stands for many (`_OTHER`) is in no answer."""
 
+    def arrivals(
+        self, after: int, thresholds: Sequence[int], detail: Collection[str], since: datetime, until: datetime
+    ) -> Arrivals:
+        """Return what was counted after the mark `after`, 0 for all that is kept by the second; each call is in one answer.
+
+        `thresholds` are histogram buckets: slow is a call in a bucket above. `detail` names plugins of which all cells are
+        wanted. Calls dated before `since` or after `until` are told as stale alone.
+        """
+
+    def past(self, since: datetime, until: datetime, thresholds: Sequence[int]) -> Sequence[Past]:
+        """Return what is usual for every operation of every plugin version, from hours with at least 20 calls."""
+
     def windows(self, measures: Sequence[Measure], sizes: Sequence[float], at: datetime, until: datetime) -> Windows:
         """Return calls that ended by themselves, and of them those that the measure is about, per measure, plugin version and window.
+        Where failures are counted, a call that the plugin's own open breaker refused is one.
 
         A window of `size` seconds is what came after `at` - size, up to `until`, which hosts whose clocks run ahead make later
         than `at`. The longer a window, the coarser its beginning may be: a second up to 15 minutes, a minute up to six hours,

@@ -107,7 +107,7 @@ class Names:
     words: int
     """Error types and downstreams that have a place of their own."""
     calls_beyond_words: int
-    """Calls and waits ever counted under one word with others."""
+    """Calls and waits ever counted under one word, or one tenant, with others."""
     words_beyond: Sequence[CrowdedWord]
     shared_starts: Sequence[str]
     """Services of which several processes wrote one cumulative stream."""

@@ -52,6 +52,11 @@ class RejectionReason(StrEnum):
     GATE_FAULT = "gate_fault"
     """The gate itself failed, and the plugin is declared to fail closed."""
 
+    @property
+    def tells_of_failures(self) -> bool:
+        """Whether a refusal says that the plugin fails: its breaker opened, and nobody asks it again."""
+        return self is RejectionReason.CIRCUIT_OPEN
+
 
 class Criticality(StrEnum):
     """What it means to the host when a plugin cannot run."""

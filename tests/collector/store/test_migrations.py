@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from plugwarden_collector.store import Database, statement
 from plugwarden_collector.store.duckdb.rescue.verify import verify
 
 from tests.collector.fixtures.make import FOLDER, QUESTIONS, answer
-from tests.collector.support.stores import fill, opened, path_of
+from tests.collector.support.stores import AT, fill, opened, path_of
 
 FIXTURES = sorted(file.name.removesuffix(".duckdb.xz") for file in FOLDER.glob("*.duckdb.xz"))
 
@@ -72,6 +73,28 @@ def test_an_earlier_store_goes_on_taking_data(name: str, tmp_path: Path) -> None
         with store.database.reading() as cursor:
             counted = cursor.execute("select count(*) from spans").fetchall()
     assert counted == [(len(asked["spans"]["answer"]) + 15,)]
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+def test_calls_of_an_earlier_store_had_arrived_and_new_ones_arrive(name: str, tmp_path: Path) -> None:
+    unpack(name, tmp_path / "data")
+    with opened(tmp_path / "data") as store:
+        with store.database.reading() as cursor:
+            known = cursor.execute("select distinct tenant_id, host_name, batch from call_seconds").fetchall()
+        if name != "schema-11":  # the first that told them apart
+            assert known == [("", "", 0)]
+        before = store.telemetry.judging.arrivals(0, [], [], AT, AT + timedelta(days=1)).mark
+        fill(store, tmp_path / "rules.toml", seconds=3, first=3600)
+        found = store.telemetry.judging.arrivals(before, [], ["csv"], AT + timedelta(hours=1), AT + timedelta(days=1))
+        assert sum(item.counts.total for item in found.streams) == 3 * (
+            60 + 3
+        )  # by points, and by spans that are calls
+        assert {(cell.machine, cell.tenant) for cell in found.cells} == {
+            ("h", tenant) for tenant in ("", "tenant 0", "tenant 1", "tenant 2")
+        }
+        with store.database.reading() as cursor:
+            columns = [row[0] for row in cursor.execute("describe plugin_calls").fetchall()]
+    assert not {"tenant_id", "host_name", "batch"} & set(columns)
 
 
 MIGRATING = """

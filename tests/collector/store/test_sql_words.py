@@ -6,7 +6,7 @@ import re
 from importlib import resources
 
 import pytest
-from plugwarden.contract import ErrorSource, Outcome, name_fault
+from plugwarden.contract import ErrorSource, Outcome, RejectionReason, name_fault
 from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, SCALE
 from plugwarden_collector.store.duckdb.calls.cells import BUCKETS, ZERO, Keys
 from plugwarden_collector.store.duckdb.engine import connect
@@ -47,6 +47,23 @@ def test_sql_and_memory_agree_on_every_outcome(outcome: str, source: str) -> Non
     assert [row[0], row[1], row[2]] == in_memory
     assert row[3] is not row[2]
     assert row[4] == (outcome in {"success", "error", "timeout"})
+
+
+@pytest.mark.parametrize("error_type", ["", "ValueError", *RejectionReason])
+@pytest.mark.parametrize("source", ["", "plugin", "downstream"])
+@pytest.mark.parametrize("outcome", [*Outcome])
+def test_an_availability_is_of_calls_that_ended_or_that_the_plugins_breaker_refused(
+    outcome: Outcome, source: str, error_type: str
+) -> None:
+    words = ("contract.judged(o, t)", "contract.bad(o, s, t)", "contract.cut_off(o, t)", "t in (contract.reasons)")
+    sql = written_out(f"select {', '.join(words)} from (select $outcome as o, $source as s, $type as t)")
+    with connect() as database:
+        told = {"outcome": str(outcome), "source": source, "type": str(error_type)}
+        judged, bad, cut_off, reason = database.execute(sql, told).fetchall()[0]
+    assert cut_off == (outcome is Outcome.REJECTED and error_type == "circuit_open")
+    assert judged == (outcome.ended or cut_off)
+    assert bad == ((outcome.failed and source == "plugin") or cut_off)
+    assert reason == (error_type in [*RejectionReason])
 
 
 def test_a_word_that_there_is_not_is_no_statement() -> None:

@@ -45,10 +45,15 @@ def test_every_statement_binds_against_a_new_database(database: Database) -> Non
         connection.execute(f"create temp view {staging} as select * exclude (batch) from {rows}")
     connection.execute("create temp view incoming_resources as from resource_rows")
     connection.execute("create temp view incoming_requests as select hash from requests")
-    connection.execute("create temp view staged_calls as from call_seconds")
+    connection.execute("create temp view staged_calls as select * exclude (batch) from call_seconds")
+    connection.execute("create temp view folded_calls as from call_minutes")
     connection.execute(
         "create temp view staged_words as "
         "select bucket_start, service_name, plugin_id, error_type as word, 0::bigint as row from call_seconds"
+    )
+    connection.execute(
+        "create temp view staged_tenants as "
+        "select service_name, plugin_id, tenant_id, calls, 0::bigint as row from call_seconds"
     )
     connection.execute("create temp view staged_waits as from wait_seconds")
     connection.execute("create temp view staged_streams as from cumulative_streams")
@@ -102,7 +107,9 @@ def test_a_changed_migration_is_refused(tmp_path: Path) -> None:
 
 def test_minutes_keep_what_seconds_held(database: Database) -> None:
     connection = database.cursor()
-    insert = "insert into call_seconds values (?, 's', 'i', 'csv', '1', 'x', 'success', '', '', ?, ?, ?, ?, ?, ?)"
+    insert = (
+        "insert into call_seconds values (?, 's', 'i', 'csv', '1', 'x', 'success', '', '', ?, ?, ?, ?, ?, ?, '', '', 0)"
+    )
     for second in range(180):
         at = AT + timedelta(seconds=second)
         connection.execute(insert, [at, 3, 0.3, 0.2, 0.05, [second % 4, 9], [2, 1]])

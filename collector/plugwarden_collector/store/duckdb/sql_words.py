@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from plugwarden.contract import MAX_NAME, OVERFLOW, ErrorSource, Outcome
+from plugwarden.contract import MAX_NAME, OVERFLOW, ErrorSource, Outcome, RejectionReason
 from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, PER_OCTAVE, SCALE
 from plugwarden.contract.names import ODD_SIGNS_RE2
 
@@ -21,14 +21,23 @@ def _list(words: Iterable[str]) -> str:
 
 
 _FAILED = f"{{0}} in ({_list(item for item in Outcome if item.failed)})"
+_AT_FAULT = f"{_FAILED} and {{1}} = '{ErrorSource.PLUGIN}'"
+_ENDED = f"{{0}} in ({_list(item for item in Outcome if item.ended)})"
+_CUT_OFF = (
+    f"{{0}} = '{Outcome.REJECTED}' and {{1}} in ({_list(item for item in RejectionReason if item.tells_of_failures)})"
+)
 _RULES = {
-    "ended": f"{{0}} in ({_list(item for item in Outcome if item.ended)})",
+    "ended": _ENDED,
     "failed": _FAILED,
-    "at_fault": f"{_FAILED} and {{1}} = '{ErrorSource.PLUGIN}'",
+    "at_fault": _AT_FAULT,
     "refused": f"{{0}} = '{Outcome.REJECTED}'",
     "ran": f"{{0}} <> '{Outcome.REJECTED}'",
+    "cut_off": _CUT_OFF,
+    "judged": f"({_ENDED}) or ({_CUT_OFF})",
+    "bad": f"({_AT_FAULT}) or ({_CUT_OFF.format('{0}', '{2}')})",
 }
-"""Conditions on the columns that stand in parentheses: outcome, and for `at_fault` also error source."""
+"""Conditions on the columns that stand in parentheses: outcome; for `at_fault` also error source; for `cut_off` (refused because the
+plugin fails) and `judged` (what an availability is of) also error type; for `bad` (what counts against it) both."""
 _VALUES = {
     "scale": f"{SCALE}",
     "per_octave": f"{PER_OCTAVE}.0",
@@ -37,6 +46,7 @@ _VALUES = {
     "places": f"{MAX_INDEX - MIN_INDEX + 1}",
     "max_name": f"{MAX_NAME}",
     "overflow": f"'{OVERFLOW}'",
+    "reasons": _list(RejectionReason),
     "odd_signs": f"'{ODD_SIGNS_RE2}'",
 }
 _WORD = re.compile(r"\bcontract\.(\w+)(?:\((\w+(?:, \w+)*)\))?")

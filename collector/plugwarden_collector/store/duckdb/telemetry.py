@@ -13,6 +13,7 @@ from .calls.fleet import FleetPages
 from .calls.hour_cache import ClosedHours
 from .calls.judged import JudgedCalls
 from .calls.pages import CallPages
+from .calls.usual import Usual
 from .database import FILE_NAME, Database
 from .file.condition import StoredCondition
 from .ledger.audit_log import AuditLog
@@ -27,15 +28,15 @@ __all__ = ["stored_telemetry", "telemetry_of"]
 
 def telemetry_of(database: Database, writer: Writer, log: AuditLog | None = None) -> Telemetry:
     """Return the telemetry of an open store. What people do to it is recorded in `log`, the decision log of the same store."""
-    fleet, hours = FleetPages(database), ClosedHours(database)
+    fleet, hours, usual = FleetPages(database), ClosedHours(database), Usual(database)
     return Telemetry(
         ingest=StoredIngest(database, writer),
-        judging=JudgedCalls(database, fleet, hours),
+        judging=JudgedCalls(database, fleet, hours, usual),
         pages=CallPages(database, fleet),
         traces=StoredTraces(database, writer.traces),
         queries=StoredQueries(database),
         upkeep=StoredUpkeep(database, writer, hours, log),
-        condition=StoredCondition(database, writer, fleet, hours),
+        condition=StoredCondition(database, writer, fleet, hours, usual),
     )
 
 

@@ -220,6 +220,11 @@ ROW = st.tuples(
     st.lists(st.integers(-480, 271) | st.sampled_from([-(2**31), 2**31 - 1]), max_size=4), st.lists(U64, max_size=4),
     st.booleans(),
 )  # fmt: skip
+COLUMNS = (
+    "bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, calls, "
+    "duration_seconds_sum, duration_seconds_max, cpu_seconds, bucket_index, bucket_count"
+)
+"""Of every tier."""
 RULES = Rules(
     (
         *DEFAULT_RULES.objectives,
@@ -244,7 +249,8 @@ def test_whatever_a_rollup_holds_no_more_is_bad_than_there_is(store: Store, rows
                 at = at.replace(minute=0, second=0) if tier == "call_hours" else at
                 count = (count + [1] * len(index))[: len(index)] if same else count
                 connection.execute(
-                    f"insert into {tier} values (?, 's', 'i', 'csv', '1', 'run', ?, ?, '', ?, 1, 1, 0, ?::integer[], ?::ubigint[])",
+                    f"insert into {tier} ({COLUMNS}) values "
+                    "(?, 's', 'i', 'csv', '1', 'run', ?, ?, '', ?, 1, 1, 0, ?::integer[], ?::ubigint[])",
                     [at, outcome, source, calls, index, count],
                 )
         connection.execute(

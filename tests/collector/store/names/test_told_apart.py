@@ -239,6 +239,10 @@ def test_a_store_of_before_that_holds_a_flood_is_brought_within_the_bounds(
     database = Database(tmp_path)
     cursor = database.cursor()
     cursor.execute("drop table known_names; drop table names_beyond; delete from migrations where number = 6")
+    columns = (
+        "bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, calls, "
+        "duration_seconds_sum, duration_seconds_max, cpu_seconds, bucket_index, bucket_count"
+    )
     row = "'s', 'i', {plugin}, {version}, 'op', 'success', '', '', 1, 0.1, 0.1, 0, [0], [1]"
     for tier, start in (
         ("call_seconds", AT),
@@ -256,7 +260,7 @@ def test_a_store_of_before_that_holds_a_flood_is_brought_within_the_bounds(
             values = row.format(plugin=plugin, version=version)
             later = timedelta(seconds=0 if plugin == "'first'" else 1)
             cursor.execute(
-                f"insert into {tier} select ?::timestamp, {values} from range({count}) as numbers(n)",
+                f"insert into {tier} ({columns}) select ?::timestamp, {values} from range({count}) as numbers(n)",
                 [start + later],
             )
     cursor.close()

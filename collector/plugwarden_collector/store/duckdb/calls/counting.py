@@ -23,7 +23,7 @@ from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.upkeep import SetAside
 
 from .resolutions import Tiers
-from .rollup import CALLS, STAGED, add_calls, count, fold, roll_up
+from .rollup import NEVER, STAGED, add_calls, as_calls, count, fold, roll_up
 from .set_aside import Bad, forget_old, keep_apart, rows_of
 
 __all__ = ["Counting"]
@@ -137,8 +137,10 @@ class Counting:
             if also is not None:
                 also(self._connection)
             if what in CALL_TABLES:
-                table = rows.select(CALLS.names).cast(CALLS)
-                return self._counted(tiers, batch, table, add_calls(self._connection, table, tiers), reopened)
+                table = as_calls(rows)
+                # They were counted when they arrived, and taken out again: judging has seen them.
+                late = add_calls(self._connection, table, tiers, NEVER)
+                return self._counted(tiers, batch, table, late, reopened)
             renumbered = rows.set_column(
                 rows.schema.get_field_index("batch"), "batch", pa.repeat(pa.scalar(batch, pa.uint64()), len(rows))
             )

@@ -84,12 +84,14 @@ class ClosedHours:
         return self._rows * 24
 
     def _follow(self, tiers: Tiers) -> None:
-        if tiers.late_from > self._rolled:
-            self._hours.clear()  # it is not told any more whether one of them changed
-            self._rows = 0
-        late = {second_of(hour) for item in tiers.late if item.rolled > self._rolled for hour in item.hours}
+        late = tiers.late_since(self._rolled)
         self._rolled = max(self._rolled, tiers.rolled)
-        for kind, hour in [place for place in self._hours if place[1] in late]:
+        if late is None:
+            self._hours.clear()
+            self._rows = 0
+            return
+        seconds = {second_of(hour) for hour in late}
+        for kind, hour in [place for place in self._hours if place[1] in seconds]:
             self._drop(kind, hour)
 
     def _drop(self, kind: int | None, hour: int) -> None:

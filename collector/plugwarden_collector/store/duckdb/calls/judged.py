@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from plugwarden.contract import OVERFLOW, Scope
 
 from plugwarden_collector.decide.quarantine import Probes
+from plugwarden_collector.judge.arrivals import Arrivals, Past
 from plugwarden_collector.judge.blame import Cell, Waits
 from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.store.calls import Measure, PluginVersion, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
 
+from .arrived import arrivals
 from .fleet import FleetPages
 from .hour_cache import ClosedHours, Counted
 from .resolutions import WIDE
 from .source import CallSource
+from .usual import Usual
 
 __all__ = ["JudgedCalls"]
 
@@ -33,8 +36,18 @@ _Row = tuple[str, str, float, int, int]
 class JudgedCalls:
     """Asked from the thread of the judge, which keeps what others remember of the calls up to date."""
 
-    def __init__(self, source: CallSource, pages: FleetPages, hours: ClosedHours) -> None:
-        self._source, self._pages, self._hours = source, pages, hours
+    def __init__(self, source: CallSource, pages: FleetPages, hours: ClosedHours, usual: Usual) -> None:
+        self._source, self._pages, self._hours, self._usual = source, pages, hours, usual
+
+    def arrivals(
+        self, after: int, thresholds: Sequence[int], detail: Collection[str], since: datetime, until: datetime
+    ) -> Arrivals:
+        """Return what was counted after a mark."""
+        return arrivals(self._source, after, thresholds, detail, since, until)
+
+    def past(self, since: datetime, until: datetime, thresholds: Sequence[int]) -> list[Past]:
+        """Return what is usual for every operation of every plugin version."""
+        return self._usual.past(since, until, thresholds)
 
     def windows(self, measures: Sequence[Measure], sizes: Sequence[float], at: datetime, until: datetime) -> Windows:
         """Return counts per measure, plugin version and window."""

@@ -21,6 +21,7 @@ __all__ = ["CUMULATIVE", "KEYS", "UNTOLD", "Key", "Level", "Streams", "to_calls"
 
 KEYS = (
     "service_name", "instance_id", "plugin_id", "plugin_version", "plugin_operation", "outcome", "error_source", "error_type",
+    "tenant_id", "host_name",
 )  # fmt: skip
 CUMULATIVE = 2
 MAX_GAIN = 2**32 - 1

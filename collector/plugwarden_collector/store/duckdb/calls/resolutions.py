@@ -76,6 +76,12 @@ class Tiers:
             late, late_from = late[1:], late[0].rolled
         return replace(self, rolled=batch, fresh=fresh, fresh_from=start, late=late, late_from=late_from)
 
+    def late_since(self, rolled: int) -> frozenset[datetime] | None:
+        """Return full hours that calls were added to after a batch was counted; None: it is not told any more."""
+        if self.late_from > rolled:
+            return None
+        return frozenset(hour for item in self.late if item.rolled > rolled for hour in item.hours)
+
     def span(self, since: datetime, until: datetime, *, finest: bool = False) -> dict[str, Any]:
         """Parameters for the macro `call_span`: calls after `since`, up to and including `until`.
 

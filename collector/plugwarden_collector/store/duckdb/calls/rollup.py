@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from plugwarden.contract import OVERFLOW
 
 from plugwarden_collector.receive.decode.time_units import seconds_per
 from plugwarden_collector.store.duckdb.handed import handed
+from plugwarden_collector.store.duckdb.names.tenants import tell_tenants_apart
 from plugwarden_collector.store.duckdb.names.told_apart import tell_apart
 from plugwarden_collector.store.duckdb.names.words import tell_words_apart, within_contract
 from plugwarden_collector.store.duckdb.rows import fetch_rows
@@ -26,7 +28,7 @@ from .plausible import check_calls
 from .resolutions import EPOCH, Tiers
 from .streams import load_streams, store_streams
 
-__all__ = ["CALLS", "STAGED", "add_calls", "count", "fold", "load_tiers", "roll_up"]
+__all__ = ["CALLS", "NEVER", "STAGED", "add_calls", "as_calls", "count", "fold", "load_tiers", "roll_up"]
 
 STAGED = frozenset({"incoming_spans", "incoming_points"})
 FOLD_AFTER = timedelta(seconds=120)
@@ -50,6 +52,9 @@ CALLS = pa.schema(
     ]
 )
 
+"""What is counted, before it is known after which commit: rows of call_seconds without `batch`."""
+NEVER = 0
+"""The commit of calls that arrived before anybody looked, or that judging has seen already."""
 MAX_REOPENED = 24 * 35
 """Hours, as many as minutes are kept for."""
 
@@ -93,7 +98,7 @@ def count(
     fresh = [_named(connection, table, at) for table in _fresh(connection, tiers.rolled, batch, tables, at)]
     late: set[datetime] = set()
     for table in fresh:
-        late |= add_calls(connection, table, tiers)
+        late |= add_calls(connection, table, tiers, batch)
     if len(reopened) < MAX_REOPENED:
         reopened |= late
     if "incoming_points" in tables:
@@ -128,13 +133,23 @@ def _named(connection: Connection, table: pa.Table, at: datetime) -> pa.Table:
     """Under the names and words that are told apart; all that is beyond them in a few rows."""
     kept, strangers = tell_apart(connection, within_contract(table), at)
     kept, crowd = tell_words_apart(connection, kept, "error_type", "calls", at)
+    kept, tenants = tell_tenants_apart(connection, kept, at)
     found = [kept]
-    for rows, narrow in ((strangers, True), (crowd, False)):
+    for rows, narrow, tenant in ((strangers, True, ""), (crowd, False, ""), (tenants, False, OVERFLOW)):
         if rows is not None:
             with handed(connection, staged_calls=rows):
                 packed = _folded(connection, "second", "staged", EPOCH, _FAR, narrow=narrow)
-            found.append(packed.cast(kept.schema))
+            packed = as_calls(packed.append_column("tenant_id", pa.repeat(tenant, len(packed))))
+            found.append(packed.select(kept.column_names).cast(kept.schema))
     return pa.concat_tables(found)
+
+
+def as_calls(rows: pa.Table) -> pa.Table:
+    """Return rows of any tier as freshly counted calls; what a tier does not tell apart is empty."""
+    for name in ("tenant_id", "host_name"):
+        if name not in rows.column_names:
+            rows = rows.append_column(name, pa.repeat("", len(rows)))
+    return rows.select(CALLS.names).cast(CALLS)
 
 
 def _fresh(connection: Connection, after: int, until: int, tables: Collection[str], at: datetime) -> list[pa.Table]:
@@ -171,15 +186,16 @@ def _add_waits(connection: Connection, after: int, until: int, at: datetime) -> 
                 connection.execute(statement("insert_waits").sql)
 
 
-def add_calls(connection: Connection, table: pa.Table, tiers: Tiers) -> set[datetime]:
+def add_calls(connection: Connection, table: pa.Table, tiers: Tiers, batch: int) -> set[datetime]:
     """Add rows to the seconds tier; late rows also to the minute and hour tiers already closed. Return those hours.
 
-    Raises `UncountableError` where a row says what cannot be: once in, it would spoil every sum that it is part of.
+    `batch` is the commit up to which raw rows are counted with them: the order in which calls arrive. Raises `UncountableError`
+    where a row says what cannot be: once in, it would spoil every sum that it is part of.
     """
     check_calls(table)
     oldest = pc.min(table["bucket_start"]).as_py()
     with handed(connection, staged_calls=table):
-        connection.execute(statement("insert_seconds").sql)
+        connection.execute(statement("insert_seconds").sql, {"batch": batch})
         late = {
             unit: _folded(connection, unit, "staged", EPOCH, before)
             for unit, before in (("minute", tiers.minutes), ("hour", tiers.hours))
@@ -237,7 +253,7 @@ def _folded(
 
 
 def _add(connection: Connection, rows: pa.Table, unit: str) -> None:
-    with handed(connection, staged_calls=rows):
+    with handed(connection, folded_calls=rows):
         connection.execute(statement(f"insert_{unit}s").sql)
 
 

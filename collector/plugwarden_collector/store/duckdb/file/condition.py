@@ -11,6 +11,7 @@ from datetime import datetime
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.store.duckdb.calls.fleet import FleetPages
 from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
+from plugwarden_collector.store.duckdb.calls.usual import Usual
 from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.names.told_apart import MAX_NAMES
 from plugwarden_collector.store.duckdb.names.words import MAX_WORDS
@@ -26,8 +27,8 @@ _log = logging.getLogger(__name__)
 class StoredCondition:
     """Asked from any thread."""
 
-    def __init__(self, database: Database, writer: Writer, pages: FleetPages, hours: ClosedHours) -> None:
-        self._database, self._writer, self._pages, self._hours = database, writer, pages, hours
+    def __init__(self, database: Database, writer: Writer, pages: FleetPages, hours: ClosedHours, usual: Usual) -> None:
+        self._database, self._writer, self._pages, self._hours, self._usual = database, writer, pages, hours, usual
 
     @property
     def can(self) -> Capabilities:
@@ -82,7 +83,7 @@ class StoredCondition:
         return {
             "trace_index": self._writer.traces.memory_bytes(),
             "call_memory": self._pages.memory.memory_bytes(),
-            "closed_hours": self._hours.memory_bytes(),
+            "closed_hours": self._hours.memory_bytes() + self._usual.memory_bytes(),
         }
 
     def names(self, since: datetime) -> Names:

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from plugwarden.contract import OVERFLOW, ErrorSource, Outcome
+from plugwarden.contract import OVERFLOW, ErrorSource, Outcome, RejectionReason
 
 from plugwarden_collector.store.duckdb.handed import handed
 from plugwarden_collector.store.duckdb.statements import statement
@@ -24,6 +24,7 @@ __all__ = [
     "MAX_WORDS",
     "MAX_WORDS_OF_PLUGIN",
     "MAX_WORDS_OF_SERVICE",
+    "note_beyond",
     "tell_words_apart",
     "within_contract",
     "word_bounds",
@@ -45,6 +46,7 @@ _CLOSED = {
     "error_source": pa.array(["", *map(str, ErrorSource)]),
 }
 """Column -> all that it may say; a success has no source."""
+_REASONS = pa.array([*map(str, RejectionReason)])
 
 
 def word_bounds() -> Bounds:
@@ -72,6 +74,10 @@ def tell_words_apart(
     `kind` is the column of the words, `counted` that of how many calls or waits a row is. The caller holds the transaction.
     """
     told = pc.invert(pc.is_in(rows[kind], pa.array(["", OVERFLOW])))
+    if kind == "error_type":  # why a call was refused is the contract's word, and judged by
+        told = pc.and_not(
+            told, pc.and_(pc.equal(rows["outcome"], Outcome.REJECTED.value), pc.is_in(rows[kind], _REASONS))
+        )
     if not pc.any(told).as_py():
         return rows, None
     numbered = rows.select(["bucket_start", "service_name", "plugin_id"]).append_column("word", rows[kind])
@@ -87,6 +93,12 @@ def tell_words_apart(
     beyond[found] = True
     crowd = rows.filter(pa.array(beyond))
     crowd = crowd.set_column(crowd.schema.get_field_index(kind), kind, pa.repeat(OVERFLOW, len(crowd)))
+    note_beyond(connection, crowd, kind, counted, at)
+    return rows.filter(pa.array(~beyond)), crowd
+
+
+def note_beyond(connection: Connection, crowd: pa.Table, kind: str, counted: str, at: datetime) -> None:
+    """Note plugins whose rows are beyond what is told apart of a kind. The caller holds the transaction."""
     sums = crowd.group_by(["service_name", "plugin_id"]).aggregate([(counted, "sum")])
     lists = {
         "services": sums["service_name"].to_pylist(),
@@ -94,4 +106,3 @@ def tell_words_apart(
         "calls": sums[f"{counted}_sum"].to_pylist(),
     }
     connection.execute(statement("note_words_beyond").sql, {**lists, "kind": kind, "at": at, "most": MAX_PLUGINS_NOTED})
-    return rows.filter(pa.array(~beyond)), crowd

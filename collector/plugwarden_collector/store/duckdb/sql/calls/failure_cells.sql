@@ -4,7 +4,7 @@
 select
     plugin_version, plugin_operation, instance_id,
     bounded(sum(calls)) as total,
-    bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad
+    bounded(sum(calls) filter (contract.bad(outcome, error_source, error_type))) as bad
 from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
-where plugin_id = $plugin and contract.ended(outcome)
+where plugin_id = $plugin and contract.judged(outcome, error_type)
 group by all

@@ -1,16 +1,23 @@
 -- Fold calls of a span of time into a coarser tier, rows of one key into one. Takes: unit (varchar:
 -- second, minute or hour), source (varchar: what to read, seconds, minutes or the
--- staging table staged_calls), first, before (timestamp), instances, operations (bigint). Gives rows of the tier.
+-- staging table staged_calls), first, before (timestamp), instances, operations (bigint). Gives rows of the coarser tiers:
+-- tenants and machines are told apart by the second alone.
 -- So that no client can fill the disk: of a plugin with more instances than that in a bucket the instance is left out, and
 -- of one with more operations those that are called least become one, _OTHER. Plugins, versions and error types have been bounded
 -- when they were counted (told_apart.py, words.py), and outcomes and error sources are the contract's.
 with rows as (
     select * replace (date_trunc($unit, bucket_start) as bucket_start) from (
-        select * from call_seconds where $source = 'seconds' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
+        select
+            bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type,
+            calls, duration_seconds_sum, duration_seconds_max, cpu_seconds, bucket_index, bucket_count
+        from call_seconds where $source = 'seconds' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
         union all
         select * from call_minutes where $source = 'minutes' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
         union all
-        select * from staged_calls where $source = 'staged' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
+        select
+            bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type,
+            calls, duration_seconds_sum, duration_seconds_max, cpu_seconds, bucket_index, bucket_count
+        from staged_calls where $source = 'staged' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
     )
 ),
 crowded as (

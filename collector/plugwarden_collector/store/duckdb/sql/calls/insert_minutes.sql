@@ -1,2 +1,2 @@
--- Add folded calls to the minute tier. Takes: staging table staged_calls.
-insert into call_minutes by name select * from staged_calls
+-- Add folded calls to the minute tier. Takes: staging table folded_calls.
+insert into call_minutes by name select * from folded_calls

@@ -1,0 +1,76 @@
+"""What arrived since the last look, from the seconds: of each operation everything, of each part what says that it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, StreamCounts
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.store.duckdb.statements import parsed
+
+from .source import CallSource
+
+__all__ = ["arrivals"]
+
+_STREAM, _CELL = 3, 8
+"""Columns that tell streams apart, and those that tell cells apart."""
+_Slow = dict[tuple[str, ...], tuple[int, ...]]
+
+
+def arrivals(
+    source: CallSource, after: int, thresholds: Sequence[int], detail: Collection[str], since: datetime, until: datetime
+) -> Arrivals:
+    """Return what was counted after the mark `after`; see `store.telemetry.Judging`."""
+    # What is counted by now is in every state of the store that is read from here on; what is counted meanwhile comes next.
+    mark = source.tiers.rolled
+    if mark <= after:
+        # Below it, the store is an earlier one that was restored: whoever asks goes on from there.
+        return Arrivals(mark)
+    span = {"after": after, "mark": mark, "since": since, "until": until}
+    with source.reading() as cursor:
+        rows = _rows(cursor, "arrived_streams", span)
+        slow = _slow(cursor, "arrived_slow", _STREAM, span, thresholds) if rows else {}
+        none = (0,) * len(thresholds)
+        streams = [
+            StreamCounts(
+                plugin,
+                version,
+                operation,
+                CallCounts(total, failed=bad),
+                refused,
+                slow.get((plugin, version, operation), none),
+            )
+            for plugin, version, operation, total, bad, refused, _ in rows
+            if total or refused
+        ]
+        cells: list[Cell] = []
+        if detail or any(row[4] or row[5] for row in rows):
+            asked = {**span, "detail": list(detail)}
+            of_cells = _slow(cursor, "arrived_slow_cells", _CELL, asked, thresholds) if slow else {}
+            for row in _rows(cursor, "arrived_cells", asked):
+                plugin, version, operation, service, instance, machine, tenant, error, total, bad, refused = row
+                counts, above = CallCounts(total, failed=bad), of_cells.get(row[:_CELL], none)
+                cells.append(
+                    Cell(plugin, version, operation, service, instance, machine, tenant, error, counts, refused, above)
+                )
+    return Arrivals(mark, streams, cells, sum(row[6] for row in rows))
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, name: str, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return cursor.execute(parsed(cursor, name), asked).fetchall()
+
+
+def _slow(
+    cursor: duckdb.DuckDBPyConnection, name: str, width: int, asked: Mapping[str, Any], thresholds: Sequence[int]
+) -> _Slow:
+    """Return slow calls by threshold, of what has any. The first `width` columns tell of what."""
+    if not thresholds:
+        return {}
+    found: dict[tuple[str, ...], dict[int, int]] = {}
+    for *parts, fast, slow in _rows(cursor, name, {**asked, "thresholds": sorted(set(thresholds))}):
+        found.setdefault(tuple(parts), {})[fast] = slow
+    return {parts: tuple(of.get(fast, 0) for fast in thresholds) for parts, of in found.items()}
