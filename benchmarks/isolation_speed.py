@@ -34,6 +34,7 @@ max_actions_per_hour = 1000
 WARM_SECONDS = 15.0
 """Two ordinary exports of each host, and more: what breaks has run well before."""
 BARS = {0.5: 1.0, 0.95: 2.0}
+APART_SECONDS = 3.0
 GIVE_UP_SECONDS = 20.0
 
 
@@ -80,7 +81,7 @@ def measure(folder: Path, runs: int, rate: float) -> tuple[list[float], int]:
                     lost += 1
                 else:
                     delays.append(found)
-                time.sleep(1.0)
+                time.sleep(APART_SECONDS)
             return delays, lost
         finally:
             for host in hosts:

@@ -13,6 +13,13 @@ from pathlib import Path
 from plugwarden import CallNotPermitted, PluginQuarantined, Sidecar
 
 
+FAULTS = (
+    KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError, ZeroDivisionError, NotImplementedError,
+    RecursionError, ImportError,
+)  # fmt: skip
+"""Plugins that break one soon after the other, each for a reason of its own."""
+
+
 def main() -> None:
     """Run until standard input ends. Arguments: folder of the flags, plugins, calls a second of each."""
     flags, plugins, rate = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
@@ -26,11 +33,13 @@ def main() -> None:
             print(json.dumps({"plugin": plugin, "what": what, "at": time.time()}), flush=True)
 
     def made(name: str):  # type: ignore[no-untyped-def]
+        fault = FAULTS[int(name[1:]) % len(FAULTS)]
+
         @sidecar.plugin(name, version="1", operation="run")
         def run() -> None:
             if name in failing:
                 say(name, "failed")
-                raise ValueError("told to")
+                raise fault("told to")
 
         return run
 
@@ -47,7 +56,7 @@ def main() -> None:
                 say(name, "refused")
             except CallNotPermitted:
                 say(name, "breaker")
-            except ValueError:
+            except FAULTS:
                 pass
         stop.wait(max(0.0, 1.0 / rate - (time.monotonic() - began)))
     sidecar.close(timeout=5)

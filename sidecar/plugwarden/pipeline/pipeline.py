@@ -328,14 +328,14 @@ class Pipeline:
 
     def _trouble_begins(self) -> bool:
         """Whether the first failed call of an interval waits to be folded. Needs the lock."""
-        aged = time.monotonic() - self._last_cut >= TROUBLE_SECONDS
-        if not aged or not self._aggregator.cells or failures(self._aggregator.cells):
+        if time.monotonic() - self._last_cut < TROUBLE_SECONDS or failures(self._aggregator.cells):
             return False
         queues = (self.queue,) if self._journal is None else (self.queue, self._journal.queue)
         return any(type(item) is Invocation and item.outcome.failed for queue in queues for item in tuple(queue))
 
     def _set_apart(self) -> None:
         """Close the interval before a trouble: the good calls of seconds would hide the first bad ones. Needs the lock."""
+        self._fold_plain()
         if self._close_interval(heartbeat=False):
             self._last_cut = time.monotonic() - (TROUBLE_SECONDS - SECOND_LOOK_SECONDS)
 
