@@ -51,7 +51,9 @@ def main() -> None:
     if options.json:
         print(json.dumps({"delays": delays, "never": lost, "load": load_average(), **found}))
     else:
-        print(f"{options.runs} plugins broken one after the other, {options.rate:g} calls/s in each of two hosts; {load_average()}")
+        print(
+            f"{options.runs} plugins broken one after the other, {options.rate:g} calls/s in each of two hosts; {load_average()}"
+        )
         print("seconds to the first refused call in the other host:")
         print("  " + "  ".join(f"{item:.2f}" for item in sorted(delays)))
         print("  " + ", ".join(f"{name} {value:.2f} s" for name, value in found.items()) + f"; never: {lost}")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from plugwarden import CallNotPermitted, PluginQuarantined, Sidecar
 
-
 FAULTS = (
     KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError, ZeroDivisionError, NotImplementedError,
     RecursionError, ImportError,

@@ -107,8 +107,13 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: 
         sentences.append(f"{percent(min(1.0, calls / fault.bad))} of them are {error}.")
     mine = [sample for sample in trouble.samples if sample.plugin == plugin]
     total, bad = sum(item.total for item in mine) - fault.total, sum(item.bad for item in mine) - fault.bad
+    elsewhere = (
+        f"Elsewhere {plugin} fails in {max(bad, 0)} of {total}."
+        if total > 0
+        else f"No other part of {plugin} is called."
+    )
     if total > 0:
-        sentences.append(f"Elsewhere {plugin} fails in {max(bad, 0)} of {total}.")
+        sentences.append(elsewhere)
     enough = tick.rules.policy.enough_nats(scope.plugin)
     detail = {
         "objective": objective.name,
@@ -124,6 +129,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: 
         "conditions": dict(fault.scope.conditions),
         "beside": fault.beside,
         "known": fault.known,
+        "scope": elsewhere,
         "errors": dict(fault.errors),
         "alternatives": [
             {"scope": str(item.scope), "bad": item.bad, "total": item.total, "nats": round(item.weight, 1)}

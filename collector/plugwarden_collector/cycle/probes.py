@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 from plugwarden.contract import QuarantineState
 
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
-from plugwarden_collector.judge.evidence import verdict
+from plugwarden_collector.judge.arrivals import Cell
+from plugwarden_collector.judge.evidence import Verdict, verdict
 from plugwarden_collector.judge.watch import bad_of, thresholds_of, tolerated_of, usual_of
 from plugwarden_collector.rules.objective import Objective
 
@@ -16,7 +18,10 @@ from .tick import Tick
 __all__ = ["probed"]
 
 DOUBT = 0.01
-"""How often a step of probation may be judged wrongly, either way."""
+"""How often probation may be judged wrongly, either way. Its steps ask for as much more evidence each, of all calls since it began: little is
+at stake while few calls are let through. That a scope is not well is told by the calls of the step alone."""
+LOOKBACK = timedelta(hours=6)
+"""Calls dated further back are no probes, whenever they came: longer than the steps of a probation take."""
 OTHERS_DOUBT = 0.3
 """Where several processes tell, each of them may be left out, and the others say the same with this doubt: none of them alone can
 make a scope look well, or keep it isolated."""
@@ -30,28 +35,46 @@ def probed(tick: Tick, item: Quarantine) -> Probes:
     """Return the probes of a quarantine, judged; none where it is not on probation."""
     if item.state is not QuarantineState.PROBATION:
         return Probes(0, 0)
-    cells = tick.evidence.probes(item.scope, item.changed_at, int(item.evidence.get("mark", 0)), tick.at)
+    mark = int(item.evidence.get("mark", 0))
+    began = int(item.evidence.get("probation_mark", mark))
+    cells = tick.evidence.probes(item.scope, tick.at - LOOKBACK, mark, tick.at)
+    all_cells = cells if began == mark else tick.evidence.probes(item.scope, tick.at - LOOKBACK, began, tick.at)
     objectives = [objective for objective in tick.rules.objectives if objective.covers(item.scope.plugin)]
-    thresholds = thresholds_of(tick.rules.objectives)
-    total = sum(cell.counts.total for cell in cells)
+    steps = len(tick.rules.policy.probation_steps)
+    doubt = DOUBT ** ((min(item.step, steps - 1) + 1) / steps)
     worst, well, unwell = 0, bool(objectives), False
     for objective in objectives:
-        good_ratio, bad_ratio = _ratios(tick, item, objective)
-        told: Counter[str] = Counter()
-        bad_told: Counter[str] = Counter()
-        for cell in cells:
-            told[cell.instance] += cell.counts.total
-            bad_told[cell.instance] += bad_of(objective, thresholds, cell)
-        bad = bad_told.total()
-        found = verdict(total, bad, good_ratio, bad_ratio)
-        worst = max(worst, bad)
-        others = [
-            verdict(total - told[instance], bad - bad_told[instance], good_ratio, bad_ratio)
-            for instance in (told if len(told) > 1 else ())
-        ]
-        well = well and found.well(DOUBT) and all(rest.well(OTHERS_DOUBT) for rest in others)
-        unwell = unwell or (found.unwell(DOUBT) and all(rest.unwell(OTHERS_DOUBT) for rest in others))
-    return Probes(total, worst, well, unwell)
+        told, over_all = _told(tick, objective, cells), _told(tick, objective, all_cells)
+        ratios = _ratios(tick, item, objective)
+        worst = max(worst, sum(bad for _, bad in told.values()))
+        well = well and _agree(over_all, ratios, lambda found, sure: found.well(sure), doubt)
+        unwell = unwell or _agree(told, ratios, lambda found, sure: found.unwell(sure), DOUBT)
+    return Probes(sum(cell.counts.total for cell in cells), worst, well, unwell)
+
+
+def _told(tick: Tick, objective: Objective, cells: Sequence[Cell]) -> dict[str, tuple[int, int]]:
+    """Return (all calls, bad calls) by process."""
+    thresholds = thresholds_of(tick.rules.objectives)
+    found: dict[str, tuple[int, int]] = {}
+    for cell in cells:
+        total, bad = found.get(cell.instance, (0, 0))
+        found[cell.instance] = total + cell.counts.total, bad + bad_of(objective, thresholds, cell)
+    return found
+
+
+def _agree(
+    told: Mapping[str, tuple[int, int]],
+    ratios: tuple[float, float],
+    says: Callable[[Verdict, float], bool],
+    doubt: float,
+) -> bool:
+    """Whether all processes together say something, and still do, less surely, without any one of them."""
+    total, bad = sum(item[0] for item in told.values()), sum(item[1] for item in told.values())
+    if not says(verdict(total, bad, *ratios), doubt):
+        return False
+    return len(told) < 2 or all(
+        says(verdict(total - calls, bad - failed, *ratios), max(doubt, OTHERS_DOUBT)) for calls, failed in told.values()
+    )
 
 
 def _ratios(tick: Tick, item: Quarantine, objective: Objective) -> tuple[float, float]:

@@ -183,12 +183,14 @@ def advance(tick: Tick) -> None:
         if item.state is QuarantineState.DEGRADED:
             _end_suspicion(tick, item)
             continue
+        probation = item.state is QuarantineState.PROBATION
         probes = probed(tick, item)
         after, effect = transition(item, probes, policy, tick.at, chance=tick.chance())
         if effect is None:
             continue
         if after.state is QuarantineState.PROBATION and after.changed_at == tick.at:
-            after = replace(after, evidence={**after.evidence, "mark": tick.watch.mark})
+            begins = {} if probation else {"probation_mark": tick.watch.mark}
+            after = replace(after, evidence={**after.evidence, **begins, "mark": tick.watch.mark})
         _put(tick, after)
         counted = {"calls": probes.total, "bad": probes.bad, "share_ratio": item.share_ratio}
         _decide(tick, item, effect.kind, effect.reason, counted)
@@ -237,6 +239,7 @@ def admit_newcomers(tick: Tick) -> None:
                 evidence={
                     **{key: item.evidence[key] for key in ("objective", "failed_ratio", "known") if key in item.evidence},
                     "mark": tick.watch.mark,
+                    "probation_mark": tick.watch.mark,
                 },
             )  # fmt: skip
             judged.add((plugin, version))

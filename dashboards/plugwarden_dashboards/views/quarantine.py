@@ -78,7 +78,7 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
             st.text(f"probation begins {words.moment(row['hold_until'])}")
         if row["id"] in running:
             st.text(_still(running[row["id"]]))
-        if row["evidence"].get("long"):
+        if row["evidence"].get("errors") is not None:
             with st.expander("Evidence at the decision"):
                 _evidence(row["evidence"])
         _stands(row)
@@ -102,12 +102,21 @@ def _stands(row: dict[str, Any]) -> None:
 
 
 def _evidence(evidence: dict[str, Any]) -> None:
-    for name in ("long", "short"):
-        window = evidence[name]
+    if evidence.get("nats") is not None:
         st.text(
-            f"{words.duration(window['seconds'])}: {window['bad']} of {window['total']} failed, burn rate "
-            f"{words.times(window['burn_rate'])} (limit {words.times(evidence['factor'])})"
+            f"{evidence['bad']} of {evidence['total']} calls were bad since {words.moment(evidence['since'])}; up to "
+            f"{words.percent(evidence['tolerated_ratio'])} is tolerated"
         )
+        st.text(f"Evidence {evidence['nats']:g} nats; {evidence['enough_nats']:g} are enough to act")
+    if evidence.get("alternatives"):
+        st.dataframe(
+            [
+                {"What else was considered": words.plain(item["scope"]), "Bad": item["bad"], "Calls": item["total"],
+                 "Explains (nats)": item["nats"]}
+                for item in evidence["alternatives"]
+            ],
+            hide_index=True,
+        )  # fmt: skip
     for error, calls in evidence.get("errors", {}).items():
         st.text(f"{calls} × {words.plain(error)}")
     st.text(words.plain(evidence.get("scope", "")))
