@@ -73,8 +73,7 @@ def findings_of(tick: Tick, troubles: Iterable[Trouble], excused: Mapping[str, s
     found = []
     for trouble in troubles:
         for fault in trouble.explanation.faults:
-            for scope in _scopes(fault):
-                found.append(_finding(tick, trouble, fault, scope, excused))
+            found += [_finding(tick, trouble, fault, scope, excused) for scope in _scopes(fault)]
     return sorted(found, key=lambda item: -item.fault.weight)
 
 

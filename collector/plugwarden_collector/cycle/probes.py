@@ -17,16 +17,16 @@ from .tick import Tick
 
 __all__ = ["probed"]
 
-DOUBT = 0.01
-"""How often probation may be judged wrongly, either way. Its steps ask for as much more evidence each, of all calls since it began: little is
-at stake while few calls are let through. That a scope is not well is told by the calls of the step alone."""
+DOUBT = 0.02
+"""How often probation may be judged wrongly, either way. Its steps ask for as much more evidence each, of all calls since it began:
+little is at stake while few calls are let through. That a scope is not well is told by the calls of the step alone."""
 LOOKBACK = timedelta(hours=6)
 """Calls dated further back are no probes, whenever they came: longer than the steps of a probation take."""
 OTHERS_DOUBT = 0.3
 """Where several processes tell, each of them may be left out, and the others say the same with this doubt: none of them alone can
 make a scope look well, or keep it isolated."""
-HALF_A_FIX = 4.0
-"""What still fails a quarter as often as it did, or more than is tolerated, is not well."""
+HALF_A_FIX = 3.0
+"""What still fails a third as often as it did, or more than is tolerated, is not well."""
 WELL_PART = 1 / 3
 """A scope is well at this part of the share at which it is not: with less between them no number of calls could tell."""
 
