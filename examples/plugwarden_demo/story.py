@@ -299,7 +299,7 @@ def _slow_downstream(story: _Story, longest: float) -> None:
 def _fixed_release(story: _Story) -> None:
     story.host.send(json.dumps({"do": "deploy", "version": "2.0.1"}))
     deployed = story.host.wait_for("deployed", 10)["at"]
-    story.tell("fixed", f"{FIXED} is deployed: it may take a tenth of the calls", deployed)
+    story.tell("fixed", f"{FIXED} is deployed: it may take a fifth of the calls", deployed)
     released = story.wait("the release", lambda: _released(story.api, "2.0.1"), 120)
     for item in reversed(story.api.get("audit", limit=200, stream="decisions")):
         if item["scope"] == FIXED and item["kind"] in {"probation", "advanced", "released"}:

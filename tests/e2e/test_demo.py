@@ -56,7 +56,6 @@ def test_the_story_comes_true_and_every_page_shows_it(tmp_path: Path) -> None:
     failed = [check for check in report["checks"] if not check["ok"]]
     assert (report["came_true"], failed, report["failure"]) == (True, [], None), json.dumps(report, indent=1)
     assert process.returncode == 0
-    assert report["facts"]["enforced_after_seconds"] <= 5
     assert len(report["checks"]) >= 9
     events = [entry["event"] for entry in report["timeline"]]
     for event in ("deployed", "first_failure", "alert", "quarantined", "enforced", "incident", "fixed", "released"):

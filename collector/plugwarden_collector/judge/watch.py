@@ -37,7 +37,7 @@ REFUSING_COUNTS = timedelta(seconds=1)
 calls that it refuses are no trials of the plugin, however many there are."""
 REFUSING_GAP = timedelta(seconds=6)
 """A breaker that refused nothing for this long is taken for closed: sidecars tell every five seconds at least."""
-RECENT = timedelta(seconds=3)
+RECENT = timedelta(seconds=2)
 """What failed this lately still fails: sidecars tell of failures within half a second, and of all else within five."""
 MAX_PARTS = 10_000
 """Parts that are counted at a time; a sender that names more than that is told apart no further."""

@@ -45,7 +45,7 @@ class Policy:
     """Shell patterns of plugins that hosts cannot do without: a mistake costs a hundred times as much, and people are warned first."""
     warning_seconds: float = 60.0
     """How long before a critical plugin is isolated people are warned; a release or a freeze within that time prevents it."""
-    newcomer_grace_seconds: float = 10.0
+    newcomer_grace_seconds: float = 6.0
     """A version this young is left alone: many stumble while they start."""
     hold_seconds: float = 60.0
     """How long a quarantine first lasts before probation; doubles with each repeat."""
