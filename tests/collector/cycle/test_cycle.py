@@ -146,7 +146,9 @@ def test_observing_only_records_what_it_would_do_and_looks_traces_up_once(fleet:
     fleet.rules = OBSERVED
     assert fleet.play(30, lambda: second_fails(fleet)) == ["would_quarantine"]
     assert fleet.told == set()
-    assert fleet.calls.asked.count("traces") == 1, "a thousand plugins may burn, and each turn of the loop takes a second"
+    assert fleet.calls.asked.count("traces") == 1, (
+        "a thousand plugins may burn, and each turn of the loop takes a second"
+    )
 
 
 def test_what_was_recorded_is_let_go_of_when_it_is_over(fleet: Fleet) -> None:

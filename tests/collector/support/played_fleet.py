@@ -24,7 +24,19 @@ from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
-__all__ = ["AT", "AVAILABILITY", "LATENCY", "OBSERVED", "RULES", "Fleet", "RememberedCalls", "by_hand", "kinds", "rules_with"]
+__all__ = [
+    "AT",
+    "AVAILABILITY",
+    "LATENCY",
+    "OBSERVED",
+    "RULES",
+    "Fleet",
+    "RememberedCalls",
+    "burning",
+    "by_hand",
+    "kinds",
+    "rules_with",
+]
 
 AT = datetime(2026, 1, 1)
 AVAILABILITY = Objective("availability", Sli.AVAILABILITY, 0.99, 21_600.0)
@@ -45,6 +57,13 @@ def rules_with(**changes: object) -> Rules:
 def kinds(changes: Changes) -> list[str]:
     """Return what was decided, in order."""
     return [item.kind for item in changes.decisions]
+
+
+def burning(bad: Mapping[tuple[str, str], int], at: datetime = AT) -> Observation:
+    """Return what the collector sees of plugin versions that failed in so many of 100 calls in each window; nothing arrived lately."""
+    sizes = [size for size in AVAILABILITY.windows if size != AVAILABILITY.period_seconds]
+    windows = {key: {size: CallCounts(100, failed=count) for size in sizes} for key, count in bad.items()}
+    return Observation(at, {"availability": windows}, running=20, versions=dict.fromkeys(bad, at - HELD))
 
 
 def by_hand(scope: Scope) -> Quarantine:
@@ -119,9 +138,7 @@ class RememberedCalls:
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from before a moment."""
-        return _together(
-            entry.cell for entry in self.entries[mark:] if entry.at >= since and within(scope, entry.cell)
-        )
+        return _together(entry.cell for entry in self.entries[mark:] if entry.at >= since and within(scope, entry.cell))
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error."""
@@ -260,9 +277,7 @@ class Fleet:
     def alerts(self, version: str | None = None) -> set[str]:
         """Return the states of all alerts, or of those of one version."""
         return {
-            record.alert.state.value
-            for record in self.standing.alerts.values()
-            if version in {None, record.version}
+            record.alert.state.value for record in self.standing.alerts.values() if version in {None, record.version}
         }
 
     def _windows(self) -> Mapping[str, Mapping[tuple[str, str], Mapping[float, CallCounts]]]:
