@@ -34,6 +34,8 @@ ABOVE_PAST = 2.0
 WELL_AGAIN_NATS = 12.0
 """Evidence that a stream is well again, from which on nothing is held against it: once in 160,000 looks at one that still fails. Without
 it, what failed for an hour would look ill for many more, as good calls say less against a small fault than bad ones for it."""
+MOST_WELL_NATS = 2 * WELL_AGAIN_NATS
+"""More is not counted, so that a few failures after a lump of good calls are enough for doubt."""
 WELL_AGAIN_FOR = timedelta(seconds=6)
 """So long it must stay so: good calls come in lumps, for sidecars tell of them every five seconds, and of failures at once."""
 LEAST_TOLERATED = 0.01
@@ -108,7 +110,8 @@ def update(
     if before is None:
         return Suspicion(tuple(lines), at)
     of_bad, of_good = _steps(tolerated)[before.lines.index(before.lead)]
-    well_nats = max(0.0, before.well_nats - bad * of_bad - (total - bad) * of_good)
+    gain = -bad * of_bad - (total - bad) * of_good
+    well_nats = min(max(0.0, before.well_nats + gain), MOST_WELL_NATS)
     well_since = (before.well_since or at) if well_nats >= WELL_AGAIN_NATS else None
     if well_since is not None and at - well_since >= WELL_AGAIN_FOR:
         return None

@@ -31,7 +31,9 @@ def test_what_points_at_the_plugins_own_code(name: str) -> None:
     assert kind_of(name) is ErrorKind.INWARD
 
 
-@pytest.mark.parametrize("name", ["", "GeoError", "Failed", "error", "CustomException", "OSError", "java.io.IOException"])
+@pytest.mark.parametrize(
+    "name", ["", "GeoError", "Failed", "error", "CustomException", "OSError", "java.io.IOException"]
+)
 def test_what_tells_nothing(name: str) -> None:
     assert kind_of(name) is ErrorKind.UNTOLD
 
