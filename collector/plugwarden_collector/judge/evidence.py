@@ -61,7 +61,7 @@ class Suspicion:
     bad_at: datetime
     """When the last bad call came."""
     well_nats: float = 0.0
-    """Logarithm of the e-value of the opposite: that it is well by now, against the alternative that leads."""
+    """Logarithm of the e-value of the opposite: that it is well by now, against the smallest fault that is still in question."""
     well_since: datetime | None = None
     """Since when that is beyond doubt; None while it is not."""
 
@@ -109,7 +109,8 @@ def update(
         return None
     if before is None:
         return Suspicion(tuple(lines), at)
-    of_bad, of_good = _steps(tolerated)[before.lines.index(before.lead)]
+    smallest = next(place for place, line in enumerate(before.lines) if line.nats > 0.0)
+    of_bad, of_good = _steps(tolerated)[smallest]
     gain = -bad * of_bad - (total - bad) * of_good
     well_nats = min(max(0.0, before.well_nats + gain), MOST_WELL_NATS)
     well_since = (before.well_since or at) if well_nats >= WELL_AGAIN_NATS else None
