@@ -11,6 +11,7 @@ from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.judge.evidence import ATTENTION_NATS
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.waits import troubled_downstreams
 
@@ -138,10 +139,10 @@ def _speaker(tick: Tick, record: AlertRecord) -> str | None:
 
 
 def _goes_on(tick: Tick, held: Quarantine, record: AlertRecord) -> bool:
-    """Whether calls fail from after the quarantine: it is too narrow, or somebody does not obey."""
+    """Whether calls still fail long after the quarantine, in what is judged beside it: it is too narrow."""
     settled = held.changed_at + timedelta(seconds=OBEYED_SECONDS)
     return any(
-        key.plugin == record.plugin and key.version == record.version and item.lead.since > settled
+        key.plugin == record.plugin and key.version == record.version and item.nats >= ATTENTION_NATS and item.bad_at > settled
         for key, item in tick.watch.streams.items()
     )
 

@@ -80,7 +80,8 @@ def findings_of(tick: Tick, troubles: Iterable[Trouble], excused: Mapping[str, s
 def _scopes(fault: Fault) -> list[Scope]:
     """Return what hosts can be told: machines and services are named by their processes."""
     said = dict(fault.scope.conditions)
-    version, operation, tenant = said.get("version"), said.get("operation"), said.get("tenant")
+    # Of an operation without a name no host can be told, so that its fault is the version's; a tenant without one is everybody else.
+    version, operation, tenant = said.get("version"), said.get("operation") or None, said.get("tenant")
     instances: tuple[str | None, ...] = (said.get("instance"),)
     if "machine" in said or ("service" in said and "instance" not in said):
         instances = tuple(sorted(fault.instances)) or (None,)

@@ -30,13 +30,17 @@ CALLED_LATELY = timedelta(minutes=1)
 """A quarantine of what nobody has asked for in this time refuses no calls, and holds no place under the cap."""
 PROBED_LATELY = timedelta(seconds=20)
 """Of a process or a tenant it is not told who asks for it; one on probation without a single call for this long is gone."""
+SUSPECTED_FOR = timedelta(seconds=30)
+"""A suggestion stands for so long after something spoke for it last: what is called seldom fails seldom."""
 REMEMBERED = timedelta(hours=24)
 """What was isolated again within this time of its release goes on where it was: its hold doubles, and a person is asked in the end."""
 
 
 def take_out(tick: Tick, findings: list[Finding]) -> None:
     """Take out every scope that is to blame; where a guard rail or the policy forbids it, a person is asked."""
-    tick.watch = replace(tick.watch, waiting=frozenset(item.scope.plugin for item in findings if item.waits_for))
+    asked = {item.scope.plugin for item in tick.standing.quarantines.values() if _is_question(item)}
+    waiting = asked.union(item.scope.plugin for item in findings if item.waits_for)
+    tick.watch = replace(tick.watch, waiting=frozenset(waiting))
     policy = tick.rules.policy
     for finding in findings:
         if finding.waits_for is not None:
@@ -44,6 +48,8 @@ def take_out(tick: Tick, findings: list[Finding]) -> None:
         speaker = _speaker(tick, finding)
         if speaker is not None and speaker.in_force:
             continue
+        if speaker is not None:
+            tick.standing.noted[_suspected(speaker)] = tick.at
         fleet = _fleet(tick)
         person = overruled(finding.scope, policy, fleet, tick.at)
         if person is not None:
@@ -247,10 +253,21 @@ def admit_newcomers(tick: Tick) -> None:
             _decide(tick, entry, "probation", reason, {"successor_of": item.id})
 
 
+def _is_question(item: Quarantine) -> bool:
+    """Whether a person is asked, and nothing is isolated yet."""
+    return item.ended_at is None and item.state is QuarantineState.DEGRADED
+
+
+def _suspected(item: Quarantine) -> tuple[str, str, str]:
+    """Where it is noted when something spoke for a suggestion last."""
+    return item.id, "", "suspected"
+
+
 def _end_suspicion(tick: Tick, item: Quarantine) -> None:
-    """A suggestion is over when nothing speaks against its scope any more, and something came that could have."""
+    """A suggestion is over when nothing speaks against its scope any more: parts of streams may fail too rarely to show in the whole."""
     scope = item.scope
-    if not any(
+    seen_at = tick.standing.noted.setdefault(_suspected(item), tick.at)  # nobody stores it: after a start it is as good as new
+    if tick.at - seen_at >= SUSPECTED_FOR and not any(
         key.plugin == scope.plugin and scope.version in {None, key.version} and scope.operation in {None, key.operation}
         for key in tick.watch.streams
     ):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +31,13 @@ ABOVE_OBJECTIVE = 1.5
 """Objectives that allow much: failing half as often again as they allow."""
 ABOVE_PAST = 2.0
 """Twice as often as usual."""
+WELL_AGAIN_NATS = 12.0
+"""Evidence that a stream is well again, from which on nothing is held against it: once in 160,000 looks at one that still fails. Without
+it, what failed for an hour would look ill for many more, as good calls say less against a small fault than bad ones for it."""
+MOST_WELL_NATS = 2 * WELL_AGAIN_NATS
+"""More is not counted, so that a few failures after a lump of good calls are enough for doubt."""
+WELL_AGAIN_FOR = timedelta(seconds=6)
+"""So long it must stay so: good calls come in lumps, for sidecars tell of them every five seconds, and of failures at once."""
 LEAST_TOLERATED = 0.01
 MOST_TOLERATED = 0.9
 
@@ -53,6 +60,10 @@ class Suspicion:
     """One for each of `ALTERNATIVES`; at least one is above 0."""
     bad_at: datetime
     """When the last bad call came."""
+    well_nats: float = 0.0
+    """Logarithm of the e-value of the opposite: that it is well by now, against the smallest fault that is still in question."""
+    well_since: datetime | None = None
+    """Since when that is beyond doubt; None while it is not."""
 
     @property
     def nats(self) -> float:
@@ -96,7 +107,16 @@ def update(
         lines.append(line)
     if not suspicious:
         return None
-    return Suspicion(tuple(lines), at if bad or before is None else before.bad_at)
+    if before is None:
+        return Suspicion(tuple(lines), at)
+    smallest = next(place for place, line in enumerate(before.lines) if line.nats > 0.0)
+    of_bad, of_good = _steps(tolerated)[smallest]
+    gain = -bad * of_bad - (total - bad) * of_good
+    well_nats = min(max(0.0, before.well_nats + gain), MOST_WELL_NATS)
+    well_since = (before.well_since or at) if well_nats >= WELL_AGAIN_NATS else None
+    if well_since is not None and at - well_since >= WELL_AGAIN_FOR:
+        return None
+    return Suspicion(tuple(lines), at if bad else before.bad_at, well_nats, well_since)
 
 
 def gained(total: int, bad: int, expected: float) -> float:

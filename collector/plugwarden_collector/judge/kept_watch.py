@@ -10,16 +10,19 @@ from .watch import PartCount, PartKey, StreamKey, Watch
 
 __all__ = ["kept", "resumed"]
 
-_FORM = 1
+_FORM = 2
 """Grows when the text, or what its numbers mean, changes; another form is not read, and suspicion begins anew."""
 
 
 def kept(watch: Watch) -> str:
     """Return a watch as JSON, without the cells of the last seconds."""
     streams = [
-        [*key, item.bad_at.isoformat(), [[line.nats, line.since.isoformat(), line.mark] for line in item.lines]]
+        [
+            *key, item.bad_at.isoformat(), [[line.nats, line.since.isoformat(), line.mark] for line in item.lines],
+            item.well_nats, None if item.well_since is None else item.well_since.isoformat(),
+        ]
         for key, item in watch.streams.items()
-    ]
+    ]  # fmt: skip
     parts = [
         [*key, item.since.isoformat(), item.mark, item.bad_at.isoformat(), item.bad, item.looked]
         for key, item in watch.parts.items()
@@ -40,6 +43,8 @@ def resumed(text: str | None) -> Watch | None:
             StreamKey(*row[:4]): Suspicion(
                 tuple(Line(nats, datetime.fromisoformat(since), mark) for nats, since, mark in row[5]),
                 datetime.fromisoformat(row[4]),
+                row[6],
+                None if row[7] is None else datetime.fromisoformat(row[7]),
             )
             for row in raw["streams"]
             if len(row[5]) == len(ALTERNATIVES)

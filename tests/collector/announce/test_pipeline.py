@@ -17,7 +17,7 @@ from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.rules.file import Receiver
 
-from tests.collector.cycle.test_cycle import AT
+from tests.collector.support.played_fleet import AT
 
 PAGER, TICKETS = Receiver("pager", "http://a/", ("page",)), Receiver("tickets", "http://b/", ("ticket",))
 ALL = Receiver("all", "http://c/")

@@ -30,7 +30,7 @@ from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.rules.file import Receiver
 
-from tests.collector.cycle.test_cycle import AT
+from tests.collector.support.played_fleet import AT
 
 ALL, PAGER = Receiver("all", "http://a/"), Receiver("pager", "http://b/", ("page",))
 SILENCE = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")

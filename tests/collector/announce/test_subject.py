@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,18 +11,29 @@ import pytest
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.announce.subject import subjects_of
 from plugwarden_collector.audit.actor import Actor
-from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.decide.acts import approve
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.rules.policy import Enforcement, Policy
+from plugwarden_collector.rules.policy import Enforcement
 
-from tests.collector.cycle.test_cycle import AT, RULES, seen
-from tests.collector.cycle.test_cycle import Known as Evidence
+from tests.collector.support.played_fleet import AT, Fleet, rules_with
 
 
 def names(standing: Standing) -> set[tuple[str, str]]:
     return {(item.labels["alertname"], item.severity) for item in subjects_of(standing) if item.speaker is None}
+
+
+def second_fails(fleet: Fleet) -> None:
+    fleet.arrive("csv", "1")
+    fleet.arrive("csv", "2", 10, 10)
+
+
+def judged(how: Enforcement, **policy: Any) -> Fleet:
+    """A fleet in which one version failed for a minute."""
+    fleet = Fleet(rules_with(enforcement=how, **policy), windows=True)
+    fleet.has_past("csv", "1")
+    fleet.has_past("csv", "2")
+    return fleet
 
 
 @pytest.mark.parametrize(
@@ -33,58 +45,68 @@ def names(standing: Standing) -> set[tuple[str, str]]:
     ],
 )
 def test_a_failing_plugin_pages_whatever_the_policy(how: Enforcement, said: str) -> None:
-    standing = Standing()
-    rules = replace(RULES, policy=Policy(how))
-    standing, _ = evaluate(rules, standing, seen({("csv", "2"): 50}), Evidence(), lambda: 0.0)
-    assert (said, "page") in names(standing)
-    page = next(item for item in subjects_of(standing) if item.severity == "page" and item.labels["alertname"] == said)
+    fleet = judged(how)
+    fleet.play(20, lambda: second_fails(fleet), step=1)
+    assert (said, "page") in names(fleet.standing)
+    page = next(
+        item for item in subjects_of(fleet.standing) if item.severity == "page" and item.labels["alertname"] == said
+    )
     assert (page.labels["plugin"], page.labels["version"]) == ("csv", "2")
 
 
-@pytest.mark.parametrize(
-    ("frozen", "policy"),
-    [("release day", Policy(Enforcement.ENFORCE)), (None, Policy(Enforcement.ENFORCE, protected=("csv",)))],
-)
-def test_a_failing_plugin_pages_where_the_automation_may_not_act(frozen: str | None, policy: Policy) -> None:
-    standing = Standing(frozen=frozen)
-    standing, changes = evaluate(
-        replace(RULES, policy=policy), standing, seen({("csv", "2"): 50}), Evidence(), lambda: 0.0
-    )
-    assert "prevented" in [item.kind for item in changes.decisions]
-    active = {item.key for item in subjects_of(standing)}
-    pages = [item for item in subjects_of(standing) if item.severity == "page" and item.speaker not in active]
-    assert [item.labels["plugin"] for item in pages] == ["csv"]
+@pytest.mark.parametrize(("frozen", "protected"), [("release day", ()), (None, ("csv",))])
+def test_a_failing_plugin_pages_where_the_automation_may_not_act(
+    frozen: str | None, protected: tuple[str, ...]
+) -> None:
+    fleet = judged(Enforcement.ENFORCE, protected=protected)
+    fleet.standing.frozen = frozen
+    assert fleet.play(20, lambda: second_fails(fleet), step=1) == ["prevented"]
+    active = {item.key for item in subjects_of(fleet.standing)}
+    pages = [item for item in subjects_of(fleet.standing) if item.severity == "page" and item.speaker not in active]
+    assert [item.labels["alertname"] for item in pages] == ["quarantine prevented"]
 
 
-def test_a_shared_cause_is_one_page() -> None:
-    standing = Standing()
-    standing, _ = evaluate(
-        RULES, standing, seen({(f"p{number}", "1"): 50 for number in range(4)}, running=8), Evidence(), lambda: 0.0
-    )
-    assert names(standing) == {("shared cause", "page")}
+OUTAGE = [f"p{number}" for number in range(4)]
 
 
-def test_a_plugin_that_fails_on_when_the_others_are_well_is_told_by_itself() -> None:
-    standing, known = Standing(), Evidence()
-    bad = {(f"p{number}", "1"): 50 for number in range(3)}
-    standing, _ = evaluate(RULES, standing, seen(bad, running=8), known, lambda: 0.0)
-    for second in range(1, 200):
-        well = {**dict.fromkeys(bad, 0), ("p0", "1"): 50}
-        standing, _ = evaluate(
-            RULES, standing, seen(well, running=8, at=AT + timedelta(seconds=second)), known, lambda: 0.0
-        )
-    assert {item.labels["plugin"] for item in subjects_of(standing) if item.labels["severity"] == "page" and not item.speaker
-            and "plugin" in item.labels} == {"p0"}  # fmt: skip
+def outage(fleet: Fleet, failing: Sequence[str]) -> None:
+    for name in OUTAGE:
+        fleet.arrive(name, "1", 10, 10 if name in failing else 0, error="ConnectionError")
+
+
+@pytest.fixture
+def hurt() -> Fleet:
+    """A fleet of which half failed for a minute, from one moment on."""
+    fleet = Fleet(running=8, windows=True)
+    for name in OUTAGE:
+        fleet.has_past(name)
+    fleet.play(30, lambda: outage(fleet, OUTAGE), step=1)
+    return fleet
+
+
+def test_a_shared_cause_is_one_page(hurt: Fleet) -> None:
+    assert names(hurt.standing) == {("shared cause", "page")}
+
+
+def test_a_plugin_that_fails_on_when_the_others_are_well_is_told_by_itself(hurt: Fleet) -> None:
+    hurt.play(90, lambda: outage(hurt, ["p0"]), step=1)
+    told = [item for item in subjects_of(hurt.standing) if item.severity == "page" and not item.speaker]
+    assert {item.labels["plugin"] for item in told if "plugin" in item.labels} == {"p0"}
 
 
 def test_a_quarantine_that_does_not_help_speaks_for_nothing() -> None:
-    standing, known = Standing(), Evidence()
-    for second in range(0, 60, 10):
-        standing, _ = evaluate(
-            RULES, standing, seen({("csv", "2"): 50}, at=AT + timedelta(seconds=second)), known, lambda: 0.0
-        )
-        told_of_itself = ("availability budget burn", "page") in names(standing)
-        assert told_of_itself == (second > 35), f"after {second} s"
+    """The scope is too narrow: another operation fails on."""
+    fleet = judged(Enforcement.ENFORCE)
+    fleet.play(6, lambda: second_fails(fleet), step=1)
+    assert fleet.told == {Scope("csv", "2")}
+    fleet.standing.quarantines = {
+        key: replace(item, scope=Scope("csv", "2", operation="y")) for key, item in fleet.standing.quarantines.items()
+    }
+    fleet.standing.frozen = "nothing more is isolated"
+    for second in range(0, 80, 2):
+        fleet.play(2, lambda: second_fails(fleet), step=2)
+        told_of_itself = ("availability budget burn", "page") in names(fleet.standing)
+        assert told_of_itself or second < 40, f"after {second} s"
 
 
 def quarantine(**more: Any) -> Quarantine:

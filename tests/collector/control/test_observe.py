@@ -15,9 +15,9 @@ MINUTE = timedelta(minutes=1)
 
 def test_windows_are_counted_again_when_the_clock_was_set_back(store: Store) -> None:
     long = LongWindows()
-    observe(store.telemetry.judging, DEFAULT_RULES, AT, since=AT, budgets=False, long=long)
+    observe(store.telemetry.judging, DEFAULT_RULES, AT, mark=0, since=AT, budgets=False, long=long)
     before = AT - timedelta(hours=1)
-    observe(store.telemetry.judging, DEFAULT_RULES, before, since=before, budgets=False, long=long)
+    observe(store.telemetry.judging, DEFAULT_RULES, before, mark=0, since=before, budgets=False, long=long)
     assert long.at == before
 
 
@@ -28,7 +28,7 @@ def test_windows_of_less_than_six_hours_are_counted_to_the_minute(store: Store, 
         call_each(store, ["geo"], time)
         time += 5 * MINUTE
     counted = observe(
-        store.telemetry.judging, DEFAULT_RULES, at, since=BEGIN - timedelta(days=1), budgets=False
+        store.telemetry.judging, DEFAULT_RULES, at, mark=0, since=BEGIN - timedelta(days=1), budgets=False
     ).windows
     found = {size: counts.total for size, counts in counted["availability"]["geo", "1"].items()}
     exact = {size: size // 300 for size in found if size <= 21_600}

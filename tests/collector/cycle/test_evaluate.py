@@ -1,4 +1,4 @@
-"""A tick is a function: it leaves the standing that it begins with as it is, and the same tick twice is the same."""
+"""A tick is a function: it leaves what it begins with as it is, and the same tick twice is the same."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugwarden.contract import Scope
-from plugwarden_collector.cycle import Observation, evaluate
-from plugwarden_collector.decide.quarantine import Probes
+from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.decide.shift import shift
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.rules.policy import Enforcement, Policy
+from plugwarden_collector.rules.policy import Enforcement
 
-from .test_cycle import AT, RULES, Known, by_hand, cell, seen
+from tests.collector.support.played_fleet import AT, Fleet, by_hand, rules_with
 
 VERSIONS = [("csv", "1"), ("csv", "2"), ("geo", "1"), ("pdf", "1"), ("xml", "1")]
 TURNS = st.lists(
     st.fixed_dictionaries(
         {
-            "bad": st.dictionaries(st.sampled_from(VERSIONS), st.sampled_from([0, 3, 50, 100]), max_size=5),
-            "after": st.sampled_from([1, 10, 60, 400, 4_000, 9 * 86_400]),
-            "probes": st.sampled_from([Probes(0, 0), Probes(20, 0), Probes(20, 9)]),
+            "bad": st.dictionaries(st.sampled_from(VERSIONS), st.sampled_from([0, 3, 20]), max_size=5),
+            "after": st.sampled_from([0.5, 0.5, 1, 10, 60, 400, 9 * 86_400]),
             "frozen": st.sampled_from([None, None, None, "release day"]),
             "enforcement": st.sampled_from([*Enforcement, Enforcement.ENFORCE]),
             "running": st.sampled_from([5, 60]),
@@ -32,7 +30,7 @@ TURNS = st.lists(
         }
     ),
     min_size=1,
-    max_size=8,
+    max_size=10,
 )
 
 
@@ -42,27 +40,32 @@ def parts(standing: Standing) -> dict[str, Any]:
 
 
 @given(TURNS)
-@settings(deadline=None, max_examples=60)
-def test_a_tick_leaves_the_standing_that_it_begins_with_as_it_is(turns: list[dict[str, Any]]) -> None:
-    standing, at, known = Standing(), AT, Known()
-    known.found_cells = [cell("1", 500, 0), cell("2", 100, 50)]
+@settings(deadline=None, max_examples=25)
+def test_a_tick_leaves_the_standing_and_the_watch_that_it_begins_with_as_they_are(turns: list[dict[str, Any]]) -> None:
+    fleet = Fleet()
+    for key in VERSIONS:
+        fleet.has_past(*key)
     for turn in turns:
-        at += timedelta(seconds=turn["after"])
-        known.found_probes = turn["probes"]
-        standing = replace(standing.copy(), frozen=turn["frozen"])
+        fleet.running = turn["running"]
+        fleet.standing = replace(fleet.standing.copy(), frozen=turn["frozen"])
         if turn["person"]:
-            standing.quarantines["q-hand"] = by_hand(Scope("geo"))
-        rules = replace(RULES, policy=replace(RULES.policy, enforcement=turn["enforcement"]))
-        observation: Observation = seen(turn["bad"], at=at, running=turn["running"])
-        before = parts(standing)
-        after, changes = evaluate(rules, standing, observation, known, lambda: 0.5)
-        assert parts(standing) == before
-        again, same = evaluate(rules, standing, observation, known, lambda: 0.5)
-        assert (parts(again), same) == (parts(after), changes)
+            fleet.standing.quarantines["q-hand"] = by_hand(Scope("geo"))
+        fleet.rules = rules_with(enforcement=turn["enforcement"])
+        for _ in range(2):
+            for key, bad in turn["bad"].items():
+                fleet.arrive(*key, 20, bad)
+            fleet.tick(turn["after"])
+        for key, bad in turn["bad"].items():
+            fleet.arrive(*key, 20, bad)
+        standing, watch, seen = fleet.standing, fleet.watch, fleet.seen()
+        before, suspected = parts(standing), copy.deepcopy(watch)
+        after, watched, changes = evaluate(fleet.rules, standing, watch, seen, fleet.calls, lambda: 0.5)
+        assert (parts(standing), watch) == (before, suspected)
+        again, same_watch, same = evaluate(fleet.rules, standing, watch, seen, fleet.calls, lambda: 0.5)
+        assert (parts(again), same_watch, same) == (parts(after), watched, changes)
         told = parts(after)
         shift(after, 86_400.0, AT)
         assert parts(after) == told
-        standing = after
 
 
 def test_a_copy_shares_no_container() -> None:
@@ -75,9 +78,15 @@ def test_a_copy_shares_no_container() -> None:
 
 
 def test_a_tick_that_could_not_be_stored_is_made_again_from_where_it_began() -> None:
-    rules = replace(RULES, policy=Policy(Enforcement.ENFORCE))
-    standing = Standing()
-    lost, first = evaluate(rules, standing, seen({("csv", "2"): 50}), Known(), lambda: 0.0)
-    kept, second = evaluate(rules, standing, seen({("csv", "2"): 50}), Known(), lambda: 0.0)
-    assert (kept, second) == (lost, first)
-    assert [item.kind for item in second.decisions] == ["quarantined"]
+    fleet = Fleet()
+    fleet.has_past("csv", "2")
+    while True:
+        fleet.at += timedelta(seconds=0.5)
+        fleet.arrive("csv", "2", 10, 10)
+        standing, watch, seen = fleet.standing, fleet.watch, fleet.seen()
+        if fleet.tick().quarantines:
+            break
+    lost = evaluate(fleet.rules, standing, watch, seen, fleet.calls, lambda: 0.0)
+    kept = evaluate(fleet.rules, standing, watch, seen, fleet.calls, lambda: 0.0)
+    assert kept == lost
+    assert [item.kind for item in kept[2].decisions] == ["quarantined"]

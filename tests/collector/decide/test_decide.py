@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.entries import GENESIS, Draft, seal, verify
-from plugwarden_collector.decide.guard import Fleet, vetoes
+from plugwarden_collector.decide.guard import Fleet, overruled, vetoes
 from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
@@ -25,7 +25,7 @@ def held(plugin: str = "csv", **changes: object) -> Quarantine:
 
 
 def move(item: Quarantine, probes: Probes, at: datetime) -> tuple[Quarantine, str | None]:
-    after, effect = transition(item, probes, POLICY, at, tolerated_ratio=0.1, chance=0.0)
+    after, effect = transition(item, probes, POLICY, at, chance=0.0)
     return after, effect.kind if effect else None
 
 
@@ -41,21 +41,33 @@ def test_good_probes_lead_through_all_steps_to_the_release() -> None:
     while item.ended_at is None:
         shares.append(item.share_ratio)
         at += timedelta(seconds=10)
-        item, _ = move(item, Probes(10, 0), at)
+        item, _ = move(item, Probes(10, 0, well=True), at)
     assert shares == [0.01, 0.05, 0.25, 1.0]
     assert item.state is QuarantineState.HEALTHY
 
 
 def test_bad_probes_isolate_again_for_twice_as_long() -> None:
     item = move(held(), Probes(0, 0), AT + timedelta(seconds=60))[0]
-    after, kind = move(item, Probes(4, 2), AT + timedelta(seconds=61))
+    after, kind = move(item, Probes(4, 2, unwell=True), AT + timedelta(seconds=61))
     assert (after.state, after.repeats, kind) == (QuarantineState.QUARANTINED, 1, "requarantined")
     assert after.hold_until == AT + timedelta(seconds=61 + 120)
 
 
-def test_one_bad_probe_is_no_verdict() -> None:
+def test_probes_that_say_neither_are_no_verdict() -> None:
     item = move(held(), Probes(0, 0), AT + timedelta(seconds=60))[0]
-    assert move(item, Probes(5, 1), AT + timedelta(seconds=61))[1] is None
+    assert move(item, Probes(50, 1), AT + timedelta(seconds=75))[1] is None
+
+
+def test_no_step_is_passed_in_less_than_its_time_or_with_fewer_calls_than_are_asked_for() -> None:
+    item = move(held(), Probes(0, 0), AT + timedelta(seconds=60))[0]
+    assert move(item, Probes(1000, 0, well=True), AT + timedelta(seconds=69))[1] is None
+    assert move(item, Probes(9, 0, well=True), AT + timedelta(seconds=80))[1] is None
+    assert move(item, Probes(10, 0, well=True), AT + timedelta(seconds=80))[1] == "advanced"
+
+
+def test_what_is_not_well_by_one_sli_is_not_well() -> None:
+    item = move(held(), Probes(0, 0), AT + timedelta(seconds=60))[0]
+    assert move(item, Probes(1000, 900, well=True, unwell=True), AT + timedelta(seconds=80))[1] == "requarantined"
 
 
 def test_too_few_probes_go_to_a_person_once() -> None:
@@ -67,18 +79,18 @@ def test_too_few_probes_go_to_a_person_once() -> None:
 
 def test_after_too_many_repeats_only_a_person_releases() -> None:
     item = held(state=QuarantineState.PROBATION, repeats=2, share_ratio=0.01)
-    after, _ = move(item, Probes(4, 4), AT + timedelta(seconds=1))
+    after, _ = move(item, Probes(4, 4, unwell=True), AT + timedelta(seconds=1))
     assert after.hold_until is None
     assert move(after, Probes(0, 0), AT + timedelta(days=365))[1] is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1), st.integers(1, 200)), max_size=60))
-def test_whatever_the_probes_say_the_share_stays_one_of_the_steps(history: list[tuple[int, float, int]]) -> None:
+@given(st.lists(st.tuples(st.integers(0, 50), st.booleans(), st.booleans(), st.integers(1, 200)), max_size=60))
+def test_whatever_the_probes_say_the_share_stays_one_of_the_steps(history: list[tuple[int, bool, bool, int]]) -> None:
     item, at = held(), AT
-    for calls, failing, pause in history:
+    for calls, well, unwell, pause in history:
         at += timedelta(seconds=pause)
         before = item
-        item, _ = move(item, Probes(calls, int(calls * failing)), at)
+        item, _ = move(item, Probes(calls, 0, well, unwell), at)
         assert item.share_ratio in {0.0, *POLICY.probation_steps}
         if before.state is QuarantineState.QUARANTINED and before.ended_at is None:
             assert item.share_ratio <= POLICY.probation_steps[0]
@@ -99,18 +111,50 @@ def test_nothing_forbids_a_first_quarantine() -> None:
     [
         (POLICY, fleet(frozen="release day"), "frozen"),
         (replace(POLICY, protected=("cs*",)), fleet(), "protected"),
-        (POLICY, fleet(excused="registry is slow"), "shared cause"),
         (POLICY, fleet(running=10, quarantines=[held("xml")]), "limit is 1"),
         (POLICY, fleet(actions=[AT] * 5), "last hour"),
-        (
-            POLICY,
-            fleet(quarantines=[replace(release(held(), AT), evidence={"released_by": "ann"})]),
-            "ann released it",
-        ),
     ],
 )
 def test_a_guard_rail_says_what_it_forbids(policy: Policy, state: Fleet, word: str) -> None:
     assert word in " ".join(vetoes(Scope("csv", "2"), policy, state, AT))
+
+
+def test_what_a_person_ended_is_left_alone_for_as_long_as_the_policy_says() -> None:
+    ended = replace(release(held(), AT), evidence={"released_by": "ann"})
+    soon, later = AT + timedelta(minutes=59), AT + timedelta(minutes=61)
+    for scope in (Scope("csv", "2"), Scope("csv"), Scope("csv", "2", operation="read")):
+        assert "ann released it" in str(overruled(scope, POLICY, fleet(quarantines=[ended]), soon))
+        assert overruled(scope, POLICY, fleet(quarantines=[ended]), later) is None
+    assert overruled(Scope("csv", "3"), POLICY, fleet(quarantines=[ended]), soon) is None
+    assert overruled(Scope("xml", "2"), POLICY, fleet(quarantines=[ended]), soon) is None
+
+
+def test_what_nobody_asks_for_holds_no_place() -> None:
+    """A version that was rolled back, one that another has replaced, a process that has ended."""
+    small = fleet(running=10)
+    for kept in (
+        replace(small, quarantines=[held("xml")], called={("xml", "3")}),
+        replace(small, quarantines=[held("xml", superseded_by="3")]),
+        replace(small, quarantines=[held("xml")], idle={"q-xml"}),
+        replace(small, quarantines=[held("xml", actor="ann")]),
+    ):
+        assert vetoes(Scope("csv", "2"), POLICY, kept, AT) == []
+    assert vetoes(Scope("csv", "2"), POLICY, replace(small, quarantines=[held("xml")], called={("xml", "2")}), AT)
+    whole = held("xml", scope=Scope("xml"))
+    assert vetoes(Scope("csv", "2"), POLICY, replace(small, quarantines=[whole], called={("xml", "2")}), AT)
+
+
+def test_a_second_scope_of_a_plugin_that_holds_a_place_needs_none() -> None:
+    assert vetoes(Scope("csv", "2"), POLICY, fleet(running=10, quarantines=[held("csv")]), AT) == []
+
+
+def test_names_that_may_be_made_up_take_the_room_of_nobody_else() -> None:
+    ghosts = [held(f"g{number}", evidence={"known": False}) for number in range(5)]
+    crowded = fleet(running=10, quarantines=ghosts)
+    assert vetoes(Scope("csv", "2"), POLICY, crowded, AT, known=True) == []
+    refused = vetoes(Scope("g9", "1"), POLICY, crowded, AT, known=False)
+    assert "limit is 1" in refused[0]
+    assert "within the last hour" in refused[1]
 
 
 @given(st.integers(1, 300), st.lists(st.integers(0, 300), max_size=400))

@@ -24,7 +24,7 @@ from plugwarden_collector.rules.file import Receiver
 from plugwarden_collector.rules.policy import Enforcement
 
 from tests.collector.conftest import running
-from tests.collector.cycle.test_cycle import AT
+from tests.collector.support.played_fleet import AT
 
 FIRES = Alert("a-1", AlertState.FIRING, firing_at=AT)
 RECORD = AlertRecord(FIRES, "availability budget burn", "page", "availability", "csv", "2", "it fails", "", AT)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
-from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.cycle import evaluate
-from plugwarden_collector.decide.quarantine import Probes, Quarantine
+from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
-from tests.collector.cycle.test_cycle import AT, RULES, Known, seen
+from tests.collector.support.played_fleet import RULES, Fleet
 
 from .sentences import sentences, too_long
 from .test_acts import ACTS, standing
@@ -33,30 +30,29 @@ def test_sentences_are_counted_and_numbers_are_none(text: str, count: int) -> No
 
 
 STORY: tuple[Mapping[tuple[str, str], int], ...] = (
-    {("csv", "2"): 50, ("csv", "1"): 0},
-    {(f"p{number}", "1"): 50 for number in range(4)},
-    {("csv", "3"): 50},
-    {("csv", "2"): 0, ("csv", "3"): 0},
+    {("csv", "2"): 10, ("csv", "1"): 0},
+    {(f"p{number}", "1"): 10 for number in range(4)},
+    {("csv", "3"): 10},
+    {("csv", "2"): 0, ("csv", "3"): 0, ("p0", "1"): 3},
 )
-"""What fails: a version, many at once, a later version, and nothing any more."""
+"""What fails: a version, many at once, a later version, and nothing but a little."""
 
 
 @pytest.mark.parametrize("frozen", [None, "release day"])
 @pytest.mark.parametrize("how", Enforcement)
 def test_no_decision_of_a_tick_is_longer_than_four_sentences(how: Enforcement, frozen: str | None) -> None:
     policy = Policy(
-        how, probation_steps=(0.1, 1.0), step_seconds=1, step_min_calls=5, hold_seconds=30, max_actions_per_hour=1,
-        protected=("p3",), step_timeout_seconds=60,
+        how, probation_steps=(0.1, 1.0), step_seconds=1, step_min_calls=5, hold_seconds=30, max_actions_per_hour=3,
+        protected=("p3",), critical=("p2",), step_timeout_seconds=60,
     )  # fmt: skip
-    rules, now, known = replace(RULES, policy=policy), Standing(frozen=frozen), Known()
-    made: list[Draft] = []
-    for second in range(0, 600, 5):
-        known.found_probes = Probes(40, 20 if second < 200 else 0)
-        bad = STORY[min(second // 100, len(STORY) - 1)]
-        now, changes = evaluate(rules, now, seen(bad, running=8, at=AT + timedelta(seconds=second)), known, lambda: 0.0)
-        made += changes.decisions
-    assert made
-    assert too_long(made) == []
+    fleet = Fleet(replace(RULES, policy=policy), running=8)
+    for key in {key for part in STORY for key in part}:
+        fleet.has_past(*key)
+    fleet.standing.frozen = frozen
+    for part in STORY:
+        fleet.play(60, lambda part=part: [fleet.arrive(*key, 20, bad) for key, bad in part.items()], step=2)  # type: ignore[misc]
+    assert fleet.made
+    assert too_long(fleet.made) == []
 
 
 def test_no_decision_of_a_person_is_longer_than_what_they_wrote() -> None:

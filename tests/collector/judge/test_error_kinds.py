@@ -10,9 +10,9 @@ from plugwarden_collector.judge.causes.error_kinds import ErrorKind, alike, kind
     "name",
     [
         "ConnectionError", "ConnectionRefusedError", "requests.exceptions.ConnectTimeout", "TimeoutError", "socket.gaierror",
-        "OSError", "BrokenPipeError", "ssl.SSLCertVerificationError", "UNAVAILABLE", "DEADLINE_EXCEEDED", "503", "HTTP_502",
+        "BrokenPipeError", "ssl.SSLCertVerificationError", "UNAVAILABLE", "DEADLINE_EXCEEDED", "503", "HTTP_502",
         "HTTPError503: 503", "ECONNREFUSED", "java.net.UnknownHostException", "TooManyRequests", "redis.exceptions.RedisError",
-        "java.io.IOException", "MemoryError", "psycopg.OperationalError", "timeout",
+        "java.io.EOFException", "MemoryError", "psycopg.OperationalError", "timeout",
     ],
 )  # fmt: skip
 def test_what_points_at_the_world_outside(name: str) -> None:
@@ -31,7 +31,9 @@ def test_what_points_at_the_plugins_own_code(name: str) -> None:
     assert kind_of(name) is ErrorKind.INWARD
 
 
-@pytest.mark.parametrize("name", ["", "GeoError", "Failed", "error", "CustomException"])
+@pytest.mark.parametrize(
+    "name", ["", "GeoError", "Failed", "error", "CustomException", "OSError", "java.io.IOException"]
+)
 def test_what_tells_nothing(name: str) -> None:
     assert kind_of(name) is ErrorKind.UNTOLD
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
-from typing import ClassVar
 
 import plugwarden_collector
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden.contract import Scope
-from plugwarden_collector.judge.blame import Cell, failing_cell_scope
+from plugwarden_collector.judge.arrivals import StreamCounts
 from plugwarden_collector.judge.burn import burns
 from plugwarden_collector.judge.sli import Availability, CallCounts, Latency, indicator_of
+from plugwarden_collector.judge.watch import bad_of, thresholds_of
 from plugwarden_collector.rules.objective import SLI_KEYS, Objective, Sli
 
 from tests.collector.support.sources import modules_of
@@ -48,24 +46,16 @@ def test_a_slow_call_burns_the_budget_of_latency_alone() -> None:
         assert any(burn.met for burn in found) == met
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """An SLI of another kind."""
-
-    waits_explain: ClassVar[bool] = False
-
-    def good(self, counts: CallCounts) -> int:
-        return counts.total - counts.failed - counts.slow
-
-    def why(self) -> str:
-        return "calls were late or failed"
-
-
-def test_the_scope_of_a_fault_is_found_by_any_sli() -> None:
-    cells = [Cell("1", "read", "i", CallCounts(300, slow=290)), Cell("1", "write", "i", CallCounts(300))]
-    for indicator, scope in ((Prompt(), Scope("csv", "1", operation="read")), (Availability(), Scope("csv", "1"))):
-        found, _ = failing_cell_scope("csv", "1", cells, cells, indicator, tolerated_ratio=0.1, min_events=20)
-        assert found == scope
+@pytest.mark.parametrize("bad", [{"failed": 9}, {"slow": 9}])
+def test_a_stream_is_judged_by_what_each_sli_counts(bad: dict[str, int]) -> None:
+    """Failures are told with the counts, slowness with each threshold that an objective asks for."""
+    objectives = [objective(sli) for sli in Sli]
+    thresholds = thresholds_of(objectives)
+    slow = (bad.get("slow", 0),) * len(thresholds)
+    counts = StreamCounts("csv", "1", "x", CallCounts(100, failed=bad.get("failed", 0)), 0, slow)
+    for item in objectives:
+        of_slowness = item.threshold_index is not None
+        assert bad_of(item, thresholds, counts) == (9 if of_slowness == ("slow" in bad) else 0)
 
 
 def test_nothing_branches_on_the_kind_of_an_sli() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,7 @@ from plugwarden_collector.decide.changes import BudgetStatus
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.judge.blame import Cell, failing_cell_scope
-from plugwarden_collector.judge.sli import Availability, CallCounts
+from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
 from plugwarden_collector.rules.policy import Enforcement
@@ -38,10 +36,10 @@ from plugwarden_collector.store.duckdb.names import told_apart
 from plugwarden_collector.store.duckdb.names.places import Name, Places, admitted
 
 from tests.collector.conftest import RULES, Running
-from tests.collector.cycle.test_cycle import AT as CYCLE_AT
-from tests.collector.cycle.test_cycle import RULES as CYCLE_RULES
-from tests.collector.cycle.test_cycle import Known, seen
 from tests.collector.support.command_line import plugwarden
+from tests.collector.support.played_fleet import AT as CYCLE_AT
+from tests.collector.support.played_fleet import RULES as CYCLE_RULES
+from tests.collector.support.played_fleet import Fleet, RememberedCalls, burning
 from tests.collector.support.rolled_store import AT, Store, ns
 from tests.sidecar.support.bad_names import BAD
 
@@ -161,7 +159,7 @@ def test_what_stands_for_many_is_neither_judged_nor_running(store: Store, tmp_pa
     store.send(Signal.TRACES, calls("a", names, failed=True))
     store.roll()
     seen = observe(
-        store.telemetry.judging, rules, AT + timedelta(seconds=1), since=AT - timedelta(hours=1), budgets=True
+        store.telemetry.judging, rules, AT + timedelta(seconds=1), mark=0, since=AT - timedelta(hours=1), budgets=True
     )
     judged = {name for windows in seen.windows.values() for name in windows}
     assert 0 < len(judged) <= 6
@@ -313,11 +311,11 @@ def test_a_turn_brings_forward_the_alerts_of_what_fails_and_of_nothing_else(monk
 
     monkeypatch.setattr(cycle_alerts, "alert_transition", counting)
     calm = {(f"p{number}", "1"): 0 for number in range(2_000)}
-    standing, known = Standing(), Known()
-    standing, _ = evaluate(CYCLE_RULES, standing, seen({**calm, ("csv", "2"): 50}), known, lambda: 0.5)
+    standing, known = Standing(), RememberedCalls()
+    standing, _, _ = evaluate(CYCLE_RULES, standing, Watch(), burning({**calm, ("csv", "2"): 50}), known, lambda: 0.5)
     assert len(looked_at) == 2  # of one version: page and ticket
     looked_at.clear()
-    standing, _ = evaluate(CYCLE_RULES, standing, seen({**calm, ("csv", "2"): 0}), known, lambda: 0.5)
+    standing, _, _ = evaluate(CYCLE_RULES, standing, Watch(), burning({**calm, ("csv", "2"): 0}), known, lambda: 0.5)
     assert len(looked_at) == 2  # what has an alert is brought forward also when it no longer fails
 
 
@@ -341,7 +339,7 @@ def test_what_is_passed_over_would_not_have_changed(steps: list[dict[tuple[str, 
         states = []
         for number, bad in enumerate(steps):
             at = CYCLE_AT + timedelta(seconds=20 * number)
-            standing, changes = evaluate(CYCLE_RULES, standing, seen(bad, at=at), Known(), lambda: 0.5)
+            standing, _, changes = evaluate(CYCLE_RULES, standing, Watch(), burning(bad, at), RememberedCalls(), lambda: 0.5)
             states.append(
                 [(event.record.alert.fingerprint, event.before, event.after) for event in changes.alert_events]
             )
@@ -393,7 +391,7 @@ def test_a_quarantine_of_before_under_a_name_that_is_none_is_left_out_and_shown(
         standing.quarantines[f"q-{number}"] = held(f"q-{number}", Scope(name))
     standing.quarantines["q-version"] = held("q-version", Scope("geo", "1" * 1_200))
     standing.quarantines["q-good"] = held("q-good", Scope("geo"), actor="ann")
-    standing, _ = evaluate(CYCLE_RULES, standing, seen({("csv", "1"): 0}), Known(), lambda: 0.5)
+    standing, _, _ = evaluate(CYCLE_RULES, standing, Watch(), burning({("csv", "1"): 0}, CYCLE_AT), RememberedCalls(), lambda: 0.5)
     told = DirectiveSet.from_dict(json.loads(json.dumps(standing.directives.as_dict())))
     assert ([item.id for item in told.directives], told.refused_total) == (["q-good"], 0)
     assert {item.id for item in unannounced(standing)} == {"q-0", "q-1", "q-2", "q-3", "q-version"} - overruled(
@@ -433,12 +431,21 @@ def test_nobody_can_isolate_by_hand_what_no_sidecar_could_be_told_of(shared: Run
         assert part in answer.text
 
 
-@pytest.mark.parametrize(("part", "name"), [("operation", OVERFLOW), ("operation", ""), ("instance", "")])
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("operation", OVERFLOW), ("operation", ""), ("instance", OVERFLOW), ("instance", ""), ("tenant", OVERFLOW)],
+)
 def test_a_scope_is_not_narrowed_to_what_no_directive_can_name(part: str, name: str) -> None:
-    bad, good = CallCounts(50, failed=40), CallCounts(500)
-    cells = [replace(Cell("1", "x", "i", bad), **{part: name}), replace(Cell("1", "x", "i", good), **{part: "other"})]
-    scope, _ = failing_cell_scope("geo", "1", cells, cells, Availability(), tolerated_ratio=0.1, min_events=20)
-    assert scope == Scope("geo", "1")
+    fleet = Fleet()
+    fleet.has_past("geo")
+
+    def one_part_fails() -> None:
+        for value, bad in ((name, 40), ("other", 0)):
+            where: dict[str, Any] = {"on": (value,)} if part == "instance" else {part: value}
+            fleet.arrive("geo", "1", 50, bad, **where)
+
+    fleet.play(10, one_part_fails, step=1)
+    assert fleet.told == {Scope("geo", "1")}
 
 
 def test_a_spans_own_name_is_its_operation_only_where_it_can_be_a_name(store: Store) -> None:
