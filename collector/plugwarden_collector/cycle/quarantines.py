@@ -266,7 +266,9 @@ def _suspected(item: Quarantine) -> tuple[str, str, str]:
 def _end_suspicion(tick: Tick, item: Quarantine) -> None:
     """A suggestion is over when nothing speaks against its scope any more: parts of streams may fail too rarely to show in the whole."""
     scope = item.scope
-    seen_at = tick.standing.noted.setdefault(_suspected(item), tick.at)  # nobody stores it: after a start it is as good as new
+    seen_at = tick.standing.noted.setdefault(
+        _suspected(item), tick.at
+    )  # nobody stores it: after a start it is as good as new
     if tick.at - seen_at >= SUSPECTED_FOR and not any(
         key.plugin == scope.plugin and scope.version in {None, key.version} and scope.operation in {None, key.operation}
         for key in tick.watch.streams
