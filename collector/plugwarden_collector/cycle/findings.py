@@ -34,6 +34,8 @@ CLEAR_NATS = 2.0
 """Nats by which a scope explains more than the next: with fewer, one in ten is too narrow or too wide."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
+SLOW_LOOK = timedelta(seconds=5)
+"""What is slow is often slow for a moment, with its host: sidecars tell of it every five seconds, so this is a second look."""
 SLOW_RECENT = timedelta(seconds=6)
 """Slow calls come with what sidecars send every five seconds."""
 MAX_SHOWN = 20
@@ -152,7 +154,7 @@ def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused
         first_at = tick.standing.versions.get((scope.plugin, scope.version))
         if first_at is not None and tick.at - first_at < timedelta(seconds=policy.newcomer_grace_seconds):
             return "the version has only just begun"
-    if tick.at - fault.since < _patience(fault):
+    if tick.at - fault.since < _patience(objective, fault):
         return "others may begin to fail as well, or it may pass"
     if tick.at - fault.since < OUTWARD_LOOK and any(_concerns(fault, sample) for sample in trouble.unheard):
         return "other processes have not told yet how they fare"
@@ -173,7 +175,9 @@ def _concerns(fault: Fault, sample: Sample) -> bool:
     )
 
 
-def _patience(fault: Fault) -> timedelta:
+def _patience(objective: Objective, fault: Fault) -> timedelta:
+    if objective.threshold_index is not None:
+        return SLOW_LOOK
     if leading_kind(dict(fault.errors)) is ErrorKind.OUTWARD:
         return OUTWARD_LOOK
     if {"instance", "machine", "tenant", "service"} & dict(fault.scope.conditions).keys():

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.objective import Objective, Sli
 
 __all__ = ["ATTENTION_NATS", "Line", "Suspicion", "Verdict", "gained", "tolerated_ratio", "update", "verdict"]
 
@@ -25,8 +25,9 @@ ATTENTION_NATS = 5.0
 at closer is known already when it is time to act, and a look costs little."""
 PAGING_FACTOR = 14.4
 """Burn rate that wakes people (SRE workbook, chapter 5, table 5-8): what burns slower is no reason to isolate anything."""
-MOST_OF_OBJECTIVE = 0.05
-"""A plugin that fails less often than this is never isolated for an objective that allows less: refusing it costs more calls."""
+MOST_OF_OBJECTIVE = {Sli.AVAILABILITY: 0.05, Sli.LATENCY: 0.15}
+"""A plugin that fails less often than this is never isolated for an objective that allows less: refusing it costs more calls. A slow call
+is still an answer, and all of a busy host's are slower."""
 ABOVE_OBJECTIVE = 1.5
 """Objectives that allow much: failing half as often again as they allow."""
 ABOVE_PAST = 2.0
@@ -81,7 +82,7 @@ def tolerated_ratio(objective: Objective, usual_ratio: float) -> float:
     """Return the share of bad calls up to which a stream is left alone: above what its objective tolerates, and what is usual for it."""
     allowed = 1.0 - objective.target_ratio
     found = max(
-        min(PAGING_FACTOR * allowed, MOST_OF_OBJECTIVE),
+        min(PAGING_FACTOR * allowed, MOST_OF_OBJECTIVE[objective.sli]),
         ABOVE_OBJECTIVE * allowed,
         ABOVE_PAST * usual_ratio,
         LEAST_TOLERATED,
