@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from opentelemetry import trace
-from plugwarden import Sidecar, Value
+from plugwarden import CallNotPermitted, Sidecar, Value
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
 from plugwarden.gate.subscription import DirectiveFile
 from plugwarden.pipeline import dispatch as dispatch_module
@@ -288,3 +290,51 @@ def test_a_long_failing_call_keeps_its_span_though_its_children_were_let_go(outb
         quiet.wrap(work, plugin="outer", version="1")()
     quiet.close(timeout=5)
     assert "outer work" in {span.name for span in outbox.spans_sent}
+
+
+def test_the_good_calls_before_a_trouble_are_in_an_interval_of_their_own(outbox: Any) -> None:
+    with contextlib.closing(Sidecar(service="test", export_interval_seconds=60.0)) as sidecar:
+        broken = False
+
+        def run() -> None:
+            if broken:
+                raise ValueError
+
+        wrapped = sidecar.wrap(run, plugin="csv", version="1", operation="x")
+        for _ in range(200):
+            wrapped()
+        time.sleep(pipeline_module.TROUBLE_SECONDS + 0.2)
+        broken = True
+        for _ in range(8):
+            with contextlib.suppress(ValueError):
+                wrapped()
+        wait_for(lambda: outbox.calls(plugin_outcome="error") == 8)
+        (good,) = outbox.named("plugin.invocation.duration", plugin_outcome="success")
+        (bad,) = outbox.named("plugin.invocation.duration", plugin_outcome="error")
+        assert good.point.count == 200
+        assert bad.point.start_time_unix_nano >= good.point.time_unix_nano
+
+
+@pytest.mark.parametrize("source", ["plugin", "downstream"])
+def test_a_refusal_by_the_breaker_says_who_was_to_blame_for_what_opened_it(outbox: Any, source: str) -> None:
+    with contextlib.closing(Sidecar(service="test", export_interval_seconds=60.0)) as sidecar:
+
+        def run() -> None:
+            with sidecar.downstream("geo-api") if source == "downstream" else contextlib.nullcontext():
+                raise ConnectionError
+
+        wrapped = sidecar.wrap(run, plugin="csv", version="1", operation="x")
+        for _ in range(60):
+            with contextlib.suppress(ConnectionError, CallNotPermitted):
+                wrapped()
+        assert sidecar.flush(timeout=5)
+        (refused,) = outbox.named("plugin.invocation.duration", plugin_outcome="rejected")
+        assert refused.attributes["plugin.rejection.reason"] == "circuit_open"
+        assert refused.attributes["plugin.error.source"] == source
+
+
+def wait_for(met: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < until
+        time.sleep(0.02)
