@@ -336,10 +336,12 @@ def test_what_is_passed_over_would_not_have_changed(steps: list[dict[tuple[str, 
                         Alert(fingerprint), "", severity, "availability", plugin, version, "", "", CYCLE_AT
                     )
                     standing.alerts[fingerprint] = record
-        states = []
+        states: list[object] = []
         for number, bad in enumerate(steps):
             at = CYCLE_AT + timedelta(seconds=20 * number)
-            standing, _, changes = evaluate(CYCLE_RULES, standing, Watch(), burning(bad, at), RememberedCalls(), lambda: 0.5)
+            standing, _, changes = evaluate(
+                CYCLE_RULES, standing, Watch(), burning(bad, at), RememberedCalls(), lambda: 0.5
+            )
             states.append(
                 [(event.record.alert.fingerprint, event.before, event.after) for event in changes.alert_events]
             )
@@ -391,7 +393,9 @@ def test_a_quarantine_of_before_under_a_name_that_is_none_is_left_out_and_shown(
         standing.quarantines[f"q-{number}"] = held(f"q-{number}", Scope(name))
     standing.quarantines["q-version"] = held("q-version", Scope("geo", "1" * 1_200))
     standing.quarantines["q-good"] = held("q-good", Scope("geo"), actor="ann")
-    standing, _, _ = evaluate(CYCLE_RULES, standing, Watch(), burning({("csv", "1"): 0}, CYCLE_AT), RememberedCalls(), lambda: 0.5)
+    standing, _, _ = evaluate(
+        CYCLE_RULES, standing, Watch(), burning({("csv", "1"): 0}, CYCLE_AT), RememberedCalls(), lambda: 0.5
+    )
     told = DirectiveSet.from_dict(json.loads(json.dumps(standing.directives.as_dict())))
     assert ([item.id for item in told.directives], told.refused_total) == (["q-good"], 0)
     assert {item.id for item in unannounced(standing)} == {"q-0", "q-1", "q-2", "q-3", "q-version"} - overruled(
