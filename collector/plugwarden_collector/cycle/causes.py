@@ -142,7 +142,10 @@ def _goes_on(tick: Tick, held: Quarantine, record: AlertRecord) -> bool:
     """Whether calls still fail long after the quarantine, in what is judged beside it: it is too narrow."""
     settled = held.changed_at + timedelta(seconds=OBEYED_SECONDS)
     return any(
-        key.plugin == record.plugin and key.version == record.version and item.nats >= ATTENTION_NATS and item.bad_at > settled
+        key.plugin == record.plugin
+        and key.version == record.version
+        and item.nats >= ATTENTION_NATS
+        and item.bad_at > settled
         for key, item in tick.watch.streams.items()
     )
 

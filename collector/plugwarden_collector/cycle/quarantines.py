@@ -29,7 +29,7 @@ __all__ = ["admit_newcomers", "advance", "take_out"]
 CALLED_LATELY = timedelta(minutes=1)
 """A quarantine of what nobody has asked for in this time refuses no calls, and holds no place under the cap."""
 PROBED_LATELY = timedelta(seconds=20)
-"""Of a process or a tenant it is not told who asks for it; one on probation without a single call for this long is gone."""
+"""It is not told who asks for a process or a tenant; one on probation without a single call for this long is gone."""
 SUSPECTED_FOR = timedelta(seconds=30)
 """A suggestion stands for so long after something spoke for it last: what is called seldom fails seldom."""
 REMEMBERED = timedelta(hours=24)
@@ -263,7 +263,9 @@ def _suspected(item: Quarantine) -> tuple[str, str, str]:
 def _end_suspicion(tick: Tick, item: Quarantine) -> None:
     """A suggestion is over when nothing speaks against its scope any more: parts of streams may fail too rarely to show in the whole."""
     scope = item.scope
-    seen_at = tick.standing.noted.setdefault(_suspected(item), tick.at)  # nobody stores it: after a start it is as good as new
+    seen_at = tick.standing.noted.setdefault(
+        _suspected(item), tick.at
+    )  # nobody stores it: after a start it is as good as new
     if tick.at - seen_at >= SUSPECTED_FOR and not any(
         key.plugin == scope.plugin and scope.version in {None, key.version} and scope.operation in {None, key.operation}
         for key in tick.watch.streams

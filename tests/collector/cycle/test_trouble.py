@@ -86,7 +86,7 @@ def test_what_is_known_of_other_processes_stands_when_one_is_isolated(fleet: Fle
 # -- causes that plugins share --------------------------------------------------------------------------------------------
 
 
-def test_many_plugins_at_once_are_one_incident_and_nobody_is_isolated(fleet: Fleet) -> None:
+def test_many_plugins_at_once_are_one_incident(fleet: Fleet) -> None:
     assert fleet.play(30, lambda: fail(fleet, *NAMES)) == ["common_cause"]
     assert fleet.told == set()
     (incident,) = fleet.standing.incidents.values()
