@@ -70,11 +70,10 @@ class Finding:
 
 def findings_of(tick: Tick, troubles: Iterable[Trouble], excused: Mapping[str, str]) -> list[Finding]:
     """Return what is to blame, the strongest first; `excused` names plugins that an open incident still speaks for."""
-    found = []
+    found: list[Finding] = []
     for trouble in troubles:
         for fault in trouble.explanation.faults:
-            for scope in _scopes(fault):
-                found.append(_finding(tick, trouble, fault, scope, excused))
+            found += [_finding(tick, trouble, fault, scope, excused) for scope in _scopes(fault)]
     return sorted(found, key=lambda item: -item.fault.weight)
 
 
