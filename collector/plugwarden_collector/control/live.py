@@ -61,7 +61,7 @@ BUDGET_SECONDS = 5.0
 WATCH_SECONDS = 5.0
 """Seconds after which what is suspected is kept again: what arrived since is looked at again after a restart."""
 MARK_SECONDS = 60.0
-"""The same where nothing is suspected: then it is kept how far was looked."""
+"""Seconds after which it is kept how far was looked, where nothing is suspected."""
 VERSION_HORIZON = timedelta(days=35)
 """How far back versions are looked for at start: as long as minute rollups are kept."""
 WRITE_TIMEOUT_SECONDS = 30.0

@@ -72,7 +72,7 @@ class Finding:
 
 def findings_of(tick: Tick, troubles: Iterable[Trouble], excused: Mapping[str, str]) -> list[Finding]:
     """Return what is to blame, the strongest first; `excused` names plugins that an open incident still speaks for."""
-    found = []
+    found: list[Finding] = []
     for trouble in troubles:
         for fault in trouble.explanation.faults:
             found += [_finding(tick, trouble, fault, scope, excused) for scope in _scopes(fault)]

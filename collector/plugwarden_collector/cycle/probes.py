@@ -47,7 +47,9 @@ def probed(tick: Tick, item: Quarantine) -> Probes:
         told, over_all = _told(tick, objective, cells), _told(tick, objective, all_cells)
         ratios = _ratios(tick, item, objective)
         worst = max(worst, sum(bad for _, bad in told.values()))
-        well = well and _agree(over_all, ratios, lambda found, sure: found.well(sure), doubt)
+        # What it never failed by must only not look bad: to show that it is well by that would take hundreds of calls.
+        failed_by_it = item.evidence.get("objective", objective.name) == objective.name
+        well = well and (not failed_by_it or _agree(over_all, ratios, lambda found, sure: found.well(sure), doubt))
         unwell = unwell or _agree(told, ratios, lambda found, sure: found.unwell(sure), DOUBT)
     return Probes(sum(cell.counts.total for cell in cells), worst, well, unwell)
 

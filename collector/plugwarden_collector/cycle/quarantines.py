@@ -29,7 +29,7 @@ __all__ = ["admit_newcomers", "advance", "take_out"]
 CALLED_LATELY = timedelta(minutes=1)
 """A quarantine of what nobody has asked for in this time refuses no calls, and holds no place under the cap."""
 PROBED_LATELY = timedelta(seconds=20)
-"""Of a process or a tenant it is not told who asks for it; one on probation without a single call for this long is gone."""
+"""It is not told who asks for a process or a tenant; one on probation without a single call for this long is gone."""
 SUSPECTED_FOR = timedelta(seconds=30)
 """A suggestion stands for so long after something spoke for it last: what is called seldom fails seldom."""
 REMEMBERED = timedelta(hours=24)

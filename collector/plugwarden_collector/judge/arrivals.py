@@ -45,7 +45,7 @@ class Cell:
     tenant: str
     """`tenant.id`; empty where the call was for nobody in particular."""
     error_type: str
-    """What the calls that failed ended with; empty for those that went well."""
+    """What the calls failed with; empty for those that went well."""
     counts: CallCounts
     refused: int = 0
     slow: tuple[int, ...] = ()
@@ -60,7 +60,7 @@ class Arrivals:
     streams: Sequence[StreamCounts] = ()
     """Every operation with calls, one value each."""
     cells: Sequence[Cell] = ()
-    """All of plugins that were asked about; of all others, those with calls that failed through the plugin's fault or that a
+    """All cells of plugins that were asked about; of all others, those with calls that failed through the plugin's fault or that a
     breaker refused."""
     stale: int = 0
     """Calls that came too late, or are dated too far ahead, to say anything of now: counted everywhere else, judged by nobody."""
@@ -91,6 +91,6 @@ class Wanted:
     after: int = 0
     """A mark: what arrived up to it is not wanted."""
     streams: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """The same for single operations: (version, operation) -> mark."""
+    """Marks of single operations: (version, operation) -> mark."""
     upto: int | None = None
     """A mark: what arrived after it is not wanted; None: all is."""

@@ -9,7 +9,7 @@ expected, the fewer of them say enough.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -62,7 +62,7 @@ class Suspicion:
     bad_at: datetime
     """When the last bad call came."""
     well_nats: float = 0.0
-    """Logarithm of the e-value of the opposite: that it is well by now, against the smallest fault that is still in question."""
+    """Logarithm of the e-value of the opposite: that it is well by now, against the alternative that leads."""
     well_since: datetime | None = None
     """Since when that is beyond doubt; None while it is not."""
 
@@ -110,14 +110,17 @@ def update(
         return None
     if before is None:
         return Suspicion(tuple(lines), at)
-    smallest = next(place for place, line in enumerate(before.lines) if line.nats > 0.0)
-    of_bad, of_good = _steps(tolerated)[smallest]
+    after = Suspicion(tuple(lines), at if bad else before.bad_at)
+    leads = before.lines.index(before.lead)
+    if after.lines.index(after.lead) != leads:
+        return after  # what was said against one alternative says nothing against another
+    of_bad, of_good = _steps(tolerated)[leads]
     gain = -bad * of_bad - (total - bad) * of_good
     well_nats = min(max(0.0, before.well_nats + gain), MOST_WELL_NATS)
     well_since = (before.well_since or at) if well_nats >= WELL_AGAIN_NATS else None
     if well_since is not None and at - well_since >= WELL_AGAIN_FOR:
         return None
-    return Suspicion(tuple(lines), at if bad else before.bad_at, well_nats, well_since)
+    return replace(after, well_nats=well_nats, well_since=well_since)
 
 
 def gained(total: int, bad: int, expected: float) -> float:

@@ -336,7 +336,7 @@ def test_what_is_passed_over_would_not_have_changed(steps: list[dict[tuple[str, 
                         Alert(fingerprint), "", severity, "availability", plugin, version, "", "", CYCLE_AT
                     )
                     standing.alerts[fingerprint] = record
-        states = []
+        states: list[object] = []
         for number, bad in enumerate(steps):
             at = CYCLE_AT + timedelta(seconds=20 * number)
             standing, _, changes = evaluate(

@@ -1,0 +1,141 @@
+"""When it is time to act, and what is said of it: patience, newcomers, places that hosts can be told of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from plugwarden.contract import OVERFLOW, Scope
+from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.rules.policy import Enforcement
+
+from tests.collector.decide.sentences import sentences
+from tests.collector.support.played_fleet import AT, Fleet, rules_with
+
+
+def seconds_until_isolated(fleet: Fleet, bad: int, seconds: float = 20.0, **where: object) -> float:
+    """Calls fail from now on. Return after how long the plugin is isolated."""
+    begin = fleet.at
+    fleet.play(seconds, lambda: fleet.arrive("csv", "1", 10, bad, **where), step=0.25)  # type: ignore[arg-type]
+    (made,) = [item for item in fleet.made if item.kind == "quarantined"]
+    return (made.at - begin).total_seconds()
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    found = Fleet()
+    found.has_past("csv")
+    return found
+
+
+def test_what_fails_wholly_is_isolated_within_a_second(fleet: Fleet) -> None:
+    assert seconds_until_isolated(fleet, 10) <= 1.0
+
+
+def test_what_fails_in_part_must_go_on_for_longer_than_a_hiccup(fleet: Fleet) -> None:
+    assert 3.0 <= seconds_until_isolated(fleet, 6) <= 4.0
+
+
+def test_errors_that_point_outward_give_others_time_to_fail_as_well(fleet: Fleet) -> None:
+    assert 6.0 <= seconds_until_isolated(fleet, 10, error="ConnectionError") <= 7.0
+
+
+def test_a_hiccup_that_is_over_isolates_nobody(fleet: Fleet) -> None:
+    fleet.play(1, lambda: fleet.arrive("csv", "1", 10, 6))
+    assert fleet.play(30, lambda: fleet.arrive("csv", "1", 10)) == []
+
+
+def test_a_version_that_has_only_just_begun_is_left_alone(fleet: Fleet) -> None:
+    fleet.versions["csv", "2"] = fleet.at
+    fleet.arrive("csv", "1")
+    assert fleet.play(9, lambda: fleet.arrive("csv", "2", 10, 10)) == []
+    assert "quarantined" in fleet.play(3, lambda: fleet.arrive("csv", "2", 10, 10))
+
+
+def test_a_version_that_stumbles_while_it_starts_is_never_isolated(fleet: Fleet) -> None:
+    fleet.versions["csv", "2"] = fleet.at
+    fleet.play(3, lambda: fleet.arrive("csv", "2", 10, 6))
+    assert fleet.play(60, lambda: fleet.arrive("csv", "2", 10), step=1) == []
+
+
+def test_one_failure_of_what_is_called_seldom_isolates_nobody(fleet: Fleet) -> None:
+    failing = iter([1] + [0] * 60)
+    assert fleet.play(600, lambda: fleet.arrive("csv", "1", 1, next(failing), on=("h1",)), step=10) == []
+    assert fleet.open_ones() == []
+
+
+def test_a_norm_of_two_in_a_hundred_isolates_nobody() -> None:
+    fleet = Fleet()
+    fleet.has_past("csv", failed_ratio=0.02)
+    failing = iter([1, 0, 0, 0, 0] * 200)
+    assert fleet.play(120, lambda: fleet.arrive("csv", "1", 10, next(failing), on=("h1",)), step=1) == []
+
+
+def test_the_dearer_a_mistake_the_more_failures_are_waited_for() -> None:
+    calls = []
+    for cost in (1.0, 1e12):
+        fleet = Fleet(rules_with(cost_of_wrong_isolation=cost))
+        fleet.has_past("csv")
+        fleet.play(60, lambda fleet=fleet: fleet.arrive("csv", "1", 1, 1, on=("h1",)), step=1)  # type: ignore[misc]
+        (made,) = [item for item in fleet.made if item.kind == "quarantined"]
+        calls.append((made.at - AT).total_seconds())
+    assert calls[0] < calls[1] < 40
+
+
+def test_a_machine_is_named_by_its_processes(fleet: Fleet) -> None:
+    def one_machine_fails() -> None:
+        for machine in ("m1", "m2", "m3"):
+            hosts = [f"{machine}-a", f"{machine}-b"]
+            fleet.arrive("csv", "1", 20, 20 if machine == "m1" else 0, machine=machine, on=hosts)
+
+    fleet.play(10, one_machine_fails)
+    assert {(scope.plugin, scope.instance) for scope in fleet.told} == {("csv", "m1-a"), ("csv", "m1-b")}
+
+
+def test_one_tenant_is_isolated_and_the_others_go_on(fleet: Fleet) -> None:
+    def one_tenant_fails() -> None:
+        for tenant in ("acme", "globex", "initech"):
+            fleet.arrive("csv", "1", 20, 20 if tenant == "acme" else 0, tenant=tenant)
+
+    fleet.play(10, one_tenant_fails)
+    assert {(scope.plugin, scope.tenant) for scope in fleet.told} == {("csv", "acme")}
+
+
+def test_no_scope_is_told_that_stands_for_many(fleet: Fleet) -> None:
+    fleet.has_past("csv", OVERFLOW)
+    fleet.play(10, lambda: fleet.arrive("csv", OVERFLOW, 10, 10))
+    assert not any(OVERFLOW in scope.as_dict().values() for scope in fleet.told)
+
+
+def test_slowness_is_judged_as_failure_is(fleet: Fleet) -> None:
+    def slow_in_one_operation() -> None:
+        fleet.arrive("csv", "1", 20, 0, slow=20)
+        fleet.arrive("csv", "1", 20, 1, operation="read")  # an unrelated error says nothing of where it is slow
+
+    fleet.has_past("csv", operation="read")
+    fleet.play(15, slow_in_one_operation)
+    assert Scope("csv", "1", operation="x") in fleet.told
+    assert "took longer than 250 ms" in next(item for item in fleet.made if item.kind == "quarantined").reason
+
+
+@pytest.mark.parametrize("how", Enforcement)
+def test_what_is_said_has_four_sentences_at_most_and_numbers_that_were_counted(how: Enforcement) -> None:
+    fleet = Fleet(rules_with(enforcement=how))
+    for version in ("1", "2"):
+        fleet.has_past("csv", version)
+
+    def second_fails() -> None:
+        fleet.arrive("csv", "1", 10)
+        fleet.arrive("csv", "2", 10, 10)
+
+    fleet.play(10, second_fails)
+    made: Draft = fleet.made[0]
+    assert 1 <= sentences(made.reason) <= 4
+    evidence = made.evidence
+    assert evidence is not None
+    assert made.reason.startswith(f"{evidence['bad']} of {evidence['total']} calls failed in csv version=2")
+    assert "100 % of them are ValueError." in made.reason
+    assert "Elsewhere csv fails in 0 of" in made.reason
+    assert evidence["nats"] >= evidence["enough_nats"]
+    assert evidence["alternatives"]
+    assert made.at - evidence["since"] <= timedelta(seconds=2)

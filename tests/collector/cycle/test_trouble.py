@@ -1,0 +1,149 @@
+"""What is looked at: nothing that is isolated, clean slates after a release, causes that plugins share."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from plugwarden.contract import Scope
+from plugwarden_collector.audit.actor import Actor
+from plugwarden_collector.cycle import within
+from plugwarden_collector.decide.acts import isolate, release
+from plugwarden_collector.judge.arrivals import Cell
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.waits import Waits
+
+from tests.collector.support.played_fleet import Fleet, rules_with
+
+ANN = Actor("ann")
+NAMES = ("p0", "p1", "p2", "p3")
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    found = Fleet(running=8)
+    for plugin in ("csv", *NAMES):
+        found.has_past(plugin)
+    return found
+
+
+def fail(fleet: Fleet, *names: str, error: str = "ConnectionError") -> None:
+    for name in NAMES:
+        fleet.arrive(name, "1", 10, 10 if name in names else 0, error=error)
+
+
+@pytest.mark.parametrize(
+    ("scope", "inside"),
+    [
+        (Scope("csv"), True),
+        (Scope("csv", "1", "x", "h1", "acme"), True),
+        (Scope("geo"), False),
+        (Scope("csv", "2"), False),
+        (Scope("csv", operation="read"), False),
+        (Scope("csv", instance="h2"), False),
+        (Scope("csv", tenant="globex"), False),
+    ],
+)
+def test_a_call_is_within_a_scope_where_nothing_it_says_differs(scope: Scope, inside: bool) -> None:
+    assert within(scope, Cell("csv", "1", "x", "web", "h1", "m1", "acme", "", CallCounts(1))) is inside
+
+
+def test_what_is_isolated_as_a_whole_is_not_judged_again_though_hosts_disobey(fleet: Fleet) -> None:
+    fleet.act(isolate(fleet.standing, Scope("csv"), "by hand", ANN, fleet.at))
+    assert fleet.play(30, lambda: fleet.arrive("csv", "1", 10, 10, obeyed=False)) == []
+    assert not fleet.watch.streams
+
+
+def test_after_a_release_old_failures_are_held_against_nobody(fleet: Fleet) -> None:
+    fleet.play(60, lambda: fleet.arrive("csv", "1", 10, 10, obeyed=False), step=1)
+    for item in fleet.in_force():
+        fleet.act(release(fleet.standing, item.id, "fixed", ANN, fleet.at, override=timedelta(0)))
+    assert fleet.play(60, lambda: fleet.arrive("csv", "1", 10, 0), step=1) == []
+
+
+def test_after_probation_old_failures_isolate_nobody_again() -> None:
+    fleet = Fleet(rules_with(hold_seconds=10))
+    fleet.has_past("csv")
+    fleet.play(8, lambda: fleet.arrive("csv", "1", 10, 10))
+    happened = fleet.play(120, lambda: fleet.arrive("csv", "1", 10, 0))
+    assert happened == ["probation", "advanced", "released"]
+
+
+def test_what_is_known_of_other_processes_stands_when_one_is_isolated(fleet: Fleet) -> None:
+    hosts = [f"h{number}" for number in range(12)]
+
+    def fails_on(*sick: str) -> None:
+        fleet.arrive("csv", "1", 10, on=[host for host in hosts if host not in sick])
+        fleet.arrive("csv", "1", 10, 10, on=sick)
+
+    fleet.play(10, lambda: fails_on(), step=1)
+    fleet.play(6, lambda: fails_on("h0"))
+    assert {scope.instance for scope in fleet.told} == {"h0"}
+    fleet.play(8, lambda: fails_on("h0", "h1"))
+    assert {scope.instance for scope in fleet.told} == {"h0", "h1"}
+
+
+# -- causes that plugins share --------------------------------------------------------------------------------------------
+
+
+def test_many_plugins_at_once_are_one_incident(fleet: Fleet) -> None:
+    assert fleet.play(30, lambda: fail(fleet, *NAMES)) == ["common_cause"]
+    assert fleet.told == set()
+    (incident,) = fleet.standing.incidents.values()
+    assert incident.plugins == NAMES
+
+
+def test_plugins_of_one_outage_that_show_it_one_after_the_other_are_one_incident(fleet: Fleet) -> None:
+    begin = fleet.at
+
+    def one_after_the_other() -> None:
+        passed = (fleet.at - begin).total_seconds()
+        fail(fleet, *NAMES[: 1 + int(passed)])
+
+    fleet.play(40, one_after_the_other)
+    assert {plugin for item in fleet.standing.incidents.values() for plugin in item.plugins} == set(NAMES)
+    assert fleet.told == set()
+
+
+@pytest.mark.parametrize("seconds", [20, 120])
+def test_an_incident_is_over_soon_after_its_cause_however_long_it_lasted(fleet: Fleet, seconds: int) -> None:
+    """Good calls say less than bad ones: before, it stayed open thirteen times as long as its cause, and excused whatever came after."""
+    fleet.play(seconds, lambda: fail(fleet, *NAMES), step=1)
+    fleet.play(75, lambda: fail(fleet), step=1)
+    assert fleet.standing.incidents == {}
+    assert [item.kind for item in fleet.made] == ["common_cause", "common_cause_over"]
+
+
+def test_a_plugin_that_breaks_by_itself_after_an_outage_is_isolated_once_and_not_taken_back(fleet: Fleet) -> None:
+    fleet.play(60, lambda: fail(fleet, *NAMES), step=1)
+    fleet.play(90, lambda: fail(fleet), step=1)
+    assert fleet.play(20, lambda: fail(fleet, "p0"), step=1) == ["quarantined"]
+    assert fleet.told == {Scope("p0", "1")}
+
+
+def test_who_breaks_by_itself_beside_an_outage_is_isolated(fleet: Fleet) -> None:
+    def both() -> None:
+        fail(fleet, *NAMES)
+        fleet.arrive("csv", "1", 10, 10, error="KeyError")
+
+    fleet.play(20, lambda: fail(fleet, *NAMES), step=1)
+    fleet.play(30, both)
+    assert fleet.told == {Scope("csv", "1")}
+
+
+def test_a_slow_downstream_is_one_incident_and_no_quarantine(fleet: Fleet) -> None:
+    fleet.waits = [Waits(name, "registry", 50, 25.0, 0, 500, 2.5, 26.0) for name in NAMES[:2]]
+
+    def slow() -> None:
+        for name in NAMES[:2]:
+            fleet.arrive(name, "1", 10, 0, slow=10)
+
+    assert fleet.play(20, slow) == ["common_cause"]
+    assert fleet.told == set()
+    (incident,) = fleet.standing.incidents.values()
+    assert (incident.cause, incident.plugins) == ("downstream:registry", NAMES[:2])
+
+
+def test_a_slow_downstream_does_not_excuse_a_plugins_own_failures(fleet: Fleet) -> None:
+    fleet.waits = [Waits("csv", "registry", 50, 25.0, 0, 500, 2.5, 26.0)]
+    assert "quarantined" in fleet.play(10, lambda: fleet.arrive("csv", "1", 10, 10))
