@@ -111,7 +111,7 @@ def test_a_backtest_counts_what_a_killed_collector_had_stored_and_not_counted(tm
         for second in range(40):
             store.send(Signal.METRICS, metrics(second))
         crash(store, tmp_path / "killed")
-    report = backtest(tmp_path / "killed", DEFAULT_RULES)
+    report = backtest(tmp_path / "killed", DEFAULT_RULES).as_dict()
     assert report["from"] == AT
     assert report["ticks"] >= 40
 
