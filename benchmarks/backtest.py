@@ -56,7 +56,7 @@ insert into {table} (
 )
 with parts as (
     select bucket_start, plugin, operation, instance, hash(bucket_start, plugin, operation, instance) as dice,
-        (5 + plugin % 7 * 8) * $rate as mean, if(plugin % 10 = 0, 0.01, 0.001) as norm
+        (5 + plugin % 7 * 8) * $rate as mean, if(plugin % 10 = 0, 0.004, 0.001) as norm
     from range($first::timestamp, $before::timestamp, $step::interval) t(bucket_start)
     cross join range($plugins) p(plugin) cross join range(2) o(operation) cross join range(3) i(instance)
 ),
@@ -66,8 +66,8 @@ drawn as (
     from parts
 ),
 hit as (
-    select d.*, coalesce(max(case f.kind when 'hard' then 1.0 when 'half' then 0.5 when 'fifth' then 0.2
-            when 'slow' then 0.0 else 1.0 end), 0.0) as share,
+    select d.*, coalesce(max(case when f.kind is null or f.kind = 'slow' then 0.0
+            when f.kind = 'half' then 0.5 when f.kind = 'fifth' then 0.2 else 1.0 end), 0.0) as share,
         coalesce(bool_or(f.kind = 'slow'), false) as slowed
     from drawn as d left join faults as f on d.bucket_start >= f.first and d.bucket_start < f.before
         and (f.plugin = d.plugin or f.kind = 'host' and d.plugin % 3 = 0)

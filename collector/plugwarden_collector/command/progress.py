@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from rich.progress import (
 
 from .output import clean, errors
 
-__all__ = ["bar", "share", "steps"]
+__all__ = ["bar", "interrupted", "share", "steps"]
 
 
 @contextmanager
@@ -29,6 +30,23 @@ def bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     with Progress(TextColumn(text), BarColumn(), DownloadColumn(), console=errors, transient=True) as progress:
         task = progress.add_task(text, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def interrupted() -> Iterator[Callable[[], bool]]:
+    """Tell whether somebody wants the block to end: the first Ctrl-C asks, the second one ends the command as ever."""
+    asked: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

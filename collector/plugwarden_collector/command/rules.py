@@ -15,7 +15,7 @@ from plugwarden_collector.named_path import file_to_read, store_to_read
 from .backtest_tables import show_backtest
 from .options import AsJson, Data
 from .output import clean, console, emit_json, show
-from .progress import share
+from .progress import interrupted, share
 
 __all__ = ["rules_app"]
 
@@ -71,8 +71,8 @@ def rules_backtest(
     file_to_read("FILE", file)
     store_to_read("--data", data)
     rules = load_rules(file)
-    with share(f"trying {file.name}", as_json) as told:
-        report = backtest(data, rules, over=over or since, told=told)
+    with share(f"trying {file.name}", as_json) as told, interrupted() as stop:
+        report = backtest(data, rules, over=over or since, told=told, stop=stop)
     found = report.as_dict()
     if as_json:
         emit_json(found)

@@ -84,4 +84,7 @@ class Replaying(Protocol):
     def parts(
         self, since: datetime, before: datetime, thresholds: Sequence[int], plugins: Sequence[str], *, seconds: bool
     ) -> PartSlices:
-        """Return all parts of some plugins by slice, and of all others those with calls that count against them."""
+        """Return all parts of some plugins by slice."""
+
+    def failing(self, since: datetime, before: datetime, thresholds: Sequence[int], *, seconds: bool) -> PartSlices:
+        """Return the parts with calls that count against them, by slice; nothing is told of slow ones."""

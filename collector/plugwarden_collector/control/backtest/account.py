@@ -94,7 +94,8 @@ class Account:
             self.incidents[incident.id] = incident
         self._suspected = waiting
         self._take_alerts(changes)
-        self._take_told(standing, at)
+        if changes.alerts or changes.quarantines or changes.incidents:
+            self._take_told(standing, at)
 
     def _add(self, draft: Draft, standing: Standing, known: dict[str, datetime], at: datetime) -> None:
         evidence = draft.evidence or {}

@@ -22,12 +22,17 @@ AFTER = timedelta(seconds=5)
 
 
 def backtest(
-    data: Path, rules: Rules, *, over: str | None = None, told: Callable[[int, int], None] = lambda done, total: None
+    data: Path,
+    rules: Rules,
+    *,
+    over: str | None = None,
+    told: Callable[[int, int], None] = lambda done, total: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Return what the rules would have decided on the data in a folder. Writes nothing but the counts that views show.
 
-    `over` is how long before the newest call it begins, as far as minutes are kept; `told` hears the seconds done, and of how many. Whoever
-    interrupts it gets what was found so far.
+    `over` is how long before the newest call it begins, as far as minutes are kept; `told` hears the seconds done, and of how many. Once
+    `stop` says so it ends with what was found so far.
     """
     with stored_telemetry(data) as (telemetry, happened):
         telemetry.ingest.catch_up(
@@ -42,11 +47,8 @@ def backtest(
         if over is not None:
             start = max(start, end - timedelta(seconds=seconds(over)))
         replay = Replay(telemetry, rules, recorded)
-        until = end
-        try:
-            replay.run(second_of(start), second_of(end), told)
-        except KeyboardInterrupt:
-            until = max(start, min(end, moment(replay.now)))
+        ended = replay.run(second_of(start), second_of(end), told, stop)
+        until = end if ended else max(start, min(end, moment(replay.now)))
         return Report(
             start, until, end, recorded.seconds_from, replay.looks, replay.turns, replay.account, replay.loop.refused, happened
         )  # fmt: skip

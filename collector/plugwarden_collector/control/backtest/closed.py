@@ -49,6 +49,30 @@ class _Log:
     """When something of it was isolated last."""
     rows: list[tuple[int, Row]] = field(default_factory=list)
     """End of the slice, and what was let through."""
+    gone: int = 0
+    """Rows that were let go."""
+    _running: dict[int, tuple[int, int, dict[tuple[str, ...], list[int]]]] = field(default_factory=dict)
+    """By mark: sums of the rows from one place to another, counted with those that were let go."""
+
+    def since(self, after: int, mark: int) -> dict[tuple[str, ...], list[int]]:
+        """Return the sums of rows that ended after a moment; asked again for the same mark, only what is new is added."""
+        first, before, sums = self._running.get(mark, (self.gone, self.gone, {}))
+        for place in range(before, self.gone + len(self.rows)):
+            _add(sums, self.rows[place - self.gone][1], 1)
+        before = self.gone + len(self.rows)
+        while first < before and self.rows[first - self.gone][0] <= after:
+            _add(sums, self.rows[first - self.gone][1], -1)
+            first += 1
+        self._running = {**dict(list(self._running.items())[-20:]), mark: (first, before, sums)}
+        return {names: list(counts) for names, counts in sums.items() if any(counts)}
+
+    def forget(self, before: int) -> None:
+        """Let go of rows that ended before a moment."""
+        count = next((place for place, (end, _) in enumerate(self.rows) if end >= before), len(self.rows))
+        del self.rows[:count]
+        self.gone += count
+        # Sums that begin among them are made anew.
+        self._running = {mark: found for mark, found in self._running.items() if found[0] >= self.gone}
 
 
 class ClosedLoop:
@@ -80,7 +104,7 @@ class ClosedLoop:
             if at - log.closed_at > LOOK_BACK:  # nobody looks back to when it was isolated
                 del self._logs[plugin]
             elif log.rows and log.rows[0][0] < at - 2 * LOOK_BACK:
-                log.rows = [entry for entry in log.rows if entry[0] >= at - LOOK_BACK]
+                log.forget(at - LOOK_BACK)
 
     def let_through(self, plugin: str, rows: Sequence[Row], held: Sequence[Quarantine], end: int) -> list[Row]:
         """Return the calls of a slice that come through, and remember them."""
@@ -103,15 +127,17 @@ class ClosedLoop:
         self, plugin: str, after: int, upto: int, marks: Mapping[tuple[str, str], int]
     ) -> dict[tuple[str, ...], list[int]]:
         """Return what came through, as `Tape.sums` does."""
-        found: dict[tuple[str, ...], list[int]] = {}
         log = self._logs.get(plugin)
-        for end, row in reversed(log.rows if log is not None else ()):
+        if log is None:
+            return {}
+        if not marks:  # a probation asks on every turn
+            return log.since(max(after, upto - LOOK_BACK), after)
+        found: dict[tuple[str, ...], list[int]] = {}
+        for end, row in reversed(log.rows):
             if end <= upto - LOOK_BACK:
                 break
-            if max(marks.get((row.names[1], row.names[2]), after), 0) < end <= upto:
-                counts = found.setdefault(row.names, [0] * (3 + len(row.slow)))
-                for place, more in enumerate((row.total, row.bad, row.refused, *row.slow)):
-                    counts[place] += more
+            if marks.get((row.names[1], row.names[2]), after) < end <= upto:
+                _add(found, row, 1)
         return found
 
     def _pass(self, row: Row, item: Quarantine) -> Row | None:
@@ -139,6 +165,12 @@ class ClosedLoop:
         for names, name in ((found.tenants, row.names[6]), (found.hosts, row.names[5] or row.names[4])):
             if name and len(names) < MAX_NAMED:
                 names.add(name)
+
+
+def _add(sums: dict[tuple[str, ...], list[int]], row: Row, sign: int) -> None:
+    counts = sums.setdefault(row.names, [0] * (3 + len(row.slow)))
+    for place, more in enumerate((row.total, row.bad, row.refused, *row.slow)):
+        counts[place] += sign * more
 
 
 def _share(item: Quarantine) -> float:

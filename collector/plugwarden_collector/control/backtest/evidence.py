@@ -31,6 +31,8 @@ class TapeEvidence:
     def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
         """Return all that the suspects' plugins did since the trouble of each of their operations began."""
         found: list[Cell] = []
+        plugins = [item.plugin for item in suspects]
+        self._tape.load(plugins, min(min([item.mark, *_marks(item)]) for item in suspects), self.now)
         for item in suspects:
             marks = {stream: mark for stream, (mark, _) in item.streams.items()}
             found += _cells(self._sums(item.plugin, item.mark, self.now, marks))
@@ -39,6 +41,7 @@ class TapeEvidence:
     def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
         """Return what the suspects' plugins did in so many seconds before their trouble began."""
         found: list[Cell] = []
+        self._tape.load([item.plugin for item in suspects], min(item.mark for item in suspects) - MINUTE, self.now)
         for item in suspects:
             # Of a minute it is not known what its last seconds were like: they are taken to be like all of it.
             unit = 1 if item.mark >= second_of(self._tape.recorded.seconds_from) else MINUTE
@@ -74,6 +77,10 @@ class TapeEvidence:
                 known = found.get(names)
                 found[names] = counts if known is None else [a + b for a, b in zip(known, counts, strict=True)]
         return found
+
+
+def _marks(item: Suspect) -> list[int]:
+    return [mark for mark, _ in item.streams.values()]
 
 
 def _cells(sums: Mapping[tuple[str, ...], Sequence[int]], part: float = 1.0) -> list[Cell]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plugwarden_collector.store.replay import PartSlices, Recorded, Replaying
+from plugwarden_collector.store.replay import Counts, PartSlices, Recorded, Replaying
 
 __all__ = ["EPOCH", "LOOK_BACK", "MINUTE", "Chunk", "Names", "Row", "Slice", "Tape", "moment", "second_of"]
 
@@ -130,7 +130,7 @@ class Tape:
             found = self.replaying.streams(moment(begin), moment(end), self.thresholds, seconds=seconds)
             counts = _stacked(found.counts)
             telling = counts[1:].sum(axis=0) > 0
-            failing = self.replaying.parts(moment(begin), moment(end), self.thresholds, (), seconds=seconds)
+            failing = self.replaying.failing(moment(begin), moment(end), self.thresholds, seconds=seconds)
             stream = self._numbered(found.names, found.stream)
             yield Chunk(begin, end, unit, found.second, stream, counts, telling, failing)
             at = end
@@ -138,7 +138,7 @@ class Tape:
     def rows(self, plugin: str, chunk: Chunk, part: Slice) -> list[Row]:
         """Return everything that a plugin did in a slice."""
         found = self._of(plugin, chunk.begin, chunk.before, chunk.unit)
-        return rows_of(found, part.begin, plugin)
+        return rows_of(found, part.begin)
 
     def sums(
         self, plugin: str, after: int, upto: int, marks: Mapping[tuple[str, str], int]
@@ -155,10 +155,7 @@ class Tape:
             if not len(table.second):
                 continue
             begins = np.array(
-                [
-                    max(marks.get((name[1], name[2]), after), least) if name[0] == plugin else upto
-                    for name in table.names
-                ],
+                [max(marks.get((name[1], name[2]), after), least) for name in table.names],
                 np.int64,
             )
             end = table.second + unit
@@ -175,12 +172,43 @@ class Tape:
         for key in [key for key in self._parts if key[0] < before]:
             del self._parts[key]
 
+    def load(self, plugins: Sequence[str], after: int, upto: int) -> None:
+        """Read several plugins at once, for who is about to ask for each of them."""
+        at = max(after, upto - LOOK_BACK, second_of(self.recorded.minutes_from))
+        while at < upto:
+            begin, before, unit = self._span(at)
+            at = before
+            self._read([plugin for plugin in plugins if (begin, plugin) not in self._parts], begin, before, unit)
+
     def _of(self, plugin: str, begin: int, before: int, unit: int) -> PartSlices:
-        found = self._parts.get((begin, plugin))
-        if found is None:
-            found = self.replaying.parts(moment(begin), moment(before), self.thresholds, [plugin], seconds=unit == 1)
-            self._parts[begin, plugin] = found
-        return found
+        if (begin, plugin) not in self._parts:
+            self._read([plugin], begin, before, unit)
+        return self._parts[begin, plugin]
+
+    def _read(self, plugins: Sequence[str], begin: int, before: int, unit: int) -> None:
+        if not plugins:
+            return
+        found = self.replaying.parts(moment(begin), moment(before), self.thresholds, plugins, seconds=unit == 1)
+        owners: dict[str, list[int]] = {plugin: [] for plugin in plugins}
+        place = np.zeros(len(found.names), np.int64)
+        owner = np.zeros(len(found.names), np.int64)
+        numbers = {plugin: number for number, plugin in enumerate(owners)}
+        for number, names in enumerate(found.names):
+            place[number] = len(owners[names[0]])
+            owner[number] = numbers[names[0]]
+            owners[names[0]].append(number)
+        of = owner[found.part]
+        for plugin, mine in owners.items():
+            rows = np.flatnonzero(of == numbers[plugin])
+            counts = found.counts
+            self._parts[begin, plugin] = PartSlices(
+                [found.names[number] for number in mine],
+                found.second[rows],
+                place[found.part[rows]],
+                Counts(
+                    counts.total[rows], counts.bad[rows], counts.refused[rows], [column[rows] for column in counts.slow]
+                ),
+            )
 
     def _span(self, at: int) -> tuple[int, int, int]:
         """Return the bounds of the chunk that a moment is in, and the length of its slices."""
@@ -196,8 +224,8 @@ class Tape:
         return numbers[of] if len(of) else of
 
 
-def rows_of(table: PartSlices, begin: int, plugin: str | None = None) -> list[Row]:
-    """Return the rows of one slice, of all plugins or of one."""
+def rows_of(table: PartSlices, begin: int) -> list[Row]:
+    """Return the rows of one slice."""
     first, before = np.searchsorted(table.second, [begin, begin + 1]).tolist()
     counts = table.counts
     return [
@@ -209,7 +237,6 @@ def rows_of(table: PartSlices, begin: int, plugin: str | None = None) -> list[Ro
             tuple(int(column[row]) for column in counts.slow),
         )
         for row in range(first, before)
-        if plugin is None or table.names[int(table.part[row])][0] == plugin
     ]
 
 

@@ -81,44 +81,50 @@ class SlidingWindows:
                 for column in (past.times, past.versions, past.counts):
                     del column[: len(column) - keep]
 
-    def burning(self) -> bool:
-        """Whether any tier of any objective is met."""
-        for objective in self._objectives:
-            covered, allowed = self._covered.get(objective.name), 1.0 - objective.target_ratio
-            if covered is None:
-                continue
-            for tier in objective.tiers:
-                total, bad = self._of(objective, tier.long_seconds)
-                met = covered & (bad >= max(1, objective.min_failures)) & (total >= objective.min_events)
-                if not met.any():
-                    continue
-                met &= bad >= tier.factor * allowed * total * (1.0 - 1e-9)
-                total, bad = self._of(objective, tier.short_seconds)
-                if (met & (total > 0) & (bad >= tier.factor * allowed * total * (1.0 - 1e-9))).any():
-                    return True
-        return False
+    def burning(self) -> tuple[bytes, ...]:
+        """Return which versions burn in any tier, by objective, as something to compare; empty where none does."""
+        found = [met for met in map(self._met, self._objectives) if met is not None]
+        return tuple(np.flatnonzero(met).tobytes() for met in found) if any(met.any() for met in found) else ()
 
     def counts(
-        self, recorded: set[tuple[str, str, str]], plugins: Sequence[tuple[str, str]]
+        self, alerting: Mapping[str, set[str]], plugins: Sequence[tuple[str, str]]
     ) -> Mapping[str, Mapping[tuple[str, str], Mapping[float, CallCounts]]]:
-        """Return the counts of all versions with failures enough for an alert, or with an alert already."""
+        """Return the counts of all versions that burn, and of plugins that have an alert: objective -> their names. Of no other can an
+        alert come to anything (`cycle.alerts`)."""
         found: dict[str, dict[tuple[str, str], dict[float, CallCounts]]] = {}
         for objective in self._objectives:
             mine = found[objective.name] = {}
-            covered = self._covered.get(objective.name)
-            if covered is None:
+            met, named = self._met(objective), alerting.get(objective.name, ())
+            if met is None:
                 continue
             sizes = [size for size in objective.windows if size in self._sums]
-            counted = {size: self._of(objective, size) for size in sizes}
-            wanted = np.zeros(len(covered), bool)
-            for _, bad in counted.values():
-                wanted |= bad >= max(1, objective.min_failures)
-            for number, key in enumerate(plugins):
-                if covered[number] and (wanted[number] or (objective.name, *key) in recorded):
-                    mine[key] = {
-                        size: _counts(objective, int(total[number]), int(bad[number]))
-                        for size, (total, bad) in counted.items()
-                    }
+            wanted = set(np.flatnonzero(met).tolist())
+            if named:
+                wanted |= {number for number, (plugin, _) in enumerate(plugins) if plugin in named}
+            for number in sorted(wanted):
+                counted = {size: [row[number] for row in self._of(objective, size)] for size in sizes}
+                mine[plugins[number]] = {
+                    size: _counts(objective, int(total), int(bad)) for size, (total, bad) in counted.items() if total
+                }
+                if not mine[plugins[number]]:
+                    del mine[plugins[number]]
+        return found
+
+    def _met(self, objective: Objective) -> Mask | None:
+        """Return which versions burn too fast in any tier."""
+        covered, allowed = self._covered.get(objective.name), 1.0 - objective.target_ratio
+        if covered is None:
+            return None
+        found: Mask = np.zeros(len(covered), bool)
+        for tier in objective.tiers:
+            total, bad = self._of(objective, tier.long_seconds)
+            met = covered & (bad >= max(1, objective.min_failures)) & (total >= objective.min_events)
+            if not met.any():
+                continue
+            # A little below: rounding must leave nothing out; `judge.burn` decides.
+            met &= bad >= tier.factor * allowed * total * (1.0 - 1e-9)
+            total, bad = self._of(objective, tier.short_seconds)
+            found |= met & (total > 0) & (bad >= tier.factor * allowed * total * (1.0 - 1e-9))
         return found
 
     def _of(self, objective: Objective, size: float) -> tuple[Floats, Floats]:

@@ -48,23 +48,35 @@ class ReplayedCalls:
     def parts(
         self, since: datetime, before: datetime, thresholds: Sequence[int], plugins: Sequence[str], *, seconds: bool
     ) -> PartSlices:
-        """Return all parts of some plugins by slice, and of all others those with calls that count against them."""
-        asked = {
-            "tier": "seconds" if seconds else "minutes",
-            "first": since,
-            "before": before,
-            "plugins": list(plugins),
-        }
-        table = self._source.fetch_arrow(statement("replayed_parts"), asked)
-        slow = self._slow("replayed_slow_parts", asked, thresholds if plugins else ())
-        names, of, counts = _columns(table, slow, thresholds, _PART)
-        return PartSlices(names, _second(table), of, counts)
+        """Return all parts of some plugins by slice."""
+        return self._parts(since, before, thresholds, plugins, seconds=seconds)
+
+    def failing(self, since: datetime, before: datetime, thresholds: Sequence[int], *, seconds: bool) -> PartSlices:
+        """Return the parts with calls that count against them, by slice; nothing is told of slow ones."""
+        return self._parts(since, before, thresholds, None, seconds=seconds)
+
+    def _parts(
+        self,
+        since: datetime,
+        before: datetime,
+        thresholds: Sequence[int],
+        plugins: Sequence[str] | None,
+        *,
+        seconds: bool,
+    ) -> PartSlices:
+        tier = "seconds" if seconds else "minutes"
+        asked = {"tier": tier, "first": since, "before": before, "plugins": list(plugins or ())}
+        table = self._source.fetch_arrow(statement("replayed_parts"), {**asked, "failing": plugins is None})
+        slow = self._slow("replayed_slow_parts", asked, thresholds) if plugins and len(table) else None
+        second, names, of, counts = _columns(table, slow, thresholds, _PART)
+        return PartSlices(names, second, of, counts)
 
     def _streams(self, tier: str, since: datetime, before: datetime, thresholds: Sequence[int]) -> StreamSlices:
         asked = {"tier": tier, "first": since, "before": before}
         table = self._source.fetch_arrow(statement("replayed_streams"), asked)
-        names, of, counts = _columns(table, self._slow("replayed_slow", asked, thresholds), thresholds, _STREAM)
-        return StreamSlices([(name[0], name[1], name[2]) for name in names], _second(table), of, counts)
+        slow = self._slow("replayed_slow", asked, thresholds)
+        second, names, of, counts = _columns(table, slow, thresholds, _STREAM)
+        return StreamSlices([(name[0], name[1], name[2]) for name in names], second, of, counts)
 
     def _slow(self, name: str, asked: Mapping[str, Any], thresholds: Sequence[int]) -> pa.Table | None:
         if not thresholds:
@@ -74,41 +86,40 @@ class ReplayedCalls:
 
 def _columns(
     table: pa.Table, slow: pa.Table | None, thresholds: Sequence[int], keys: Sequence[str]
-) -> tuple[list[tuple[str, ...]], Ints, Counts]:
-    """Return the names, of each row the number of its name, and its counts."""
+) -> tuple[Ints, list[tuple[str, ...]], Ints, Counts]:
+    """Return of each row its second, the names, of each row the number of its name, and its counts: always in the same order."""
     if not len(table):
         none = np.empty(0, np.int64)
-        return [], none, Counts(none, none, none, [none for _ in thresholds])
-    names, of = distinct(table, keys)
-    total, bad, refused = (table[name].to_numpy() for name in ("total", "bad", "refused"))
-    return names, of, Counts(total, bad, refused, _slow_columns(table, names, of, slow, thresholds, keys))
+        return none, [], none, Counts(none, none, none, [none for _ in thresholds])
+    found, place = distinct(table, keys)
+    names = sorted(found)
+    numbers = {name: number for number, name in enumerate(names)}
+    of = np.array([numbers[name] for name in found], np.int64)[place]
+    second = table["second"].to_numpy()
+    order = np.lexsort((of, second))  # here, for the engine would compare names
+    second, of = second[order], of[order]
+    total, bad, refused = (table[name].to_numpy()[order] for name in ("total", "bad", "refused"))
+    return second, names, of, Counts(total, bad, refused, _slow_columns(second, numbers, of, slow, thresholds, keys))
 
 
 def _slow_columns(
-    table: pa.Table,
-    names: Sequence[tuple[str, ...]],
+    second: Ints,
+    numbers: Mapping[tuple[str, ...], int],
     of: Ints,
     slow: pa.Table | None,
     thresholds: Sequence[int],
     keys: Sequence[str],
 ) -> list[Ints]:
-    """Return slow calls by threshold, for each row of the table: slow calls are some of those that it counts."""
-    found = [np.zeros(len(table), np.int64) for _ in thresholds]
+    """Return slow calls by threshold, for each row: slow calls are some of those that it counts."""
+    found = [np.zeros(len(second), np.int64) for _ in thresholds]
     if slow is None or not len(slow):
         return found
-    numbers = {name: number for number, name in enumerate(names)}
     slow_names, place = distinct(slow, keys)
     known = np.array([numbers.get(name, -1) for name in slow_names], np.int64)[place]
-    code, wanted = _second(table) * len(names) + of, _second(slow) * len(names) + known
-    order = np.argsort(code)
-    at = order[np.minimum(np.searchsorted(code, wanted, sorter=order), len(code) - 1)]
+    code, wanted = second * len(numbers) + of, slow["second"].to_numpy() * len(numbers) + known
+    at = np.minimum(np.searchsorted(code, wanted), len(code) - 1)
     fast, counts = slow["fast"].to_numpy(), slow["slow"].to_numpy()
     for number, threshold in enumerate(thresholds):
         rows = (fast == threshold) & (known >= 0) & (code[at] == wanted)
         found[number][at[rows]] = counts[rows]
-    return found
-
-
-def _second(table: pa.Table) -> Ints:
-    found: Ints = table["second"].to_numpy()
     return found

@@ -1,5 +1,6 @@
--- Past calls by slice of time and all that tells them apart, from one tier: of some plugins all, of others those that count against
--- them. Takes: tier (varchar: seconds or minutes), first, before (timestamp), plugins (varchar[]: of which all are wanted).
+-- Past calls by slice of time and all that tells them apart, from one tier: all of some plugins, or those
+-- of any that count against them. Takes: tier (varchar: seconds or minutes), first, before (timestamp), plugins (varchar[]: of which all
+-- are wanted), failing (boolean: what counts against anybody is wanted instead).
 -- Gives: second (bigint, since 1970), plugin_id, plugin_version, plugin_operation, service_name, instance_id, host_name, tenant_id,
 -- error_type, total, bad, refused, as arrived_cells does.
 with rows as (
@@ -22,6 +23,5 @@ select
 from rows
 where contract.judged(outcome, error_source, error_type)
   and plugin_id <> contract.overflow and plugin_version <> contract.overflow and calls > 0
-  and (contract.bad(outcome, error_source, error_type) or list_contains($plugins::varchar[], plugin_id))
+  and if($failing::boolean, contract.bad(outcome, error_source, error_type), list_contains($plugins::varchar[], plugin_id))
 group by all
-order by second

@@ -21,4 +21,3 @@ from rows
 where contract.judged(outcome, error_source, error_type)
   and plugin_id <> contract.overflow and plugin_version <> contract.overflow and calls > 0
 group by all
-order by second, plugin_id, plugin_version, plugin_operation
