@@ -95,7 +95,9 @@ class Replay:
         self.now = since
         unit = MINUTE
         for chunk in self.tape.chunks(since, before):
-            told(chunk.begin - since, before - since)
+            told(max(0, chunk.begin - since), before - since)
+            if stop():
+                return False
             unit = chunk.unit
             for part in chunk.slices():
                 if stop():

@@ -97,6 +97,8 @@ class Chunk:
 
     def slices(self) -> Iterator[Slice]:
         """Return the slices with calls, in the order of time."""
+        if not len(self.second):
+            return
         begins, first = np.unique(self.second, return_index=True)
         for begin, row, before in zip(
             begins.tolist(), first.tolist(), [*first[1:].tolist(), len(self.second)], strict=True
