@@ -12,8 +12,10 @@ from plugwarden_collector.errors import RulesError
 from plugwarden_collector.figures import number, percent
 from plugwarden_collector.named_path import file_to_read, store_to_read
 
+from .backtest_tables import show_backtest
 from .options import AsJson, Data
-from .output import clean, clock, console, emit_json, prose, show
+from .output import clean, console, emit_json, show
+from .progress import interrupted, share
 
 __all__ = ["rules_app"]
 
@@ -55,8 +57,11 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
 def rules_backtest(
     file: Path,
     data: Data = Path("data"),
-    since: Annotated[str | None, typer.Option(help="Begin this long before the newest data.")] = None,
-    step: Annotated[float, typer.Option(min=0.5, help="Seconds between turns.")] = 1.0,
+    over: Annotated[
+        str | None, typer.Option(help="How far back to begin, such as 30d; all that is kept without it.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="The same, by the name it had before.", hidden=True)] = None,
+    step: Annotated[float, typer.Option(hidden=True, help="Has no meaning any more.")] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Replay stored calls through a rules file and show what it would have decided. Needs the collector stopped."""
@@ -65,10 +70,13 @@ def rules_backtest(
 
     file_to_read("FILE", file)
     store_to_read("--data", data)
-    report = backtest(data, load_rules(file), since=since, step_seconds=step)
+    rules = load_rules(file)
+    with share(f"trying {file.name}", as_json) as told, interrupted() as stop:
+        report = backtest(data, rules, over=over or since, told=told, stop=stop)
+    found = report.as_dict()
     if as_json:
-        emit_json(report)
-        return
-    show(report["decisions"], {"time": ("time", clock), "kind": "what", "scope": ("scope", prose), "reason": ("why", prose)},
-         empty="these rules would have decided nothing")  # fmt: skip
-    console.print(f"\n{report['ticks']} turns from {report['from']} to {report['to']}; {report['alerts']} alerts")
+        emit_json(found)
+    else:
+        show_backtest(found)
+    if not report.complete:
+        raise SystemExit(130)

@@ -51,7 +51,7 @@ def probed(tick: Tick, item: Quarantine) -> Probes:
         failed_by_it = item.evidence.get("objective", objective.name) == objective.name
         well = well and (not failed_by_it or _agree(over_all, ratios, lambda found, sure: found.well(sure), doubt))
         unwell = unwell or _agree(told, ratios, lambda found, sure: found.unwell(sure), DOUBT)
-    return Probes(sum(cell.counts.total for cell in cells), worst, well, unwell)
+    return Probes(sum(cell.counts.total for cell in cells), worst, well and not unwell, unwell)
 
 
 def _told(tick: Tick, objective: Objective, cells: Sequence[Cell]) -> dict[str, tuple[int, int]]:

@@ -27,7 +27,7 @@ from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
 
-__all__ = ["Trouble", "find_trouble", "within"]
+__all__ = ["Trouble", "find_trouble", "judged_beside", "within"]
 
 SPEAKS_NATS = 20.0
 """What was found against the whole of a plugin with this much evidence is about to be acted on."""
@@ -65,7 +65,7 @@ def find_trouble(tick: Tick) -> list[Trouble]:
     tick.watch = _with_clean_slates(tick)
     open_ones = [item for item in tick.standing.quarantines.values() if item.in_force]
     tick.watch, suspects = look(
-        tick.watch, tick.seen.arrivals, objectives, tick.seen.usual, tick.at, _judged(open_ones)
+        tick.watch, tick.seen.arrivals, objectives, tick.seen.usual, tick.at, judged_beside(open_ones)
     )
     if not suspects:
         return []
@@ -130,7 +130,7 @@ def _touches(scope: Scope, plugin: str, version: str, operation: str) -> bool:
     return plugin == scope.plugin and scope.version in {None, version} and scope.operation in {None, operation}
 
 
-def _judged(open_ones: Sequence[Quarantine]) -> Callable[[str, str, str], bool]:
+def judged_beside(open_ones: Sequence[Quarantine]) -> Callable[[str, str, str], bool]:
     """Return whether a stream is judged here: what is isolated or on probation as a whole is judged by its probes."""
     whole = {
         (item.scope.plugin, item.scope.version, item.scope.operation)

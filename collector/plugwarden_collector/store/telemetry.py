@@ -38,6 +38,7 @@ from .calls import (
     Windows,
 )
 from .pieces import MAX_BYTES, Piece
+from .replay import Replaying
 from .traces import FailingSpan, Trace, TraceFilter, TraceSummary
 from .upkeep import Capabilities, Health, Keep, Names, Refused, Retained, SetAside, Size
 
@@ -281,6 +282,7 @@ class Telemetry:
 
     ingest: Ingest
     judging: Judging
+    replaying: Replaying
     pages: Pages
     traces: Traces
     queries: Queries

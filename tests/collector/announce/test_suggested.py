@@ -15,7 +15,7 @@ from plugwarden_collector.api.client import ApiError
 from tests.collector.conftest import RULES, Running, running
 from tests.collector.support.command_line import plugwarden
 from tests.collector.support.hooks import Hook
-from tests.collector.support.waiting import eventually
+from tests.collector.support.waiting import eventually, while_calling
 
 
 @pytest.fixture
@@ -41,12 +41,13 @@ def fail() -> None:
 def suggestion(collector: Running, sidecar: Sidecar) -> Any:
     bad = sidecar.wrap(fail, plugin="csv", version="2", operation="x", breaker=False)
     good = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
-    for _ in range(40):
+
+    def calls() -> None:
         good()
         with pytest.raises(OSError):
             bad()
-    sidecar.flush()
-    return eventually(lambda: next(iter(collector.api.get("quarantine")), None))
+
+    return while_calling(calls, lambda: next(iter(collector.api.get("quarantine")), None))
 
 
 def told(hook: Hook, name: str, status: str = "firing") -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def test_a_hiccup_that_is_over_isolates_nobody(fleet: Fleet) -> None:
 def test_a_version_that_has_only_just_begun_is_left_alone(fleet: Fleet) -> None:
     fleet.versions["csv", "2"] = fleet.at
     fleet.arrive("csv", "1")
-    assert fleet.play(9, lambda: fleet.arrive("csv", "2", 10, 10)) == []
+    assert fleet.play(5, lambda: fleet.arrive("csv", "2", 10, 10)) == []
     assert "quarantined" in fleet.play(3, lambda: fleet.arrive("csv", "2", 10, 10))
 
 

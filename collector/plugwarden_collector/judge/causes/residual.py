@@ -17,9 +17,11 @@ UNUSUAL = 2.5
 LEAST_OTHERS = 3
 """Others that there must be before one is unusual beside them: a fault of its own at the same moment, with the same errors, is far
 rarer than a plugin that calls what fails more often than two others do."""
-USUAL_SPREAD, USUAL_WEIGHT = 1.5, 2
+USUAL_SPREAD = 1.5
 """Standard deviation, in log-odds, by which plugins differ that one cause hits, for some of their calls do not come near it: between
-20 % and 80 % of calls lie two of them. It counts for as much as two of the plugins that were hit (an assumption)."""
+20 % and 80 % of calls lie two of them."""
+USUAL_WEIGHT = 2
+"""So many of the plugins that were hit this counts for (an assumption)."""
 MOST_LOG_ODDS = 2.2
 """Log-odds beyond which rates are alike: of what always calls a dead downstream, all calls fail or nine of ten do."""
 OWN_RATIO = 0.05

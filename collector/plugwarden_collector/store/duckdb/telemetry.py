@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from plugwarden_collector.errors import StoreError
+from plugwarden_collector.store.ledger_rows import QuarantineRow
 from plugwarden_collector.store.telemetry import Telemetry
 
 from .calls.fleet import FleetPages
 from .calls.hour_cache import ClosedHours
 from .calls.judged import JudgedCalls
 from .calls.pages import CallPages
+from .calls.replayed import ReplayedCalls
 from .calls.usual import Usual
 from .database import FILE_NAME, Database
 from .file.condition import StoredCondition
@@ -32,6 +34,7 @@ def telemetry_of(database: Database, writer: Writer, log: AuditLog | None = None
     return Telemetry(
         ingest=StoredIngest(database, writer),
         judging=JudgedCalls(database, fleet, hours, usual),
+        replaying=ReplayedCalls(database),
         pages=CallPages(database, fleet),
         traces=StoredTraces(database, writer.traces),
         queries=StoredQueries(database),
@@ -41,15 +44,16 @@ def telemetry_of(database: Database, writer: Writer, log: AuditLog | None = None
 
 
 @contextmanager
-def stored_telemetry(folder: Path) -> Iterator[Telemetry]:
-    """The telemetry in a folder that no collector uses, for a block. Raises `StoreError`, also where there is no store."""
+def stored_telemetry(folder: Path) -> Iterator[tuple[Telemetry, Sequence[QuarantineRow]]]:
+    """The telemetry in a folder that no collector uses, and the newest quarantines that were decided on it, for a block. Raises
+    `StoreError`, also where there is no store."""
     if not (folder / FILE_NAME).exists():
         raise StoreError(f"{folder}: there is no database here; name its folder with --data")
     database = Database(folder)
     try:
         writer = Writer(database)
         try:
-            yield telemetry_of(database, writer)
+            yield telemetry_of(database, writer), database.values(QuarantineRow, "list_quarantines")
         finally:
             writer.close(timeout=60.0)
     finally:

@@ -16,8 +16,10 @@ from .source import CallSource
 
 __all__ = ["arrivals", "cells"]
 
-_STREAM, _CELL = 3, 8
-"""Columns that tell streams apart, and those that tell cells apart."""
+_STREAM = 3
+"""Columns that tell streams apart."""
+_CELL = 8
+"""Columns that tell cells apart."""
 _ALL = (1 << 63) - 1
 """A mark that nothing comes after."""
 _Slow = dict[tuple[str, ...], tuple[int, ...]]

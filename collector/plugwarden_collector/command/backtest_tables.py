@@ -1,0 +1,90 @@
+"""A backtest on 80 columns: one paragraph a trouble, and tables of what people would have been told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from plugwarden_collector.durations import duration
+
+from .output import clean, clock, console, prose, show
+
+__all__ = ["show_backtest"]
+
+DONE = {
+    "quarantined": "isolated",
+    "suggested": "suggested to a person",
+    "warned": "people warned",
+    "prevented": "left to a person",
+    "would_quarantine": "would be isolated (the policy only observes)",
+}
+MAX_NAMED = 5
+"""Tenants and hosts that are named; JSON has all."""
+
+
+def show_backtest(found: Mapping[str, Any]) -> None:
+    """Print a report."""
+    troubles, told = found["troubles"], found["told"]
+    if not troubles and not found["incidents"]:
+        console.print("these rules would have decided nothing")
+    for item in troubles:
+        _show_trouble(item)
+    if found["incidents"]:
+        show(
+            [{"began": item["began"].isoformat(), "summary": item["summary"]} for item in found["incidents"]],
+            {"began": ("began", clock), "summary": ("incident that several plugins share", prose)},
+        )
+        console.print()
+    if told:
+        show(
+            [{**item, "time": item["time"].isoformat()} for item in told],
+            {"time": ("time", clock), "severity": "how", "summary": ("people would have been told", prose)},
+        )
+        console.print()
+    for row in found["only_happened"]:
+        text = f"{clock(row['time'].isoformat())}  {row['actor']} isolated {row['scope']}; these rules would not have"
+        console.print(clean(text))
+    _show_end(found)
+
+
+def _show_trouble(item: Mapping[str, Any]) -> None:
+    console.print(f"{clock(item['decided'].isoformat())}  {clean(item['scope'])}: {DONE[item['kind']]}")
+    console.print(f"  {clean(item['reason'])}")
+    line = f"began {clock(item['began'].isoformat())}, found {_after(item['began'], item['detected'])}"
+    if item["isolated"] is not None:
+        line += f", isolated {_after(item['began'], item['isolated'])}, "
+        line += "to the end" if item["until"] is None else f"until {clock(item['until'].isoformat())}"
+    console.print(f"  {line}.")
+    refused = item["refused"]
+    if refused is not None:
+        console.print(
+            f"  {refused['calls']} calls would have been refused: {refused['failures_avoided']} that failed, "
+            f"{refused['refused_wrongly']} that were well. Hosts: {_named(refused['hosts'])}; "
+            f"tenants: {_named(refused['tenants'])}."
+        )
+        console.print(f"  In truth {clean(item['happened']['says'])}.")
+    console.print()
+
+
+def _show_end(found: Mapping[str, Any]) -> None:
+    text = (
+        f"{found['ticks']} turns from {clock(found['from'].isoformat())} to {clock(found['to'].isoformat())}; "
+        f"{found['alerts']} alerts"
+    )
+    if found["seconds_from"] > found["from"]:
+        text += f"; before {clock(found['seconds_from'].isoformat())} to the minute"
+    console.print(text)
+    if not found["complete"]:
+        console.print(f"interrupted: {clock(found['until'].isoformat())} was not reached")
+
+
+def _after(began: datetime, at: datetime) -> str:
+    return f"{duration(max(0.0, (at - began).total_seconds()))} later" if at > began else "at once"
+
+
+def _named(names: list[str]) -> str:
+    if not names:
+        return "not told apart"
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return clean(names[:MAX_NAMED]) + more

@@ -1,0 +1,398 @@
+"""The replay itself: turn after turn over the tape, through the code that judges live.
+
+A month has too many seconds to evaluate each. `judge.watch.look` is what every turn begins with, and where it suspects nobody,
+nothing that is isolated or open moves and no budget burns, a turn is nothing but that look. Such turns are one look over the few
+operations that failed or were suspected before (of all others it is a look's own first line that they change nothing), or the same sums
+in arrays (`sieve`); all others are evaluated in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from plugwarden.contract import QuarantineState
+
+from plugwarden_collector.control.observe import BASELINE_SECONDS, RECENT_SECONDS, RUNNING_SECONDS
+from plugwarden_collector.cycle import Observation, evaluate
+from plugwarden_collector.cycle.trouble import judged_beside
+from plugwarden_collector.decide.alert import AlertState
+from plugwarden_collector.decide.quarantine import Quarantine
+from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.waits import Waits
+from plugwarden_collector.judge.watch import PART_FAILURES, Watch, look, thresholds_of
+from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.store.replay import Recorded
+from plugwarden_collector.store.telemetry import Telemetry
+
+from .account import Account
+from .closed import ClosedLoop
+from .evidence import TapeEvidence, cell_of
+from .past import PastHours
+from .sieve import Sieve
+from .tape import HOUR, LOOK_BACK, MINUTE, Chunk, Row, Slice, Tape, moment, rows_of, second_of
+from .windows import SlidingWindows
+
+__all__ = ["Replay"]
+
+SECOND_LOOK = 3
+"""Seconds after a minute that it is looked at again where something waits for its time: a minute's calls come all at once here, and
+what others have to tell of it is told by then; later than that nothing counts as failing now (`judge.watch.RECENT`)."""
+BURN_EVERY = 5
+"""Seconds after which burning budgets are looked at again where nothing else goes on."""
+USUAL_EVERY_SECONDS, USUAL_EVERY_MINUTES = 60, 600
+"""Seconds after which it is asked again what is usual, where seconds are kept and where minutes are: it is told by the hour."""
+SEEN_SECONDS = 600
+"""`control.live`: versions are told for as long."""
+ALERTS_EVERY = 300
+"""Seconds after which alerts that fire are looked at again where minutes are kept; what begins or ends to burn is seen at once."""
+ASKED_SECONDS = 600
+"""Seconds after which a probation is looked at again that a person was asked about, where minutes are kept."""
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Replay:
+    """Owns where things stood at each moment of it."""
+
+    def __init__(self, telemetry: Telemetry, rules: Rules, recorded: Recorded) -> None:
+        self._telemetry, self._rules = telemetry, rules
+        self._thresholds = thresholds_of(rules.objectives)
+        self.tape = Tape(telemetry.replaying, recorded, self._thresholds)
+        self.loop = ClosedLoop(rules)
+        self._evidence = TapeEvidence(telemetry, self.tape, self.loop)
+        self._windows, self._past = SlidingWindows(rules), PastHours(len(self._thresholds))
+        self._usual: dict[tuple[str, str, str], Past] = {}
+        self._usual_at = -HOUR
+        self.standing, self.watch = Standing(), Watch()
+        self.account = Account()
+        self._first: list[int] = []
+        """When each version was first called, by number."""
+        self._last: list[int] = []
+        self._watched = np.zeros(0, bool)
+        """Operations that something speaks against, by number."""
+        self._closed: tuple[frozenset[str], Any] = frozenset(), np.zeros(0, bool)
+        self._newcomer = False
+        """A version was called for the first time since the last full turn."""
+        self._asked_at = 0
+        """When the last full turn was."""
+        self._burning: tuple[bytes, ...] = ()
+        self._burn_at = 0
+        self._sieve, self._sieved = Sieve(rules.objectives, self.tape.names), False
+        """Whether what is suspected is in the sieve, and not in the watch."""
+        self.now = 0
+        self.looks = self.turns = 0
+        """Slices that were looked at, and turns that were evaluated in full."""
+
+    def run(self, since: int, before: int, told: Callable[[int, int], None], stop: Callable[[], bool]) -> bool:
+        """Replay from one second to another. `told` hears how far it is. Return whether it came to its end, or `stop` said so."""
+        self._prime(since)
+        self.now = since
+        unit = MINUTE
+        for chunk in self.tape.chunks(since, before):
+            told(max(0, chunk.begin - since), before - since)
+            if stop():
+                return False
+            unit = chunk.unit
+            for part in chunk.slices():
+                if stop():
+                    return False
+                self._pass_time(part.end - unit, unit)
+                self._turn(chunk, part)
+            self.tape.forget(chunk.begin - LOOK_BACK - HOUR)
+        self._pass_time(before, unit)
+        return True
+
+    # -- inside
+
+    def _prime(self, since: int) -> None:
+        """Take in the hours before: what was usual, which versions ran, and what the long windows held."""
+        longest = max([*self._windows.sizes, 86_400.0 + HOUR])
+        begin = int(since - longest) // HOUR * HOUR
+        whole = min(since, second_of(self.tape.recorded.hours_before)) // HOUR * HOUR
+        second, stream, counts = self.tape.hours(begin, whole)
+        for hour in np.unique(second).tolist():
+            rows = second == hour
+            self._take(int(hour), stream[rows], counts[:, rows])
+        known_from = max(whole, begin, second_of(self.tape.recorded.minutes_from))
+        for chunk in self.tape.chunks(known_from, since) if known_from < since else ():
+            for part in chunk.slices():
+                self._take(
+                    part.begin, chunk.stream[part.first : part.before], chunk.counts[:, part.first : part.before]
+                )
+
+    def _take(self, second: int, stream: Ints, counts: Ints) -> None:
+        """Count a slice for windows and for what is usual."""
+        self._past.add(second, stream, counts[[0, 1, *range(3, len(counts))]].astype(np.float64))
+        self._take_versions(second, stream)
+        self._take_windows(second, stream, counts)
+
+    def _take_versions(self, second: int, stream: Ints) -> None:
+        names = self.tape.names
+        while len(self._first) < len(names.versions):
+            self._first.append(-1)
+            self._last.append(-1)
+        for number in set(np.array(names.version_of, np.int64)[stream].tolist()):
+            if self._first[number] < 0:
+                self._first[number], self._newcomer = second, True
+            self._last[number] = second
+
+    def _take_windows(self, second: int, stream: Ints, counts: Ints) -> None:
+        names = self.tape.names
+        versions, place = np.unique(np.array(names.version_of, np.int64)[stream], return_inverse=True)
+        total, bad, refused, *slow = counts
+        rows = (total + refused, bad + refused, total, *slow)
+        summed = np.stack([np.bincount(place, row, len(versions)).astype(np.float64) for row in rows])
+        self._windows.add(second, versions, summed, names.versions)
+
+    def _pass_time(self, until: int, unit: int) -> None:
+        """Turn where nothing arrived, for as long as something is on its way."""
+        if unit == MINUTE and self.watch.waiting and self.now + SECOND_LOOK <= until:
+            self._evaluate(self.now + SECOND_LOOK, [], [])
+        while self.now + unit <= until:
+            if not (self._busy() or self._alerting()):
+                # Nothing happens until a hold is over, if one ends before the next calls.
+                ends = [
+                    second_of(item.hold_until or datetime.max)
+                    for item in self.standing.quarantines.values()
+                    if _holds(item)
+                ]
+                due = [end // unit * unit for end in ends if self.now < end // unit * unit <= until - unit]
+                if not due:
+                    break
+                self.now = min(due)
+            # Turns stay on the slices' ends, wherever the last one was.
+            self._quiet_turn((self.now // unit + 1) * unit, unit)
+        self.now = max(self.now, until)
+
+    def _quiet_turn(self, at: int, unit: int) -> None:
+        self._windows.advance(at)
+        due = self._burns_anew(at, unit)
+        if self._busy() or due:
+            self._evaluate(at, [], [])
+        else:
+            self.now = at
+
+    def _turn(self, chunk: Chunk, part: Slice) -> None:
+        """Bring in one slice."""
+        at, rows = part.end, slice(part.first, part.before)
+        stream, counts, telling = chunk.stream[rows], chunk.counts[:, rows], chunk.telling[rows]
+        self._past.add(part.begin, stream, counts[[0, 1, *range(3, len(counts))]].astype(np.float64))
+        self._take_versions(part.begin, stream)
+        self.looks += 1
+        held = [item for item in self.standing.quarantines.values() if item.in_force]
+        self.loop.follow(held, part.begin)
+        closed = frozenset(self.loop.plugins)
+        let: dict[str, list[Row]] = {}
+        if closed:
+            mine = ~self._of_plugins(closed)[stream]
+            for plugin in closed if not mine.all() else ():
+                let[plugin] = self.loop.let_through(plugin, self.tape.rows(plugin, chunk, part), held, at)
+            through, more = self._summed(let)
+            stream = np.concatenate([stream[mine], through])
+            counts = np.concatenate([counts[:, mine], more], axis=1)
+            telling = counts[1:].sum(axis=0) > 0
+        if len(stream):
+            self._take_windows(part.begin, stream, counts)
+        self._windows.advance(at)
+        due = self._burns_anew(at, chunk.unit)
+        if self._busy() or due:
+            self._to_watch()
+            self._evaluate(at, self._told(stream, counts, telling), self._failing(chunk, part, let))
+            return
+        self._look(chunk, part, let, stream, counts, telling)
+
+    def _burns_anew(self, at: int, unit: int) -> bool:
+        """Whether alerts may have something to do: others burn than before, or some do and have not been looked at for a while."""
+        if unit == 1 and at - self._burn_at < BURN_EVERY:
+            return False
+        self._burn_at, before = at, self._burning
+        self._burning = self._windows.burning()
+        if self._burning != before:
+            return True
+        return self._alerting() and (unit == 1 or at - self._asked_at >= ALERTS_EVERY)
+
+    def _look(
+        self, chunk: Chunk, part: Slice, let: Mapping[str, list[Row]], stream: Ints, counts: Ints, telling: Any
+    ) -> None:
+        """A turn in which nothing goes on; where somebody is suspected, it becomes a full one."""
+        at = part.end
+        judged = judged_beside([item for item in self.standing.quarantines.values() if item.in_force])
+        # A minute's parts are forgotten before the next one comes, so that only what is enough by itself is looked at.
+        parts = chunk.unit == 1 or bool(counts[2].any()) or bool((counts[1] >= PART_FAILURES).any())
+        if not parts and self._sieve_passes(let, stream, counts, at, judged):
+            return
+        self._to_watch()
+        streams = self._told(stream, counts, telling)
+        if not streams:
+            self.now = at
+            return
+        if self.watch.mark < self.now:  # what was skipped since was looked at, and nothing was seen
+            self.watch = replace(self.watch, mark=self.now, at=moment(self.now))
+        cells = self._failing(chunk, part, let) if parts else []
+        usual = self._usual_at_now(at, chunk.unit)
+        arrivals = Arrivals(at, streams, cells)
+        watch, suspects = look(self.watch, arrivals, self._rules.objectives, usual, moment(at), judged)
+        if suspects:
+            self._evaluate(at, streams, self._failing(chunk, part, let))
+            return
+        self.now = at
+        self._follow(watch)
+
+    def _sieve_passes(
+        self, let: Mapping[str, list[Row]], stream: Ints, counts: Ints, at: int, judged: Callable[[str, str, str], bool]
+    ) -> bool:
+        if let:  # what is on probation is judged by its probes
+            names = self.tape.names.streams
+            mine = np.array([name[0] not in let or judged(*name) for name in (names[n] for n in stream.tolist())], bool)
+            stream, counts = stream[mine], counts[:, mine]
+        if not self._sieved:
+            self._sieve.take_back(self.watch)
+            self._sieved = True
+        if not self._sieve.passes(stream, counts, self._usual_at_now(at, MINUTE), at, self.now):
+            return False
+        self.now = at
+        self.watch = replace(self.watch, mark=at, at=moment(at))
+        return True
+
+    def _to_watch(self) -> None:
+        if self._sieved:
+            self._sieved = False
+            self._follow(self._sieve.handed_over(self.watch))
+
+    def _evaluate(self, at: int, streams: Sequence[StreamCounts], cells: Sequence[Cell]) -> None:
+        self._to_watch()
+        self._windows.advance(at)
+        unit = 1 if at > second_of(self.tape.recorded.seconds_from) else MINUTE
+        if self.watch.mark < self.now:
+            # The mark alone: what changed in the turn before has a clean slate in this one.
+            self.watch = replace(self.watch, mark=self.now)
+        self._evidence.now = at
+        seen = self._observation(at, unit, Arrivals(at, streams, cells))
+        self.standing, watch, changes = evaluate(
+            self._rules, self.standing, self.watch, seen, self._evidence, lambda: 0.0
+        )
+        self.turns += 1
+        self.now = self._asked_at = at
+        self._newcomer = False
+        self._follow(watch)
+        self.account.take(changes, self.standing, watch, moment(at))
+
+    def _observation(self, at: int, unit: int, arrivals: Arrivals) -> Observation:
+        names = self.tape.names.versions
+        alerting: dict[str, set[str]] = {}
+        for item in self.standing.alerts.values():
+            if item.alert.state is not AlertState.INACTIVE:
+                alerting.setdefault(item.slo, set()).add(item.plugin)
+        since = at - SEEN_SECONDS
+        lately = {key: moment(last) for key, last in zip(names, self._last, strict=True) if last > since}
+        running = {plugin for (plugin, _), seen_at in lately.items() if seen_at > moment(at - RUNNING_SECONDS)}
+        return Observation(
+            moment(at),
+            self._windows.counts(alerting, names),
+            None,
+            self._waits(moment(at)),
+            len(running),
+            {key: moment(self._first[number]) for number, key in enumerate(names) if key in lately},
+            lately,
+            arrivals,
+            self._usual_at_now(at, unit),
+        )
+
+    def _waits(self, at: datetime) -> Sequence[Waits]:
+        """Waits excuse slowness alone, and are kept for an hour."""
+        if not self._thresholds or at < self.tape.recorded.seconds_from:
+            return ()
+        return self._telemetry.judging.waits(at, at, RECENT_SECONDS, BASELINE_SECONDS)
+
+    def _usual_at_now(self, at: int, unit: int) -> Mapping[tuple[str, str, str], Past]:
+        every = USUAL_EVERY_SECONDS if unit == 1 else USUAL_EVERY_MINUTES
+        if at - self._usual_at >= every:
+            self._usual, self._usual_at = self._past.at(at, self.tape.names.streams), at
+        return self._usual
+
+    def _follow(self, watch: Watch) -> None:
+        self.watch = watch
+        self._watched = np.zeros(len(self.tape.names.streams), bool)
+        for key in watch.streams:
+            self._watched[self.tape.names.number((key.plugin, key.version, key.operation))] = True
+
+    def _busy(self) -> bool:
+        """Whether something is open that the next turn may move."""
+        return (
+            self._newcomer
+            or bool(self.standing.incidents)
+            or bool(self.watch.waiting)
+            or any(self._moves(item) for item in self.standing.quarantines.values())
+        )
+
+    def _moves(self, item: Quarantine) -> bool:
+        """Whether a turn may bring a quarantine forward. What holds until later, or until a person decides, stands still, and so does
+        what ended, once it has its clean slate."""
+        at = self.watch.at
+        if at is not None and (item.ended_at or item.changed_at) >= at:
+            return True
+        if item.ended_at is not None:
+            return False
+        if item.state is QuarantineState.QUARANTINED:
+            held_until = None if item.superseded_by is not None else item.hold_until
+            return held_until is not None and moment(self.now + MINUTE) >= held_until
+        if item.state is QuarantineState.PROBATION and item.inconclusive:
+            return self.now >= second_of(self.tape.recorded.seconds_from) or self.now - self._asked_at >= ASKED_SECONDS
+        return True
+
+    def _alerting(self) -> bool:
+        return bool(self._burning) or any(
+            item.alert.state is not AlertState.INACTIVE or item.inhibited_by is not None
+            for item in self.standing.alerts.values()
+        )
+
+    def _of_plugins(self, plugins: frozenset[str]) -> Any:
+        """Return of which operations the plugin is one of some, by number."""
+        names = self.tape.names.streams
+        if self._closed[0] != plugins or len(self._closed[1]) < len(names):
+            self._closed = plugins, np.array([name[0] in plugins for name in names], bool)
+        return self._closed[1]
+
+    def _told(self, stream: Ints, counts: Ints, telling: Any) -> list[StreamCounts]:
+        """Return the operations that a look can do anything with: those that failed, and those that something speaks against."""
+        size = len(self.tape.names.streams)
+        if len(self._watched) < size:
+            self._watched = np.concatenate([self._watched, np.zeros(size - len(self._watched), bool)])
+        wanted = telling | self._watched[stream]
+        return self._streams(stream[wanted], counts[:, wanted])
+
+    def _streams(self, stream: Ints, counts: Ints) -> list[StreamCounts]:
+        names = self.tape.names.streams
+        return [
+            StreamCounts(*names[int(number)], CallCounts(total, failed=bad), refused, tuple(slow))
+            for number, (total, bad, refused, *slow) in zip(stream.tolist(), counts.T.tolist(), strict=True)
+            if total or refused
+        ]
+
+    def _failing(self, chunk: Chunk, part: Slice, let: Mapping[str, list[Row]]) -> list[Cell]:
+        """Return the parts with calls that count against them."""
+        rows = [row for row in rows_of(chunk.failing, part.begin) if row.names[0] not in let]
+        rows += [row for passed in let.values() for row in passed if row.bad or row.refused]
+        return [cell_of(*row) for row in rows]
+
+    def _summed(self, let: Mapping[str, list[Row]]) -> tuple[Ints, Ints]:
+        """Return what came through by operation."""
+        sums: dict[int, list[int]] = {}
+        for row in (row for rows in let.values() for row in rows):
+            number = self.tape.names.number((row.names[0], row.names[1], row.names[2]))
+            counts = sums.setdefault(number, [0] * (3 + len(self._thresholds)))
+            for place, more in enumerate((row.total, row.bad, row.refused, *row.slow)):
+                counts[place] += more
+        if not sums:
+            return np.empty(0, np.int64), np.empty((3 + len(self._thresholds), 0), np.int64)
+        return np.array(list(sums), np.int64), np.array(list(sums.values()), np.int64).T
+
+
+def _holds(item: Quarantine) -> bool:
+    return item.state is QuarantineState.QUARANTINED and item.superseded_by is None and item.hold_until is not None

@@ -1,0 +1,153 @@
+"""Burn-rate windows over a replay: running sums by plugin version, so that a turn costs the same however long a window is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.watch import thresholds_of
+from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.objective import Objective
+
+__all__ = ["SlidingWindows"]
+
+GRAINS = ((900.0, 1), (21_600.0, 60), (float("inf"), 3600))
+"""Longest window, and the seconds to which its beginning is exact: as `store.telemetry.Judging.windows`."""
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(slots=True)
+class _Past:
+    """What has yet to leave windows of one grain."""
+
+    times: list[int] = field(default_factory=list)
+    versions: list[Ints] = field(default_factory=list)
+    counts: list[Floats] = field(default_factory=list)
+    offset: int = 0
+    """Entries that were let go."""
+
+
+class SlidingWindows:
+    """Fed in the order of time. Counts are rows: judged calls, bad ones, calls that ended, and slow ones by threshold."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._objectives = rules.objectives
+        self._thresholds = thresholds_of(rules.objectives)
+        self.sizes = sorted({size for item in rules.objectives for size in item.windows if size != item.period_seconds})
+        self._rows = 3 + len(self._thresholds)
+        self._sums: dict[float, Floats] = {size: np.zeros((self._rows, 0)) for size in self.sizes}
+        self._grain = {size: next(grain for most, grain in GRAINS if size <= most) for size in self.sizes}
+        self._past = {grain: _Past() for _, grain in GRAINS}
+        self._left = dict.fromkeys(self.sizes, 0)
+        """By window: entries that have left it."""
+        self._covered: dict[str, Mask] = {}
+
+    def add(self, second: int, versions: Ints, counts: Floats, plugins: Sequence[tuple[str, str]]) -> None:
+        """Add calls of some versions, each once; `plugins` are all versions by number."""
+        self._grow(plugins)
+        for sums in self._sums.values():
+            sums[:, versions] += counts
+        for grain, past in self._past.items():
+            time = second // grain * grain
+            if past.times and past.times[-1] == time and grain > 1:
+                past.versions[-1], past.counts[-1] = _added(past.versions[-1], past.counts[-1], versions, counts)
+            else:
+                past.times.append(time)
+                past.versions.append(versions)
+                past.counts.append(counts)
+
+    def advance(self, at: float) -> None:
+        """Let what is too old leave its windows."""
+        for size in self.sizes:
+            past, sums = self._past[self._grain[size]], self._sums[size]
+            place = self._left[size] - past.offset
+            while place < len(past.times) and past.times[place] <= at - size:
+                sums[:, past.versions[place]] -= past.counts[place]
+                place += 1
+            self._left[size] = place + past.offset
+        for grain, past in self._past.items():
+            mine = [self._left[size] for size in self.sizes if self._grain[size] == grain]
+            gone = (min(mine) if mine else past.offset + len(past.times)) - past.offset
+            if gone > 0 and (gone > 64 or not mine):
+                keep = len(past.times) - gone if mine else 1
+                past.offset += len(past.times) - keep
+                for column in (past.times, past.versions, past.counts):
+                    del column[: len(column) - keep]
+
+    def burning(self) -> tuple[bytes, ...]:
+        """Return which versions burn in any tier, by objective, as something to compare; empty where none does."""
+        found = [met for met in map(self._met, self._objectives) if met is not None]
+        return tuple(np.flatnonzero(met).tobytes() for met in found) if any(met.any() for met in found) else ()
+
+    def counts(
+        self, alerting: Mapping[str, set[str]], plugins: Sequence[tuple[str, str]]
+    ) -> Mapping[str, Mapping[tuple[str, str], Mapping[float, CallCounts]]]:
+        """Return the counts of all versions that burn, and of plugins that have an alert: objective -> their names. Of no other can an
+        alert come to anything (`cycle.alerts`)."""
+        found: dict[str, dict[tuple[str, str], dict[float, CallCounts]]] = {}
+        for objective in self._objectives:
+            mine = found[objective.name] = {}
+            met, named = self._met(objective), alerting.get(objective.name, ())
+            if met is None:
+                continue
+            sizes = [size for size in objective.windows if size in self._sums]
+            wanted = set(np.flatnonzero(met).tolist())
+            if named:
+                wanted |= {number for number, (plugin, _) in enumerate(plugins) if plugin in named}
+            for number in sorted(wanted):
+                counted = {size: [row[number] for row in self._of(objective, size)] for size in sizes}
+                mine[plugins[number]] = {
+                    size: _counts(objective, int(total), int(bad)) for size, (total, bad) in counted.items() if total
+                }
+                if not mine[plugins[number]]:
+                    del mine[plugins[number]]
+        return found
+
+    def _met(self, objective: Objective) -> Mask | None:
+        """Return which versions burn too fast in any tier."""
+        covered, allowed = self._covered.get(objective.name), 1.0 - objective.target_ratio
+        if covered is None:
+            return None
+        found: Mask = np.zeros(len(covered), bool)
+        for tier in objective.tiers:
+            total, bad = self._of(objective, tier.long_seconds)
+            met = covered & (bad >= max(1, objective.min_failures)) & (total >= objective.min_events)
+            if not met.any():
+                continue
+            # A little below: rounding must leave nothing out; `judge.burn` decides.
+            met &= bad >= tier.factor * allowed * total * (1.0 - 1e-9)
+            total, bad = self._of(objective, tier.short_seconds)
+            found |= met & (total > 0) & (bad >= tier.factor * allowed * total * (1.0 - 1e-9))
+        return found
+
+    def _of(self, objective: Objective, size: float) -> tuple[Floats, Floats]:
+        sums = self._sums[size]
+        if objective.threshold_index is None:
+            return sums[0], sums[1]
+        return sums[2], sums[3 + self._thresholds.index(objective.threshold_index)]
+
+    def _grow(self, plugins: Sequence[tuple[str, str]]) -> None:
+        known = next(iter(self._sums.values())).shape[1] if self._sums else 0
+        if len(plugins) == known:
+            return
+        more = np.zeros((self._rows, len(plugins) - known))
+        self._sums = {size: np.concatenate([sums, more], axis=1) for size, sums in self._sums.items()}
+        covers: dict[str, Callable[[str], bool]] = {item.name: item.covers for item in self._objectives}
+        self._covered = {name: np.array([of(plugin) for plugin, _ in plugins], bool) for name, of in covers.items()}
+
+
+def _counts(objective: Objective, total: int, bad: int) -> CallCounts:
+    return CallCounts(total, failed=bad) if objective.threshold_index is None else CallCounts(total, slow=bad)
+
+
+def _added(known: Ints, sums: Floats, versions: Ints, counts: Floats) -> tuple[Ints, Floats]:
+    found, place = np.unique(np.concatenate([known, versions]), return_inverse=True)
+    both = np.concatenate([sums, counts], axis=1)
+    return found, np.stack([np.bincount(place, row, len(found)) for row in both])

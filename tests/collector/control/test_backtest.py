@@ -1,0 +1,238 @@
+"""A backtest: the same decisions as live, on seconds and on minutes, and what it says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plugwarden_collector.control.backtest import backtest
+from plugwarden_collector.control.backtest.sieve import Sieve
+from plugwarden_collector.control.backtest.tape import Names, Tape, moment, second_of
+from plugwarden_collector.judge.arrivals import Arrivals, Past, StreamCounts
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.watch import Watch, look
+from plugwarden_collector.rules.file import Rules, load_rules
+from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.store import Database, stored_telemetry
+
+from tests.collector.support.told_seconds import BEGIN, Calls, live
+
+World = Callable[[int], Sequence[Calls]]
+RULES = """
+[[slo]]
+name = "availability"
+objective = 0.99
+[[slo]]
+name = "latency"
+sli = "latency"
+threshold = "250ms"
+objective = 0.95
+[policy]
+enforcement = "enforce"
+hold = "1h"
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Rules:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    return load_rules(file)
+
+
+def world(fault: Callable[[Calls, int], Calls]) -> World:
+    """Three plugins with two operations in three processes for two tenants, each part twice a second; one of a hundred fails by
+    itself."""
+    parts = [
+        Calls(plugin, "1", operation, instance, tenant, good=2)
+        for plugin in ("csv", "geo", "pdf")
+        for operation in ("read", "write")
+        for instance in ("h1", "h2", "h3")
+        for tenant in ("a", "b")
+    ]
+
+    def calls(second: int) -> Sequence[Calls]:
+        found = []
+        for place, part in enumerate(parts):
+            one = failing(part, 1) if (second * 7 + place * 13) % 50 == 0 else part
+            found.append(fault(one, second))
+        return found
+
+    return calls
+
+
+def failing(part: Calls, failed: int, *, slow: int = 0) -> Calls:
+    return replace(part, good=2 - failed - slow, failed=failed, slow=slow)
+
+
+def nothing(part: Calls, second: int) -> Calls:
+    return part
+
+
+def one_after_the_other(part: Calls, second: int) -> Calls:
+    """An operation, then a process, then a slow operation, each of another plugin."""
+    if second >= 14 and (part.plugin, part.operation) == ("csv", "read"):
+        return failing(part, 2)
+    if second >= 20 and (part.plugin, part.instance) == ("geo", "h2"):
+        return failing(part, 2)
+    if second >= 26 and (part.plugin, part.operation) == ("pdf", "write"):
+        return failing(part, 0, slow=2)
+    return part
+
+
+def a_tenant(part: Calls, second: int) -> Calls:
+    return failing(part, 2) if second >= 14 and (part.plugin, part.tenant) == ("csv", "b") else part
+
+
+def a_host(part: Calls, second: int) -> Calls:
+    return failing(part, 2) if second >= 14 and part.instance == "h3" else part
+
+
+@pytest.mark.parametrize("fault", [one_after_the_other, a_tenant, a_host, nothing], ids=lambda fault: fault.__name__)
+def test_what_live_judging_decided_is_decided_again_from_the_stored_seconds(
+    tmp_path: Path, rules: Rules, fault: Callable[[Calls, int], Calls]
+) -> None:
+    judge = live(tmp_path / "data", rules, 40, world(fault), obey=True)
+    report = backtest(tmp_path / "data", rules).as_dict()
+    assert report["complete"]
+    was = [(item.kind, item.scope) for item in judge.decisions]
+    assert [(item["kind"], item["scope"]) for item in report["decisions"]] == was
+    assert bool(was) == (fault is not nothing)
+
+
+# -- a store of minutes, put together faster than time passes
+
+
+def minutes(folder: Path, hours: int, fault: str = "false") -> Path:
+    """Fill a store with three plugins, two operations and three processes; `fault` is a condition on what fails."""
+    database = Database(folder)
+    connection = database.cursor()
+    connection.execute(MINUTES.format(fault=fault), {"begin": BEGIN, "hours": hours})
+    end = BEGIN + timedelta(hours=hours)
+    for name, time in (("seconds", end), ("minutes", end), ("hours", BEGIN)):
+        connection.execute("insert or replace into progress values (?, null, ?)", [name, time])
+    connection.close()
+    database.close()
+    return folder
+
+
+MINUTES = """
+insert into call_minutes
+with calls as (
+    select minute, plugin, operation, instance, '1' as version, hash(minute, plugin, operation, instance) % 50 = 0 as dull, {fault} as wrong
+    from range($begin::timestamp, $begin::timestamp + to_hours($hours), interval 1 minute) t(minute)
+    cross join (select unnest(['csv', 'geo', 'pdf']) as plugin) cross join (select unnest(['read', 'write']) as operation)
+    cross join (select unnest(['h1', 'h2', 'h3']) as instance)
+)
+select minute, 'host', instance, plugin, version, operation, outcome, if(outcome = 'error', 'plugin', ''),
+    if(outcome = 'error', 'ValueError', ''), count, 0.01 * count, 0.01, 0, [-110], [count]
+from (select *, unnest(['success', 'error']) as outcome,
+    unnest([if(wrong, 0, if(dull, 29, 30)), if(wrong, 30, if(dull, 1, 0))]) as count from calls) where count > 0
+"""
+
+
+def test_minutes_tell_what_was_isolated_and_what_that_would_have_spared(tmp_path: Path, rules: Rules) -> None:
+    fault = "plugin = 'csv' and operation = 'read' and minute >= $begin::timestamp + interval 2 hours"
+    found = backtest(
+        minutes(tmp_path, 3, f"{fault} and minute < $begin::timestamp + interval 150 minutes"), rules
+    ).as_dict()
+    (trouble,) = found["troubles"]
+    assert (trouble["kind"], trouble["scope"]) == ("quarantined", "csv@1 operation=read")
+    begin = BEGIN + timedelta(hours=2)
+    assert begin <= trouble["began"] <= trouble["isolated"] <= begin + timedelta(minutes=3)
+    refused = trouble["refused"]
+    assert refused["failures_avoided"] > 0.9 * 27 * 90
+    assert refused["calls"] == refused["failures_avoided"] + refused["refused_wrongly"]
+    assert refused["hosts"] == ["h1", "h2", "h3"]
+    assert trouble["happened"] == {"isolated": False, "says": "it was never isolated"}
+    assert any("csv" in item["summary"] for item in found["told"])
+
+
+def test_where_nothing_is_wrong_nothing_is_found_and_next_to_nothing_is_evaluated(tmp_path: Path, rules: Rules) -> None:
+    report = backtest(minutes(tmp_path, 24), rules)
+    assert report.as_dict()["decisions"] == report.as_dict()["told"] == []
+    assert report.looks == 24 * 60
+    assert report.turns < report.looks / 100
+
+
+def test_over_says_how_far_back_it_begins(tmp_path: Path, rules: Rules) -> None:
+    report = backtest(minutes(tmp_path, 30), rules, over="2h")
+    assert report.until - report.since == timedelta(hours=2)
+
+
+def test_who_stops_it_gets_what_was_found_so_far(tmp_path: Path, rules: Rules) -> None:
+    folder = minutes(tmp_path, 12, "plugin = 'geo' and minute >= $begin::timestamp + interval 1 hours")
+    turns = iter(range(1_000_000))
+    report = backtest(folder, rules, stop=lambda: next(turns) > 200)
+    assert not report.complete
+    assert report.until < BEGIN + timedelta(hours=4)
+    assert next(item["scope"] for item in report.as_dict()["troubles"]).startswith("geo")
+
+
+def test_a_tape_holds_no_more_than_an_hour_at_a_time(tmp_path: Path) -> None:
+    minutes(tmp_path, 30)
+    with stored_telemetry(tmp_path) as (telemetry, _):
+        recorded = telemetry.replaying.recorded()
+        assert recorded is not None
+        tape = Tape(telemetry.replaying, recorded, ())
+        chunks = list(tape.chunks(second_of(BEGIN), second_of(BEGIN + timedelta(hours=30))))
+    assert len(chunks) == 30
+    assert max(len(chunk.second) for chunk in chunks) == 60 * 6
+
+
+# -- what is skipped is what would have done nothing
+
+OBJECTIVES = (
+    Objective("fails", Sli.AVAILABILITY, 0.99, 86_400.0 * 30),
+    Objective("slow", Sli.LATENCY, 0.95, 86_400.0 * 30, plugins="c*", threshold_seconds=0.25),
+)
+SLICES = st.lists(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=3),
+    min_size=1, max_size=25,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(SLICES)
+def test_the_sieve_lets_pass_what_look_suspects_nobody_for_and_hands_over_the_same_watch(
+    slices: list[list[tuple[int, int, int]]],
+) -> None:
+    names = Names()
+    for name in (("csv", "1", "read"), ("csv", "2", "read"), ("geo", "1", "write")):
+        names.number(name)
+    usual = {("csv", "1", "read"): Past("csv", "1", "read", 1000, 0.02, (0.1,))}
+    sieve, watch, stream = Sieve(OBJECTIVES, names), Watch(), np.arange(3)
+    sieve.take_back(watch)
+    for place, rows in enumerate(slices):
+        at = 60 * (place + 1)
+        total, bad, slow = (
+            [row[0] + row[1] + row[2] for row in rows],
+            [row[1] for row in rows],
+            [row[2] for row in rows],
+        )
+        counts = np.array([total, bad, [0] * 3, slow], np.int64)
+        told = [
+            StreamCounts(*names.streams[number], CallCounts(total[number], failed=bad[number]), 0, (slow[number],))
+            for number in range(3)
+        ]
+        after, suspects = look(watch, Arrivals(at, told), OBJECTIVES, usual, moment(at), lambda *_: True)
+        passed = sieve.passes(stream, counts, usual, at, at - 60)
+        assert passed == (not suspects)
+        if not passed:
+            return
+        watch = after
+        handed = sieve.handed_over(watch)
+        assert handed.streams.keys() == watch.streams.keys()
+        for key, item in watch.streams.items():
+            mine = handed.streams[key]
+            assert mine.bad_at == item.bad_at
+            for one, other in zip(mine.lines, item.lines, strict=True):
+                assert one.nats == pytest.approx(other.nats, abs=1e-9)
+                if other.nats > 0.0:
+                    assert (one.since, one.mark) == (other.since, other.mark)
