@@ -1,7 +1,6 @@
 """From the first failed call in one host to the first refused call in another: a real collector, two real host processes.
 
-The rules are what people start with, an availability of 99 % over 30 days, with a policy that acts; the caps of the policy are lifted,
-so that one plugin after the other can be broken in one run. The bars: half within 1 s, all but one in twenty within 2 s.
+The rules are what people start with, an availability of 99 % over 30 days, with a policy that acts. The bars: half within 1 s, all but one in twenty within 2 s.
 """
 
 from __future__ import annotations
@@ -28,41 +27,44 @@ period = "30d"
 
 [policy]
 enforcement = "enforce"
-max_quarantined_ratio = 1.0
-max_actions_per_hour = 1000
 """
 WARM_SECONDS = 15.0
 """Two ordinary exports of each host, and more: what breaks has run well before."""
 BARS = {0.5: 1.0, 0.95: 2.0}
-APART_SECONDS = 3.0
+PLUGINS = 4
 GIVE_UP_SECONDS = 20.0
 
 
 def main() -> None:
-    """Break, wait, tell; 1 when a bar is missed."""
+    """Break, wait, tell; 1 when a bar is missed. Each time with a collector and hosts of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--rate", type=float, default=20.0, help="calls a second of each plugin in each host")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        delays, lost = measure(Path(folder), options.runs, options.rate)
-    found = {f"p{round(100 * share)}": quantile(delays, share) for share in (0.5, 0.95)} | {"max": max(delays)}
+    delays: list[float] = []
+    for _ in range(options.runs):
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(Path(folder), options.rate)
+        delays += [] if found is None else [found]
+        print(".", end="", file=sys.stderr, flush=True)
+    lost = options.runs - len(delays)
+    told = {f"p{round(100 * share)}": quantile(delays, share) for share in (0.5, 0.95)} | {"max": max(delays)}
     if options.json:
-        print(json.dumps({"delays": delays, "never": lost, "load": load_average(), **found}))
+        print(json.dumps({"delays": delays, "never": lost, "load": load_average(), **told}))
     else:
         print(
-            f"{options.runs} plugins broken one after the other, {options.rate:g} calls/s in each of two hosts; {load_average()}"
+            f"one of {PLUGINS} plugins broken, {options.runs} times; {options.rate:g} calls/s in each of two hosts; load {load_average():.1f}"
         )
         print("seconds to the first refused call in the other host:")
         print("  " + "  ".join(f"{item:.2f}" for item in sorted(delays)))
-        print("  " + ", ".join(f"{name} {value:.2f} s" for name, value in found.items()) + f"; never: {lost}")
+        print("  " + ", ".join(f"{name} {value:.2f} s" for name, value in told.items()) + f"; never: {lost}")
     missed = lost or any(quantile(delays, share) > bar for share, bar in BARS.items())
     raise SystemExit(1 if missed else 0)
 
 
-def measure(folder: Path, runs: int, rate: float) -> tuple[list[float], int]:
-    """Return the delays, and how many plugins were never refused."""
+def measure(folder: Path, rate: float) -> float | None:
+    """Return the delay of one fault; None where the plugin was never refused."""
     flags = folder / "flags"
     flags.mkdir()
     rules = folder / "rules.toml"
@@ -71,20 +73,11 @@ def measure(folder: Path, runs: int, rate: float) -> tuple[list[float], int]:
     with collector_process("--json", "--data", str(folder / "data"), "--rules", str(rules), *free) as (_, ready):
         said: dict[tuple[int, str, str], float] = {}
         news = threading.Condition()
-        hosts = [start(folder, ready, flags, runs, rate, number, said, news) for number in range(2)]
+        hosts = [start(folder, ready, flags, PLUGINS, rate, number, said, news) for number in range(2)]
         try:
             time.sleep(WARM_SECONDS)
-            delays, lost = [], 0
-            for number in range(runs):
-                plugin = f"p{number}"
-                (flags / plugin).touch()
-                found = wait(said, news, plugin)
-                if found is None:
-                    lost += 1
-                else:
-                    delays.append(found)
-                time.sleep(APART_SECONDS)
-            return delays, lost
+            (flags / "p0").touch()
+            return wait(said, news, "p0")
         finally:
             for host in hosts:
                 assert host.stdin is not None

@@ -27,6 +27,8 @@ class StreamCounts:
     """Calls that a breaker of ours refused: the plugin was failing, and nobody asked it again. Not among the others."""
     slow: tuple[int, ...] = ()
     """Calls above each of the thresholds asked for, in their order."""
+    after: int | None = field(default=None, compare=False)
+    """A mark that came just before these calls, where those of an operation are told in parts, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Arrivals:
     mark: int = 0
     """Where the next look goes on. What was never looked at is never lost: a mark outlives the process that asked."""
     streams: Sequence[StreamCounts] = ()
-    """Every operation with calls, one value each."""
+    """Every operation with calls; one value each, or several in the order in which they arrived where some were bad."""
     cells: Sequence[Cell] = ()
     """All cells of plugins that were asked about; of all others, those with calls that failed through the plugin's fault or that a
     breaker refused."""

@@ -161,8 +161,17 @@ def look(
             continue
         for objective in objectives:
             if objective.covers(counts.plugin):
-                closed = shut[counts.plugin, counts.version, counts.operation]
-                _bring_forward(streams, counts, closed, objective, thresholds, usual, at, watch.mark)
+                closed = shut.pop((counts.plugin, counts.version, counts.operation), 0)
+                _bring_forward(
+                    streams,
+                    counts,
+                    closed,
+                    objective,
+                    thresholds,
+                    usual,
+                    at,
+                    watch.mark if counts.after is None else counts.after,
+                )
     if len(streams) > MAX_SUSPICIONS:  # the strongest stay
         kept = sorted(streams.items(), key=lambda item: -item[1].nats)[:MAX_SUSPICIONS]
         streams = dict(kept)

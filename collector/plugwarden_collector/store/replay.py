@@ -36,7 +36,7 @@ class Counts:
     total: Ints
     """Calls that ended by themselves."""
     bad: Ints
-    """Of those, failures that the plugin is to blame for."""
+    """Failures among them that the plugin is to blame for."""
     refused: Ints
     """Calls that a breaker refused, because the plugin fails."""
     slow: Sequence[Ints]

@@ -331,10 +331,13 @@ class Pipeline:
         if time.monotonic() - self._last_cut < TROUBLE_SECONDS or failures(self._aggregator.cells):
             return False
         queues = (self.queue,) if self._journal is None else (self.queue, self._journal.queue)
-        return any(type(item) is Invocation and item.outcome.failed for queue in queues for item in tuple(queue))
+        return any(_good_ones(queue) < len(queue) for queue in queues)
 
     def _set_apart(self) -> None:
         """Close the interval before a trouble: the good calls of seconds would hide the first bad ones. Needs the lock."""
+        self._fold_some(self.queue, _good_ones(self.queue))
+        if self._journal is not None:
+            self._journal.folded += self._fold_some(self._journal.queue, _good_ones(self._journal.queue))
         self._fold_plain()
         if self._close_interval(heartbeat=False):
             self._last_cut = time.monotonic() - (TROUBLE_SECONDS - SECOND_LOOK_SECONDS)
@@ -583,3 +586,10 @@ class Pipeline:
         """A new identity, after a fork."""
         self._settings = settings
         self._reset()
+
+
+def _good_ones(queue: deque[Any]) -> int:
+    """How many finished invocations came before the first that failed; all of them where none did."""
+    items = tuple(queue)
+    failed = (place for place, item in enumerate(items) if type(item) is Invocation and item.outcome.failed)
+    return next(failed, len(items))

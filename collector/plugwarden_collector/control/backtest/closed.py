@@ -29,7 +29,7 @@ class Refused:
 
     calls: int = 0
     failures: int = 0
-    """Of those, calls that failed, or were slow where it was isolated for that: failures avoided."""
+    """Calls among them that failed, or were slow where it was isolated for that: failures avoided."""
     tenants: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
     """Machines, or processes where none is named."""

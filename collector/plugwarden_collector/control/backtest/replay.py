@@ -45,8 +45,10 @@ SECOND_LOOK = 3
 what others have to tell of it is told by then; later than that nothing counts as failing now (`judge.watch.RECENT`)."""
 BURN_EVERY = 5
 """Seconds after which burning budgets are looked at again where nothing else goes on."""
-USUAL_EVERY_SECONDS, USUAL_EVERY_MINUTES = 60, 600
-"""Seconds after which it is asked again what is usual, where seconds are kept and where minutes are: it is told by the hour."""
+USUAL_EVERY_SECONDS = 60
+"""Seconds after which it is asked again what is usual, where seconds are kept: it is told by the hour."""
+USUAL_EVERY_MINUTES = 600
+"""Seconds after which it is asked again where minutes are kept."""
 SEEN_SECONDS = 600
 """`control.live`: versions are told for as long."""
 ALERTS_EVERY = 300

@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from plugwarden.contract import OVERFLOW, RejectionReason
 from plugwarden.contract.histogram import bucket_index, threshold_index
-from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts, Wanted
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.store import Telemetry
@@ -69,6 +69,8 @@ def send(
     }
     if said["plugin.outcome"] in {"error", "timeout"}:
         said = {"error.type": "ValueError", "plugin.error.source": "plugin"} | said
+    if said["plugin.outcome"] == "rejected":
+        said = {"plugin.error.source": "plugin"} | said
     for key, text in said.items():
         point.attributes.add(key=key).value.string_value = text
     body = message.SerializeToString()
@@ -120,7 +122,10 @@ def test_each_call_arrives_once_in_the_order_of_its_coming(telemetry: Telemetry)
     assert second.mark > first.mark
     nothing = arrived(telemetry, second.mark)
     assert (nothing.mark, list(nothing.streams), list(nothing.cells), nothing.stale) == (second.mark, [], [], 0)
-    assert arrived(telemetry).streams == [stream(10, 3)]
+    assert arrived(telemetry).streams == [
+        stream(5),
+        stream(5, 3),
+    ]  # good calls that came before bad ones do not hide them
 
 
 def test_a_mark_outlives_a_restart(engine: Engine) -> None:
@@ -281,8 +286,8 @@ def test_a_plugin_that_is_down_behind_its_breaker_does_not_look_well(telemetry: 
     assert {size: counts.total for size, counts in found["slow"]["csv", "1"].items()} == {
         size: 11 * times for times, size in enumerate(sizes, 1)
     }
-    (cell,) = telemetry.judging.cells("csv", AT - timedelta(minutes=1), AT)
-    assert cell.counts == CallCounts(16, failed=6)
+    cells = telemetry.judging.cells([Wanted("csv", AT - timedelta(minutes=1))], (), AT)
+    assert (sum(cell.counts.total for cell in cells), sum(cell.refused for cell in cells)) == (11, 5)
 
 
 def test_pages_say_of_refusals_what_they_said(telemetry: Telemetry) -> None:

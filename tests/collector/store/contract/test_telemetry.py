@@ -13,11 +13,11 @@ import pytest
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from plugwarden.contract import OVERFLOW, Scope
+from plugwarden.contract import OVERFLOW
 from plugwarden.contract.histogram import threshold_index
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.decide.quarantine import Probes
 from plugwarden_collector.errors import NotFoundError, QueryCancelledError, QueryError
+from plugwarden_collector.judge.arrivals import Wanted
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.store import Telemetry
@@ -203,7 +203,7 @@ def test_what_stands_for_many_is_in_no_answer_to_the_judge(telemetry: Telemetry)
         span(message, 0.01, AT, attributes=said | {"plugin.error.source": "plugin"})
     append(telemetry, Signal.TRACES, message.SerializeToString())
     catch_up(telemetry)
-    assert OVERFLOW in {item.version for item in telemetry.judging.cells("csv", AT - HOUR, AT)}
+    assert OVERFLOW not in {item.version for item in telemetry.judging.cells([Wanted("csv", AT - HOUR)], (), AT)}
     found = telemetry.judging.windows([FAILS], [60.0, 86_400.0], AT, AT)["fails"]
     assert 1 < len(found) < 130
     assert ("csv", OVERFLOW) not in found
@@ -220,7 +220,7 @@ def test_cells_and_errors_say_where_failures_are(telemetry: Telemetry) -> None:
         call(telemetry, operation=operation, outcome=outcome)
     call(telemetry, version="2", outcome="timeout")
     catch_up(telemetry)
-    cells = telemetry.judging.cells("csv", AT - HOUR, AT)
+    cells = telemetry.judging.cells([Wanted("csv", AT - HOUR)], (), AT)
     assert {(item.version, item.operation): item.counts for item in cells} == {
         ("1", "read"): bad(1, 0), ("1", "write"): bad(2, 2), ("2", "run"): bad(1, 1),
     }  # fmt: skip
@@ -229,14 +229,36 @@ def test_cells_and_errors_say_where_failures_are(telemetry: Telemetry) -> None:
     assert [item.calls for item in telemetry.pages.errors("csv", AT - HOUR, AT)] == [2, 1]
 
 
-def test_probes_are_those_of_intervals_that_began_in_time(telemetry: Telemetry) -> None:
-    append(telemetry, Signal.METRICS, points("csv", outcome="error"))
-    append(telemetry, Signal.METRICS, points("csv", begins=AT - HOUR))
+def test_cells_are_of_what_arrived_after_a_mark_of_each_operation(telemetry: Telemetry) -> None:
+    def mark() -> int:
+        catch_up(telemetry)
+        return telemetry.judging.arrivals(0, (), (), AT - HOUR, AT).mark
+
+    for operation in ("read", "write"):
+        call(telemetry, operation=operation)
+    first = mark()
+    for operation in ("read", "write"):
+        call(telemetry, operation=operation, outcome="error")
+    second = mark()
+    call(telemetry, operation="read")
+    call(telemetry, plugin="geo", operation="read")
     catch_up(telemetry)
-    probes = telemetry.judging.probes
-    assert probes(Scope("csv", "1"), AT - timedelta(seconds=5), AT) == Probes(10, 10)
-    assert probes(Scope("csv"), AT - 2 * HOUR, AT) == Probes(20, 10)
-    assert probes(Scope("csv", "2"), AT - 2 * HOUR, AT) == Probes(0, 0)
+
+    def found(**more: Any) -> dict[str, tuple[int, int]]:
+        cells = telemetry.judging.cells([Wanted("csv", AT - HOUR, **more)], (), AT)
+        sums: dict[str, tuple[int, int]] = {}
+        for cell in cells:
+            total, failed = sums.get(cell.operation, (0, 0))
+            sums[cell.operation] = total + cell.counts.total, failed + cell.counts.failed
+        return sums
+
+    assert found() == {"read": (3, 1), "write": (2, 1)}
+    assert found(after=first) == {"read": (2, 1), "write": (1, 1)}
+    assert found(after=second, streams={("1", "write"): first}) == {"read": (1, 0), "write": (1, 1)}
+    assert found(upto=first) == {"read": (1, 0), "write": (1, 0)}
+    assert (
+        telemetry.judging.cells([Wanted("csv", AT + HOUR)], (), AT + DAY) == telemetry.judging.cells([], (), AT) == []
+    )
 
 
 def test_waits_are_compared_with_those_before(telemetry: Telemetry) -> None:
@@ -346,7 +368,7 @@ def test_hostile_names_are_names(telemetry: Telemetry) -> None:
     steps = json.loads(telemetry.pages.fleet_series(AT - HOUR, AT, 60.0).json)
     assert sorted(step["plugin_id"] for step in steps) == sorted(HOSTILE_NAMES)
     for name in HOSTILE_NAMES[:12]:
-        assert [item.counts.total for item in telemetry.judging.cells(name, AT - HOUR, AT)] == [1]
+        assert [item.counts.total for item in telemetry.judging.cells([Wanted(name, AT - HOUR)], (), AT)] == [1]
         assert [item.error_type for item in telemetry.judging.errors(name, name, AT - HOUR, AT)] == [name]
         assert len(telemetry.traces.search(TraceFilter(plugin=name, text=name), AT - HOUR, AT, 10)) == 1
 
@@ -567,8 +589,8 @@ def test_an_empty_store_answers_everything_with_nothing(telemetry: Telemetry) ->
     assert telemetry.judging.windows([], [60.0], AT, AT) == {}
     assert telemetry.judging.windows([FAILS], [], AT, AT) == {}
     assert telemetry.judging.versions(since, AT) == telemetry.judging.waits(AT, AT, 10.0, 600.0) == []
-    assert telemetry.judging.cells("csv", since, AT) == telemetry.judging.errors("csv", "1", since, AT) == []
-    assert telemetry.judging.probes(Scope("csv"), since, AT) == Probes(0, 0)
+    assert telemetry.judging.cells([Wanted("csv", since)], (), AT) == []
+    assert telemetry.judging.errors("csv", "1", since, AT) == []
     pages = telemetry.pages
     assert pages.plugins(since, AT) == pages.capacity(since, AT) == []
     assert json.loads(pages.fleet_series(since, AT, 60.0).json) == []

@@ -12,7 +12,8 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden.contract import OVERFLOW
 from plugwarden_collector.clock import utc_now
-from plugwarden_collector.control.observe import StoredEvidence, observe
+from plugwarden_collector.control.observe import observe
+from plugwarden_collector.judge.arrivals import Wanted
 from plugwarden_collector.receive.decode import native
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
@@ -275,8 +276,8 @@ def test_a_callers_mistake_is_in_the_total_of_a_budget_and_never_bad(store: Stor
     assert {(counts.total, counts.failed) for counts in windows.values()} == {(7, 1)}
     budget = (seen.periods or {})["availability"]["geo", "1"]
     assert (budget.total, budget.failed) == (7, 1)
-    (cell,) = StoredEvidence(store.telemetry).cells("geo", at, 300.0)
-    assert (cell.counts.total, cell.counts.failed) == (7, 1)
+    cells = store.telemetry.judging.cells([Wanted("geo", at - timedelta(minutes=5))], (), at)
+    assert (sum(cell.counts.total for cell in cells), sum(cell.counts.failed for cell in cells)) == (7, 1)
     folded = AT + timedelta(hours=3)
     store.roll(folded)
     rows = store.database.fetch(statement("hour_counts"), {"first": AT - timedelta(hours=1), "before": folded})

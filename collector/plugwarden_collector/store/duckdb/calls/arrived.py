@@ -39,24 +39,34 @@ def arrivals(
         rows = _rows(cursor, "arrived_streams", span)
         slow = _slow(cursor, "arrived_slow", _STREAM, span, thresholds) if rows else {}
         none = (0,) * len(thresholds)
-        streams = [
-            StreamCounts(
-                plugin,
-                version,
-                operation,
-                CallCounts(total, failed=bad),
-                refused,
-                slow.get((plugin, version, operation), none),
-            )
-            for plugin, version, operation, total, bad, refused, _ in rows
-            if total or refused
-        ]
+        streams = _streams(rows, slow, none, after)
         cells: list[Cell] = []
         if detail or any(row[4] or row[5] for row in rows):
             asked = {**span, "detail": list(detail)}
             of_cells = _slow(cursor, "arrived_slow_cells", _CELL, asked, thresholds) if slow else {}
             cells = [_cell(row, of_cells, none) for row in _rows(cursor, "arrived_cells", asked)]
     return Arrivals(mark, streams, cells, sum(row[6] for row in rows))
+
+
+def _streams(rows: Sequence[tuple[Any, ...]], slow: _Slow, none: tuple[int, ...], after: int) -> list[StreamCounts]:
+    """Return the counts of each operation, in parts where calls were bad; slow calls are not told by parts, so with any it is one."""
+    whole: dict[tuple[str, str, str], list[int]] = {}
+    found = []
+    for plugin, version, operation, total, bad, refused, _, part in rows:
+        key = (plugin, version, operation)
+        if not total and not refused:
+            continue
+        if part and key not in slow:
+            counts = CallCounts(total, failed=bad)
+            found.append(StreamCounts(plugin, version, operation, counts, refused, none, max(after, part - 1)))
+        else:
+            sums = whole.setdefault(key, [0, 0, 0])
+            for place, calls in enumerate((total, bad, refused)):
+                sums[place] += calls
+    for stream, (total, bad, refused) in whole.items():
+        counts = CallCounts(total, failed=bad)
+        found.append(StreamCounts(*stream, counts, refused, slow.get(stream, none)))
+    return found
 
 
 def cells(source: CallSource, wanted: Sequence[Wanted], thresholds: Sequence[int], until: datetime) -> list[Cell]:
