@@ -1,6 +1,7 @@
 """From the first failed call in one host to the first refused call in another: a real collector, two real host processes.
 
-The rules are what people start with, an availability of 99 % over 30 days, with a policy that acts. The bars: half within 1 s, all but one in twenty within 2 s.
+The rules are what people start with, an availability of 99 % over 30 days, with a policy that acts.
+The bars: half within 1 s, all but one in twenty within 2 s.
 """
 
 from __future__ import annotations
@@ -53,9 +54,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"delays": delays, "never": lost, "load": load_average(), **told}))
     else:
-        print(
-            f"one of {PLUGINS} plugins broken, {options.runs} times; {options.rate:g} calls/s in each of two hosts; load {load_average():.1f}"
-        )
+        print(f"one of {PLUGINS} plugins broken, {options.runs} times; {options.rate:g} calls/s in each of two hosts")
         print("seconds to the first refused call in the other host:")
         print("  " + "  ".join(f"{item:.2f}" for item in sorted(delays)))
         print("  " + ", ".join(f"{name} {value:.2f} s" for name, value in told.items()) + f"; never: {lost}")

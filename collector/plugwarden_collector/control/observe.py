@@ -69,7 +69,7 @@ def observe(
     rules: Rules,
     at: datetime,
     *,
-    mark: int,
+    mark: int = 0,
     since: datetime,
     budgets: bool,
     skew: timedelta = SKEW,

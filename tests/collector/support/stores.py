@@ -25,6 +25,7 @@ from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.decide.changes import Changes, Freeze
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
 from plugwarden_collector.store import Database, Ledger, Telemetry, Writer, open_ledger, telemetry_of
@@ -102,7 +103,8 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
     loaded = load_rules(rules)
     with store.database.reading() as cursor:
         told = load_standing(cursor, store.database.epoch, AT).directives
-    standing, evidence = Standing(directives=told), StoredEvidence(store.telemetry)
+    standing, watch = Standing(directives=told), Watch()
+    evidence = StoredEvidence(store.telemetry, lambda: loaded)
     for second in range(first, first + seconds):
         at = AT + timedelta(seconds=second)
         if first == 0 and second == seconds // 2:
@@ -111,8 +113,10 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
         store.send(Signal.LOGS, logs(second, spans))
         store.send(Signal.METRICS, metrics(second))
         store.writer.roll_up(at).result(60)
-        seen = observe(store.telemetry.judging, loaded, at, since=AT - timedelta(hours=1), budgets=second % 5 == 0)
-        standing, changes = evaluate(loaded, standing, seen, evidence, lambda: 0.5)
+        seen = observe(
+            store.telemetry.judging, loaded, at, mark=watch.mark, since=AT - timedelta(hours=1), budgets=second % 5 == 0
+        )
+        standing, watch, changes = evaluate(loaded, standing, watch, seen, evidence, lambda: 0.5)
         store.writer.run(written(changes)).result(60)
     if first:
         return

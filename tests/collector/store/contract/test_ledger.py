@@ -57,6 +57,7 @@ ALL = Changes(
     silences=[SILENCE],
     freeze=Freeze("a test"),
     shifted_seconds=-7200.0,
+    watch='{"form": 0}',
 )
 
 
