@@ -111,6 +111,7 @@ hold = "1h"
 probation_steps = [0.5, 1.0]
 step = "1s"
 step_min_calls = 5
+newcomer_grace = "0s"
 """
 
 
