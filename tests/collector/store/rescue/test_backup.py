@@ -250,7 +250,7 @@ def test_the_command_writes_one_verified_file_and_replaces_none(collector: Runni
 def backup(tmp_path: Path) -> Path:
     """A backup of a store with a bit of everything."""
     with opened(tmp_path / "origin") as store:
-        fill(store, tmp_path / "rules.toml", seconds=8)
+        fill(store, tmp_path / "rules.toml", seconds=16)
     file = tmp_path / "backup.duckdb"
     file.write_bytes(path_of(tmp_path / "origin").read_bytes())
     return file
