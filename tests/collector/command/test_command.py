@@ -98,7 +98,7 @@ def test_a_backtest_decides_what_the_live_loop_would_have(tmp_path: Path) -> Non
         assert sidecar.close(timeout=10)
         assert collector.api.get("quarantine") == []
     file = tmp_path / "rules.toml"
-    file.write_text(RULES + 'newcomer_grace = "0s"\n')  # else a version this young is left alone, live as well
+    file.write_text(RULES)
     answer = plugwarden("rules", "backtest", str(file), "--data", str(tmp_path / "data"), "--json")
     report = json.loads(answer.stdout)
     assert [(item["kind"], item["scope"]) for item in report["decisions"]] == [("quarantined", "csv@2")]

@@ -22,7 +22,7 @@ from plugwarden_collector.decide.acts import (
     unsilence,
 )
 from plugwarden_collector.decide.changes import Freeze
-from plugwarden_collector.decide.guard import Fleet, vetoes
+from plugwarden_collector.decide.guard import Fleet, overruled
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
@@ -152,12 +152,12 @@ def test_the_automation_leaves_alone_what_a_person_ended_for_as_long_as_they_sai
     now, changes = act(standing(SUGGESTED), "q-1", "a known blip", ANN, AT, override=override)
     ends = AT + (timedelta(seconds=600) if override is None else override)
 
-    def prevented(at: datetime) -> list[str]:
-        return vetoes(SCOPE, policy, Fleet(20, list(now.quarantines.values()), []), at)
+    def why_not(at: datetime) -> str | None:
+        return overruled(SCOPE, policy, Fleet(20, list(now.quarantines.values()), []), at)
 
-    assert prevented(ends) == []
+    assert why_not(ends) is None
     if ends > AT:
-        (why,) = prevented(ends - timedelta(seconds=1))
+        why = why_not(ends - timedelta(seconds=1)) or ""
         assert f"{changes.decisions[0].kind} it at 12:00:00" in why
         assert f"stands until {ends:%Y-%m-%d %H:%M:%S}" in why
     kept = now.quarantines["q-1"].evidence
