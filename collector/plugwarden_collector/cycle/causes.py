@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
@@ -34,6 +34,8 @@ class _Cause:
     name: str
     plugins: tuple[str, ...]
     explanation: str
+    since: datetime | None = None
+    """When the first of them began to fail; None where it excuses slowness alone."""
 
     @property
     def key(self) -> str:
@@ -41,8 +43,9 @@ class _Cause:
         return f"{self.kind}:{self.name}"
 
 
-def find_causes(tick: Tick, troubles: list[Trouble]) -> dict[str, str]:
-    """Open, widen and end incidents. Return who is not to blame for its trouble: plugin -> the incident that explains it."""
+def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[dict[str, str], dict[str, datetime]]:
+    """Open, widen and end incidents. Return who is not to blame for its trouble (plugin -> the incident that explains it), and who
+    something shared makes fail at this moment (plugin -> since when)."""
     causes = [*_shared(troubles), *_downstreams(tick, troubles)]
     for cause in causes:
         _see(tick, cause)
@@ -53,13 +56,13 @@ def find_causes(tick: Tick, troubles: list[Trouble]) -> dict[str, str]:
         # While something points at it, it speaks for those it explains now, and for all of its plugins while they recover.
         for plugin in pointed_at.get(incident.cause, incident.plugins):
             excused[plugin] = f"{incident.summary} (incident {incident.id})"
-    return excused
+    return excused, {name: cause.since for cause in causes if cause.since is not None for name in cause.plugins}
 
 
 def _shared(troubles: Iterable[Trouble]) -> Iterator[_Cause]:
     for trouble in troubles:
         for shared in trouble.explanation.shared:
-            yield _Cause(shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why)
+            yield _Cause(shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why, shared.since)
 
 
 def _downstreams(tick: Tick, troubles: Iterable[Trouble]) -> Iterator[_Cause]:

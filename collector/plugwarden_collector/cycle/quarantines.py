@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from plugwarden.contract import QuarantineState, Scope
 
@@ -306,10 +306,12 @@ def _note(tick: Tick, finding: Finding, kind: str, reason: str) -> None:
     )
 
 
-def take_back(tick: Tick, plugins: dict[str, str]) -> None:
-    """Release what was isolated for a cause that turned out to be shared: plugin -> the incident that explains it."""
+def take_back(tick: Tick, excused: Mapping[str, str], shared: Mapping[str, datetime]) -> None:
+    """Release what was isolated for a cause that turns out to be shared; what was isolated before it began is not touched."""
     for item in list(tick.standing.quarantines.values()):
-        why = plugins.get(item.scope.plugin)
-        if why is None or not item.in_force or item.actor != AUTOMATION or item.successor_of is not None:
-            continue
-        _end(tick, item, "taken_back", f"{why} explains its failures: {item.scope} is not to blame.", taken_back=True)
+        since, why = shared.get(item.scope.plugin), excused.get(item.scope.plugin)
+        mine = item.in_force and item.actor == AUTOMATION and item.successor_of is None
+        if since is not None and why is not None and mine and item.started_at >= since:
+            _end(
+                tick, item, "taken_back", f"{why} explains its failures: {item.scope} is not to blame.", taken_back=True
+            )
