@@ -32,9 +32,9 @@ up: setup  ## collector and dashboards, until Ctrl-C
 # end within 15 minutes. `make repeated` makes all.
 test: export PLUGWARDEN_NO_HARM_CALLS ?= 200000
 test: export PLUGWARDEN_TEST_SHARE ?= 0.25
-# Three processes, on two cores: half of the time of a test is waiting. The tests of a file stay together and share what it starts.
-PROCESSES ?= 3
-test: setup browser node otel-instrument  ## all tests, in three processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
+# Two processes, on two cores: half of the time of a test is waiting. The tests of a file stay together and share what it starts.
+PROCESSES ?= 2
+test: setup browser node otel-instrument  ## all tests, in two processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 repeated: setup  ## all tests with all of their repetitions
