@@ -48,14 +48,16 @@ from plugwarden_collector.store.ledger import settled
 from .budget_rows import BudgetRows
 from .observe import LongWindows, StoredEvidence, UsualPast, observe
 
-__all__ = ["TickStats", "Warden"]
+__all__ = ["TickStats", "Warden", "pace"]
 
 TICK_SECONDS = 1.0
 """Seconds between ticks while no data arrive."""
 EAGER_SECONDS = 0.25
 """Shortest time in seconds between ticks while data arrive."""
 MAX_SHARE = 0.25
-"""Largest share of the time that ticks take while data arrive, unless one tick alone takes longer than `TICK_SECONDS`."""
+"""Largest share of the time that judging takes while data arrive, unless one tick alone takes longer than `TICK_SECONDS`."""
+MAX_SHARE_COUNTING = 0.5
+"""The same with the counting that a tick waits for: the writer must do that anyway, but each time costs it something."""
 BUDGET_SECONDS = 5.0
 """Seconds until full-period budgets are brought up to date."""
 WATCH_SECONDS = 5.0
@@ -79,8 +81,16 @@ class TickStats:
     ticks: int = 0
     failures: int = 0
     seconds_last: float = 0.0
+    """With the counting that it waited for."""
+    counting_seconds_last: float = 0.0
     ticked_at: float = 0.0
     """In monotonic time; 0 before the first turn."""
+
+
+def pace(tick_seconds: float, counting_seconds: float) -> float:
+    """Return the seconds from the begin of one tick to the next while data arrive, after one that took so long, counting included."""
+    judging = tick_seconds - counting_seconds
+    return min(TICK_SECONDS, max(EAGER_SECONDS, judging / MAX_SHARE, tick_seconds / MAX_SHARE_COUNTING))
 
 
 class Warden:
@@ -140,7 +150,7 @@ class Warden:
                 pass  # nothing arrived: time itself may still move an alert or a quarantine
             self._news.clear()
             # Under load a turn takes longer; judging must not take what ingest needs.
-            pause = min(TICK_SECONDS, max(EAGER_SECONDS, self.stats.seconds_last / MAX_SHARE))
+            pause = pace(self.stats.seconds_last, self.stats.counting_seconds_last)
             await asyncio.sleep(max(0.0, pause - (self._loop.time() - started)))
 
     def tick(self) -> Changes:
@@ -148,6 +158,7 @@ class Warden:
         began = time.perf_counter()
         # What is judged is what the views show. Outside the lock: there may be much to count, and people's acts do not wait for it.
         settled(self._telemetry.ingest.catch_up(self._clock()), WRITE_TIMEOUT_SECONDS)
+        counting_seconds = time.perf_counter() - began
         with self._lock:
             budgets = began - self._budgets_at >= BUDGET_SECONDS
             at = self._clock()
@@ -177,6 +188,7 @@ class Warden:
                 self._budgets_at = began
             self.stats.ticks += 1
             self.stats.seconds_last = time.perf_counter() - began
+            self.stats.counting_seconds_last = counting_seconds
             self.stats.ticked_at = time.monotonic()
             return changes
 

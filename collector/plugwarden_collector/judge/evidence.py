@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from plugwarden_collector.rules.objective import Objective, Sli
 
-__all__ = ["ATTENTION_NATS", "Line", "Suspicion", "Verdict", "gained", "tolerated_ratio", "update", "verdict"]
+__all__ = ["ATTENTION_NATS", "Line", "Suspicion", "Verdict", "tolerated_ratio", "update", "verdict"]
 
 ALTERNATIVES = (0.05, 0.15, 0.4, 0.8, 0.98)
 """Failing shares that a fault is looked for at, as parts of the way from what is tolerated to everything: slow burns to outages."""
@@ -121,15 +121,6 @@ def update(
     if well_since is not None and at - well_since >= WELL_AGAIN_FOR:
         return None
     return replace(after, well_nats=well_nats, well_since=well_since)
-
-
-def gained(total: int, bad: int, expected: float) -> float:
-    """Return how many nats better the share that was seen explains these calls than the share that was expected; 0 if it is no higher."""
-    if total <= 0 or bad <= expected * total:
-        return 0.0
-    ratio = bad / total
-    well = (total - bad) * math.log((1.0 - ratio) / (1.0 - expected)) if bad < total else 0.0
-    return bad * math.log(ratio / expected) + well
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.audit.actor import Actor
-from plugwarden_collector.control.live import ACT_TRIES
+from plugwarden_collector.control.live import ACT_TRIES, pace
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.errors import ConflictError, StaleError
 
@@ -62,3 +62,11 @@ def test_an_act_that_others_overtake_each_time_is_refused_and_leaves_nothing(
         warden.freeze(True, "a storm", ANN)
     assert len(tried) >= ACT_TRIES
     assert warden.standing.frozen is None
+
+
+def test_a_turn_is_paced_by_what_judging_takes_and_counting_weighs_half_as_much() -> None:
+    assert pace(0.01, 0.0) == 0.25
+    assert pace(0.1, 0.0) == pytest.approx(0.4)
+    assert pace(0.2, 0.12) == pytest.approx(0.4)
+    assert pace(0.3, 0.3) == pytest.approx(0.6)
+    assert pace(5.0, 0.0) == 1.0

@@ -14,7 +14,6 @@ from plugwarden_collector.judge.evidence import (
     ATTENTION_NATS,
     LEAST_TOLERATED,
     Suspicion,
-    gained,
     tolerated_ratio,
     update,
     verdict,
@@ -136,9 +135,3 @@ def test_looking_after_every_probe_isolates_a_well_plugin_no_more_often_than_was
             if found.well(0.01):
                 break
     assert wrong <= 2000 * 0.01 * 1.5
-
-
-def test_what_is_gained_by_an_explanation_is_nothing_where_nothing_is_in_excess() -> None:
-    assert gained(100, 5, 0.05) == 0.0
-    assert gained(0, 0, 0.05) == 0.0
-    assert gained(10, 10, 0.05) == pytest.approx(10 * math.log(20))
