@@ -227,6 +227,10 @@ class Invocation:
     """What the plugin noted along the way: (name, wall clock ns, attributes)."""
     annotated = _Detail(0)
     """Characters of what the plugin noted."""
+    told_at_ns = _Detail(0)
+    """When the call began that was taken for lost and counted while it ran (`pipeline.overdue`); 0: none was."""
+    stepwise = _Detail(False)
+    """It runs in steps, whenever somebody wants the next: how long ago it began says nothing."""
     flags = _Detail[TraceFlags | None](None)
     """What the host's own sampler said of a trace that begins with this invocation, once somebody asked."""
 

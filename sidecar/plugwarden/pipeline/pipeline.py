@@ -26,6 +26,7 @@ from .estate import identity_of_process
 from .journal import PUBLISH_EVERY, Journal
 from .keeping import make_estate, make_journal
 from .logs import LogEntry
+from .overdue import Overdue, is_told
 from .owned_lock import OwnedLock
 from .readings import Readings
 from .sampling import Kept, TraceBuffer, gaps
@@ -123,6 +124,7 @@ class Pipeline:
         self._traces = TraceBuffer(self._settings.trace_ratio)
         self._tally = Tally()
         self._readings = Readings(self._operations)
+        self._overdue = Overdue(self._operations)
         self._unencoded = 0
         self.dispatch = Dispatch(self._settings, self._operations, self.count_drop)
         self.dispatch.estate = make_estate(
@@ -315,6 +317,8 @@ class Pipeline:
                 if self._trouble_begins():
                     self._set_apart()
                 self._fold()
+                for lost in self._overdue.look(time.perf_counter_ns()):
+                    self._aggregator.add(lost)
                 trouble = failures(self._aggregator.cells)
             now = time.monotonic()
             since = now - self._last_cut
@@ -372,10 +376,20 @@ class Pipeline:
 
     def _fold_some(self, queue: deque[Any], most: int) -> int:
         """Fold up to so many; return how many were there."""
+        take, folded = queue.popleft, 0
+        while folded < most and queue:
+            items = [take() for _ in range(min(most - folded, len(queue), SPAN_BATCH))]
+            folded += len(items)
+            self._fold_items(items)
+            if len(self._traces.kept) >= SPAN_BATCH:
+                self._send_spans()
+        return folded
+
+    def _fold_items(self, items: list[Any]) -> None:
         traces, add, refs = self._traces, self._traces.add, sys.getrefcount
         at = time.monotonic()
-        take = queue.popleft
-        items = [take() for _ in range(min(most, len(queue)))]
+        lone: list[Invocation] = []
+        put_lone = lone.append
         plain: dict[Operation, list[int]] = {}
         operation: Operation | None = None
         ended: Callable[[int], None] = _DEAD_END.append
@@ -393,22 +407,21 @@ class Pipeline:
                             ended = plain.setdefault(operation, []).append
                         ended(item.duration_ns)
                         if item.ids is None and item.parent is None and refs(item) == _ITEM_REFS:
-                            traces.add_lone(item)
+                            put_lone(item)
                         else:
                             add(item, at)
                     else:
-                        self._aggregator.add(item)
+                        if not is_told(item):
+                            self._aggregator.add(item)
                         add(item, at)
                 else:
                     add(item, at)
             except Exception:  # noqa: BLE001 - one odd record must not cost the others
                 self.count_drop("internal", "record_fault")
                 _log.debug("a record could not be counted", exc_info=True)
-            if len(traces.kept) >= SPAN_BATCH:
-                self._send_spans()
+        traces.add_lone(lone)
         for busy, durations in plain.items():
             self._aggregator.add_durations(busy, durations)
-        return len(items)
 
     def _send_spans(self) -> None:
         """Encode the spans chosen so far and queue them for export. Needs the lock."""
@@ -484,6 +497,7 @@ class Pipeline:
                 self._leave_out(batch)
             return False
         self._unencoded = 0
+        self._overdue.learn(batch.cells)
         self._aggregator.cut()
         self._tally.take(told)
         self._readings.take_answers(answers)
@@ -500,9 +514,13 @@ class Pipeline:
                 self._aggregator.leave_out(key)
 
     def _attach_exemplars(self, kept: list[Kept], offset: int) -> None:
-        cells, key = self._aggregator.cells, self._aggregator.key
+        cells, key, plain = self._aggregator.cells, self._aggregator.key, None
         for span, _ in kept:
             if type(span) is Invocation:
+                if span.more is None:
+                    if span.operation is plain:
+                        continue  # the first of them is the exemplar of all
+                    plain = span.operation
                 cell = span.operation.cell if span.more is None else cells.get(key(span))
                 if cell is not None and cell.exemplar is None:
                     ids = identify(span)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from plugwarden.chance import chance
@@ -60,7 +62,7 @@ def gaps(ratio: float) -> Callable[[], int]:
     return lambda: int(math.log(1.0 - chance()) * scale)
 
 
-_new_kept = tuple.__new__
+_make_kept = partial(tuple.__new__, Kept)
 
 
 class TraceBuffer:
@@ -134,12 +136,13 @@ class TraceBuffer:
             above = above.parent
         return True
 
-    def add_lone(self, span: Invocation) -> None:
-        """Take a plain success that nobody holds any more and nobody asked for its ids: it gets some if it is sent."""
+    def add_lone(self, spans: Sequence[Invocation]) -> None:
+        """Take plain successes that nobody holds any more and nobody asked for their ids: they get some if they are sent."""
         if self._ratio >= 1.0:
-            self.kept.append(_new_kept(Kept, (span, "ratio")))
+            self.kept.extend(map(_make_kept, zip(spans, repeat("ratio"))))
         else:
-            self._decide_alone(span, False)
+            for span in spans:
+                self._decide_alone(span, False)
 
     def choose(self, span: Invocation) -> None:
         """Keep a plain success that is one of the share, which its caller decided by `gaps`. Its trace id is one that is kept."""

@@ -37,6 +37,7 @@ def observe_generator(
             return None if instead is None else (yield from instead)
         if invocation is None or context is None:
             return (yield from function(*args, **kwargs))
+        invocation.stepwise = True
         steps = Steps(operation, invocation, context) if rest is None else rest.steps()
         return (yield from steps.of(functools.partial(function, *args, **kwargs)))
 
@@ -65,6 +66,7 @@ def observe_async_generator(
                 yield item
             return
         # `yield from` does not exist for these: the steps are handed on one by one, as `Steps.of` does.
+        invocation.stepwise = True
         steps = Steps(operation, invocation, context) if rest is None else rest.steps()
         error = thrown = None
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
 from plugwarden.contract import DirectiveSet
 
 from .gate import Gates
-from .layout import FINE, Floats, Ints, Layout
+from .layout import FINE, LOST, Floats, Ints, Layout
 from .world import Event, Selector, World
 
 __all__ = ["OBEYED_SECONDS", "STEP_SECONDS", "Delivery", "Fleet", "Harm"]
@@ -23,6 +24,8 @@ TROUBLE_SECONDS = 0.5
 """Seconds between two exports while calls fail: 0.4 (`pipeline.TROUBLE_SECONDS`), and the turn of the drain."""
 BURST_SHARE = 0.5
 """Share of the calls that fail within a burst, of hosts whose ordinary failures come in runs."""
+LOST_SECONDS = 11.0
+"""Seconds after which a call that does not come back is told, where calls are short (`plugwarden.pipeline.overdue`)."""
 MAX_RETRIED = 4.0
 """Callers that ask again never make more than so many times the calls."""
 
@@ -46,8 +49,6 @@ class Delivery:
     refused: Ints
     denied: Ints
     """Calls that directives refused."""
-    hung: Ints
-    """Calls that run and do not come back, since the process began."""
 
 
 @dataclass(slots=True)
@@ -112,7 +113,9 @@ class Fleet:
         self._ended, self._slowed = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
         self._refused, self._denied = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
         self._failed = np.zeros((len(layout.errors), size), dtype=np.int64)
-        self._hung = np.zeros(size, dtype=np.int64)
+        self._hanging: deque[tuple[float, Ints]] = deque()
+        """When calls that do not come back are told, and how many by cell."""
+        self._lost = layout.error(LOST, "plugin")
         self._flight: list[Delivery] = []
         self._orders: list[tuple[int, DirectiveSet]] = []
         self.harm = Harm()
@@ -134,10 +137,16 @@ class Fleet:
         if self.gates.limited:
             denied = demand - self._chance.binomial(demand, self.gates.share)
         calls = demand - denied
-        failed, slow, hung, troubled = self._happen(calls, now)
+        failed, slow, troubled = self._happen(calls, now)
         refused, blameless, moved = self.gates.pass_through(calls, failed, slow, now, STEP_SECONDS)
         self._denied += blameless
-        self._count(calls, failed, slow, refused, denied, hung, troubled, now)
+        self._count(calls, failed, slow, refused, denied, troubled, now)
+        while self._hanging and self._hanging[0][0] <= now:
+            lost = self._hanging.popleft()[1] * self._alive
+            self._ended += lost
+            self._slowed += lost
+            self._failed[self._lost] += lost
+            failed[self._lost] += lost
         return self._arriving(step, now, failed, moved)
 
     def _first_weights(self) -> Floats:
@@ -189,8 +198,10 @@ class Fleet:
     def _let_go(self, process: _Process) -> None:
         """A process ended without a word: what it had not sent is lost."""
         cells = process.cells
-        for counts in (self._ended, self._slowed, self._refused, self._denied, self._hung):
+        for counts in (self._ended, self._slowed, self._refused, self._denied):
             counts[cells] = 0
+        for _, hanging in self._hanging:
+            hanging[cells] = 0
         self._failed[:, cells] = 0
         process.waiting.clear()
         self.gates.forget(cells)
@@ -219,8 +230,8 @@ class Fleet:
             demand = np.where(self._steady, whole, demand)
         return demand.astype(np.int64)
 
-    def _happen(self, calls: Ints, now: float) -> tuple[Ints, Ints, Ints, Ints]:
-        """Draw how calls end: failed by error and cell, slow, and those that hang; last how many failed for a trouble."""
+    def _happen(self, calls: Ints, now: float) -> tuple[Ints, Ints, Ints]:
+        """Draw how calls end: failed by error and cell, and slow; last how many failed for a trouble. Those that hang are none."""
         norm = self._norm
         if len(self._bursty):
             norm = norm.copy()
@@ -233,15 +244,17 @@ class Fleet:
         failed = np.zeros_like(self._failed)
         failed[self._ordinary] = self._chance.binomial(calls, norm)
         slow = self._chance.binomial(calls, self._slow)
-        hung, troubled = np.zeros_like(calls), np.zeros_like(calls)
+        troubled = np.zeros_like(calls)
         for trouble, places, error in zip(self._world.troubles, self._places, self._errors, strict=True):
             strength = trouble.strength(now)
             if strength <= 0.0:
                 continue
             if trouble.hang:
                 gone = self._chance.binomial(calls[places] - failed[:, places].sum(axis=0), trouble.hang * strength)
-                hung[places] += gone
                 calls[places] -= gone
+                hanging = np.zeros_like(calls)
+                hanging[places] = gone
+                self._hanging.append((now + LOST_SECONDS, hanging))
             if trouble.share:
                 left = calls[places] - failed[:, places].sum(axis=0)
                 more = self._chance.binomial(np.maximum(left, 0), trouble.share * strength)
@@ -253,17 +266,16 @@ class Fleet:
                 more = self._chance.binomial(np.maximum(calls[places] - slow[places], 0), trouble.slow * strength)
                 slow[places] += more
         slow = np.minimum(slow, calls)
-        return failed, slow, hung, troubled
+        return failed, slow, troubled
 
     def _count(
-        self, calls: Ints, failed: Ints, slow: Ints, refused: Ints, denied: Ints, hung: Ints, troubled: Ints, now: float
+        self, calls: Ints, failed: Ints, slow: Ints, refused: Ints, denied: Ints, troubled: Ints, now: float
     ) -> None:
         self._ended += calls
         self._failed += failed
         self._slowed += slow
         self._refused += refused
         self._denied += denied
-        self._hung += hung
         if self._retries.any():
             self._again += self._retries * (failed.sum(axis=0) + refused)
         harm = self.harm
@@ -307,7 +319,7 @@ class Fleet:
         sent = Delivery(
             cells, step + round((late.seconds if late else 0.0) / STEP_SECONDS), began + process.skew, end + process.skew,
             self._ended[cells].copy(), self._failed[:, cells].copy(), self._slowed[cells].copy(), self._refused[cells].copy(),
-            self._denied[cells].copy(), self._hung[cells].copy(),
+            self._denied[cells].copy(),
         )  # fmt: skip
         for counts in (self._ended, self._slowed, self._refused, self._denied):
             counts[cells] = 0
@@ -349,4 +361,4 @@ class Fleet:
                 ):
                     ended[place], failed[error, place] = int(item.calls), int(item.failed)
             end = now + STEP_SECONDS - item.age
-            self._flight.append(Delivery(cells, step, end - 1.0, end, ended, failed, none, none, none, none))
+            self._flight.append(Delivery(cells, step, end - 1.0, end, ended, failed, none, none, none))

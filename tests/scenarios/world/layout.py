@@ -9,13 +9,15 @@ import numpy as np
 
 from .world import Plugin, Selector, World
 
-__all__ = ["FINE", "Floats", "Ints", "Layout"]
+__all__ = ["FINE", "LOST", "Floats", "Ints", "Layout"]
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 FINE = "ValueError"
 """The error of ordinary failures."""
+LOST = "overdue"
+"""What sidecars say of calls that do not come back (`plugwarden.pipeline.overdue`)."""
 
 
 class Layout:
@@ -55,8 +57,8 @@ class Layout:
         self.cells_of_breaker: list[Ints] = [
             np.flatnonzero(self.breaker_of == index) for index in range(len(self.breakers))
         ]
-        errors = [FINE, *(item.error for item in world.troubles), *(item.error for item in world.forgeries)]
-        sources = ["plugin", *(item.source for item in world.troubles), *("plugin" for _ in world.forgeries)]
+        errors = [FINE, LOST, *(item.error for item in world.troubles), *(item.error for item in world.forgeries)]
+        sources = ["plugin", "plugin", *(item.source for item in world.troubles), *("plugin" for _ in world.forgeries)]
         self.errors = list(dict.fromkeys(zip(errors, sources, strict=True)))
         """(error type, source), each with its place."""
         self.blamed: Ints = np.array([source == "plugin" for _, source in self.errors], dtype=np.int64)

@@ -1,0 +1,92 @@
+"""Calls that do not come back: told while they still run, for nobody hears of a call that never ends.
+
+Each is counted once, as a timeout: when it is taken for lost, and not again when it ends after all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from plugwarden.contract import ErrorSource, Outcome
+from plugwarden.invocation import Invocation
+
+if TYPE_CHECKING:
+    from plugwarden.operation import Operation
+
+    from .aggregate import Cell, CellKey
+
+__all__ = ["OVERDUE", "Overdue", "is_told"]
+
+OVERDUE = "overdue"
+"""`error.type` of a call without a deadline that was taken for lost."""
+LATE_NS = 1_000_000_000
+"""So long after its deadline a call still runs: whatever enforces deadlines had its chance."""
+TIMES_LONGER = 10
+"""Without a deadline: a call that runs so many times longer than any before it does not come back, as far as anybody can tell."""
+LEAST_NS = 10_000_000_000
+"""Shorter than this is a wait, however quick calls are otherwise: connections and name servers give up after 5 to 10 seconds."""
+KNOWN_CALLS = 100
+"""Calls that must have ended before it is known how long they may take."""
+LOOK_EVERY_NS = 1_000_000_000
+MAX_PER_LOOK = 1_000
+"""Calls of one operation that are looked at: a host with more of them in one operation has told of enough."""
+
+
+class Overdue:
+    """Knows how long calls take, and looks at those that run. Not thread-safe: has one owner."""
+
+    def __init__(self, operations: Callable[[], Collection[Operation]]) -> None:
+        self._operations = operations
+        self._longest: dict[Operation, tuple[int, int]] = {}
+        """Operation -> calls that ended, and the longest of them (ns)."""
+        self._looked_ns = 0
+
+    def learn(self, cells: Mapping[CellKey, Cell]) -> None:
+        """Calls ended; those that were refused or taken for lost say nothing of how long one may take."""
+        for key, cell in cells.items():
+            if key.downstream is None and key.rejection is None and key.error_type != OVERDUE:
+                count, longest = self._longest.get(key.operation, (0, 0))
+                self._longest[key.operation] = count + cell.count, max(longest, cell.ns_max)
+
+    def look(self, now_ns: int) -> list[Invocation]:
+        """Return what is to be counted of calls that were not told yet and are taken for lost; `now_ns` is of the calls' clock."""
+        if now_ns - self._looked_ns < LOOK_EVERY_NS:
+            return []
+        self._looked_ns = now_ns
+        found = []
+        for operation in self._operations():
+            if operation.running:
+                found += [_told(call, now_ns) for call in self._lost(operation, now_ns)]
+        return found
+
+    def _lost(self, operation: Operation, now_ns: int) -> Iterable[Invocation]:
+        count, longest = self._longest.get(operation, (0, 0))
+        allowed = max(LEAST_NS, TIMES_LONGER * longest) if count >= KNOWN_CALLS else None
+        for call in list(operation.running)[:MAX_PER_LOOK]:
+            if type(call) is not Invocation or call.stepwise or is_told(call):
+                continue
+            started, deadline = getattr(call, "started_ns", 0), call.deadline_ns
+            if not started:  # its caller is about to begin it
+                continue
+            if now_ns > deadline + LATE_NS if deadline else allowed is not None and now_ns - started > allowed:
+                yield call
+
+
+def is_told(call: Invocation) -> bool:
+    """Whether this call was counted while it ran; what was said of an earlier one in the same object is void."""
+    return call.more is not None and call.told_at_ns != 0 and call.told_at_ns == call.started_ns
+
+
+def _told(call: Invocation, now_ns: int) -> Invocation:
+    """Mark a call as told, and return what is counted in its place."""
+    made = Invocation()
+    made.operation, made.ids, made.parent, made.let_go = call.operation, None, None, True
+    made.started_ns, made.duration_ns, made.deadline_ns = call.started_ns, now_ns - call.started_ns, 0
+    made.more = {}
+    made.outcome, made.source = Outcome.TIMEOUT, ErrorSource.PLUGIN
+    made.error_type = "timeout" if call.deadline_ns else OVERDUE
+    if call.tenant is not None:
+        made.tenant = call.tenant
+    call.told_at_ns = call.started_ns
+    return made
