@@ -11,18 +11,22 @@ from plugwarden.contract import Scope
 from plugwarden_collector.cycle import Observation, within
 from plugwarden_collector.judge.arrivals import Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, thresholds_of
 from plugwarden_collector.rules.file import Rules
-from plugwarden_collector.store.calls import Measure, PluginVersion, Windows
+from plugwarden_collector.store.calls import Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
-__all__ = ["LongWindows", "StoredEvidence", "UsualPast", "observe"]
+__all__ = ["LongWindows", "StoredEvidence", "UsualPast", "observe", "spans"]
 
-RECENT_SECONDS = 10.0
-"""Seconds of waits for downstreams that are compared with those before."""
-BASELINE_SECONDS = 600.0
-"""Seconds of waits for downstreams that recent ones are compared with."""
+LATELY = timedelta(seconds=30)
+"""Of what takes longer than before: so far back is now, if its trouble began no later."""
+BEFORE = timedelta(minutes=10)
+"""What it is compared with: so much of what came before the trouble."""
+TOLD_LATER = timedelta(seconds=6)
+"""A trouble begins when it is told of, and its calls may have begun so long before: sidecars tell every five seconds."""
 SKEW = timedelta(minutes=1)
 """Calls from hosts whose clocks run ahead by up to this much are counted; later ones wait for their time."""
 RUNNING_SECONDS = 300.0
@@ -101,7 +105,6 @@ def observe(
         at,
         {item.name: _together(short.get(item.name, {}), long.counted.get(item.name, {})) for item in rules.objectives},
         _periods(judging, rules, measures, at, until) if budgets else None,
-        judging.waits(at, until, RECENT_SECONDS, BASELINE_SECONDS),
         len(active),
         {(item.plugin, item.version): item.first_at for item in seen},
         {(item.plugin, item.version): item.last_at for item in seen},
@@ -146,6 +149,14 @@ class StoredEvidence:
         wanted = [Wanted(item.plugin, item.since - span, upto=item.mark) for item in suspects]
         return self._cells(wanted, max(item.since for item in suspects))
 
+    def waits(self, since: datetime, at: datetime) -> Sequence[Waits]:
+        """Return how plugins' waits for downstreams go lately, beside how they went before a trouble began."""
+        return self._judging.waits(*spans(since, at, self._skew))
+
+    def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
+        """Return how long calls take lately in some processes, beside how long they took before a trouble began."""
+        return self._judging.paces(instances, *spans(since, at, self._skew))
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
         return [cell for cell in self._cells([Wanted(scope.plugin, since - STALE, mark)], at) if within(scope, cell)]
@@ -161,6 +172,12 @@ class StoredEvidence:
 
     def _cells(self, wanted: Sequence[Wanted], at: datetime) -> Sequence[Cell]:
         return self._judging.cells(wanted, thresholds_of(self._rules().objectives), at + self._skew)
+
+
+def spans(since: datetime, at: datetime, skew: timedelta) -> tuple[Span, Span]:
+    """Return before and lately, for a trouble that began at `since`."""
+    began = since - TOLD_LATER
+    return (began - BEFORE, began), (max(began, at - LATELY), at + skew)
 
 
 def _measures(rules: Rules) -> list[Measure]:

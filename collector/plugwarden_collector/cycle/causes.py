@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,7 +12,9 @@ from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.judge.causes import SharedCause
 from plugwarden_collector.judge.evidence import ATTENTION_NATS
+from plugwarden_collector.judge.pace import slow_hosts
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.waits import troubled_downstreams
 
@@ -22,6 +25,8 @@ __all__ = ["covering", "find_causes", "inhibit"]
 
 LINGER = timedelta(seconds=30)
 """Plugins recover from one cause one after the other: who is last is not to blame for it this long after the others are well."""
+MAX_ASKED = 100
+"""Processes whose pace is asked for; a plugin that is slow in more is slow everywhere."""
 OBEYED_SECONDS = 30.0
 """From a quarantine until the last of its calls are in: sidecars hear of it at once, and export every few seconds."""
 
@@ -46,7 +51,7 @@ class _Cause:
 def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[dict[str, str], dict[str, datetime]]:
     """Open, widen and end incidents. Return who is not to blame for its trouble (plugin -> the incident that explains it), and who
     something shared makes fail at this moment (plugin -> since when)."""
-    causes = [*_shared(troubles), *_downstreams(tick, troubles)]
+    causes = list(_causes(tick, troubles))
     for cause in causes:
         _see(tick, cause)
     _end_what_is_over(tick)
@@ -59,24 +64,48 @@ def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[dict[str, str], di
     return excused, {name: cause.since for cause in causes if cause.since is not None for name in cause.plugins}
 
 
-def _shared(troubles: Iterable[Trouble]) -> Iterator[_Cause]:
+def _causes(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
+    slowed = list(_slowed(tick, troubles))
+    named = {plugin for cause in slowed for plugin in cause.plugins}
     for trouble in troubles:
         for shared in trouble.explanation.shared:
-            yield _Cause(shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why, shared.since)
+            # What plugins have in common without a name has one now.
+            if not (_is_unnamed(trouble, shared) and named.issuperset(shared.plugins)):
+                yield _Cause(shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why, shared.since)
+    yield from slowed
 
 
-def _downstreams(tick: Tick, troubles: Iterable[Trouble]) -> Iterator[_Cause]:
-    """Downstreams that keep plugins waiting: only slowness needs this excuse, for waits that fail are no failures of the plugin."""
-    slow = {
-        fault.scope.plugin
-        for trouble in troubles
-        if indicator_of(trouble.objective).waits_explain
-        for fault in trouble.explanation.faults
-    }
-    for downstream, plugins in sorted(troubled_downstreams(tick.seen.waits).items()):
-        hit = sorted(slow & set(plugins))
+def _is_unnamed(trouble: Trouble, shared: SharedCause) -> bool:
+    return not shared.name and indicator_of(trouble.objective).waits_explain
+
+
+def _slowed(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
+    """What makes plugins slow that is not theirs: a downstream that keeps them waiting, or a host that is slow with everything.
+
+    Only slowness needs this excuse, for waits that fail are no failures of the plugin.
+    """
+    slow = [item for item in troubles if indicator_of(item.objective).waits_explain]
+    faults = [fault for trouble in slow for fault in trouble.explanation.faults]
+    unnamed = [shared for trouble in slow for shared in trouble.explanation.shared if _is_unnamed(trouble, shared)]
+    if not faults and not unnamed:
+        return
+    since = min([*(fault.since for fault in faults), *(shared.since for shared in unnamed)])
+    waiting = {fault.scope.plugin for fault in faults}.union(*(shared.plugins for shared in unnamed))
+    for downstream, plugins in sorted(troubled_downstreams(tick.evidence.waits(since, tick.at)).items()):
+        hit = sorted(waiting & set(plugins))
         if hit:
             yield _Cause("downstream", downstream, tuple(hit), "; ".join(plugins[name] for name in hit))
+    asked = sorted({instance for fault in faults for instance in fault.instances[:MAX_ASKED]})[:MAX_ASKED]
+    if not asked:
+        return
+    paces = tick.evidence.paces(asked, since, tick.at)
+    by_host: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for fault in faults:
+        for instance, slowdown in slow_hosts(fault.scope.plugin, fault.instances, paces).items():
+            by_host[instance][fault.scope.plugin] = slowdown
+    for instance, slowdowns in sorted(by_host.items()):
+        why = f"everything there takes {min(slowdowns.values()):.1f} times as long as before, and they work no more than they did"
+        yield _Cause("instance", instance, tuple(sorted(slowdowns)), why)
 
 
 def _see(tick: Tick, cause: _Cause) -> None:

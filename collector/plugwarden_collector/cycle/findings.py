@@ -17,8 +17,9 @@ from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.watch import RECENT
 from plugwarden_collector.rules.objective import Objective
 
+from .impact import impact
 from .tick import Tick
-from .trouble import Trouble, within
+from .trouble import BEFORE_SECONDS, Trouble, within
 
 __all__ = ["Finding", "findings_of"]
 
@@ -116,6 +117,9 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: 
     )
     if total > 0:
         sentences.append(elsewhere)
+    cost = impact(scope, trouble.before, BEFORE_SECONDS)
+    if cost is not None:
+        sentences.append(str(cost))
     enough = tick.rules.policy.enough_nats(scope.plugin)
     detail = {
         "objective": objective.name,
@@ -138,6 +142,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: 
             for item in fault.alternatives
         ],
         "running_plugins": tick.seen.running,
+        "impact": None if cost is None else cost.as_dict(),
     }
     waits_for = _waits_for(tick, trouble, fault, scope, excused)
     return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail)

@@ -13,6 +13,7 @@ from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
@@ -33,6 +34,12 @@ class Evidence(Protocol):
     def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
         """Return what the suspects' plugins did in so many seconds before their trouble began."""
 
+    def waits(self, since: datetime, at: datetime) -> Sequence[Waits]:
+        """Return how plugins' waits for downstreams go lately, beside how they went before a trouble began."""
+
+    def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
+        """Return how long calls take lately in some processes, beside how long they took before a trouble began."""
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
 
@@ -52,7 +59,6 @@ class Observation:
     """Objective name -> (plugin, version) -> window in seconds -> counts."""
     periods: Mapping[str, Mapping[PluginVersion, CallCounts]] | None = None
     """Counts over each objective's period, by objective name and (plugin, version); None on ticks that leave budgets alone."""
-    waits: Sequence[Waits] = ()
     running: int = 0
     """Plugins with traffic."""
     versions: Mapping[PluginVersion, datetime] = field(default_factory=dict)

@@ -27,7 +27,7 @@ from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
 
-__all__ = ["Trouble", "find_trouble", "judged_beside", "within"]
+__all__ = ["BEFORE_SECONDS", "Trouble", "find_trouble", "judged_beside", "within"]
 
 SPEAKS_NATS = 20.0
 """What was found against the whole of a plugin with this much evidence is about to be acted on."""
@@ -51,6 +51,8 @@ class Trouble:
     """What it was found in."""
     unheard: Sequence[Sample]
     """Parts that ran before it began, and have not told since: they may fail as well."""
+    before: Sequence[Cell] = ()
+    """What was called in the `BEFORE_SECONDS` before it began."""
 
     @property
     def blamed(self) -> set[str]:
@@ -92,12 +94,13 @@ def _explained(
         return None
     suspects = list(chosen.values())
     samples = _samples(tick, objective, suspects, tick.evidence.cells(suspects, tick.at), open_ones)
-    silent, unheard = _silent(tick, suspects, samples, open_ones)
+    before = tick.evidence.before(suspects, BEFORE_SECONDS)
+    silent, unheard = _silent(tick, suspects, samples, before, open_ones)
     samples += silent
     explanation = explain(samples, running=tick.seen.running)
     if not explanation.faults and not explanation.shared:
         return None
-    return Trouble(objective, explanation, samples, unheard)
+    return Trouble(objective, explanation, samples, unheard, before)
 
 
 def within(scope: Scope, cell: Cell) -> bool:
@@ -194,7 +197,11 @@ def _shut(tick: Tick, objective: Objective, cell: Cell, began: datetime | None) 
 
 
 def _silent(
-    tick: Tick, suspects: Sequence[Suspect], samples: Sequence[Sample], open_ones: Sequence[Quarantine]
+    tick: Tick,
+    suspects: Sequence[Suspect],
+    samples: Sequence[Sample],
+    before: Sequence[Cell],
+    open_ones: Sequence[Quarantine],
 ) -> tuple[list[Sample], list[Sample]]:
     """Return what is presumed of processes that ran before the trouble and have told nothing since, and those too quiet to presume of.
 
@@ -202,14 +209,14 @@ def _silent(
     """
     heard = {(sample.plugin, sample.instance) for sample in samples}
     since = {item.plugin: min(at for _, at in item.streams.values()) for item in suspects}
-    before = [
+    quiet = [
         cell
-        for cell in tick.evidence.before(suspects, BEFORE_SECONDS)
+        for cell in before
         if (cell.plugin, cell.instance) not in heard and not any(within(item.scope, cell) for item in open_ones)
     ]
     silent: list[Sample] = []
     unheard: list[Sample] = []
-    for cell in before:
+    for cell in quiet:
         elapsed = (tick.at - since[cell.plugin]).total_seconds() - TOLD_SECONDS
         calls = int(cell.counts.total * max(0.0, elapsed) / BEFORE_SECONDS)
         sample = Sample(

@@ -22,15 +22,16 @@ MIN_WAITS = 5
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """A plugin's waits for one downstream, lately and before."""
+    """A plugin's waits for one downstream, lately and before its trouble began."""
 
     plugin: str
     downstream: str
     recent_waits: int
     recent_seconds: float
     recent_failures: int
-    baseline_waits: int
-    baseline_seconds: float
+    usual_waits: int
+    usual_seconds: float
+    """What one of them took, in the median of ten-second slots: a bad minute makes nothing usual."""
     plugin_seconds: float
     """All the time lately spent in the plugin, waits included."""
 
@@ -47,12 +48,8 @@ def troubled_downstreams(waits: Sequence[Waits]) -> dict[str, dict[str, str]]:
         if failing >= FAILURE_SHARE:
             why = f"{percent(failing)} of {item.plugin}'s waits for {item.downstream} fail"
             troubled[item.downstream][item.plugin] = why
-        elif item.baseline_waits >= MIN_WAITS and share >= TIME_SHARE:
-            before = item.baseline_seconds / item.baseline_waits
-            if mean >= SLOWDOWN * before:
-                why = (
-                    f"{item.plugin} waits {duration(mean)} for {item.downstream}, {mean / before:.1f} times as long "
-                    f"as before, {percent(share)} of its time"
-                )
-                troubled[item.downstream][item.plugin] = why
+        elif item.usual_waits >= MIN_WAITS and share >= TIME_SHARE and mean >= SLOWDOWN * item.usual_seconds:
+            times = f", {mean / item.usual_seconds:.1f} times as long as before" if item.usual_seconds > 0 else ""
+            why = f"{item.plugin} waits {duration(mean)} for {item.downstream}{times}, {percent(share)} of its time"
+            troubled[item.downstream][item.plugin] = why
     return dict(troubled)

@@ -22,12 +22,15 @@ __all__ = [
     "PluginCalls",
     "PluginDemand",
     "PluginVersion",
+    "Span",
     "VersionSeen",
     "Windows",
 ]
 
 PluginVersion = tuple[str, str]
 """Plugin id and version."""
+Span = tuple[datetime, datetime]
+"""After the first of them, up to and including the second."""
 Windows = Mapping[str, Mapping[PluginVersion, Mapping[float, CallCounts]]]
 """Name of a measure -> plugin version -> length of a window in seconds -> counts. What has no calls in a window is not there."""
 

@@ -22,6 +22,7 @@ from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.drain import Running
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
 
 from .calls import (
@@ -34,6 +35,7 @@ from .calls import (
     OperationCalls,
     PluginCalls,
     PluginDemand,
+    Span,
     VersionSeen,
     Windows,
 )
@@ -101,11 +103,15 @@ class Judging(Protocol):
     def versions(self, since: datetime, until: datetime) -> Sequence[VersionSeen]:
         """Return every plugin version that was called, or refused."""
 
-    def waits(self, at: datetime, until: datetime, recent_seconds: float, baseline_seconds: float) -> Sequence[Waits]:
+    # -- what a tick asks only when something is suspected
+
+    def waits(self, before: Span, lately: Span) -> Sequence[Waits]:
         """Return how plugins' waits for downstreams went lately, beside how they went before; of each plugin the twenty
         downstreams that it waited for most often."""
 
-    # -- what a tick asks only when something is suspected
+    def paces(self, instances: Collection[str], before: Span, lately: Span) -> Sequence[Pace]:
+        """Return how long calls of each plugin took lately in each of some processes, beside how long they took before; from
+        the seconds."""
 
     def cells(self, wanted: Sequence[Wanted], thresholds: Sequence[int], until: datetime) -> Sequence[Cell]:
         """Return all cells of some plugins since a mark each, from the seconds; calls dated after `until` are left out."""

@@ -108,6 +108,12 @@ def _evidence(evidence: dict[str, Any]) -> None:
             f"{words.percent(evidence['tolerated_ratio'])} is tolerated"
         )
         st.text(f"Evidence {evidence['nats']:g} nats; {evidence['enough_nats']:g} are enough to act")
+    if evidence.get("impact"):
+        cost = evidence["impact"]
+        st.text(
+            f"Before the trouble {cost['calls_per_minute']:g} calls a minute, in {cost['instances']} processes"
+            + (f", for {cost['tenants']} tenants" if cost["tenants"] else "")
+        )
     if evidence.get("alternatives"):
         st.dataframe(
             [

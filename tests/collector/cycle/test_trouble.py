@@ -10,6 +10,7 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import within
 from plugwarden_collector.decide.acts import isolate, release
 from plugwarden_collector.judge.arrivals import Cell
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 
@@ -132,7 +133,7 @@ def test_who_breaks_by_itself_beside_an_outage_is_isolated(fleet: Fleet) -> None
 
 
 def test_a_slow_downstream_is_one_incident_and_no_quarantine(fleet: Fleet) -> None:
-    fleet.waits = [Waits(name, "registry", 50, 25.0, 0, 500, 2.5, 26.0) for name in NAMES[:2]]
+    fleet.calls.waited = [Waits(name, "registry", 50, 25.0, 0, 500, 0.005, 26.0) for name in NAMES[:2]]
 
     def slow() -> None:
         for name in NAMES[:2]:
@@ -144,6 +145,29 @@ def test_a_slow_downstream_is_one_incident_and_no_quarantine(fleet: Fleet) -> No
     assert (incident.cause, incident.plugins) == ("downstream:registry", NAMES[:2])
 
 
+def _slow(fleet: Fleet, *, own_work: float = 1.0, others: float = 3.0) -> None:
+    """csv is slow in h1, and what runs beside it takes so many times longer than before."""
+    fleet.calls.paced = [
+        Pace("csv", "h1", 50, 50.0, 0.05 * own_work, 500, 0.02, 0.001),
+        *(Pace(name, "h1", 50, 1.0 * others, 0.05, 500, 0.02, 0.001) for name in NAMES),
+    ]
+    fleet.arrive("csv", "1", 10, 0, slow=10, on=["h1"])
+    for name in NAMES:
+        fleet.arrive(name, "1", 10, on=["h1", "h2"])
+
+
+def test_a_host_that_is_slow_with_everything_is_one_incident_and_no_quarantine(fleet: Fleet) -> None:
+    assert fleet.play(20, lambda: _slow(fleet)) == ["common_cause"]
+    assert fleet.told == set()
+    (incident,) = fleet.standing.incidents.values()
+    assert (incident.cause, incident.plugins) == ("instance:h1", ("csv",))
+
+
+@pytest.mark.parametrize("odd", [{"own_work": 9.0}, {"others": 1.0}])
+def test_but_not_for_who_uses_the_cpu_or_where_the_others_are_quick(fleet: Fleet, odd: dict[str, float]) -> None:
+    assert "quarantined" in fleet.play(20, lambda: _slow(fleet, **odd))
+
+
 def test_a_slow_downstream_does_not_excuse_a_plugins_own_failures(fleet: Fleet) -> None:
-    fleet.waits = [Waits("csv", "registry", 50, 25.0, 0, 500, 2.5, 26.0)]
+    fleet.calls.waited = [Waits("csv", "registry", 50, 25.0, 0, 500, 0.005, 26.0)]
     assert "quarantined" in fleet.play(10, lambda: fleet.arrive("csv", "1", 10, 10))

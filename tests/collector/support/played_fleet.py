@@ -17,6 +17,7 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
@@ -87,6 +88,8 @@ class RememberedCalls:
     entries: list[_Entry] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     """What a tick asked further."""
+    waited: Sequence[Waits] = ()
+    paced: Sequence[Pace] = ()
 
     @property
     def mark(self) -> int:
@@ -136,6 +139,14 @@ class RememberedCalls:
             and entry.at >= item.since - timedelta(seconds=seconds)
         )
 
+    def waits(self, since: datetime, at: datetime) -> Sequence[Waits]:
+        """Return what the test says of waits for downstreams."""
+        return self.waited
+
+    def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
+        """Return what the test says of how long calls take in some processes."""
+        return [pace for pace in self.paced if pace.instance in instances]
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from before a moment."""
         return _together(entry.cell for entry in self.entries[mark:] if entry.at >= since and within(scope, entry.cell))
@@ -182,7 +193,6 @@ class Fleet:
         self.usual: dict[tuple[str, str, str], Past] = {}
         self.versions: dict[tuple[str, str], datetime] = {}
         self.called_at: dict[tuple[str, str], datetime] = {}
-        self.waits: Sequence[Waits] = ()
         self.made: list[Draft] = []
         self.chance = 0.0
 
@@ -225,7 +235,7 @@ class Fleet:
     def seen(self) -> Observation:
         """Return what the collector sees now."""
         return Observation(
-            self.at, self._windows() if self.windows else {}, None, self.waits, self.running, dict(self.versions),
+            self.at, self._windows() if self.windows else {}, None, self.running, dict(self.versions),
             dict(self.called_at), self.calls.arrivals(self.watch.mark), self.usual,
         )  # fmt: skip
 

@@ -20,7 +20,9 @@ from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
 from plugwarden_collector.rules.file import parse_rules
 from plugwarden_collector.rules.policy import Policy
@@ -129,6 +131,14 @@ class _Fleet:
                 calls = self._spread(int(self.rate[place] * seconds))
                 found += [self.cell(place, *spot, "", CallCounts(count)) for spot, count in calls.items() if count]
         return found
+
+    def waits(self, since: datetime, at: datetime) -> Sequence[Waits]:
+        """Nobody waits for anything."""
+        return []
+
+    def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
+        """Nothing is slow."""
+        return []
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Calls in a scope; what was isolated by mistake is of no further interest."""

@@ -12,6 +12,7 @@ from plugwarden.contract import Scope
 from plugwarden_collector.cycle import Observation, within
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
@@ -34,7 +35,11 @@ STALE_SECONDS = 120.0
 """Calls dated so much before they arrive say nothing of now (`control.observe.STALE`)."""
 RUNNING_SECONDS = 300.0
 """`control.observe.RUNNING_SECONDS`."""
-RECENT_SECONDS = 10.0
+WAITED_SECONDS = 10.0
+LATELY_SECONDS = 30.0
+"""`control.observe.LATELY`."""
+CALL_SECONDS = 0.02
+SLOW_CALL_SECONDS = 0.5
 WINDOWS_EVERY_SECONDS = 1.0
 """Budgets are counted by the second, and nothing is isolated for them."""
 
@@ -67,8 +72,6 @@ class Store:
         self._ended = np.zeros(layout.size, dtype=np.int64)
         self._slow, self._refused = np.zeros_like(self._ended), np.zeros_like(self._ended)
         self._failed = np.zeros((len(layout.errors), layout.size), dtype=np.int64)
-        self.hung = np.zeros_like(self._ended)
-        """Calls that run and never came back, by cell, as hosts last told."""
         self.mark = 0
         self.thresholds = 0
         """How many thresholds the rules ask for."""
@@ -99,12 +102,14 @@ class Store:
         """The moment that is `now` seconds into the world."""
         return START + timedelta(seconds=now + self.jumped)
 
+    def _seconds(self, at: datetime) -> float:
+        return (at - START).total_seconds() - self.jumped
+
     def take(self, item: Delivery, now: float) -> None:
         """Count a delivery."""
         cells, layout = item.cells, self._layout
         self.mark += 1
         self.fresh = True
-        self.hung[cells] = item.hung
         blamed, failing = layout.blamed @ item.failed, item.failed.sum(axis=0)
         for place in np.flatnonzero(item.ended + item.refused + item.denied).tolist():
             cell = cells.start + place
@@ -216,14 +221,14 @@ class Store:
         """Plugins with calls of late."""
         return len({plugin for (plugin, _), at in self.called.items() if now - at < RUNNING_SECONDS})
 
-    def waits(self, now: float) -> list[Waits]:
+    def waits(self, since: datetime, at: datetime) -> list[Waits]:
         """Waits for downstreams that sidecars measured, where a trouble says that they do."""
-        found = []
+        found, now = [], self._seconds(at)
         for plugin in self._world.plugins:
             if not plugin.downstream:
                 continue
             calls = sum(
-                row.total for row in self._rows.get(plugin.name, [])[-200:] if row.stamped > now - RECENT_SECONDS
+                row.total for row in self._rows.get(plugin.name, [])[-200:] if row.stamped > now - WAITED_SECONDS
             )
             failing = slower = 0.0
             for trouble in self._world.troubles:
@@ -232,11 +237,39 @@ class Store:
                 ):
                     strength = trouble.strength(now)
                     failing, slower = max(failing, trouble.share * strength), max(slower, trouble.slow * strength)
-            spent = calls * (0.02 + 0.5 * slower)
+            spent = calls * (CALL_SECONDS + SLOW_CALL_SECONDS * slower)
             before = int(600 * plugin.calls_per_second * len(plugin.operations))
             found.append(
-                Waits(plugin.name, plugin.downstream, calls, spent, int(calls * failing), before, before * 0.02, spent * 1.1 + 1e-3)
+                Waits(plugin.name, plugin.downstream, calls, spent, int(calls * failing), before, CALL_SECONDS, spent * 1.1 + 1e-3)
             )  # fmt: skip
+        return found
+
+    def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> list[Pace]:
+        """How long calls take in some processes, which sidecars tell beside how many are slow."""
+        now, found = self._seconds(at), []
+        begin = max(self._seconds(since) - EXPORT_SECONDS, now - LATELY_SECONDS)
+        for plugin in self._world.plugins:
+            counts: dict[str, list[int]] = {}
+            parts: dict[str, dict[str, str]] = {}
+            for row in reversed(self._rows.get(plugin.name, [])):
+                if row.stamped < begin:
+                    break
+                part = self._layout.parts[row.cell]
+                if part["instance"] in instances:
+                    counted = counts.setdefault(part["instance"], [0, 0])
+                    counted[0], counted[1] = counted[0] + row.total, counted[1] + row.slow
+                    parts[part["instance"]] = part
+            for instance, (calls, slow) in counts.items():
+                felt = [
+                    item for item in self._world.troubles if item.strength(now) and item.where.matches(parts[instance])
+                ]
+                drag = max([1.0, *(item.drag for item in felt)])
+                work = max([1.0, *(item.work for item in felt)])
+                spent = calls * CALL_SECONDS * drag + slow * SLOW_CALL_SECONDS
+                usual = int(600 * plugin.calls_per_second)
+                found.append(
+                    Pace(plugin.name, instance, calls, spent, calls * 0.001 * work, usual, CALL_SECONDS, 0.001)
+                )
         return found
 
     def leap(self, seconds: float, now: float) -> None:
@@ -387,7 +420,6 @@ def observation(store: Store, rules: Rules, now: float) -> Observation:
         store.at(now),
         windows,
         None,
-        store.waits(now),
         store.running(now),
         dict(store.versions),
         {key: store.at(at) for key, at in store.called.items() if now - at < RUNNING_SECONDS},

@@ -124,6 +124,10 @@ class Trouble:
     duty: float = 0.5
     downstream: str = ""
     """The downstream that is waited for, measured, where the sidecar sees it."""
+    drag: float = 1.0
+    """How many times longer all calls take, though not above any threshold for it."""
+    work: float = 1.0
+    """How many times more CPU a call uses."""
 
     def strength(self, now: float) -> float:
         """How much of it there is at a moment, from 0 to 1."""
@@ -317,7 +321,7 @@ def _plugins(fleet: Mapping[str, Any], items: Sequence[Mapping[str, Any]], name:
 
 
 def _trouble(raw: Mapping[str, Any], seconds: float, place: str) -> Trouble:
-    keys = {"share", "slow", "hang", "error", "source", "shape", "ramp", "period", "duty", "downstream"}
+    keys = {"share", "slow", "hang", "error", "source", "shape", "ramp", "period", "duty", "downstream", "drag", "work"}
     _known(raw, {*PARTS, *keys, "from", "until"}, place)
     parts = {key: value for key, value in raw.items() if key in keys}
     return Trouble(_selector(raw, place), float(raw["from"]), float(raw.get("until", seconds + 1)), **parts)

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
-from plugwarden_collector.control.observe import EVIDENT_TRACES
+from plugwarden_collector.control.observe import EVIDENT_TRACES, spans
 from plugwarden_collector.cycle import within
 from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.store.telemetry import Telemetry
 
@@ -49,6 +51,18 @@ class TapeEvidence:
             sums = self._sums(item.plugin, item.mark - span, item.mark, {})
             found += _cells(sums, seconds / span)
         return found
+
+    def waits(self, since: datetime, at: datetime) -> Sequence[Waits]:
+        """Return how plugins' waits for downstreams go lately; they are kept as long as the seconds are."""
+        if since < self._tape.recorded.seconds_from:
+            return ()
+        return self._judging.waits(*spans(since, at, timedelta(0)))
+
+    def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
+        """Return how long calls take lately in some processes; where there are no seconds any more, nobody knows."""
+        if since < self._tape.recorded.seconds_from:
+            return ()
+        return self._judging.paces(instances, *spans(since, at, timedelta(0)))
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""

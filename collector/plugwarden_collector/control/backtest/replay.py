@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from plugwarden.contract import QuarantineState
 
-from plugwarden_collector.control.observe import BASELINE_SECONDS, RECENT_SECONDS, RUNNING_SECONDS
+from plugwarden_collector.control.observe import RUNNING_SECONDS
 from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.cycle.trouble import judged_beside
 from plugwarden_collector.decide.alert import AlertState
@@ -24,7 +24,6 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
 from plugwarden_collector.judge.sli import CallCounts
-from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import PART_FAILURES, Watch, look, thresholds_of
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.store.replay import Recorded
@@ -298,19 +297,12 @@ class Replay:
             moment(at),
             self._windows.counts(alerting, names),
             None,
-            self._waits(moment(at)),
             len(running),
             {key: moment(self._first[number]) for number, key in enumerate(names) if key in lately},
             lately,
             arrivals,
             self._usual_at_now(at, unit),
         )
-
-    def _waits(self, at: datetime) -> Sequence[Waits]:
-        """Waits excuse slowness alone, and are kept for an hour."""
-        if not self._thresholds or at < self.tape.recorded.seconds_from:
-            return ()
-        return self._telemetry.judging.waits(at, at, RECENT_SECONDS, BASELINE_SECONDS)
 
     def _usual_at_now(self, at: int, unit: int) -> Mapping[tuple[str, str, str], Past]:
         every = USUAL_EVERY_SECONDS if unit == 1 else USUAL_EVERY_MINUTES

@@ -55,11 +55,12 @@ def _likely(group: Sequence[Member], running: int) -> bool:
     """Whether plugins that began together are likelier to share a reason than to have one each."""
     hit = count_plugins(group)
     if hit == 2:
-        # Two at once are not rare enough: only errors that point at the same thing outside tell that it is one.
+        # Two at once are not rare enough: only errors that point at the same thing outside tell that it is one. Slowness has no errors;
+        # but what slows one plugin slows its neighbours far more often than two slow down by themselves.
         plugins = sorted({member.plugin for member in group})
         one, other = (pooled_errors(item for item in group if item.plugin == plugin) for plugin in plugins)
         outward = all(leading_kind(errors) is ErrorKind.OUTWARD for errors in (one, other))
-        if not outward or not alike(one, other):
+        if (one or other) and not (outward and alike(one, other)):
             return False
     return shared_odds_nats(hit, running) > 0
 

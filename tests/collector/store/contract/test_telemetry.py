@@ -275,10 +275,23 @@ def test_waits_are_compared_with_those_before(telemetry: Telemetry) -> None:
     append(telemetry, Signal.METRICS, message.SerializeToString())
     call(telemetry, at=AT - timedelta(seconds=1), seconds=6.0)
     catch_up(telemetry)
-    (found,) = telemetry.judging.waits(AT, AT, 10.0, 600.0)
-    assert (found.plugin, found.downstream, found.recent_waits, found.baseline_waits) == ("csv", "db", 5, 10)
-    assert (found.recent_seconds, found.baseline_seconds, found.recent_failures) == (5.0, 1.0, 0)
+    began = AT - timedelta(seconds=10)
+    (found,) = telemetry.judging.waits((AT - HOUR, began), (began, AT))
+    assert (found.plugin, found.downstream, found.recent_waits, found.usual_waits) == ("csv", "db", 5, 10)
+    assert (found.recent_seconds, found.usual_seconds, found.recent_failures) == (5.0, pytest.approx(0.1), 0)
     assert found.plugin_seconds == pytest.approx(6.0)
+
+
+def test_how_long_calls_take_in_a_process_is_told_beside_the_median_of_before(telemetry: Telemetry) -> None:
+    for number in range(5):  # one bad ten seconds of five make nothing usual
+        call(telemetry, at=AT - timedelta(seconds=60 + 10 * number), seconds=8.0 if number == 1 else 0.2)
+    call(telemetry, at=AT - timedelta(seconds=1), seconds=2.0)
+    catch_up(telemetry)
+    began = AT - timedelta(seconds=10)
+    (found,) = telemetry.judging.paces([""], (AT - HOUR, began), (began, AT))
+    assert (found.plugin, found.instance, found.recent_calls, found.usual_calls) == ("csv", "", 1, 5)
+    assert (found.recent_seconds, found.usual_seconds) == (pytest.approx(2.0), pytest.approx(0.2))
+    assert telemetry.judging.paces(["another"], (AT - HOUR, began), (began, AT)) == []
 
 
 # -- pages ----------------------------------------------------------------------------------------------------------------
@@ -588,7 +601,7 @@ def test_an_empty_store_answers_everything_with_nothing(telemetry: Telemetry) ->
     assert telemetry.judging.windows([FAILS, SLOW], [60.0, 3600.0, 2_592_000.0], AT, AT).get("fails", {}) == {}
     assert telemetry.judging.windows([], [60.0], AT, AT) == {}
     assert telemetry.judging.windows([FAILS], [], AT, AT) == {}
-    assert telemetry.judging.versions(since, AT) == telemetry.judging.waits(AT, AT, 10.0, 600.0) == []
+    assert telemetry.judging.versions(since, AT) == telemetry.judging.waits((since, AT), (AT, AT)) == []
     assert telemetry.judging.cells([Wanted("csv", since)], (), AT) == []
     assert telemetry.judging.errors("csv", "1", since, AT) == []
     pages = telemetry.pages

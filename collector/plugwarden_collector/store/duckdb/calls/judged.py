@@ -10,9 +10,10 @@ from plugwarden.contract import OVERFLOW
 
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
+from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
-from plugwarden_collector.store.calls import Measure, PluginVersion, VersionSeen, Windows
+from plugwarden_collector.store.calls import Measure, PluginVersion, Span, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
 
 from .arrived import arrivals, cells
@@ -73,17 +74,21 @@ class JudgedCalls:
             rows = cursor.execute(statement("versions_seen").sql, self._source.tiers.span(since, until)).fetchall()
         return [VersionSeen(*row) for row in rows if _told_apart(row)]
 
-    def waits(self, at: datetime, until: datetime, recent_seconds: float, baseline_seconds: float) -> list[Waits]:
+    def waits(self, before: Span, lately: Span) -> list[Waits]:
         """Return waits for downstreams, lately and before."""
-        asked = {"at": at, "until": until, "recent": recent_seconds, "baseline": baseline_seconds}
         with self._source.reading() as cursor:
-            rows = cursor.execute(statement("downstream_waits").sql, asked).fetchall()
+            rows = cursor.execute(statement("downstream_waits").sql, _compared(before, lately)).fetchall()
             if not rows:
                 return []
-            lately = self._finest(at - timedelta(seconds=recent_seconds), until)
-            times = cursor.execute(statement("plugin_time").sql, lately).fetchall()
+            times = cursor.execute(statement("plugin_time").sql, self._finest(*lately)).fetchall()
         seconds = {plugin: float(spent or 0.0) for plugin, _, spent in times}
         return [Waits(*(*row, seconds.get(row[0], 0.0))) for row in rows]
+
+    def paces(self, instances: Collection[str], before: Span, lately: Span) -> list[Pace]:
+        """Return how long calls take in some processes, lately and before."""
+        asked = {"instances": list(instances), **_compared(before, lately)}
+        with self._source.reading() as cursor:
+            return [Pace(*row) for row in cursor.execute(statement("paces").sql, asked).fetchall()]
 
     def cells(self, wanted: Sequence[Wanted], thresholds: Sequence[int], until: datetime) -> list[Cell]:
         """Return all cells of some plugins."""
@@ -151,6 +156,10 @@ class JudgedCalls:
                 if _told_apart(key) and measure.covers(key[0])
             }
         return found
+
+
+def _compared(before: Span, lately: Span) -> dict[str, Any]:
+    return {"past": before[0], "past_until": before[1], "since": lately[0], "until": lately[1]}
 
 
 def _told_apart(row: Sequence[Any]) -> bool:

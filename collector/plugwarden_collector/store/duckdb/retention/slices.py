@@ -33,7 +33,7 @@ SECONDS_KEPT = timedelta(hours=2)
 """Calls by the second: longer than any short window; after that, by the minute."""
 MAX_SECOND_ROWS = 2_000_000
 """More rows by the second than that are let go earlier, the oldest first: queries over them would get slow."""
-WAITS_KEPT = timedelta(hours=1)
+WAITS_KEPT = SECONDS_KEPT
 SERIES_KEPT = timedelta(days=1)
 EVENTS_KEPT = timedelta(days=400)
 """What happened, as long as hour rollups are kept. The decision log is kept for ever: it is a chain."""

@@ -1,0 +1,63 @@
+"""Whether a process is slow with everything: who is excused by it, and who is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from plugwarden_collector.judge.pace import Pace, slow_hosts
+
+USUAL = 0.02
+
+
+def pace(plugin: str, slowdown: float, *, instance: str = "h1", cpu: float = 1.0, calls: int = 50) -> Pace:
+    return Pace(plugin, instance, calls, calls * USUAL * slowdown, calls * 0.001 * cpu, 500, USUAL, 0.001)
+
+
+def others(slowdown: float, *, count: int = 4, instance: str = "h1") -> list[Pace]:
+    return [pace(f"p{number}", slowdown, instance=instance) for number in range(1, count + 1)]
+
+
+def test_a_plugin_is_excused_by_a_process_in_which_everything_takes_longer() -> None:
+    assert slow_hosts("p0", ["h1"], [pace("p0", 40.0), *others(3.0)]) == {"h1": pytest.approx(3.0)}
+
+
+def test_not_where_the_others_are_as_quick_as_ever() -> None:
+    assert slow_hosts("p0", ["h1"], [pace("p0", 3.0), *others(1.2)]) == {}
+
+
+def test_one_slow_neighbour_is_not_everything() -> None:
+    assert slow_hosts("p0", ["h1"], [pace("p0", 3.0), pace("p1", 9.0), *others(1.0)[1:]]) == {}
+
+
+def test_who_uses_more_cpu_than_before_slowed_the_others() -> None:
+    assert slow_hosts("p0", ["h1"], [pace("p0", 40.0, cpu=20.0), *others(3.0)]) == {}
+
+
+def test_contention_alone_costs_some_cpu_and_excuses_nevertheless() -> None:
+    assert slow_hosts("p0", ["h1"], [pace("p0", 4.0, cpu=1.5), *others(3.0)]) != {}
+
+
+def test_it_takes_three_others() -> None:
+    assert slow_hosts("p0", ["h1"], [pace("p0", 3.0), *others(3.0, count=2)]) == {}
+    assert slow_hosts("p0", ["h1"], [pace("p0", 3.0), *others(3.0, count=3)]) != {}
+
+
+def test_who_is_slow_in_a_process_that_is_well_is_not_excused_by_another_one() -> None:
+    paces = [pace("p0", 3.0), *others(3.0), pace("p0", 3.0, instance="h2"), *others(1.0, instance="h2")]
+    assert slow_hosts("p0", ["h1", "h2"], paces) == {}
+    assert slow_hosts("p0", ["h1"], paces) != {}
+    assert slow_hosts("p0", ["h1", "h3"], paces) == {}
+
+
+def test_without_cpu_times_a_plugin_that_slowed_down_far_more_than_the_others_is_not_excused() -> None:
+    told = [replace(item, recent_cpu_seconds=0.0, usual_cpu_seconds=0.0) for item in [pace("p0", 29.0), *others(3.0)]]
+    assert slow_hosts("p0", ["h1"], told) != {}
+    far = replace(told[0], recent_seconds=50 * USUAL * 31.0)
+    assert slow_hosts("p0", ["h1"], [far, *told[1:]]) == {}
+
+
+def test_too_few_calls_say_nothing() -> None:
+    assert pace("p0", 9.0, calls=2).slowdown is None
+    assert replace(pace("p0", 9.0), usual_calls=4).slowdown is None
+    assert slow_hosts("p0", ["h1"], [pace("p0", 40.0), *(pace(f"p{n}", 9.0, calls=2) for n in range(9))]) == {}
