@@ -57,7 +57,7 @@ EAGER_SECONDS = 0.25
 MAX_SHARE = 0.25
 """Largest share of the time that judging takes while data arrive, unless one tick alone takes longer than `TICK_SECONDS`."""
 MAX_SHARE_COUNTING = 0.5
-"""The same with the counting that a tick waits for: the writer must do that anyway, but each time costs it something."""
+"""Largest share that ticks take with the counting that they wait for: the writer must do that anyway, but each time costs something."""
 BUDGET_SECONDS = 5.0
 """Seconds until full-period budgets are brought up to date."""
 WATCH_SECONDS = 5.0

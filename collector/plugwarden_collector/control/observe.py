@@ -22,9 +22,9 @@ from plugwarden_collector.store.telemetry import Judging, Telemetry
 __all__ = ["LongWindows", "StoredEvidence", "UsualPast", "observe", "spans"]
 
 LATELY = timedelta(seconds=30)
-"""Of what takes longer than before: so far back is now, if its trouble began no later."""
+"""So far back is now, where it is asked what takes longer than before its trouble."""
 BEFORE = timedelta(minutes=10)
-"""What it is compared with: so much of what came before the trouble."""
+"""So much of what came before a trouble is what it is compared with."""
 TOLD_LATER = timedelta(seconds=6)
 """A trouble begins when it is told of, and its calls may have begun so long before: sidecars tell every five seconds."""
 SKEW = timedelta(minutes=1)

@@ -33,9 +33,9 @@ class Pace:
     instance: str
     recent_calls: int
     recent_seconds: float
-    """Of all of them."""
+    """What all of them took."""
     recent_cpu_seconds: float
-    """Likewise; 0 where the process does not tell."""
+    """What all of them used; 0 where the process does not tell."""
     usual_calls: int
     usual_seconds: float
     """What one call took, in the median of ten-second slots."""
