@@ -132,12 +132,15 @@ class StoredEvidence:
 
     def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
         """Return all that the suspects' plugins did since the trouble of each of their operations began."""
+        # Of what is slow nobody tells at once, and the first report of it is of the trouble as any other.
+        failing = {item.name for item in self._rules().objectives if item.threshold_index is None}
         wanted = [
             Wanted(
                 item.plugin,
                 item.since - STALE,
                 item.mark,
                 {stream: mark for stream, (mark, _) in item.streams.items()},
+                began={stream: at for stream, (_, at) in item.streams.items()} if item.objective in failing else {},
             )
             for item in suspects
         ]

@@ -25,7 +25,7 @@ __all__ = ["Finding", "findings_of"]
 
 HARD = 0.9
 """Share of failing calls from which on nothing is gained by waiting: next to nothing works any more."""
-SECOND_LOOK = timedelta(seconds=0.4)
+SECOND_LOOK = timedelta(seconds=0.2)
 """Even then others have their chance to report: sidecars tell of failures within half a second."""
 SOFT_LOOK = timedelta(seconds=3)
 """What fails in part must go on for longer than a hiccup: breakers in the hosts deal with that."""

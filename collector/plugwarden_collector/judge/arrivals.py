@@ -96,3 +96,6 @@ class Wanted:
     """Marks of single operations: (version, operation) -> mark."""
     upto: int | None = None
     """A mark: what arrived after it is not wanted; None: all is."""
+    began: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    """When the trouble of single operations began. What a process told of one first is left out if nothing of it was bad and it ended
+    before that: where calls fail, sidecars tell at once, and first what went well until then."""

@@ -39,6 +39,9 @@ MOST_WELL_NATS = 2 * WELL_AGAIN_NATS
 """More is not counted, so that a few failures after a lump of good calls are enough for doubt."""
 WELL_AGAIN_FOR = timedelta(seconds=6)
 """So long it must stay so: good calls come in lumps, for sidecars tell of them every five seconds, and of failures at once."""
+OF_BEFORE = timedelta(seconds=1)
+"""So soon after the first bad calls, reports without any are of the time before: where calls fail, sidecars tell at once, and first what
+went well until then; of all else they tell every five seconds."""
 LEAST_TOLERATED = 0.01
 MOST_TOLERATED = 0.9
 
@@ -100,6 +103,8 @@ def update(
     for place, (of_bad, of_good) in enumerate(_steps(tolerated)):
         line = before.lines[place] if before is not None else None
         step = bad * of_bad + (total - bad) * of_good
+        if line is not None and not bad and at - line.since < OF_BEFORE:
+            step = 0.0
         if line is None or line.nats <= 0.0:
             line = Line(step, at, mark)
         else:

@@ -73,6 +73,15 @@ def test_good_calls_take_the_suspicion_away() -> None:
     assert after((10, 10), (10, 0), (400, 0)) is None
 
 
+def test_reports_of_the_time_before_do_not_hide_the_first_bad_calls() -> None:
+    found = update(None, 8, 8, 0.05, AT, 0)
+    at_once = update(found, 100, 0, 0.05, AT + timedelta(seconds=0.9), 1)
+    assert found is not None
+    assert at_once is not None
+    assert at_once.nats == pytest.approx(found.nats)
+    assert update(found, 200, 0, 0.05, AT + timedelta(seconds=1.1), 1) is None
+
+
 def test_a_share_that_is_tolerated_never_convinces() -> None:
     chance = random.Random(1)
     found: Suspicion | None = None

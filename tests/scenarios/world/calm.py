@@ -207,7 +207,6 @@ def live_a_day(calm: Calm) -> Day:
             at,
             {},
             None,
-            (),
             calm.plugins,
             versions,
             dict.fromkeys(versions, at),

@@ -140,6 +140,7 @@ class Fleet:
         failed, slow, troubled = self._happen(calls, now)
         refused, blameless, moved = self.gates.pass_through(calls, failed, slow, now, STEP_SECONDS)
         self._denied += blameless
+        self._set_apart(step, failed)
         self._count(calls, failed, slow, refused, denied, troubled, now)
         while self._hanging and self._hanging[0][0] <= now:
             lost = self._hanging.popleft()[1] * self._alive
@@ -289,6 +290,16 @@ class Fleet:
                     hit[places] = True
             harm.by_directive += int(denied.sum())
             harm.wrongly += int(denied[~hit].sum())
+
+    def _set_apart(self, step: int, failed: Ints) -> None:
+        """Where calls begin to fail, what went well until then is sent by itself (`pipeline._set_apart`)."""
+        failing = failed.sum(axis=0) > 0
+        for name, process in self._processes.items():
+            cells = process.cells
+            begins = cells.start < self.layout.real and not process.hurried and failing[cells].any()
+            due = (step - process.last) * STEP_SECONDS >= TROUBLE_SECONDS
+            if begins and due and self._ended[cells].any():
+                self._export(name, process, step - 1, (step - 1) * STEP_SECONDS)
 
     def _arriving(self, step: int, now: float, failed: Ints, moved: set[str]) -> list[Delivery]:
         failing = failed.sum(axis=0) > 0

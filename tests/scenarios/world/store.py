@@ -75,7 +75,11 @@ class Store:
         self.mark = 0
         self.thresholds = 0
         """How many thresholds the rules ask for."""
+        self.slow: set[str] = set()
+        """Names of the objectives that ask for one."""
         self._stale = 0
+        self._told: list[tuple[Ints, Ints, Ints, Ints]] = []
+        """What each process told since the last look: streams, and of each of them calls that ended, failed and were slow."""
         self.fresh = False
         """Whether something arrived since the last look."""
         span = int(world.seconds) + 2 * MARGIN
@@ -131,6 +135,7 @@ class Store:
                 )
         if now - item.stamped > STALE_SECONDS:
             return
+        self._told.append(self._by_stream(cells, item.ended, blamed, item.slow))
         self._ended[cells] += item.ended
         self._slow[cells] += item.slow
         self._refused[cells] += item.refused
@@ -149,12 +154,19 @@ class Store:
             np.bincount(layout.stream_of[touched], weights=counts[touched], minlength=count).astype(np.int64).tolist()
             for counts in (self._ended, blamed, self._refused, self._slow)
         ]
-        streams = [
+        streams, apart = self._in_parts(sums[1], thresholds)
+        streams += [
             StreamCounts(
                 *_three(layout.streams[index]), CallCounts(total, failed=failed), refused, (slow,) * thresholds
             )
             for index, (total, failed, refused, slow) in enumerate(zip(*sums, strict=True))
-            if total or refused
+            if (total or refused) and index not in apart
+        ]
+        # What a breaker refused is told of the whole.
+        streams += [
+            StreamCounts(*_three(layout.streams[index]), CallCounts(), sums[2][index], (0,) * thresholds)
+            for index in sorted(apart)
+            if sums[2][index]
         ]
         cells: list[Cell] = []
         failing = self._failed.sum(axis=0)
@@ -164,7 +176,26 @@ class Store:
         for array in (self._ended, self._slow, self._refused, self._failed):
             array[...] = 0
         self._stale, self.fresh = 0, False
+        self._told.clear()
         return found
+
+    def _by_stream(self, cells: slice, ended: Ints, failed: Ints, slow: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        streams, place = np.unique(self._layout.stream_of[cells], return_inverse=True)
+        sums = [np.bincount(place, weights=counts).astype(np.int64) for counts in (ended, failed, slow)]
+        return streams, sums[0], sums[1], sums[2]
+
+    def _in_parts(self, failed: Sequence[int], thresholds: int) -> tuple[list[StreamCounts], set[int]]:
+        """Return what failed, report by report, as the store tells it where no calls were slow; and which streams that is."""
+        apart = {index for index, bad in enumerate(failed) if bad}
+        found = []
+        for streams, ended, bad, slow in self._told:
+            for index, *counts in zip(streams.tolist(), ended.tolist(), bad.tolist(), slow.tolist(), strict=True):
+                if index in apart and counts[0]:
+                    names = _three(self._layout.streams[index])
+                    found.append(
+                        StreamCounts(*names, CallCounts(counts[0], failed=counts[1]), 0, (counts[2],) * thresholds)
+                    )
+        return found, apart
 
     def _cells_of(self, cell: int, thresholds: int, failing: bool) -> list[Cell]:
         part, errors = self._layout.parts[cell], self._failed[:, cell]
@@ -303,9 +334,33 @@ class Store:
                     sums.setdefault(row.cell, []).append(row)
                 elif row.mark <= suspect.mark:
                     break
+            if suspect.objective not in self.slow:
+                self._leave_out_before(suspect, sums)
             for cell, rows in sums.items():
                 found += self._summed(cell, rows)
         return found
+
+    def _leave_out_before(self, suspect: Suspect, sums: dict[int, list[_Row]]) -> None:
+        """What a process told first of an operation is of before its trouble, if it ended before that and nothing of it was bad."""
+        first: dict[tuple[str, str, str], tuple[int, bool]] = {}
+        for cell, rows in sums.items():
+            key = self._sender(cell)
+            for row in rows:
+                mark, bad = first.get(key, (row.mark, False))
+                if row.mark < mark:
+                    mark, bad = row.mark, False
+                first[key] = mark, bad or (row.mark == mark and bool(row.failed or row.refused))
+        for cell, rows in sums.items():
+            version, operation, _ = key = self._sender(cell)
+            mark, bad = first[key]
+            known = suspect.streams.get((version, operation))
+            if known is not None and not bad:
+                began = int(self._seconds(known[1]))
+                rows[:] = [row for row in rows if row.mark > mark or int(row.stamped) > began]
+
+    def _sender(self, cell: int) -> tuple[str, str, str]:
+        part = self._layout.parts[cell]
+        return part["version"], part["operation"], part["instance"]
 
     def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
         """What the suspects' plugins did in so many seconds before their trouble began."""
@@ -413,6 +468,7 @@ def observation(store: Store, rules: Rules, now: float) -> Observation:
     }
     thresholds = len({item.threshold_index for item in rules.objectives if item.sli is Sli.LATENCY})
     store.thresholds = thresholds
+    store.slow = {item.name for item in rules.objectives if item.sli is Sli.LATENCY}
     usual = dict(store.past(thresholds))
     for (plugin, _, operation), past in list(usual.items()):
         usual.setdefault((plugin, "", operation), past)  # what is usual whatever the version (`control.observe`)

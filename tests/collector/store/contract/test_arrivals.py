@@ -36,8 +36,22 @@ def telemetry(engine: Engine) -> Telemetry:
     return engine.telemetry
 
 
-def send(
-    telemetry: Telemetry,
+def send(telemetry: Telemetry, count: int = 1, **more: Any) -> None:
+    """Store calls that ended in one way, as `told` says it."""
+    message = metrics_service_pb2.ExportMetricsServiceRequest()
+    told(message, count, **more)
+    store(telemetry, message)
+
+
+def store(telemetry: Telemetry, message: metrics_service_pb2.ExportMetricsServiceRequest) -> None:
+    body = message.SerializeToString()
+    batch = read(Signal.METRICS, body, now_ns=ns(AT))
+    token = int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "big")
+    assert telemetry.ingest.append(token, batch.tables, batch.nbytes).result(30)
+
+
+def told(
+    message: metrics_service_pb2.ExportMetricsServiceRequest,
     count: int = 1,
     *,
     at: datetime = AT,
@@ -45,10 +59,9 @@ def send(
     instance: str = "host-1",
     machine: str = "m1",
     foreign: bool = False,
-    **told: str | None,
+    **attributes: str | None,
 ) -> None:
-    """Store calls that ended in one way; `foreign`: as an SDK counts them that is not ours, in milliseconds."""
-    message = metrics_service_pb2.ExportMetricsServiceRequest()
+    """Add calls of one process that ended in one way; `foreign`: as an SDK counts them that is not ours, in milliseconds."""
     group = message.resource_metrics.add()
     for key, text in (("service.name", "host"), ("service.instance.id", instance), ("host.name", machine)):
         group.resource.attributes.add(key=key).value.string_value = text
@@ -64,7 +77,7 @@ def send(
     said = {"plugin.id": "csv", "plugin.version": "1", "plugin.operation": "run", "plugin.outcome": "success"}
     said |= {
         {"tenant": "tenant.id", "error_type": "error.type"}.get(name, f"plugin.{name.replace('_', '.')}"): text
-        for name, text in told.items()
+        for name, text in attributes.items()
         if text is not None
     }
     if said["plugin.outcome"] in {"error", "timeout"}:
@@ -73,10 +86,6 @@ def send(
         said = {"plugin.error.source": "plugin"} | said
     for key, text in said.items():
         point.attributes.add(key=key).value.string_value = text
-    body = message.SerializeToString()
-    batch = read(Signal.METRICS, body, now_ns=ns(AT))
-    token = int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "big")
-    assert telemetry.ingest.append(token, batch.tables, batch.nbytes).result(30)
 
 
 def refuse(telemetry: Telemetry, count: int, reason: str = BREAKER, **told: Any) -> None:
@@ -126,6 +135,49 @@ def test_each_call_arrives_once_in_the_order_of_its_coming(telemetry: Telemetry)
         stream(5),
         stream(5, 3),
     ]  # good calls that came before bad ones do not hide them
+
+
+def test_what_other_processes_told_in_the_same_commit_is_told_apart_from_bad_calls_and_before_them(
+    telemetry: Telemetry,
+) -> None:
+    message = metrics_service_pb2.ExportMetricsServiceRequest()
+    told(message, 8, instance="host-1", outcome="error")
+    told(message, 2, instance="host-1")
+    told(message, 100, instance="host-2")
+    told(message, 50, instance="host-2", operation="write")
+    store(telemetry, message)
+    catch_up(telemetry)
+    found = telemetry.judging.arrivals(0, (), (), AT - HOUR, AT + SECOND).streams
+    assert [item for item in found if item.operation == "run"] == [stream(100), stream(10, 8)]
+    assert [item for item in found if item.operation == "write"] == [stream(50, operation="write")]
+
+
+def test_of_a_trouble_what_a_process_told_first_is_left_out_if_it_is_of_before_and_well(telemetry: Telemetry) -> None:
+    reports: list[dict[str, str]] = [
+        {"host-1": "error"},
+        {"host-2": "success", "host-1": "error"},
+        {"host-2": "error", "host-3": "success"},
+        {"host-3": "success"},
+    ]
+    for told_by in reports:
+        message = metrics_service_pb2.ExportMetricsServiceRequest()
+        for instance, outcome in told_by.items():
+            told(message, 10, instance=instance, outcome=outcome)
+        store(telemetry, message)
+        catch_up(telemetry)
+
+    def cells(began: datetime | None) -> dict[str, list[int]]:
+        streams = {("1", "run"): 0}
+        wanted = Wanted("csv", AT - HOUR, streams=streams, began=dict.fromkeys(streams, began) if began else {})
+        sums: dict[str, list[int]] = {}
+        for cell in telemetry.judging.cells([wanted], (), AT):
+            mine = sums.setdefault(cell.instance, [0, 0])
+            mine[0], mine[1] = mine[0] + cell.counts.total, mine[1] + cell.counts.failed
+        return sums
+
+    everything = {"host-1": [20, 20], "host-2": [20, 10], "host-3": [20, 0]}
+    assert cells(None) == cells(AT - SECOND) == everything
+    assert cells(AT) == {"host-1": [20, 20], "host-2": [10, 10], "host-3": [10, 0]}
 
 
 def test_a_mark_outlives_a_restart(engine: Engine) -> None:

@@ -52,7 +52,7 @@ def _streams(rows: Sequence[tuple[Any, ...]], slow: _Slow, none: tuple[int, ...]
     """Return the counts of each operation, in parts where calls were bad; slow calls are not told by parts, so with any it is one."""
     whole: dict[tuple[str, str, str], list[int]] = {}
     found = []
-    for plugin, version, operation, total, bad, refused, _, part in rows:
+    for plugin, version, operation, total, bad, refused, _, part, _ in rows:
         key = (plugin, version, operation)
         if not total and not refused:
             continue
@@ -90,7 +90,8 @@ def cells(source: CallSource, wanted: Sequence[Wanted], thresholds: Sequence[int
     none = (0,) * len(thresholds)
     with source.reading() as cursor:
         slow = _slow(cursor, "wanted_slow", _CELL, asked, thresholds)
-        return [_cell(row, slow, none) for row in _rows(cursor, "wanted_cells", asked)]
+        began = [item.began.get(stream) for item in wanted for stream in item.streams]
+        return [_cell(row, slow, none) for row in _rows(cursor, "wanted_cells", {**asked, "of_began": began})]
 
 
 def _cell(row: tuple[Any, ...], slow: _Slow, none: tuple[int, ...]) -> Cell:
