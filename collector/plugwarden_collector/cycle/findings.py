@@ -26,7 +26,9 @@ __all__ = ["Finding", "findings_of"]
 HARD = 0.9
 """Share of failing calls from which on nothing is gained by waiting: next to nothing works any more."""
 SECOND_LOOK = timedelta(seconds=0.2)
-"""Even then others have their chance to report: sidecars tell of failures within half a second."""
+"""Even then others have their chance to report: what fails first gathers for so long in each sidecar before it is told."""
+OPERATION_LOOK = timedelta(seconds=0.5)
+"""What fails in one operation alone may be what was called first: sidecars tell of failures within half a second."""
 SOFT_LOOK = timedelta(seconds=3)
 """What fails in part must go on for longer than a hiccup: breakers in the hosts deal with that."""
 PLACE_LOOK = timedelta(seconds=2)
@@ -187,7 +189,9 @@ def _patience(objective: Objective, fault: Fault) -> timedelta:
         return OUTWARD_LOOK
     if {"instance", "machine", "tenant", "service"} & dict(fault.scope.conditions).keys():
         return PLACE_LOOK
-    return SECOND_LOOK if fault.total and fault.bad / fault.total >= HARD else SOFT_LOOK
+    if not fault.total or fault.bad / fault.total < HARD:
+        return SOFT_LOOK
+    return OPERATION_LOOK if fault.scope.operation is not None else SECOND_LOOK
 
 
 def _lately(tick: Tick, objective: Objective, scope: Scope) -> bool:
