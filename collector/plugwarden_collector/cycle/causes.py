@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ LINGER = timedelta(seconds=30)
 """Plugins recover from one cause one after the other: who is last is not to blame for it this long after the others are well."""
 MAX_ASKED = 100
 """Processes whose pace is asked for; a plugin that is slow in more is slow everywhere."""
+OPEN_NATS = 24.0
+"""Evidence that its plugins fail at all, from which on people are told of what they share: what a fault must have before it is acted on
+(`rules.policy`). With less, two that fail a little in one place are one of many coincidences in a large fleet."""
 OBEYED_SECONDS = 30.0
 """From a quarantine until the last of its calls are in: sidecars hear of it at once, and export every few seconds."""
 
@@ -41,6 +45,8 @@ class _Cause:
     explanation: str
     since: datetime | None = None
     """When the first of them began to fail; None where it excuses slowness alone."""
+    weight: float = math.inf
+    """Nats that say that they fail at all."""
 
     @property
     def key(self) -> str:
@@ -51,11 +57,16 @@ class _Cause:
 def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[dict[str, str], dict[str, datetime]]:
     """Open, widen and end incidents. Return who is not to blame for its trouble (plugin -> the incident that explains it), and who
     something shared makes fail at this moment (plugin -> since when)."""
-    causes = list(_causes(tick, troubles))
-    for cause in causes:
-        _see(tick, cause)
-    _end_what_is_over(tick)
     excused = {}
+    causes = []
+    open_ones = {incident.cause for incident in tick.standing.incidents.values()}
+    for cause in _causes(tick, troubles):
+        if cause.weight >= OPEN_NATS or cause.key in open_ones:
+            causes.append(cause)
+            _see(tick, cause)
+        else:  # nobody need be told yet, and nobody is to blame yet
+            excused.update(dict.fromkeys(cause.plugins, f"{' and '.join(cause.plugins)} may fail for one reason"))
+    _end_what_is_over(tick)
     pointed_at = {cause.key: cause.plugins for cause in causes}
     for incident in tick.standing.incidents.values():
         # While something points at it, it speaks for those it explains now, and for all of its plugins while they recover.
@@ -71,7 +82,9 @@ def _causes(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
         for shared in trouble.explanation.shared:
             # What plugins have in common without a name has one now.
             if not (_is_unnamed(trouble, shared) and named.issuperset(shared.plugins)):
-                yield _Cause(shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why, shared.since)
+                yield _Cause(
+                    shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why, shared.since, shared.weight
+                )
     yield from slowed
 
 

@@ -145,6 +145,20 @@ def test_a_slow_downstream_is_one_incident_and_no_quarantine(fleet: Fleet) -> No
     assert (incident.cause, incident.plugins) == ("downstream:registry", NAMES[:2])
 
 
+def test_two_that_fail_a_little_in_one_place_are_nothing_to_tell_of(fleet: Fleet) -> None:
+    def a_little(bad: int) -> None:
+        for name in NAMES:
+            fleet.arrive(name, "1", 10, on=["h2"], machine="m2")
+            fleet.arrive(name, "1", 10, bad if name in NAMES[:2] else 0, on=["h1"], machine="m1")
+
+    fleet.play(10, lambda: a_little(0), step=1)
+    assert fleet.play(2, lambda: a_little(4), step=1) == []
+    assert fleet.standing.incidents == {}
+    assert fleet.play(8, lambda: a_little(0), step=1) == []
+    assert "common_cause" in fleet.play(20, lambda: a_little(8), step=1)
+    assert fleet.told == set()
+
+
 def _slow(fleet: Fleet, *, own_work: float = 1.0, others: float = 3.0) -> None:
     """csv is slow in h1, and what runs beside it takes so many times longer than before."""
     fleet.calls.paced = [

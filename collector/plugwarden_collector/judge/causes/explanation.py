@@ -106,6 +106,8 @@ class SharedCause:
     """Probability that the plugins began to fail like this by accident, each for a reason of its own."""
     why: str
     """In a sentence, with numbers."""
+    weight: float
+    """Nats that say that these plugins fail at all, over all of them."""
 
     @property
     def plugins(self) -> tuple[str, ...]:

@@ -108,6 +108,7 @@ def _cause(kind: str, name: str, excused: Sequence[Member], running: int) -> Sha
         errors=errors_by_calls(pooled_errors(excused)),
         chance=chance,
         why=_why(kind, name, onsets, running, chance),
+        weight=sum(member.blamed.factor.score for member in excused),
     )
 
 
