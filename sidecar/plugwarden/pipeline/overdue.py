@@ -21,7 +21,7 @@ __all__ = ["OVERDUE", "Overdue", "is_told"]
 OVERDUE = "overdue"
 """`error.type` of a call without a deadline that was taken for lost."""
 LATE_NS = 1_000_000_000
-"""So long after its deadline a call still runs: whatever enforces deadlines had its chance."""
+"""So long after its own deadline a call still runs: whatever enforces deadlines had its chance."""
 TIMES_LONGER = 10
 """Without a deadline: a call that runs so many times longer than any before it does not come back, as far as anybody can tell."""
 LEAST_NS = 10_000_000_000
@@ -62,14 +62,18 @@ class Overdue:
 
     def _lost(self, operation: Operation, now_ns: int) -> Iterable[Invocation]:
         count, longest = self._longest.get(operation, (0, 0))
-        allowed = max(LEAST_NS, TIMES_LONGER * longest) if count >= KNOWN_CALLS else None
+        allowed = None
+        if operation.timeout_ns:  # what is left of a caller's deadline is the caller's to tell
+            allowed = operation.timeout_ns + LATE_NS
+        elif count >= KNOWN_CALLS:
+            allowed = max(LEAST_NS, TIMES_LONGER * longest)
+        if allowed is None:
+            return
         for call in list(operation.running)[:MAX_PER_LOOK]:
             if type(call) is not Invocation or call.stepwise or is_told(call):
                 continue
-            started, deadline = getattr(call, "started_ns", 0), call.deadline_ns
-            if not started:  # its caller is about to begin it
-                continue
-            if now_ns > deadline + LATE_NS if deadline else allowed is not None and now_ns - started > allowed:
+            started = getattr(call, "started_ns", 0)  # 0 or nothing: its caller is about to begin it
+            if started and now_ns - started > allowed:
                 yield call
 
 
@@ -85,7 +89,7 @@ def _told(call: Invocation, now_ns: int) -> Invocation:
     made.started_ns, made.duration_ns, made.deadline_ns = call.started_ns, now_ns - call.started_ns, 0
     made.more = {}
     made.outcome, made.source = Outcome.TIMEOUT, ErrorSource.PLUGIN
-    made.error_type = "timeout" if call.deadline_ns else OVERDUE
+    made.error_type = "timeout" if call.operation.timeout_ns else OVERDUE
     if call.tenant is not None:
         made.tenant = call.tenant
     call.told_at_ns = call.started_ns

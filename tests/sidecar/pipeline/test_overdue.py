@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from plugwarden import Sidecar
 from plugwarden.contract import Scope
+from plugwarden.declaration import Declaration
 from plugwarden.invocation import Invocation
 from plugwarden.operation import Operation
 from plugwarden.pipeline import overdue as module
@@ -22,13 +23,7 @@ FOREVER = 3_600 * SECOND
 
 @pytest.fixture
 def operation() -> Operation:
-    return Operation(Scope("csv", "1", "x"), _declaration())
-
-
-def _declaration() -> Any:
-    from plugwarden.declaration import Declaration
-
-    return Declaration()
+    return Operation(Scope("csv", "1", "x"), Declaration())
 
 
 def running(operation: Operation, *, since: int = SECOND, deadline: int = 0) -> Invocation:
@@ -69,12 +64,19 @@ def test_where_few_calls_have_ended_nobody_knows_how_long_one_may_take(operation
     assert overdue.look(FOREVER) == []
 
 
-def test_past_its_deadline_a_call_is_told_as_what_it_will_be(operation: Operation) -> None:
+def test_past_its_deadline_a_call_is_told_as_what_it_will_be() -> None:
+    operation = Operation(Scope("csv", "1", "x"), Declaration(timeout_seconds=4.0))
     overdue = Overdue(lambda: [operation])
-    running(operation, deadline=5 * SECOND)
+    running(operation)
     assert overdue.look(6 * SECOND) == []
     (told,) = overdue.look(8 * SECOND)
     assert told.error_type == "timeout"
+
+
+def test_what_is_left_of_a_callers_deadline_is_the_callers_to_tell(operation: Operation) -> None:
+    overdue = Overdue(lambda: [operation])
+    running(operation, deadline=2 * SECOND)
+    assert overdue.look(FOREVER) == []
 
 
 def test_what_runs_in_steps_waits_for_who_wants_the_next(operation: Operation) -> None:
