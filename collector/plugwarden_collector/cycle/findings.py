@@ -41,8 +41,6 @@ SLOW_LOOK = timedelta(seconds=5)
 """What is slow is often slow for a moment, with its host: sidecars tell of it every five seconds, so this is a second look."""
 SLOW_RECENT = timedelta(seconds=6)
 """Slow calls come with what sidecars send every five seconds."""
-MAX_SHOWN = 20
-"""Parts that a decision keeps as its evidence."""
 
 
 @dataclass(frozen=True, slots=True)
