@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
@@ -18,16 +19,21 @@ from plugwarden_collector.judge.evidence import ATTENTION_NATS
 from plugwarden_collector.judge.pace import slow_hosts
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.waits import troubled_downstreams
+from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
 from .trouble import Trouble
 
-__all__ = ["covering", "find_causes", "inhibit"]
+__all__ = ["Excuses", "covering", "find_causes", "inhibit"]
 
 LINGER = timedelta(seconds=30)
 """Plugins recover from one cause one after the other: who is last is not to blame for it this long after the others are well."""
-MAX_ASKED = 100
-"""Processes whose pace is asked for; a plugin that is slow in more is slow everywhere."""
+MAX_PLACES = 100
+"""A plugin that is slow in more processes is slow everywhere."""
+MAX_ASKED = 2_000
+"""Processes whose pace is asked for at once."""
+SLOWS_ONLY = ("downstream", "host")
+"""Causes that make plugins slow and not fail: waits that fail are no failures of the plugin, and a busy host answers."""
 OPEN_NATS = 24.0
 """Evidence that its plugins fail at all, from which on people are told of what they share: what a fault must have before it is acted on
 (`rules.policy`). With less, two that fail a little in one place are one of many coincidences in a large fleet."""
@@ -54,25 +60,37 @@ class _Cause:
         return f"{self.kind}:{self.name}"
 
 
-def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[dict[str, str], dict[str, datetime]]:
-    """Open, widen and end incidents. Return who is not to blame for its trouble (plugin -> the incident that explains it), and who
-    something shared makes fail at this moment (plugin -> since when)."""
-    excused = {}
-    causes = []
+class Excuses(NamedTuple):
+    """Who is not to blame for its trouble: plugin -> the incident that explains it."""
+
+    all: Mapping[str, str]
+    """Whatever is bad of their calls."""
+    slow: Mapping[str, str]
+    """Slow calls; a plugin that fails as well is to blame for that."""
+
+    def of(self, objective: Objective, plugin: str) -> str | None:
+        """Return what excuses a plugin for an objective."""
+        found = self.all.get(plugin)
+        return self.slow.get(plugin) if found is None and indicator_of(objective).waits_explain else found
+
+
+def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[Excuses, dict[str, datetime]]:
+    """Open, widen and end incidents. Return who is not to blame for its trouble, and who something shared makes fail at this moment
+    (plugin -> since when)."""
     open_ones = {incident.cause for incident in tick.standing.incidents.values()}
-    for cause in _causes(tick, troubles):
-        if cause.weight >= OPEN_NATS or cause.key in open_ones:
-            causes.append(cause)
-            _see(tick, cause)
-        else:  # nobody need be told yet, and nobody is to blame yet
-            excused.update(dict.fromkeys(cause.plugins, f"{' and '.join(cause.plugins)} may fail for one reason"))
+    # What is too weak to tell of is too weak to act on, too.
+    causes = [cause for cause in _causes(tick, troubles) if cause.weight >= OPEN_NATS or cause.key in open_ones]
+    for cause in causes:
+        _see(tick, cause)
     _end_what_is_over(tick)
+    excuses = Excuses({}, {})
     pointed_at = {cause.key: cause.plugins for cause in causes}
     for incident in tick.standing.incidents.values():
+        excused = excuses.slow if incident.cause.partition(":")[0] in SLOWS_ONLY else excuses.all
         # While something points at it, it speaks for those it explains now, and for all of its plugins while they recover.
         for plugin in pointed_at.get(incident.cause, incident.plugins):
-            excused[plugin] = f"{incident.summary} (incident {incident.id})"
-    return excused, {name: cause.since for cause in causes if cause.since is not None for name in cause.plugins}
+            excused[plugin] = f"{incident.summary} (incident {incident.id})"  # type: ignore[index]
+    return excuses, {name: cause.since for cause in causes if cause.since is not None for name in cause.plugins}
 
 
 def _causes(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
@@ -95,30 +113,51 @@ def _is_unnamed(trouble: Trouble, shared: SharedCause) -> bool:
 def _slowed(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
     """What makes plugins slow that is not theirs: a downstream that keeps them waiting, or a host that is slow with everything.
 
-    Only slowness needs this excuse, for waits that fail are no failures of the plugin.
+    Only slowness needs this excuse, for waits that fail are no failures of the plugin. Each trouble is compared with what came before
+    it: another one may be hours old.
     """
-    slow = [item for item in troubles if indicator_of(item.objective).waits_explain]
-    faults = [fault for trouble in slow for fault in trouble.explanation.faults]
-    unnamed = [shared for trouble in slow for shared in trouble.explanation.shared if _is_unnamed(trouble, shared)]
-    if not faults and not unnamed:
-        return
-    since = min([*(fault.since for fault in faults), *(shared.since for shared in unnamed)])
-    waiting = {fault.scope.plugin for fault in faults}.union(*(shared.plugins for shared in unnamed))
-    for downstream, plugins in sorted(troubled_downstreams(tick.evidence.waits(since, tick.at)).items()):
-        hit = sorted(waiting & set(plugins))
-        if hit:
-            yield _Cause("downstream", downstream, tuple(hit), "; ".join(plugins[name] for name in hit))
-    asked = sorted({instance for fault in faults for instance in fault.instances[:MAX_ASKED]})[:MAX_ASKED]
-    if not asked:
-        return
-    paces = tick.evidence.paces(asked, since, tick.at)
-    by_host: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for fault in faults:
-        for instance, slowdown in slow_hosts(fault.scope.plugin, fault.instances, paces).items():
-            by_host[instance][fault.scope.plugin] = slowdown
-    for instance, slowdowns in sorted(by_host.items()):
-        why = f"everything there takes {min(slowdowns.values()):.1f} times as long as before, and they work no more than they did"
-        yield _Cause("instance", instance, tuple(sorted(slowdowns)), why)
+    began: defaultdict[datetime, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    """Minute -> the plugins whose slowness began in it, each with the processes that saw it."""
+    onsets: defaultdict[datetime, list[datetime]] = defaultdict(list)
+    for trouble in troubles:
+        if indicator_of(trouble.objective).waits_explain:
+            for fault in trouble.explanation.faults:
+                mine = began[_minute(fault.since)]
+                mine[fault.scope.plugin] = (*mine.get(fault.scope.plugin, ()), *fault.instances)
+                onsets[_minute(fault.since)].append(fault.since)
+            for shared in trouble.explanation.shared:
+                if _is_unnamed(trouble, shared):
+                    for plugin in shared.plugins:
+                        began[_minute(shared.since)].setdefault(plugin, ())
+                    onsets[_minute(shared.since)].append(shared.since)
+    downstreams: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    hosts: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for minute, slow in began.items():
+        since = min(onsets[minute])
+        for downstream, reasons in troubled_downstreams(tick.evidence.waits(since, tick.at)).items():
+            downstreams[downstream] |= {plugin: why for plugin, why in reasons.items() if plugin in slow}
+        asked: set[str] = set()
+        placed = {plugin: places for plugin, places in slow.items() if 0 < len(places) <= MAX_PLACES}
+        for places in sorted(
+            placed.values(), key=len
+        ):  # who is slow in few processes is not crowded out by who is in many
+            if len(asked) < MAX_ASKED:
+                asked.update(places)
+        paces = tick.evidence.paces(sorted(asked), since, tick.at) if asked else ()
+        for plugin, places in placed.items():
+            for instance, slowdown in slow_hosts(plugin, places, paces).items():
+                hosts[instance][plugin] = slowdown
+    for downstream, plugins in sorted(downstreams.items()):
+        if plugins:
+            hit = tuple(sorted(plugins))
+            yield _Cause("downstream", downstream, hit, "; ".join(plugins[name] for name in hit))
+    for instance, slowdowns in sorted(hosts.items()):
+        why = f"everything there takes {min(slowdowns.values()):.1f} times as long as before"
+        yield _Cause("host", instance, tuple(sorted(slowdowns)), why)
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
 
 
 def _see(tick: Tick, cause: _Cause) -> None:

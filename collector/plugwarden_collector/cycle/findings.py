@@ -17,6 +17,7 @@ from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.watch import RECENT
 from plugwarden_collector.rules.objective import Objective
 
+from .causes import Excuses
 from .impact import impact
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, within
@@ -71,12 +72,12 @@ class Finding:
         return {**self.detail, "traces": found}
 
 
-def findings_of(tick: Tick, troubles: Iterable[Trouble], excused: Mapping[str, str]) -> list[Finding]:
-    """Return what is to blame, the strongest first; `excused` names plugins that an open incident still speaks for."""
+def findings_of(tick: Tick, troubles: Iterable[Trouble], excuses: Excuses) -> list[Finding]:
+    """Return what is to blame, the strongest first; `excuses` names plugins that an open incident still speaks for."""
     found: list[Finding] = []
     for trouble in troubles:
         for fault in trouble.explanation.faults:
-            found += [_finding(tick, trouble, fault, scope, excused) for scope in _scopes(fault)]
+            found += [_finding(tick, trouble, fault, scope, excuses) for scope in _scopes(fault)]
     return sorted(found, key=lambda item: -item.fault.weight)
 
 
@@ -97,7 +98,7 @@ def _scopes(fault: Fault) -> list[Scope]:
     return found
 
 
-def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: Mapping[str, str]) -> Finding:
+def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses) -> Finding:
     objective, plugin = trouble.objective, fault.scope.plugin
     why = indicator_of(objective).why()
     span = max((tick.at - fault.since).total_seconds(), 1.0)
@@ -144,17 +145,18 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: 
         "running_plugins": tick.seen.running,
         "impact": None if cost is None else cost.as_dict(),
     }
-    waits_for = _waits_for(tick, trouble, fault, scope, excused)
+    waits_for = _waits_for(tick, trouble, fault, scope, excuses)
     return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail)
 
 
-def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excused: Mapping[str, str]) -> str | None:
+def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses) -> str | None:
     """Why it is not yet time to act on a fault."""
     objective, policy = trouble.objective, tick.rules.policy
     if fault.weight < policy.enough_nats(scope.plugin):
         return "there is too little evidence"
-    if scope.plugin in excused:
-        return excused[scope.plugin]
+    excuse = excuses.of(objective, scope.plugin)
+    if excuse is not None:
+        return excuse
     if scope.version is not None:
         first_at = tick.standing.versions.get((scope.plugin, scope.version))
         if first_at is not None and tick.at - first_at < timedelta(seconds=policy.newcomer_grace_seconds):

@@ -97,7 +97,7 @@ def _explained(
     before = tick.evidence.before(suspects, BEFORE_SECONDS)
     silent, unheard = _silent(tick, suspects, samples, before, open_ones)
     samples += silent
-    explanation = explain(samples, running=tick.seen.running)
+    explanation = explain(samples, running=tick.seen.running, slow=objective.threshold_index is not None)
     if not explanation.faults and not explanation.shared:
         return None
     return Trouble(objective, explanation, samples, unheard, before)

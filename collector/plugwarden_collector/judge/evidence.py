@@ -119,6 +119,8 @@ def update(
     leads = before.lines.index(before.lead)
     if after.lines.index(after.lead) != leads:
         return after  # what was said against one alternative says nothing against another
+    if not bad and at - after.lead.since < OF_BEFORE:
+        return after
     of_bad, of_good = _steps(tolerated)[leads]
     gain = -bad * of_bad - (total - bad) * of_good
     well_nats = min(max(0.0, before.well_nats + gain), MOST_WELL_NATS)

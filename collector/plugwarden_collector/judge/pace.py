@@ -21,8 +21,10 @@ MIN_CALLS = 3
 MIN_USUAL_CALLS = 5
 MORE_CPU = 2.0
 """Factor by which a plugin's calls use more CPU than before when it is not the host: contention alone costs less than that."""
-ALIKE = 10.0
-"""Where nobody told CPU times: a plugin whose calls slowed down so many times more than the others' has a trouble of its own."""
+ALIKE = 40.0
+"""A plugin whose calls slowed down so many times more than the others' has a trouble of its own, though its host is slow as well."""
+ALIKE_UNTOLD = 10.0
+"""Fewer times are enough where nobody told how much CPU it uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +32,45 @@ class Pace:
     """How long calls of a plugin take in one process, lately and before its trouble began."""
 
     plugin: str
+    service: str
     instance: str
     recent_calls: int
     recent_seconds: float
-    """What all of them took."""
+    """What one call takes, in the median of ten-second slots."""
     recent_cpu_seconds: float
-    """What all of them used; 0 where the process does not tell."""
+    """What one call uses, of those that were measured; 0 where none was."""
     usual_calls: int
     usual_seconds: float
-    """What one call took, in the median of ten-second slots."""
     usual_cpu_seconds: float
-    """What one call used, on average."""
 
     @property
     def slowdown(self) -> float | None:
         """How many times longer calls take; None where there are too few to say."""
         if self.recent_calls < MIN_CALLS or self.usual_calls < MIN_USUAL_CALLS or self.usual_seconds <= 0:
             return None
-        return self.recent_seconds / self.recent_calls / self.usual_seconds
+        return self.recent_seconds / self.usual_seconds
 
     @property
     def works_more(self) -> bool | None:
         """Whether a call uses more CPU than before; None where nobody told."""
-        if self.usual_cpu_seconds <= 0 or self.recent_cpu_seconds <= 0 or not self.recent_calls:
+        if self.usual_cpu_seconds <= 0 or self.recent_cpu_seconds <= 0:
             return None
-        return self.recent_cpu_seconds / self.recent_calls > MORE_CPU * self.usual_cpu_seconds
+        return self.recent_cpu_seconds > MORE_CPU * self.usual_cpu_seconds
 
 
 def slow_hosts(plugin: str, instances: Collection[str], paces: Sequence[Pace]) -> dict[str, float]:
     """Return how many times longer everything else takes, by process, if that explains a plugin that is slow in all of these
     processes; empty where in one of them it does not."""
     by_instance: defaultdict[str, dict[str, Pace]] = defaultdict(dict)
+    services: defaultdict[str, set[str]] = defaultdict(set)
     for pace in paces:
         by_instance[pace.instance][pace.plugin] = pace
+        services[pace.instance].add(pace.service)
     found = {}
     for instance in instances:
-        slowdown = _slowdown_of_others(plugin, by_instance[instance])
+        # A name that two services use is not one process, and what has no name may be many.
+        one = bool(instance) and len(services[instance]) == 1
+        slowdown = _slowdown_of_others(plugin, by_instance[instance]) if one else None
         if slowdown is None:
             return {}
         found[instance] = slowdown
@@ -80,7 +85,5 @@ def _slowdown_of_others(plugin: str, paces: dict[str, Pace]) -> float | None:
     usual = median(others)
     if usual < SLOWDOWN:
         return None
-    slowdown = mine.slowdown
-    if mine.works_more is None and (slowdown is None or slowdown > ALIKE * usual):
-        return None
-    return usual
+    slowdown, most = mine.slowdown, ALIKE_UNTOLD if mine.works_more is None else ALIKE
+    return None if slowdown is None or slowdown > most * usual else usual

@@ -41,24 +41,39 @@ class Overdue:
         self._longest: dict[Operation, tuple[int, int]] = {}
         """Operation -> calls that ended, and the longest of them (ns)."""
         self._looked_ns = 0
+        self._suspected: dict[Invocation, int] = {}
+        """Calls that ran for too long at the last look, and when they began: a process that was stopped for a while has two looks to see
+        that it was not they who stood still."""
 
     def learn(self, cells: Mapping[CellKey, Cell]) -> None:
-        """Calls ended; those that were refused or taken for lost say nothing of how long one may take."""
+        """Calls ended; those that were refused, missed their deadline or were taken for lost say nothing of how long one may take."""
         for key, cell in cells.items():
-            if key.downstream is None and key.rejection is None and key.error_type != OVERDUE:
-                count, longest = self._longest.get(key.operation, (0, 0))
-                self._longest[key.operation] = count + cell.count, max(longest, cell.ns_max)
+            if key.downstream is None and key.rejection is None and key.outcome != Outcome.TIMEOUT.value:
+                self._learn(key.operation, cell.count, cell.ns_max)
+
+    def learn_late(self, call: Invocation) -> None:
+        """A call that was taken for lost ended after all: so long may one take."""
+        if call.outcome is Outcome.SUCCESS:
+            self._learn(call.operation, 1, call.duration_ns)
+
+    def _learn(self, operation: Operation, calls: int, longest_ns: int) -> None:
+        count, longest = self._longest.get(operation, (0, 0))
+        self._longest[operation] = count + calls, max(longest, longest_ns)
 
     def look(self, now_ns: int) -> list[Invocation]:
         """Return what is to be counted of calls that were not told yet and are taken for lost; `now_ns` is of the calls' clock."""
         if now_ns - self._looked_ns < LOOK_EVERY_NS:
             return []
         self._looked_ns = now_ns
-        found = []
-        for operation in self._operations():
-            if operation.running:
-                found += [_told(call, now_ns) for call in self._lost(operation, now_ns)]
-        return found
+        busy = [operation for operation in self._operations() if operation.running]
+        suspected = {call: call.started_ns for operation in busy for call in self._lost(operation, now_ns)}
+        lost = [call for call, started in suspected.items() if self._suspected.get(call) == started]
+        self._suspected = suspected
+        if not lost:
+            return []
+        # Who waits for a call within it is told of by that one.
+        waiting = {call.parent for operation in busy for call in list(operation.running) if type(call) is Invocation}
+        return [_told(call, now_ns) for call in lost if call not in waiting]
 
     def _lost(self, operation: Operation, now_ns: int) -> Iterable[Invocation]:
         count, longest = self._longest.get(operation, (0, 0))
@@ -88,7 +103,8 @@ def _told(call: Invocation, now_ns: int) -> Invocation:
     made.operation, made.ids, made.parent, made.let_go = call.operation, None, None, True
     made.started_ns, made.duration_ns, made.deadline_ns = call.started_ns, now_ns - call.started_ns, 0
     made.more = {}
-    made.outcome, made.source = Outcome.TIMEOUT, ErrorSource.PLUGIN
+    made.outcome = Outcome.TIMEOUT
+    made.source = ErrorSource.PLUGIN if call.waits_for is None else ErrorSource.DOWNSTREAM
     made.error_type = "timeout" if call.operation.timeout_ns else OVERDUE
     if call.tenant is not None:
         made.tenant = call.tenant

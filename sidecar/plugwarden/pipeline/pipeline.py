@@ -411,7 +411,9 @@ class Pipeline:
                         else:
                             add(item, at)
                     else:
-                        if not is_told(item):
+                        if is_told(item):
+                            self._overdue.learn_late(item)
+                        else:
                             self._aggregator.add(item)
                         add(item, at)
                 else:

@@ -18,6 +18,8 @@ from .steps import Steps
 
 __all__ = ["Rest", "is_of_a_pool"]
 
+LONG_PAUSE_NS = 100_000_000
+
 
 class Rest:
     """A call that has returned and is not over."""
@@ -68,6 +70,7 @@ class Rest:
         """It goes on now: take a place again. Waits in the bulkhead's queue."""
         self._settled = True
         operation, invocation = self._operation, self.invocation
+        self._note_pause()
         try:
             refusal = operation.squeeze_in(invocation) if self._is_crowded() else None
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
@@ -80,6 +83,7 @@ class Rest:
         """The same without blocking the loop."""
         self._settled = True
         operation, invocation = self._operation, self.invocation
+        self._note_pause()
         try:
             refusal = await operation.squeeze_in_async(invocation) if self._is_crowded() else None
         except Exception:  # noqa: BLE001 - as above
@@ -87,6 +91,11 @@ class Rest:
             if refusal is not None:
                 operation.withdraw(invocation)
         return invocation, self._context, refusal
+
+    def _note_pause(self) -> None:
+        """Where somebody kept it before it went on, how long ago it began says nothing."""
+        if self._operation.clock() - self.invocation.started_ns > self.active_ns + LONG_PAUSE_NS:
+            self.invocation.stepwise = True
 
     def _is_crowded(self) -> bool:
         operation = self._operation

@@ -162,8 +162,8 @@ def test_two_that_fail_a_little_in_one_place_are_nothing_to_tell_of(fleet: Fleet
 def _slow(fleet: Fleet, *, own_work: float = 1.0, others: float = 3.0) -> None:
     """csv is slow in h1, and what runs beside it takes so many times longer than before."""
     fleet.calls.paced = [
-        Pace("csv", "h1", 50, 50.0, 0.05 * own_work, 500, 0.02, 0.001),
-        *(Pace(name, "h1", 50, 1.0 * others, 0.05, 500, 0.02, 0.001) for name in NAMES),
+        Pace("csv", "web", "h1", 50, 1.0, 0.001 * own_work, 500, 0.02, 0.001),
+        *(Pace(name, "web", "h1", 50, 0.02 * others, 0.001, 500, 0.02, 0.001) for name in NAMES),
     ]
     fleet.arrive("csv", "1", 10, 0, slow=10, on=["h1"])
     for name in NAMES:
@@ -174,12 +174,34 @@ def test_a_host_that_is_slow_with_everything_is_one_incident_and_no_quarantine(f
     assert fleet.play(20, lambda: _slow(fleet)) == ["common_cause"]
     assert fleet.told == set()
     (incident,) = fleet.standing.incidents.values()
-    assert (incident.cause, incident.plugins) == ("instance:h1", ("csv",))
+    assert (incident.cause, incident.plugins) == ("host:h1", ("csv",))
 
 
 @pytest.mark.parametrize("odd", [{"own_work": 9.0}, {"others": 1.0}])
 def test_but_not_for_who_uses_the_cpu_or_where_the_others_are_quick(fleet: Fleet, odd: dict[str, float]) -> None:
     assert "quarantined" in fleet.play(20, lambda: _slow(fleet, **odd))
+
+
+def test_a_busy_host_excuses_slowness_and_no_failures(fleet: Fleet) -> None:
+    def both() -> None:
+        _slow(fleet)
+        fleet.arrive("csv", "1", 10, 10, slow=10)
+
+    assert "quarantined" in fleet.play(20, both)
+
+
+def test_what_slows_a_plugin_is_compared_with_before_its_own_trouble(fleet: Fleet) -> None:
+    fleet.calls.known_from = fleet.at + timedelta(minutes=5)
+    fleet.play(8, lambda: fleet.arrive("p9", "1", 10, 0, slow=10, on=["h2"]), step=1)
+    fleet.at += timedelta(minutes=10)
+
+    def both() -> None:
+        fleet.arrive("p9", "1", 10, 0, slow=10, on=["h2"], obeyed=False)
+        _slow(fleet)
+
+    fleet.play(20, both)
+    assert any(incident.cause == "host:h1" for incident in fleet.standing.incidents.values())
+    assert Scope("csv", "1") not in fleet.told
 
 
 def test_a_slow_downstream_does_not_excuse_a_plugins_own_failures(fleet: Fleet) -> None:

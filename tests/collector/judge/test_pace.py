@@ -11,7 +11,7 @@ USUAL = 0.02
 
 
 def pace(plugin: str, slowdown: float, *, instance: str = "h1", cpu: float = 1.0, calls: int = 50) -> Pace:
-    return Pace(plugin, instance, calls, calls * USUAL * slowdown, calls * 0.001 * cpu, 500, USUAL, 0.001)
+    return Pace(plugin, "web", instance, calls, USUAL * slowdown, 0.001 * cpu, 500, USUAL, 0.001)
 
 
 def others(slowdown: float, *, count: int = 4, instance: str = "h1") -> list[Pace]:
@@ -53,7 +53,7 @@ def test_who_is_slow_in_a_process_that_is_well_is_not_excused_by_another_one() -
 def test_without_cpu_times_a_plugin_that_slowed_down_far_more_than_the_others_is_not_excused() -> None:
     told = [replace(item, recent_cpu_seconds=0.0, usual_cpu_seconds=0.0) for item in [pace("p0", 29.0), *others(3.0)]]
     assert slow_hosts("p0", ["h1"], told) != {}
-    far = replace(told[0], recent_seconds=50 * USUAL * 31.0)
+    far = replace(told[0], recent_seconds=USUAL * 31.0)
     assert slow_hosts("p0", ["h1"], [far, *told[1:]]) == {}
 
 
@@ -61,3 +61,14 @@ def test_too_few_calls_say_nothing() -> None:
     assert pace("p0", 9.0, calls=2).slowdown is None
     assert replace(pace("p0", 9.0), usual_calls=4).slowdown is None
     assert slow_hosts("p0", ["h1"], [pace("p0", 40.0), *(pace(f"p{n}", 9.0, calls=2) for n in range(9))]) == {}
+
+
+def test_a_plugin_that_slowed_down_out_of_all_proportion_has_a_trouble_of_its_own() -> None:
+    assert slow_hosts("p0", ["h1"], [pace("p0", 119.0), *others(3.0)]) != {}
+    assert slow_hosts("p0", ["h1"], [pace("p0", 121.0), *others(3.0)]) == {}
+
+
+def test_a_name_that_two_services_use_is_no_process_and_no_name_neither() -> None:
+    paces = [pace("p0", 3.0), *others(3.0)]
+    assert slow_hosts("p0", ["h1"], [*paces, replace(pace("x", 3.0), service="another")]) == {}
+    assert slow_hosts("p0", [""], [replace(item, instance="") for item in paces]) == {}

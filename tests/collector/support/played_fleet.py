@@ -90,6 +90,8 @@ class RememberedCalls:
     """What a tick asked further."""
     waited: Sequence[Waits] = ()
     paced: Sequence[Pace] = ()
+    known_from: datetime = datetime.min
+    """Of what slows troubles that began earlier nothing is known."""
 
     @property
     def mark(self) -> int:
@@ -145,7 +147,7 @@ class RememberedCalls:
 
     def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
         """Return what the test says of how long calls take in some processes."""
-        return [pace for pace in self.paced if pace.instance in instances]
+        return [pace for pace in self.paced if pace.instance in instances and since >= self.known_from]
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from before a moment."""

@@ -296,10 +296,20 @@ class Store:
                 ]
                 drag = max([1.0, *(item.drag for item in felt)])
                 work = max([1.0, *(item.work for item in felt)])
-                spent = calls * CALL_SECONDS * drag + slow * SLOW_CALL_SECONDS
+                each = CALL_SECONDS * drag + (slow * SLOW_CALL_SECONDS / calls if calls else 0.0)
                 usual = int(600 * plugin.calls_per_second)
                 found.append(
-                    Pace(plugin.name, instance, calls, spent, calls * 0.001 * work, usual, CALL_SECONDS, 0.001)
+                    Pace(
+                        plugin.name,
+                        parts[instance]["service"],
+                        instance,
+                        calls,
+                        each,
+                        0.001 * work,
+                        usual,
+                        CALL_SECONDS,
+                        0.001,
+                    )
                 )
         return found
 

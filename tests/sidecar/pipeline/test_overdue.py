@@ -41,53 +41,60 @@ def learned(operation: Operation, calls: int = KNOWN_CALLS, longest: int = SECON
     return overdue
 
 
+def look(overdue: Overdue, at: int) -> list[Invocation]:
+    """Two looks, the second at `at`."""
+    overdue.look(at - SECOND)
+    return overdue.look(at)
+
+
 def test_a_call_that_runs_far_longer_than_any_before_is_told_once(operation: Operation) -> None:
     overdue, call = learned(operation), running(operation)
     assert overdue.look(SECOND + LEAST_NS) == []
+    assert overdue.look(2 * SECOND + LEAST_NS) == []  # the process may have stood still, and not the call
     (told,) = overdue.look(3 * SECOND + LEAST_NS)
     assert (told.outcome, told.source, told.error_type) == ("timeout", "plugin", OVERDUE)
     assert told.duration_ns == 2 * SECOND + LEAST_NS
     assert is_told(call)
-    assert overdue.look(FOREVER) == []
+    assert look(overdue, FOREVER) == []
 
 
 def test_how_long_is_too_long_grows_with_the_longest_call(operation: Operation) -> None:
     overdue = learned(operation, longest=30 * SECOND)
     running(operation)
-    assert overdue.look(SECOND + TIMES_LONGER * 30 * SECOND) == []
-    assert len(overdue.look(3 * SECOND + TIMES_LONGER * 30 * SECOND)) == 1
+    assert look(overdue, SECOND + TIMES_LONGER * 30 * SECOND) == []
+    assert len(look(overdue, 4 * SECOND + TIMES_LONGER * 30 * SECOND)) == 1
 
 
 def test_where_few_calls_have_ended_nobody_knows_how_long_one_may_take(operation: Operation) -> None:
     overdue = learned(operation, calls=KNOWN_CALLS - 1)
     running(operation)
-    assert overdue.look(FOREVER) == []
+    assert look(overdue, FOREVER) == []
 
 
 def test_past_its_deadline_a_call_is_told_as_what_it_will_be() -> None:
     operation = Operation(Scope("csv", "1", "x"), Declaration(timeout_seconds=4.0))
     overdue = Overdue(lambda: [operation])
     running(operation)
-    assert overdue.look(6 * SECOND) == []
-    (told,) = overdue.look(8 * SECOND)
+    assert look(overdue, 6 * SECOND) == []
+    (told,) = look(overdue, 9 * SECOND)
     assert told.error_type == "timeout"
 
 
 def test_what_is_left_of_a_callers_deadline_is_the_callers_to_tell(operation: Operation) -> None:
     overdue = Overdue(lambda: [operation])
     running(operation, deadline=2 * SECOND)
-    assert overdue.look(FOREVER) == []
+    assert look(overdue, FOREVER) == []
 
 
 def test_what_runs_in_steps_waits_for_who_wants_the_next(operation: Operation) -> None:
     overdue, call = learned(operation), running(operation)
     call.stepwise = True
-    assert overdue.look(FOREVER) == []
+    assert look(overdue, FOREVER) == []
 
 
 def test_a_mark_of_an_earlier_call_in_the_same_object_is_void(operation: Operation) -> None:
     overdue, call = learned(operation), running(operation)
-    overdue.look(FOREVER)
+    look(overdue, FOREVER)
     call.started_ns = FOREVER
     assert not is_told(call)
 
@@ -95,12 +102,41 @@ def test_a_mark_of_an_earlier_call_in_the_same_object_is_void(operation: Operati
 def test_lost_calls_do_not_teach_that_calls_take_long(operation: Operation) -> None:
     overdue, seen = learned(operation), Aggregator()
     first = running(operation)
-    for told in overdue.look(FOREVER):
+    for told in look(overdue, FOREVER):
         seen.add(told)
     overdue.learn(seen.cells)
     operation.running.discard(first)
     running(operation, since=FOREVER)
-    assert len(overdue.look(FOREVER + LEAST_NS + SECOND)) == 1
+    assert len(look(overdue, FOREVER + LEAST_NS + 3 * SECOND)) == 1
+
+
+def test_who_waits_for_a_downstream_is_not_to_blame(operation: Operation) -> None:
+    overdue, call = learned(operation), running(operation)
+    call.waits_for = "db"
+    (told,) = look(overdue, FOREVER)
+    assert told.source == "downstream"
+
+
+def test_of_calls_within_each_other_the_innermost_is_told(operation: Operation) -> None:
+    inner_operation = Operation(Scope("geo", "1", "x"), Declaration())
+    overdue, seen = Overdue(lambda: [operation, inner_operation]), Aggregator()
+    for each in (operation, inner_operation):
+        seen.add_durations(each, [1] * KNOWN_CALLS)
+    overdue.learn(seen.cells)
+    outer, inner = running(operation), running(inner_operation)
+    inner.parent = outer
+    (told,) = look(overdue, FOREVER)
+    assert told.operation is inner_operation
+
+
+def test_one_that_ends_after_all_teaches_how_long_a_call_may_take(operation: Operation) -> None:
+    overdue, call = learned(operation), running(operation)
+    assert look(overdue, FOREVER)
+    operation.running.discard(call)
+    call.duration_ns = FOREVER
+    overdue.learn_late(call)
+    running(operation, since=2 * FOREVER)
+    assert look(overdue, 3 * FOREVER) == []
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ _OUTWARD = re.compile(
             r"connect", r"socket", r"network", r"unreachable", r"broken ?pipe", r"hostunknown|unknownhost", r"\beof",
             r"\beconn", r"\behost", r"\benet", r"\bepipe", r"dns", r"gaierror|getaddrinfo|enotfound|eai_again|resol(ve|ution)",
             # Deadlines: whoever waits names what it waited for.
-            r"time(d)? ?_?-?out", r"deadline", r"etimedout",
+            r"time(d)? ?_?-?out", r"deadline", r"etimedout", r"^overdue$",
             # A server that answers that it cannot: gRPC's codes, HTTP's 5xx and 429, and clients' names for them.
             r"unavailable", r"\b5\d\d\b", r"http_?5\d\d", r"\b429\b", r"too ?many ?requests", r"throttl", r"rate ?limit",
             r"bad ?gateway", r"gateway", r"internal ?server", r"server ?error", r"remote ?(disconnected|protocol)",

@@ -13,18 +13,19 @@ from .telling import fault_of
 __all__ = ["explain"]
 
 
-def explain(samples: Iterable[Sample], *, running: int) -> Explanation:
+def explain(samples: Iterable[Sample], *, running: int, slow: bool = False) -> Explanation:
     """Return the fewest faults and shared causes that explain the excess of bad calls.
 
     `samples` are the cells since the trouble began, all cells of every plugin that something was found against; those of other
-    plugins are passed over. `running` is how many plugins have traffic. One call is for one indicator: failures, or one threshold of
-    slowness. Little needs to be found against a plugin for its samples to be passed: what is too weak to act on tells early that
-    others do not fail alone. What is not worth a factor makes neither a fault nor a shared cause.
+    plugins are passed over. `running` is how many plugins have traffic; `slow` says that what is bad is slowness, which tells no errors.
+    One call is for one indicator: failures, or one threshold of slowness. Little needs to be found against a plugin for its samples to
+    be passed: what is too weak to act on tells early that others do not fail alone. What is not worth a factor makes neither a fault
+    nor a shared cause.
     """
     suspects = suspects_of(samples)
     if not suspects:
         return Explanation()
-    accounts = shared_causes(suspects, max(running, len(suspects)))
+    accounts = shared_causes(suspects, max(running, len(suspects)), slow=slow)
     faults = [fault_of(member.suspect, member.blamed) for member in accounts.alone]
     faults += [fault_of(item.member.suspect, item.member.blamed, beside=item.cause) for item in accounts.beside]
     return Explanation(tuple(sorted(_once(faults), key=_order)), tuple(accounts.causes))

@@ -19,7 +19,7 @@ _ELSEWHERE_WELL = (VERSION, *(ATTRIBUTES.index(name) for name in PLACES))
 """Attributes that narrow only where the other values are well, which a reason outside of the plugin does not spare."""
 
 
-def shared_moment(left: Sequence[Member], running: int) -> list[Member] | None:
+def shared_moment(left: Sequence[Member], running: int, *, slow: bool = False) -> list[Member] | None:
     """Return the factors that began at one moment, if one reason is likelier than one for each; the largest such group."""
     known = [member for member in left if member.suspect.known]
     everywhere = [member for member in known if not member.blamed.has(_ELSEWHERE_WELL) and not member.blamed.sender]
@@ -32,7 +32,7 @@ def shared_moment(left: Sequence[Member], running: int) -> list[Member] | None:
         if end - start <= len(best):
             continue
         group = without_own_kind(everywhere[start:end])
-        if count_plugins(group) > count_plugins(best) and _likely(group, running):
+        if count_plugins(group) > count_plugins(best) and _likely(group, running, slow=slow):
             best = group
     if not best:
         return None
@@ -51,16 +51,16 @@ def without_own_kind(members: Sequence[Member]) -> list[Member]:
     ]
 
 
-def _likely(group: Sequence[Member], running: int) -> bool:
+def _likely(group: Sequence[Member], running: int, *, slow: bool) -> bool:
     """Whether plugins that began together are likelier to share a reason than to have one each."""
     hit = count_plugins(group)
-    if hit == 2:
-        # Two at once are not rare enough: only errors that point at the same thing outside tell that it is one. Slowness has no errors;
-        # but what slows one plugin slows its neighbours far more often than two slow down by themselves.
+    if hit == 2 and not slow:
+        # Two at once are not rare enough: only errors that point at the same thing outside tell that it is one. Slowness has no errors,
+        # but what slows one plugin slows its neighbours far more often than two slow down by themselves, so there the odds decide.
         plugins = sorted({member.plugin for member in group})
         one, other = (pooled_errors(item for item in group if item.plugin == plugin) for plugin in plugins)
         outward = all(leading_kind(errors) is ErrorKind.OUTWARD for errors in (one, other))
-        if (one or other) and not (outward and alike(one, other)):
+        if not outward or not alike(one, other):
             return False
     return shared_odds_nats(hit, running) > 0
 

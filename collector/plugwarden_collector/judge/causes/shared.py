@@ -44,12 +44,12 @@ class Accounts:
     beside: Sequence[Beside]
 
 
-def shared_causes(suspects: Sequence[Suspect], running: int) -> Accounts:
+def shared_causes(suspects: Sequence[Suspect], running: int, *, slow: bool = False) -> Accounts:
     """Return the causes that plugins share, places before moments, and what they do not account for."""
     left = [Member(item, blamed) for item in suspects for blamed in item.blamed]
     causes: list[SharedCause] = []
     unexplained: list[Beside] = []
-    while (found := _next(left, running)) is not None:
+    while (found := _next(left, running, slow=slow)) is not None:
         kind, name, members = found
         excused, rest = _excused(members)
         causes.append(_cause(kind, name, excused, running))
@@ -58,13 +58,13 @@ def shared_causes(suspects: Sequence[Suspect], running: int) -> Accounts:
     return Accounts(causes, left, unexplained)
 
 
-def _next(left: Sequence[Member], running: int) -> tuple[str, str, list[Member]] | None:
+def _next(left: Sequence[Member], running: int, *, slow: bool) -> tuple[str, str, list[Member]] | None:
     """Return the kind and name of a cause that factors share, with these."""
     place = shared_place(left)
     if place is not None:
         (attribute, value), members = place
         return ATTRIBUTES[attribute], value, members
-    together = shared_moment(left, running)
+    together = shared_moment(left, running, slow=slow)
     if together is None:
         return None
     hit = count_plugins(together)

@@ -25,4 +25,4 @@ select
     part, beside
 from arrived
 group by all
-order by part, beside desc
+order by part, beside desc, plugin_id, plugin_version, plugin_operation

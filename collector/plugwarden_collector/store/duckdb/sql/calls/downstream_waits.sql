@@ -8,8 +8,8 @@ with slots as (
         sum(waits) as waits, sum(seconds) as seconds, sum(waits) filter (outcome <> 'success') as failures
     from wait_seconds
     where downstream <> '_OTHER' and waits > 0
-      and (bucket_start > $past::timestamp and bucket_start <= $past_until::timestamp
-        or bucket_start > $since::timestamp and bucket_start <= $until::timestamp)
+      and bucket_start > $past::timestamp
+      and (bucket_start <= $past_until::timestamp or bucket_start > $since::timestamp and bucket_start <= $until::timestamp)
     group by all
 )
 select
