@@ -18,7 +18,7 @@ from plugwarden_collector.judge.watch import RECENT
 from plugwarden_collector.rules.objective import Objective
 
 from .causes import Excuses
-from .impact import impact
+from .impact import Called, Impact, impact
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, within
 
@@ -118,7 +118,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: 
     )
     if total > 0:
         sentences.append(elsewhere)
-    cost = impact(scope, trouble.before, BEFORE_SECONDS)
+    cost = _cost(tick, trouble, fault, scope)
     if cost is not None:
         sentences.append(str(cost))
     enough = tick.rules.policy.enough_nats(scope.plugin)
@@ -147,6 +147,25 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: 
     }
     waits_for = _waits_for(tick, trouble, fault, scope, excuses)
     return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail)
+
+
+def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope) -> Impact | None:
+    """Return the forecast: from the seconds before the trouble, or since the version is there, where that is no longer."""
+    called = [
+        Called(cell.instance, cell.tenant, cell.counts.total + cell.refused)
+        for cell in trouble.before
+        if within(scope, cell)
+    ]
+    first_at = None if scope.version is None else tick.standing.versions.get((scope.plugin, scope.version))
+    if first_at is None or fault.since - first_at >= timedelta(seconds=BEFORE_SECONDS):
+        return impact(called, BEFORE_SECONDS)
+    conditions = fault.scope.conditions
+    called += [
+        Called(sample.instance, sample.tenant, sample.total)
+        for sample in trouble.samples
+        if sample.plugin == scope.plugin and all(getattr(sample, part) == value for part, value in conditions)
+    ]
+    return impact(called, (tick.at - first_at).total_seconds())
 
 
 def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses) -> str | None:

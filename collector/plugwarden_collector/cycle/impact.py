@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from plugwarden.contract import Scope
-
-from plugwarden_collector.judge.arrivals import Cell
-
-from .trouble import within
-
-__all__ = ["Impact", "impact"]
+__all__ = ["Called", "Impact", "impact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +37,21 @@ class Impact:
         }  # fmt: skip
 
 
-def impact(scope: Scope, called: Iterable[Cell], seconds: float) -> Impact | None:
-    """Return the forecast from what was called in so many seconds; None where nothing in the scope was."""
-    mine = [cell for cell in called if within(scope, cell) and (cell.counts.total or cell.refused)]
-    if not mine:
+class Called(NamedTuple):
+    """Calls of one process and tenant."""
+
+    instance: str
+    tenant: str
+    calls: int
+
+
+def impact(called: Iterable[Called], seconds: float) -> Impact | None:
+    """Return the forecast from what was called in so many seconds; None where nothing was."""
+    mine = [item for item in called if item.calls]
+    if not mine or seconds <= 0:
         return None
     return Impact(
-        sum(cell.counts.total + cell.refused for cell in mine) * 60.0 / seconds,
-        len({cell.instance for cell in mine}),
-        len({cell.tenant for cell in mine if cell.tenant}),
+        sum(item.calls for item in mine) * 60.0 / seconds,
+        len({item.instance for item in mine}),
+        len({item.tenant for item in mine if item.tenant}),
     )
