@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -63,9 +63,9 @@ class _Cause:
 class Excuses(NamedTuple):
     """Who is not to blame for its trouble: plugin -> the incident that explains it."""
 
-    all: Mapping[str, str]
+    all: dict[str, str]
     """Whatever is bad of their calls."""
-    slow: Mapping[str, str]
+    slow: dict[str, str]
     """Slow calls; a plugin that fails as well is to blame for that."""
 
     def of(self, objective: Objective, plugin: str) -> str | None:
@@ -89,7 +89,7 @@ def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[Excuses, dict[str,
         excused = excuses.slow if incident.cause.partition(":")[0] in SLOWS_ONLY else excuses.all
         # While something points at it, it speaks for those it explains now, and for all of its plugins while they recover.
         for plugin in pointed_at.get(incident.cause, incident.plugins):
-            excused[plugin] = f"{incident.summary} (incident {incident.id})"  # type: ignore[index]
+            excused[plugin] = f"{incident.summary} (incident {incident.id})"
     return excuses, {name: cause.since for cause in causes if cause.since is not None for name in cause.plugins}
 
 
@@ -138,9 +138,8 @@ def _slowed(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
             downstreams[downstream] |= {plugin: why for plugin, why in reasons.items() if plugin in slow}
         asked: set[str] = set()
         placed = {plugin: places for plugin, places in slow.items() if 0 < len(places) <= MAX_PLACES}
-        for places in sorted(
-            placed.values(), key=len
-        ):  # who is slow in few processes is not crowded out by who is in many
+        # Who is slow in few processes is not crowded out by who is slow in many.
+        for places in sorted(placed.values(), key=len):
             if len(asked) < MAX_ASKED:
                 asked.update(places)
         paces = tick.evidence.paces(sorted(asked), since, tick.at) if asked else ()

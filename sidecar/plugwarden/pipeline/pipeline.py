@@ -317,8 +317,7 @@ class Pipeline:
                 if self._trouble_begins():
                     self._set_apart()
                 self._fold()
-                for lost in self._overdue.look(time.perf_counter_ns()):
-                    self._aggregator.add(lost)
+                self._count_lost()
                 trouble = failures(self._aggregator.cells)
             now = time.monotonic()
             since = now - self._last_cut
@@ -329,6 +328,15 @@ class Pipeline:
         except Exception:  # noqa: BLE001 - the loop must outlive any one bad item
             self.count_drop("internal", "drain_fault")
             _log.debug("drain failed", exc_info=True)
+
+    def _count_lost(self) -> None:
+        """Count calls that do not come back. Needs the lock; a fault of it keeps nothing else from being told."""
+        try:
+            for lost in self._overdue.look(time.perf_counter_ns()):
+                self._aggregator.add(lost)
+        except Exception:  # noqa: BLE001 - as in a turn: counted, and what has ended is told all the same
+            self.count_drop("internal", "drain_fault")
+            _log.debug("running calls could not be looked at", exc_info=True)
 
     def _trouble_begins(self) -> bool:
         """Whether the first failed call of an interval waits to be folded. Needs the lock."""

@@ -19,6 +19,7 @@ from .steps import Steps
 __all__ = ["Rest", "is_of_a_pool"]
 
 LONG_PAUSE_NS = 100_000_000
+"""A call that was kept for longer than this between its return and its rest waited for somebody, and not for itself."""
 
 
 class Rest:

@@ -145,6 +145,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY_NS", SECOND // 20)
 
 
+def test_a_fault_in_looking_keeps_nothing_from_being_told(outbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(overdue: Overdue, now_ns: int) -> list[Invocation]:
+        raise RuntimeError("told to")
+
+    monkeypatch.setattr(Overdue, "look", broken)
+    sidecar = Sidecar(service="t", export_interval_seconds=0.2)
+    sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")()
+    _until(lambda: bool(outbox.calls(plugin_id="csv") == 1))  # by the background alone
+    sidecar.close(timeout=5)
+
+
 def _until(found: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not found() and time.monotonic() < end:
