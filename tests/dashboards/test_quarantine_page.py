@@ -14,6 +14,7 @@ from plugwarden_dashboards.views import quarantine
 from streamlit.testing.v1 import AppTest
 
 from tests.collector.conftest import Running, running
+from tests.collector.support.still_clock import StillClock
 from tests.collector.support.suggested import suggested
 from tests.collector.support.waiting import eventually
 
@@ -30,7 +31,8 @@ SCOPE = Scope("csv", "2")
 @pytest.fixture
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     st.cache_data.clear()  # answers are kept for a second
-    with running(tmp_path_factory.mktemp("page") / "data") as found:
+    # Its clock stands still: a suggestion that nothing speaks for ends by itself, and a browser may be slow to start.
+    with running(tmp_path_factory.mktemp("page") / "data", clock=StillClock()) as found:
         yield found
 
 
@@ -87,7 +89,7 @@ def test_an_override_is_shown_until_it_expires(collector: Running, monkeypatch: 
 def test_in_a_browser_a_person_approves_declines_and_releases(collector: Running) -> None:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
-    suggested(collector, SCOPE, "it fails")
+    approved = suggested(collector, SCOPE, "it fails")
     declined = suggested(collector, Scope("geo"), "it fails too")
 
     def row(identity: str) -> Any:
@@ -98,15 +100,15 @@ def test_in_a_browser_a_person_approves_declines_and_releases(collector: Running
         try:
             page = browser.new_page(viewport={"width": 1440, "height": 1200})
             page.goto(f"http://{dashboards.host}/quarantine")
-            _do(page, "Decline…", "Decline", "a known blip", declined, "2 hours")
+            _do(page, declined, "Decline", "a known blip", "2 hours")
             found = eventually(lambda: row(declined)["ended_at"] and row(declined))
             assert found["evidence"]["declined"] is True
-            _do(page, "Approve…", "Approve", "so it is")
+            _do(page, approved, "Approve", "so it is")
             held = eventually(
                 lambda: [item for item in collector.api.get("quarantine") if item["state"] == "quarantined"]
             )[0]
             assert held["evidence"]["approved_by"]
-            _do(page, "Release…", "Release", "a new build")
+            _do(page, held["id"], "Release", "a new build")
             eventually(lambda: row(held["id"])["ended_at"])
         finally:
             browser.close()
@@ -114,14 +116,13 @@ def test_in_a_browser_a_person_approves_declines_and_releases(collector: Running
     assert reasons[:3] == ["a new build", "so it is", "a known blip"]
 
 
-def _do(page: Page, button: str, send: str, reason: str, card: str | None = None, length: str | None = None) -> None:
+def _do(page: Page, card: str, act: str, reason: str, length: str | None = None) -> None:
     """Press a button of a card, say why, and send it."""
-    place = page.locator(f".st-key-card_{card}") if card else page
-    place.get_by_role("button", name=button).first.click(timeout=60_000)
+    page.locator(f".st-key-card_{card}").get_by_role("button", name=f"{act}…").click(timeout=60_000)
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill(reason, timeout=60_000)
     if length is not None:
         dialog.get_by_role("combobox").click()
         page.get_by_role("option", name=length).click()
-    dialog.get_by_role("button", name=send, exact=True).click()
+    dialog.get_by_role("button", name=act, exact=True).click()
     dialog.wait_for(state="hidden", timeout=60_000)
