@@ -8,7 +8,7 @@ from opentelemetry.context import Context, attach
 
 from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.inspection import is_a
-from plugwarden.invocation import Failure, Invocation, begin, current_invocation, leave_context
+from plugwarden.invocation import Failure, Invocation, begin, context_access, current_invocation, leave_context
 
 __all__ = ["DownstreamWait"]
 
@@ -27,7 +27,7 @@ class DownstreamWait:
     def __enter__(self) -> DownstreamWait:
         self._outer = outer = current_invocation()
         if outer is not None:
-            self._wait, context = begin(outer.operation, outer.operation.clock())
+            self._wait, context = begin(outer.operation, outer.operation.clock(), context_access()[0]())
             self._wait.downstream = self._name
             self._token = attach(context)
             outer.waits_for = self._name

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INVOCATION_KEY",
     "SPAN_KEY",
+    "STEPWISE_NS",
     "Failure",
     "Ids",
     "Invocation",
@@ -88,6 +89,8 @@ MAX_ANNOTATED = 65_536
 """Characters that all annotations of one call may have together: sixteen of the longest. Thousands of calls wait to be counted at
 a time, and each text in them for its redaction."""
 MAX_FRAMES = 30
+STEPWISE_NS = -1
+"""The duration of what runs in steps, until it has ended."""
 T = TypeVar("T")
 
 
@@ -191,6 +194,7 @@ class Invocation:
     started_ns: int
     """Performance counter."""
     duration_ns: int
+    """`STEPWISE_NS` while it runs in steps, whenever somebody wants the next: how long ago it began says nothing then."""
     deadline_ns: int
     """Performance counter at which it should be done, its callers' deadlines included; 0: no deadline."""
     more: dict[str, Any] | None
@@ -229,8 +233,6 @@ class Invocation:
     """Characters of what the plugin noted."""
     told_at_ns = _Detail(0)
     """When the call began that was taken for lost and counted while it ran (`pipeline.overdue`); 0: none was."""
-    stepwise = _Detail(False)
-    """It runs in steps, whenever somebody wants the next: how long ago it began says nothing."""
     flags = _Detail[TraceFlags | None](None)
     """What the host's own sampler said of a trace that begins with this invocation, once somebody asked."""
 
@@ -459,14 +461,19 @@ def adopt(invocation: Invocation, outer: Context) -> Context:
     return Context({**outer, SPAN_KEY: invocation, INVOCATION_KEY: invocation})
 
 
-def begin(operation: Operation, started_ns: int) -> tuple[Invocation, Context]:
-    """A new invocation under the current span, and the context to run it in."""
+def begin(operation: Operation, started_ns: int, outer: Context) -> tuple[Invocation, Context]:
+    """A new invocation under the current span of `outer`, and the context to run it in."""
     invocation = Invocation()
     invocation.operation = operation
     invocation.ids = invocation.more = None
     invocation.started_ns = started_ns
     invocation.duration_ns = 0
-    return invocation, adopt(invocation, otel_context.get_current())
+    if outer:
+        return invocation, adopt(invocation, outer)
+    invocation.parent = None
+    invocation.let_go = False
+    invocation.deadline_ns = 0
+    return invocation, Context({SPAN_KEY: invocation, INVOCATION_KEY: invocation})
 
 
 def current_tenant(context: Context | None = None) -> str | None:

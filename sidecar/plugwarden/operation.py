@@ -106,6 +106,8 @@ class Operation:
         "guarded",
         "inspects",
         "keep_at",
+        "keep_every_ns",
+        "kept_until_ns",
         "limit",
         "limit_ns",
         "longest_ns",
@@ -150,6 +152,10 @@ class Operation:
         """How many plain successes to leave out until the next that is kept, drawn anew each time."""
         self.keep_at = -1
         """The number of the next call that is kept; below 0: all go to `append`, which decides."""
+        self.keep_every_ns = 0
+        """The least time between two that are kept for their share, on average; 0: no bound."""
+        self.kept_until_ns = 0
+        """Performance counter up to which those that were kept have used that time."""
         self.slowest_ns = 0
         """The slowest plain success of this interval."""
         self.attend = attend
@@ -423,7 +429,37 @@ class Operation:
     def keep(self, invocation: Invocation, tick: int) -> None:
         """Record the `tick`-th call, a plain success whose turn it is to be kept."""
         self.keep_at = tick + 1 + self.gap()
-        self.choose(invocation)
+        if self.may_keep(invocation):
+            self.choose(invocation)
+        else:
+            self.count(invocation.duration_ns)
+
+    def may_keep(self, invocation: Invocation) -> bool:
+        """Whether there is room for one more that is kept for its share: a bucket that holds a second's worth, as in RFC 2697.
+        An update lost between threads keeps one more."""
+        ended_ns = invocation.started_ns + invocation.duration_ns
+        used_ns = max(self.kept_until_ns, ended_ns)
+        if used_ns - ended_ns > max(0, 1_000_000_000 - self.keep_every_ns):
+            return False
+        self.kept_until_ns = used_ns + self.keep_every_ns
+        return True
+
+    def record(self, invocation: Invocation, *, alone: bool) -> None:
+        """Record a plain success, as `function.py` does on its own. `alone`: nobody holds it, so nobody will ask for its ids."""
+        tick, took = self.calls - 1, invocation.duration_ns
+        if self.keep_at < 0 or invocation.ids is not None or invocation.more is not None:
+            self.append(invocation)
+        elif invocation.parent is not None:
+            self.count(took) if invocation.let_go else self.append(invocation)
+        elif not alone:
+            self.append(invocation)
+        elif tick >= self.keep_at:
+            self.keep(invocation, tick)
+        elif took > self.slowest_ns:
+            self.slowest_ns = took
+            self.append(invocation)
+        else:
+            self.count(took)
 
     def succeeded(self, invocation: Invocation, ended_ns: int) -> None:
         """Record a call that returned with nothing to look at, and of which a span may be made."""

@@ -47,6 +47,9 @@ class Settings:
     file that PLUGWARDEN_TOKEN_FILE names, which no program that is started inherits."""
     trace_ratio: float = 0.1
     """Share of ordinary traces kept, in [0, 1]; errors and the slowest are always kept. From PLUGWARDEN_TRACE_RATIO."""
+    traces_per_second: float = 5.0
+    """The most that are kept for that share of an operation's calls that call nothing observed themselves: they are examples, and
+    every call is counted. From PLUGWARDEN_TRACES_PER_SECOND. With a `trace_ratio` of 1 all are kept."""
     state_dir: Path | None = None
     """Where directives are kept across restarts. From PLUGWARDEN_STATE_DIR; none: only in memory."""
     export_interval_seconds: float = 5.0
@@ -169,6 +172,7 @@ _VARIABLES = (
     ("state_dir", "PLUGWARDEN_STATE_DIR"),
     ("protocol", "OTEL_EXPORTER_OTLP_PROTOCOL"),
     ("trace_ratio", "PLUGWARDEN_TRACE_RATIO"),
+    ("traces_per_second", "PLUGWARDEN_TRACES_PER_SECOND"),
     ("export_interval_seconds", "PLUGWARDEN_EXPORT_INTERVAL"),
     ("spool_bytes", "PLUGWARDEN_SPOOL_BYTES"),
     ("loop_lag_seconds", "PLUGWARDEN_LOOP_LAG"),
@@ -178,6 +182,7 @@ _VARIABLES = (
 )
 _NUMBERS = {
     "trace_ratio": (0.0, 1.0),
+    "traces_per_second": (0.001, 1e9),
     "export_interval_seconds": (0.1, 300.0),
     "spool_bytes": (0.0, 2.0**40),
     "loop_lag_seconds": (0.0, 60.0),

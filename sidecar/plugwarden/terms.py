@@ -34,6 +34,7 @@ class Keywords(TypedDict, total=False):
     collector_url: str | None
     token: str | None
     trace_ratio: float | None
+    traces_per_second: float | None
     state_dir: PathLike[str] | str | None
     export_interval_seconds: float | None
     protocol: Literal["grpc", "http/protobuf", "http/json"] | None

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from opentelemetry.context import Context
 from plugwarden import ConfigurationError, Grants, Sidecar, Touches
 from plugwarden.contract import ErrorSource
 from plugwarden.invocation import begin, blame
@@ -253,7 +254,7 @@ def test_reading_a_manifest_imports_nothing_and_what_is_loaded_later_is_known_by
     (operation,) = sidecar.operations
 
     def source(error: Exception) -> ErrorSource | None:
-        return blame(operation.declaration, begin(operation, 1)[0], error)[1]
+        return blame(operation.declaration, begin(operation, 1, Context())[0], error)[1]
 
     assert source(ValueError()) is ErrorSource.PLUGIN
     late_client = importlib.import_module("late_client")

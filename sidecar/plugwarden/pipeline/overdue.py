@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from plugwarden.contract import ErrorSource, Outcome
-from plugwarden.invocation import Invocation
+from plugwarden.invocation import STEPWISE_NS, Invocation
 
 if TYPE_CHECKING:
     from plugwarden.operation import Operation
@@ -85,7 +85,7 @@ class Overdue:
         if allowed is None:
             return
         for call in list(operation.running)[:MAX_PER_LOOK]:
-            if type(call) is not Invocation or call.stepwise or is_told(call):
+            if type(call) is not Invocation or is_told(call) or getattr(call, "duration_ns", 0) == STEPWISE_NS:
                 continue
             started = getattr(call, "started_ns", 0)  # 0 or nothing: its caller is about to begin it
             if started and now_ns - started > allowed:

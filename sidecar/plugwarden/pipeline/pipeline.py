@@ -587,7 +587,11 @@ class Pipeline:
             # A journal takes them all in the order in which they end, those that are chosen too.
             operation.count = self._journal.counter(operation, self._make_room)
             operation.choose = self._choose
-        operation.keep_at = -1 if self._settings.trace_ratio >= 1.0 else operation.calls + self.gap()
+        if self._settings.trace_ratio >= 1.0:
+            operation.keep_at, operation.keep_every_ns = -1, 0
+        else:
+            operation.keep_at = operation.calls + self.gap()
+            operation.keep_every_ns = int(1e9 / self._settings.traces_per_second)
 
     def _choose(self, invocation: Invocation) -> None:
         self.append(self._traces.named(invocation))

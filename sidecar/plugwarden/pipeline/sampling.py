@@ -16,7 +16,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from plugwarden.chance import chance
-from plugwarden.contract import Outcome
+from plugwarden.contract import Outcome, attributes
 from plugwarden.invocation import Invocation, identify, identify_below
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ __all__ = ["Kept", "TraceBuffer", "gaps"]
 
 MAX_BUFFERED_SPANS = 20_000
 MAX_DECIDED = 10_000
+MAX_SPANS_OF_TRACE = 1_000
+"""Spans of what went well that are held of one trace where only a share is kept: a run of tests is one trace of tens of thousands.
+Sentry's SDKs stop at 1,000 (`max_spans`), Elastic's agents at 500 (`transaction_max_spans`)."""
 LINGER_SECONDS = 2.0
 """A trace whose root is not ours (a host's own provider) is decided on when nothing came for this long."""
 _RATIO_BITS = 56
@@ -43,11 +46,11 @@ class Kept(NamedTuple):
 
 
 class _Trace:
-    __slots__ = ("complete", "failed", "root_name", "root_ns", "spans", "touched_at")
+    __slots__ = ("complete", "cut", "failed", "root_name", "root_ns", "spans", "touched_at")
 
     def __init__(self) -> None:
         self.spans: list[Invocation | ReadableSpan] = []
-        self.complete = self.failed = False
+        self.complete = self.failed = self.cut = False
         self.touched_at = 0.0
         self.root_name = ""
         self.root_ns = 0
@@ -71,6 +74,7 @@ class TraceBuffer:
     def __init__(self, ratio: float) -> None:
         self._ratio = ratio
         self._threshold = int(ratio * (1 << _RATIO_BITS))
+        self._most = MAX_SPANS_OF_TRACE if ratio < 1.0 else MAX_BUFFERED_SPANS
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         self._decided: OrderedDict[int, str | None] = OrderedDict()
         self._slowest: dict[Operation, Invocation] = {}
@@ -123,12 +127,17 @@ class TraceBuffer:
             self._count("trace_buffer_full", len(lost.spans))
 
     def _let_go(self, span: Invocation) -> bool:
-        """Whether the trace of a span was let go: then it needs no ids, and what runs above it is told to leave none."""
+        """Whether the trace of a span was let go, or has enough: then it needs no ids, and what runs above it is told to leave none."""
         above = span.parent
         while type(above) is Invocation and above.ids is None:
             above = above.parent
         ids = above.ids if type(above) is Invocation else None
-        if ids is None or self._decided.get(ids.trace_id, "") is not None:
+        if ids is None:
+            return False
+        trace = self._traces.get(ids.trace_id)
+        if trace is not None and len(trace.spans) >= self._most:
+            trace.cut = True
+        elif self._decided.get(ids.trace_id, "") is not None:
             return False
         above = span.parent
         while type(above) is Invocation and not above.let_go:
@@ -157,7 +166,7 @@ class TraceBuffer:
         if failed:
             self.kept.append(Kept(span, "error"))
             self._remember(trace_id, "error")
-        elif trace_id & _RATIO_MASK < self._threshold:
+        elif trace_id & _RATIO_MASK < self._threshold and span.operation.may_keep(span):
             self.kept.append(Kept(span, "ratio"))
         else:
             slowest = self._slowest.get(span.operation)
@@ -182,6 +191,8 @@ class TraceBuffer:
             reason = self._reason(trace_id, trace, slow)
             self._remember(trace_id, reason)
             if reason is not None:
+                if trace.cut:
+                    _say_cut(trace)
                 self.kept.extend(Kept(span, reason) for span in trace.spans)
         self.kept.extend(Kept(span, "slow") for span in self._slowest.values())
         self._slowest.clear()
@@ -210,3 +221,10 @@ class TraceBuffer:
 
     def _count(self, reason: str, spans: int) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + spans
+
+
+def _say_cut(trace: _Trace) -> None:
+    """Tell who reads it that there were more calls than spans."""
+    for span in trace.spans:
+        if type(span) is Invocation and identify(span).is_root:
+            span.set_attribute(attributes.PLUGIN_TRACE_CUT, True)

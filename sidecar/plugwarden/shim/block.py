@@ -24,7 +24,7 @@ class Block:
         self._token: Any = None
 
     def __enter__(self) -> Invocation | None:
-        invocation, context, refusal = open_invocation(self._operation)
+        invocation, context, refusal = open_invocation(self._operation, self._access[0]())
         if refusal is not None:
             self._operation.refuse(invocation, refusal, answerable=False)
             raise refusal.as_error(self._operation.scope)

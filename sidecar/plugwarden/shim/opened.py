@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 
 from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.inspection import is_a
-from plugwarden.invocation import Invocation, begin
+from plugwarden.invocation import Invocation, begin, context_access
 from plugwarden.operation import CPU_SAMPLE_MASK, NOTHING, Operation, Refusal
 
 __all__ = ["Opened", "begin_misused", "close_invocation", "open_invocation", "open_invocation_async"]
@@ -17,11 +17,13 @@ Opened = tuple[Invocation | None, Context | None, Refusal | None]
 """The invocation and the context to run it in; or why it must not run; or nothing of them: it runs unobserved."""
 
 
-def open_invocation(operation: Operation, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Opened:
-    """Decide on a call and begin it; for everything that is not on the hot path. Waits in the bulkhead's queue."""
+def open_invocation(
+    operation: Operation, outer: Context, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+) -> Opened:
+    """Decide on a call and begin it under the current span of `outer`. Waits in the bulkhead's queue."""
     invocation = None
     try:
-        invocation, context = begin(operation, 0)
+        invocation, context = begin(operation, 0, outer)
         refusal = _decide(operation, invocation)
         if refusal is None and len(operation.running) > operation.limit:
             refusal = operation.squeeze_in(invocation)
@@ -33,11 +35,13 @@ def open_invocation(operation: Operation, args: tuple[Any, ...] = (), kwargs: di
         raise
 
 
-async def open_invocation_async(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Opened:
+async def open_invocation_async(
+    operation: Operation, outer: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Opened:
     """The same without blocking the loop while it waits."""
     invocation = None
     try:
-        invocation, context = begin(operation, 0)
+        invocation, context = begin(operation, 0, outer)
         refusal = _decide(operation, invocation)
         if refusal is None and len(operation.running) > operation.limit:
             refusal = await operation.squeeze_in_async(invocation)
@@ -85,9 +89,11 @@ def close_invocation(
     error: BaseException | None,
     active_ns: int,
     thrown: BaseException | None = None,
+    *,
+    alone: bool = False,
 ) -> None:
     """Record the end of what `open_invocation` began. `thrown` is what the consumer threw in last: if that is what comes
-    back, it is none of the plugin's making."""
+    back, it is none of the plugin's making. `alone`: nobody but the caller holds the invocation or its context."""
     try:
         operation.release(invocation)
         invocation.duration_ns = active_ns
@@ -109,7 +115,7 @@ def close_invocation(
             if ended >= breaker.slot_ends_ns:
                 breaker.turn(ended)
             breaker.calls += 1
-        operation.append(invocation)
+        operation.record(invocation, alone=alone)
     except Exception:  # noqa: BLE001 - as above
         operation.faults += 1
 
@@ -117,7 +123,7 @@ def close_invocation(
 def begin_misused(operation: Operation, error: TypeError) -> None:
     """Count a call with arguments that the plugin does not take: it failed before anything could begin."""
     try:
-        invocation, _ = begin(operation, operation.clock())
+        invocation, _ = begin(operation, operation.clock(), context_access()[0]())
         operation.calls += 1
         close_invocation(operation, invocation, error, 0)
     except Exception:  # noqa: BLE001 - as above

@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.errors import QuotaExceeded
 from plugwarden.inspection import is_a
-from plugwarden.invocation import Invocation
+from plugwarden.invocation import STEPWISE_NS, Invocation
 from plugwarden.operation import NOTHING, Operation, Refusal
 
 from .opened import Opened, close_invocation
@@ -96,7 +96,7 @@ class Rest:
     def _note_pause(self) -> None:
         """Where somebody kept it before it went on, how long ago it began says nothing."""
         if self._operation.clock() - self.invocation.started_ns > self.active_ns + LONG_PAUSE_NS:
-            self.invocation.stepwise = True
+            self.invocation.duration_ns = STEPWISE_NS
 
     def _is_crowded(self) -> bool:
         operation = self._operation

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.context import Context
@@ -15,7 +14,7 @@ from .codes import unseen
 from .deadline import within_deadline
 from .opened import close_invocation
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "set_deadline"]
 
 
 class Steps:
@@ -30,44 +29,6 @@ class Steps:
         self._context = context
         self._access = context_access()
         self.active_ns = active_ns
-
-    @unseen
-    def of(self, make: Callable[[], Generator[Any, Any, Any]]) -> Generator[Any, Any, Any]:
-        """A generator, step by step, to its recorded end."""
-        operation = self._operation  # what a thread that looks at this frame from outside finds by name
-        error = thrown = None
-        try:
-            inner = make()
-            onward: Callable[[], Any] = functools.partial(next, inner)
-            step = onward
-            while True:
-                token = self._enter()
-                started = self._clock()
-                try:
-                    item = step()
-                except StopIteration as stop:
-                    return stop.value
-                finally:
-                    self._leave(token, started)
-                try:
-                    sent = yield item
-                except GeneratorExit:
-                    self.run(inner.close)
-                    raise
-                except BaseException as given:  # noqa: BLE001 - the consumer throws into the plugin, which decides
-                    thrown = given
-                    step = functools.partial(inner.throw, given)
-                else:
-                    thrown = None
-                    step = onward if sent is None else functools.partial(inner.send, sent)
-        except GeneratorExit:
-            raise  # the consumer had enough; the plugin did nothing wrong
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self.close(error, thrown)
-            del error, thrown, operation  # the frame would keep its own exception alive
 
     @unseen
     def run(self, step: Callable[[], Any]) -> Any:
@@ -96,15 +57,8 @@ class Steps:
         close_invocation(self._operation, self._invocation, error, self.active_ns, thrown)
 
     def _enter(self) -> Any:
-        invocation, timeout_ns = self._invocation, self._operation.timeout_ns
-        if not timeout_ns and invocation.parent is None:
-            return self._access[1](self._context)
-        above = invocation.parent
-        deadline_ns = above.deadline_ns if type(above) is Invocation else 0
-        if timeout_ns:
-            left = max(1, timeout_ns - self.active_ns)  # what the consumer does in between is not the plugin's time
-            deadline_ns = min(self._clock() + left, deadline_ns or NEVER_NS)
-        invocation.deadline_ns = deadline_ns
+        if self._operation.timeout_ns or self._invocation.parent is not None:
+            set_deadline(self._operation, self._invocation, self.active_ns)
         return self._access[1](self._context)
 
     def _leave(self, token: Any, started_ns: int) -> None:
@@ -117,3 +71,13 @@ class Steps:
             detach(token)
         except ValueError:
             pass  # torn down in another context than it ran in: there is nothing to restore in this one
+
+
+def set_deadline(operation: Operation, invocation: Invocation, active_ns: int) -> None:
+    """The deadline of the next step of what has run for `active_ns`: what the consumer does in between is not the plugin's time."""
+    above = invocation.parent
+    deadline_ns = above.deadline_ns if type(above) is Invocation else 0
+    if operation.timeout_ns:
+        left = max(1, operation.timeout_ns - active_ns)
+        deadline_ns = min(operation.clock() + left, deadline_ns or NEVER_NS)
+    invocation.deadline_ns = deadline_ns

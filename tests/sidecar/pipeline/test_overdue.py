@@ -11,7 +11,7 @@ import pytest
 from plugwarden import Sidecar
 from plugwarden.contract import Scope
 from plugwarden.declaration import Declaration
-from plugwarden.invocation import Invocation
+from plugwarden.invocation import STEPWISE_NS, Invocation
 from plugwarden.operation import Operation
 from plugwarden.pipeline import overdue as module
 from plugwarden.pipeline.aggregate import Aggregator
@@ -88,7 +88,7 @@ def test_what_is_left_of_a_callers_deadline_is_the_callers_to_tell(operation: Op
 
 def test_what_runs_in_steps_waits_for_who_wants_the_next(operation: Operation) -> None:
     overdue, call = learned(operation), running(operation)
-    call.stepwise = True
+    call.duration_ns = STEPWISE_NS
     assert look(overdue, FOREVER) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import math
 import sys
@@ -23,8 +24,8 @@ from tests.sidecar.support.crowd import call_from_threads
 
 @pytest.fixture
 def thrifty(outbox: Any) -> Iterator[Sidecar]:
-    """A sidecar that keeps a share of ordinary traces, as it does unless told otherwise."""
-    made = Sidecar(service="test", trace_ratio=0.1)
+    """A sidecar that keeps a share of ordinary traces, as it does unless told otherwise, however many they are."""
+    made = Sidecar(service="test", trace_ratio=0.1, traces_per_second=1e9)
     yield made
     made.close(timeout=5)
 
@@ -60,6 +61,34 @@ def test_none_and_all_are_meant_as_they_are_said(outbox: Any, ratio: float, want
     assert reasons["ratio"] == wanted
     ids = [(span.trace_id, span.span_id) for span in outbox.spans_sent]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_of_an_operation_that_is_called_often_only_so_many_traces_a_second_are_kept(outbox: Any, guarded: bool) -> None:
+    now = 10**12
+    sidecar = Sidecar(service="test", trace_ratio=0.5, traces_per_second=20)
+    # A failed result is looked for in each result, so such calls are decided on in the background.
+    terms = {"failed_result": lambda result: None} if guarded else {}
+    calls = {
+        name: sidecar.wrap(lambda: None, plugin="p", version="1", operation=name, **terms) for name in ("often", "rare")
+    }
+    for operation in sidecar.operations:
+        operation.clock = lambda: now
+    # What was wrapped holds the clock of before: it is wrapped anew, as a reload does.
+    calls = {name: sidecar.wrap(lambda: None, plugin="p", version="1", operation=name, **terms) for name in calls}
+    for _ in range(30):
+        now += 100_000_000  # three seconds in all
+        for _ in range(100):
+            calls["often"]()
+        calls["rare"]()
+    assert sidecar.close(timeout=10)
+    assert outbox.calls(plugin_operation="often") == 3_000
+    kept = Counter(span.name for span in outbox.spans_sent if span.attributes["plugin.sample.reason"] == "ratio")
+    most = 20 + 2 * 29  # a second's worth at once, and two in each tenth
+    assert (
+        (kept["p often"] == most) if not guarded else (20 < kept["p often"] <= most)
+    )  # the background takes some later
+    assert kept["p rare"] > 0  # half of 30
 
 
 def test_a_gap_is_as_long_as_chance_makes_it() -> None:
@@ -142,7 +171,7 @@ def test_coroutines_that_run_at_once_have_invocations_of_their_own(thrifty: Side
 
 
 def test_spans_below_a_call_have_it_above_them(outbox: Any) -> None:
-    sidecar = Sidecar(service="test", trace_ratio=0.5)
+    sidecar = Sidecar(service="test", trace_ratio=0.5, traces_per_second=1e9)
     inner = sidecar.wrap(lambda: None, plugin="q", version="1", operation="inner")
     outer = sidecar.wrap(lambda: inner() or inner(), plugin="p", version="1", operation="outer")
     for _ in range(1_000):
@@ -203,6 +232,61 @@ def test_a_trace_that_was_let_go_is_counted_to_its_end(
     assert sum(found.point.as_int for found in dropped) == 51  # what came afterwards was not kept to be dropped
 
 
+def test_of_a_trace_of_thousands_a_thousand_spans_are_kept_and_what_failed(outbox: Any) -> None:
+    sidecar = Sidecar(service="test", trace_ratio=0.1)
+    inner = sidecar.wrap(lambda: None, plugin="q", version="1", operation="inner")
+
+    def fail() -> None:
+        raise ValueError
+
+    failing = sidecar.wrap(fail, plugin="q", version="1", operation="failing", breaker=False)
+
+    def run() -> None:
+        for _ in range(10):
+            for _ in range(500):
+                inner()
+            sidecar._pipeline.totals()  # folds
+        with contextlib.suppress(ValueError):
+            failing()
+
+    sidecar.wrap(run, plugin="p", version="1", operation="run")()
+    assert sidecar.close(timeout=10)  # they are left out as those of a trace that is not kept are: none is lost
+    assert outbox.calls(plugin_id="q", plugin_outcome="success") == 5_000
+    spans = {span.span_id: span for span in outbox.spans_sent}
+    (root,) = (span for span in spans.values() if span.name == "p run")
+    below = Counter(span.name for span in spans.values() if span.parent_id == root.span_id)
+    assert below == {"q inner": 1_000, "q failing": 1}
+    assert root.attributes["plugin.trace.cut"] is True
+    assert not any("plugin.trace.cut" in span.attributes for span in spans.values() if span is not root)
+
+
+def test_what_a_generator_leaves_to_others_has_ids_of_its_own(thrifty: Sidecar, outbox: Any) -> None:
+    kept: list[contextvars.Context] = []
+
+    def steps(keep: bool) -> Iterator[int]:
+        if keep:
+            kept.append(contextvars.copy_context())
+        yield from range(3)
+
+    call = thrifty.wrap(steps, plugin="p", version="1", operation="x")
+    (operation,) = thrifty.operations
+    appended: list[Any] = []
+    append, operation.append = operation.append, lambda found: (appended.append(found), append(found))[1]
+    for _ in range(200):
+        assert list(call(False)) == [0, 1, 2]
+    assert (
+        len(appended) < 50
+    )  # the slowest up to each; nobody held the others, and their durations are all there is to them
+    before = len(appended)
+    for _ in range(100):
+        list(call(True))
+    assert len(appended) - before == 100
+    seen = {context.run(lambda: trace.get_current_span().get_span_context().span_id) for context in kept}
+    assert len(seen) == 100
+    assert thrifty.flush(timeout=5)
+    assert outbox.calls(plugin_id="p") == 300
+
+
 def test_durations_that_nobody_folds_are_folded_by_the_caller(
     thrifty: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +309,7 @@ def test_buckets_of_many_durations_are_those_of_each() -> None:
 
 
 def test_a_journal_holds_what_leaves_no_span_too(outbox: Any, tmp_path: Any) -> None:
-    sidecar = Sidecar(service="test", trace_ratio=0.1, state_dir=tmp_path)
+    sidecar = Sidecar(service="test", trace_ratio=0.1, traces_per_second=1e9, state_dir=tmp_path)
     outer = sidecar.wrap(lambda: call(), plugin="p", version="1", operation="outer")
     call = sidecar.wrap(lambda: None, plugin="p", version="1", operation="x")
     for _ in range(64):

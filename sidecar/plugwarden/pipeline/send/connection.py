@@ -11,7 +11,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ssl
@@ -88,7 +88,9 @@ class Connection:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def _connected(self) -> socket.socket:
-        made = socket.create_connection((self._host, self._port), self._timeout_seconds)
+        # A name as bytes is looked up as it stands; as a text, by a codec that nothing else needs.
+        name: Any = self._host.encode("ascii") if self._host.isascii() else self._host
+        made = socket.create_connection((name, self._port), self._timeout_seconds)
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return made if self._tls is None else self._tls.wrap_socket(made, server_hostname=self._host)

@@ -35,6 +35,8 @@ class ExporterSender:
         self._body = b""
         self._status = 0
         self._compression = target.compression
+        made = COMPRESSIONS.get(target.compression)
+        self._compress = None if made is None else made()
         prepare, send = session.prepare_request, session.send
 
         def prepare_ours(request: requests.Request) -> requests.PreparedRequest:
@@ -63,8 +65,7 @@ class ExporterSender:
 
     def send(self, data: bytes) -> Verdict:
         """Send one request."""
-        compress = COMPRESSIONS.get(self._compression)
-        self._body, self._status = data if compress is None else compress(data), 0
+        self._body, self._status = data if self._compress is None else self._compress(data), 0
         _sending.now = True
         try:
             with resting():

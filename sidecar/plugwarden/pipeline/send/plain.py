@@ -6,10 +6,8 @@ is left to OpenTelemetry's exporters: see `exporters`.
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 - the resolver's; else it is imported by the first connection, on our thread
-import gzip
+import importlib
 import urllib.parse
-import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -26,11 +24,20 @@ if TYPE_CHECKING:
 __all__ = ["COMPRESSIONS", "PlainSender"]
 
 
-def _gzip(data: bytes) -> bytes:
-    return gzip.compress(data, 6, mtime=0)  # a repeat is the same to the byte
+def _gzip() -> Callable[[bytes], bytes]:
+    import gzip
+
+    return lambda data: gzip.compress(data, 6, mtime=0)  # a repeat is the same to the byte
 
 
-COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {"gzip": _gzip, "deflate": lambda data: zlib.compress(data)}
+def _deflate() -> Callable[[bytes], bytes]:
+    import zlib
+
+    return zlib.compress
+
+
+COMPRESSIONS: dict[str, Callable[[], Callable[[bytes], bytes]]] = {"gzip": _gzip, "deflate": _deflate}
+"""Name -> makes what compresses. What a sender needs it imports as it is made, on the host's thread."""
 
 
 class PlainSender:
@@ -47,11 +54,14 @@ class PlainSender:
         self._host, self._port = parts.hostname or "localhost", parts.port
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._convert = convert
-        self._compress = COMPRESSIONS.get(target.compression)
+        made = COMPRESSIONS.get(target.compression)
+        self._compress = None if made is None else made()
         self._headers = {"user-agent": "plugwarden", **target.headers, "content-type": content_type}
         if self._compress is not None:
             self._headers["content-encoding"] = target.compression
         self._tls = _tls(target) if target.secure else None
+        if self._tls is not None or not self._host.isascii():
+            importlib.import_module("encodings.idna")  # else the first connection does, on our thread
         self._connection: Connection | None = None
 
     def send(self, data: bytes) -> Verdict:
