@@ -13,7 +13,7 @@ from .factors import Search
 from .sample import ATTRIBUTES, Sample
 from .table import Table, excess_nats
 
-__all__ = ["INSTANCE", "MACHINE", "VERSION", "Cells", "cells_of", "only_errors"]
+__all__ = ["INSTANCE", "MACHINE", "VERSION", "Cells", "cells_of", "only_errors", "other_errors"]
 
 VERSION, OPERATION, INSTANCE, MACHINE, TENANT, SERVICE = range(len(ATTRIBUTES))
 ATTRIBUTE_NATS: Mapping[str, float] = {
@@ -105,6 +105,16 @@ def only_errors(samples: Iterable[Sample], names: set[str]) -> list[Sample]:
     for sample in samples:
         errors = {name: calls for name, calls in sample.errors.items() if name in names}
         found.append(replace(sample, bad=min(sum(errors.values()), sample.bad), errors=errors))
+    return found
+
+
+def other_errors(samples: Iterable[Sample], names: set[str]) -> list[Sample]:
+    """Return samples in which all bad calls but the errors of these types are bad, those that told no type too."""
+    found = []
+    for sample in samples:
+        left = {name: calls for name, calls in sample.errors.items() if name not in names}
+        taken = sum(calls for name, calls in sample.errors.items() if name in names)
+        found.append(replace(sample, bad=max(sample.bad - taken, 0), errors=left))
     return found
 
 

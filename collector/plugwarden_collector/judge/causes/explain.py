@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .explanation import Explanation, Fault
+from .kinds_apart import told_apart
 from .sample import Sample
 from .shared import shared_causes
 from .suspect import suspects_of
@@ -22,10 +23,11 @@ def explain(samples: Iterable[Sample], *, running: int, slow: bool = False) -> E
     be passed: what is too weak to act on tells early that others do not fail alone. What is not worth a factor makes neither a fault
     nor a shared cause.
     """
-    suspects = suspects_of(samples)
-    if not suspects:
+    plugins = suspects_of(samples)
+    if not plugins:
         return Explanation()
-    accounts = shared_causes(suspects, max(running, len(suspects)), slow=slow)
+    suspects = [part for whole in plugins for part in told_apart(whole)]
+    accounts = shared_causes(suspects, max(running, len(plugins)), slow=slow)
     faults = [fault_of(member.suspect, member.blamed) for member in accounts.alone]
     faults += [fault_of(item.member.suspect, item.member.blamed, beside=item.cause) for item in accounts.beside]
     return Explanation(tuple(sorted(_once(faults), key=_order)), tuple(accounts.causes))

@@ -40,6 +40,10 @@ FEW = 2
 LIKE_RATIO = 0.5
 """Share of a factor's own rate at which its other parts fail at least, if they belong to it."""
 
+APART_NATS = 3.0
+"""Nats that speak for what lies between factors being healthy, up to which they may be one: chance shows as many in a part of it
+once in twenty times (e^-3)."""
+
 _Taboo = tuple[Condition, ...] | None
 """A conjunction that is not to be chosen."""
 
@@ -228,7 +232,10 @@ class Search:
                 members = [factor for factor in found if set(common) <= set(factor.conditions)]
                 total, bad = sum(item.total for item in members), sum(item.bad for item in members)
                 between = [at for at in self.table.meeting(common) if at not in covered]
-                gain = sum(item.gain for item in members) + self.table.gain_at(LIKE_RATIO * bad / total, between)
+                apart = self.table.gain_at(LIKE_RATIO * bad / total, between)
+                if apart < -APART_NATS:
+                    continue
+                gain = sum(item.gain for item in members) + apart
                 saved = gain - self.cost(common) - sum(item.score for item in members)
                 if saved > 0 and (best is None or saved > best[0]):
                     cells = sorted([at for item in members for at in item.cells] + between)

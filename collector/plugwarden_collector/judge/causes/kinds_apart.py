@@ -1,0 +1,58 @@
+"""Faults of one plugin at one moment, told apart by their types of errors.
+
+Two faults that overlap look like one wider fault as long as few calls tell otherwise: what fails for a tenant, and beside it on a
+machine, leaves little between the two that is known to be healthy. Their errors tell them apart sooner. Each group of types is
+a table of its own, in which the calls that failed with other types went well; groups that lie in one place gain nothing by that, for
+each of them pays for its own description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from .cells import only_errors, other_errors
+from .factors import Factor
+from .suspect import Suspect, suspect
+
+__all__ = ["told_apart"]
+
+LEAST_CALLS = 3
+"""Bad calls that a group of types must have: two stray failures are no fault."""
+MOST_TYPES = 4
+"""Types that are tried as a group of their own, those with most calls first."""
+CLEAR_NATS = 3.0
+"""Nats by which faults of their own must describe the errors better than the factors of them all: one chance in twenty (e^-3)."""
+
+
+def told_apart(whole: Suspect) -> list[Suspect]:
+    """Return a plugin once for each group of error types that has faults of its own; the plugin itself where there is but one."""
+    errors = whole.cells.errors(chain.from_iterable(item.factor.cells for item in whole.blamed))
+    best: tuple[float, Suspect, Suspect] | None = None
+    for name, calls in errors.most_common(MOST_TYPES):
+        if calls < LEAST_CALLS or errors.total() - calls < LEAST_CALLS:
+            continue
+        one = suspect(whole.plugin, only_errors(whole.cells.samples, {name}))
+        other = suspect(whole.plugin, other_errors(whole.cells.samples, {name}))
+        if not one.blamed or not other.blamed:
+            continue
+        saved = _score(one) + _score(other) - _together(whole, (one, other))
+        if saved > CLEAR_NATS and (best is None or saved > best[0]):
+            best = saved, one, other
+    if best is None:
+        return [whole]
+    _, one, other = best
+    return [one, *told_apart(other)]
+
+
+def _score(part: Suspect) -> float:
+    return sum(item.factor.score for item in part.blamed)
+
+
+def _together(whole: Suspect, parts: Sequence[Suspect]) -> float:
+    """Return what the factors of all errors gain above their costs, where each group may fail at a rate of its own in them."""
+    return sum(_gain(item.factor, parts) - item.factor.cost for item in whole.blamed)
+
+
+def _gain(factor: Factor, parts: Sequence[Suspect]) -> float:
+    return sum(part.cells.table.gain(factor.cells) for part in parts)
