@@ -28,7 +28,9 @@ def kept(watch: Watch) -> str:
         for key, item in watch.parts.items()
     ]
     at = None if watch.at is None else watch.at.isoformat()
-    return json.dumps({"form": _FORM, "at": at, "mark": watch.mark, "streams": streams, "parts": parts})
+    marks = [[began.isoformat(), mark] for began, mark in watch.marks]
+    told = {"form": _FORM, "at": at, "mark": watch.mark, "marks": marks, "streams": streams, "parts": parts}
+    return json.dumps(told)
 
 
 def resumed(text: str | None) -> Watch | None:
@@ -56,6 +58,7 @@ def resumed(text: str | None) -> Watch | None:
             for row in raw["parts"]
         }
         at = None if raw["at"] is None else datetime.fromisoformat(raw["at"])
-        return Watch(int(raw["mark"]), streams, parts, at=at)
+        marks = tuple((datetime.fromisoformat(began), int(mark)) for began, mark in raw.get("marks", []))
+        return Watch(int(raw["mark"]), streams, parts, marks=marks, at=at)
     except (ValueError, TypeError, KeyError, IndexError):
         return None

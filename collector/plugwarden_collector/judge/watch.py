@@ -37,6 +37,8 @@ REFUSING_COUNTS = timedelta(seconds=1)
 calls that it refuses are no trials of the plugin, however many there are."""
 REFUSING_GAP = timedelta(seconds=6)
 """A breaker that refused nothing for this long is taken for closed: sidecars tell every five seconds at least."""
+MARKS_KEPT = timedelta(seconds=6)
+"""So far back it is known what had arrived when."""
 RECENT = timedelta(seconds=2)
 """What failed this lately still fails: sidecars tell of failures within half a second, and of all else within five."""
 MAX_PARTS = 10_000
@@ -108,6 +110,8 @@ class Watch:
     parts: Mapping[PartKey, PartCount] = field(default_factory=dict)
     recent: tuple[tuple[datetime, tuple[Cell, ...]], ...] = ()
     """Cells with bad calls that arrived lately."""
+    marks: tuple[tuple[datetime, int], ...] = ()
+    """When it was brought forward lately, the first time first -> the mark until then."""
     refusing: Mapping[BreakerKey, datetime] = field(default_factory=dict)
     """Breakers that refuse calls, by plugin, version, operation and process -> when that was counted last."""
     waiting: frozenset[str] = frozenset()
@@ -179,7 +183,8 @@ def look(
     recent = tuple(item for item in watch.recent if at - item[0] <= RECENT)
     if bad_cells:
         recent = (*recent, (at, bad_cells))
-    after = Watch(arrivals.mark, streams, parts, recent, refusing, watch.waiting, at)
+    marks = (*(item for item in watch.marks if at - item[0] <= MARKS_KEPT), (at, watch.mark))
+    after = Watch(arrivals.mark, streams, parts, recent, marks, refusing, watch.waiting, at)
     return after, _suspects(streams, noticed, objectives)
 
 

@@ -58,6 +58,16 @@ def test_a_version_that_stumbles_while_it_starts_is_never_isolated(fleet: Fleet)
     assert fleet.play(60, lambda: fleet.arrive("csv", "2", 10), step=1) == []
 
 
+@pytest.mark.parametrize("norm", [1, 2])
+def test_what_is_over_isolates_nobody_though_some_calls_fail_as_they_always_did(norm: int) -> None:
+    """A release that stumbles for three seconds: what is left afterwards is its norm, and the evidence of before."""
+    fleet = Fleet()
+    fleet.has_past("csv", failed_ratio=norm / 50)
+    fleet.versions["csv", "2"] = fleet.at
+    fleet.play(3, lambda: fleet.arrive("csv", "2", 50, 24), step=0.25)
+    assert "quarantined" not in fleet.play(30, lambda: fleet.arrive("csv", "2", 50, norm), step=0.25)
+
+
 def test_one_failure_of_what_is_called_seldom_isolates_nobody(fleet: Fleet) -> None:
     failing = iter([1] + [0] * 60)
     assert fleet.play(600, lambda: fleet.arrive("csv", "1", 1, next(failing), on=("h1",)), step=10) == []

@@ -187,6 +187,33 @@ def test_faults_that_overlap_are_told_apart() -> None:
     ]
 
 
+def few(**counts: tuple[int, int, str]) -> list[Sample]:
+    """Cells of a plugin with one version, by operation and process, `operation_process`: calls, bad ones, and their errors."""
+    found = []
+    for name, (total, bad, error) in counts.items():
+        operation, instance = name.split("_")
+        well = Sample("geo", "1", operation, total, 0, 0.05, instance, f"m-{instance}", "", "orders")
+        found.append(replace(well, bad=bad, errors={error: bad}, since=AT) if bad else well)
+    return found
+
+
+def test_faults_whose_errors_differ_are_told_apart_by_few_calls() -> None:
+    """The seconds after the second fault began: 28 of 90 calls fail, and of what is well there are but eight."""
+    fleet = few(
+        list_h0=(23, 11, "RuntimeError"), list_h1=(22, 5, "csv.Error"), read_h0=(3, 0, ""), read_h1=(13, 4, "csv.Error"),
+        write_h0=(3, 0, ""), write_h1=(10, 3, "csv.Error"), drop_h0=(2, 0, ""), drop_h1=(14, 5, "csv.Error"),
+    )  # fmt: skip
+    assert blamed(fleet) == ["geo instance=h1", "geo operation=list instance=h0"]
+
+
+def test_errors_of_several_types_in_one_place_are_one_fault() -> None:
+    fleet = [
+        replace(cell, errors={"KeyError": cell.bad // 2, "TypeError": cell.bad - cell.bad // 2}) if cell.bad else cell
+        for cell in cells("geo", where(operation="write"), calls=20)
+    ]
+    assert blamed(fleet) == ["geo operation=write"]
+
+
 def test_two_operations_of_five_are_two_faults_and_not_the_version() -> None:
     trouble = either(where(0.9, version="2", operation="a"), where(0.9, version="2", operation="b"))
     assert blamed(cells("geo", trouble, operations=("a", "b", "c", "d", "e"))) == [
