@@ -33,6 +33,8 @@ SKEW = timedelta(minutes=1)
 RUNNING_SECONDS = 300.0
 """A plugin with a call this recently is running."""
 
+WAYS_EVERY = timedelta(seconds=5)
+"""Time after which it is asked again which versions hosts kept: they tell every five seconds."""
 TOLD_AGAIN = timedelta(minutes=2)
 """Sidecars tell again what they declared within a minute."""
 EVIDENT_TRACES = 5
@@ -132,6 +134,8 @@ class StoredEvidence:
 
     def __init__(self, telemetry: Telemetry, rules: Callable[[], Rules], skew: timedelta = SKEW) -> None:
         self._judging, self._traces, self._rules, self._skew = telemetry.judging, telemetry.traces, rules, skew
+        self._ways: dict[str, tuple[datetime, Sequence[WayBack]]] = {}
+        """By plugin, with when it was asked."""
 
     def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
         """Return all that the suspects' plugins did since the trouble of each of their operations began."""
@@ -169,7 +173,11 @@ class StoredEvidence:
 
     def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
         """Return to which earlier versions the hosts of a plugin can go back."""
-        return self._judging.ways_back(plugin, at - TOLD_AGAIN, at + self._skew)
+        # Each look asks for as long as something is suggested or only observed.
+        self._ways = {name: known for name, known in self._ways.items() if timedelta(0) <= at - known[0] < WAYS_EVERY}
+        if plugin not in self._ways:
+            self._ways[plugin] = at, self._judging.ways_back(plugin, at - TOLD_AGAIN, at + self._skew)
+        return self._ways[plugin][1]
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error type, most first."""

@@ -126,6 +126,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: 
     # Nobody is asked before it is time to act: until then each look would ask again.
     acting = waits_for is None and scope.version is not None
     ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else ())
+    previous: frozenset[str] = frozenset() if scope.version is None else ways.before(scope.version)
     cost = _cost(tick, trouble, fault, scope, ways)
     if cost is not None:
         sentences.append(str(cost))
@@ -153,7 +154,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: 
         "running_plugins": tick.seen.running,
         "impact": None if cost is None else cost.as_dict(),
     }
-    return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail, ways.versions)
+    return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail, previous)
 
 
 def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, ways: WaysBack) -> Impact | None:

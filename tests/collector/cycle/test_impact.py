@@ -9,7 +9,7 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.cycle.directives import directives_for
 from plugwarden_collector.cycle.impact import Called, Hit, Impact, impact
-from plugwarden_collector.decide.acts import approve
+from plugwarden_collector.decide.acts import approve, isolate
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.policy import Enforcement
@@ -151,6 +151,17 @@ def test_nobody_counts_on_a_version_that_is_isolated_or_suspected_and_the_one_be
     assert set(told) == {"csv@2", "csv@3"}
     for scope, previous in told.items():
         assert [item["version"] for item in previous] == ["1"], scope
+
+
+def test_what_a_person_isolated_is_not_counted_on_either() -> None:
+    fleet = Fleet(rules_with(newcomer_grace_seconds=0))
+    fleet.calls.ways = [WayBack("h1", "3", "x", "2"), WayBack("h1", "2", "x", "1"), WayBack("h2", "3", "x", "2")]
+    fleet.has_past("csv")
+    fleet.act(isolate(fleet.standing, Scope("csv", "2"), "by hand", Actor("ann"), fleet.at))
+    serve(fleet, "123", bad="3")
+    (made,) = [item for item in fleet.made if item.kind == "quarantined" and item.scope == "csv@3"]
+    previous = made.evidence["impact"]["previous"]  # type: ignore[index]
+    assert [(item["version"], item["instances"]) for item in previous] == [("1", 1)]
 
 
 def test_a_version_that_nobody_saw_run_is_no_newcomer_when_calls_go_back_to_it() -> None:
