@@ -36,6 +36,8 @@ class Declaration:
     """The deadline; nested calls inherit what is left of it."""
     fallback: Fallback | None = None
     """Answers in the plugin's place."""
+    previous: Callable[..., Any] | None = None
+    """An earlier version's wrapped form, to which calls go back while this version alone is isolated."""
     breaker: BreakerPolicy | None = None
     bulkhead: BulkheadPolicy | None = None
     rate: RatePolicy | None = None
@@ -72,6 +74,7 @@ class Declaration:
         *,
         timeout: float | None = None,
         fallback: Fallback | Callable[..., Any] | Value | None = None,
+        previous: Callable[..., Any] | None = None,
         breaker: BreakerPolicy | bool | None = True,
         bulkhead: BulkheadPolicy | int | None = None,
         rate: RatePolicy | float | None = None,
@@ -128,7 +131,7 @@ class Declaration:
             raise ConfigurationError(f"concurrency: must be 1 or more, a whole number; got {concurrency!r:.100}")
         if not whole(workers) >= 1:
             raise ConfigurationError(f"workers: must be 1 or more, a whole number; got {workers!r:.100}")
-        for name, given in (("failed_result", failed_result), ("capture", capture)):
+        for name, given in (("previous", previous), ("failed_result", failed_result), ("capture", capture)):
             if given is not None and not callable(given):
                 raise ConfigurationError(f"{name}: {given!r} cannot be called")
         if criticality == Criticality.SECURITY and fallback is not None and not fallback.closed:
@@ -146,6 +149,7 @@ class Declaration:
         return cls(
             timeout_seconds=None if timeout is None else float(timeout),
             fallback=fallback,
+            previous=previous,
             breaker=policy,
             bulkhead=bulkhead,
             rate=rate,

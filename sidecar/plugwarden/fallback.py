@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Protocol
 
 from plugwarden.contract.value import value
 from plugwarden.errors import ConfigurationError
 from plugwarden.given import number, whole
 
-__all__ = ["Fallback", "LastGood", "Value"]
+__all__ = ["Answering", "Fallback", "LastGood", "Value"]
 
 REFUSED, FAILED, TIMED_OUT = "refused", "failed", "timeout"
 _OCCASIONS = frozenset({REFUSED, FAILED, TIMED_OUT})
@@ -55,6 +55,15 @@ class LastGood:
 
 
 Step = Callable[..., Any] | Value
+
+
+class Answering(Protocol):
+    """What answers a refused call, in the way of each kind of function."""
+
+    def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def answer_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]: ...
+    def answer_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, Any]: ...
+    def answer_async_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncGenerator[Any, Any]: ...
 
 
 class Fallback:
@@ -112,6 +121,11 @@ class Fallback:
         """After a fork: all places are free, as the threads that hold them are the parent's."""
         self._places = threading.Semaphore(self._concurrent)
 
+    @property
+    def answers_refusals(self) -> bool:
+        """Whether it is for calls that were refused."""
+        return REFUSED in self.answers
+
     def enter(self) -> bool:
         """Take a place; False when all are taken. Who entered must call one of the answers."""
         if self._places.acquire(blocking=False):
@@ -154,6 +168,18 @@ class Fallback:
                 return result
         finally:
             self._places.release()
+
+    def answer_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, Any]:
+        """The same in a generator's place: items one by one. A step may answer any iterable, or None for no items."""
+        instead = self.answer(args, kwargs)
+        return None if instead is None else (yield from instead)
+
+    async def answer_async_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncGenerator[Any, Any]:
+        """The same in an async generator's place."""
+        instead = self.answer(args, kwargs)
+        if instead is not None:
+            async for item in instead:
+                yield item
 
     def leave(self) -> None:
         """Give a place back unused."""

@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Collection
 from time import thread_time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plugwarden.contract import Criticality, ErrorSource, Outcome, QuarantineState, RejectionReason, Scope
 from plugwarden.declaration import Declaration
@@ -19,7 +19,7 @@ from plugwarden.invocation import Failure, Invocation, blame, current_invocation
 from plugwarden.world import World
 
 if TYPE_CHECKING:
-    from plugwarden.fallback import Fallback
+    from plugwarden.fallback import Answering, Fallback
 
 __all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "Refusal", "no_room", "tell_parent", "timed_out"]
 
@@ -44,10 +44,20 @@ MOMENT_SECONDS = 1.0
 """When to try again where nothing has to be waited for but a moment: a full bulkhead, a share of calls let through."""
 
 
+class Rollback(Protocol):
+    """The way back to an earlier version (shim/rollback.py)."""
+
+    operation: Operation
+    answered: int
+    exhausted: int
+
+    def instead(self, operation: Operation, refusal: Refusal) -> Answering: ...
+
+
 class Refusal:
     """Why the gate refused a call."""
 
-    __slots__ = ("directive_id", "explanation", "reason", "retry_after_seconds")
+    __slots__ = ("directive_id", "explanation", "reason", "retry_after_seconds", "version_alone")
 
     def __init__(
         self,
@@ -55,12 +65,16 @@ class Refusal:
         explanation: str,
         directive_id: str | None = None,
         retry_after_seconds: float | None = None,
+        *,
+        version_alone: bool = False,
     ) -> None:
         self.reason = reason
         self.explanation = explanation
         self.directive_id = directive_id
         self.retry_after_seconds = retry_after_seconds
         """None: by the reason alone."""
+        self.version_alone = version_alone
+        """Whether a directive refuses this version and not the plugin as a whole."""
 
     def as_error(self, scope: Scope) -> CallNotPermitted:
         """The exception a caller sees when there is no fallback."""
@@ -113,6 +127,7 @@ class Operation:
         "longest_ns",
         "peak_running",
         "rate",
+        "rollback",
         "rules",
         "runners",
         "running",
@@ -186,6 +201,8 @@ class Operation:
         self.rules: tuple[Rule, ...] = ()
         """What directives say about this operation."""
         self.breaker: Breaker | None = None
+        self.rollback: Rollback | None = None
+        """Where calls go that a directive for this version alone refuses."""
         self.runners: weakref.WeakSet[Any] = weakref.WeakSet()
         """Process runners in use: one, or more while an earlier form of the same operation is still held."""
         self.watch: Callable[[Operation], None] = lambda operation: None
@@ -277,7 +294,7 @@ class Operation:
             if rule.tenant is not None and rule.tenant != invocation.tenant:
                 continue
             if rule.share_ratio < 1.0 and (rule.share_ratio == 0.0 or self.chance() >= rule.share_ratio):
-                return Refusal(rule.reason, rule.explanation, rule.directive_id)
+                return Refusal(rule.reason, rule.explanation, rule.directive_id, version_alone=rule.version_alone)
             invocation.admitted_by = rule.directive_id
             break  # the most specific rule decides
         now_ns = self.clock()
@@ -375,11 +392,12 @@ class Operation:
         if invocation.probe and self.breaker is not None:
             self.breaker.give_back(invocation.probe)
 
-    def refuse(self, invocation: Invocation | None, refusal: Refusal, *, answerable: bool = True) -> bool:
-        """Record a call that did not run; True when the fallback answers, whose place is then taken."""
+    def refuse(self, invocation: Invocation | None, refusal: Refusal, *, answerable: bool = True) -> Answering | None:
+        """Record a call that did not run; return what answers in its place: an earlier version, or the fallback, whose place is
+        then taken."""
         if invocation is None:
-            return False  # not even that could be made, and the plugin fails closed
-        answered = False
+            return None  # not even that could be made, and the plugin fails closed
+        fallback: Fallback | None = None
         try:
             invocation.started_ns = self.clock()
             invocation.duration_ns = 0
@@ -388,15 +406,22 @@ class Operation:
             if refusal.reason is RejectionReason.CIRCUIT_OPEN:
                 invocation.source = self.failing_source  # it is refused for what made the calls before it fail
             invocation.admitted_by = refusal.directive_id
-            invocation.fallback = answered = answerable and self._fallback_for(REFUSED)
+            back = self.rollback if answerable and refusal.version_alone else None
+            if answerable and back is None:
+                fallback = self.fallback_for_refusals()
+            invocation.fallback = back is not None or fallback is not None
             self.append(invocation)
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             self.faults += 1
-            if answered and self.fallback is not None:
-                self.fallback.leave()
-            return False
-        return answered
+            if fallback is not None:
+                fallback.leave()
+            return None
+        return fallback if back is None else back.instead(self, refusal)
+
+    def fallback_for_refusals(self) -> Fallback | None:
+        """The fallback, where it answers refused calls and has a place, which is then taken."""
+        return self.fallback if self._fallback_for(REFUSED) else None
 
     def withdraw(self, invocation: Invocation | None) -> None:
         """The call does not begin as an invocation: its place and its probe are another's."""

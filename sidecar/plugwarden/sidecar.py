@@ -110,7 +110,7 @@ class Sidecar:
         """The observed form of a function, coroutine function, generator function or async generator function, of a
         bound, static or class method, of any other object that can be called, or of a class (the making of instances).
 
-        The terms are all optional, see docs/reference/sidecar.md for each: `timeout` in seconds, `fallback`, `breaker`,
+        The terms are all optional, see docs/reference/sidecar.md for each: `timeout` in seconds, `fallback`, `previous`, `breaker`,
         `bulkhead`, `rate`, `quota`, `criticality`, `runner`, `workers`, `touches`, `failed_result`, `caller_errors`,
         `downstream_errors`, `owner`, `concurrency`, `capture`. Wrapping the same plugin, version and operation again
         shares the gate of the first, and its terms take the place of the first's.
@@ -132,7 +132,10 @@ class Sidecar:
             return function
         if declaration.runner != "inline":
             self._check_runner(function, declaration.runner)
+        scope = self._scope(plugin, version, operation)
+        rollback = shim.Rollback.of(scope, declaration, function, self._operations)
         known = self._operation(plugin, version, operation, declaration)
+        known.rollback = rollback
         wrapped: Callable[P, R] = shim.wrap(known, function, self._runner_of(known))
         return wrapped
 

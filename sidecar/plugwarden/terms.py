@@ -59,6 +59,7 @@ class Terms(TypedDict, total=False):
 
     timeout: float | None
     fallback: Fallback | Callable[..., Any] | Value | None
+    previous: Callable[..., Any] | None
     breaker: BreakerPolicy | bool | None
     bulkhead: BulkheadPolicy | int | None
     rate: RatePolicy | float | None

@@ -53,6 +53,32 @@ def test_a_suggestion_can_be_approved_or_declined_and_says_what_the_automation_m
     assert page.text_area(key="approve_reason").value == ""
 
 
+def test_it_says_which_version_calls_go_back_to_and_how_many_are_refused(
+    collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = {"calls_per_minute": 400.0, "instances": 2, "tenants": 0}
+    rest = {"calls_per_minute": 200.0, "instances": 1, "tenants": 3}
+    whole = {"calls_per_minute": 600.0, "instances": 3, "tenants": 3}
+    back = {"version": "1.9\n", **some}
+    suggested(collector, SCOPE, "it fails", errors={}, impact={**whole, "previous": [back], "refused": rest})
+    said = texts(draw("quarantine", collector.url, monkeypatch))
+    assert "Before the trouble 600 calls a minute, in 3 processes, for 3 tenants" in said
+    assert any(
+        text.startswith("Answered by version 1.9") and text.endswith(": 400 calls a minute, in 2 processes")
+        for text in said
+    )
+    assert "Refused or answered by a fallback: 200 calls a minute, in 1 processes, for 3 tenants" in said
+
+
+def test_a_forecast_of_before_there_was_a_way_back_is_shown_as_it_was(
+    collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggested(collector, SCOPE, "it fails", errors={}, impact={"calls_per_minute": 600.0, "instances": 3, "tenants": 0})
+    said = texts(draw("quarantine", collector.url, monkeypatch))
+    assert "Before the trouble 600 calls a minute, in 3 processes" in said
+    assert not any(text.startswith(("Answered", "Refused")) for text in said)
+
+
 def test_what_is_isolated_says_how_many_calls_still_run(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
     page = draw("quarantine", collector.url, monkeypatch)

@@ -110,3 +110,24 @@ def test_a_world_is_the_same_each_time() -> None:
 def test_a_file_that_is_no_world_says_why(text: str, why: str) -> None:
     with pytest.raises(WorldError, match=why):
         parse_world(text, "wrong")
+
+
+def test_hosts_that_kept_a_version_go_back_to_it_through_its_own_gate() -> None:
+    text = (
+        HARD
+        + '\n[[event]]\nkind = "deploy"\nplugin = "p1"\ninstance = ["h0", "h1"]\nto = "2"\nprevious = "1"\nat = 0\n'
+    )
+    text += '\n[[event]]\nkind = "deploy"\nplugin = "p1"\ninstance = "h2"\nto = "2"\nat = 0\n'
+    newer, half = (
+        Directive("q", Action.ISOLATE, Scope("p1", "2")),
+        Directive("r", Action.PROBE, Scope("p1", "1"), 0.5),
+    )
+    fleet, sent = lived(text, 15, said=DirectiveSet("e", 1, (newer, half)))
+    for host, kept in (("h0", True), ("h1", True), ("h2", False)):
+        where = {"plugin": "p1", "operation": "read", "instance": host}
+        refused = counted(fleet, sent, "denied", version="2", **where)
+        assert refused > 10
+        ended, again = (counted(fleet, sent, name, version="1", **where) for name in ("ended", "denied"))
+        assert ended + again == (refused if kept else 0)
+        assert bool(ended) is bool(again) is kept
+    assert fleet.harm.by_directive == sum(calls for (_, by), calls in fleet.answered.items() if by < 0)

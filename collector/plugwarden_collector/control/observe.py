@@ -15,6 +15,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, thresholds_of
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.store.calls import Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
@@ -32,6 +33,10 @@ SKEW = timedelta(minutes=1)
 RUNNING_SECONDS = 300.0
 """A plugin with a call this recently is running."""
 
+WAYS_EVERY = timedelta(seconds=5)
+"""Time after which it is asked again which versions hosts kept: they tell every five seconds."""
+TOLD_AGAIN = timedelta(minutes=2)
+"""Sidecars tell again what they declared within a minute."""
 EVIDENT_TRACES = 5
 """Failed traces that a decision names."""
 
@@ -129,6 +134,8 @@ class StoredEvidence:
 
     def __init__(self, telemetry: Telemetry, rules: Callable[[], Rules], skew: timedelta = SKEW) -> None:
         self._judging, self._traces, self._rules, self._skew = telemetry.judging, telemetry.traces, rules, skew
+        self._ways: dict[str, tuple[datetime, Sequence[WayBack]]] = {}
+        """By plugin, with when it was asked."""
 
     def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
         """Return all that the suspects' plugins did since the trouble of each of their operations began."""
@@ -163,6 +170,14 @@ class StoredEvidence:
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
         return [cell for cell in self._cells([Wanted(scope.plugin, since - STALE, mark)], at) if within(scope, cell)]
+
+    def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
+        """Return to which earlier versions the hosts of a plugin can go back."""
+        # Each look asks for as long as something is suggested or only observed.
+        self._ways = {name: known for name, known in self._ways.items() if timedelta(0) <= at - known[0] < WAYS_EVERY}
+        if plugin not in self._ways:
+            self._ways[plugin] = at, self._judging.ways_back(plugin, at - TOLD_AGAIN, at + self._skew)
+        return self._ways[plugin][1]
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error type, most first."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from plugwarden.contract import OVERFLOW, Scope, name_fault
 
+from plugwarden_collector.decide.wider import covers
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.causes import Fault, Sample
@@ -16,6 +17,7 @@ from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kin
 from plugwarden_collector.judge.evidence import verdict
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.watch import RECENT, Suspect
+from plugwarden_collector.judge.ways_back import WaysBack
 from plugwarden_collector.rules.objective import Objective
 
 from .causes import Excuses
@@ -66,6 +68,8 @@ class Finding:
     """Why it is not yet time to act; None when it is."""
     detail: Mapping[str, Any]
     """What was known, for the decision."""
+    previous: frozenset[str] = frozenset()
+    """Versions that hosts still have to go back to: they are no newcomers when they are called again."""
 
     def evidence(self, tick: Tick) -> dict[str, Any]:
         """Return all that is kept with a decision; asks for traces, so it is called once for each."""
@@ -127,7 +131,12 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: 
     )
     if total > 0:
         sentences.append(elsewhere)
-    cost = _cost(tick, trouble, fault, scope)
+    waits_for = _waits_for(tick, trouble, fault, scope, excuses)
+    # Nobody is asked before it is time to act: until then each look would ask again.
+    acting = waits_for is None and scope.version is not None
+    ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else ())
+    previous: frozenset[str] = frozenset() if scope.version is None else ways.before(scope.version)
+    cost = _cost(tick, trouble, fault, scope, ways)
     if cost is not None:
         sentences.append(str(cost))
     enough = tick.rules.policy.enough_nats(scope.plugin)
@@ -154,27 +163,46 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: 
         "running_plugins": tick.seen.running,
         "impact": None if cost is None else cost.as_dict(),
     }
-    waits_for = _waits_for(tick, trouble, fault, scope, excuses)
-    return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail)
+    return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail, previous)
 
 
-def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope) -> Impact | None:
+def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, ways: WaysBack) -> Impact | None:
     """Return the forecast: from the seconds before the trouble, or since the version is there, where that is no longer."""
     called = [
-        Called(cell.instance, cell.tenant, cell.counts.total + cell.refused)
+        Called(cell.instance, cell.tenant, cell.counts.total + cell.refused, cell.operation)
         for cell in trouble.before
         if within(scope, cell)
     ]
+
+    def answering(item: Called) -> str | None:
+        if scope.version is None:
+            return None
+        return ways.answering(
+            scope.version, item.operation, item.instance, lambda version: _barred(tick, trouble, scope.plugin, version, item)
+        )  # fmt: skip
+
     first_at = None if scope.version is None else tick.standing.versions.get((scope.plugin, scope.version))
     if first_at is None or fault.since - first_at >= timedelta(seconds=BEFORE_SECONDS):
-        return impact(called, BEFORE_SECONDS)
+        return impact(called, BEFORE_SECONDS, answering)
     conditions = fault.scope.conditions
     called += [
-        Called(sample.instance, sample.tenant, sample.total)
+        Called(sample.instance, sample.tenant, sample.total, sample.operation)
         for sample in trouble.samples
         if sample.plugin == scope.plugin and all(getattr(sample, part) == value for part, value in conditions)
     ]
-    return impact(called, (tick.at - first_at).total_seconds())
+    return impact(called, (tick.at - first_at).total_seconds(), answering)
+
+
+def _barred(tick: Tick, trouble: Trouble, plugin: str, version: str, item: Called) -> bool:
+    """Whether nobody should count on an earlier version for some calls: it is isolated itself, or suspected."""
+    part = Scope(plugin, version, item.operation, item.instance, item.tenant)
+    if any(one.ended_at is None and covers(one.scope, part) for one in tick.standing.quarantines.values()):
+        return True
+    said = part.as_dict()
+    return any(
+        other.scope.plugin == plugin and all(said.get(name, value) == value for name, value in other.scope.conditions)
+        for other in trouble.explanation.faults
+    )
 
 
 def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses) -> str | None:

@@ -133,7 +133,7 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
         changed_at=tick.at,
         hold_until=None if hold is None else tick.at + hold,
         repeats=repeats,
-        known_versions=standing.versions_beside(scope.plugin, scope.version),
+        known_versions=tuple(sorted({*standing.versions_beside(scope.plugin, scope.version), *finding.previous})),
         alert=_alert_of(tick, finding),
         evidence=evidence,
     )

@@ -17,6 +17,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 
 __all__ = ["Evidence", "Observation", "PluginVersion", "Tick"]
@@ -42,6 +43,9 @@ class Evidence(Protocol):
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
+
+    def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
+        """Return to which earlier versions the hosts of a plugin can go back."""
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error, most first."""

@@ -88,7 +88,9 @@ def approve(standing: Standing, identity: str, reason: str, actor: Actor, at: da
         started_at=at,
         changed_at=at,
         hold_until=at + hold,
-        known_versions=() if item.scope.version is None else standing.versions_beside(item.scope.plugin, item.scope.version),
+        known_versions=() if item.scope.version is None else tuple(
+            sorted({*standing.versions_beside(item.scope.plugin, item.scope.version), *item.known_versions})
+        ),
         evidence=evidence,
     )  # fmt: skip
     followed = ended(item, at)

@@ -24,6 +24,7 @@ from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
+from plugwarden_collector.judge.ways_back import WayBack
 
 from .calls import (
     CallStep,
@@ -118,6 +119,10 @@ class Judging(Protocol):
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return a version's failed calls by error, most first, 50 at most, by the second where seconds are kept."""
+
+    def ways_back(self, plugin: str, since: datetime, until: datetime) -> Sequence[WayBack]:
+        """Return to which earlier version each process said that refused calls of a plugin's operations go back; names that can be
+        none are left out."""
 
 
 class Pages(Protocol):

@@ -110,10 +110,11 @@ def _evidence(evidence: dict[str, Any]) -> None:
         st.text(f"Evidence {evidence['nats']:g} nats; {evidence['enough_nats']:g} are enough to act")
     if evidence.get("impact"):
         cost = evidence["impact"]
-        st.text(
-            f"Before the trouble {cost['calls_per_minute']:g} calls a minute, in {cost['instances']} processes"
-            + (f", for {cost['tenants']} tenants" if cost["tenants"] else "")
-        )
+        st.text(f"Before the trouble {_hit(cost)}")
+        for back in cost.get("previous", []):
+            st.text(f"Answered by version {words.plain(back['version'])}: {_hit(back)}")
+        if cost.get("previous") and cost["refused"]:
+            st.text(f"Refused or answered by a fallback: {_hit(cost['refused'])}")
     if evidence.get("alternatives"):
         st.dataframe(
             [
@@ -131,6 +132,12 @@ def _evidence(evidence: dict[str, Any]) -> None:
             f"Trace {trace_id[:8]}…", key=f"evidence_{trace_id}", on_click=goto, args=("trace",),
             kwargs={"trace_id": trace_id},
         )  # fmt: skip
+
+
+def _hit(cost: dict[str, Any]) -> str:
+    """How many calls, where and for whom."""
+    text = f"{cost['calls_per_minute']:g} calls a minute, in {cost['instances']} processes"
+    return text + (f", for {cost['tenants']} tenants" if cost["tenants"] else "")
 
 
 def _log() -> None:

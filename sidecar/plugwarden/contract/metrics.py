@@ -101,7 +101,10 @@ LOOP_BLOCKED: Final = MetricSpec(
     "plugin.loop.blocked", "s", "sum", "How long a plugin kept an asyncio event loop from running anything else."
 )
 TERMS_DECLARED: Final = MetricSpec(
-    "plugin.terms.declared", "1", "gauge", "What a plugin declared of itself: timeout in seconds, concurrency in calls."
+    "plugin.terms.declared",
+    "1",
+    "gauge",
+    "What a plugin declared of itself: timeout in seconds, concurrency in calls; 1 for a previous version, which is named.",
 )
 TERMS_OBSERVED: Final = MetricSpec(
     "plugin.terms.observed", "1", "gauge", "The same as seen in the last interval: the longest call, the most at once."

@@ -31,6 +31,8 @@ class Rule:
     """The quarantine behind it."""
     tenant: str | None = None
     """Applies to calls of this tenant alone, where set."""
+    version_alone: bool = False
+    """Whether it is said of a version, and not of the plugin as a whole: then an earlier version may answer."""
 
 
 def by_plugin(directives: Iterable[Directive]) -> dict[str, list[Directive]]:
@@ -71,6 +73,7 @@ def resolve(directives: Iterable[Directive], operation: Scope) -> tuple[Rule, ..
                     f"a new version while {scope} is isolated: {newcomers.share_ratio:.0%} of calls are let through",
                     directive.id,
                     scope.tenant,
+                    version_alone=True,
                 )
     found.sort(key=lambda item: item[0], reverse=True)
     rules = [rule for _, rule in found]
@@ -96,10 +99,11 @@ def _covers(wanted: str | None, actual: str | None) -> bool:
 
 
 def _rule(directive: Directive) -> Rule:
+    tenant, version_alone = directive.scope.tenant, directive.scope.version is not None
     if directive.action is Action.ALLOW:
-        return Rule(1.0, RejectionReason.QUARANTINED, directive.reason, directive.id, directive.scope.tenant)
+        return Rule(1.0, RejectionReason.QUARANTINED, directive.reason, directive.id, tenant, version_alone)
     if directive.action is Action.PROBE:
         why = directive.reason or f"in probation: {directive.share_ratio:.0%} of calls are let through"
-        return Rule(directive.share_ratio, RejectionReason.PROBATION, why, directive.id, directive.scope.tenant)
+        return Rule(directive.share_ratio, RejectionReason.PROBATION, why, directive.id, tenant, version_alone)
     why = directive.reason or "isolated by a directive"
-    return Rule(0.0, RejectionReason.QUARANTINED, why, directive.id, directive.scope.tenant)
+    return Rule(0.0, RejectionReason.QUARANTINED, why, directive.id, tenant, version_alone)

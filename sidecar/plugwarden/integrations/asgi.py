@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from opentelemetry.context import attach, detach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from plugwarden.contract import ErrorSource, fitting, name_fault
+from plugwarden.contract import Criticality, ErrorSource, fitting, name_fault
 from plugwarden.errors import CallNotPermitted, ConfigurationError
 from plugwarden.integrations.refusal import http_refusal
 from plugwarden.terms import Terms
@@ -61,9 +61,11 @@ class PluginApp:
         operation: Callable[[Scope], str] = _by_method,
         **terms: Unpack[Terms],
     ) -> None:
-        """`operation` names a request's operation, out of few names; the terms are those of `Sidecar.wrap`.
+        """`operation` names a request's operation, out of few names; the terms are those of `Sidecar.wrap`, and `previous` is the
+        `PluginApp` of an earlier version.
 
-        Raises `ConfigurationError` for a plugin or version that cannot be named so; a request's operation is cut and mended.
+        Raises `ConfigurationError` for a plugin or version that cannot be named so, or gone back from; a request's operation is cut
+        and mended.
         """
         for part, name in (("plugin", plugin), ("version", version)):
             fault = name_fault(part, name)
@@ -73,7 +75,9 @@ class PluginApp:
         self._sidecar = sidecar
         self._plugin, self._version = plugin, version
         self._operation = operation
+        previous = terms.pop("previous", None)
         self._terms: Terms = {"failed_result": _fault, **terms}
+        self._previous = self._checked(previous)
         self._wrapped: dict[str, Callable[[Scope, Receive, Send], Awaitable[int]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,11 +85,7 @@ class PluginApp:
             await self._app(scope, receive, send)  # lifespan: the host's own business
             return
         name = fitting("operation", self._operation(scope))
-        serve = self._wrapped.get(name)
-        if serve is None:
-            serve = self._wrapped[name] = self._sidecar.wrap(
-                self._serve, plugin=self._plugin, version=self._version, operation=name, **self._terms
-            )
+        serve = self._observed(name)
         carrier = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope.get("headers", ())}
         token = attach(_propagator.extract(carrier)) if "traceparent" in carrier else None
         began = False
@@ -105,6 +105,33 @@ class PluginApp:
         finally:
             if token is not None:
                 detach(token)
+
+    def _checked(self, previous: Any) -> PluginApp | None:
+        """The earlier version: what is wrong with it is told when it is mounted, and by no request."""
+        if previous is None:
+            return None
+        if not isinstance(previous, PluginApp) or previous._sidecar is not self._sidecar:
+            raise ConfigurationError("previous: must be a PluginApp of the same sidecar, with the earlier version")
+        if previous._plugin != self._plugin or previous._version == self._version:
+            raise ConfigurationError(
+                f"previous: {previous._plugin}@{previous._version} is no other version of {self._plugin}@{self._version}"
+            )
+        closed = [one._terms.get("criticality") == Criticality.SECURITY for one in (self, previous)]
+        if closed == [True, False]:
+            raise ConfigurationError("previous: a plugin of criticality security goes back only to one that is as well")
+        return previous
+
+    def _observed(self, name: str) -> Callable[[Scope, Receive, Send], Awaitable[int]]:
+        """What serves the requests of one operation."""
+        serve = self._wrapped.get(name)
+        if serve is None:
+            terms = self._terms
+            if self._previous is not None:
+                terms = {**terms, "previous": self._previous._observed(name)}
+            serve = self._wrapped[name] = self._sidecar.wrap(
+                self._serve, plugin=self._plugin, version=self._version, operation=name, **terms
+            )
+        return serve
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
         """The status answered with; `NO_ANSWER` or `CLIENT_GONE` where there was none, or it broke off."""

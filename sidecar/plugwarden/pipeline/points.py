@@ -116,6 +116,10 @@ def operation_gauges(operation: Operation) -> Iterator[tuple[str, dict[str, Attr
     about: dict[str, AttributeValue] = {attributes.PLUGIN_CRITICALITY: declaration.criticality.value}
     if declaration.owner:
         about[attributes.PLUGIN_OWNER] = declaration.owner
+    if operation.rollback is not None:
+        previous = operation.rollback.operation.scope.version or ""
+        named = {**about, attributes.PLUGIN_TERM: "previous", attributes.PLUGIN_PREVIOUS_VERSION: previous}
+        yield metrics.TERMS_DECLARED.name, named, 1
     objective = declaration.objective
     if objective is not None:
         for term, promised in (("availability", objective.availability), ("latency", objective.latency_seconds)):

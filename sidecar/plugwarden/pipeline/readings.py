@@ -55,13 +55,10 @@ class Readings:
 
     def answers(self) -> Answers:
         """What fallbacks answered that is not told yet."""
-        new, counts = {}, {}
+        new: dict[tuple[Operation, str], int] = {}
+        counts: dict[tuple[Operation, str], int] = {}
         for operation in self._operations():
-            fallback = operation.fallback
-            if fallback is None:
-                continue
-            steps = [(f"step {number}", count) for number, count in enumerate(fallback.answered, start=1)]
-            for answer, count in (*steps, ("failed", fallback.exhausted), ("full", fallback.turned_away)):
+            for answer, count in _answered(operation).items():
                 counts[operation, answer] = count
                 more = count - self._answers.get((operation, answer), 0)
                 if more > 0:  # below 0: a new declaration brought a new fallback, whose counts begin anew
@@ -71,3 +68,16 @@ class Readings:
     def take_answers(self, answers: Answers) -> None:
         """They are told."""
         self._answers.update(answers.counts)
+
+
+def _answered(operation: Operation) -> dict[str, int]:
+    """What became of an operation's calls that something else was to answer, and how often, since it was declared."""
+    fallback, back = operation.fallback, operation.rollback
+    counts: dict[str, int] = {}
+    if fallback is not None:
+        counts = {f"step {number}": count for number, count in enumerate(fallback.answered, start=1)}
+        counts |= {"failed": fallback.exhausted, "full": fallback.turned_away}
+    if back is not None:
+        counts["previous"] = back.answered
+        counts["failed"] = counts.get("failed", 0) + back.exhausted
+    return counts

@@ -6,6 +6,7 @@ only the one frame that calls the plugin.
 """
 
 from .block import Block
+from .rollback import Rollback
 from .wrap import kind_of, require_callable, wrap
 
-__all__ = ["Block", "kind_of", "require_callable", "wrap"]
+__all__ = ["Block", "Rollback", "kind_of", "require_callable", "wrap"]

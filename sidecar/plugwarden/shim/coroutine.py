@@ -93,9 +93,10 @@ def observe_coroutine(
             operation.withdraw(invocation)
             raise
         if refusal is not None:
-            if not operation.refuse(invocation, refusal):
+            instead = operation.refuse(invocation, refusal)
+            if instead is None:
                 raise refusal.as_error(operation.scope)
-            return await operation.fallback.answer_async(args[skip:], kwargs)  # type: ignore[union-attr]
+            return await instead.answer_async(args[skip:], kwargs)
         if invocation is None:
             return await function(*args, **kwargs)
         overrun = None

@@ -106,9 +106,10 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
             operation.withdraw(invocation)
             raise
         if refusal is not None:
-            if not operation.refuse(invocation, refusal):
+            instead = operation.refuse(invocation, refusal)
+            if instead is None:
                 raise refusal.as_error(operation.scope)
-            return operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]  # refuse() said that there is one
+            return instead.answer(args[skip:], kwargs)
         if invocation is None:
             return function(*args, **kwargs)
         overrun = None

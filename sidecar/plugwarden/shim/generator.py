@@ -43,10 +43,10 @@ def observe_generator(
             invocation, context, refusal = rest.open()
             active_ns = rest.active_ns
         if refusal is not None:
-            if not operation.refuse(invocation, refusal):
+            instead = operation.refuse(invocation, refusal)
+            if instead is None:
                 raise refusal.as_error(operation.scope)
-            instead = operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]
-            return None if instead is None else (yield from instead)
+            return (yield from instead.answer_steps(args[skip:], kwargs))
         if invocation is None or context is None:
             return (yield from function(*args, **kwargs))
         invocation.duration_ns = STEPWISE_NS
@@ -127,13 +127,25 @@ def observe_async_generator(
         )
         invocation, context, refusal = await opening
         if refusal is not None:
-            if not operation.refuse(invocation, refusal):
+            instead = operation.refuse(invocation, refusal)
+            if instead is None:
                 raise refusal.as_error(operation.scope)
-            instead = operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]
-            if instead is not None:
-                async for item in instead:
-                    yield item
-            return
+            answers = instead.answer_async_steps(args[skip:], kwargs)
+            taken = answers.__anext__()
+            while True:
+                try:
+                    item = await taken
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await answers.aclose()
+                    raise
+                except BaseException as given:  # noqa: BLE001 - as for plain generators
+                    taken = answers.athrow(given)
+                else:
+                    taken = answers.asend(sent)
         if invocation is None or context is None:
             async for item in function(*args, **kwargs):
                 yield item

@@ -111,7 +111,7 @@ class Rest:
 
     def refused(self, refusal: Refusal) -> None:
         """There was no place for it. Raises, unless the fallback answers."""
-        if not self._operation.refuse(self.invocation, refusal):
+        if self._operation.refuse(self.invocation, refusal) is None:
             raise refusal.as_error(self._operation.scope)
 
     def failed(self, error: BaseException, active_ns: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from plugwarden_collector.control.observe import LongWindows, observe
+from plugwarden_collector.control.observe import WAYS_EVERY, LongWindows, StoredEvidence, observe
 from plugwarden_collector.rules.file import DEFAULT_RULES
 
 from tests.collector.support.rolled_store import AT, BEGIN, Store, call_each
@@ -34,3 +34,18 @@ def test_windows_of_less_than_six_hours_are_counted_to_the_minute(store: Store, 
     exact = {size: size // 300 for size in found if size <= 21_600}
     assert {3_600.0, 21_600.0} <= set(exact)
     assert {size: found[size] for size in exact} == exact
+
+
+def test_which_versions_hosts_kept_is_asked_once_in_a_while(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as something is suggested, each look would ask again."""
+    asked = []
+    monkeypatch.setattr(
+        type(store.telemetry.judging), "ways_back", lambda self, plugin, since, until: asked.append(plugin) or []
+    )
+    evidence = StoredEvidence(store.telemetry, lambda: DEFAULT_RULES)
+    for at in (AT, AT + WAYS_EVERY / 2, AT + WAYS_EVERY):
+        assert evidence.ways_back("geo", at) == []
+    assert asked == ["geo", "geo"]
+    evidence.ways_back("csv", AT + WAYS_EVERY)
+    evidence.ways_back("geo", AT - MINUTE)  # the clock was set back
+    assert asked == ["geo", "geo", "csv", "geo"]

@@ -21,6 +21,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.policy import Enforcement, Policy
@@ -90,6 +91,7 @@ class RememberedCalls:
     """What a tick asked further."""
     waited: Sequence[Waits] = ()
     paced: Sequence[Pace] = ()
+    ways: Sequence[WayBack] = ()
     known_from: datetime = datetime.min
     """Of what slows troubles that began earlier nothing is known."""
 
@@ -152,6 +154,11 @@ class RememberedCalls:
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from before a moment."""
         return _together(entry.cell for entry in self.entries[mark:] if entry.at >= since and within(scope, entry.cell))
+
+    def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
+        """Return what the test says of versions that hosts still have."""
+        self.asked.append("ways back")
+        return self.ways
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error."""

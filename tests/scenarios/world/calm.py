@@ -24,6 +24,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import parse_rules
 from plugwarden_collector.rules.policy import Policy
 
@@ -142,6 +143,10 @@ class _Fleet:
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Calls in a scope; what was isolated by mistake is of no further interest."""
+        return []
+
+    def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
+        """Nobody keeps a version."""
         return []
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:

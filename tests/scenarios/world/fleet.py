@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,6 +60,7 @@ class Harm:
     """Calls that failed through a trouble."""
     by_breaker: int = 0
     by_directive: int = 0
+    """Calls that a directive refused and no earlier version answered."""
     wrongly: int = 0
     """Calls that a directive refused though no trouble hit them."""
 
@@ -118,6 +119,12 @@ class Fleet:
         self._lost = layout.error(LOST, "plugin")
         self._flight: list[Delivery] = []
         self._orders: list[tuple[int, DirectiveSet]] = []
+        self._back: dict[int, int] = {}
+        """Cell -> that of the version which its host kept."""
+        self._come_back: set[int] = set()
+        """Cells that calls went back to."""
+        self.answered: Counter[tuple[int, int]] = Counter()
+        """(cell, the one that answered or -1) -> calls that a directive refused to the first."""
         self.harm = Harm()
         self.running: list[tuple[float, frozenset[int]]] = []
         """(since when, cells that are called)."""
@@ -133,15 +140,19 @@ class Fleet:
             self.gates.obey(self._orders.pop(0)[1])
         self._follow(now)
         demand = self._demand()
-        denied = np.zeros_like(demand)
+        denied, lost, back = (np.zeros_like(demand) for _ in range(3))
         if self.gates.limited:
             denied = demand - self._chance.binomial(demand, self.gates.share)
-        calls = demand - denied
+            denied, lost, back = self._go_back(denied)
+            if more := set(np.flatnonzero(back).tolist()) - self._come_back:
+                self._come_back |= more
+                self._note_running(now)
+        calls = demand + back - denied
         failed, slow, troubled = self._happen(calls, now)
         refused, blameless, moved = self.gates.pass_through(calls, failed, slow, now, STEP_SECONDS)
         self._denied += blameless
         self._set_apart(step, failed)
-        self._count(calls, failed, slow, refused, denied, troubled, now)
+        self._count(calls, failed, slow, refused, denied, lost, troubled, now)
         while self._hanging and self._hanging[0][0] <= now:
             lost = self._hanging.popleft()[1] * self._alive
             self._ended += lost
@@ -194,7 +205,10 @@ class Fleet:
                 self._let_go(process)
         self._alive = alive
         self._lam[~alive] = 0.0
-        self.running.append((now, frozenset(np.flatnonzero(self._lam).tolist())))
+        self._note_running(now)
+
+    def _note_running(self, now: float) -> None:
+        self.running.append((now, frozenset([*np.flatnonzero(self._lam).tolist(), *self._come_back])))
 
     def _let_go(self, process: _Process) -> None:
         """A process ended without a word: what it had not sent is lost."""
@@ -218,7 +232,26 @@ class Fleet:
             if total > 0:
                 self._weight[others] *= (1.0 - event.share) / total
             self._weight[place] = event.share
+            for kept in others if event.previous else ():
+                if self.layout.parts[kept]["version"] == event.previous:
+                    self._back[int(place)] = int(kept)
         self._dirty = True
+
+    def _go_back(self, denied: Ints) -> tuple[Ints, Ints, Ints]:
+        """Let refused calls go to the versions that hosts kept, through their own gates (`plugwarden.shim.rollback`). Return what is
+        refused by cell, what nobody answers, and what comes to each cell that way."""
+        denied, lost, came = denied.copy(), np.zeros_like(denied), np.zeros_like(denied)
+        for place in np.flatnonzero(denied).tolist():
+            left, at = int(denied[place]), self._back.get(place)
+            while left and at is not None:
+                runs = int(self._chance.binomial(left, self.gates.share[at]))
+                came[at] += left  # each asks there, and some are refused again
+                denied[at] += left - runs
+                self.answered[place, at] += runs
+                left, at = left - runs, self._back.get(at)
+            lost[place] = left
+            self.answered[place, -1] += left
+        return denied, lost, came
 
     def _demand(self) -> Ints:
         asked = self._lam + np.minimum(self._again, MAX_RETRIED * self._lam)
@@ -270,7 +303,7 @@ class Fleet:
         return failed, slow, troubled
 
     def _count(
-        self, calls: Ints, failed: Ints, slow: Ints, refused: Ints, denied: Ints, troubled: Ints, now: float
+        self, calls: Ints, failed: Ints, slow: Ints, refused: Ints, denied: Ints, lost: Ints, troubled: Ints, now: float
     ) -> None:
         self._ended += calls
         self._failed += failed
@@ -284,12 +317,12 @@ class Fleet:
         harm.lost += int(np.minimum(troubled, failed.sum(axis=0)).sum())
         harm.by_breaker += int(refused.sum())
         if self.gates.limited:
-            hit = np.zeros(len(denied), dtype=bool)
+            hit = np.zeros(len(lost), dtype=bool)
             for trouble, places in zip(self._world.troubles, self._places, strict=True):
                 if trouble.strength(now) > 0.0:
                     hit[places] = True
-            harm.by_directive += int(denied.sum())
-            harm.wrongly += int(denied[~hit].sum())
+            harm.by_directive += int(lost.sum())
+            harm.wrongly += int(lost[~hit].sum())
 
     def _set_apart(self, step: int, failed: Ints) -> None:
         """Where calls begin to fail, what went well until then is sent by itself (`pipeline._set_apart`)."""

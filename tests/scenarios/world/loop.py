@@ -65,6 +65,8 @@ class Run:
     harm: Harm = field(default_factory=Harm)
     running: list[tuple[float, frozenset[int]]] = field(default_factory=list)
     """(since when, cells that are called)."""
+    answered: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    """(cell, the one that answered or -1) -> calls that a directive refused to the first."""
     ticks: int = 0
 
     def note(self, at: float, text: str) -> None:
@@ -102,7 +104,7 @@ def run(world: World, rules_name: str, *, breakers: bool = True) -> Run:
             _keep(found, standing, changes, now)
             if changes.directives is not None:
                 fleet.order(changes.directives, step)
-    found.harm, found.running = fleet.harm, fleet.running
+    found.harm, found.running, found.answered = fleet.harm, fleet.running, fleet.answered
     found.account.sort(key=lambda entry: entry[0])
     return found
 
@@ -168,7 +170,7 @@ def _keep(found: Run, standing: Standing, changes: Changes, now: float) -> None:
     """Note what changed, and where things stand now."""
     for draft in changes.decisions:
         found.said.append((now, draft.kind, draft.scope))
-        found.note(now, f"{draft.kind} {draft.scope}: {draft.reason[:300]}")
+        found.note(now, f"{draft.kind} {draft.scope}: {draft.reason[:900]}")
     for event in changes.alert_events:
         if event.after is AlertState.FIRING or event.before is AlertState.FIRING:
             found.note(now, f"alert {event.record.slo} {event.record.plugin}@{event.record.version} {event.record.severity}: "

@@ -16,6 +16,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Sli
 
@@ -414,6 +415,21 @@ class Store:
         refused = sum(row.refused for row in rows)
         found.append(Cell(*names, "", CallCounts(well), refused, (sum(row.slow for row in rows),) * self.thresholds))
         return found
+
+    def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
+        """What hosts told of the versions that they kept, once they had time to."""
+        now = self._seconds(at)
+        found = {}
+        for event in self._world.events:
+            if event.kind != "deploy" or not event.previous or now < event.at + EXPORT_SECONDS:
+                continue
+            for place in self._layout.where(event.where).tolist():
+                part = self._layout.parts[place]
+                if part["plugin"] == plugin and part["version"] == event.version:
+                    found[part["instance"], part["operation"]] = WayBack(
+                        part["instance"], event.version, part["operation"], event.previous
+                    )
+        return list(found.values())
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Failed calls by error, most first."""

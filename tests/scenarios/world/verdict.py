@@ -111,7 +111,22 @@ def judge(run: Run) -> Verdict:
         at_end=True,
     )
     _expect(run, verdict, world.states, "wrong state of", _is_so, at_end=True)
+    verdict.problems += [problem for item in world.answered if (problem := _unanswered(run, item))]
+    said = [text for _, text in run.account]
+    verdict.problems += [f"no decision says {text!r}" for text in world.says if not any(text in line for line in said)]
     return verdict
+
+
+def _unanswered(run: Run, item: Expected) -> str:
+    """What is wrong with whom answered the calls of a part that directives refused; empty where the wanted version did."""
+    places, by = set(run.layout.where(item.where).tolist()), {True: 0, False: 0}
+    for (place, answering), calls in run.answered.items():
+        if place in places:
+            mine = answering >= 0 and run.layout.parts[answering]["version"] == item.by
+            by[mine] += calls
+    if by[False]:
+        return f"{by[False]} refused calls of {item.where} were not answered by version {item.by}"
+    return "" if by[True] else f"no call of {item.where} went back to version {item.by}"
 
 
 def _false_incidents(run: Run) -> list[tuple[float, str]]:

@@ -178,6 +178,8 @@ class Event:
     """By how much exports are late, or how long the clock jumps."""
     scope: Mapping[str, str] = field(default_factory=dict)
     """What a person isolates or releases."""
+    previous: str = ""
+    """Of a deployment: the version that these hosts keep, and go back to while the new one is isolated."""
     lost: bool = False
     """Of muted hosts: what they counted meanwhile never arrives."""
 
@@ -202,6 +204,8 @@ class Expected:
     """Of a state: `isolated` or `free`."""
     needed: bool = True
     """False: it may be isolated, and may not."""
+    by: str = ""
+    """Of what is answered: the version that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,10 @@ class World:
     told: tuple[Expected, ...]
     released: tuple[Expected, ...]
     states: tuple[Expected, ...]
+    answered: tuple[Expected, ...]
+    """Calls of which those that directives refuse are all answered by an earlier version."""
+    says: tuple[str, ...]
+    """What some decision must say."""
 
     def rules_of(self, name: str) -> Rules:
         """The rules of a set, with what the world says otherwise."""
@@ -259,7 +267,11 @@ def parse_world(text: str, name: str) -> World:
     troubles = tuple(_trouble(item, seconds, f"{name}: trouble") for item in raw.get("trouble", []))
     first = min([item.at for item in troubles], default=0.0)
     expect = raw.get("expect", {})
-    _known(expect, {"at_fault", "may", "never", "shared", "told", "released", "states"}, f"{name}: expect")
+    _known(
+        expect,
+        {"at_fault", "may", "never", "shared", "told", "released", "states", "answered", "says"},
+        f"{name}: expect",
+    )
 
     def expected(key: str, *, needed: bool = True) -> tuple[Expected, ...]:
         return tuple(_expected(item, first, f"{name}: expect.{key}", needed) for item in expect.get(key, []))
@@ -287,6 +299,8 @@ def parse_world(text: str, name: str) -> World:
         told=expected("told"),
         released=expected("released"),
         states=expected("states"),
+        answered=expected("answered"),
+        says=tuple(expect.get("says", [])),
     )
 
 
@@ -328,7 +342,7 @@ def _trouble(raw: Mapping[str, Any], seconds: float, place: str) -> Trouble:
 
 
 def _event(raw: Mapping[str, Any], seconds: float, place: str) -> Event:
-    keys = {"share", "seconds", "scope", "lost", "to"}
+    keys = {"share", "seconds", "scope", "lost", "to", "previous"}
     _known(raw, {*PARTS, *keys, "kind", "at", "until"}, place)
     if raw["kind"] not in EVENTS:
         raise WorldError(f"{place}: kind {raw['kind']!r}; known are {', '.join(EVENTS)}")
@@ -348,7 +362,7 @@ def _forgery(raw: Mapping[str, Any], seconds: float, place: str) -> Forgery:
 
 
 def _expected(raw: Mapping[str, Any], first: float, place: str, needed: bool) -> Expected:
-    _known(raw, {*PARTS, "from", "until", "within", "state", "at"}, place)
+    _known(raw, {*PARTS, "from", "until", "within", "state", "at", "by"}, place)
     within = raw.get("within", 0.0)
     limits = within if isinstance(within, dict) else dict.fromkeys(RULE_SETS, within)
     return Expected(
@@ -358,6 +372,7 @@ def _expected(raw: Mapping[str, Any], first: float, place: str, needed: bool) ->
         float(raw.get("until", 1e9)),
         raw.get("state", ""),
         needed,
+        raw.get("by", ""),
     )
 
 

@@ -238,6 +238,37 @@ def test_a_mounted_application_is_observed_guarded_and_traced(sidecar: Sidecar, 
     assert span.parent_id == "b7ad6b7169203331"
 
 
+def test_requests_go_back_to_the_application_of_the_version_before(sidecar: Sidecar, outbox: Any) -> None:
+    async def page(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(f"{request.app.state.version} {(await request.body()).decode()}")
+
+    def made(version: str, **terms: Any) -> PluginApp:
+        app = Starlette(routes=[Route("/", page, methods=["GET", "POST"])])
+        app.state.version = version
+        return PluginApp(app, sidecar, plugin="reports", version=version, **terms)
+
+    client = TestClient(made("2", previous=made("1")))
+    assert client.post("/", content="hello").text == "2 hello"
+    directives = [Directive(f"q-{version}", Action.ISOLATE, Scope("reports", version)) for version in "21"]
+    sidecar._apply(DirectiveSet("e", 1, directives[:1]))
+    assert client.post("/", content="hello").text == "1 hello"
+    assert client.get("/").text == "1 "
+    sidecar._apply(DirectiveSet("e", 2, directives))
+    assert client.get("/").status_code == 503
+    assert sidecar.flush()
+    assert outbox.calls(plugin_version="1", plugin_operation="POST", plugin_outcome="success") == 1
+
+
+@pytest.mark.parametrize("wrong", ["plugin", "version", "unwrapped", "open"])
+def test_an_application_that_is_no_earlier_version_is_refused_when_it_is_mounted(sidecar: Sidecar, wrong: str) -> None:
+    app = Starlette()
+    named = {"plugin": "tiles" if wrong == "plugin" else "reports", "version": "2" if wrong == "version" else "1"}
+    previous: Any = app if wrong == "unwrapped" else PluginApp(app, sidecar, **named)
+    level: Any = "security" if wrong == "open" else "normal"
+    with pytest.raises(ConfigurationError, match="previous: "):
+        PluginApp(app, sidecar, plugin="reports", version="2", previous=previous, criticality=level)
+
+
 def test_a_refusal_that_a_host_lets_through_is_its_answer(sidecar: Sidecar) -> None:
     lookup = sidecar.wrap(lambda: "here", plugin="geo", version="1", operation="lookup")
 

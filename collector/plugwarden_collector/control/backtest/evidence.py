@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
-from plugwarden_collector.control.observe import EVIDENT_TRACES, spans
+from plugwarden_collector.control.observe import EVIDENT_TRACES, TOLD_AGAIN, spans
 from plugwarden_collector.cycle import within
 from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
@@ -15,6 +15,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.store.telemetry import Telemetry
 
 from .closed import ClosedLoop
@@ -67,6 +68,10 @@ class TapeEvidence:
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
         return [cell for cell in _cells(self._sums(scope.plugin, mark, self.now, {})) if within(scope, cell)]
+
+    def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
+        """Return to which earlier versions the hosts of a plugin could go back."""
+        return self._judging.ways_back(plugin, at - TOLD_AGAIN, self._past(at))
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error, most first."""

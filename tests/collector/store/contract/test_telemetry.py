@@ -19,6 +19,7 @@ from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.errors import NotFoundError, QueryCancelledError, QueryError
 from plugwarden_collector.judge.arrivals import Wanted
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.store import Telemetry
 from plugwarden_collector.store.calls import Measure
@@ -343,6 +344,33 @@ def test_a_gate_is_as_its_hosts_told_last(telemetry: Telemetry) -> None:
     assert (gate.plugin_operation, gate.breaker_state, gate.running, gate.waiting) == ("run", 1, 4, None)
 
 
+def test_ways_back_are_as_each_process_told_last(telemetry: Telemetry) -> None:
+    def tell(at: datetime, instance: str, term: str, previous: str | None) -> None:
+        message = metrics_service_pb2.ExportMetricsServiceRequest()
+        resource = message.resource_metrics.add()
+        resource.resource.attributes.add(key="service.instance.id").value.string_value = instance
+        metric = resource.scope_metrics.add().metrics.add(name="plugin.terms.declared")
+        point = metric.gauge.data_points.add(time_unix_nano=ns(at), as_int=1)
+        said = {"plugin.id": "csv", "plugin.version": "2", "plugin.operation": "run", "plugin.term": term}
+        for key, text in {**said, **({} if previous is None else {"plugin.previous.version": previous})}.items():
+            point.attributes.add(key=key).value.string_value = text
+        append(telemetry, Signal.METRICS, message.SerializeToString())
+
+    tell(AT - timedelta(seconds=9), "h1", "previous", "0.9")
+    tell(AT, "h1", "previous", "1")
+    tell(AT, "h2", "timeout", None)
+    tell(AT, "h3", "previous", None)
+    tell(AT, "h4", "previous", "a\nname")
+    tell(AT, "h5", "previous", "_OTHER")
+    minutes = timedelta(minutes=2)
+    assert list(telemetry.judging.ways_back("csv", AT - minutes, AT)) == [WayBack("h1", "2", "run", "1")]
+    assert list(telemetry.judging.ways_back("csv", AT - minutes, AT - timedelta(seconds=1))) == [
+        WayBack("h1", "2", "run", "0.9")
+    ]
+    assert list(telemetry.judging.ways_back("geo", AT - minutes, AT)) == []
+    assert list(telemetry.judging.ways_back("csv", AT, AT + minutes)) == [], "who is silent has nothing to go back to"
+
+
 def test_calls_under_way_are_as_each_host_process_told_last(telemetry: Telemetry) -> None:
     def tell(at: datetime, instance: str, running: int, state: int) -> None:
         message = metrics_service_pb2.ExportMetricsServiceRequest()
@@ -603,7 +631,7 @@ def test_an_empty_store_answers_everything_with_nothing(telemetry: Telemetry) ->
     assert telemetry.judging.windows([FAILS], [], AT, AT) == {}
     assert telemetry.judging.versions(since, AT) == telemetry.judging.waits((since, AT), (AT, AT)) == []
     assert telemetry.judging.cells([Wanted("csv", since)], (), AT) == []
-    assert telemetry.judging.errors("csv", "1", since, AT) == []
+    assert telemetry.judging.errors("csv", "1", since, AT) == telemetry.judging.ways_back("csv", since, AT) == []
     pages = telemetry.pages
     assert pages.plugins(since, AT) == pages.capacity(since, AT) == []
     assert json.loads(pages.fleet_series(since, AT, 60.0).json) == []

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from plugwarden.contract import OVERFLOW
+from plugwarden.contract import OVERFLOW, name_fault
 
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.store.calls import Measure, PluginVersion, Span, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
 
@@ -98,6 +99,12 @@ class JudgedCalls:
         """Return a version's failed calls by error."""
         asked = {"plugin": plugin, "version": version, **self._finest(since, until)}
         return self._source.values(ErrorCount, "error_types", asked)
+
+    def ways_back(self, plugin: str, since: datetime, until: datetime) -> list[WayBack]:
+        """Return to which earlier versions the calls of a plugin can go back."""
+        found = self._source.values(WayBack, "ways_back", {"plugin": plugin, "since": since, "until": until})
+        # The previous version stands in no column, so that nobody looked at it yet.
+        return [item for item in found if item.previous != OVERFLOW and name_fault("version", item.previous) is None]
 
     def _finest(self, since: datetime, until: datetime) -> dict[str, Any]:
         return self._source.tiers.span(since, until, finest=True)

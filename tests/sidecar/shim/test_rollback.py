@@ -1,0 +1,478 @@
+"""Where a version is isolated and its host still has the one before, calls go back to that one: as that one's own calls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugwarden import CallNotPermitted, ConfigurationError, Fallback, PluginQuarantined, Sidecar, Value
+from plugwarden.contract import Action, BreakerState, Directive, DirectiveSet, Newcomers, Scope
+from plugwarden.testing import Recorder, recording
+
+from tests.docs_pages import write_files
+
+
+def told(sidecar: Sidecar, *directives: Directive) -> None:
+    sidecar._apply(DirectiveSet("e", sidecar.directives.revision + 1, directives))
+
+
+def isolated(*scopes: Scope) -> list[Directive]:
+    return [Directive(f"q-{number}", Action.ISOLATE, scope, reason="it fails") for number, scope in enumerate(scopes)]
+
+
+def version(sidecar: Sidecar, number: int, function: Callable[..., Any] | None = None, **terms: Any) -> Any:
+    """Version `number` of one operation, which answers with its number and what it was given."""
+    run = function or (lambda *given: f"{number} {' '.join(given)}".strip())
+    return sidecar.wrap(run, plugin="geo", version=str(number), operation="find", **terms)
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    with recording(seed=4) as made:
+        yield made
+
+
+def calls(recorder: Recorder) -> list[tuple[str, str]]:
+    return [(one.version, str(one.refused or one.outcome)) for one in recorder.invocations]
+
+
+# -- to whom calls go -------------------------------------------------------------------------------------------------
+
+
+def test_while_nothing_is_isolated_the_newer_version_answers(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1))
+    assert new("here") == "2 here"
+    assert calls(recorder) == [("2", "success")]
+
+
+def test_refused_calls_go_back_and_are_calls_of_the_version_before(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1))
+    recorder.isolate("geo", "2")
+    assert new("here") == "1 here"
+    assert calls(recorder) == [("2", "quarantined"), ("1", "success")]
+    assert [one.fallback for one in recorder.invocations] == [True, False]
+    recorder.release()
+    assert new("here") == "2 here"
+
+
+def test_in_probation_the_share_let_through_is_the_newer_versions_and_the_rest_go_back(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1))
+    recorder.isolate("geo", "2", share_ratio=0.25)
+    answers = [new() for _ in range(400)]
+    assert set(answers) == {"1", "2"}
+    assert 60 <= answers.count("2") <= 140
+    assert calls(recorder).count(("2", "probation")) == calls(recorder).count(("1", "success")) == answers.count("1")
+
+
+def test_a_newcomer_beside_an_isolated_version_goes_back_past_it(sidecar: Sidecar) -> None:
+    """Version 3 gets a small share of calls; the rest go to 2, which is isolated, and on to 1."""
+    first = version(sidecar, 1)
+    newest = version(sidecar, 3, previous=version(sidecar, 2, previous=first))
+    bad = Directive("q", Action.ISOLATE, Scope("geo", "2"), newcomers=Newcomers(("1",), 0.0))
+    told(sidecar, bad)
+    assert newest() == "1"
+
+
+@pytest.mark.parametrize(
+    "scope", [Scope("geo"), Scope("geo", operation="find"), Scope("geo", tenant="acme")], ids=["plugin", "operation", "tenant"]
+)  # fmt: skip
+def test_where_the_plugin_as_a_whole_is_isolated_nothing_goes_back(recorder: Recorder, scope: Scope) -> None:
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1))
+    told(recorder.sidecar, *isolated(scope))
+    with recorder.sidecar.tenant("acme"), pytest.raises(PluginQuarantined):
+        new()
+    assert calls(recorder) == [("2", "quarantined")], (
+        "the version before was not asked for, so nothing is counted of it"
+    )
+
+
+def test_what_is_isolated_for_one_tenant_goes_back_for_that_tenant_alone(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1))
+    told(recorder.sidecar, *isolated(Scope("geo", "2", tenant="acme")))
+    with recorder.sidecar.tenant("acme"):
+        assert new() == "1"
+    assert new() == "2"
+
+
+def test_only_a_directive_takes_calls_back_and_no_breaker_of_the_newer_version(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1))
+    breaker = recorder.sidecar.breaker("geo", "2", "find")
+    assert breaker is not None
+    breaker.force(BreakerState.FORCED_OPEN, "by hand")
+    with pytest.raises(CallNotPermitted):
+        new()
+    assert calls(recorder) == [("2", "circuit_open")]
+
+
+# -- where the version before does not run either ----------------------------------------------------------------------
+
+
+def test_where_both_are_isolated_the_declared_fallback_answers_and_else_the_refusal_is_the_newer_versions(
+    recorder: Recorder,
+) -> None:
+    first = version(recorder.sidecar, 1)
+    new = version(recorder.sidecar, 2, previous=first, fallback=Value("nothing found"))
+    recorder.isolate("geo", "2", reason="2 fails")
+    recorder.isolate("geo", "1", reason="1 fails")
+    assert new() == "nothing found"
+    bare = version(recorder.sidecar, 2, previous=first)
+    with pytest.raises(PluginQuarantined) as caught:
+        bare()
+    assert (caught.value.scope.version, caught.value.explanation) == ("2", "2 fails")
+    assert isinstance(caught.value.__cause__, PluginQuarantined), "why the version before did not answer is told too"
+    assert caught.value.__cause__.scope.version == "1"
+    assert calls(recorder) == [("2", "quarantined"), ("1", "quarantined")] * 2
+
+
+def test_the_breaker_of_the_version_before_keeps_calls_from_it(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1), fallback=Value("instead"))
+    breaker = recorder.sidecar.breaker("geo", "1", "find")
+    assert breaker is not None
+    breaker.force(BreakerState.FORCED_OPEN, "by hand")
+    recorder.isolate("geo", "2")
+    assert new() == "instead"
+    assert calls(recorder) == [("2", "quarantined"), ("1", "circuit_open")]
+
+
+def test_a_chain_of_versions_is_gone_back_as_far_as_needed(recorder: Recorder) -> None:
+    oldest = version(recorder.sidecar, 1)
+    middle = version(recorder.sidecar, 2, previous=oldest, fallback=Value("of 2"))
+    new = version(recorder.sidecar, 3, previous=middle, fallback=Value("of 3"))
+    recorder.isolate("geo", "3")
+    assert new() == "2"
+    recorder.isolate("geo", "2")
+    assert new() == "1"
+    recorder.isolate("geo", "1")
+    assert new() == "of 2", "what a version declares for its own refused calls holds for those that came back to it"
+
+
+def test_what_the_version_before_raises_is_the_answer_and_no_fallback_stands_in(recorder: Recorder) -> None:
+    def fail() -> None:
+        raise LookupError("no such place")
+
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1, fail), fallback=Value("instead"))
+    recorder.isolate("geo", "2")
+    with pytest.raises(LookupError, match="no such place"):
+        new()
+    assert calls(recorder) == [("2", "quarantined"), ("1", "error")]
+
+
+def test_a_refusal_of_another_plugin_inside_of_the_version_before_is_that_versions_error(recorder: Recorder) -> None:
+    inner = recorder.sidecar.wrap(lambda: None, plugin="tiles", version="1", operation="draw")
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1, inner), fallback=Value("instead"))
+    recorder.isolate("geo", "2")
+    recorder.isolate("tiles")
+    with pytest.raises(PluginQuarantined) as caught:
+        new()
+    assert caught.value.scope.plugin == "tiles"
+
+
+def test_a_fallback_that_is_for_failures_alone_does_not_answer_refusals(recorder: Recorder) -> None:
+    fallback = Fallback(Value("instead"), answers=["failed"])
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1), fallback=fallback)
+    recorder.isolate("geo", "2")
+    recorder.isolate("geo", "1")
+    with pytest.raises(PluginQuarantined):
+        new()
+
+
+def test_the_bulkhead_of_fallbacks_does_not_bound_the_version_before(recorder: Recorder) -> None:
+    """It carries all calls of the operation now; its own gate bounds them."""
+    deep: list[int] = []
+
+    def inside() -> int:
+        deep.append(1)
+        return len(deep) if len(deep) == 40 else new()
+
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1, inside), fallback=Value(0))
+    recorder.isolate("geo", "2")
+    assert new() == 40
+
+
+# -- kinds of functions -----------------------------------------------------------------------------------------------
+
+
+async def one() -> str:
+    return "1"
+
+
+async def two() -> str:
+    return "2"
+
+
+def test_coroutine_functions(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, two, previous=version(recorder.sidecar, 1, one), fallback=Value("instead"))
+    assert asyncio.run(new()) == "2"
+    recorder.isolate("geo", "2")
+    assert asyncio.run(new()) == "1"
+    recorder.isolate("geo", "1")
+    assert asyncio.run(new()) == "instead"
+    bare = version(recorder.sidecar, 2, two, previous=version(recorder.sidecar, 1, one))
+    with pytest.raises(PluginQuarantined):
+        asyncio.run(bare())
+
+
+def test_generator_functions_keep_what_is_sent_and_returned(recorder: Recorder) -> None:
+    def echo(count: int) -> Iterator[Any]:
+        got = []
+        for number in range(count):
+            try:
+                got.append((yield number))
+            except KeyError as error:
+                got.append(error)
+        return got
+
+    def never(count: int) -> Iterator[Any]:
+        raise AssertionError
+        yield
+
+    new = version(recorder.sidecar, 2, never, previous=version(recorder.sidecar, 1, echo), fallback=lambda count: "ab")
+    recorder.isolate("geo", "2")
+    steps, thrown = new(3), KeyError("thrown")
+    assert (next(steps), steps.send("a"), steps.throw(thrown)) == (0, 1, 2)
+    with pytest.raises(StopIteration) as end:
+        steps.send("z")
+    assert end.value.value == ["a", thrown, "z"]
+    recorder.isolate("geo", "1")
+    assert list(new(3)) == ["a", "b"]
+    bare = version(recorder.sidecar, 2, never, previous=version(recorder.sidecar, 1, echo))
+    with pytest.raises(PluginQuarantined) as caught:
+        list(bare(3))
+    assert caught.value.scope.version == "2"
+
+
+def test_async_generator_functions_keep_what_is_sent_thrown_and_closed(recorder: Recorder) -> None:
+    closed = []
+
+    async def echo(count: int) -> AsyncIterator[Any]:
+        got: Any = None
+        try:
+            for _ in range(count):
+                try:
+                    got = yield got
+                except KeyError as error:
+                    got = error
+        finally:
+            closed.append(True)
+
+    async def never(count: int) -> AsyncIterator[Any]:
+        raise AssertionError
+        yield
+
+    async def instead(count: int) -> AsyncIterator[Any]:
+        yield "instead"
+
+    async def main() -> None:
+        new = version(recorder.sidecar, 2, never, previous=version(recorder.sidecar, 1, echo), fallback=instead)
+        recorder.isolate("geo", "2")
+        assert [item async for item in new(2)] == [None, None]
+        steps, thrown = new(9), KeyError("thrown")
+        assert await anext(steps) is None
+        assert await steps.asend("a") == "a"
+        assert await steps.athrow(thrown) is thrown
+        closed.clear()
+        await steps.aclose()
+        assert closed == [True]
+        recorder.isolate("geo", "1")
+        assert [item async for item in new(2)] == ["instead"]
+        bare = version(recorder.sidecar, 2, never, previous=version(recorder.sidecar, 1, echo))
+        with pytest.raises(PluginQuarantined) as caught:
+            await anext(bare(2))
+        assert caught.value.scope.version == "2"
+
+    asyncio.run(main())
+    assert ("1", "success") in calls(recorder)
+
+
+def test_a_plain_function_that_answers_a_coroutine(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, lambda: two(), previous=version(recorder.sidecar, 1, lambda: one()))
+    recorder.isolate("geo", "2")
+
+    async def main() -> str:
+        return await new()
+
+    assert asyncio.run(main()) == "1"
+    assert calls(recorder) == [("2", "quarantined"), ("1", "success")]
+
+
+def test_methods_are_given_what_the_host_gave(recorder: Recorder) -> None:
+    class Finder:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def find(self, place: str, *, near: str = "") -> tuple[int, str, str]:
+            return self.number, place, near
+
+    older, newer = Finder(1), Finder(2)
+    new = version(recorder.sidecar, 2, newer.find, previous=version(recorder.sidecar, 1, older.find))
+    recorder.isolate("geo", "2")
+    assert new("here", near="there") == (1, "here", "there")
+
+
+def test_methods_of_a_class_that_has_both(recorder: Recorder) -> None:
+    class Finder:
+        @recorder.sidecar.plugin("geo", version="1", operation="find")
+        def find_v1(self, place: str) -> tuple[Finder, str]:
+            return self, f"1 {place}"
+
+        @recorder.sidecar.plugin("geo", version="2", operation="find", previous=find_v1)
+        def find(self, place: str) -> tuple[Finder, str]:
+            return self, f"2 {place}"
+
+        @staticmethod
+        @recorder.sidecar.plugin("geo", version="1", operation="size")
+        def size_v1() -> int:
+            return 1
+
+        @recorder.sidecar.plugin("geo", version="2", operation="size", previous=size_v1)
+        @staticmethod
+        def size() -> int:
+            return 2
+
+    recorder.isolate("geo", "2")
+    finder = Finder()
+    assert finder.find("here") == (finder, "1 here")
+    assert finder.size() == Finder.size() == 1
+
+
+def test_a_warning_of_the_version_before_names_the_hosts_line(recorder: Recorder) -> None:
+    def warn() -> None:
+        warnings.warn("old", DeprecationWarning, stacklevel=2)
+
+    new = version(recorder.sidecar, 2, lambda: None, previous=version(recorder.sidecar, 1, warn))
+    recorder.isolate("geo", "2")
+    with pytest.warns(DeprecationWarning, match="old") as caught:
+        new()
+    assert caught[0].filename == __file__
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+
+def test_answers_of_the_version_before_are_told_by_that_name(sidecar: Sidecar, outbox: Any) -> None:
+    first = version(sidecar, 1)
+    new = version(sidecar, 2, previous=first, fallback=Value("instead"))
+    told(sidecar, *isolated(Scope("geo", "2")))
+    assert [new(), new()] == ["1", "1"]
+    told(sidecar, *isolated(Scope("geo", "2"), Scope("geo", "1")))
+    assert new() == "instead"
+    assert sidecar.flush()
+    bare = version(sidecar, 2, previous=first)
+    with pytest.raises(PluginQuarantined):
+        bare()
+    assert sidecar.flush()
+    answered = {
+        point.attributes["plugin.fallback.answer"]: point.point.as_int or point.point.as_double
+        for point in outbox.named("plugin.fallbacks", plugin_version="2")
+    }
+    assert answered == {"previous": 2, "step 1": 1, "failed": 1}
+    assert outbox.calls(plugin_version="2", plugin_outcome="rejected", plugin_rejection_reason="quarantined") == 4
+    assert outbox.calls(plugin_version="1", plugin_outcome="success") == 2
+
+
+def test_spans_of_both_stand_beside_each_other(sidecar: Sidecar, outbox: Any) -> None:
+    new = version(sidecar, 2, previous=version(sidecar, 1))
+    outer = sidecar.wrap(lambda: new(), plugin="shop", version="1", operation="order")
+    told(sidecar, *isolated(Scope("geo", "2")))
+    assert outer() == "1"
+    assert sidecar.flush()
+    spans = {(span.name, span.attributes["plugin.version"]): span for span in outbox.spans_sent}
+    above = spans["shop order", "1"].span_id
+    assert spans["geo find", "2"].parent_id == spans["geo find", "1"].parent_id == above
+
+
+def test_the_collector_is_told_to_which_version_calls_could_go_back(sidecar: Sidecar, outbox: Any) -> None:
+    version(sidecar, 2, previous=version(sidecar, 1), owner="maps")()
+    sidecar._pipeline._cut(everything=True, heartbeat=True)
+    assert sidecar.flush()
+    (point,) = outbox.named("plugin.terms.declared", plugin_term="previous")
+    assert point.attributes["plugin.version"] == "2"
+    assert point.attributes["plugin.previous.version"] == "1"
+    assert point.attributes["plugin.owner"] == "maps"
+
+
+def test_wrapping_anew_without_it_ends_it(recorder: Recorder) -> None:
+    new = version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1))
+    version(recorder.sidecar, 2)
+    recorder.isolate("geo", "2")
+    with pytest.raises(PluginQuarantined):
+        new()
+
+
+def test_in_a_forked_child_calls_go_back_as_well(sidecar: Sidecar) -> None:
+    new = version(sidecar, 2, previous=version(sidecar, 1), fallback=Value("instead"))
+    told(sidecar, *isolated(Scope("geo", "2"), Scope("geo", "1")))
+    child = os.fork()
+    if child == 0:
+        both = new() == "instead"
+        told(sidecar, *isolated(Scope("geo", "2")))
+        os._exit(0 if both and new() == "1" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+# -- what cannot be meant ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_no_earlier_version_of_the_same_is_refused_with_what_to_write(recorder: Recorder, outbox: Any) -> None:
+    sidecar = recorder.sidecar
+    elsewhere = Sidecar(service="other")
+    wrong = {
+        "an unwrapped function": (len, "wrap it first"),
+        "no function": ("1.0", "cannot be called"),
+        "another plugin": (sidecar.wrap(one, plugin="tiles", version="1", operation="find"), "tiles@1 operation=find"),
+        "another operation": (sidecar.wrap(one, plugin="geo", version="1", operation="draw"), "geo@1 operation=draw"),
+        "another sidecar": (version(elsewhere, 1), "another sidecar"),
+        "the same version": (version(sidecar, 2), "another version"),
+        "another kind": (version(sidecar, 1, one), "another kind, coroutine"),
+    }
+    for name, (previous, why) in wrong.items():
+        with pytest.raises(ConfigurationError) as caught:
+            version(sidecar, 2, lambda: "2", previous=previous)
+        assert str(caught.value).startswith("previous: "), name
+        assert why in str(caught.value), name
+    elsewhere.close(timeout=1)
+
+
+def test_a_circle_is_refused(recorder: Recorder) -> None:
+    first = version(recorder.sidecar, 1)
+    second = version(recorder.sidecar, 2, previous=first)
+    third = version(recorder.sidecar, 3, previous=second)
+    with pytest.raises(ConfigurationError, match=r"previous: .* goes back to geo@1"):
+        version(recorder.sidecar, 1, previous=third)
+
+
+def test_what_guards_something_goes_back_only_to_what_fails_closed_too(recorder: Recorder) -> None:
+    with pytest.raises(ConfigurationError, match=r"previous: .* security"):
+        version(recorder.sidecar, 2, previous=version(recorder.sidecar, 1), criticality="security")
+    closed = version(recorder.sidecar, 1, criticality="security")
+    new = version(recorder.sidecar, 2, previous=closed, criticality="security")
+    recorder.isolate("geo", "2")
+    assert new() == "1"
+
+
+def test_nothing_is_answered_in_the_place_of_an_instance(recorder: Recorder) -> None:
+    class Made:
+        pass
+
+    with pytest.raises(ConfigurationError, match=r"previous: .*instance"):
+        recorder.sidecar.wrap(Made, plugin="geo", version="2", operation="find", previous=version(recorder.sidecar, 1))
+
+
+def test_where_the_sidecar_is_switched_off_nothing_is_asked_of_it() -> None:
+    sidecar = Sidecar(service="x", disabled=True)
+    assert version(sidecar, 2, previous=version(sidecar, 1))() == "2"
+
+
+def test_the_page_for_hosts_is_true(tmp_path: Path) -> None:
+    assert write_files("how-to/rollback.md", tmp_path) == ["geo_host.py", "test_rollback.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
