@@ -213,7 +213,7 @@ class Ledger(Protocol):
 
     def load(self, at: datetime) -> Loaded:
         """Return where things stand: alerts, quarantines, open incidents, directives, versions, the actions of the last hour,
-        the switch, silences in force and the clock's shift. Raises `StoreError`."""
+        the switch, silences in force, what was said already and the clock's shift. Raises `StoreError`."""
 
     def commit(self, changes: Changes, expected: int) -> Future[int]:
         """Store what a tick or a person changed, before all that waits, with its decisions sealed: all or nothing.

@@ -12,6 +12,7 @@ from plugwarden_collector.announce.subject import Subject, subjects_of
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.cycle.directives import next_set
+from plugwarden_collector.decide import noted
 from plugwarden_collector.decide.acts import Acted, freeze, isolate, release, silence
 from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.changes import Changes
@@ -118,7 +119,7 @@ def _follow(
         found.note(now, f"a person was refused: {error}")
     if event.kind == "restart":
         away = now + (event.seconds or 2.0)
-        standing = resumed(standing)
+        standing = resumed(standing, at, store.at(away))
     elif event.kind == "jump":
         store.leap(event.seconds, now)
     if acted is not None:
@@ -131,10 +132,10 @@ def _follow(
     return standing, away
 
 
-def resumed(standing: Standing) -> Standing:
-    """Where things stand after a restart: as it was, but for what nobody stores."""
+def resumed(standing: Standing, went: datetime, back: datetime) -> Standing:
+    """Where things stand after a restart: as it was stored."""
     fresh = standing.copy()
-    fresh.noted = {}
+    fresh.noted = noted.resumed(noted.kept(standing.noted, went), back)
     return fresh
 
 
