@@ -279,6 +279,13 @@ class Ledger(Protocol):
     def decisions(self, before: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log before a sequence, newest first."""
 
+    def decision(self, sequence: int) -> DecisionRow | None:
+        """Return one entry of the decision log; None where there is none."""
+
+    def facts(self, sha256: str) -> str | None:
+        """Return what entries rest on whose evidence names this digest, as it was written; None where it is not kept. What is
+        damaged is another text: whoever reads it computes its digest."""
+
     def decisions_after(self, sequence: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log after a sequence, oldest first."""
 

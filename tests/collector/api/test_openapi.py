@@ -26,6 +26,7 @@ OPERATIONS = {
     "approve": "POST /api/v1/quarantine/{identity}/approve",
     "audit": "GET /api/v1/audit",
     "audit_accept": "POST /api/v1/audit/accept",
+    "audit_entry": "GET /api/v1/audit/{sequence}",
     "audit_head": "GET /api/v1/audit/head",
     "audit_verify": "GET /api/v1/audit/verify",
     "automation": "POST /api/v1/automation",
@@ -187,7 +188,7 @@ ROWS: Mapping[str, tuple[type, set[str]]] = {
     "alert_events": (alerts.AlertEventRow, set()),
     "incidents": (alerts.IncidentRow, set()),
     "quarantines": (models.QuarantineRow, set()),
-    "decisions": (models.AuditEntry, {"stream"}),
+    "decisions": (models.AuditEntry, {"stream", "facts"}),
     "changes": (models.ChangeRow, set()),
 }
 """View -> its rows as they are sent, and what is added to them."""

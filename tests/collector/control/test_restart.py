@@ -5,61 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import httpx2
 import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.cycle.quarantines import SUSPECTED_FOR
 from plugwarden_collector.decide.noted import SUSPECTED
 
 from tests.collector.conftest import Running, running
-from tests.collector.support.span_request import PROTOBUF, request
+from tests.collector.support.failing_plugin import entries, fail, failing_until, rules_for
 from tests.collector.support.still_clock import StillClock
 from tests.collector.support.suggested import suggested
 from tests.collector.support.waiting import eventually
-
-RULES = """
-[[slo]]
-name = "availability"
-sli = "availability"
-objective = 0.99
-period = "30d"
-
-[policy]
-enforcement = "{enforcement}"
-newcomer_grace = "0s"
-max_actions_per_hour = 0
-"""
-
-
-def rules(folder: Path, enforcement: str) -> Path:
-    file = folder / "rules.toml"
-    file.write_text(RULES.replace("{enforcement}", enforcement))
-    return file
-
-
-def fail(collector: Running, calls: int = 60) -> None:
-    """Let calls of a plugin fail just now."""
-    body = request(calls, **{
-        "plugin.id": "csv", "plugin.version": "2", "plugin.operation": "export", "plugin.outcome": "error",
-        "plugin.error.source": "plugin", "error.type": "KeyError", "service.name": "shop",
-    })  # fmt: skip
-    answer = httpx2.post(f"{collector.http}/v1/traces", content=body.SerializeToString(), headers=PROTOBUF)
-    assert answer.status_code == 200
-
-
-def entries(collector: Running, kind: str) -> list[str]:
-    return [row["scope"] for row in collector.api.get("audit", stream="decisions") if row["kind"] == kind]
-
-
-def failing_until(collector: Running, kind: str) -> list[str]:
-    """Let calls fail until a decision of a kind stands; return what it is about."""
-
-    def decided() -> list[str]:
-        fail(collector)
-        return entries(collector, kind)
-
-    eventually(decided, timeout=30)
-    return entries(collector, kind)
 
 
 def seen_again(collector: Running) -> bool:
@@ -73,7 +28,7 @@ def seen_again(collector: Running) -> bool:
 
 @pytest.mark.parametrize(("enforcement", "kind"), [("observe", "would_quarantine"), ("enforce", "prevented")])
 def test_what_was_said_before_a_restart_is_not_said_again(tmp_path: Path, enforcement: str, kind: str) -> None:
-    file = rules(tmp_path, enforcement)
+    file = rules_for(tmp_path, enforcement, actions=0)
     with running(tmp_path / "data", file) as collector:
         said = failing_until(collector, kind)
     with running(tmp_path / "data", file) as collector:
