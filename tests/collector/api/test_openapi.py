@@ -167,6 +167,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
         "plugin": {"plugin_id": "csv"},
         "plugin_series": {"plugin_id": "csv"},
         "trace": {"trace_id": traces[0]["trace_id"]},
+        "audit_entry": {"sequence": 1},
     }
     reading = {name for name, place in OPERATIONS.items() if place.startswith("GET ")} - ENDLESS
     answers = {name: client[name](**values.get(name, {})) for name in reading}
