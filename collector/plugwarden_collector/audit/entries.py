@@ -30,7 +30,7 @@ ACCESS = "access"
 FACTS = "facts"
 """Key of an entry's evidence under which the digest of its facts stands."""
 FACTS_LEFT_OUT = "facts_left_out"
-"""Key under which stands how much an entry rests on that is more than it keeps."""
+"""Key under which stands what an entry rests on and does not keep, in words."""
 _FORM = "plugwarden audit 2"
 
 

@@ -191,14 +191,16 @@ def written(facts: Facts) -> str:
 
 def with_facts(drafts: Iterable[Draft], facts: Facts) -> list[Draft]:
     """Return decisions of one tick with what they rest on; where that is more than is kept, with how much it is."""
-    rows = rows_of(facts)
-    attachment = attach(written(facts)) if rows <= MOST_ROWS else None
+    rows, attachment = rows_of(facts), None
+    told = f"{rows} cells and other values, of which {MOST_ROWS} are kept, and {MOST_PACKED_BYTES} bytes when packed"
+    if rows <= MOST_ROWS:
+        try:
+            attachment = attach(written(facts))
+        except ValueError:  # a decision is not held up by what is kept of it
+            told = "texts that are no Unicode"
     if attachment is not None:
         return [replace(draft, facts=attachment) for draft in drafts]
-    told = {
-        FACTS_LEFT_OUT: f"{rows} cells and other values, of which {MOST_ROWS} are kept, and {MOST_PACKED_BYTES} bytes when packed"
-    }
-    return [replace(draft, evidence={**(draft.evidence or {}), **told}) for draft in drafts]
+    return [replace(draft, evidence={**(draft.evidence or {}), FACTS_LEFT_OUT: told}) for draft in drafts]
 
 
 def read(text: str) -> Facts:

@@ -89,7 +89,7 @@ def _not_held(entry: Mapping[str, Any]) -> str | None:
     if entry["actor"] != AUTOMATION:
         return f"{entry['actor']} decided it: what people decide is not made again"
     if FACTS_LEFT_OUT in evidence:
-        return f"it rests on more than an entry keeps: {evidence[FACTS_LEFT_OUT]}"
+        return f"it rests on what an entry does not keep: {evidence[FACTS_LEFT_OUT]}"
     if FACTS not in evidence:
         return "it does not hold what it rests on: it was written before Plugwarden kept that, or follows from rules and from no calls"
     if text is None:

@@ -153,7 +153,7 @@ def test_a_dearer_mistake_gives_another_verdict() -> None:
         ({"facts": None}, "not kept any more"),
         ({"evidence": {"bad": 7}}, "before Plugwarden kept that"),
         ({"actor": "ann"}, "ann decided it"),
-        ({"evidence": {"facts_left_out": "12,000 cells"}}, "more than an entry keeps: 12,000 cells"),
+        ({"evidence": {"facts_left_out": "12,000 cells"}}, "does not keep: 12,000 cells"),
         ({"facts": '{"form": 1}'}, "digest is another one"),
     ],
 )
@@ -229,3 +229,10 @@ def test_facts_are_read_as_they_were_written() -> None:
     assert written(facts) == entry["facts"]
     assert read(written(facts)) == facts
     assert json.loads(entry["facts"])["version"] == facts.version
+
+
+def test_what_cannot_be_written_holds_up_no_decision() -> None:
+    fleet = fleet_with()
+    fleet.play(5, csv_fails(fleet, machine="\ud800"))
+    found = replay(entry_of(made(fleet, "quarantined")))
+    assert (found.same, found.problem) == (None, "it rests on what an entry does not keep: texts that are no Unicode")
