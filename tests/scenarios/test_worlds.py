@@ -16,6 +16,7 @@ CASES = [(name, rules) for name, path in FILES.items() for rules in load_world(p
 def test_a_world_comes_out_as_its_file_says(name: str, rules: str) -> None:
     found = run(load_world(FILES[name]), rules)
     verdict = judge(found)
+    verdict.problems += [f"{at:.2f} s: {text}" for at, text in found.unlike]
     if verdict.problems:
         pytest.fail("\n".join([found.world.title, *verdict.problems, *account(found)]), pytrace=False)
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-__all__ = ["ACCESS", "DECISIONS", "GENESIS", "UNKEYED", "Decision", "Draft", "Keyring", "SealKey", "Verdict", "examine", "seal",
-           "verify"]  # fmt: skip
+from .attachment import Attachment
+
+__all__ = ["ACCESS", "DECISIONS", "FACTS", "FACTS_LEFT_OUT", "GENESIS", "UNKEYED", "Decision", "Draft", "Keyring", "SealKey", "Verdict",
+           "evidence_of", "examine", "seal", "verify"]  # fmt: skip
 
 GENESIS = "0" * 64
 """The hash before the first entry."""
@@ -25,6 +27,10 @@ DECISIONS = "decisions"
 """Chain of what was done, which is kept for ever."""
 ACCESS = "access"
 """Chain of who looked, asked in vain or pushed, which is kept for a time."""
+FACTS = "facts"
+"""Key of an entry's evidence under which the digest of its facts stands."""
+FACTS_LEFT_OUT = "facts_left_out"
+"""Key under which stands what an entry rests on and does not keep, in words."""
 _FORM = "plugwarden audit 2"
 
 
@@ -44,6 +50,8 @@ class Draft:
     evidence: Mapping[str, Any] | None = None
     says: str | None = None
     """On whose behalf, as the caller says; nobody checked it."""
+    facts: Attachment | None = None
+    """What it rests on, kept beside the chain; its digest goes into the evidence, and is sealed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +123,17 @@ def seal(
     draft: Draft, sequence: int, previous_hash: str, key: SealKey | None = None, stream: str = DECISIONS
 ) -> Decision:
     """Give a draft its place: HMAC-SHA-256 over its canonical form and the hash before it; BLAKE2b-256 without a key."""
-    evidence = _json(draft.evidence or {})
+    evidence = evidence_of(draft)
     fields, key_id = _fields(draft, stream), None if key is None else key.id
     secret = None if key is None else key.secret
     digest = _seal(fields, draft.says, evidence, sequence, previous_hash, key_id, secret, stream)
     return Decision(sequence, draft, evidence, key_id, previous_hash, digest)
+
+
+def evidence_of(draft: Draft) -> str:
+    """Return the evidence of a draft as its entry holds it: canonical JSON, with the digest of what it rests on."""
+    told = {} if draft.facts is None else {FACTS: draft.facts.sha256}
+    return _json({**(draft.evidence or {}), **told})
 
 
 def verify(rows: Iterable[Mapping[str, Any]], keyring: Keyring = UNKEYED) -> tuple[int, str | None]:

@@ -1,17 +1,20 @@
-"""`plugwarden audit`: list, verify, head, export, accept."""
+"""`plugwarden audit`: list, show, replay, verify, head, export, accept."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from plugwarden_collector.api.client import CollectorClient
+from plugwarden_collector.audit.entries import FACTS
+from plugwarden_collector.cycle.replay import Replayed, replay
 from plugwarden_collector.named_path import file_to_write
 from plugwarden_collector.private import create
 
@@ -47,6 +50,49 @@ def audit_list(
          "scope": ("scope", prose), "reason": ("why", prose), **({"times": "times"} if access else {})},
         empty="nobody asked for anything yet" if access else "nothing was decided yet",
     )  # fmt: skip
+
+
+@audit_app.command("show")
+def audit_show(
+    sequence: Annotated[int, typer.Argument(min=1, help="Its number, as `audit list` shows it.")],
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Show one decision. With --json all of it, what it rests on among it: `audit replay` takes that as a file, too."""
+    with client(url) as api:
+        found = api.get(("audit", str(sequence)))
+    if as_json:
+        emit_json(found)
+        return
+    console.print(_title(found), soft_wrap=True)
+    console.print(prose(found["reason"]), soft_wrap=True)
+    kept = (
+        "not kept"
+        if found["facts"] is None
+        else f"{len(found['facts'].encode())} bytes, sha256 {found['evidence'][FACTS]}"
+    )
+    console.print(f"what it rests on: {clean(kept)}", soft_wrap=True)
+
+
+@audit_app.command("replay")
+def audit_replay(
+    entry: Annotated[str, typer.Argument(help="Number of a decision, or a file that `audit show --json` wrote.")],
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Make a decision again from nothing but its own entry; exit code 1 when another one comes out, or it cannot be made again."""
+    if entry.isdecimal():
+        with client(url) as api:
+            kept = api.get(("audit", entry))
+    else:
+        kept = _entry_in(Path(entry))
+    found = replay(kept)
+    if as_json:
+        emit_json({"sequence": kept["sequence"], **asdict(found)})
+    else:
+        _show_replayed(kept, found)
+    if not found.same:
+        raise SystemExit(1)
 
 
 @audit_app.command("verify")
@@ -138,6 +184,54 @@ def audit_accept(
         console.print(f"accepted: {clean(text)}", soft_wrap=True)
     if not found["accepted"]:
         console.print("there is nothing to explain")
+
+
+def _title(entry: Mapping[str, Any]) -> str:
+    return f"{clean(entry['sequence'])} {clock(entry['time'])} {clean(entry['kind'])} {clean(entry['scope'])} by {clean(entry['actor'])}"
+
+
+def _show_replayed(entry: Mapping[str, Any], found: Replayed) -> None:
+    """Say in words what became of an entry that was made again."""
+    console.print(_title(entry), soft_wrap=True)
+    if found.same is None:
+        console.print(f"cannot be made again: {clean(found.problem)}", soft_wrap=True)
+        return
+    if found.same:
+        told = found.decided["evidence"] if found.decided is not None else {}
+        weights = f": {told['nats']:g} nats, {told['enough_nats']:g} are enough" if "nats" in told else ""
+        console.print(f"the same comes out{weights}")
+    else:
+        console.print(
+            "something else comes out" + (f": {clean(found.problem)}" if found.problem else ""), soft_wrap=True
+        )
+        show(
+            [
+                {"part": item.part, "entry": _text(item.entry), "replay": _text(item.replay)}
+                for item in found.differences
+            ],
+            {"part": "part", "entry": ("entry", prose), "replay": ("now", prose)},
+        )
+    if found.decided_by != found.replayed_by:
+        console.print(f"decided by version {clean(found.decided_by)}, made again by {found.replayed_by}")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _entry_in(file: Path) -> dict[str, Any]:
+    """Return the entry that a file holds."""
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        fail(f"{file}: {error.strerror}; give the number of a decision, or a file of `audit show --json`", 2)
+    except (ValueError, RecursionError):
+        found = None
+    wanted = ("sequence", "time", "kind", "scope", "actor", "reason", "enforcement", "quarantine_id", "evidence")
+    whole = isinstance(found, dict) and all(name in found for name in wanted)
+    if not whole or not isinstance(found["evidence"], dict) or not isinstance(found.get("facts"), str | None):
+        fail(f"{file}: holds no decision; write it with `plugwarden audit show SEQUENCE --json`", 2)
+    return dict(found)
 
 
 def _entries(api: CollectorClient, stream: str, last: int) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ from plugwarden_collector.audit.actor import LOCAL, Actor
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.cycle import evaluate, next_set
+from plugwarden_collector.decide import noted
 from plugwarden_collector.decide.acts import (
     Acted,
     adopt_clock,
@@ -175,10 +176,12 @@ class Warden:
             )
             if (
                 changes
-                or ((watch.streams or watch.parts) and began - self._watch_at >= WATCH_SECONDS)
+                or ((watch.streams or watch.parts or standing.noted) and began - self._watch_at >= WATCH_SECONDS)
                 or began - self._watch_at >= MARK_SECONDS
             ):
                 changes.watch, self._watch_at = kept(watch), began
+                if standing.noted or self.standing.noted:
+                    changes.noted = noted.kept(standing.noted, at)
             judged = changes.slo_status
             changes.slo_status = self._budgets.changed(judged)
             self._commit(standing, changes)
@@ -290,7 +293,7 @@ class Warden:
         standing, self._revision = loaded.standing, loaded.revision
         if standing.shifted_seconds is None:
             standing.shifted_seconds = self._adopted()
-        standing.noted = self.standing.noted  # which nobody stores
+        standing.noted |= self.standing.noted  # what was noted since it was kept
         self.standing = standing
         self.watch = resumed(loaded.watch) or self.watch
         self._board.publish(standing.directives)

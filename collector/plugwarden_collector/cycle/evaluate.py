@@ -15,10 +15,12 @@ from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.file import Rules
 
 from .alerts import judge, note_versions
-from .causes import find_causes, inhibit
+from .asked import Asked
+from .causes import inhibit
 from .directives import next_set
-from .findings import findings_of
-from .quarantines import admit_newcomers, advance, take_back, take_out
+from .facts import facts_of, with_facts
+from .quarantines import admit_newcomers
+from .response import respond
 from .tick import Evidence, Observation, Tick
 from .trouble import find_trouble
 
@@ -42,14 +44,15 @@ def evaluate(
 
     The caller stores the changes before anybody else sees them, and keeps the old standing and the old watch if that fails.
     """
-    tick = Tick(rules, standing.copy(), watch, seen, evidence, chance, Changes(at=seen.at))
+    asked = Asked(evidence, chance)
+    tick = Tick(rules, standing.copy(), watch, seen, asked, asked.chance, Changes(at=seen.at))
     note_versions(tick)
     judge(tick)
     troubles = find_trouble(tick)
-    excuses, shared = find_causes(tick, troubles)
-    take_back(tick, excuses.all, shared)
-    take_out(tick, findings_of(tick, troubles, excuses))
-    advance(tick)
+    looked = tick.watch
+    respond(tick, troubles)
+    if tick.changes.decisions:  # what they rest on is put together for them alone
+        tick.changes.decisions = with_facts(tick.changes.decisions, facts_of(tick, troubles, standing, looked, asked))
     admit_newcomers(tick)
     inhibit(tick)
     _forget(tick.standing, seen.at)

@@ -12,6 +12,7 @@ from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.guard import Fleet, overruled, vetoes
 from plugwarden_collector.decide.identity import new_id
+from plugwarden_collector.decide.noted import SUSPECTED, NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
 from plugwarden_collector.decide.wider import covers
 from plugwarden_collector.durations import duration
@@ -258,17 +259,15 @@ def _is_question(item: Quarantine) -> bool:
     return item.ended_at is None and item.state is QuarantineState.DEGRADED
 
 
-def _suspected(item: Quarantine) -> tuple[str, str, str]:
+def _suspected(item: Quarantine) -> NotedKey:
     """Where it is noted when something spoke for a suggestion last."""
-    return item.id, "", "suspected"
+    return item.id, "", SUSPECTED
 
 
 def _end_suspicion(tick: Tick, item: Quarantine) -> None:
     """A suggestion is over when nothing speaks against its scope any more: parts of streams may fail too rarely to show in the whole."""
     scope = item.scope
-    seen_at = tick.standing.noted.setdefault(
-        _suspected(item), tick.at
-    )  # nobody stores it: after a start it is as good as new
+    seen_at = tick.standing.noted.setdefault(_suspected(item), tick.at)
     if tick.at - seen_at >= SUSPECTED_FOR and not any(
         key.plugin == scope.plugin and scope.version in {None, key.version} and scope.operation in {None, key.operation}
         for key in tick.watch.streams

@@ -8,6 +8,7 @@ from datetime import datetime
 from plugwarden.contract import DirectiveSet
 
 from .alert import AlertRecord
+from .noted import NotedKey
 from .quarantine import Quarantine
 from .silence import Silence
 
@@ -49,7 +50,7 @@ class Standing:
     """(plugin, version) -> when it was first seen."""
     frozen: str | None = None
     """Why the automation is switched off."""
-    noted: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
+    noted: dict[NotedKey, datetime] = field(default_factory=dict)
     """What was recorded about a trouble already, so that each tick does not say it again: (scope, objective, what) -> when it was
     seen last."""
     silences: tuple[Silence, ...] = ()

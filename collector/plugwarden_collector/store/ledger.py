@@ -213,7 +213,7 @@ class Ledger(Protocol):
 
     def load(self, at: datetime) -> Loaded:
         """Return where things stand: alerts, quarantines, open incidents, directives, versions, the actions of the last hour,
-        the switch, silences in force and the clock's shift. Raises `StoreError`."""
+        the switch, silences in force, what was said already and the clock's shift. Raises `StoreError`."""
 
     def commit(self, changes: Changes, expected: int) -> Future[int]:
         """Store what a tick or a person changed, before all that waits, with its decisions sealed: all or nothing.
@@ -278,6 +278,13 @@ class Ledger(Protocol):
 
     def decisions(self, before: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log before a sequence, newest first."""
+
+    def decision(self, sequence: int) -> DecisionRow | None:
+        """Return one entry of the decision log; None where there is none."""
+
+    def facts(self, sha256: str) -> str | None:
+        """Return what entries rest on whose evidence names this digest, as it was written; None where it is not kept. What is
+        damaged is another text: whoever reads it computes its digest."""
 
     def decisions_after(self, sequence: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log after a sequence, oldest first."""

@@ -26,6 +26,7 @@ OPERATIONS = {
     "approve": "POST /api/v1/quarantine/{identity}/approve",
     "audit": "GET /api/v1/audit",
     "audit_accept": "POST /api/v1/audit/accept",
+    "audit_entry": "GET /api/v1/audit/{sequence}",
     "audit_head": "GET /api/v1/audit/head",
     "audit_verify": "GET /api/v1/audit/verify",
     "automation": "POST /api/v1/automation",
@@ -166,6 +167,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
         "plugin": {"plugin_id": "csv"},
         "plugin_series": {"plugin_id": "csv"},
         "trace": {"trace_id": traces[0]["trace_id"]},
+        "audit_entry": {"sequence": 1},
     }
     reading = {name for name, place in OPERATIONS.items() if place.startswith("GET ")} - ENDLESS
     answers = {name: client[name](**values.get(name, {})) for name in reading}
@@ -187,7 +189,7 @@ ROWS: Mapping[str, tuple[type, set[str]]] = {
     "alert_events": (alerts.AlertEventRow, set()),
     "incidents": (alerts.IncidentRow, set()),
     "quarantines": (models.QuarantineRow, set()),
-    "decisions": (models.AuditEntry, {"stream"}),
+    "decisions": (models.AuditEntry, {"stream", "facts"}),
     "changes": (models.ChangeRow, set()),
 }
 """View -> its rows as they are sent, and what is added to them."""

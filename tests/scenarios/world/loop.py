@@ -12,6 +12,8 @@ from plugwarden_collector.announce.subject import Subject, subjects_of
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.cycle.directives import next_set
+from plugwarden_collector.cycle.replay import replay
+from plugwarden_collector.decide import noted
 from plugwarden_collector.decide.acts import Acted, freeze, isolate, release, silence
 from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.changes import Changes
@@ -23,6 +25,8 @@ from plugwarden_collector.judge.kept_watch import kept
 from plugwarden_collector.judge.kept_watch import resumed as resumed_watch
 from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.file import Rules
+
+from tests.collector.support.logged import entry_of
 
 from .fleet import STEP_SECONDS, Fleet, Harm
 from .layout import Layout
@@ -62,6 +66,8 @@ class Run:
     """What happened, in the order of time."""
     said: list[tuple[float, str, str]] = field(default_factory=list)
     """(when, kind, scope) of each decision."""
+    unlike: list[tuple[float, str]] = field(default_factory=list)
+    """(when, which decision and why) of each that does not come out again from what its entry keeps."""
     harm: Harm = field(default_factory=Harm)
     running: list[tuple[float, frozenset[int]]] = field(default_factory=list)
     """(since when, cells that are called)."""
@@ -120,7 +126,7 @@ def _follow(
         found.note(now, f"a person was refused: {error}")
     if event.kind == "restart":
         away = now + (event.seconds or 2.0)
-        standing = resumed(standing)
+        standing = resumed(standing, at, store.at(away))
     elif event.kind == "jump":
         store.leap(event.seconds, now)
     if acted is not None:
@@ -133,10 +139,10 @@ def _follow(
     return standing, away
 
 
-def resumed(standing: Standing) -> Standing:
-    """Where things stand after a restart: as it was, but for what nobody stores."""
+def resumed(standing: Standing, went: datetime, back: datetime) -> Standing:
+    """Where things stand after a restart: as it was stored."""
     fresh = standing.copy()
-    fresh.noted = {}
+    fresh.noted = noted.resumed(noted.kept(standing.noted, went), back)
     return fresh
 
 
@@ -170,6 +176,11 @@ def _keep(found: Run, standing: Standing, changes: Changes, now: float) -> None:
     """Note what changed, and where things stand now."""
     for draft in changes.decisions:
         found.said.append((now, draft.kind, draft.scope))
+        if draft.facts is not None:
+            replayed = replay(entry_of(draft))
+            if not replayed.same:
+                text = f"{draft.kind} {draft.scope} does not come out again: {replayed.problem} {replayed.differences}"
+                found.unlike.append((now, text))
         found.note(now, f"{draft.kind} {draft.scope}: {draft.reason[:900]}")
     for event in changes.alert_events:
         if event.after is AlertState.FIRING or event.before is AlertState.FIRING:

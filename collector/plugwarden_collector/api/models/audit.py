@@ -44,6 +44,9 @@ class AuditEntry(Answer):
     """Quarantine, silence or incident it belongs to; decisions alone have this field."""
     enforcement: str = ""
     """`observe`, `suggest` or `enforce`; decisions alone have this field."""
+    facts: str | None = None
+    """What a decision rests on, as JSON text of at most 4 MiB whose SHA-256 is `facts` in the evidence: enough to make it again; not
+    stable. Null where it is not kept; only where one decision is asked for."""
 
 
 AuditEntry.__pydantic_config__ = {**Answer.__pydantic_config__, "json_schema_serialization_defaults_required": False}

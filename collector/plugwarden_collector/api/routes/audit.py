@@ -6,15 +6,22 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 import heapq
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Path, Query
 
 from plugwarden_collector.api.described import Routes, problems
-from plugwarden_collector.api.models import Accepted, AuditEntry, AuditHeads, AuditVerdict, ReasonedRequest
+from plugwarden_collector.api.models import (
+    Accepted,
+    AuditEntry,
+    AuditHeads,
+    AuditVerdict,
+    ReasonedRequest,
+)
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.api.threads import Room
-from plugwarden_collector.audit.entries import ACCESS, DECISIONS
+from plugwarden_collector.audit.entries import ACCESS, DECISIONS, FACTS
+from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.store.ledger import AuditReport
 from plugwarden_collector.web.auth import Principal
 
@@ -77,6 +84,16 @@ def audit_routes(parts: Parts) -> Routes:
         """Explain what verification finds missing, such as a store that was put back by hand. It is recorded for ever."""
         texts = await parts.acts.run(log.accept, actor(who, body.actor), body.reason, parts.clock())
         return as_json({"accepted": texts})
+
+    @router.get("/api/v1/audit/{sequence}", response_model=AuditEntry, responses=problems(404), dependencies=[reading])
+    async def audit_entry(sequence: Annotated[int, Path(ge=1, le=NEWEST)]) -> Any:
+        """One decision with what it rests on, from which `plugwarden audit replay` makes it again."""
+        row = await parts.reads.run(parts.ledger.decision, sequence)
+        if row is None:
+            raise NotFoundError(f"there is no decision {sequence}; `plugwarden audit list` lists them")
+        sha256 = row.evidence.get(FACTS)
+        facts = await parts.reads.run(parts.ledger.facts, sha256) if isinstance(sha256, str) else None
+        return as_json({"stream": DECISIONS, **columns(row), "facts": facts})
 
     return router
 

@@ -16,6 +16,7 @@ from plugwarden_collector.clock import Step, Timekeeping
 from plugwarden_collector.decide.acts import Acted, adopt_clock, freeze, isolate, release, silence, unsilence
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetStatus, Changes, Freeze
+from plugwarden_collector.decide.noted import kept
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
@@ -58,6 +59,7 @@ ALL = Changes(
     freeze=Freeze("a test"),
     shifted_seconds=-7200.0,
     watch='{"form": 0}',
+    noted=kept({("csv", "availability", "prevented"): AT}, AT),
 )
 
 
@@ -89,6 +91,7 @@ def test_what_was_committed_is_what_the_next_start_loads(engine: Engine) -> None
         assert standing.incidents == {"i-1": INCIDENT}
         assert standing.directives == TOLD
         assert standing.silences == (SILENCE,)
+        assert standing.noted == {("csv", "availability", "prevented"): AT}
         assert (standing.frozen, standing.shifted_seconds) == ("a test", -7200.0)
         assert standing.actions == [AT], "for the limit per hour"
         engine.reopen()

@@ -14,6 +14,8 @@ from plugwarden_collector.audit.entries import ACCESS, DECISIONS, GENESIS, UNKEY
 from plugwarden_collector.store.duckdb.rows import Row
 from plugwarden_collector.store.duckdb.statements import statement
 
+from .decision_facts import store_facts
+
 __all__ = ["append", "base_of", "chain_of", "head_of", "holds", "rows_of", "trim"]
 
 _TABLES = {DECISIONS: "decisions", ACCESS: "access_log"}
@@ -39,6 +41,8 @@ def append(
             row |= {"quarantine_id": draft.quarantine_id, "enforcement": draft.enforcement}
         names, marks = ", ".join(row), ", ".join("?" * len(row))
         connection.execute(f"insert into {_TABLES[stream]} ({names}) values ({marks})", list(row.values()))  # noqa: S608
+        if draft.facts is not None:
+            store_facts(connection, entry.sequence, draft.facts)
         head = Head(entry.sequence, entry.hash, draft.at.isoformat())
     return head
 

@@ -16,6 +16,7 @@ from plugwarden_collector.store.ledger import KeptTime
 __all__ = [
     "EVENTS_SENT",
     "FROZEN",
+    "NOTED",
     "SHIFTED",
     "WATCH",
     "advance_revision",
@@ -26,7 +27,7 @@ __all__ = [
     "store_time",
 ]
 
-FROZEN, SHIFTED, WATCH = "frozen", "clock_shifted", "watch"
+FROZEN, NOTED, SHIFTED, WATCH = "frozen", "noted", "clock_shifted", "watch"
 EVENTS_SENT = "events_sent:"
 """Beginning of the keys under which stands how far each receiver of events has got."""
 _REVISION, _CLOCK = "ledger_revision", "clock"

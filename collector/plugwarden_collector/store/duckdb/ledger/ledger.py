@@ -36,6 +36,7 @@ from plugwarden_collector.store.ledger_rows import (
 )
 
 from .audit_log import AuditLog
+from .decision_facts import load_facts
 from .facts import (
     EVENTS_SENT,
     WATCH,
@@ -174,6 +175,15 @@ class DuckdbLedger:
     def decisions(self, before: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log."""
         return self._list("list_decisions", DecisionRow, {"before": before, "limit": limit})
+
+    def decision(self, sequence: int) -> DecisionRow | None:
+        """Return one entry of the decision log."""
+        return next(iter(self._list("load_decision", DecisionRow, {"sequence": sequence})), None)
+
+    def facts(self, sha256: str) -> str | None:
+        """Return what entries rest on whose evidence names this digest."""
+        with self._database.reading() as cursor:
+            return load_facts(cursor, sha256)
 
     def decisions_after(self, sequence: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log after a sequence."""

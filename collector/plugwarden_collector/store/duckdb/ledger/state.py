@@ -14,6 +14,7 @@ from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.noted import resumed
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
@@ -21,7 +22,7 @@ from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store.duckdb.rows import Row, fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
 
-from .facts import FROZEN, SHIFTED, WATCH, load_fact, store_fact
+from .facts import FROZEN, NOTED, SHIFTED, WATCH, load_fact, store_fact
 from .sealing import Sealing
 
 __all__ = ["apply_changes", "load_directives", "load_standing", "load_versions"]
@@ -84,6 +85,8 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
         store_fact(connection, SHIFTED, repr(changes.shifted_seconds))
     if changes.watch is not None:
         store_fact(connection, WATCH, changes.watch)
+    if changes.noted is not None:
+        store_fact(connection, NOTED, changes.noted)
 
 
 def _store(
@@ -104,6 +107,7 @@ def load_standing(cursor: duckdb.DuckDBPyConnection, epoch: str, at: datetime) -
         actions=_all(cursor, "load_action_times", lambda row: row["time"], {"since": at - LATELY}),
         versions=load_versions(cursor),
         frozen=load_fact(cursor, FROZEN),
+        noted=resumed(load_fact(cursor, NOTED), at),
         silences=tuple(_all(cursor, "load_silences", _silence, {"at": at})),
         shifted_seconds=None if shifted is None else float(shifted),
     )

@@ -1,0 +1,227 @@
+"""What the decisions of one tick rest on, reduced to what can have mattered: kept with them, so that they can be made again.
+
+Kept is what goes into `cycle.response`: the cells and who is unheard of each trouble, waits, paces and probes that were asked for, the
+rules, and of where things stood what the guard rails and the excuses look at. What explains is run again, so that its outcome is not kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from plugwarden.contract import QuarantineState, Scope
+from pydantic import TypeAdapter
+
+from plugwarden_collector import __version__
+from plugwarden_collector.audit.attachment import MOST_PACKED_BYTES, attach
+from plugwarden_collector.audit.entries import FACTS_LEFT_OUT, Draft
+from plugwarden_collector.decide.noted import NotedKey
+from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
+from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.judge.arrivals import Cell, Past
+from plugwarden_collector.judge.causes import Sample
+from plugwarden_collector.judge.pace import Pace
+from plugwarden_collector.judge.waits import Waits
+from plugwarden_collector.judge.watch import StreamKey, Watch
+from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.policy import Enforcement, Policy
+
+from .asked import Asked
+from .tick import Tick
+from .trouble import Trouble
+
+__all__ = ["FORM", "MOST_ROWS", "Facts", "Held", "Looked", "facts_of", "read", "rows_of", "with_facts", "written"]
+
+FORM = 1
+"""Grows when the text, or what its values mean, changes; another form is not read."""
+MOST_ROWS = 10_000
+"""Cells and other values that are kept at most: a plugin has some hundreds of cells (`judge.causes.factors`), and an outage of twenty of
+them is still below it. With more, an entry says so and cannot be replayed; writing and packing so many takes 25 ms."""
+ACTED_WITHIN = timedelta(hours=1)
+"""How far back the guard rails count what was isolated."""
+DECIDES = (
+    "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until", "probation_mark", "released_by",
+    "taken_back",
+)  # fmt: skip
+"""What deciding reads of the evidence of a quarantine; the rest is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One trouble, as it was looked at (`cycle.trouble.Trouble`)."""
+
+    objective: str
+    samples: tuple[Sample, ...]
+    unheard: tuple[Sample, ...]
+    before: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A quarantine or suggestion, without what is for hosts and people alone."""
+
+    id: str
+    scope: Scope
+    state: str
+    actor: str
+    enforcement: Enforcement
+    started_at: datetime
+    changed_at: datetime
+    step: int
+    share_ratio: float
+    hold_until: datetime | None
+    ended_at: datetime | None
+    repeats: int
+    superseded_by: str | None
+    successor_of: str | None
+    evidence: dict[str, Any]
+
+    @classmethod
+    def of(cls, item: Quarantine) -> Held:
+        """Return what is kept of a quarantine."""
+        said = {key: item.evidence[key] for key in DECIDES if key in item.evidence}
+        same = {name: getattr(item, name) for name in _SAME}
+        return cls(state=item.state.word, evidence=said, **same)
+
+    def quarantine(self) -> Quarantine:
+        """Return the quarantine, as far as it was kept."""
+        same = {name: getattr(self, name) for name in _SAME}
+        return Quarantine(state=_STATES[self.state], reason="", evidence=self.evidence, **same)
+
+
+_STATES = {state.word: state for state in QuarantineState}
+_SAME = tuple(item.name for item in fields(Held) if item.name not in ("state", "evidence"))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that one tick decided on."""
+
+    form: int
+    version: str
+    """Version of Plugwarden whose code decided."""
+    at: datetime
+    objectives: tuple[Objective, ...]
+    policy: Policy
+    running: int
+    """Plugins with traffic."""
+    troubles: tuple[Looked, ...]
+    recent: tuple[Cell, ...]
+    """With bad calls that arrived in the last seconds."""
+    streams: tuple[tuple[StreamKey, datetime], ...]
+    """What was suspected, and when its last bad call came."""
+    mark: int
+    usual: tuple[Past, ...]
+    """What is usual for what was on probation."""
+    versions: tuple[tuple[str, str, datetime], ...]
+    """When versions were first seen."""
+    called_at: tuple[tuple[str, str, datetime], ...]
+    """When what was isolated, or may be now, was last asked for."""
+    quarantines: tuple[Held, ...]
+    incidents: tuple[Incident, ...]
+    actions: tuple[datetime, ...]
+    frozen: str | None
+    noted: tuple[tuple[NotedKey, datetime], ...]
+    waits: tuple[tuple[datetime, tuple[Waits, ...]], ...]
+    paces: tuple[tuple[tuple[str, ...], datetime, tuple[Pace, ...]], ...]
+    probes: tuple[tuple[Scope, int, tuple[Cell, ...]], ...]
+    drawn: tuple[float, ...]
+    """Chance, in the order in which it was drawn."""
+
+
+def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Watch, asked: Asked) -> Facts:
+    """Return what a tick decided on; `standing` and `watch` are as they were when it began to decide."""
+    slow = {sample.plugin for trouble in troubles for sample in trouble.samples}
+    concerned = slow | {item.scope.plugin for item in standing.quarantines.values() if item.ended_at is None}
+    kept = [item for item in standing.quarantines.values() if _counts(item, slow, tick.at)]
+    isolated = {item.scope.plugin for item in kept if item.in_force}
+    return Facts(
+        form=FORM,
+        version=__version__,
+        at=tick.at,
+        objectives=tick.rules.objectives,
+        policy=tick.rules.policy,
+        running=tick.seen.running,
+        troubles=tuple(
+            Looked(item.objective.name, tuple(item.samples), tuple(item.unheard), tuple(item.before))
+            for item in troubles
+        ),
+        recent=tuple(cell for cell in watch.recent_cells() if cell.plugin in slow),
+        streams=tuple((key, item.bad_at) for key, item in watch.streams.items() if key.plugin in concerned),
+        mark=watch.mark,
+        usual=tuple(past for past in tick.seen.usual.values() if past.plugin in isolated),
+        versions=tuple(
+            (plugin, version, at) for (plugin, version), at in tick.standing.versions.items() if plugin in slow
+        ),
+        called_at=tuple(
+            (plugin, version, at) for (plugin, version), at in tick.seen.called_at.items() if plugin in isolated | slow
+        ),
+        quarantines=tuple(map(Held.of, kept)),
+        incidents=tuple(standing.incidents.values()),
+        actions=tuple(standing.actions),
+        frozen=standing.frozen,
+        noted=tuple(standing.noted.items()),
+        waits=tuple(
+            (since, tuple(item for item in found if item.plugin in slow)) for since, found in asked.waited.items()
+        ),
+        paces=tuple((instances, since, tuple(found)) for (instances, since), found in asked.paced.items()),
+        probes=tuple((scope, mark, tuple(found)) for (scope, mark), found in asked.probed.items()),
+        drawn=tuple(asked.drawn),
+    )
+
+
+def rows_of(facts: Facts) -> int:
+    """Return how many values there are."""
+    found = sum(len(item.samples) + len(item.unheard) + len(item.before) for item in facts.troubles)
+    found += sum(len(rows[-1]) for told in (facts.waits, facts.paces, facts.probes) for rows in told)
+    return found + sum(
+        len(getattr(facts, name))
+        for name in ("recent", "streams", "usual", "versions", "called_at", "quarantines", "incidents", "noted")
+    )
+
+
+def written(facts: Facts) -> str:
+    """Return facts as JSON."""
+    return _adapter().dump_json(facts).decode()
+
+
+def with_facts(drafts: Iterable[Draft], facts: Facts) -> list[Draft]:
+    """Return decisions of one tick with what they rest on; where that is more than is kept, with how much it is."""
+    rows, attachment = rows_of(facts), None
+    told = f"{rows} cells and other values, of which {MOST_ROWS} are kept, and {MOST_PACKED_BYTES} bytes when packed"
+    if rows <= MOST_ROWS:
+        try:
+            attachment = attach(written(facts))
+        except ValueError:  # a decision is not held up by what is kept of it
+            told = "texts that are no Unicode"
+    if attachment is not None:
+        return [replace(draft, facts=attachment) for draft in drafts]
+    return [replace(draft, evidence={**(draft.evidence or {}), FACTS_LEFT_OUT: told}) for draft in drafts]
+
+
+def read(text: str) -> Facts:
+    """Return the facts of a text. Raises `ValueError` for what is none, or of another form."""
+    try:
+        raw = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    form = raw.get("form") if isinstance(raw, dict) else None
+    if form != FORM:
+        raise ValueError(f"it is of form {form}, and this version reads form {FORM}")
+    return _adapter().validate_json(text)
+
+
+@cache
+def _adapter() -> TypeAdapter[Facts]:
+    """Made when it is first needed: most processes that load this never decide."""
+    return TypeAdapter(Facts)
+
+
+def _counts(item: Quarantine, concerned: set[str], at: datetime) -> bool:
+    """Whether the guard rails, a person's word or the memory of repeats may ask for it."""
+    made_up = item.actor == AUTOMATION and not item.evidence.get("known", True) and at - item.started_at < ACTED_WITHIN
+    return item.ended_at is None or item.scope.plugin in concerned or made_up

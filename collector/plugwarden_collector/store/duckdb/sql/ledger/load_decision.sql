@@ -1,0 +1,2 @@
+-- One entry of the decision log. Takes: sequence. Gives: all columns.
+from decisions where sequence = $sequence

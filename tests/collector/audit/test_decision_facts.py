@@ -1,0 +1,135 @@
+"""A decision is made again from its own entry: by the command, after what it was about is gone, and in a log that still verifies."""
+
+from __future__ import annotations
+
+import json
+import random
+import zlib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from plugwarden_collector.api.client import ApiError
+from plugwarden_collector.audit import Place
+from plugwarden_collector.audit.attachment import MOST_PACKED_BYTES, Attachment, attach, unpack
+from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.store.duckdb.ledger import decision_facts
+
+from tests.collector.conftest import running
+from tests.collector.support.command_line import plugwarden
+from tests.collector.support.failing_plugin import entries, failing_until, rules_for
+from tests.collector.support.stores import AT, Open, opened, path_of
+
+TELEMETRY = ("span_rows", "log_rows", "point_rows", "call_seconds", "call_minutes", "call_hours", "wait_seconds")
+
+
+def before_this(at: Any) -> Draft:
+    """Return a decision as versions wrote it that kept nothing else with it."""
+    return Draft(at, "prevented", "automation", "geo version=1", "it fails", evidence={"nats": 30.0})
+
+
+def test_a_decision_is_made_again_by_the_command_after_its_telemetry_was_deleted(place: Place, tmp_path: Path) -> None:
+    data, rules = tmp_path / "data", rules_for(tmp_path, "enforce")
+    with running(data, rules) as collector:
+        collector.collector.ledger.audit.append([before_this(collector.collector.health.now())]).result(30)
+        isolated = failing_until(collector, "quarantined")[0]
+        assert "facts" not in isolated, "lists do not grow by it"
+        assert len(isolated["evidence"]["facts"]) == 64
+    with duckdb.connect(str(path_of(data))) as raw:
+        for table in TELEMETRY:
+            raw.execute(f"delete from {table}")
+    with running(data, rules) as collector:
+        assert collector.scalar("select count(*) from plugin_calls") == 0
+        number, url = str(isolated["sequence"]), collector.url
+        shown = plugwarden("audit", "replay", number, url=url)
+        assert shown.returncode == 0, shown
+        assert "quarantined csv" in shown.stdout
+        assert "the same comes out: " in shown.stdout
+        found = json.loads(plugwarden("audit", "replay", number, "--json", url=url).stdout)
+        assert (found["same"], found["differences"], found["decided"]["scope"]) == (True, [], isolated["scope"])
+        assert found["decided"]["evidence"]["alternatives"] == isolated["evidence"]["alternatives"]
+        assert plugwarden("audit", "verify", url=url).returncode == 0, "old entries and new ones"
+
+        (earlier,) = entries(collector, "prevented")
+        refused = plugwarden("audit", "replay", str(earlier["sequence"]), url=url)
+        assert refused.returncode == 1
+        assert "before Plugwarden kept" in " ".join(refused.stdout.split())
+
+        file = tmp_path / "entry.json"
+        file.write_text(plugwarden("audit", "show", number, "--json", url=url).stdout)
+        kept = json.loads(file.read_text("utf-8"))
+        with pytest.raises(ApiError, match="there is no decision 9999"):
+            collector.api.get(("audit", "9999"))
+        assert "sha256" in plugwarden("audit", "show", number, url=url).stdout
+    assert plugwarden("audit", "replay", str(file)).returncode == 0, "nobody runs any more"
+    file.write_text(json.dumps({**kept, "facts": kept["facts"].replace('"running":', '"running":1')}))
+    forged = plugwarden("audit", "replay", str(file))
+    assert (forged.returncode, "digest is another one" in " ".join(forged.stdout.split())) == (1, True)
+    for wrong in ("[]", json.dumps({**kept, "facts": 7}), json.dumps({**kept, "evidence": []})):
+        file.write_text(wrong)
+        assert plugwarden("audit", "replay", str(file)).returncode == 2, wrong
+    assert plugwarden("audit", "replay", str(tmp_path / "nowhere")).returncode == 2
+
+
+def kept(store: Open) -> list[tuple[str, int]]:
+    with store.database.reading() as cursor:
+        return cursor.execute("select sha256, sequence from decision_facts order by sequence").fetchall()
+
+
+def decide(store: Open, number: int, facts: Attachment | None) -> None:
+    draft = Draft(AT + timedelta(seconds=number), "quarantined", "automation", "csv", "it fails", facts=facts)
+    store.ledger.audit.append([draft, draft]).result(30)
+
+
+def test_decisions_of_one_tick_share_what_they_rest_on(place: Place, tmp_path: Path) -> None:
+    with opened(tmp_path / "data") as store:
+        first, second = attach("one"), attach("two")
+        assert first is not None
+        assert second is not None
+        for number, facts in enumerate((first, None, second, first)):
+            decide(store, number, facts)
+        assert kept(store) == [(first.sha256, 1), (second.sha256, 5)]
+        assert (store.ledger.facts(first.sha256), store.ledger.facts("0" * 64)) == ("one", None)
+        row = store.ledger.decision(2)
+        assert row is not None
+        assert row.evidence == {"facts": first.sha256}
+        assert store.ledger.decision(9) is None
+        assert store.ledger.audit.verify().valid
+
+
+def test_what_all_decisions_rest_on_is_bounded_and_the_oldest_goes_while_its_entry_stays(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "data") as store:
+        made = [attach(f"{number:03d}") for number in range(30)]
+        size = len(made[0].packed) if made[0] is not None else 0
+        monkeypatch.setattr(decision_facts, "MOST_BYTES", 20 * size)
+        for number, facts in enumerate(made):
+            decide(store, number, facts)
+        assert [sequence for _, sequence in kept(store)][-1] == 59
+        assert 18 <= len(kept(store)) <= 20
+        assert made[0] is not None
+        assert store.ledger.facts(made[0].sha256) is None
+        assert len(store.ledger.decisions(10_000, 100)) == 60
+        assert store.ledger.audit.verify().valid
+
+
+def test_what_is_damaged_is_another_text(place: Place, tmp_path: Path) -> None:
+    with opened(tmp_path / "data") as store:
+        facts = Attachment("ab" * 32, b"no zlib")
+        decide(store, 0, facts)
+        assert store.ledger.facts(facts.sha256) == ""
+
+
+def test_an_attachment_is_bounded_both_ways() -> None:
+    small = attach("a" * 100_000)
+    assert small is not None
+    assert unpack(small.packed) == "a" * 100_000
+    assert attach("a" * (5 * 2**20)) is None
+    noise = "".join(random.Random(1).choices("0123456789abcdef", k=4 * MOST_PACKED_BYTES))
+    assert attach(noise) is None
+    for wrong in (b"", b"x", small.packed[:-1], zlib.compress(b"a" * (5 * 2**20))):
+        with pytest.raises(ValueError):
+            unpack(wrong)

@@ -1,0 +1,238 @@
+"""An entry of the decision log is made again from itself alone, and says where another result differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from plugwarden_collector.audit.actor import Actor
+from plugwarden_collector.audit.attachment import digest_of
+from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.cycle import facts as facts_module
+from plugwarden_collector.cycle.facts import FORM, MOST_ROWS, read, rows_of, written
+from plugwarden_collector.cycle.replay import replay
+from plugwarden_collector.decide.acts import freeze, release
+from plugwarden_collector.judge.pace import Pace
+from plugwarden_collector.judge.waits import Waits
+from plugwarden_collector.rules.policy import Enforcement
+
+from tests.collector.support.logged import entry_of
+from tests.collector.support.played_fleet import Fleet, rules_with
+
+ANN = Actor("ann")
+
+
+def fleet_with(**policy: object) -> Fleet:
+    found = Fleet(rules_with(**policy))
+    for plugin in ("csv", "geo", "pdf", "xml"):
+        found.has_past(plugin)
+    return found
+
+
+def csv_fails(fleet: Fleet, **where: Any) -> Callable[[], None]:
+    def each() -> None:
+        fleet.arrive("csv", "2", 10, 10, **where)
+        fleet.arrive("csv", "1")
+        fleet.arrive("geo")
+
+    return each
+
+
+def made(fleet: Fleet, kind: str) -> Draft:
+    return next(draft for draft in fleet.made if draft.kind == kind)
+
+
+def isolated(**policy: object) -> dict[str, Any]:
+    fleet = fleet_with(**policy)
+    fleet.play(5, csv_fails(fleet))
+    return entry_of(made(fleet, "quarantined"))
+
+
+def with_facts(entry: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return an entry that rests on other facts."""
+    text = written(replace(read(entry["facts"]), **changes))
+    return {**entry, "facts": text, "evidence": {**entry["evidence"], "facts": digest_of(text)}}
+
+
+def test_what_was_isolated_is_isolated_again() -> None:
+    entry = isolated()
+    found = replay(entry)
+    assert (found.same, found.problem, found.differences) == (True, None, ())
+    assert found.decided is not None
+    for part in ("kind", "scope", "reason", "quarantine_id"):
+        assert found.decided[part] == entry[part]
+    for part in ("nats", "enough_nats", "alternatives", "since"):
+        assert found.decided["evidence"][part] == entry["evidence"][part] is not None
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind"),
+    [
+        ({"enforcement": Enforcement.OBSERVE}, "would_quarantine"),
+        ({"enforcement": Enforcement.SUGGEST}, "suggested"),
+        ({"max_actions_per_hour": 0}, "prevented"),
+        ({"protected": ("csv",)}, "prevented"),
+        ({"critical": ("csv",)}, "warned"),
+    ],
+)
+def test_whatever_came_of_it_comes_of_it_again(policy: dict[str, object], kind: str) -> None:
+    fleet = fleet_with(**policy)
+    fleet.play(8, csv_fails(fleet))
+    assert replay(entry_of(made(fleet, kind))).same is True
+
+
+def test_a_shared_cause_and_its_end_come_out_again() -> None:
+    fleet = fleet_with()
+
+    def each(bad: int) -> None:
+        for plugin in ("csv", "geo", "pdf", "xml"):
+            fleet.arrive(plugin, "1", 10, bad, error="ConnectionError")
+
+    fleet.play(10, lambda: each(10))
+    fleet.play(90, lambda: each(0))
+    for kind in ("common_cause", "common_cause_over"):
+        assert replay(entry_of(made(fleet, kind))).same is True
+
+
+def test_what_excuses_slowness_is_asked_of_the_entry_alone() -> None:
+    fleet = fleet_with()
+    fleet.calls.waited = [
+        Waits("csv", "db", 50, 100.0, 0, 50, 0.01, 110.0),
+        Waits("geo", "db", 50, 1.0, 0, 50, 0.01, 9.0),
+    ]
+    fleet.calls.paced = [Pace("csv", "web", "h1", 10, 1.0, 0.0, 10, 0.1, 0.0)]
+    fleet.play(20, lambda: fleet.arrive("csv", "1", 10, slow=10))
+    entry = entry_of(made(fleet, "common_cause"))
+    assert "downstream db" in entry["reason"]
+    assert replay(entry).same is True
+    assert [item.plugin for _, found in read(entry["facts"]).waits for item in found] == ["csv"], (
+        "of others nothing decided"
+    )
+
+
+def test_steps_of_probation_and_the_release_come_out_again() -> None:
+    fleet = fleet_with(hold_seconds=5)
+    fleet.chance = 0.25
+    fleet.play(5, csv_fails(fleet))
+    fleet.play(90, lambda: fleet.arrive("csv", "2"))
+    kinds = [draft.kind for draft in fleet.made]
+    assert {"probation", "advanced", "released"} <= set(kinds)
+    assert [replay(entry_of(draft)).differences for draft in fleet.made if draft.facts] == [()] * len(kinds)
+    fleet.play(5, csv_fails(fleet))
+    again = fleet.made[-1]
+    assert again.kind == "quarantined"
+    assert replay(entry_of(again)).same is True, "with the repeats of before"
+
+
+def test_other_evidence_gives_another_result_which_says_where() -> None:
+    entry = isolated()
+    facts = read(entry["facts"])
+    (looked, *rest) = facts.troubles
+    fewer = replace(looked, samples=tuple(replace(item, bad=max(0, item.bad - 1)) for item in looked.samples))
+    found = replay(with_facts(entry, troubles=(fewer, *rest)))
+    assert found.same is False
+    assert {"reason", "evidence.bad", "evidence.nats"} <= {item.part for item in found.differences}
+
+
+def test_a_dearer_mistake_gives_another_verdict() -> None:
+    entry = isolated()
+    policy = replace(read(entry["facts"]).policy, cost_of_wrong_isolation=1e300)
+    found = replay(with_facts(entry, policy=policy))
+    assert (found.same, found.decided) == (False, None)
+    assert found.problem == "it is not time to act this time: there is too little evidence"
+    frozen = replay(with_facts(entry, frozen="a test"))
+    assert next((item.part, item.replay) for item in frozen.differences) == ("kind", "prevented")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"facts": None}, "not kept any more"),
+        ({"evidence": {"bad": 7}}, "before Plugwarden kept that"),
+        ({"actor": "ann"}, "ann decided it"),
+        ({"evidence": {"facts_left_out": "12,000 cells"}}, "does not keep: 12,000 cells"),
+        ({"facts": '{"form": 1}'}, "digest is another one"),
+    ],
+)
+def test_what_cannot_be_made_again_says_why(change: dict[str, Any], problem: str) -> None:
+    found = replay({**isolated(), **change})
+    assert found.same is None
+    assert problem in (found.problem or "")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"form": 99}', f'{{"form": {FORM}}}', "[" * 100_000])
+def test_facts_that_cannot_be_read_are_said_to_be(text: str) -> None:
+    entry = isolated()
+    found = replay({**entry, "facts": text, "evidence": {**entry["evidence"], "facts": digest_of(text)}})
+    assert found.same is None
+    assert "cannot be read" in (found.problem or "")
+
+
+def test_an_entry_of_code_that_asked_something_else_says_so() -> None:
+    fleet = fleet_with(hold_seconds=5)
+    fleet.play(5, csv_fails(fleet))
+    fleet.play(90, lambda: fleet.arrive("csv", "2"))
+    found = replay(with_facts(entry_of(made(fleet, "released")), probes=()))
+    assert (found.same, found.decided_by) == (None, "0.1.0")
+    assert "asks for what that one did not" in (found.problem or "")
+
+
+def test_a_person_who_freezes_is_not_made_again_and_the_release_of_one_is_remembered() -> None:
+    fleet = fleet_with()
+    fleet.play(5, csv_fails(fleet))
+    fleet.act(release(fleet.standing, fleet.in_force()[0].id, "it is well", ANN, fleet.at))
+    fleet.play(5, csv_fails(fleet))
+    prevented = fleet.made[-1]
+    assert (prevented.kind, "ann released it" in prevented.reason) == ("prevented", True)
+    assert replay(entry_of(prevented)).same is True
+    fleet.act(freeze(fleet.standing, True, "a storm", ANN, fleet.at))
+    assert replay(entry_of(fleet.made[-1])).same is None
+
+
+def test_decisions_of_one_tick_share_what_they_rest_on_and_a_tick_without_one_asks_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet, asked = fleet_with(enforcement=Enforcement.OBSERVE), list[object]()
+    taken = facts_module.rows_of
+    monkeypatch.setattr(facts_module, "rows_of", lambda facts: asked.append(facts) or taken(facts))
+    fleet.play(8, csv_fails(fleet))
+    assert len(asked) == len({draft.at for draft in fleet.made}) == 1
+
+
+def test_more_than_is_kept_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts_module, "MOST_ROWS", 3)
+    fleet = fleet_with()
+    fleet.play(5, csv_fails(fleet))
+    draft = made(fleet, "quarantined")
+    assert draft.facts is None
+    assert replay(entry_of(draft)).same is None
+
+
+def test_a_quarantine_of_everything_in_a_large_fleet_is_within_the_bound() -> None:
+    fleet = fleet_with()
+    hosts = [f"host-{number:03d}" for number in range(100)]
+    fleet.play(3, csv_fails(fleet, on=hosts, tenant="a tenant"))
+    draft = made(fleet, "quarantined")
+    entry = entry_of(draft)
+    assert draft.facts is not None
+    assert rows_of(read(entry["facts"])) < MOST_ROWS
+    assert len(draft.facts.packed) < 20_000
+    assert replay(entry).same is True
+
+
+def test_facts_are_read_as_they_were_written() -> None:
+    entry = isolated()
+    facts = read(entry["facts"])
+    assert written(facts) == entry["facts"]
+    assert read(written(facts)) == facts
+    assert json.loads(entry["facts"])["version"] == facts.version
+
+
+def test_what_cannot_be_written_holds_up_no_decision() -> None:
+    fleet = fleet_with()
+    fleet.play(5, csv_fails(fleet, machine="\ud800"))
+    found = replay(entry_of(made(fleet, "quarantined")))
+    assert (found.same, found.problem) == (None, "it rests on what an entry does not keep: texts that are no Unicode")
