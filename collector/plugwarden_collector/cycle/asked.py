@@ -12,6 +12,7 @@ from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
+from plugwarden_collector.judge.ways_back import WayBack
 
 from .tick import Evidence
 
@@ -31,6 +32,7 @@ class Asked:
         self.waited: dict[datetime, Sequence[Waits]] = {}
         self.paced: dict[PacesKey, Sequence[Pace]] = {}
         self.probed: dict[ProbesKey, Sequence[Cell]] = {}
+        self.ways: dict[str, Sequence[WayBack]] = {}
         self.drawn: list[float] = []
 
     def chance(self) -> float:
@@ -61,6 +63,11 @@ class Asked:
         found = self.probed[scope, mark] = self._evidence.probes(scope, since, mark, at)
         return found
 
+    def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
+        """Return to which earlier versions hosts can go back."""
+        found = self.ways[plugin] = self._evidence.ways_back(plugin, at)
+        return found
+
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return failed calls by error."""
         return self._evidence.errors(plugin, version, since, until)
@@ -78,9 +85,11 @@ class Remembered:
         waited: Mapping[datetime, Sequence[Waits]],
         paced: Mapping[PacesKey, Sequence[Pace]],
         probed: Mapping[ProbesKey, Sequence[Cell]],
+        ways: Mapping[str, Sequence[WayBack]],
         drawn: Sequence[float],
     ) -> None:
-        self._waited, self._paced, self._probed, self._drawn = waited, paced, probed, list(reversed(drawn))
+        self._waited, self._paced, self._probed, self._ways = waited, paced, probed, ways
+        self._drawn = list(reversed(drawn))
 
     def chance(self) -> float:
         """Return what was drawn then; raises `IndexError` where nothing was."""
@@ -105,6 +114,10 @@ class Remembered:
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope."""
         return self._probed[scope, mark]
+
+    def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
+        """Return to which earlier versions hosts could go back."""
+        return self._ways[plugin]
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Return nothing: it is said in texts, and decides nothing."""

@@ -27,6 +27,7 @@ from plugwarden_collector.judge.causes import Sample
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import StreamKey, Watch
+from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
@@ -115,6 +116,8 @@ class Facts:
     streams: tuple[tuple[StreamKey, datetime], ...]
     """What was suspected, and when its last bad call came."""
     mark: int
+    marks: tuple[tuple[datetime, int], ...]
+    """What had arrived when, in the last seconds."""
     usual: tuple[Past, ...]
     """What is usual for what was on probation."""
     versions: tuple[tuple[str, str, datetime], ...]
@@ -129,6 +132,8 @@ class Facts:
     waits: tuple[tuple[datetime, tuple[Waits, ...]], ...]
     paces: tuple[tuple[tuple[str, ...], datetime, tuple[Pace, ...]], ...]
     probes: tuple[tuple[Scope, int, tuple[Cell, ...]], ...]
+    ways: tuple[tuple[str, tuple[WayBack, ...]], ...]
+    """To which earlier versions the hosts of a plugin can go back."""
     drawn: tuple[float, ...]
     """Chance, in the order in which it was drawn."""
 
@@ -153,6 +158,7 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
         recent=tuple(cell for cell in watch.recent_cells() if cell.plugin in slow),
         streams=tuple((key, item.bad_at) for key, item in watch.streams.items() if key.plugin in concerned),
         mark=watch.mark,
+        marks=watch.marks,
         usual=tuple(past for past in tick.seen.usual.values() if past.plugin in isolated),
         versions=tuple(
             (plugin, version, at) for (plugin, version), at in tick.standing.versions.items() if plugin in slow
@@ -170,6 +176,7 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
         ),
         paces=tuple((instances, since, tuple(found)) for (instances, since), found in asked.paced.items()),
         probes=tuple((scope, mark, tuple(found)) for (scope, mark), found in asked.probed.items()),
+        ways=tuple((plugin, tuple(found)) for plugin, found in asked.ways.items()),
         drawn=tuple(asked.drawn),
     )
 
@@ -177,7 +184,7 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
 def rows_of(facts: Facts) -> int:
     """Return how many values there are."""
     found = sum(len(item.samples) + len(item.unheard) + len(item.before) for item in facts.troubles)
-    found += sum(len(rows[-1]) for told in (facts.waits, facts.paces, facts.probes) for rows in told)
+    found += sum(len(rows[-1]) for told in (facts.waits, facts.paces, facts.probes, facts.ways) for rows in told)
     return found + sum(
         len(getattr(facts, name))
         for name in ("recent", "streams", "usual", "versions", "called_at", "quarantines", "incidents", "noted")

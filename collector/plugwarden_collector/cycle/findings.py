@@ -16,7 +16,7 @@ from plugwarden_collector.judge.causes import Fault, Sample
 from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
 from plugwarden_collector.judge.evidence import verdict
 from plugwarden_collector.judge.sli import indicator_of
-from plugwarden_collector.judge.watch import RECENT, Suspect
+from plugwarden_collector.judge.watch import RECENT
 from plugwarden_collector.judge.ways_back import WaysBack
 from plugwarden_collector.rules.objective import Objective
 
@@ -267,8 +267,7 @@ def _over(tick: Tick, objective: Objective, fault: Fault, scope: Scope) -> bool:
         begun = next((item for item in tick.watch.marks if tick.at - item[0] <= back), None)
         if begun is None or begun[0] <= fault.since:
             return False
-        cells = tick.evidence.cells([Suspect(objective.name, scope.plugin, *begun)], tick.at)
-        told = [cell.counts for cell in cells if within(scope, cell)]
+        told = [cell.counts for cell in tick.evidence.probes(scope, *begun, tick.at)]
         found = verdict(sum(item.total for item in told), sum(item.failed for item in told), well, unwell)
         if found.well(OVER_DOUBT) or found.unwell(OVER_DOUBT):
             return found.well(OVER_DOUBT)

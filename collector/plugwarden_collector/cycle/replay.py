@@ -106,6 +106,7 @@ def _decided(facts: Facts) -> tuple[list[Finding], list[Draft]]:
         dict(facts.waits),
         {(instances, since): found for instances, since, found in facts.paces},
         {(scope, mark): found for scope, mark, found in facts.probes},
+        dict(facts.ways),
         facts.drawn,
     )
     tick = Tick(
@@ -115,6 +116,7 @@ def _decided(facts: Facts) -> tuple[list[Finding], list[Draft]]:
             facts.mark,
             {key: Suspicion((), bad_at) for key, bad_at in facts.streams},
             recent=((facts.at, facts.recent),),
+            marks=facts.marks,
             at=facts.at,
         ),
         Observation(
