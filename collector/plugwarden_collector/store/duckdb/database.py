@@ -6,6 +6,7 @@ own, so that a long query neither blocks nor sees half of a commit (DuckDB is mu
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import threading
@@ -164,15 +165,22 @@ class Database:
 
     def close(self) -> None:
         """Write everything into the file and let it go. Readers that still run are given a moment, then interrupted."""
-        finish = time.monotonic() + FINISH_SECONDS
-        end = finish + CLOSE_SECONDS
+        end = time.monotonic() + FINISH_SECONDS + CLOSE_SECONDS
+        closed = threading.Event()
         with self._lock:  # nobody gets a cursor from here on
-            # A connection that closes closes its cursors, and refuses to while one of them is at work in another thread.
-            while (busy := _close_idle(self._cursors)) and time.monotonic() < end:
-                if time.monotonic() > finish:
-                    for cursor in busy:
-                        cursor.interrupt()
-                time.sleep(0.005)
+            # In a thread of its own: a cursor whose statement begins at this moment may close only when that has ended.
+            threading.Thread(
+                target=_interrupt,
+                args=(tuple(self._cursors), closed, FINISH_SECONDS),
+                name="plugwarden-closing",
+                daemon=True,
+            ).start()
+            try:
+                # A connection that closes closes its cursors, and refuses to while one of them is at work in another thread.
+                while _close_idle(self._cursors) and time.monotonic() < end:
+                    time.sleep(0.005)
+            finally:
+                closed.set()
             try:
                 self._connection.execute("checkpoint")
             except duckdb.Error:
@@ -210,6 +218,16 @@ class Database:
         if not rows:
             raise StoreError(f"{self.path}: has no epoch")
         return str(rows[0][0])
+
+
+def _interrupt(cursors: Iterable[duckdb.DuckDBPyConnection], closed: threading.Event, after_seconds: float) -> None:
+    """Interrupt what cursors do, again and again from a moment on, until they are closed."""
+    closed.wait(after_seconds)
+    end = time.monotonic() + CLOSE_SECONDS
+    while not closed.wait(0.005) and time.monotonic() < end:
+        for cursor in cursors:
+            with contextlib.suppress(duckdb.Error):
+                cursor.interrupt()
 
 
 def _close_idle(cursors: Iterable[duckdb.DuckDBPyConnection]) -> list[duckdb.DuckDBPyConnection]:
