@@ -167,9 +167,13 @@ class StoredEvidence:
         """Return how long calls take lately in some processes, beside how long they took before a trouble began."""
         return self._judging.paces(instances, *spans(since, at, self._skew))
 
+    def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Return all calls of some plugins that arrived after a mark, and are not from long before a moment."""
+        return self._cells([Wanted(plugin, since - STALE, mark) for plugin in plugins], at)
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
-        return [cell for cell in self._cells([Wanted(scope.plugin, since - STALE, mark)], at) if within(scope, cell)]
+        return [cell for cell in self.lately([scope.plugin], since, mark, at) if within(scope, cell)]
 
     def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
         """Return to which earlier versions the hosts of a plugin can go back."""

@@ -31,6 +31,7 @@ class Asked:
         self._evidence, self._chance = evidence, chance
         self.waited: dict[datetime, Sequence[Waits]] = {}
         self.paced: dict[PacesKey, Sequence[Pace]] = {}
+        self.arrived: dict[int, Sequence[Cell]] = {}
         self.probed: dict[ProbesKey, Sequence[Cell]] = {}
         self.ways: dict[str, Sequence[WayBack]] = {}
         self.drawn: list[float] = []
@@ -56,6 +57,11 @@ class Asked:
     def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
         """Return how long calls take."""
         found = self.paced[tuple(instances), since] = self._evidence.paces(instances, since, at)
+        return found
+
+    def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Return what some plugins did since a mark: the same ones in all of a tick."""
+        found = self.arrived[mark] = self._evidence.lately(plugins, since, mark, at)
         return found
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
@@ -84,11 +90,13 @@ class Remembered:
         self,
         waited: Mapping[datetime, Sequence[Waits]],
         paced: Mapping[PacesKey, Sequence[Pace]],
+        arrived: Mapping[int, Sequence[Cell]],
         probed: Mapping[ProbesKey, Sequence[Cell]],
         ways: Mapping[str, Sequence[WayBack]],
         drawn: Sequence[float],
     ) -> None:
-        self._waited, self._paced, self._probed, self._ways = waited, paced, probed, ways
+        self._waited, self._paced, self._arrived = waited, paced, arrived
+        self._probed, self._ways = probed, ways
         self._drawn = list(reversed(drawn))
 
     def chance(self) -> float:
@@ -110,6 +118,10 @@ class Remembered:
     def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
         """Return how long calls took."""
         return self._paced[tuple(instances), since]
+
+    def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Return what some plugins did."""
+        return self._arrived[mark]
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope."""

@@ -131,6 +131,8 @@ class Facts:
     noted: tuple[tuple[NotedKey, datetime], ...]
     waits: tuple[tuple[datetime, tuple[Waits, ...]], ...]
     paces: tuple[tuple[tuple[str, ...], datetime, tuple[Pace, ...]], ...]
+    lately: tuple[tuple[int, tuple[Cell, ...]], ...]
+    """What those did lately that were about to be acted on, by the mark after which it arrived."""
     probes: tuple[tuple[Scope, int, tuple[Cell, ...]], ...]
     ways: tuple[tuple[str, tuple[WayBack, ...]], ...]
     """To which earlier versions the hosts of a plugin can go back."""
@@ -175,6 +177,7 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
             (since, tuple(item for item in found if item.plugin in slow)) for since, found in asked.waited.items()
         ),
         paces=tuple((instances, since, tuple(found)) for (instances, since), found in asked.paced.items()),
+        lately=tuple((mark, tuple(found)) for mark, found in asked.arrived.items()),
         probes=tuple((scope, mark, tuple(found)) for (scope, mark), found in asked.probed.items()),
         ways=tuple((plugin, tuple(found)) for plugin, found in asked.ways.items()),
         drawn=tuple(asked.drawn),
@@ -184,7 +187,9 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
 def rows_of(facts: Facts) -> int:
     """Return how many values there are."""
     found = sum(len(item.samples) + len(item.unheard) + len(item.before) for item in facts.troubles)
-    found += sum(len(rows[-1]) for told in (facts.waits, facts.paces, facts.probes, facts.ways) for rows in told)
+    found += sum(
+        len(rows[-1]) for told in (facts.waits, facts.paces, facts.lately, facts.probes, facts.ways) for rows in told
+    )
     return found + sum(
         len(getattr(facts, name))
         for name in ("recent", "streams", "usual", "versions", "called_at", "quarantines", "incidents", "noted")

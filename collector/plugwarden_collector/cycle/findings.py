@@ -14,7 +14,6 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.causes import Fault, Sample
 from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
-from plugwarden_collector.judge.evidence import verdict
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.watch import RECENT
 from plugwarden_collector.judge.ways_back import WaysBack
@@ -22,6 +21,7 @@ from plugwarden_collector.rules.objective import Objective
 
 from .causes import Excuses
 from .impact import Called, Impact, impact
+from .lately import Lately
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, within
 
@@ -39,14 +39,6 @@ PLACE_LOOK = timedelta(seconds=2)
 """What fails in one place alone may be the place's fault: others that run there have time to show it."""
 CLEAR_NATS = 2.0
 """Nats by which a scope explains more than the next: with fewer, one in ten is too narrow or too wide."""
-OVER_DOUBT = 0.05
-"""Once in twenty times what still fails looks well for a moment, and is isolated at a later look."""
-OVER_LOOKS = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=6))
-"""Sidecars tell of good calls every five seconds, once all is well again: so far back there are some."""
-LIKE_RATIO = 0.5
-"""Share of a fault's rate at which its last calls fail at least, if it is not over."""
-LIKE_TOLERATED = 2.0
-"""Times as often as is tolerated they do, too: what was over long ago has a rate that good calls since then have thinned."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
 SLOW_LOOK = timedelta(seconds=5)
@@ -87,10 +79,18 @@ class Finding:
 
 def findings_of(tick: Tick, troubles: Iterable[Trouble], excuses: Excuses) -> list[Finding]:
     """Return what is to blame, the strongest first; `excuses` names plugins that an open incident still speaks for."""
-    found: list[Finding] = []
-    for trouble in troubles:
-        for fault in trouble.explanation.faults:
-            found += [_finding(tick, trouble, fault, scope, excuses) for scope in _scopes(fault)]
+    about = [
+        (trouble, fault, scope, _waits_for(tick, trouble, fault, scope, excuses))
+        for trouble in troubles
+        for fault in trouble.explanation.faults
+        for scope in _scopes(fault)
+    ]
+    lately = Lately(tick, (scope.plugin for _, _, scope, waits_for in about if waits_for is None))
+    found = []
+    for trouble, fault, scope, waits_for in about:
+        if waits_for is None and lately.is_over(trouble.objective, fault, scope):
+            waits_for = "it fails no more than it may in the last seconds"
+        found.append(_finding(tick, trouble, fault, scope, waits_for))
     return sorted(found, key=lambda item: -item.fault.weight)
 
 
@@ -111,7 +111,7 @@ def _scopes(fault: Fault) -> list[Scope]:
     return found
 
 
-def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses) -> Finding:
+def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for: str | None) -> Finding:
     objective, plugin = trouble.objective, fault.scope.plugin
     why = indicator_of(objective).why()
     span = max((tick.at - fault.since).total_seconds(), 1.0)
@@ -131,7 +131,6 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: 
     )
     if total > 0:
         sentences.append(elsewhere)
-    waits_for = _waits_for(tick, trouble, fault, scope, excuses)
     # Nobody is asked before it is time to act: until then each look would ask again.
     acting = waits_for is None and scope.version is not None
     ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else ())
@@ -225,8 +224,6 @@ def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses
         return "it is not clear yet how far it reaches"
     if not _lately(tick, objective, scope):
         return "nothing failed in the last seconds"
-    if _over(tick, objective, fault, scope):
-        return "it fails no more than it may in the last seconds"
     return None
 
 
@@ -250,28 +247,6 @@ def _patience(objective: Objective, fault: Fault) -> timedelta:
     if not fault.total or fault.bad / fault.total < HARD:
         return SOFT_LOOK
     return OPERATION_LOOK if fault.scope.operation is not None else SECOND_LOOK
-
-
-def _over(tick: Tick, objective: Objective, fault: Fault, scope: Scope) -> bool:
-    """Whether the last calls say that it is well again: failing half as often as it did explains them far worse.
-
-    The newest are asked first, and those before them as long as they leave it open.
-    """
-    if objective.threshold_index is not None or not fault.total or not fault.expected:
-        return False
-    well = fault.expected / fault.total
-    unwell = min(max(LIKE_RATIO * fault.bad / fault.total, LIKE_TOLERATED * well), 0.99)
-    if unwell <= well:
-        return False
-    for back in OVER_LOOKS:
-        begun = next((item for item in tick.watch.marks if tick.at - item[0] <= back), None)
-        if begun is None or begun[0] <= fault.since:
-            return False
-        told = [cell.counts for cell in tick.evidence.probes(scope, *begun, tick.at)]
-        found = verdict(sum(item.total for item in told), sum(item.failed for item in told), well, unwell)
-        if found.well(OVER_DOUBT) or found.unwell(OVER_DOUBT):
-            return found.well(OVER_DOUBT)
-    return False
 
 
 def _lately(tick: Tick, objective: Objective, scope: Scope) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from plugwarden.contract import QuarantineState
 
 from plugwarden_collector.decide.quarantine import Probes, Quarantine
-from plugwarden_collector.judge.arrivals import Cell
-from plugwarden_collector.judge.evidence import Verdict, verdict
-from plugwarden_collector.judge.watch import bad_of, thresholds_of, tolerated_of, usual_of
+from plugwarden_collector.judge.evidence import agree
+from plugwarden_collector.judge.watch import bad_by_process, thresholds_of, tolerated_of, usual_of
 from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
@@ -22,9 +20,6 @@ DOUBT = 0.02
 little is at stake while few calls are let through. That a scope is not well is told by the calls of the step alone."""
 LOOKBACK = timedelta(hours=6)
 """Calls dated further back are no probes, whenever they came: longer than the steps of a probation take."""
-OTHERS_DOUBT = 0.3
-"""Where several processes tell, each of them may be left out, and the others say the same with this doubt: none of them alone can
-make a scope look well, or keep it isolated."""
 HALF_A_FIX = 3.0
 """What still fails a third as often as it did, or more than is tolerated, is not well."""
 WELL_PART = 1 / 3
@@ -42,41 +37,18 @@ def probed(tick: Tick, item: Quarantine) -> Probes:
     objectives = [objective for objective in tick.rules.objectives if objective.covers(item.scope.plugin)]
     steps = len(tick.rules.policy.probation_steps)
     doubt = DOUBT ** ((min(item.step, steps - 1) + 1) / steps)
+    thresholds = thresholds_of(tick.rules.objectives)
     worst, well, unwell = 0, bool(objectives), False
     for objective in objectives:
-        told, over_all = _told(tick, objective, cells), _told(tick, objective, all_cells)
+        told = bad_by_process(objective, thresholds, cells)
+        over_all = bad_by_process(objective, thresholds, all_cells)
         ratios = _ratios(tick, item, objective)
         worst = max(worst, sum(bad for _, bad in told.values()))
         # What it never failed by must only not look bad: to show that it is well by that would take hundreds of calls.
         failed_by_it = item.evidence.get("objective", objective.name) == objective.name
-        well = well and (not failed_by_it or _agree(over_all, ratios, lambda found, sure: found.well(sure), doubt))
-        unwell = unwell or _agree(told, ratios, lambda found, sure: found.unwell(sure), DOUBT)
+        well = well and (not failed_by_it or agree(over_all, ratios, doubt, well=True))
+        unwell = unwell or agree(told, ratios, DOUBT, well=False)
     return Probes(sum(cell.counts.total for cell in cells), worst, well and not unwell, unwell)
-
-
-def _told(tick: Tick, objective: Objective, cells: Sequence[Cell]) -> dict[str, tuple[int, int]]:
-    """Return (all calls, bad calls) by process."""
-    thresholds = thresholds_of(tick.rules.objectives)
-    found: dict[str, tuple[int, int]] = {}
-    for cell in cells:
-        total, bad = found.get(cell.instance, (0, 0))
-        found[cell.instance] = total + cell.counts.total, bad + bad_of(objective, thresholds, cell)
-    return found
-
-
-def _agree(
-    told: Mapping[str, tuple[int, int]],
-    ratios: tuple[float, float],
-    says: Callable[[Verdict, float], bool],
-    doubt: float,
-) -> bool:
-    """Whether all processes together say something, and still do, less surely, without any one of them."""
-    total, bad = sum(item[0] for item in told.values()), sum(item[1] for item in told.values())
-    if not says(verdict(total, bad, *ratios), doubt):
-        return False
-    return len(told) < 2 or all(
-        says(verdict(total - calls, bad - failed, *ratios), max(doubt, OTHERS_DOUBT)) for calls, failed in told.values()
-    )
 
 
 def _ratios(tick: Tick, item: Quarantine, objective: Objective) -> tuple[float, float]:

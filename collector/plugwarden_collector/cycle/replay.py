@@ -105,6 +105,7 @@ def _decided(facts: Facts) -> tuple[list[Finding], list[Draft]]:
     remembered = Remembered(
         dict(facts.waits),
         {(instances, since): found for instances, since, found in facts.paces},
+        dict(facts.lately),
         {(scope, mark): found for scope, mark, found in facts.probes},
         dict(facts.ways),
         facts.drawn,

@@ -41,6 +41,9 @@ class Evidence(Protocol):
     def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> Sequence[Pace]:
         """Return how long calls take lately in some processes, beside how long they took before a trouble began."""
 
+    def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Return all calls of some plugins that arrived after a mark, and are not from long before a moment."""
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
 

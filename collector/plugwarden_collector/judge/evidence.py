@@ -9,6 +9,7 @@ expected, the fewer of them say enough.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from plugwarden_collector.rules.objective import Objective, Sli
 
-__all__ = ["ATTENTION_NATS", "Line", "Suspicion", "Verdict", "tolerated_ratio", "update", "verdict"]
+__all__ = ["ATTENTION_NATS", "Line", "Suspicion", "Verdict", "agree", "tolerated_ratio", "update", "verdict"]
 
 ALTERNATIVES = (0.05, 0.15, 0.4, 0.8, 0.98)
 """Failing shares that a fault is looked for at, as parts of the way from what is tolerated to everything: slow burns to outages."""
@@ -42,6 +43,9 @@ WELL_AGAIN_FOR = timedelta(seconds=6)
 OF_BEFORE = timedelta(seconds=1)
 """So soon after the first bad calls, reports without any are of the time before: where calls fail, sidecars tell at once, and first what
 went well until then; of all else they tell every five seconds."""
+OTHERS_DOUBT = 0.3
+"""Where several processes tell, each of them may be left out, and the others say the same with this doubt: none of them alone can
+make a scope look well, or keep it isolated."""
 LEAST_TOLERATED = 0.01
 MOST_TOLERATED = 0.9
 
@@ -156,6 +160,23 @@ def verdict(total: int, bad: int, well_ratio: float, unwell_ratio: float) -> Ver
     of_bad = math.log(well_ratio / unwell_ratio)
     of_good = math.log((1.0 - well_ratio) / (1.0 - unwell_ratio))
     return Verdict(bad * of_bad + (total - bad) * of_good)
+
+
+def agree(told: Mapping[str, tuple[int, int]], ratios: tuple[float, float], doubt: float, *, well: bool) -> bool:
+    """Whether all processes together say that a scope is well, or that it is not, and still do, less surely, without any one of them.
+
+    `told` is (all calls, bad calls) by process, `ratios` are those of `verdict`.
+    """
+
+    def says(total: int, bad: int, sure: float) -> bool:
+        found = verdict(total, bad, *ratios)
+        return found.well(sure) if well else found.unwell(sure)
+
+    total, bad = sum(item[0] for item in told.values()), sum(item[1] for item in told.values())
+    if not says(total, bad, doubt):
+        return False
+    others = max(doubt, OTHERS_DOUBT)
+    return len(told) < 2 or all(says(total - calls, bad - failed, others) for calls, failed in told.values())
 
 
 @lru_cache(maxsize=4096)

@@ -19,7 +19,7 @@ from .arrivals import Arrivals, Cell, Past, StreamCounts
 from .evidence import ATTENTION_NATS, Suspicion, tolerated_ratio, update
 from .sli import indicator_of
 
-__all__ = ["PARTS", "RECENT", "StreamKey", "Suspect", "Watch", "look", "tolerated_of"]
+__all__ = ["PARTS", "RECENT", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of"]
 
 PARTS = ("instance", "tenant")
 """Parts that bad calls are counted for by themselves; a machine and a service are seen through their processes."""
@@ -211,6 +211,17 @@ def bad_of(objective: Objective, thresholds: Sequence[int], counts: StreamCounts
         return counts.counts.total - indicator_of(objective).good(counts.counts)
     place = thresholds.index(objective.threshold_index)
     return counts.slow[place] if place < len(counts.slow) else 0
+
+
+def bad_by_process(
+    objective: Objective, thresholds: Sequence[int], cells: Iterable[Cell]
+) -> dict[str, tuple[int, int]]:
+    """Return (all calls, bad calls) by process."""
+    found: dict[str, tuple[int, int]] = {}
+    for cell in cells:
+        total, bad = found.get(cell.instance, (0, 0))
+        found[cell.instance] = total + cell.counts.total, bad + bad_of(objective, thresholds, cell)
+    return found
 
 
 def usual_of(usual: Usual, plugin: str, version: str, operation: str) -> Past | None:

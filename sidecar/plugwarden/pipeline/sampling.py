@@ -74,7 +74,7 @@ class TraceBuffer:
     def __init__(self, ratio: float) -> None:
         self._ratio = ratio
         self._threshold = int(ratio * (1 << _RATIO_BITS))
-        self._most = MAX_SPANS_OF_TRACE if ratio < 1.0 else MAX_BUFFERED_SPANS
+        self._most = MAX_SPANS_OF_TRACE if ratio < 1.0 else sys.maxsize
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         self._decided: OrderedDict[int, str | None] = OrderedDict()
         self._slowest: dict[Operation, Invocation] = {}
@@ -109,6 +109,8 @@ class TraceBuffer:
             if reason is None and failed:
                 reason = self._decided[trace_id] = "error"  # its children were let go, but it is what people look for
             if reason is not None:
+                if is_root and type(span) is Invocation and span.let_go:  # its trace had enough before it ended
+                    span.set_attribute(attributes.PLUGIN_TRACE_CUT, True)
                 self.kept.append(Kept(span, reason))
             return
         trace = self._traces.get(trace_id)

@@ -68,6 +68,16 @@ def test_what_is_over_isolates_nobody_though_some_calls_fail_as_they_always_did(
     assert "quarantined" not in fleet.play(30, lambda: fleet.arrive("csv", "2", 50, norm), step=0.25)
 
 
+def test_no_process_makes_look_well_what_fails_in_the_others(fleet: Fleet) -> None:
+    """One sender tells of so many good calls that what is left of the failures looks like a trifle."""
+
+    def step() -> None:
+        fleet.arrive("csv", "1", 10, 6, on=("h1", "h2", "h3"))
+        fleet.arrive("csv", "1", 400, on=("h9",))
+
+    assert "quarantined" in fleet.play(12, step, step=0.25)
+
+
 def test_one_failure_of_what_is_called_seldom_isolates_nobody(fleet: Fleet) -> None:
     failing = iter([1] + [0] * 60)
     assert fleet.play(600, lambda: fleet.arrive("csv", "1", 1, next(failing), on=("h1",)), step=10) == []

@@ -151,6 +151,12 @@ class RememberedCalls:
         """Return what the test says of how long calls take in some processes."""
         return [pace for pace in self.paced if pace.instance in instances and since >= self.known_from]
 
+    def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Return all calls of some plugins that arrived after a mark, and are not from before a moment."""
+        return _together(
+            entry.cell for entry in self.entries[mark:] if entry.at >= since and entry.cell.plugin in plugins
+        )
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from before a moment."""
         return _together(entry.cell for entry in self.entries[mark:] if entry.at >= since and within(scope, entry.cell))

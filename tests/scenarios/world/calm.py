@@ -141,6 +141,10 @@ class _Fleet:
         """Nothing is slow."""
         return []
 
+    def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """All calls of some plugins that arrived after a mark."""
+        return [cell for plugin in plugins for cell in self._since(plugin, mark, {})]
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Calls in a scope; what was isolated by mistake is of no further interest."""
         return []

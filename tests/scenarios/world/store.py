@@ -388,15 +388,19 @@ class Store:
                 found += self._summed(cell, rows)
         return found
 
+    def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """All calls of some plugins that arrived after a mark."""
+        sums: dict[int, list[_Row]] = {}
+        for plugin in plugins:
+            for row in reversed(self._rows.get(plugin, [])):
+                if row.mark <= mark:
+                    break
+                sums.setdefault(row.cell, []).append(row)
+        return [cell for index, rows in sums.items() for cell in self._summed(index, rows)]
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Calls in the scope that arrived after a mark."""
-        sums: dict[int, list[_Row]] = {}
-        for row in reversed(self._rows.get(scope.plugin, [])):
-            if row.mark <= mark:
-                break
-            sums.setdefault(row.cell, []).append(row)
-        found = [cell for index, rows in sums.items() for cell in self._summed(index, rows)]
-        return [cell for cell in found if within(scope, cell)]
+        return [cell for cell in self.lately([scope.plugin], since, mark, at) if within(scope, cell)]
 
     def _summed(self, index: int, rows: Sequence[_Row]) -> list[Cell]:
         part = self._layout.parts[index]

@@ -260,6 +260,30 @@ def test_of_a_trace_of_thousands_a_thousand_spans_are_kept_and_what_failed(outbo
     assert not any("plugin.trace.cut" in span.attributes for span in spans.values() if span is not root)
 
 
+def test_a_trace_that_was_decided_on_before_its_root_ended_says_that_it_is_cut(outbox: Any) -> None:
+    sidecar = Sidecar(service="test", trace_ratio=0.1)
+    inner = sidecar.wrap(lambda: None, plugin="q", version="1", operation="inner")
+
+    def fail() -> None:
+        raise ValueError
+
+    failing = sidecar.wrap(fail, plugin="q", version="1", operation="failing", breaker=False)
+
+    def run() -> None:
+        with contextlib.suppress(ValueError):
+            failing()
+        for _ in range(3):
+            for _ in range(1_000):
+                inner()
+            sidecar._pipeline.totals()
+        sidecar._pipeline._cut(everything=True, heartbeat=False)
+
+    sidecar.wrap(run, plugin="p", version="1", operation="run")()
+    assert sidecar.close(timeout=10)
+    (root,) = (span for span in outbox.spans_sent if span.name == "p run")
+    assert root.attributes["plugin.trace.cut"] is True
+
+
 def test_what_a_generator_leaves_to_others_has_ids_of_its_own(thrifty: Sidecar, outbox: Any) -> None:
     kept: list[contextvars.Context] = []
 

@@ -65,9 +65,13 @@ class TapeEvidence:
             return ()
         return self._judging.paces(instances, *spans(since, at, timedelta(0)))
 
+    def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
+        """Return all calls of some plugins that arrived after a mark."""
+        return [cell for plugin in plugins for cell in _cells(self._sums(plugin, mark, self.now, {}))]
+
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
-        return [cell for cell in _cells(self._sums(scope.plugin, mark, self.now, {})) if within(scope, cell)]
+        return [cell for cell in self.lately([scope.plugin], since, mark, at) if within(scope, cell)]
 
     def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
         """Return to which earlier versions the hosts of a plugin could go back."""

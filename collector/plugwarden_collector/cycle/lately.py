@@ -1,0 +1,76 @@
+"""What arrived in the last seconds, of plugins that are about to be acted on: is it over already?
+
+Evidence that was enough stays so for a while after the trouble. A norm of a few failures in a hundred then looks like a sign that it
+goes on, so that the last calls are weighed as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from plugwarden.contract import Scope
+
+from plugwarden_collector.judge.arrivals import Cell
+from plugwarden_collector.judge.causes import Fault
+from plugwarden_collector.judge.evidence import agree
+from plugwarden_collector.judge.watch import bad_by_process, thresholds_of
+from plugwarden_collector.rules.objective import Objective
+
+from .tick import Tick
+from .trouble import within
+
+__all__ = ["Lately"]
+
+DOUBT = 0.05
+"""Once in twenty times what still fails looks well for a moment, and is isolated at a later look."""
+LOOKS = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=6))
+"""Sidecars tell of good calls every five seconds, once all is well again: so far back there are some."""
+LIKE_RATIO = 0.5
+"""Share of a fault's rate at which its last calls fail at least, if it is not over."""
+LIKE_TOLERATED = 2.0
+"""Times as often as is tolerated they do, too: what was over long ago has a rate that good calls since then have thinned."""
+MOST_RATIO = 0.99
+
+
+class Lately:
+    """The last seconds of some plugins; asked for once a tick and look, when somebody wants to know."""
+
+    def __init__(self, tick: Tick, plugins: Iterable[str]) -> None:
+        self._tick = tick
+        self._plugins = sorted(set(plugins))
+        self._thresholds = thresholds_of(tick.rules.objectives)
+        self._known: dict[timedelta, Sequence[Cell] | None] = {}
+
+    def is_over(self, objective: Objective, fault: Fault, scope: Scope) -> bool:
+        """Whether the last calls say that a scope is well again: failing half as often as it did explains them far worse.
+
+        The newest are asked first, and those before them as long as they leave it open. No one process makes a scope look well
+        that others run as well.
+        """
+        if objective.threshold_index is not None or not fault.total or not fault.expected:
+            return False
+        well = fault.expected / fault.total
+        unwell = min(max(LIKE_RATIO * fault.bad / fault.total, LIKE_TOLERATED * well), MOST_RATIO)
+        if unwell <= well:
+            return False
+        for back in LOOKS:
+            cells = self._cells(back, fault)
+            if cells is None:
+                return False
+            told = bad_by_process(objective, self._thresholds, (cell for cell in cells if within(scope, cell)))
+            if agree(told, (well, unwell), DOUBT, well=True):
+                return True
+            if agree(told, (well, unwell), DOUBT, well=False):
+                return False
+        return False
+
+    def _cells(self, back: timedelta, fault: Fault) -> Sequence[Cell] | None:
+        """What arrived so far back; None where that is not known, or lies before the fault."""
+        tick = self._tick
+        begun = next((item for item in tick.watch.marks if tick.at - item[0] <= back), None)
+        if begun is None or begun[0] <= fault.since:
+            return None
+        if back not in self._known:
+            self._known[back] = tick.evidence.lately(self._plugins, *begun, tick.at)
+        return self._known[back]
