@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from plugwarden.contract import Criticality, ErrorSource, Outcome, QuarantineState, RejectionReason, Scope
 from plugwarden.declaration import Declaration
-from plugwarden.errors import CallNotPermitted, DeadlineExceeded, PluginQuarantined, QuotaExceeded
+from plugwarden.errors import QuotaExceeded
 from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT
 from plugwarden.gate import Breaker, Bulkhead, BulkheadPolicy, CpuQuota, RateLimit, Rule
+from plugwarden.gate.refusal import Refusal
 from plugwarden.inspection import is_a, type_name
 from plugwarden.invocation import Failure, Invocation, blame, current_invocation
 from plugwarden.world import World
@@ -21,7 +22,7 @@ from plugwarden.world import World
 if TYPE_CHECKING:
     from plugwarden.fallback import Answering, Fallback
 
-__all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "Refusal", "no_room", "tell_parent", "timed_out"]
+__all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "tell_parent"]
 
 CPU_SAMPLE_MASK = 63
 """CPU time is read for one call in 64: a read of the thread's CPU clock costs as much as all the rest of the record.
@@ -33,15 +34,8 @@ NOTHING: Any = object()
 """In a result's place where there is none, as at the end of a generator: no predicate is asked about it."""
 _REAL = World()
 _NOWHERE: deque[Any] = deque(maxlen=0)
-_QUARANTINE_REASONS = frozenset({RejectionReason.QUARANTINED, RejectionReason.PROBATION})
 _UNJUDGED = frozenset({Outcome.CANCELLED, Outcome.REJECTED})
 """Outcomes that say nothing about the plugin."""
-_DECIDED_ELSEWHERE = frozenset({RejectionReason.QUARANTINED, RejectionReason.CIRCUIT_OPEN})
-DECISION_SECONDS = 30.0
-"""When to try again where a person or the collector decides (a quarantine, a breaker forced open): nobody knows; a release
-is obeyed within a second, so this only bounds how often callers ask."""
-MOMENT_SECONDS = 1.0
-"""When to try again where nothing has to be waited for but a moment: a full bulkhead, a share of calls let through."""
 
 
 class Rollback(Protocol):
@@ -52,43 +46,6 @@ class Rollback(Protocol):
     exhausted: int
 
     def instead(self, operation: Operation, refusal: Refusal) -> Answering: ...
-
-
-class Refusal:
-    """Why the gate refused a call."""
-
-    __slots__ = ("directive_id", "explanation", "reason", "retry_after_seconds", "version_alone")
-
-    def __init__(
-        self,
-        reason: RejectionReason,
-        explanation: str,
-        directive_id: str | None = None,
-        retry_after_seconds: float | None = None,
-        *,
-        version_alone: bool = False,
-    ) -> None:
-        self.reason = reason
-        self.explanation = explanation
-        self.directive_id = directive_id
-        self.retry_after_seconds = retry_after_seconds
-        """None: by the reason alone."""
-        self.version_alone = version_alone
-        """Whether a directive refuses this version and not the plugin as a whole."""
-
-    def as_error(self, scope: Scope) -> CallNotPermitted:
-        """The exception a caller sees when there is no fallback."""
-        kind = PluginQuarantined if self.reason in _QUARANTINE_REASONS else CallNotPermitted
-        seconds = self.retry_after_seconds
-        if seconds is None:
-            seconds = DECISION_SECONDS if self.reason in _DECIDED_ELSEWHERE else MOMENT_SECONDS
-        return kind(
-            scope,
-            self.reason,
-            self.explanation,
-            retry_after_seconds=seconds,
-            directive_id=self.directive_id,
-        )
 
 
 class Operation:
@@ -675,21 +632,6 @@ def _used_most(invocation: Invocation) -> bool:
     if type(above) is not Invocation:
         return False
     return 2 * invocation.duration_ns > invocation.started_ns + invocation.duration_ns - above.started_ns
-
-
-def timed_out(operation: Operation, invocation: Invocation, explanation: str) -> DeadlineExceeded:
-    """Mark an invocation that a runner stopped, or gave up on, at its deadline; return the error for the caller."""
-    invocation.outcome = Outcome.TIMEOUT
-    return DeadlineExceeded(operation.scope, explanation)
-
-
-def no_room(operation: Operation, invocation: Invocation | None, explanation: str) -> CallNotPermitted:
-    """Mark an invocation that a runner had nothing to run in; return the error for the caller."""
-    refusal = Refusal(RejectionReason.CAPACITY, explanation)
-    if invocation is not None:
-        invocation.outcome, invocation.source = Outcome.REJECTED, ErrorSource.HOST
-        invocation.rejection = invocation.error_type = refusal.reason.value
-    return refusal.as_error(operation.scope)
 
 
 def _size(result: Any) -> int:

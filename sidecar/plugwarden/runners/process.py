@@ -26,8 +26,9 @@ from plugwarden.contract import ErrorSource, Outcome, metrics
 from plugwarden.errors import ConfigurationError, QuotaExceeded, ResultRefused, WorkerDied
 from plugwarden.invocation import Invocation, current_invocation, traceparent
 from plugwarden.loops import Signal, signal_here
-from plugwarden.operation import Operation, no_room, timed_out
+from plugwarden.operation import Operation
 from plugwarden.runners.child.wire import DecodingLate, UnsafeResult, loads_untrusted, memory_for
+from plugwarden.runners.ends import no_room, timed_out
 from plugwarden.runners.raised import Raised, raisable
 from plugwarden.runners.target import Target
 from plugwarden.runners.worker import Answer, DeadlinePassed, MemoryExceeded, NotStarted, Worker, seconds_until

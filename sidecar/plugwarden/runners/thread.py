@@ -17,7 +17,8 @@ from typing import Any
 from plugwarden.contract import ErrorSource
 from plugwarden.inspection import traceback_of
 from plugwarden.invocation import Invocation, current_invocation
-from plugwarden.operation import Operation, no_room, timed_out
+from plugwarden.operation import Operation
+from plugwarden.runners.ends import no_room, timed_out
 
 __all__ = ["ThreadRunner"]
 

@@ -7,9 +7,10 @@ from typing import Any
 from opentelemetry.context import Context
 
 from plugwarden.contract import ErrorSource, Outcome
+from plugwarden.gate.refusal import Refusal
 from plugwarden.inspection import is_a
 from plugwarden.invocation import Invocation, begin, context_access
-from plugwarden.operation import CPU_SAMPLE_MASK, NOTHING, Operation, Refusal
+from plugwarden.operation import CPU_SAMPLE_MASK, NOTHING, Operation
 
 __all__ = ["Opened", "begin_misused", "close_invocation", "open_invocation", "open_invocation_async"]
 

@@ -9,9 +9,10 @@ from opentelemetry.context import Context
 
 from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.errors import QuotaExceeded
+from plugwarden.gate.refusal import Refusal
 from plugwarden.inspection import is_a
 from plugwarden.invocation import STEPWISE_NS, Invocation
-from plugwarden.operation import NOTHING, Operation, Refusal
+from plugwarden.operation import NOTHING, Operation
 
 from .opened import Opened, close_invocation
 from .steps import Steps

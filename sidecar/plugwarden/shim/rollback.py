@@ -15,7 +15,8 @@ from plugwarden.contract import Criticality, Scope
 from plugwarden.declaration import Declaration
 from plugwarden.errors import CallNotPermitted, ConfigurationError
 from plugwarden.fallback import Fallback
-from plugwarden.operation import Operation, Refusal
+from plugwarden.gate.refusal import Refusal
+from plugwarden.operation import Operation
 
 from .codes import unseen
 from .wrap import kind_of
@@ -95,76 +96,47 @@ class Rollback:
 class _Way:
     """What answers one refused call; the same questions as a `Fallback` is asked."""
 
-    __slots__ = ("_operation", "_refusal", "_rollback")
+    __slots__ = ("operation", "refusal", "rollback")
 
     def __init__(self, rollback: Rollback, operation: Operation, refusal: Refusal) -> None:
-        self._rollback = rollback
-        self._operation = operation
-        self._refusal = refusal
+        self.rollback = rollback
+        self.operation = operation
+        self.refusal = refusal
 
     @unseen
     def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The earlier version's answer, or the next one's on the way."""
-        back = self._rollback
-        ran = True
-        try:
-            return back.previous(*args, **kwargs)
-        except CallNotPermitted as error:
-            ran = error.scope != back.operation.scope
-            if ran:
-                raise
-            onward = self._onward(error)
-        finally:
-            back.answered += ran
-        return onward.answer(args, kwargs)
+        with _Attempt(self) as attempt:
+            return self.rollback.previous(*args, **kwargs)
+        return attempt.onward().answer(args, kwargs)
 
     @unseen
     async def answer_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same of a coroutine function."""
-        back = self._rollback
-        ran = True
-        try:
-            result = back.previous(*args, **kwargs)
+        with _Attempt(self) as attempt:
+            result = self.rollback.previous(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
-        except CallNotPermitted as error:
-            ran = error.scope != back.operation.scope
-            if ran:
-                raise
-            onward = self._onward(error)
-        finally:
-            back.answered += ran
-        return await onward.answer_async(args, kwargs)
+        return await attempt.onward().answer_async(args, kwargs)
 
     @unseen
     def answer_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, Any]:
         """The same of a generator function."""
-        back = self._rollback
-        ran = True
-        try:
-            return (yield from back.previous(*args, **kwargs))
-        except CallNotPermitted as error:
-            ran = error.scope != back.operation.scope
-            if ran:
-                raise
-            onward = self._onward(error)
-        finally:
-            back.answered += ran
-        return (yield from onward.answer_steps(args, kwargs))
+        with _Attempt(self) as attempt:
+            return (yield from self.rollback.previous(*args, **kwargs))
+        return (yield from attempt.onward().answer_steps(args, kwargs))
 
     @unseen
     async def answer_async_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncGenerator[Any, Any]:
         """The same of an async generator function: `yield from` does not exist for these."""
-        back = self._rollback
-        ran, begun = True, False
-        try:
-            inner = back.previous(*args, **kwargs)
+        with _Attempt(self) as attempt:
+            inner = self.rollback.previous(*args, **kwargs)
             step = inner.__anext__()
             while True:
                 try:
                     item = await step
                 except StopAsyncIteration:
                     return
-                begun = True
+                attempt.begun = True
                 try:
                     sent = yield item
                 except GeneratorExit:
@@ -174,24 +146,41 @@ class _Way:
                     step = inner.athrow(thrown)
                 else:
                     step = inner.asend(sent)
-        except CallNotPermitted as error:
-            ran = begun or error.scope != back.operation.scope
-            if ran:
-                raise
-            onward = self._onward(error)
-        finally:
-            back.answered += ran
-        async for item in onward.answer_async_steps(args, kwargs):
+        async for item in attempt.onward().answer_async_steps(args, kwargs):
             yield item
 
-    def _onward(self, error: CallNotPermitted) -> Fallback:
+
+class _Attempt:
+    """One try of the earlier version: around the block, it keeps in what says that the gate there refused the call too."""
+
+    __slots__ = ("_refused", "_way", "begun")
+
+    def __init__(self, way: _Way) -> None:
+        self._way = way
+        self._refused: CallNotPermitted | None = None
+        self.begun = False
+        """It has handed out an item, so that nothing can take its place any more."""
+
+    def __enter__(self) -> _Attempt:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        back = self._way.rollback
+        if isinstance(error, CallNotPermitted) and not self.begun and error.scope == back.operation.scope:
+            self._refused = error
+            return True
+        back.answered += 1
+        return False
+
+    def onward(self) -> Fallback:
         """The fallback, whose place is then taken; raises the newer version's refusal where none answers that."""
-        operation = self._operation
+        refused, self._refused = self._refused, None
+        operation = self._way.operation
         fallback = operation.fallback_for_refusals()
         if fallback is None:
             declared = operation.fallback
-            self._rollback.exhausted += declared is None or not declared.answers_refusals
-            raise self._refusal.as_error(operation.scope) from error
+            self._way.rollback.exhausted += declared is None or not declared.answers_refusals
+            raise self._way.refusal.as_error(operation.scope) from refused
         return fallback
 
 
