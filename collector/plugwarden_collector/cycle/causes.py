@@ -14,7 +14,7 @@ from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
-from plugwarden_collector.judge.causes import SharedCause
+from plugwarden_collector.judge.causes import Fault, SharedCause
 from plugwarden_collector.judge.evidence import ATTENTION_NATS
 from plugwarden_collector.judge.pace import slow_hosts
 from plugwarden_collector.judge.sli import indicator_of
@@ -63,15 +63,29 @@ class _Cause:
 class Excuses(NamedTuple):
     """Who is not to blame for its trouble: plugin -> the incident that explains it."""
 
-    all: dict[str, str]
-    """Whatever is bad of their calls."""
-    slow: dict[str, str]
-    """Slow calls; a plugin that fails as well is to blame for that."""
+    all: dict[str, dict[str, str]]
+    """Whatever is bad of their calls, by what makes it so, in words."""
+    slow: dict[str, dict[str, str]]
+    """Slow calls, likewise; a plugin that fails as well is to blame for that."""
 
-    def of(self, objective: Objective, plugin: str) -> str | None:
-        """Return what excuses a plugin for an objective."""
-        found = self.all.get(plugin)
-        return self.slow.get(plugin) if found is None and indicator_of(objective).waits_explain else found
+    def of(self, objective: Objective, fault: Fault) -> str | None:
+        """Return what excuses a plugin's fault for an objective; what it fails beside does not."""
+        plugin = fault.scope.plugin
+        found = self.of_failing(plugin, fault.beside)
+        if found is None and indicator_of(objective).waits_explain:
+            found = next(
+                (text for cause, text in self.slow.get(plugin, {}).items() if not _is(cause, fault.beside)), None
+            )
+        return found
+
+    def of_failing(self, plugin: str, beside: str) -> str | None:
+        """Return what excuses whatever is bad of a plugin; `beside` is the cause that is known not to explain it."""
+        return next((text for cause, text in self.all.get(plugin, {}).items() if not _is(cause, beside)), None)
+
+
+def _is(cause: str, other: str) -> bool:
+    """Whether two causes, in words, are one: what began at one moment is `simultaneous` or `everything`, as more join it."""
+    return cause == other or (bool(other) and " " not in cause and " " not in other)
 
 
 def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[Excuses, dict[str, datetime]]:
@@ -86,10 +100,11 @@ def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[Excuses, dict[str,
     excuses = Excuses({}, {})
     pointed_at = {cause.key: cause.plugins for cause in causes}
     for incident in tick.standing.incidents.values():
-        excused = excuses.slow if incident.cause.partition(":")[0] in SLOWS_ONLY else excuses.all
+        kind, _, name = incident.cause.partition(":")
+        excused = excuses.slow if kind in SLOWS_ONLY else excuses.all
         # While something points at it, it speaks for those it explains now, and for all of its plugins while they recover.
         for plugin in pointed_at.get(incident.cause, incident.plugins):
-            excused[plugin] = f"{incident.summary} (incident {incident.id})"
+            excused.setdefault(plugin, {})[f"{kind} {name}".strip()] = f"{incident.summary} (incident {incident.id})"
     return excuses, {name: cause.since for cause in causes if cause.since is not None for name in cause.plugins}
 
 

@@ -207,9 +207,9 @@ def _barred(tick: Tick, trouble: Trouble, plugin: str, version: str, item: Calle
 def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses) -> str | None:
     """Why it is not yet time to act on a fault."""
     objective, policy = trouble.objective, tick.rules.policy
-    if fault.weight < policy.enough_nats(scope.plugin):
+    if fault.change < policy.enough_nats(scope.plugin) or fault.weight < policy.matters_nats(scope.plugin):
         return "there is too little evidence"
-    excuse = excuses.of(objective, scope.plugin)
+    excuse = excuses.of(objective, fault)
     if excuse is not None:
         return excuse
     if scope.version is not None:

@@ -19,6 +19,7 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.policy import Enforcement
 
+from .causes import Excuses
 from .directives import lets_newcomers_in
 from .endings import end_alert
 from .findings import Finding
@@ -305,10 +306,12 @@ def _note(tick: Tick, finding: Finding, kind: str, reason: str) -> None:
     )
 
 
-def take_back(tick: Tick, excused: Mapping[str, str], shared: Mapping[str, datetime]) -> None:
-    """Release what was isolated for a cause that turns out to be shared; what was isolated before it began is not touched."""
+def take_back(tick: Tick, excuses: Excuses, shared: Mapping[str, datetime]) -> None:
+    """Release what was isolated for a cause that turns out to be shared; what was isolated before it began is not touched, nor what
+    was isolated beside it."""
     for item in list(tick.standing.quarantines.values()):
-        since, why = shared.get(item.scope.plugin), excused.get(item.scope.plugin)
+        plugin = item.scope.plugin
+        since, why = shared.get(plugin), excuses.of_failing(plugin, str(item.evidence.get("beside", "")))
         mine = item.in_force and item.actor == AUTOMATION and item.successor_of is None
         if since is not None and why is not None and mine and item.started_at >= since:
             _end(

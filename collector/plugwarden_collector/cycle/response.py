@@ -19,7 +19,7 @@ __all__ = ["respond"]
 def respond(tick: Tick, troubles: Sequence[Trouble]) -> list[Finding]:
     """Open and end incidents, take back, isolate, and bring every quarantine forward. Return what was found to be to blame."""
     excuses, shared = find_causes(tick, list(troubles))
-    take_back(tick, excuses.all, shared)
+    take_back(tick, excuses, shared)
     findings = findings_of(tick, troubles, excuses)
     take_out(tick, findings)
     advance(tick)

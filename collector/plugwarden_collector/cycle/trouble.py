@@ -21,6 +21,7 @@ from plugwarden_collector.judge.watch import (
     look,
     thresholds_of,
     tolerated_of,
+    unusual_of,
     usual_of,
 )
 from plugwarden_collector.rules.objective import Objective
@@ -73,17 +74,49 @@ def find_trouble(tick: Tick) -> list[Trouble]:
         return []
     found = []
     for objective in objectives:
-        whole = {item.plugin: item for item in suspects if item.objective == objective.name and not item.parts}
-        parts = {item.plugin: item for item in suspects if item.objective == objective.name and item.parts}
-        trouble = _explained(tick, objective, {**parts, **whole}, open_ones)
-        # Where the whole of a plugin says nothing yet, its parts may, from when the first of their own calls were bad.
-        silent = (parts.keys() & whole.keys()) - (trouble.blamed if trouble is not None else set())
-        if silent:
-            closer = {**parts, **whole, **{plugin: parts[plugin] for plugin in silent}}
-            trouble = _explained(tick, objective, closer, open_ones)
+        ways: dict[str, list[Suspect]] = {}
+        for item in suspects:
+            if item.objective == objective.name:
+                ways.setdefault(item.plugin, []).append(item)
+        trouble = _looked_at(tick, objective, ways, open_ones)
         if trouble is not None:
             found.append(trouble)
     return found
+
+
+def _looked_at(
+    tick: Tick, objective: Objective, ways: Mapping[str, Sequence[Suspect]], open_ones: Sequence[Quarantine]
+) -> Trouble | None:
+    """Return what explains the trouble of the suspects, each looked at from the beginning that tells most of it.
+
+    Where the whole of a plugin says nothing yet, its parts may, from when the first of their own calls were bad.
+    """
+    chosen = {plugin: suspects[0] for plugin, suspects in ways.items()}
+    best = _explained(tick, objective, chosen, open_ones)
+    for place in range(1, max(map(len, ways.values()), default=0)):
+        silent = {plugin for plugin, suspects in ways.items() if place < len(suspects)} - _blamed(best)
+        if not silent:
+            continue
+        closer = {**chosen, **{plugin: ways[plugin][place] for plugin in silent}}
+        other = _explained(tick, objective, closer, open_ones)
+        clearer = {plugin for plugin in silent if _weight(other, plugin) > _weight(best, plugin)}
+        if clearer:
+            chosen |= {plugin: closer[plugin] for plugin in clearer}
+            best = other if clearer == silent else _explained(tick, objective, chosen, open_ones)
+    return best
+
+
+def _blamed(trouble: Trouble | None) -> set[str]:
+    return set() if trouble is None else trouble.blamed
+
+
+def _weight(trouble: Trouble | None, plugin: str) -> float:
+    """Return the nats of what was found of a plugin; 0 where nothing was."""
+    if trouble is None:
+        return 0.0
+    alone = [item.weight for item in trouble.explanation.faults if item.scope.plugin == plugin]
+    shared = [item.weight for item in trouble.explanation.shared if plugin in item.plugins]
+    return max((*alone, *shared), default=0.0)
 
 
 def _explained(
@@ -174,7 +207,8 @@ def _samples(
             past = usual_of(tick.seen.usual, cell.plugin, cell.version, cell.operation)
             sample = Sample(
                 cell.plugin, cell.version, cell.operation, 0, 0, tolerated_of(objective, thresholds, past),
-                cell.instance, cell.machine, cell.tenant, cell.service, {}, began.get(key[:3]), known=past is not None,
+                cell.instance, cell.machine, cell.tenant, cell.service, {}, began.get(key[:3]),
+                known=past is not None, unusual_ratio=unusual_of(objective, thresholds, past),
             )  # fmt: skip
         errors = sample.errors
         if bad and cell.error_type:

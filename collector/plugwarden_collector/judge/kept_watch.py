@@ -6,11 +6,12 @@ import json
 from datetime import datetime
 
 from .evidence import ALTERNATIVES, Line, Suspicion
-from .watch import PartCount, PartKey, StreamKey, Watch
+from .parts import PartCount, PartKey, Step
+from .watch import StreamKey, Watch
 
 __all__ = ["kept", "resumed"]
 
-_FORM = 2
+_FORM = 3
 """Grows when the text, or what its numbers mean, changes; another form is not read, and suspicion begins anew."""
 
 
@@ -24,9 +25,12 @@ def kept(watch: Watch) -> str:
         for key, item in watch.streams.items()
     ]  # fmt: skip
     parts = [
-        [*key, item.since.isoformat(), item.mark, item.bad_at.isoformat(), item.bad, item.looked]
+        [
+            *key, [[step.at.isoformat(), step.mark, step.before] for step in item.steps],
+            item.bad_at.isoformat(), item.bad, item.looked, item.weighed,
+        ]
         for key, item in watch.parts.items()
-    ]
+    ]  # fmt: skip
     at = None if watch.at is None else watch.at.isoformat()
     marks = [[began.isoformat(), mark] for began, mark in watch.marks]
     told = {"form": _FORM, "at": at, "mark": watch.mark, "marks": marks, "streams": streams, "parts": parts}
@@ -52,10 +56,13 @@ def resumed(text: str | None) -> Watch | None:
             if len(row[5]) == len(ALTERNATIVES)
         }
         parts = {
-            PartKey(*row[:6]): PartCount(
-                datetime.fromisoformat(row[6]), row[7], datetime.fromisoformat(row[8]), row[9], row[10]
+            PartKey(*row[:5]): PartCount(
+                tuple(Step(datetime.fromisoformat(at), mark, before) for at, mark, before in row[5]),
+                datetime.fromisoformat(row[6]),
+                *row[7:10],
             )
             for row in raw["parts"]
+            if row[5]
         }
         at = None if raw["at"] is None else datetime.fromisoformat(raw["at"])
         marks = tuple((datetime.fromisoformat(began), int(mark)) for began, mark in raw.get("marks", []))

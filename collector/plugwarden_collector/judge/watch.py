@@ -16,22 +16,14 @@ from typing import NamedTuple
 from plugwarden_collector.rules.objective import Objective
 
 from .arrivals import Arrivals, Cell, Past, StreamCounts
-from .evidence import ATTENTION_NATS, Suspicion, tolerated_ratio, update
+from .evidence import ATTENTION_NATS, Suspicion, tolerated_ratio, unusual_ratio, update
+from .parts import MAX_PARTS, BreakerKey, PartCount, PartKey, Rise, count_parts, rises
 from .sli import indicator_of
 
-__all__ = ["PARTS", "RECENT", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of"]
+__all__ = ["RECENT", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of", "unusual_of"]
 
-PARTS = ("instance", "tenant")
-"""Parts that bad calls are counted for by themselves; a machine and a service are seen through their processes."""
 COMPANY_NATS = 2.0
 """Where anything is looked at, so is what else has a little evidence against it: others that began to fail at the same time."""
-PART_FAILURES = 6
-"""Bad calls of one part from which on it is looked at: as few as can ever be enough."""
-PART_GAPS = (5.0, 30.0)
-"""Bad calls of a part are counted together until none came for so many seconds: once for trouble that begins now, once for what is
-called seldom. What is slower shows in the whole, or is too small to act on."""
-PART_AGAIN = 1.5
-"""A part that was looked at in vain is looked at again when it has so many times the bad calls: looks grow with their logarithm."""
 REFUSING_COUNTS = timedelta(seconds=1)
 """So long behind an open breaker counts as one bad call: it was opened on evidence, and a blip is over before it amounts to much. The
 calls that it refuses are no trials of the plugin, however many there are."""
@@ -41,12 +33,8 @@ MARKS_KEPT = timedelta(seconds=6)
 """So far back it is known what had arrived when."""
 RECENT = timedelta(seconds=2)
 """What failed this lately still fails: sidecars tell of failures within half a second, and of all else within five."""
-MAX_PARTS = 10_000
-"""Parts that are counted at a time; a sender that names more than that is told apart no further."""
 MAX_SUSPICIONS = 20_000
 
-BreakerKey = tuple[str, str, str, str]
-"""Plugin, version, operation and process."""
 Began = dict[tuple[str, str], tuple[int, datetime]]
 Usual = Mapping[tuple[str, str, str], Past]
 """What is usual, by plugin, version and operation."""
@@ -61,31 +49,6 @@ class StreamKey(NamedTuple):
     operation: str
 
 
-class PartKey(NamedTuple):
-    """One process or tenant of one operation."""
-
-    plugin: str
-    version: str
-    operation: str
-    part: str
-    value: str
-    gap_seconds: float
-    """One of `PART_GAPS`."""
-
-
-@dataclass(frozen=True, slots=True)
-class PartCount:
-    """Bad calls of a part."""
-
-    since: datetime
-    mark: int
-    bad_at: datetime
-    """When the last of them came."""
-    bad: int
-    looked: int = 0
-    """How many there were when it was looked at last."""
-
-
 @dataclass(frozen=True, slots=True)
 class Suspect:
     """A plugin that must be looked at closer, for one objective."""
@@ -98,7 +61,7 @@ class Suspect:
     streams: Mapping[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
     """What is suspected of it: (version, operation) -> the mark and the time that its own trouble began at."""
     parts: bool = False
-    """It is suspected for a few parts of it, from when the first of their calls were bad; they may not show in the whole."""
+    """It is suspected for a few parts of it, from when their bad calls became more; they may not show in the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,25 +142,32 @@ def look(
     if len(streams) > MAX_SUSPICIONS:  # the strongest stay
         kept = sorted(streams.items(), key=lambda item: -item[1].nats)[:MAX_SUSPICIONS]
         streams = dict(kept)
-    parts, noticed = _count_parts(watch, bad_cells, counted, at)
+    parts, noticed = count_parts(watch.parts, bad_cells, counted, at, watch.mark, watch.waiting)
     recent = tuple(item for item in watch.recent if at - item[0] <= RECENT)
     if bad_cells:
         recent = (*recent, (at, bad_cells))
     marks = (*(item for item in watch.marks if at - item[0] <= MARKS_KEPT), (at, watch.mark))
     after = Watch(arrivals.mark, streams, parts, recent, marks, refusing, watch.waiting, at)
-    return after, _suspects(streams, noticed, objectives)
+    return after, _suspects(streams, rises(parts, noticed, at) if noticed else {}, objectives)
 
 
 def tolerated_of(objective: Objective, thresholds: Sequence[int], past: Past | None) -> float:
     """Return the share of bad calls up to which a stream with such a past is left alone."""
+    return tolerated_ratio(objective, _usual_ratio(objective, thresholds, past))
+
+
+def unusual_of(objective: Objective, thresholds: Sequence[int], past: Past | None) -> float | None:
+    """Return the share of bad calls from which on a stream fails more than before; None where nothing is known of before."""
+    return None if past is None else unusual_ratio(_usual_ratio(objective, thresholds, past))
+
+
+def _usual_ratio(objective: Objective, thresholds: Sequence[int], past: Past | None) -> float:
     if past is None:
-        usual = 0.0
-    elif objective.threshold_index is None:
-        usual = past.failed_ratio
-    else:
-        place = thresholds.index(objective.threshold_index)
-        usual = past.slow_ratio[place] if place < len(past.slow_ratio) else 0.0
-    return tolerated_ratio(objective, usual)
+        return 0.0
+    if objective.threshold_index is None:
+        return past.failed_ratio
+    place = thresholds.index(objective.threshold_index)
+    return past.slow_ratio[place] if place < len(past.slow_ratio) else 0.0
 
 
 def thresholds_of(objectives: Sequence[Objective]) -> tuple[int, ...]:
@@ -271,56 +241,27 @@ def _count_refusing(
     return refusing, counted
 
 
-def _count_parts(
-    watch: Watch, cells: Sequence[Cell], shut: Mapping[BreakerKey, int], at: datetime
-) -> tuple[dict[PartKey, PartCount], dict[PartKey, PartCount]]:
-    """Return the counts, and those of them that must be looked at."""
-    parts = {key: item for key, item in watch.parts.items() if (at - item.bad_at).total_seconds() <= key.gap_seconds}
-    noticed: dict[PartKey, PartCount] = {}
-    left = dict(shut)
-    for cell in cells:
-        breaker = (cell.plugin, cell.version, cell.operation, cell.instance)
-        bad = cell.counts.failed + left.pop(breaker, 0)
-        if not bad:
-            continue
-        for part in PARTS:
-            value = str(getattr(cell, part))
-            if not value:
-                continue
-            for gap in PART_GAPS:
-                key = PartKey(cell.plugin, cell.version, cell.operation, part, value, gap)
-                before = parts.get(key)
-                if before is None:
-                    if len(parts) >= MAX_PARTS:
-                        continue
-                    before = PartCount(at, watch.mark, at, 0)
-                parts[key] = replace(before, bad=before.bad + bad, bad_at=at)
-    for key, item in parts.items():
-        enough = item.bad >= max(PART_FAILURES, PART_AGAIN * item.looked)
-        if enough or (item.looked and key.plugin in watch.waiting):
-            noticed[key] = parts[key] = replace(item, looked=item.bad)
-    return parts, noticed
-
-
 def _suspects(
-    streams: Mapping[StreamKey, Suspicion], noticed: Mapping[PartKey, PartCount], objectives: Sequence[Objective]
+    streams: Mapping[StreamKey, Suspicion],
+    risen: Mapping[tuple[str, str, str], Rise],
+    objectives: Sequence[Objective],
 ) -> list[Suspect]:
+    """Return plugins that are suspected as a whole, and, from other beginnings, those that are for their parts."""
     whole: dict[tuple[str, str], Began] = {}
     least = ATTENTION_NATS
-    if noticed or any(item.nats >= ATTENTION_NATS for item in streams.values()):
+    if risen or any(item.nats >= ATTENTION_NATS for item in streams.values()):
         least = COMPANY_NATS
     for key, item in streams.items():
         if item.nats >= least:
             lead = item.lead
             whole.setdefault((key.objective, key.plugin), {})[key.version, key.operation] = (lead.mark, lead.since)
     small: dict[tuple[str, str], Began] = {}
-    for part, count in noticed.items():
+    for (plugin, *stream), rise in risen.items():
         for objective in objectives:
             # Slowness is not told of parts; streams that are slow are seen as a whole.
-            if objective.threshold_index is None and objective.covers(part.plugin):
-                marks = small.setdefault((objective.name, part.plugin), {})
-                stream, began = (part.version, part.operation), (count.mark, count.since)
-                marks[stream] = max(marks.get(stream, began), began)  # what began last is told most clearly
+            if objective.threshold_index is None and objective.covers(plugin):
+                began = (rise.step.mark, rise.step.at)
+                small.setdefault((objective.name, plugin), {})[stream[0], stream[1]] = began
     found = []
     for parts, began_at in ((False, whole), (True, small)):
         for (name, plugin), marks in sorted(began_at.items()):

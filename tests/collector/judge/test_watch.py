@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from plugwarden_collector.judge import parts
 from plugwarden_collector.judge import watch as module
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, StreamCounts
 from plugwarden_collector.judge.evidence import ATTENTION_NATS
 from plugwarden_collector.judge.kept_watch import kept, resumed
+from plugwarden_collector.judge.parts import PART_FAILURES
 from plugwarden_collector.judge.sli import CallCounts
-from plugwarden_collector.judge.watch import PART_FAILURES, RECENT, Suspect, Watch, look
+from plugwarden_collector.judge.watch import RECENT, Suspect, Watch, look
 
 from tests.collector.support.played_fleet import AT, AVAILABILITY, LATENCY
 
@@ -95,7 +97,7 @@ def test_an_open_breaker_counts_for_one_bad_call_a_second_however_many_it_refuse
         looking = Looking()
         for _ in range(12):
             looking.come(cell(refused=refused), after=0.5)
-        (count, _) = looking.watch.parts.values()
+        (count,) = looking.watch.parts.values()
         found.append(count.bad)
     assert found == [6, 6]
 
@@ -160,6 +162,7 @@ def test_strays_of_a_part_that_come_far_apart_never_add_up() -> None:
 
 def test_no_more_parts_are_counted_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_PARTS", 6)
+    monkeypatch.setattr(parts, "MAX_PARTS", 6)
     looking = Looking()
     for number in range(20):
         looking.come(cell(total=1, bad=1, refused=1, instance=f"h{number}"))
@@ -241,10 +244,10 @@ def test_what_is_suspected_is_read_as_it_was_kept() -> None:
         "{}",
         '{"form": 1, "at": null, "mark": 4, "streams": [], "parts": []}',
         '{"form": 99, "at": null, "mark": 4, "streams": [], "parts": []}',
-        '{"form": 2, "at": "noon", "mark": 4, "streams": [], "parts": []}',
-        '{"form": 2, "at": null, "mark": 4, "streams": [["a"]], "parts": []}',
-        '{"form": 2, "at": null, "mark": 4, "streams": [], "parts": [["a", "b"]]}',
-        '{"form": 2, "at": null, "streams": [], "parts": []}',
+        '{"form": 3, "at": "noon", "mark": 4, "streams": [], "parts": []}',
+        '{"form": 3, "at": null, "mark": 4, "streams": [["a"]], "parts": []}',
+        '{"form": 3, "at": null, "mark": 4, "streams": [], "parts": [["a", "b"]]}',
+        '{"form": 3, "at": null, "streams": [], "parts": []}',
     ],
 )
 def test_a_text_of_another_form_is_not_read(text: str | None) -> None:

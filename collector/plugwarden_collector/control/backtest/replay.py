@@ -23,8 +23,9 @@ from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
+from plugwarden_collector.judge.parts import PART_FAILURES
 from plugwarden_collector.judge.sli import CallCounts
-from plugwarden_collector.judge.watch import PART_FAILURES, Watch, look, thresholds_of
+from plugwarden_collector.judge.watch import Watch, look, thresholds_of
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.store.replay import Recorded
 from plugwarden_collector.store.telemetry import Telemetry

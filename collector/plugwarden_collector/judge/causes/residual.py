@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log, sqrt
 
-from .cells import only_errors
+from .cells import only_errors, other_errors
 from .error_kinds import ErrorKind, kind_of
 from .member import Member, pooled_errors
 from .suspect import blamed_for, suspect
@@ -28,20 +28,26 @@ OWN_RATIO = 0.05
 """Share of the others' errors below which an error is a plugin's own."""
 
 
-def beside(member: Member, others: Sequence[Member]) -> list[Member]:
-    """Return what of a plugin the cause that it shares with others does not explain; the member itself, where that is all of it."""
-    return _by_own_errors(member, others) or _by_rate(member, others)
+def beside(member: Member, others: Sequence[Member]) -> tuple[list[Member], bool]:
+    """Return what of a plugin the cause that it shares with others does not explain, and whether it explains anything of it."""
+    own, shares = _by_own_errors(member, others)
+    if own:
+        return own, shares
+    more = _by_rate(member, others)
+    return more, member not in more
 
 
-def _by_own_errors(member: Member, others: Sequence[Member]) -> list[Member]:
-    """Return the faults that a plugin's own errors make by themselves."""
+def _by_own_errors(member: Member, others: Sequence[Member]) -> tuple[list[Member], bool]:
+    """Return the faults that a plugin's own errors make by themselves, and whether it fails without them as well."""
     theirs = pooled_errors(others)
     limit = OWN_RATIO * sum(theirs.values())
     own = {name for name in member.blamed.errors if kind_of(name) is not ErrorKind.OUTWARD and theirs[name] <= limit}
     if not own or not theirs:
-        return []
-    found = suspect(member.plugin, only_errors(member.suspect.cells.samples, own))
-    return [Member(found, blamed) for blamed in found.blamed]
+        return [], True
+    samples = member.suspect.cells.samples
+    found = suspect(member.plugin, only_errors(samples, own))
+    blamed = [Member(found, item) for item in found.blamed]
+    return blamed, not blamed or bool(suspect(member.plugin, other_errors(samples, own)).blamed)
 
 
 def _by_rate(member: Member, others: Sequence[Member]) -> list[Member]:

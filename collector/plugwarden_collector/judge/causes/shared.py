@@ -60,15 +60,21 @@ def shared_causes(suspects: Sequence[Suspect], running: int, *, slow: bool = Fal
 
 def _next(left: Sequence[Member], running: int, *, slow: bool) -> tuple[str, str, list[Member]] | None:
     """Return the kind and name of a cause that factors share, with these."""
-    place = shared_place(left)
+    place, together = shared_place(left), shared_moment(left, running, slow=slow)
     if place is not None:
         (attribute, value), members = place
-        return ATTRIBUTES[attribute], value, members
-    together = shared_moment(left, running, slow=slow)
+        if together is None or not _by_chance(members, together):
+            return ATTRIBUTES[attribute], value, members
     if together is None:
         return None
     hit = count_plugins(together)
     return "everything" if hit >= 3 and hit >= EVERYTHING_RATIO * running else "simultaneous", "", together
+
+
+def _by_chance(members: Sequence[Member], together: Sequence[Member]) -> bool:
+    """Whether plugins are in one place only because one of them, which fails with many others, was seen to fail there first."""
+    others = [member for member in members if member not in together]
+    return count_plugins(others) < 2 and count_plugins(together) > count_plugins(members)
 
 
 def _excused(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
@@ -76,9 +82,9 @@ def _excused(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
     excused: list[Member] = []
     rest: list[Member] = []
     for member in members:
-        unexplained = beside(member, [item for item in members if item.plugin != member.plugin])
+        unexplained, shares = beside(member, [item for item in members if item.plugin != member.plugin])
         rest.extend(unexplained)
-        if member not in unexplained:
+        if shares:
             excused.append(member)
     return (excused, rest) if count_plugins(excused) > 1 else (list(members), [])
 
