@@ -25,13 +25,17 @@ SEVERITIES = ("page", "ticket")
 
 
 def note_versions(tick: Tick) -> None:
-    """Record versions that were never seen before as deployments."""
+    """Record versions that were never seen before as deployments.
+
+    What was not there at the last look began since then, whatever the clocks of its hosts say.
+    """
     known = tick.standing.versions
+    looked_at = tick.watch.at if known else None
     for (plugin, version), first_at in sorted(tick.seen.versions.items(), key=lambda item: item[1]):
         if (plugin, version) not in known:
             text = f"first call of {plugin}@{version}"
             tick.changes.changes.append(Annotation(first_at, "deployment", plugin, version, text))
-            known[plugin, version] = first_at
+            known[plugin, version] = first_at if looked_at is None else min(max(first_at, looked_at), tick.at)
 
 
 def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:

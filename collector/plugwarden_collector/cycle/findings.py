@@ -21,7 +21,8 @@ from plugwarden_collector.rules.objective import Objective
 
 from .causes import Excuses
 from .impact import Called, Impact, impact
-from .lately import Lately
+from .lately import LOOKS, NEWEST, Lately
+from .neighbours import Neighbours
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, within
 
@@ -39,6 +40,10 @@ PLACE_LOOK = timedelta(seconds=2)
 """What fails in one place alone may be the place's fault: others that run there have time to show it."""
 CLEAR_NATS = 2.0
 """Nats by which a scope explains more than the next: with fewer, one in ten is too narrow or too wide."""
+PLACE_DOUBT = timedelta(seconds=10)
+"""So long it is waited for where others have begun to fail in the same place, a little: by then they have shown it, or they are well."""
+NEWCOMER_AGE = 3
+"""Times the grace for which a version counts as new: for so long one that stumbled may have its breakers open, and be well by now."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
 SLOW_LOOK = timedelta(seconds=5)
@@ -79,8 +84,9 @@ class Finding:
 
 def findings_of(tick: Tick, troubles: Iterable[Trouble], excuses: Excuses) -> list[Finding]:
     """Return what is to blame, the strongest first; `excuses` names plugins that an open incident still speaks for."""
+    neighbours = Neighbours(tick)
     about = [
-        (trouble, fault, scope, _waits_for(tick, trouble, fault, scope, excuses))
+        (trouble, fault, scope, _waits_for(tick, trouble, fault, scope, excuses, neighbours))
         for trouble in troubles
         for fault in trouble.explanation.faults
         for scope in _scopes(fault)
@@ -88,8 +94,13 @@ def findings_of(tick: Tick, troubles: Iterable[Trouble], excuses: Excuses) -> li
     lately = Lately(tick, (scope.plugin for _, _, scope, waits_for in about if waits_for is None))
     found = []
     for trouble, fault, scope, waits_for in about:
-        if waits_for is None and lately.is_over(trouble.objective, fault, scope):
-            waits_for = "it fails no more than it may in the last seconds"
+        if waits_for is None:
+            new = _is_newcomer(tick, trouble.objective, scope)
+            fails = lately.fails(trouble.objective, fault, scope, NEWEST if new else LOOKS)
+            if fails is False:
+                waits_for = "it fails no more than it may in the last seconds"
+            elif fails is None and new:
+                waits_for = "the version is new, and its last calls leave it open whether it still fails"
         found.append(_finding(tick, trouble, fault, scope, waits_for))
     return sorted(found, key=lambda item: -item.fault.weight)
 
@@ -204,7 +215,9 @@ def _barred(tick: Tick, trouble: Trouble, plugin: str, version: str, item: Calle
     )
 
 
-def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses) -> str | None:
+def _waits_for(
+    tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses, neighbours: Neighbours
+) -> str | None:
     """Why it is not yet time to act on a fault."""
     objective, policy = trouble.objective, tick.rules.policy
     if fault.change < policy.enough_nats(scope.plugin) or fault.weight < policy.matters_nats(scope.plugin):
@@ -224,7 +237,20 @@ def _waits_for(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses
         return "it is not clear yet how far it reaches"
     if not _lately(tick, objective, scope):
         return "nothing failed in the last seconds"
+    if _is_place(fault) and tick.at - fault.since < PLACE_DOUBT and neighbours.fail_there(trouble, fault):
+        return "others begin to fail in the same place"
     return None
+
+
+def _is_place(fault: Fault) -> bool:
+    return not {"instance", "machine", "tenant", "service"}.isdisjoint(dict(fault.scope.conditions))
+
+
+def _is_newcomer(tick: Tick, objective: Objective, scope: Scope) -> bool:
+    """Whether a version is so new that it may have stumbled while it started, and be well by now behind open breakers."""
+    first_at = None if scope.version is None else tick.standing.versions.get((scope.plugin, scope.version))
+    age = timedelta(seconds=NEWCOMER_AGE * tick.rules.policy.newcomer_grace_seconds)
+    return objective.threshold_index is None and first_at is not None and tick.at - first_at < age
 
 
 def _concerns(fault: Fault, sample: Sample) -> bool:
@@ -242,7 +268,7 @@ def _patience(objective: Objective, fault: Fault) -> timedelta:
         return SLOW_LOOK
     if leading_kind(dict(fault.errors)) is ErrorKind.OUTWARD:
         return OUTWARD_LOOK
-    if {"instance", "machine", "tenant", "service"} & dict(fault.scope.conditions).keys():
+    if _is_place(fault):
         return PLACE_LOOK
     if not fault.total or fault.bad / fault.total < HARD:
         return SOFT_LOOK

@@ -13,23 +13,27 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.causes import Fault
-from plugwarden_collector.judge.evidence import agree
+from plugwarden_collector.judge.evidence import agree, verdict
 from plugwarden_collector.judge.watch import bad_by_process, thresholds_of
 from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
 from .trouble import within
 
-__all__ = ["Lately"]
+__all__ = ["LOOKS", "NEWEST", "Lately"]
 
 DOUBT = 0.05
 """Once in twenty times what still fails looks well for a moment, and is isolated at a later look."""
 LOOKS = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=6))
 """Sidecars tell of good calls every five seconds, once all is well again: so far back there are some."""
+NEWEST = LOOKS[:2]
+"""Of what may have stumbled these alone are asked: those before them may hold the stumble."""
 LIKE_RATIO = 0.5
 """Share of a fault's rate at which its last calls fail at least, if it is not over."""
 LIKE_TOLERATED = 2.0
 """Times as often as is tolerated they do, too: what was over long ago has a rate that good calls since then have thinned."""
+LEANS_NATS = 1.0
+"""Nats that speak for well, though too few to be sure."""
 MOST_RATIO = 0.99
 
 
@@ -42,28 +46,34 @@ class Lately:
         self._thresholds = thresholds_of(tick.rules.objectives)
         self._known: dict[timedelta, Sequence[Cell] | None] = {}
 
-    def is_over(self, objective: Objective, fault: Fault, scope: Scope) -> bool:
-        """Whether the last calls say that a scope is well again: failing half as often as it did explains them far worse.
+    def fails(
+        self, objective: Objective, fault: Fault, scope: Scope, looks: Sequence[timedelta] = LOOKS
+    ) -> bool | None:
+        """Whether the last calls say that a scope still fails, or is well again; None where they leave it open.
 
-        The newest are asked first, and those before them as long as they leave it open. No one process makes a scope look well
-        that others run as well.
+        Well again: failing half as often as it did explains them far worse. The newest are asked first, and those before them as long
+        as they leave it open; where the newest lean to well, older ones do not say that it fails. No one process makes a scope
+        look well that others run as well.
         """
         if objective.threshold_index is not None or not fault.total or not fault.expected:
-            return False
+            return None
         well = fault.expected / fault.total
         unwell = min(max(LIKE_RATIO * fault.bad / fault.total, LIKE_TOLERATED * well), MOST_RATIO)
         if unwell <= well:
-            return False
-        for back in LOOKS:
+            return None
+        leans_well = False
+        for back in looks:
             cells = self._cells(back, fault)
             if cells is None:
-                return False
+                return None
             told = bad_by_process(objective, self._thresholds, (cell for cell in cells if within(scope, cell)))
             if agree(told, (well, unwell), DOUBT, well=True):
-                return True
-            if agree(told, (well, unwell), DOUBT, well=False):
                 return False
-        return False
+            if agree(told, (well, unwell), DOUBT, well=False):
+                return None if leans_well else True
+            total, bad = (sum(item[place] for item in told.values()) for place in (0, 1))
+            leans_well = leans_well or verdict(total, bad, well, unwell).nats >= LEANS_NATS
+        return None
 
     def _cells(self, back: timedelta, fault: Fault) -> Sequence[Cell] | None:
         """What arrived so far back; None where that is not known, or lies before the fault."""

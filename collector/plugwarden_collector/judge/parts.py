@@ -24,6 +24,8 @@ PART_GAP = timedelta(seconds=30)
 """Bad calls of a part are counted together until none came for so long. What is slower shows in the whole, or is too small to act on."""
 PART_AGAIN = 1.5
 """A part that was looked at in vain is looked at again when it has so many times the bad calls: looks grow with their logarithm."""
+COMPANY_FAILURES = 3
+"""Bad calls of a part from which on it is looked at where another plugin's is that has its name: the place may be what they share."""
 RISE_NATS = 5.0
 """Nats from which on a part fails more often than before, and is looked at anew: chance shows a rise like this once in 150 times."""
 MAX_PARTS = 10_000
@@ -146,7 +148,9 @@ def count_parts(
             counts[key] = replace(item, looked=item.bad, weighed=item.bad)
         if enough or (item.looked and key.plugin in waiting):
             noticed.add(key)
-    return counts, noticed
+    places = {key[3:] for key in noticed}
+    company = {key for key, item in counts.items() if item.bad >= COMPANY_FAILURES and key[3:] in places}
+    return counts, noticed | company
 
 
 def rises(

@@ -1,0 +1,76 @@
+"""Others in the place that a plugin fails in: do they begin to fail there as well, though too little yet to say so?
+
+A host or a tenant that is in trouble shows it first through the plugin that is called most. The others' bad calls there, a few each, tell
+sooner than any one of them could that the place is what they share.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from functools import cached_property
+from math import comb
+
+from plugwarden_collector.judge.causes import Fault
+from plugwarden_collector.judge.parts import PARTS, PartCount, PartKey
+
+from .tick import Tick
+from .trouble import Trouble
+
+__all__ = ["Neighbours"]
+
+LEAST = 2
+"""Bad calls of others that there must be: one is a stray."""
+CHANCE = 0.05
+"""Chance of as many of the others' bad calls in the place, if they fell where the calls do, from which on the place is in doubt."""
+SOONER = timedelta(seconds=2)
+"""Others may have begun this much before."""
+MOST_COUNTED = 200
+"""Bad calls that are told apart; of more, shares say the same."""
+
+
+class Neighbours:
+    """What others did in the places of a tick's faults; asked for when somebody wants to know."""
+
+    def __init__(self, tick: Tick) -> None:
+        self._tick = tick
+        self._bad: dict[tuple[str, datetime], dict[tuple[str, str], int]] = {}
+
+    def fail_there(self, trouble: Trouble, fault: Fault) -> bool:
+        """Whether other plugins' bad calls since a fault began lie in its place more often than chance has it."""
+        said, plugin = dict(fault.scope.conditions), fault.scope.plugin
+        part = "tenant" if "tenant" in said and "instance" not in said else "instance"
+        values = {said[part]} if part in said else set(fault.instances)
+        mine = [sample for sample in trouble.samples if sample.plugin == plugin and sample.total]
+        total = sum(sample.total for sample in mine)
+        share = sum(sample.total for sample in mine if getattr(sample, part) in values) / total if total else 1.0
+        here = elsewhere = 0
+        for (other, value), bad in self._bad_since(part, fault.since - SOONER).items():
+            if other != plugin:
+                here, elsewhere = (here + bad, elsewhere) if value in values else (here, elsewhere + bad)
+        return here >= LEAST and _chance(here, here + elsewhere, share) < CHANCE
+
+    def _bad_since(self, part: str, since: datetime) -> dict[tuple[str, str], int]:
+        """Return bad calls by plugin and value of a part."""
+        if (part, since) not in self._bad:
+            found: defaultdict[tuple[str, str], int] = defaultdict(int)
+            for key, count in self._by_part[part]:
+                if count.bad_at >= since:
+                    before = next((step.before for step in count.steps if step.at >= since), count.bad)
+                    found[key.plugin, key.value] += count.bad - before
+            self._bad[part, since] = found
+        return self._bad[part, since]
+
+    @cached_property
+    def _by_part(self) -> dict[str, list[tuple[PartKey, PartCount]]]:
+        found: dict[str, list[tuple[PartKey, PartCount]]] = {part: [] for part in PARTS}
+        for key, count in self._tick.watch.parts.items():
+            found[key.part].append((key, count))
+        return found
+
+
+def _chance(here: int, total: int, share: float) -> float:
+    """Return the chance that at least so many of all fall in a place with this share (binomial)."""
+    if total > MOST_COUNTED:
+        here, total = round(here * MOST_COUNTED / total), MOST_COUNTED
+    return sum(comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(here, total + 1))
