@@ -156,7 +156,12 @@ class StoredEvidence:
     def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
         """Return what the suspects' plugins did in so many seconds before their trouble began."""
         span = timedelta(seconds=seconds)
-        wanted = [Wanted(item.plugin, item.since - span, upto=item.mark) for item in suspects]
+        wanted = [
+            Wanted(item.plugin, item.since - span, upto=item.mark)
+            if item.before_mark is None
+            else Wanted(item.plugin, item.since - span - STALE, item.before_mark, upto=item.mark)
+            for item in suspects
+        ]
         return self._cells(wanted, max(item.since for item in suspects))
 
     def waits(self, since: datetime, at: datetime) -> Sequence[Waits]:

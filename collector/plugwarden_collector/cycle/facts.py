@@ -7,7 +7,7 @@ rules, and of where things stood what the guard rails and the excuses look at. W
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -25,19 +25,21 @@ from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.judge.arrivals import Cell, Past
 from plugwarden_collector.judge.causes import Sample
 from plugwarden_collector.judge.pace import Pace
+from plugwarden_collector.judge.parts import PartCount, PartKey
 from plugwarden_collector.judge.waits import Waits
-from plugwarden_collector.judge.watch import StreamKey, Watch
+from plugwarden_collector.judge.watch import MARKS_KEPT, StreamKey, Watch
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 from .asked import Asked
+from .neighbours import SOONER, is_place
 from .tick import Tick
 from .trouble import Trouble
 
 __all__ = ["FORM", "MOST_ROWS", "Facts", "Held", "Looked", "facts_of", "read", "rows_of", "with_facts", "written"]
 
-FORM = 1
+FORM = 2
 """Grows when the text, or what its values mean, changes; another form is not read."""
 MOST_ROWS = 10_000
 """Cells and other values that are kept at most: a plugin has some hundreds of cells (`judge.causes.factors`), and an outage of twenty of
@@ -45,7 +47,7 @@ them is still below it. With more, an entry says so and cannot be replayed; writ
 ACTED_WITHIN = timedelta(hours=1)
 """How far back the guard rails count what was isolated."""
 DECIDES = (
-    "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until", "probation_mark", "released_by",
+    "beside", "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until", "probation_mark", "released_by",
     "taken_back",
 )  # fmt: skip
 """What deciding reads of the evidence of a quarantine; the rest is for people."""
@@ -118,6 +120,8 @@ class Facts:
     mark: int
     marks: tuple[tuple[datetime, int], ...]
     """What had arrived when, in the last seconds."""
+    parts: tuple[tuple[PartKey, PartCount], ...]
+    """Bad calls of processes and tenants since the first trouble of a place began."""
     usual: tuple[Past, ...]
     """What is usual for what was on probation."""
     versions: tuple[tuple[str, str, datetime], ...]
@@ -160,7 +164,8 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
         recent=tuple(cell for cell in watch.recent_cells() if cell.plugin in slow),
         streams=tuple((key, item.bad_at) for key, item in watch.streams.items() if key.plugin in concerned),
         mark=watch.mark,
-        marks=watch.marks,
+        marks=tuple(item for item in watch.marks if tick.at - item[0] <= MARKS_KEPT),
+        parts=tuple(_beside_places(watch, troubles)),
         usual=tuple(past for past in tick.seen.usual.values() if past.plugin in isolated),
         versions=tuple(
             (plugin, version, at) for (plugin, version), at in tick.standing.versions.items() if plugin in slow
@@ -192,7 +197,17 @@ def rows_of(facts: Facts) -> int:
     )
     return found + sum(
         len(getattr(facts, name))
-        for name in ("recent", "streams", "usual", "versions", "called_at", "quarantines", "incidents", "noted")
+        for name in (
+            "recent",
+            "streams",
+            "parts",
+            "usual",
+            "versions",
+            "called_at",
+            "quarantines",
+            "incidents",
+            "noted",
+        )
     )
 
 
@@ -231,6 +246,13 @@ def read(text: str) -> Facts:
 def _adapter() -> TypeAdapter[Facts]:
     """Made when it is first needed: most processes that load this never decide."""
     return TypeAdapter(Facts)
+
+
+def _beside_places(watch: Watch, troubles: Iterable[Trouble]) -> Iterator[tuple[PartKey, PartCount]]:
+    began = [fault.since for trouble in troubles for fault in trouble.explanation.faults if is_place(fault)]
+    if began:
+        oldest = min(began) - SOONER
+        yield from ((key, count) for key, count in watch.parts.items() if count.bad_at >= oldest)
 
 
 def _counts(item: Quarantine, concerned: set[str], at: datetime) -> bool:

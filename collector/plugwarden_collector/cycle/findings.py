@@ -22,7 +22,7 @@ from plugwarden_collector.rules.objective import Objective
 from .causes import Excuses
 from .impact import Called, Impact, impact
 from .lately import LOOKS, NEWEST, Lately
-from .neighbours import Neighbours
+from .neighbours import Neighbours, is_place
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, within
 
@@ -46,6 +46,10 @@ NEWCOMER_AGE = 3
 """Times the grace for which a version counts as new: for so long one that stumbled may have its breakers open, and be well by now."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
+ONE_FAULT_NATS = 3.0
+"""Nats by which one fault explains more than several: with fewer, one in twenty is several."""
+APART_LOOK = timedelta(seconds=12)
+"""So long it is waited for where two faults may be one: each of them by itself has enough evidence by then, or it is one."""
 SLOW_LOOK = timedelta(seconds=5)
 """What is slow is often slow for a moment, with its host: sidecars tell of it every five seconds, so this is a second look."""
 SLOW_RECENT = timedelta(seconds=6)
@@ -235,15 +239,13 @@ def _waits_for(
         return "other processes have not told yet how they fare"
     if fault.margin < CLEAR_NATS and tick.at - fault.since < OUTWARD_LOOK:
         return "it is not clear yet how far it reaches"
+    if -fault.apart < ONE_FAULT_NATS and tick.at - fault.since < APART_LOOK:
+        return "it may be several faults, told by their errors"
     if not _lately(tick, objective, scope):
         return "nothing failed in the last seconds"
-    if _is_place(fault) and tick.at - fault.since < PLACE_DOUBT and neighbours.fail_there(trouble, fault):
+    if is_place(fault) and tick.at - fault.since < PLACE_DOUBT and neighbours.fail_there(trouble, fault):
         return "others begin to fail in the same place"
     return None
-
-
-def _is_place(fault: Fault) -> bool:
-    return not {"instance", "machine", "tenant", "service"}.isdisjoint(dict(fault.scope.conditions))
 
 
 def _is_newcomer(tick: Tick, objective: Objective, scope: Scope) -> bool:
@@ -268,7 +270,7 @@ def _patience(objective: Objective, fault: Fault) -> timedelta:
         return SLOW_LOOK
     if leading_kind(dict(fault.errors)) is ErrorKind.OUTWARD:
         return OUTWARD_LOOK
-    if _is_place(fault):
+    if is_place(fault):
         return PLACE_LOOK
     if not fault.total or fault.bad / fault.total < HARD:
         return SOFT_LOOK

@@ -12,12 +12,13 @@ from functools import cached_property
 from math import comb
 
 from plugwarden_collector.judge.causes import Fault
+from plugwarden_collector.judge.causes.sample import PLACES
 from plugwarden_collector.judge.parts import PARTS, PartCount, PartKey
 
 from .tick import Tick
 from .trouble import Trouble
 
-__all__ = ["Neighbours"]
+__all__ = ["SOONER", "Neighbours", "is_place"]
 
 LEAST = 2
 """Bad calls of others that there must be: one is a stray."""
@@ -27,6 +28,11 @@ SOONER = timedelta(seconds=2)
 """Others may have begun this much before."""
 MOST_COUNTED = 200
 """Bad calls that are told apart; of more, shares say the same."""
+
+
+def is_place(fault: Fault) -> bool:
+    """Whether a fault is narrowed to where or for whom a plugin is called, which others have in common with it."""
+    return any(name in PLACES for name, _ in fault.scope.conditions)
 
 
 class Neighbours:

@@ -116,6 +116,7 @@ def _decided(facts: Facts) -> tuple[list[Finding], list[Draft]]:
         Watch(
             facts.mark,
             {key: Suspicion((), bad_at) for key, bad_at in facts.streams},
+            dict(facts.parts),
             recent=((facts.at, facts.recent),),
             marks=facts.marks,
             at=facts.at,

@@ -14,6 +14,7 @@ from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.causes import Explanation, Sample, explain
 from plugwarden_collector.judge.evidence import LEAST_TOLERATED
 from plugwarden_collector.judge.watch import (
+    BEFORE,
     REFUSING_COUNTS,
     Suspect,
     Watch,
@@ -34,8 +35,7 @@ SPEAKS_NATS = 20.0
 """What was found against the whole of a plugin with this much evidence is about to be acted on."""
 SHUT_FOR_EACH = 3
 """Seconds behind an open breaker that count for each call that failed: it may have been opened for something else."""
-BEFORE_SECONDS = 10.0
-"""So long before a trouble, every process of a sidecar has told at least once what runs in it."""
+BEFORE_SECONDS = BEFORE.total_seconds()
 TOLD_SECONDS = 1.0
 """From a failed call until it is counted here: half a second in the sidecar, and as much on the way."""
 PRESUMED_CALLS = 2

@@ -30,7 +30,11 @@ calls that it refuses are no trials of the plugin, however many there are."""
 REFUSING_GAP = timedelta(seconds=6)
 """A breaker that refused nothing for this long is taken for closed: sidecars tell every five seconds at least."""
 MARKS_KEPT = timedelta(seconds=6)
-"""So far back it is known what had arrived when."""
+"""So far back it is known of every look what had arrived by then."""
+MARKS_KEPT_COARSELY = timedelta(minutes=2)
+"""So far back it is known of one look a second."""
+BEFORE = timedelta(seconds=10)
+"""So long before a trouble, every process of a sidecar has told at least once what runs in it."""
 RECENT = timedelta(seconds=2)
 """What failed this lately still fails: sidecars tell of failures within half a second, and of all else within five."""
 MAX_SUSPICIONS = 20_000
@@ -60,6 +64,8 @@ class Suspect:
     """Arrivals after this one belong to the trouble, in operations of which nothing else is said."""
     streams: Mapping[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
     """What is suspected of it: (version, operation) -> the mark and the time that its own trouble began at."""
+    before_mark: int | None = None
+    """Arrivals after this one came at most `BEFORE` its trouble, whatever the clocks of their hosts say; None where that is not known."""
     parts: bool = False
     """It is suspected for a few parts of it, from when their bad calls became more; they may not show in the whole."""
 
@@ -146,9 +152,9 @@ def look(
     recent = tuple(item for item in watch.recent if at - item[0] <= RECENT)
     if bad_cells:
         recent = (*recent, (at, bad_cells))
-    marks = (*(item for item in watch.marks if at - item[0] <= MARKS_KEPT), (at, watch.mark))
+    marks = (*_still_kept(watch.marks, at), (at, watch.mark))
     after = Watch(arrivals.mark, streams, parts, recent, marks, refusing, watch.waiting, at)
-    return after, _suspects(streams, rises(parts, noticed, at) if noticed else {}, objectives)
+    return after, _suspects(streams, rises(parts, noticed, at) if noticed else {}, objectives, marks)
 
 
 def tolerated_of(objective: Objective, thresholds: Sequence[int], past: Past | None) -> float:
@@ -241,10 +247,23 @@ def _count_refusing(
     return refusing, counted
 
 
+def _still_kept(marks: Iterable[tuple[datetime, int]], at: datetime) -> Iterable[tuple[datetime, int]]:
+    """Return the looks of the last seconds, and of those before them one a second."""
+    last: datetime | None = None
+    for item in marks:
+        age = at - item[0]
+        if age <= MARKS_KEPT:
+            yield item
+        elif age <= MARKS_KEPT_COARSELY and (last is None or item[0] - last >= timedelta(seconds=1)):
+            last = item[0]
+            yield item
+
+
 def _suspects(
     streams: Mapping[StreamKey, Suspicion],
     risen: Mapping[tuple[str, str, str], Rise],
     objectives: Sequence[Objective],
+    looks: Sequence[tuple[datetime, int]],
 ) -> list[Suspect]:
     """Return plugins that are suspected as a whole, and, from other beginnings, those that are for their parts."""
     whole: dict[tuple[str, str], Began] = {}
@@ -268,5 +287,6 @@ def _suspects(
             if parts and whole.get((name, plugin)) == marks:
                 continue
             mark, since = min(marks.values())
-            found.append(Suspect(name, plugin, since, mark, marks, parts))
+            before = next((until for at, until in reversed(looks) if at <= since - BEFORE), None)
+            found.append(Suspect(name, plugin, since, mark, marks, before, parts))
     return found

@@ -86,7 +86,7 @@ class Policy:
 
         Once there is a fault, that is as likely as not. The cost counts twice: failures come in clumps, where each says less.
         """
-        return CLUMPS * self._cost_nats(plugin)
+        return self.enough_nats(plugin)
 
     def _cost_nats(self, plugin: str) -> float:
         cost = self.cost_of_wrong_isolation * (CRITICAL_FACTOR if self.is_critical(plugin) else 1.0)

@@ -140,7 +140,11 @@ class RememberedCalls:
             for entry in self.entries
             if (item := marks.get(entry.cell.plugin)) is not None
             and entry.mark <= item.mark
-            and entry.at >= item.since - timedelta(seconds=seconds)
+            and (
+                entry.at >= item.since - timedelta(seconds=seconds)
+                if item.before_mark is None
+                else entry.mark > item.before_mark
+            )
         )
 
     def waits(self, since: datetime, at: datetime) -> Sequence[Waits]:

@@ -380,9 +380,9 @@ class Store:
             begin = (suspect.since - START).total_seconds() - self.jumped - seconds
             sums: dict[int, list[_Row]] = {}
             for row in reversed(self._rows.get(suspect.plugin, [])):
-                if row.stamped < begin - MARGIN:
+                if row.stamped < begin - MARGIN or row.mark <= (suspect.before_mark or 0):
                     break
-                if row.mark <= suspect.mark and row.stamped >= begin:
+                if row.mark <= suspect.mark and (suspect.before_mark is not None or row.stamped >= begin):
                     sums.setdefault(row.cell, []).append(row)
             for cell, rows in sums.items():
                 found += self._summed(cell, rows)

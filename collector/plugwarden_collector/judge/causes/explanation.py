@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from .sample import ATTRIBUTES
 
@@ -72,6 +73,8 @@ class Fault:
     """The shared cause that it fails beside, or that does not explain it; empty where there is none."""
     alternatives: tuple[Alternative, ...] = ()
     """The best first, at most eight."""
+    apart: float = -inf
+    """Nats by which several faults, told apart by their types of errors, describe the plugin better; below 0 where this one does."""
 
     @property
     def margin(self) -> float:
@@ -79,7 +82,7 @@ class Fault:
 
         Below 0 for a scope that was narrowed to where its evidence comes from, as a wider one explains as much.
         """
-        return self.weight - max((item.weight for item in self.alternatives), default=0.0)
+        return min(self.weight - max((item.weight for item in self.alternatives), default=0.0), -self.apart)
 
 
 @dataclass(frozen=True, slots=True)

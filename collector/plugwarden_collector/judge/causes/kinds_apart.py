@@ -9,6 +9,7 @@ each of them pays for its own description.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 from .cells import only_errors, other_errors
@@ -26,7 +27,8 @@ CLEAR_NATS = 3.0
 
 
 def told_apart(whole: Suspect) -> list[Suspect]:
-    """Return a plugin once for each group of error types that has faults of its own; the plugin itself where there is but one."""
+    """Return a plugin once for each group of error types that has faults of its own; the plugin itself where there is but one, with
+    how near two come to it."""
     errors = whole.cells.errors(chain.from_iterable(item.factor.cells for item in whole.blamed))
     best: tuple[float, Suspect, Suspect] | None = None
     for name, calls in errors.most_common(MOST_TYPES):
@@ -37,10 +39,10 @@ def told_apart(whole: Suspect) -> list[Suspect]:
         if not one.blamed or not other.blamed:
             continue
         saved = _score(one) + _score(other) - _together(whole, (one, other))
-        if saved > CLEAR_NATS and (best is None or saved > best[0]):
+        if best is None or saved > best[0]:
             best = saved, one, other
-    if best is None:
-        return [whole]
+    if best is None or best[0] <= CLEAR_NATS:
+        return [whole if best is None else replace(whole, apart=best[0])]
     _, one, other = best
     return [one, *told_apart(other)]
 

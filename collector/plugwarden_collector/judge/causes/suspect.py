@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from .cells import INSTANCE, MACHINE, VERSION, Cells, cells_of
 from .factors import Factor
@@ -43,6 +44,8 @@ class Suspect:
     known: bool
     """Whether the plugin has a past or several senders."""
     blamed: tuple[Blamed, ...]
+    apart: float = -inf
+    """Nats by which several faults, told apart by their types of errors, describe it better than these."""
 
 
 def suspects_of(samples: Iterable[Sample]) -> list[Suspect]:

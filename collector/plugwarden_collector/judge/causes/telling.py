@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf, log
 
 from .explanation import Alternative, Fault, Scope
 from .sample import ATTRIBUTES
@@ -19,6 +20,7 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it."""
     cells = suspect.cells
     within = cells.table.meeting(blamed.conditions)
+    alternatives, narrower = _alternatives(suspect, blamed)
     return Fault(
         scope=scope_of(suspect.plugin, blamed.conditions),
         total=cells.called(within),
@@ -32,7 +34,8 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         known=suspect.known,
         sender=blamed.sender,
         beside=beside,
-        alternatives=_alternatives(suspect, blamed),
+        alternatives=alternatives,
+        apart=max(suspect.apart, narrower - blamed.factor.score),
     )
 
 
@@ -46,8 +49,9 @@ def errors_by_calls(errors: Counter[str]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(errors.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[Alternative, ...]:
-    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone."""
+def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[tuple[Alternative, ...], float]:
+    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone. Also the
+    nats of the best narrower one, if what fails beside it is another fault."""
     cells, chosen = suspect.cells, set(blamed.conditions)
     within = cells.table.meeting(blamed.conditions)
     excess = {at: bad - cells.expected[at] for at, bad in enumerate(cells.table.bad) if bad > cells.expected[at]}
@@ -64,13 +68,32 @@ def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[Alternative, ...]:
     weighed = []
     for conditions in nearby:
         meeting = cells.table.meeting(conditions)
-        if {at for at in meeting if cells.table.total[at]} != called:
-            weighed.append(cells.search.weigh(conditions, meeting))
-    weighed.sort(key=lambda factor: (-factor.score, factor.conditions))
-    return tuple(
+        mine = {at for at in meeting if cells.table.total[at]}
+        if mine != called:
+            unlike = _unlike_nats(suspect, mine, called - mine) if mine < called else 0.0
+            weighed.append((cells.search.weigh(conditions, meeting), unlike))
+    weighed.sort(key=lambda item: (-item[0].score, item[0].conditions))
+    found = tuple(
         Alternative(scope_of(suspect.plugin, item.conditions), round(item.total), round(item.bad), item.score)
-        for item in weighed[:MOST_ALTERNATIVES]
+        for item, _ in weighed[:MOST_ALTERNATIVES]
     )
+    return found, max((item.score + unlike for item, unlike in weighed if unlike), default=-inf)
+
+
+def _unlike_nats(suspect: Suspect, inside: Iterable[int], outside: Iterable[int]) -> float:
+    """Return the nats by which two mixtures of error types describe what fails inside and outside better than one (a G-test's half).
+
+    One fault fails alike wherever it fails; where types lie apart, what widens a scope may be another fault.
+    """
+    one, other = suspect.cells.errors(inside), suspect.cells.errors(outside)
+    if not one or not other:
+        return 0.0
+    return _mixture_nats(one) + _mixture_nats(other) - _mixture_nats(one + other)
+
+
+def _mixture_nats(errors: Counter[str]) -> float:
+    total = errors.total()
+    return sum(calls * log(calls / total) for calls in errors.values())
 
 
 def _worst(column: Sequence[str], excess: Mapping[int, float]) -> str:
