@@ -22,12 +22,14 @@ from .tick import Tick
 __all__ = ["judge", "note_versions"]
 
 SEVERITIES = ("page", "ticket")
+CLOCKS_APART = timedelta(minutes=2)
+"""Clocks of hosts are this much apart at most: what is dated further back says nothing of now (`control.observe.STALE`)."""
 
 
 def note_versions(tick: Tick) -> None:
     """Record versions that were never seen before as deployments.
 
-    What was not there at the last look began since then, whatever the clocks of its hosts say.
+    What was not there at the last look began since then, though the clocks of its hosts say that it was a moment before.
     """
     known = tick.standing.versions
     looked_at = tick.watch.at if known else None
@@ -35,7 +37,9 @@ def note_versions(tick: Tick) -> None:
         if (plugin, version) not in known:
             text = f"first call of {plugin}@{version}"
             tick.changes.changes.append(Annotation(first_at, "deployment", plugin, version, text))
-            known[plugin, version] = first_at if looked_at is None else min(max(first_at, looked_at), tick.at)
+            if looked_at is not None and looked_at - first_at <= CLOCKS_APART:
+                first_at = min(max(first_at, looked_at), tick.at)
+            known[plugin, version] = first_at
 
 
 def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
