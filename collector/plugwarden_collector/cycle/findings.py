@@ -99,11 +99,12 @@ def findings_of(tick: Tick, troubles: Iterable[Trouble], excuses: Excuses) -> li
     found = []
     for trouble, fault, scope, waits_for in about:
         if waits_for is None:
-            new = _is_newcomer(tick, trouble.objective, scope)
-            fails = lately.fails(trouble.objective, fault, scope, NEWEST if new else LOOKS)
+            past_grace = _past_grace(tick, trouble.objective, scope)
+            looks = LOOKS if past_grace is None else [back for back in NEWEST if back <= past_grace + NEWEST[0]]
+            fails = lately.fails(trouble.objective, fault, scope, looks)
             if fails is False:
                 waits_for = "it fails no more than it may in the last seconds"
-            elif fails is None and new:
+            elif fails is None and past_grace is not None:
                 waits_for = "the version is new, and its last calls leave it open whether it still fails"
         found.append(_finding(tick, trouble, fault, scope, waits_for))
     return sorted(found, key=lambda item: -item.fault.weight)
@@ -115,7 +116,7 @@ def _scopes(fault: Fault) -> list[Scope]:
     # Of an operation without a name no host can be told, so that its fault is the version's; a tenant without one is everybody else.
     version, operation, tenant = said.get("version"), said.get("operation") or None, said.get("tenant")
     instances: tuple[str | None, ...] = (said.get("instance"),)
-    if "machine" in said or ("service" in said and "instance" not in said):
+    if "machine" in said or fault.without or ("service" in said and "instance" not in said):
         instances = tuple(sorted(fault.instances)) or (None,)
     found = []
     for instance in instances:
@@ -132,7 +133,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
     span = max((tick.at - fault.since).total_seconds(), 1.0)
     tolerated = fault.expected / fault.total if fault.total else 0.0
     sentences = [
-        f"{fault.bad} of {fault.total} {why} in {fault.scope} within {duration(span)}; up to {percent(tolerated)} is tolerated."
+        f"{fault.bad} of {fault.total} {why} in {_where(fault)} within {duration(span)}; up to {percent(tolerated)} is tolerated."
     ]
     if fault.errors and fault.bad:
         error, calls = fault.errors[0]
@@ -166,6 +167,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
         "nats": round(fault.weight, 1),
         "enough_nats": round(enough, 1),
         "conditions": dict(fault.scope.conditions),
+        "without": fault.without,
         "beside": fault.beside,
         "known": fault.known,
         "scope": elsewhere,
@@ -178,6 +180,10 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
         "impact": None if cost is None else cost.as_dict(),
     }
     return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail, previous)
+
+
+def _where(fault: Fault) -> str:
+    return f"{fault.scope} in all processes but {fault.without}" if fault.without else str(fault.scope)
 
 
 def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, ways: WaysBack) -> Impact | None:
@@ -248,11 +254,14 @@ def _waits_for(
     return None
 
 
-def _is_newcomer(tick: Tick, objective: Objective, scope: Scope) -> bool:
-    """Whether a version is so new that it may have stumbled while it started, and be well by now behind open breakers."""
+def _past_grace(tick: Tick, objective: Objective, scope: Scope) -> timedelta | None:
+    """Return how long the grace of a version is over that may have stumbled while it started; None for one that is no longer new."""
     first_at = None if scope.version is None else tick.standing.versions.get((scope.plugin, scope.version))
-    age = timedelta(seconds=NEWCOMER_AGE * tick.rules.policy.newcomer_grace_seconds)
-    return objective.threshold_index is None and first_at is not None and tick.at - first_at < age
+    if objective.threshold_index is not None or first_at is None:
+        return None
+    grace = timedelta(seconds=tick.rules.policy.newcomer_grace_seconds)
+    passed = tick.at - first_at
+    return passed - grace if passed < NEWCOMER_AGE * grace else None
 
 
 def _concerns(fault: Fault, sample: Sample) -> bool:

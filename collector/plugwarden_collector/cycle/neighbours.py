@@ -61,9 +61,9 @@ class Neighbours:
         if (part, since) not in self._bad:
             found: defaultdict[tuple[str, str], int] = defaultdict(int)
             for key, count in self._by_part[part]:
-                if count.bad_at >= since:
-                    before = next((step.before for step in count.steps if step.at >= since), count.bad)
-                    found[key.plugin, key.value] += count.bad - before
+                bad = count.since_then(since)
+                if bad:
+                    found[key.plugin, key.value] += bad
             self._bad[part, since] = found
         return self._bad[part, since]
 

@@ -24,6 +24,8 @@ PART_GAP = timedelta(seconds=30)
 """Bad calls of a part are counted together until none came for so long. What is slower shows in the whole, or is too small to act on."""
 PART_AGAIN = 1.5
 """A part that was looked at in vain is looked at again when it has so many times the bad calls: looks grow with their logarithm."""
+COMPANY_LATELY = timedelta(seconds=10)
+"""They count for so long: of a trouble that is over, strays are left."""
 COMPANY_FAILURES = 3
 """Bad calls of a part from which on it is looked at where another plugin's is that has its name: the place may be what they share."""
 RISE_NATS = 5.0
@@ -88,6 +90,12 @@ class PartCount:
         """When the first of them came."""
         return self.steps[0].at
 
+    def since_then(self, moment: datetime) -> int:
+        """Return how many came from a moment on, as far as its steps tell."""
+        if self.bad_at < moment:
+            return 0
+        return self.bad - next((step.before for step in self.steps if step.at >= moment), self.bad)
+
     def rise(self, at: datetime) -> Rise:
         """Return the moment that tells fewer bad calls before it from more since; the first one, where none does better.
 
@@ -149,7 +157,12 @@ def count_parts(
         if enough or (item.looked and key.plugin in waiting):
             noticed.add(key)
     places = {key[3:] for key in noticed}
-    company = {key for key, item in counts.items() if item.bad >= COMPANY_FAILURES and key[3:] in places}
+    lately = at - COMPANY_LATELY
+    company = {
+        key
+        for key, item in counts.items()
+        if item.bad >= COMPANY_FAILURES and key[3:] in places and item.since_then(lately) >= COMPANY_FAILURES
+    }
     return counts, noticed | company
 
 

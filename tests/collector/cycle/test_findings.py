@@ -159,3 +159,61 @@ def test_what_is_said_has_four_sentences_at_most_and_numbers_that_were_counted(h
     assert evidence["nats"] >= evidence["enough_nats"]
     assert evidence["alternatives"]
     assert made.at - evidence["since"] <= timedelta(seconds=2)
+
+
+# -- doubt ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_fails_for_one_tenant_waits_where_others_begin_to_fail_for_it_too(fleet: Fleet) -> None:
+    """Before, the plugin that is called most was isolated for what its tenant did to all of them."""
+    for name in ("geo", "pdf", "xml"):
+        fleet.has_past(name)
+
+    def one(*others: str) -> None:
+        for tenant in ("a", "b", "c"):
+            fleet.arrive("csv", "1", 6, 6 if tenant == "a" else 0, tenant=tenant)
+            for name in ("geo", "pdf", "xml"):
+                failing = (
+                    1
+                    if name in others and tenant == "a" and fleet.at.second % 2 == 0 and not fleet.at.microsecond
+                    else 0
+                )
+                fleet.arrive(name, "1", 1, failing, tenant=tenant)
+
+    alone = Fleet()
+    begin = fleet.at
+    fleet.play(6, lambda: one("geo", "pdf"), step=0.5)
+    assert fleet.told == set()
+    fleet.play(8, one, step=0.5)
+    assert fleet.told == {Scope("csv", "1", tenant="a")}
+    (made,) = [item for item in fleet.made if item.kind == "quarantined"]
+    assert (made.at - begin).total_seconds() <= 12
+    assert alone.told == set()
+
+
+def test_where_the_others_are_well_a_tenant_is_isolated_soon(fleet: Fleet) -> None:
+    begin = fleet.at
+
+    def one() -> None:
+        for tenant in ("a", "b", "c"):
+            fleet.arrive("csv", "1", 6, 6 if tenant == "a" else 0, tenant=tenant)
+
+    fleet.play(6, one, step=0.5)
+    (made,) = [item for item in fleet.made if item.kind == "quarantined"]
+    assert (made.at - begin).total_seconds() <= 3
+
+
+def test_a_new_version_that_stumbled_is_not_isolated_for_the_breakers_that_it_left_open(fleet: Fleet) -> None:
+    """Before, each second behind an open breaker counted against it, and no call was there to say that it is well."""
+    fleet.versions["csv", "2"] = fleet.at
+    fleet.arrive("csv", "1")
+    fleet.play(3, lambda: fleet.arrive("csv", "2", 10, 6))
+    assert fleet.play(8, lambda: fleet.arrive("csv", "2", 0, 0, refused=4)) == []
+    assert fleet.play(30, lambda: fleet.arrive("csv", "2", 10)) == []
+
+
+def test_a_new_version_that_fails_on_behind_its_breakers_is_isolated(fleet: Fleet) -> None:
+    fleet.versions["csv", "2"] = fleet.at
+    fleet.arrive("csv", "1")
+    fleet.play(4, lambda: fleet.arrive("csv", "2", 10, 10))
+    assert fleet.play(8, lambda: fleet.arrive("csv", "2", 2, 2, refused=4)) == ["quarantined"]

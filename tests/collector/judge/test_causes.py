@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugwarden.contract import OVERFLOW
-from plugwarden_collector.judge.causes import Explanation, Sample, Scope, explain
+from plugwarden_collector.judge.causes import Explanation, Sample, Scope, explain, kinds_apart
+from plugwarden_collector.judge.causes import cells as cells_module
 
 AT = datetime(2026, 1, 1, 12)
 Trouble = Callable[[Sample], tuple[float, str] | None]
@@ -206,12 +208,50 @@ def test_faults_whose_errors_differ_are_told_apart_by_few_calls() -> None:
     assert blamed(fleet) == ["geo instance=h1", "geo operation=list instance=h0"]
 
 
+def test_few_errors_of_another_type_outside_of_a_fault_leave_it_open_whether_it_is_one() -> None:
+    """Before, two failures elsewhere widened it to the version, and that was acted on at once."""
+
+    def fleet(error: str) -> list[Sample]:
+        everywhere = cells("csv", versions=("1",), tenants=("",), machines=("m0", "m1"), calls=1, expected_ratio=0.05)
+        write = [
+            failing(replace(cell, total=4), (1.0, "RuntimeError")) for cell in everywhere if cell.operation == "write"
+        ]
+        return [*write, *(failing(cell, (1.0, error)) for cell in everywhere if cell.operation == "read")]
+
+    (alike,), (unlike,) = (explain(fleet(error), running=9).faults for error in ("RuntimeError", "KeyError"))
+    assert str(alike.scope) == str(unlike.scope) == "csv version=1"
+    assert alike.apart < -3.0 < unlike.apart
+    assert unlike.margin < alike.margin
+
+
+def test_where_error_types_lie_everywhere_no_two_faults_are_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that names thirty types made a search take nine times as long."""
+    searches: list[str] = []
+    found = kinds_apart.suspect
+    monkeypatch.setattr(
+        kinds_apart, "suspect", lambda plugin, samples: searches.append(plugin) or found(plugin, samples)
+    )
+    chance = random.Random(5)
+    fleet = [failing(cell, (0.5, "")) for cell in cells("csv", calls=40)]
+    fleet = [replace(cell, errors=Counter(chance.choices("abcdefgh", k=cell.bad))) for cell in fleet]
+    assert explain(fleet, running=9).faults
+    assert searches == []
+
+
 def test_errors_of_several_types_in_one_place_are_one_fault() -> None:
     fleet = [
         replace(cell, errors={"KeyError": cell.bad // 2, "TypeError": cell.bad - cell.bad // 2}) if cell.bad else cell
         for cell in cells("geo", where(operation="write"), calls=20)
     ]
     assert blamed(fleet) == ["geo operation=write"]
+
+
+def test_more_cells_than_can_be_searched_become_fewer_and_the_fault_is_found() -> None:
+    tenants = tuple(f"t{number}" for number in range(400))
+    fleet = cells("csv", where(0.9, tenant="t7", operation="write"), tenants=tenants, calls=4)
+    assert len(fleet) > cells_module.MOST_CELLS
+    assert len(cells_module.cells_of(fleet).samples) <= cells_module.MOST_CELLS
+    assert blamed(fleet) == ["csv operation=write tenant=t7"]
 
 
 def test_two_operations_of_five_are_two_faults_and_not_the_version() -> None:
@@ -423,6 +463,23 @@ def test_a_bad_release_during_an_outage_is_to_blame() -> None:
     assert shared(outage("a", "b", "c") + release) == ([("simultaneous", "", ("a", "b", "c"))], ["d version=2"])
 
 
+def test_a_plugin_whose_errors_are_all_its_own_is_not_excused_beside_an_outage() -> None:
+    """Before, it was to blame and excused at once: it waited for the outage to end."""
+    explanation = explain(outage("a", "b", "c", rate=0.3) + outage("d", rate=0.9, error="csv.Error"), running=9)
+    assert [cause.plugins for cause in explanation.shared] == [("a", "b", "c")]
+    assert [fault.scope.plugin for fault in explanation.faults] == ["d"]
+
+
+def test_a_plugin_of_an_outage_that_was_seen_to_fail_in_one_place_first_does_not_excuse_another_there() -> None:
+    """Before, the place came first: what fails by itself on a machine shared it with whoever was seen to fail there."""
+    everywhere = outage("a", "b", "c", "d")
+    seldom = cells("e", where(0.6, "ConnectionError", machine="m1"), versions=("1",), calls=6)
+    own = cells("f", where(0.9, "csv.Error", machine="m1"))
+    causes, faults = shared(everywhere + seldom + own)
+    assert causes == [("simultaneous", "", ("a", "b", "c", "d", "e"))]
+    assert faults == ["f instance=orders-m1-0"]
+
+
 def test_a_plugin_that_is_seldom_called_joins_an_outage_late() -> None:
     late = cells("d", where(0.6, "ConnectionError"), calls=10, since=AT + timedelta(minutes=3))
     assert shared(outage("a", "b", "c") + late) == ([("simultaneous", "", ("a", "b", "c", "d"))], [])
@@ -477,6 +534,25 @@ def test_failures_that_one_process_forges_for_real_plugins_excuse_nobody() -> No
     causes, faults = shared(fleet)
     assert faults == ["geo"]
     assert [(kind, name) for kind, name, _ in causes] == [("machine", "m7")]
+
+
+def test_one_process_that_is_well_does_not_split_what_all_others_say_together() -> None:
+    """Before, each of twenty processes was a fault of its own with too little evidence, as long as one sent enough good calls."""
+    fleet = [
+        failing(cell, (0.4, "KeyError"))
+        for cell in cells(
+            "csv", versions=("1",), operations=("x",), tenants=("",), machines=("m0",), instances=20, calls=5
+        )
+    ]
+    (fault,) = explain([*fleet, replace(fleet[0], instance="evil", total=5000, bad=0, errors={})], running=9).faults
+    assert (str(fault.scope), fault.without) == ("csv version=1", "evil")
+    assert fault.weight > 24
+    assert set(fault.instances) == {cell.instance for cell in fleet}
+
+
+def test_two_processes_that_fail_beside_one_that_is_well_are_two_faults() -> None:
+    fleet = cells("csv", either(where(machine="m0"), where(machine="m1")), versions=("1",), calls=20)
+    assert {fault.without for fault in explain(fleet, running=9).faults} == {""}
 
 
 def test_healthy_calls_that_one_process_forges_hide_no_failures_of_others() -> None:

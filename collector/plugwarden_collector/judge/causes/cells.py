@@ -13,7 +13,7 @@ from .factors import Search
 from .sample import ATTRIBUTES, Sample
 from .table import Table, excess_nats
 
-__all__ = ["INSTANCE", "MACHINE", "VERSION", "Cells", "cells_of", "only_errors", "other_errors"]
+__all__ = ["INSTANCE", "MACHINE", "SERVICE", "VERSION", "Cells", "cells_of", "only_errors", "other_errors"]
 
 VERSION, OPERATION, INSTANCE, MACHINE, TENANT, SERVICE = range(len(ATTRIBUTES))
 ATTRIBUTE_NATS: Mapping[str, float] = {
@@ -29,6 +29,10 @@ ATTRIBUTE_NATS: Mapping[str, float] = {
 """Nats that a condition costs beside the logarithm of its attribute's values: how rarely that is where a fault lies."""
 ALONE_NATS = log(100)
 """Nats that other versions, or other senders, must gain by themselves before a scope covers them as well."""
+MOST_CELLS = 2000
+"""Cells of one plugin that are told apart: their search takes a quarter of a second at most; an ordinary plugin has some hundreds."""
+MOST_VALUES = 64
+"""Values of each attribute that are told apart where there are more cells than that; half of them where there still are."""
 ALONE_BAD = 2
 """Bad calls that they must have: one stray failure widens nothing."""
 _UNTELLABLE = tuple(
@@ -91,9 +95,9 @@ class Cells:
 
 def cells_of(samples: Iterable[Sample]) -> Cells:
     """Return the cells of one plugin's samples; those of the same cell are summed."""
+    samples = list(samples)
     merged: dict[tuple[str, ...], Sample] = {}
-    for sample in samples:
-        key = (sample.version, sample.operation, sample.instance, sample.machine, sample.tenant, sample.service)
+    for sample, key in zip(samples, _places(samples), strict=True):
         other = merged.get(key)
         merged[key] = sample if other is None else _sum(other, sample)
     keys = sorted(merged)
@@ -110,6 +114,25 @@ def cells_of(samples: Iterable[Sample]) -> Cells:
         for sample in ordered
     ]
     return Cells(ordered, expected, table, unusual, Search(table, list(ATTRIBUTE_NATS.values()), _UNTELLABLE))
+
+
+def _places(samples: Sequence[Sample]) -> list[tuple[str, ...]]:
+    """Return the cell of each sample, at most `MOST_CELLS` different ones: the values with fewest bad calls become one.
+
+    A search takes as long as there are cells, and a sender can make up as many names as it likes.
+    """
+    columns = [[getattr(sample, name) for sample in samples] for name in ATTRIBUTES]
+    most = MOST_VALUES
+    while most and len(set(zip(*columns, strict=True))) > MOST_CELLS:
+        for at, column in enumerate(columns):
+            bad: Counter[str] = Counter()
+            for value, sample in zip(column, samples, strict=True):
+                bad[value] += sample.bad
+            if len(bad) > most:
+                kept = {value for value, _ in bad.most_common(most)}
+                columns[at] = [value if value in kept else OVERFLOW for value in column]
+        most //= 2
+    return list(zip(*columns, strict=True))
 
 
 def only_errors(samples: Iterable[Sample], names: set[str]) -> list[Sample]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .all_but_one import all_but_one
 from .explanation import Explanation, Fault
 from .kinds_apart import told_apart
 from .sample import Sample
@@ -26,7 +27,7 @@ def explain(samples: Iterable[Sample], *, running: int, slow: bool = False) -> E
     plugins = suspects_of(samples)
     if not plugins:
         return Explanation()
-    suspects = [part for whole in plugins for part in told_apart(whole)]
+    suspects = [part for whole in plugins for part in told_apart(all_but_one(whole))]
     accounts = shared_causes(suspects, max(running, len(plugins)), slow=slow)
     faults = [fault_of(member.suspect, member.blamed) for member in accounts.alone]
     faults += [fault_of(item.member.suspect, item.member.blamed, beside=item.cause) for item in accounts.beside]

@@ -64,11 +64,13 @@ class Fault:
     errors: tuple[tuple[str, int], ...]
     """Types of errors with their calls, most first."""
     instances: tuple[str, ...]
-    """Processes that saw it fail."""
+    """Processes that saw it fail; of a fault of all but one, those that call it."""
     known: bool
     """Whether the plugin has a past or several senders."""
     sender: str = ""
     """The one process whose word it is, and to which the scope was narrowed for that; empty where others bear it out."""
+    without: str = ""
+    """The one process that is well among many that are not; empty where there is none. Counts are of the others."""
     beside: str = ""
     """The shared cause that it fails beside, or that does not explain it; empty where there is none."""
     alternatives: tuple[Alternative, ...] = ()

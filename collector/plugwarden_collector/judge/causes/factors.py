@@ -20,7 +20,7 @@ from math import inf, log, sqrt
 
 from .table import Condition, Table
 
-__all__ = ["BASE_NATS", "Factor", "Search"]
+__all__ = ["BASE_NATS", "UNEVEN", "Factor", "Search"]
 
 BASE_NATS = log(1000)
 """Nats that any factor costs: at most one healthy table in a thousand shows a factor."""

@@ -8,12 +8,14 @@ each of them pays for its own description.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from math import log, sqrt
 
 from .cells import only_errors, other_errors
-from .factors import Factor
+from .factors import UNEVEN, Factor
 from .suspect import Suspect, suspect
 
 __all__ = ["told_apart"]
@@ -32,10 +34,10 @@ def told_apart(whole: Suspect) -> list[Suspect]:
     errors = whole.cells.errors(chain.from_iterable(item.factor.cells for item in whole.blamed))
     best: tuple[float, Suspect, Suspect] | None = None
     for name, calls in errors.most_common(MOST_TYPES):
-        if calls < LEAST_CALLS or errors.total() - calls < LEAST_CALLS:
+        if calls < LEAST_CALLS or errors.total() - calls < LEAST_CALLS or not _lies_apart(whole, name):
             continue
-        one = suspect(whole.plugin, only_errors(whole.cells.samples, {name}))
-        other = suspect(whole.plugin, other_errors(whole.cells.samples, {name}))
+        one = replace(suspect(whole.plugin, only_errors(whole.cells.samples, {name})), without=whole.without)
+        other = replace(suspect(whole.plugin, other_errors(whole.cells.samples, {name})), without=whole.without)
         if not one.blamed or not other.blamed:
             continue
         saved = _score(one) + _score(other) - _together(whole, (one, other))
@@ -45,6 +47,35 @@ def told_apart(whole: Suspect) -> list[Suspect]:
         return [whole if best is None else replace(whole, apart=best[0])]
     _, one, other = best
     return [one, *told_apart(other)]
+
+
+def _lies_apart(whole: Suspect, name: str) -> bool:
+    """Whether errors of a type lie elsewhere than the others, by one attribute at least: more unevenly than chance has it.
+
+    Twice the nats that a share of its own for each value gains is chi-squared with one degree of freedom a value (Wilks).
+    """
+    cells = whole.cells
+    told = [(at, sample.errors) for at, sample in enumerate(cells.samples) if sample.errors]
+    for column in cells.table.columns:
+        mine, all_of = defaultdict[str, int](int), defaultdict[str, int](int)
+        for at, errors in told:
+            calls = errors.get(name, 0)
+            mine[column[at]] += calls
+            all_of[column[at]] += sum(errors.values())
+        spare = len(all_of) - 1
+        if spare < 1:
+            continue
+        gain = sum(_share_nats(calls, all_of[value]) for value, calls in mine.items())
+        if gain - _share_nats(sum(mine.values()), sum(all_of.values())) > CLEAR_NATS + spare / 2 + UNEVEN * sqrt(
+            spare / 2
+        ):
+            return True
+    return False
+
+
+def _share_nats(calls: int, of: int) -> float:
+    """Return the log-likelihood of a share at its own rate."""
+    return sum(part * log(part / of) for part in (calls, of - calls) if part)
 
 
 def _score(part: Suspect) -> float:

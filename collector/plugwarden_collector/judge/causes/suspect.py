@@ -44,6 +44,8 @@ class Suspect:
     known: bool
     """Whether the plugin has a past or several senders."""
     blamed: tuple[Blamed, ...]
+    without: str = ""
+    """The one process that is well among many that are not, and is left out; empty where none is."""
     apart: float = -inf
     """Nats by which several faults, told apart by their types of errors, describe it better than these."""
 

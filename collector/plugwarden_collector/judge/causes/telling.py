@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf, log
 
+from .cells import INSTANCE
 from .explanation import Alternative, Fault, Scope
 from .sample import ATTRIBUTES
 from .suspect import Blamed, Suspect
@@ -14,6 +15,8 @@ from .table import Condition
 __all__ = ["errors_by_calls", "fault_of", "scope_of"]
 
 MOST_ALTERNATIVES = 8
+MOST_NAMED = 100
+"""Processes that a fault of all but one names: each of them is a directive of its own."""
 
 
 def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
@@ -30,13 +33,20 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         change=cells.change_nats(blamed.factor.cells) - blamed.factor.cost,
         since=blamed.since,
         errors=errors_by_calls(cells.errors(within)),
-        instances=blamed.instances,
+        instances=_called_in(suspect, within) if suspect.without else blamed.instances,
         known=suspect.known,
         sender=blamed.sender,
+        without=suspect.without,
         beside=beside,
         alternatives=alternatives,
         apart=max(suspect.apart, narrower - blamed.factor.score),
     )
+
+
+def _called_in(suspect: Suspect, within: Iterable[int]) -> tuple[str, ...]:
+    """Return the processes that some cells are called in, as far as hosts can be told one by one."""
+    table = suspect.cells.table
+    return tuple(sorted({table.columns[INSTANCE][at] for at in within if table.total[at]}))[:MOST_NAMED]
 
 
 def scope_of(plugin: str, conditions: Iterable[Condition]) -> Scope:
