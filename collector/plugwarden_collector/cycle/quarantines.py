@@ -10,7 +10,7 @@ from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertState
-from plugwarden_collector.decide.guard import Fleet, overruled, vetoes
+from plugwarden_collector.decide.guard import ONE_FAULT, Fleet, overruled, vetoes
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.noted import SUSPECTED, NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
@@ -141,11 +141,24 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
     )
     _put(tick, item)
     if enforce:
-        if finding.fault.known:
+        if finding.fault.known and not _acted_lately(tick, item):
             standing.actions.append(tick.at)
             standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
         _narrower(tick, item)
     _decide(tick, item, kind, reason, evidence)
+
+
+def _acted_lately(tick: Tick, item: Quarantine) -> bool:
+    """Whether another part of the plugin was isolated just now, so that this is no action of its own."""
+    return any(
+        other.id != item.id
+        and other.scope.plugin == item.scope.plugin
+        and other.actor == AUTOMATION
+        and other.successor_of is None
+        and tick.at - other.started_at < ONE_FAULT
+        and other.state is not QuarantineState.DEGRADED
+        for other in tick.standing.quarantines.values()
+    )
 
 
 def _repeats(tick: Tick, scope: Scope) -> int:

@@ -14,7 +14,11 @@ from plugwarden_collector.rules.policy import Policy
 from .override import stands_until
 from .quarantine import AUTOMATION, Quarantine
 
-__all__ = ["Fleet", "overruled", "vetoes"]
+__all__ = ["ONE_FAULT", "Fleet", "overruled", "vetoes"]
+
+
+ONE_FAULT = timedelta(seconds=60)
+"""Isolations of one plugin within so long are one action: a machine or a version is several processes to a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,20 @@ def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime, *, known: b
         found.append(f"{len(held)} of {fleet.running} plugins are quarantined already; the limit is {allowed}")
     acted = fleet.actions if known else [item.started_at for item in alike if item.actor == AUTOMATION]
     lately = sum(1 for moment in acted if at - moment < timedelta(hours=1))
-    if lately >= policy.max_actions_per_hour:
+    if lately >= policy.max_actions_per_hour and not _goes_on(scope, fleet, at):
         found.append(f"{lately} automatic quarantines within the last hour; the limit is {policy.max_actions_per_hour}")
     return found
+
+
+def _goes_on(scope: Scope, fleet: Fleet, at: datetime) -> bool:
+    """Whether the automation has just isolated another part of the plugin: processes are told one by one, and one fault is one action."""
+    return any(
+        item.scope.plugin == scope.plugin
+        and item.actor == AUTOMATION
+        and item.in_force
+        and at - item.started_at < ONE_FAULT
+        for item in fleet.quarantines
+    )
 
 
 def overruled(scope: Scope, policy: Policy, fleet: Fleet, at: datetime) -> str | None:

@@ -171,7 +171,8 @@ def rises(
 ) -> dict[tuple[str, str, str], Rise]:
     """Return when the trouble of streams with parts that must be looked at began, by plugin, version and operation.
 
-    Of a stream's processes and of its tenants those with most bad calls are asked, and the clearest rise tells.
+    Of a stream's processes and of its tenants those with most bad calls are asked, and the clearest rise tells. A stream that has but
+    strays is left out where another of its plugin has more: its calls since its last stray would show little of it.
     """
     streams = {key[:3] for key in noticed}
     most: dict[tuple[tuple[str, str, str], str], PartCount] = {}
@@ -181,11 +182,15 @@ def rises(
             if other is None or (item.bad, item.since) > (other.bad, other.since):
                 most[key[:3], key.part] = item
     found: dict[tuple[str, str, str], Rise] = {}
+    clearest: dict[str, float] = {}
     for (stream, _), item in most.items():
         rise = item.rise(at)
+        clearest[stream[0]] = max(rise.nats, clearest.get(stream[0], rise.nats))
         if stream not in found or rise.nats > found[stream].nats:
             found[stream] = rise
-    return found
+    return {
+        stream: rise for stream, rise in found.items() if rise.nats >= RISE_NATS or rise.nats >= clearest[stream[0]]
+    }
 
 
 def _with_step(count: PartCount, step: Step) -> tuple[Step, ...]:
