@@ -24,7 +24,7 @@ from .impact import Called, Impact, impact
 from .lately import LOOKS, NEWEST, Lately
 from .neighbours import Neighbours, is_place
 from .tick import Tick
-from .trouble import BEFORE_SECONDS, Trouble, within
+from .trouble import BEFORE_SECONDS, Trouble, part_of, within
 
 __all__ = ["Finding", "findings_of"]
 
@@ -230,7 +230,7 @@ def _waits_for(
 ) -> str | None:
     """Why it is not yet time to act on a fault."""
     objective, policy = trouble.objective, tick.rules.policy
-    if fault.change < policy.enough_nats(scope.plugin) or fault.weight < policy.matters_nats(scope.plugin):
+    if fault.weight < policy.enough_nats(scope.plugin):
         return "there is too little evidence"
     excuse = excuses.of(objective, fault)
     if excuse is not None:
@@ -247,7 +247,7 @@ def _waits_for(
         return "it is not clear yet how far it reaches"
     if -fault.apart < ONE_FAULT_NATS and tick.at - fault.since < APART_LOOK:
         return "it may be several faults, told by their errors"
-    if not _lately(tick, objective, scope):
+    if not _lately(tick, objective, fault, scope):
         return "nothing failed in the last seconds"
     if is_place(fault) and tick.at - fault.since < PLACE_DOUBT and neighbours.fail_there(trouble, fault):
         return "others begin to fail in the same place"
@@ -286,10 +286,10 @@ def _patience(objective: Objective, fault: Fault) -> timedelta:
     return OPERATION_LOOK if fault.scope.operation is not None else SECOND_LOOK
 
 
-def _lately(tick: Tick, objective: Objective, scope: Scope) -> bool:
+def _lately(tick: Tick, objective: Objective, fault: Fault, scope: Scope) -> bool:
     """Whether calls in a scope were bad in the last seconds: what is over by itself needs nobody."""
     if objective.threshold_index is None:
-        return any(within(scope, cell) for cell in tick.watch.recent_cells())
+        return any(part_of(fault, scope, cell) for cell in tick.watch.recent_cells())
     since: datetime = tick.at - max(SLOW_RECENT, RECENT)
     return any(
         key.objective == objective.name

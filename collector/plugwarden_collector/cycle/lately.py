@@ -18,7 +18,7 @@ from plugwarden_collector.judge.watch import bad_by_process, thresholds_of
 from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
-from .trouble import within
+from .trouble import part_of
 
 __all__ = ["LOOKS", "NEWEST", "Lately"]
 
@@ -66,7 +66,7 @@ class Lately:
             cells = self._cells(back, fault)
             if cells is None:
                 return None
-            told = bad_by_process(objective, self._thresholds, (cell for cell in cells if within(scope, cell)))
+            told = bad_by_process(objective, self._thresholds, (cell for cell in cells if part_of(fault, scope, cell)))
             if agree(told, (well, unwell), DOUBT, well=True):
                 return False
             if agree(told, (well, unwell), DOUBT, well=False):

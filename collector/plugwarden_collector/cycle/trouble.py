@@ -11,7 +11,7 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.judge.arrivals import Cell
-from plugwarden_collector.judge.causes import Explanation, Sample, explain
+from plugwarden_collector.judge.causes import Explanation, Fault, Sample, explain
 from plugwarden_collector.judge.evidence import LEAST_TOLERATED
 from plugwarden_collector.judge.watch import (
     BEFORE,
@@ -22,14 +22,13 @@ from plugwarden_collector.judge.watch import (
     look,
     thresholds_of,
     tolerated_of,
-    unusual_of,
     usual_of,
 )
 from plugwarden_collector.rules.objective import Objective
 
 from .tick import Tick
 
-__all__ = ["BEFORE_SECONDS", "Trouble", "find_trouble", "judged_beside", "within"]
+__all__ = ["BEFORE_SECONDS", "Trouble", "find_trouble", "judged_beside", "part_of", "within"]
 
 SPEAKS_NATS = 20.0
 """What was found against the whole of a plugin with this much evidence is about to be acted on."""
@@ -147,6 +146,16 @@ def within(scope: Scope, cell: Cell) -> bool:
     )
 
 
+def part_of(fault: Fault, scope: Scope, cell: Cell) -> bool:
+    """Whether a cell's calls are in the part of a fault that a scope is told for.
+
+    Where a fault of several processes is told to each of them, that is all of them: what is found together goes on or is over together.
+    """
+    if scope.instance is None or fault.scope.instance is not None:
+        return within(scope, cell)
+    return cell.instance in fault.instances and within(replace(scope, instance=None), cell)
+
+
 def _with_clean_slates(tick: Tick) -> Watch:
     """What was isolated, let in or released since the last tick is judged by what it does from now on.
 
@@ -207,8 +216,7 @@ def _samples(
             past = usual_of(tick.seen.usual, cell.plugin, cell.version, cell.operation)
             sample = Sample(
                 cell.plugin, cell.version, cell.operation, 0, 0, tolerated_of(objective, thresholds, past),
-                cell.instance, cell.machine, cell.tenant, cell.service, {}, began.get(key[:3]),
-                known=past is not None, unusual_ratio=unusual_of(objective, thresholds, past),
+                cell.instance, cell.machine, cell.tenant, cell.service, {}, began.get(key[:3]), known=past is not None,
             )  # fmt: skip
         errors = sample.errors
         if bad and cell.error_type:

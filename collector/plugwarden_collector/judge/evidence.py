@@ -17,17 +17,7 @@ from typing import NamedTuple
 
 from plugwarden_collector.rules.objective import Objective, Sli
 
-__all__ = [
-    "ATTENTION_NATS",
-    "Line",
-    "Suspicion",
-    "Verdict",
-    "agree",
-    "tolerated_ratio",
-    "unusual_ratio",
-    "update",
-    "verdict",
-]
+__all__ = ["ATTENTION_NATS", "Line", "Suspicion", "Verdict", "agree", "tolerated_ratio", "update", "verdict"]
 
 ALTERNATIVES = (0.05, 0.15, 0.4, 0.8, 0.98)
 """Failing shares that a fault is looked for at, as parts of the way from what is tolerated to everything: slow burns to outages."""
@@ -105,11 +95,6 @@ def tolerated_ratio(objective: Objective, usual_ratio: float) -> float:
         LEAST_TOLERATED,
     )
     return min(found, MOST_TOLERATED)
-
-
-def unusual_ratio(usual_ratio: float) -> float:
-    """Return the share of bad calls from which on a stream fails more than before, whatever its objective tolerates."""
-    return min(max(ABOVE_PAST * usual_ratio, LEAST_TOLERATED), MOST_TOLERATED)
 
 
 def update(

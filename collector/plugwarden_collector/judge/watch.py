@@ -16,11 +16,11 @@ from typing import NamedTuple
 from plugwarden_collector.rules.objective import Objective
 
 from .arrivals import Arrivals, Cell, Past, StreamCounts
-from .evidence import ATTENTION_NATS, Suspicion, tolerated_ratio, unusual_ratio, update
+from .evidence import ATTENTION_NATS, Suspicion, tolerated_ratio, update
 from .parts import MAX_PARTS, BreakerKey, PartCount, PartKey, Rise, count_parts, rises
 from .sli import indicator_of
 
-__all__ = ["RECENT", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of", "unusual_of"]
+__all__ = ["RECENT", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of"]
 
 COMPANY_NATS = 2.0
 """Where anything is looked at, so is what else has a little evidence against it: others that began to fail at the same time."""
@@ -159,21 +159,14 @@ def look(
 
 def tolerated_of(objective: Objective, thresholds: Sequence[int], past: Past | None) -> float:
     """Return the share of bad calls up to which a stream with such a past is left alone."""
-    return tolerated_ratio(objective, _usual_ratio(objective, thresholds, past))
-
-
-def unusual_of(objective: Objective, thresholds: Sequence[int], past: Past | None) -> float | None:
-    """Return the share of bad calls from which on a stream fails more than before; None where nothing is known of before."""
-    return None if past is None else unusual_ratio(_usual_ratio(objective, thresholds, past))
-
-
-def _usual_ratio(objective: Objective, thresholds: Sequence[int], past: Past | None) -> float:
     if past is None:
-        return 0.0
-    if objective.threshold_index is None:
-        return past.failed_ratio
-    place = thresholds.index(objective.threshold_index)
-    return past.slow_ratio[place] if place < len(past.slow_ratio) else 0.0
+        usual = 0.0
+    elif objective.threshold_index is None:
+        usual = past.failed_ratio
+    else:
+        place = thresholds.index(objective.threshold_index)
+        usual = past.slow_ratio[place] if place < len(past.slow_ratio) else 0.0
+    return tolerated_ratio(objective, usual)
 
 
 def thresholds_of(objectives: Sequence[Objective]) -> tuple[int, ...]:

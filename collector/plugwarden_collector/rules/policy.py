@@ -23,8 +23,6 @@ class Enforcement(StrEnum):
 
 FAULT_CHANCE = 3e-8
 """How likely a fault begins in one operation between two looks: one in a hundred days at four looks a second."""
-CLUMPS = 2.0
-"""Failures that come together say as much as one where they have one reason: half of the evidence is what is sure."""
 CRITICAL_FACTOR = 100.0
 """How much worse it is to isolate a critical plugin by mistake: two more failures in a row at most objectives."""
 
@@ -79,15 +77,5 @@ class Policy:
 
         Bayes' rule: a fault must be likelier than none by as much as a mistake costs more than one more failed call.
         """
-        return self._cost_nats(plugin) - math.log(FAULT_CHANCE)
-
-    def matters_nats(self, plugin: str) -> float:
-        """Return the evidence, in nats, from which on a fault is taken to be worse than is tolerated.
-
-        Once there is a fault, that is as likely as not. The cost counts twice: failures come in clumps, where each says less.
-        """
-        return self.enough_nats(plugin)
-
-    def _cost_nats(self, plugin: str) -> float:
         cost = self.cost_of_wrong_isolation * (CRITICAL_FACTOR if self.is_critical(plugin) else 1.0)
-        return math.log(max(cost, 1.0))
+        return math.log(max(cost, 1.0) / FAULT_CHANCE)

@@ -51,20 +51,11 @@ class Cells:
     """Bad calls of each that would be nothing to mind."""
     table: Table
     """The counts; of bad calls none above the expected where the trouble is over."""
-    unusual: Sequence[float]
-    """Share of bad calls of each from which on it fails more than before."""
     search: Search
 
     def called(self, cells: Iterable[int]) -> int:
         """Return the calls of some cells."""
         return round(self.table.counts(cells)[0])
-
-    def change_nats(self, cells: Sequence[int]) -> float:
-        """Return the nats by which a rate of their own describes cells better than what is usual for them does."""
-        found = 0.0
-        for at in cells:
-            found += self.table.at_rate(self.unusual[at], at)
-        return self.table.own_rate(cells) - found
 
     def errors(self, cells: Iterable[int]) -> Counter[str]:
         """Return the bad calls of some cells by type of error."""
@@ -109,11 +100,7 @@ def cells_of(samples: Iterable[Sample]) -> Cells:
         [sample.expected_ratio for sample in ordered],
     )
     expected = [sample.total * sample.expected_ratio for sample in ordered]
-    unusual = [
-        sample.expected_ratio if sample.unusual_ratio is None else min(sample.unusual_ratio, sample.expected_ratio)
-        for sample in ordered
-    ]
-    return Cells(ordered, expected, table, unusual, Search(table, list(ATTRIBUTE_NATS.values()), _UNTELLABLE))
+    return Cells(ordered, expected, table, Search(table, list(ATTRIBUTE_NATS.values()), _UNTELLABLE))
 
 
 def _places(samples: Sequence[Sample]) -> list[tuple[str, ...]]:
@@ -161,16 +148,11 @@ def _sum(one: Sample, other: Sample) -> Sample:
         total=one.total + other.total,
         bad=round(_bad(one) + _bad(other)),
         expected_ratio=max(one.expected_ratio, other.expected_ratio),
-        unusual_ratio=_most(one.unusual_ratio, other.unusual_ratio),
         errors=Counter(one.errors) + Counter(other.errors),
         since=min(onsets, default=None),
         ended=one.ended and other.ended,
         known=one.known or other.known,
     )
-
-
-def _most(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else max(one, other)
 
 
 def _bad(sample: Sample) -> float:

@@ -57,8 +57,6 @@ class Fault:
     """Bad calls that would have been nothing to mind."""
     weight: float
     """Nats that the scope gains over a plugin without a fault, above the cost of naming it."""
-    change: float
-    """Nats by which it fails more than before, above the same cost; less than the weight where nothing is known of before."""
     since: datetime
     """When the first of its streams began to fail."""
     errors: tuple[tuple[str, int], ...]

@@ -43,5 +43,3 @@ class Sample:
     """Its stream had failed and is well again: its bad calls are history, and count as calls that went well."""
     known: bool = True
     """Whether the plugin has a past, or was named by more than one sender; one that was not makes no shared cause."""
-    unusual_ratio: float | None = None
-    """Share of bad calls from which on it fails more than before; None: what is expected says that as well."""

@@ -79,15 +79,6 @@ class Table:
             return 0.0
         return max(0.0, _at_own_rate(total, bad) - sum(map(self._healthy.__getitem__, cells)))
 
-    def own_rate(self, cells: Iterable[int]) -> float:
-        """Return the log-likelihood of cells at the one rate that suits them best."""
-        return _at_own_rate(*self.counts(cells))
-
-    def at_rate(self, rate: float, cell: int) -> float:
-        """Return the log-likelihood of a cell at a rate."""
-        _, log_bad, log_good = _logs(rate)
-        return self.bad[cell] * log_bad + (self.total[cell] - self.bad[cell]) * log_good
-
     def gain_at(self, rate: float, cells: Sequence[int]) -> float:
         """Return the same for a rate that is given, or their own where it is higher; below 0 where they look healthy."""
         total, bad = self.counts(cells)

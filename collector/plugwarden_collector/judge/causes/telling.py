@@ -30,7 +30,6 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         bad=round(sum(map(cells.table.bad.__getitem__, within))),
         expected=sum(map(cells.expected.__getitem__, within)),
         weight=blamed.factor.score,
-        change=cells.change_nats(blamed.factor.cells) - blamed.factor.cost,
         since=blamed.since,
         errors=errors_by_calls(cells.errors(within)),
         instances=_called_in(suspect, within) if suspect.without else blamed.instances,
