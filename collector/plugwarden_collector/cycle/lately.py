@@ -27,7 +27,7 @@ DOUBT = 0.05
 LOOKS = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=6))
 """Sidecars tell of good calls every five seconds, once all is well again: so far back there are some."""
 NEWEST = LOOKS[:2]
-"""Of what may have stumbled these alone are asked: those before them may hold the stumble."""
+"""Looks at what may have stumbled: further back lies the stumble itself."""
 LIKE_RATIO = 0.5
 """Share of a fault's rate at which its last calls fail at least, if it is not over."""
 LIKE_TOLERATED = 2.0
