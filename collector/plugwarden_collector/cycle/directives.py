@@ -7,6 +7,7 @@ from plugwarden.contract.directive import MAX_DIRECTIVES, MAX_SET_BYTES
 
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.decide.word import word_in
 from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.policy import Policy
@@ -66,8 +67,12 @@ def _most_bytes(directive: Directive) -> int:
 
 
 def lets_newcomers_in(item: Quarantine, policy: Policy) -> bool:
-    """Only the automation puts versions that nobody asked about on probation, and never those of protected plugins."""
-    return item.actor == AUTOMATION and item.scope.version is not None and not policy.protects(item.scope.plugin)
+    """Only the automation puts versions that nobody asked about on probation, and never those of protected plugins; nor on the word of one
+    process alone, whose version others may never have had, unless nobody else calls the plugin."""
+    word = word_in(item.evidence)
+    if item.actor != AUTOMATION or item.scope.version is None or policy.protects(item.scope.plugin):
+        return False
+    return word.process is None or word.own
 
 
 def _overruled(item: Quarantine, standing: Standing) -> bool:

@@ -22,6 +22,7 @@ from plugwarden_collector.audit.entries import FACTS_LEFT_OUT, Draft
 from plugwarden_collector.decide.noted import NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.decide.word import MANY, WORD, word_in
 from plugwarden_collector.judge.arrivals import Cell, Past
 from plugwarden_collector.judge.causes import Sample
 from plugwarden_collector.judge.pace import Pace
@@ -47,8 +48,8 @@ them is still below it. With more, an entry says so and cannot be replayed; writ
 ACTED_WITHIN = timedelta(hours=1)
 """How far back the guard rails count what was isolated."""
 DECIDES = (
-    "beside", "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until", "probation_mark", "released_by",
-    "taken_back",
+    "approved_by", "beside", "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until",
+    "probation_mark", "released_by", "taken_back", WORD,
 )  # fmt: skip
 """What deciding reads of the evidence of a quarantine; the rest is for people."""
 
@@ -257,5 +258,5 @@ def _beside_places(watch: Watch, troubles: Iterable[Trouble]) -> Iterator[tuple[
 
 def _counts(item: Quarantine, concerned: set[str], at: datetime) -> bool:
     """Whether the guard rails, a person's word or the memory of repeats may ask for it."""
-    made_up = item.actor == AUTOMATION and not item.evidence.get("known", True) and at - item.started_at < ACTED_WITHIN
-    return item.ended_at is None or item.scope.plugin in concerned or made_up
+    counted = item.actor == AUTOMATION and word_in(item.evidence) != MANY and at - item.started_at < ACTED_WITHIN
+    return item.ended_at is None or item.scope.plugin in concerned or counted

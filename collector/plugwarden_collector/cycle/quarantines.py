@@ -15,6 +15,7 @@ from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.noted import SUSPECTED, NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
 from plugwarden_collector.decide.wider import covers
+from plugwarden_collector.decide.word import MANY, WORD, Word, word_in
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.policy import Enforcement
@@ -59,7 +60,7 @@ def take_out(tick: Tick, findings: list[Finding]) -> None:
         elif policy.enforcement is Enforcement.OBSERVE:
             _note(tick, finding, "would_quarantine", f"{finding.reason} The policy only observes.")
         else:
-            prevented = vetoes(finding.scope, policy, fleet, tick.at, known=finding.fault.known)
+            prevented = vetoes(finding.scope, policy, fleet, tick.at, word=finding.word)
             _go_on(tick, finding, speaker, prevented)
 
 
@@ -118,7 +119,7 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
     """Isolate a scope (`quarantined`), or ask a person (`suggested`, `warned`, `prevented`)."""
     standing, policy, scope = tick.standing, tick.rules.policy, finding.scope
     enforce = kind == "quarantined"
-    repeats = _repeats(tick, scope) if enforce else 0
+    repeats = _repeats(tick, scope, finding.word) if enforce else 0
     hold: timedelta | None = None
     if enforce and repeats < policy.max_repeats:
         seconds = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds)
@@ -141,7 +142,7 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
     )
     _put(tick, item)
     if enforce:
-        if finding.fault.known and not _acted_lately(tick, item):
+        if finding.word == MANY and not _acted_lately(tick, item):
             standing.actions.append(tick.at)
             standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
         _narrower(tick, item)
@@ -161,8 +162,8 @@ def _acted_lately(tick: Tick, item: Quarantine) -> bool:
     )
 
 
-def _repeats(tick: Tick, scope: Scope) -> int:
-    """How often the scope, or what covers it, was isolated lately and came back."""
+def _repeats(tick: Tick, scope: Scope, word: Word) -> int:
+    """How often the scope, or what covers it, was isolated lately and came back; what another process alone bore out says nothing of it."""
     again = [
         item.repeats + 1
         for item in tick.standing.quarantines.values()
@@ -171,6 +172,7 @@ def _repeats(tick: Tick, scope: Scope) -> int:
         and item.ended_at is not None
         and tick.at - item.ended_at <= REMEMBERED
         and "taken_back" not in item.evidence
+        and word_in(item.evidence).process in {None, word.process}
         and (covers(item.scope, scope) or covers(scope, item.scope))
     ]
     return max(again, default=0)
@@ -258,7 +260,7 @@ def admit_newcomers(tick: Tick) -> None:
                 actor=AUTOMATION, enforcement=item.enforcement, started_at=tick.at, changed_at=tick.at, step=0,
                 share_ratio=share, successor_of=item.id, known_versions=item.known_versions, alert=item.alert,
                 evidence={
-                    **{key: item.evidence[key] for key in ("objective", "failed_ratio", "known") if key in item.evidence},
+                    **{key: item.evidence[key] for key in ("objective", "failed_ratio", "known", WORD) if key in item.evidence},
                     "mark": tick.watch.mark,
                     "probation_mark": tick.watch.mark,
                 },

@@ -237,6 +237,8 @@ class World:
     """Calls of which those that directives refuse are all answered by an earlier version."""
     says: tuple[str, ...]
     """What some decision must say."""
+    wrongly: int | None = None
+    """How many calls that no trouble hit may be refused by directives at most; None: as many as may be."""
 
     def rules_of(self, name: str) -> Rules:
         """The rules of a set, with what the world says otherwise."""
@@ -269,7 +271,7 @@ def parse_world(text: str, name: str) -> World:
     expect = raw.get("expect", {})
     _known(
         expect,
-        {"at_fault", "may", "never", "shared", "told", "released", "states", "answered", "says"},
+        {"at_fault", "may", "never", "shared", "told", "released", "states", "answered", "says", "wrongly"},
         f"{name}: expect",
     )
 
@@ -301,6 +303,7 @@ def parse_world(text: str, name: str) -> World:
         states=expected("states"),
         answered=expected("answered"),
         says=tuple(expect.get("says", [])),
+        wrongly=expect.get("wrongly"),
     )
 
 
