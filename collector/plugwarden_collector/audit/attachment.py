@@ -47,5 +47,5 @@ def unpack(packed: bytes) -> str:
 
 
 def digest_of(text: str) -> str:
-    """Return the SHA-256 of a text, 64 hex digits."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the SHA-256 of a text, 64 hex digits; also of one that is no Unicode, which a file may hold and nothing sealed does."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -67,6 +67,10 @@ def test_a_decision_is_made_again_by_the_command_after_its_telemetry_was_deleted
     file.write_text(json.dumps({**kept, "facts": kept["facts"].replace('"running":', '"running":1')}))
     forged = plugwarden("audit", "replay", str(file))
     assert (forged.returncode, "digest is another one" in " ".join(forged.stdout.split())) == (1, True)
+    for wrong in ("\ud800", kept["facts"] + "\ud800"):
+        file.write_text(json.dumps({**kept, "facts": wrong}))
+        odd = plugwarden("audit", "replay", str(file))
+        assert (odd.returncode, odd.stderr, "cannot be made again" in odd.stdout) == (1, "", True)
     for wrong in ("[]", json.dumps({**kept, "facts": 7}), json.dumps({**kept, "evidence": []})):
         file.write_text(wrong)
         assert plugwarden("audit", "replay", str(file)).returncode == 2, wrong

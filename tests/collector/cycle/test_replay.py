@@ -20,7 +20,7 @@ from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.rules.policy import Enforcement
 
 from tests.collector.support.logged import entry_of
-from tests.collector.support.played_fleet import Fleet, rules_with
+from tests.collector.support.played_fleet import AVAILABILITY, LATENCY, Fleet, rules_with
 
 ANN = Actor("ann")
 
@@ -82,6 +82,38 @@ def test_whatever_came_of_it_comes_of_it_again(policy: dict[str, object], kind: 
     fleet = fleet_with(**policy)
     fleet.play(8, csv_fails(fleet))
     assert replay(entry_of(made(fleet, kind))).same is True
+
+
+STRICT = replace(AVAILABILITY, name="strict", target_ratio=0.995)
+
+
+@pytest.mark.parametrize(("enforcement", "kind"), [(Enforcement.OBSERVE, "would_quarantine"), (None, "prevented")])
+def test_of_decisions_about_one_scope_by_several_objectives_each_comes_out_again(
+    enforcement: Enforcement | None, kind: str
+) -> None:
+    fleet = fleet_with(enforcement=enforcement or Enforcement.ENFORCE)
+    fleet.rules = replace(fleet.rules, objectives=(AVAILABILITY, STRICT, LATENCY))
+    fleet.play(5, csv_fails(fleet))
+    if enforcement is None:
+        fleet.act(release(fleet.standing, fleet.in_force()[0].id, "it is well", ANN, fleet.at))
+        fleet.play(5, csv_fails(fleet))
+    decided = [draft for draft in fleet.made if draft.kind == kind]
+    assert {draft.evidence["objective"] for draft in decided if draft.evidence} == {"availability", "strict"}
+    assert len({(draft.at, draft.scope, draft.quarantine_id) for draft in decided}) == 1
+    assert [replay(entry_of(draft)).differences for draft in decided] == [(), ()]
+
+
+def test_why_nothing_was_decided_is_said_of_the_objective_of_the_entry() -> None:
+    fleet = fleet_with(enforcement=Enforcement.OBSERVE)
+    fleet.rules = replace(fleet.rules, objectives=(AVAILABILITY, STRICT, LATENCY))
+    fleet.play(5, csv_fails(fleet))
+    entry = entry_of(next(draft for draft in fleet.made if (draft.evidence or {})["objective"] == "availability"))
+    facts = read(entry["facts"])
+    (mine, other) = sorted(facts.troubles, key=lambda item: item.objective)
+    hardly = replace(mine, samples=tuple(replace(item, bad=min(item.bad, 1)) for item in mine.samples))
+    said = ((entry["scope"], other.objective, "would_quarantine"), facts.at)
+    found = replay(with_facts(entry, troubles=(hardly, other), noted=(said,)))
+    assert found.problem == f"nothing is found against {entry['scope']} this time"
 
 
 def test_a_shared_cause_and_its_end_come_out_again() -> None:
@@ -152,7 +184,9 @@ def test_a_dearer_mistake_gives_another_verdict() -> None:
     [
         ({"facts": None}, "not kept any more"),
         ({"evidence": {"bad": 7}}, "before Plugwarden kept that"),
-        ({"actor": "ann"}, "ann decided it"),
+        ({"actor": "ann"}, "ann decided it: what people decide is not made again"),
+        ({"actor": "collector"}, "the collector wrote it of itself: it follows from no calls"),
+        ({"facts": "\ud800"}, "digest is another one"),
         ({"evidence": {"facts_left_out": "12,000 cells"}}, "does not keep: 12,000 cells"),
         ({"facts": '{"form": 1}'}, "digest is another one"),
     ],
@@ -163,7 +197,9 @@ def test_what_cannot_be_made_again_says_why(change: dict[str, Any], problem: str
     assert problem in (found.problem or "")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"form": 99}', f'{{"form": {FORM}}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{}", '{"form": 99}', f'{{"form": {FORM}}}', "[" * 100_000, "\ud800", '"\ud800"']
+)
 def test_facts_that_cannot_be_read_are_said_to_be(text: str) -> None:
     entry = isolated()
     found = replay({**entry, "facts": text, "evidence": {**entry["evidence"], "facts": digest_of(text)}})
