@@ -17,7 +17,7 @@ from plugwarden.contract import QuarantineState, Scope
 from pydantic import TypeAdapter
 
 from plugwarden_collector import __version__
-from plugwarden_collector.audit.attachment import MOST_PACKED_BYTES, attach
+from plugwarden_collector.audit.attachment import Attachment, TooLarge, attach
 from plugwarden_collector.audit.entries import FACTS_LEFT_OUT, Draft
 from plugwarden_collector.decide.noted import NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
@@ -202,17 +202,22 @@ def written(facts: Facts) -> str:
 
 
 def with_facts(drafts: Iterable[Draft], facts: Facts) -> list[Draft]:
-    """Return decisions of one tick with what they rest on; where that is more than is kept, with how much it is."""
-    rows, attachment = rows_of(facts), None
-    told = f"{rows} cells and other values, of which {MOST_ROWS} are kept, and {MOST_PACKED_BYTES} bytes when packed"
-    if rows <= MOST_ROWS:
-        try:
-            attachment = attach(written(facts))
-        except ValueError:  # a decision is not held up by what is kept of it
-            told = "texts that are no Unicode"
-    if attachment is not None:
-        return [replace(draft, facts=attachment) for draft in drafts]
-    return [replace(draft, evidence={**(draft.evidence or {}), FACTS_LEFT_OUT: told}) for draft in drafts]
+    """Return decisions of one tick with what they rest on; where that is not kept, with why."""
+    found = _attached(facts)
+    if isinstance(found, Attachment):
+        return [replace(draft, facts=found) for draft in drafts]
+    return [replace(draft, evidence={**(draft.evidence or {}), FACTS_LEFT_OUT: str(found)}) for draft in drafts]
+
+
+def _attached(facts: Facts) -> Attachment | TooLarge | str:
+    """Return facts as they are kept, or why they are not: a decision is not held up by what is kept of it."""
+    rows = rows_of(facts)
+    if rows > MOST_ROWS:
+        return TooLarge(rows, MOST_ROWS, "cells and other values")
+    try:
+        return attach(written(facts))
+    except ValueError:
+        return "texts that are no Unicode"
 
 
 def read(text: str) -> Facts:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from plugwarden_collector.audit import attachment
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.attachment import digest_of
 from plugwarden_collector.audit.entries import Draft
@@ -15,6 +18,7 @@ from plugwarden_collector.cycle import facts as facts_module
 from plugwarden_collector.cycle.facts import FORM, MOST_ROWS, read, rows_of, written
 from plugwarden_collector.cycle.replay import replay
 from plugwarden_collector.decide.acts import freeze, release
+from plugwarden_collector.figures import size
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.rules.policy import Enforcement
@@ -239,12 +243,32 @@ def test_decisions_of_one_tick_share_what_they_rest_on_and_a_tick_without_one_as
 
 
 def test_more_than_is_kept_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts_module, "MOST_ROWS", 3)
-    fleet = fleet_with()
-    fleet.play(5, csv_fails(fleet))
-    draft = made(fleet, "quarantined")
-    assert draft.facts is None
-    assert replay(entry_of(draft)).same is None
+    rows = rows_of(read(isolated()["facts"]))
+    monkeypatch.setattr(facts_module, "MOST_ROWS", rows - 1)
+    assert replay(isolated()).problem == (
+        "it rests on what an entry does not keep: "
+        f"{rows:,} cells and other values, and where there are more than {rows - 1:,} none is kept"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "what"), [("MOST_TEXT_BYTES", "bytes of text"), ("MOST_PACKED_BYTES", "bytes when packed")]
+)
+def test_which_bound_was_passed_is_said(bound: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = isolated()["facts"]
+    nbytes = len(text) if bound == "MOST_TEXT_BYTES" else len(zlib.compress(text.encode()))
+    monkeypatch.setattr(attachment, bound, nbytes - 1)
+    assert replay(isolated()).problem == (
+        f"it rests on what an entry does not keep: {nbytes:,} {what}, and where there are more than {nbytes - 1:,} none is kept"
+    )
+
+
+def test_the_page_names_every_bound() -> None:
+    page = (Path(__file__).parents[3] / "docs/how-to/audit.md").read_text("utf-8")
+    for bound in (
+        f"{MOST_ROWS:,} cells", f"{size(attachment.MOST_TEXT_BYTES)} of text", f"{size(attachment.MOST_PACKED_BYTES)} packed",
+    ):  # fmt: skip
+        assert bound in " ".join(page.split()), bound
 
 
 def test_a_quarantine_of_everything_in_a_large_fleet_is_within_the_bound() -> None:
