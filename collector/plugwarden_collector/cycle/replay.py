@@ -60,9 +60,11 @@ class Replayed:
     decided: Mapping[str, Any] | None = None
     """What was decided this time: kind, scope, reason, evidence and so on; None where nothing was."""
     differences: tuple[Difference, ...] = ()
+    """Where what was decided this time differs."""
     decided_by: str | None = None
     """Version of Plugwarden that decided then."""
     replayed_by: str = __version__
+    """Version of Plugwarden that decides this time."""
 
 
 def replay(entry: Mapping[str, Any]) -> Replayed:
@@ -112,8 +114,8 @@ def _decided(facts: Facts) -> tuple[list[Finding], list[Draft]]:
     remembered = Remembered(
         dict(facts.waits),
         {(instances, since): found for instances, since, found in facts.paces},
-        dict(facts.lately),
-        {(scope, mark): found for scope, mark, found in facts.probes},
+        {(since, mark): found for since, mark, found in facts.lately},
+        {(scope, since, mark): found for scope, since, mark, found in facts.probes},
         dict(facts.ways),
         facts.drawn,
     )
