@@ -13,7 +13,14 @@ import duckdb
 import pytest
 from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.audit import Place
-from plugwarden_collector.audit.attachment import MOST_PACKED_BYTES, Attachment, attach, unpack
+from plugwarden_collector.audit.attachment import (
+    MOST_PACKED_BYTES,
+    MOST_TEXT_BYTES,
+    Attachment,
+    TooLarge,
+    attach,
+    unpack,
+)
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.store.duckdb.ledger import decision_facts
 
@@ -67,6 +74,10 @@ def test_a_decision_is_made_again_by_the_command_after_its_telemetry_was_deleted
     file.write_text(json.dumps({**kept, "facts": kept["facts"].replace('"running":', '"running":1')}))
     forged = plugwarden("audit", "replay", str(file))
     assert (forged.returncode, "digest is another one" in " ".join(forged.stdout.split())) == (1, True)
+    for wrong in ("\ud800", kept["facts"] + "\ud800"):
+        file.write_text(json.dumps({**kept, "facts": wrong}))
+        odd = plugwarden("audit", "replay", str(file))
+        assert (odd.returncode, odd.stderr, "cannot be made again" in odd.stdout) == (1, "", True)
     for wrong in ("[]", json.dumps({**kept, "facts": 7}), json.dumps({**kept, "evidence": []})):
         file.write_text(wrong)
         assert plugwarden("audit", "replay", str(file)).returncode == 2, wrong
@@ -86,8 +97,8 @@ def decide(store: Open, number: int, facts: Attachment | None) -> None:
 def test_decisions_of_one_tick_share_what_they_rest_on(place: Place, tmp_path: Path) -> None:
     with opened(tmp_path / "data") as store:
         first, second = attach("one"), attach("two")
-        assert first is not None
-        assert second is not None
+        assert isinstance(first, Attachment)
+        assert isinstance(second, Attachment)
         for number, facts in enumerate((first, None, second, first)):
             decide(store, number, facts)
         assert kept(store) == [(first.sha256, 1), (second.sha256, 5)]
@@ -103,14 +114,13 @@ def test_what_all_decisions_rest_on_is_bounded_and_the_oldest_goes_while_its_ent
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(tmp_path / "data") as store:
-        made = [attach(f"{number:03d}") for number in range(30)]
-        size = len(made[0].packed) if made[0] is not None else 0
+        made = [item for number in range(30) if isinstance(item := attach(f"{number:03d}"), Attachment)]
+        size = len(made[0].packed)
         monkeypatch.setattr(decision_facts, "MOST_BYTES", 20 * size)
         for number, facts in enumerate(made):
             decide(store, number, facts)
         assert [sequence for _, sequence in kept(store)][-1] == 59
         assert 18 <= len(kept(store)) <= 20
-        assert made[0] is not None
         assert store.ledger.facts(made[0].sha256) is None
         assert len(store.ledger.decisions(10_000, 100)) == 60
         assert store.ledger.audit.verify().valid
@@ -125,11 +135,13 @@ def test_what_is_damaged_is_another_text(place: Place, tmp_path: Path) -> None:
 
 def test_an_attachment_is_bounded_both_ways() -> None:
     small = attach("a" * 100_000)
-    assert small is not None
+    assert isinstance(small, Attachment)
     assert unpack(small.packed) == "a" * 100_000
-    assert attach("a" * (5 * 2**20)) is None
+    assert attach("a" * (5 * 2**20)) == TooLarge(5 * 2**20, MOST_TEXT_BYTES, "bytes of text")
     noise = "".join(random.Random(1).choices("0123456789abcdef", k=4 * MOST_PACKED_BYTES))
-    assert attach(noise) is None
+    refused = attach(noise)
+    assert isinstance(refused, TooLarge)
+    assert (refused.number > refused.most, refused.what) == (True, "bytes when packed")
     for wrong in (b"", b"x", small.packed[:-1], zlib.compress(b"a" * (5 * 2**20))):
         with pytest.raises(ValueError):
             unpack(wrong)
