@@ -149,6 +149,14 @@ def test_a_second_scope_of_a_plugin_that_holds_a_place_needs_none() -> None:
     assert vetoes(Scope("csv", "2"), POLICY, fleet(running=10, quarantines=[held("csv")]), AT) == []
 
 
+def test_processes_that_are_told_one_by_one_of_one_fault_are_one_action() -> None:
+    """Before, a machine with six processes used up the hour's five actions, and one of the six went on failing."""
+    used_up = fleet(actions=[AT] * 5, quarantines=[held("csv", scope=Scope("csv", "2", instance="h1"), started_at=AT)])
+    assert vetoes(Scope("csv", "2", instance="h2"), POLICY, used_up, AT + timedelta(seconds=5)) == []
+    assert "last hour" in vetoes(Scope("xml", "2"), POLICY, used_up, AT + timedelta(seconds=5))[0]
+    assert "last hour" in vetoes(Scope("csv", "2", instance="h2"), POLICY, used_up, AT + timedelta(seconds=90))[0]
+
+
 def test_names_that_may_be_made_up_take_the_room_of_nobody_else() -> None:
     """As entries of before say it: one process alone named the plugin."""
     ghosts = [held(f"g{number}", evidence={"known": False}) for number in range(5)]
