@@ -7,7 +7,7 @@ Only what the gate says of the call itself lets something else answer: what the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import context as otel_context
@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 
 from plugwarden.errors import CallNotPermitted
 from plugwarden.fallback import REFUSED
-from plugwarden.invocation import INVOCATION_KEY, context_access, leave_context
+from plugwarden.invocation import INVOCATION_KEY, context_access
 
 from .codes import unseen
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "attempt_at", "is_awaited"]
 
 _KEY = otel_context.create_key("plugwarden-attempt")
+
+
+Access = tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], None]]
+"""As `context_access` answers it."""
 
 
 class Newer(Protocol):
@@ -51,16 +55,20 @@ class Retreat(Protocol):
     def attempt(self) -> Attempt | None: ...
     @property
     def earlier(self) -> Operation: ...
+    @property
+    def access(self) -> Access: ...
 
 
 class Attempt:
     """Around the block that calls the earlier form, it keeps in what says that the gate there refused the call too; then it is what
     answers, as `Answering`, with the arguments that the newer version was given."""
 
-    __slots__ = ("_above", "_args", "_kwargs", "_token", "_way", "over", "refused", "taken_up", "waits")
+    __slots__ = ("_above", "_args", "_kwargs", "_token", "_way", "operation", "over", "refused", "taken_up", "waits")
 
     def __init__(self, way: Retreat, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._way, self._args, self._kwargs = way, args, kwargs
+        self.operation = way.earlier
+        """The earlier version's."""
         self._above: Any = None
         self._token: Any = None
         self.over = False
@@ -73,7 +81,7 @@ class Attempt:
         """What the gate said of the call, where nothing of the earlier version's answers it."""
 
     def __enter__(self) -> Attempt:
-        current, attach, _ = context_access()
+        current, attach, _ = self._way.access
         outer = current()
         self._above = outer.get(INVOCATION_KEY)
         self._token = attach(Context({**outer, _KEY: self}))
@@ -81,7 +89,10 @@ class Attempt:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         self.over = True
-        leave_context(self._token)
+        try:
+            self._way.access[2](self._token)
+        except ValueError:
+            pass  # torn down in another context than it ran in: there is nothing to restore in this one
         self._token = None
         if error is not None and error is self.refused:
             return True
@@ -89,11 +100,6 @@ class Attempt:
             self.ran()
             self._args, self._kwargs = (), {}  # contexts that the plugin keeps would hold them
         return False
-
-    @property
-    def operation(self) -> Operation:
-        """The earlier version's."""
-        return self._way.earlier
 
     def is_at(self, outer: Context) -> bool:
         """Whether a call that begins in this context is the one that is tried, and not one that it makes."""
@@ -147,11 +153,8 @@ class Attempt:
         raise error from refused
 
 
-def attempt_at(operation: Operation) -> Attempt | None:
-    """The try that a call of `operation` which begins here is; None where it is none."""
-    outer = context_access()[0]()
-    if not outer:
-        return None
+def attempt_at(operation: Operation, outer: Context) -> Attempt | None:
+    """The try that a call of `operation` which begins in `outer` is; None where it is none."""
     found = outer.get(_KEY)
     if type(found) is Attempt and found.operation is operation and found.is_at(outer):
         return found

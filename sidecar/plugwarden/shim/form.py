@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from plugwarden.errors import CallNotPermitted
 from plugwarden.fallback import REFUSED
 from plugwarden.gate.refusal import Refusal
-from plugwarden.invocation import Invocation
+from plugwarden.invocation import Invocation, context_access
 
 from .attempt import Attempt, attempt_at
 from .codes import unseen
@@ -33,7 +33,7 @@ class Rollback(Protocol):
 class Form:
     """What belongs to one wrapping; as `Answering`, its fallback, whose place must have been taken."""
 
-    __slots__ = ("fallback", "keepers", "operation", "rollback")
+    __slots__ = ("_current", "fallback", "keepers", "operation", "rollback")
 
     def __init__(self, operation: Operation, fallback: Fallback | None, rollback: Rollback | None) -> None:
         self.operation = operation
@@ -42,6 +42,7 @@ class Form:
         """Where calls go that a directive for this version alone refuses."""
         self.keepers: tuple[LastGood, ...] = () if self.fallback is None else self.fallback.keepers
         """Steps of the fallback that want to know good results of this form."""
+        self._current = context_access()[0]
 
     def refuse(
         self, invocation: Invocation | None, refusal: Refusal, attempt: Attempt | None = None
@@ -51,7 +52,8 @@ class Form:
         if invocation is None:
             return None  # not even that could be made, and the plugin fails closed
         operation = self.operation
-        attempt = attempt or attempt_at(operation)
+        if attempt is None:
+            attempt = self.attempt()
         back = self.rollback if refusal.version_alone else None
         entered = back is None and self.enter(REFUSED)
         if not operation.refuse(invocation, refusal, answered=back is not None or entered):
@@ -77,10 +79,15 @@ class Form:
 
     def tell(self, error: CallNotPermitted) -> CallNotPermitted:
         """Let whom the refused call was made for know its refusal from all others; return it."""
-        attempt = attempt_at(self.operation)
+        attempt = self.attempt()
         if attempt is not None:
             attempt.refused = error
         return error
+
+    def attempt(self) -> Attempt | None:
+        """The try of an earlier version that a call which begins here is."""
+        outer = self._current()
+        return attempt_at(self.operation, outer) if outer else None
 
     # -- the fallback ---------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from plugwarden.inspection import is_a
 from plugwarden.invocation import STEPWISE_NS, Invocation
 from plugwarden.operation import NOTHING
 
-from .attempt import attempt_at
 from .form import Form
 from .opened import Opened, close_invocation
 from .steps import Steps
@@ -58,7 +57,7 @@ class Rest:
         """A coroutine that has not begun."""
         self.active_ns = invocation.duration_ns
         """How long the plugin has run up to now."""
-        self.attempt = attempt_at(form.operation)
+        self.attempt = form.attempt()
         """On behalf of which the call was made."""
         if self.attempt is not None:
             self.attempt.waits = True

@@ -16,6 +16,7 @@ from plugwarden.contract import Criticality, Scope
 from plugwarden.declaration import Declaration
 from plugwarden.errors import ConfigurationError
 from plugwarden.gate.refusal import Refusal
+from plugwarden.invocation import context_access
 from plugwarden.loops import first_step
 from plugwarden.operation import Operation
 
@@ -30,13 +31,14 @@ __all__ = ["Rollback", "Way"]
 class Rollback:
     """Where the refused calls of one form go first."""
 
-    __slots__ = ("operation", "previous")
+    __slots__ = ("access", "operation", "previous")
 
     def __init__(self, previous: Callable[..., Any], operation: Operation) -> None:
         self.previous = previous
         """The earlier version's wrapped form."""
         self.operation = operation
         """That version's."""
+        self.access = context_access()
 
     @classmethod
     def of(
@@ -92,7 +94,7 @@ class Rollback:
 class Way:
     """What answers one refused call; the same questions as a `Fallback` is asked."""
 
-    __slots__ = ("attempt", "form", "refusal", "rollback")
+    __slots__ = ("access", "attempt", "earlier", "form", "refusal", "rollback")
 
     def __init__(self, rollback: Rollback, form: Form, refusal: Refusal, attempt: Attempt | None) -> None:
         self.rollback = rollback
@@ -102,10 +104,9 @@ class Way:
         self.attempt = attempt
         """The try that the refused call was itself."""
 
-    @property
-    def earlier(self) -> Operation:
+        self.earlier = rollback.operation
         """The operation of the version that it goes back to."""
-        return self.rollback.operation
+        self.access = rollback.access
 
     @unseen
     def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
