@@ -102,7 +102,7 @@ class TraceBuffer:
     def __init__(self, ratio: float) -> None:
         self._ratio = ratio
         self._threshold = int(ratio * (1 << _RATIO_BITS))
-        self._most = MAX_SPANS_OF_TRACE if ratio < 1.0 else sys.maxsize
+        self._bounded = ratio < 1.0
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         """Those that wait."""
         self._open: OrderedDict[int, _Trace] = OrderedDict()
@@ -129,14 +129,14 @@ class TraceBuffer:
                 self._decide_alone(span, failed)
                 return
             direct = parent is not None and type(parent) is not Invocation  # below a span that is not ours
-            if not failed:
+            if self._bounded and not failed:
                 taken = self._takes(span, direct=direct)
                 if taken is None:
                     return
                 counts = taken
             trace_id, _, _, is_root, _ = identify(span)
             trace = self._known(trace_id)
-            if failed:
+            if failed and self._bounded:
                 _lead(span, trace)
             if type(parent) is Invocation:
                 span.parent = None
@@ -146,7 +146,7 @@ class TraceBuffer:
             failed = not span.status.is_ok  # type: ignore[union-attr]
             is_root = span.parent is None or span.parent.is_remote  # type: ignore[union-attr]
             trace, counts = self._known(trace_id), span.parent is not None
-            if counts and not failed and trace.plain >= self._most:
+            if self._bounded and counts and not failed and trace.plain >= MAX_SPANS_OF_TRACE:
                 trace.cut = True
                 return
             name, duration_ns = span.name, (span.end_time or 0) - (span.start_time or 0)  # type: ignore[union-attr]
@@ -209,7 +209,7 @@ class TraceBuffer:
         if trace.waits or trace.reason is not None:
             if root:
                 return False
-            if trace.plain < self._most:
+            if trace.plain < MAX_SPANS_OF_TRACE:
                 return True
             trace.cut = True
             if not trace.told and self._must_tell(span, trace, direct=direct):
