@@ -113,7 +113,8 @@ class Sidecar:
         The terms are all optional, see docs/reference/sidecar.md for each: `timeout` in seconds, `fallback`, `previous`, `breaker`,
         `bulkhead`, `rate`, `quota`, `criticality`, `runner`, `workers`, `touches`, `failed_result`, `caller_errors`,
         `downstream_errors`, `owner`, `concurrency`, `capture`. Wrapping the same plugin, version and operation again
-        shares the gate of the first, and its terms take the place of the first's.
+        shares the gate of the first, and its terms take the place of the first's; but each form keeps the `fallback` and the
+        `previous` that it was given.
 
         Raises `ConfigurationError` when an argument is wrong; calls of the result never raise errors of the shim.
         """
@@ -136,7 +137,8 @@ class Sidecar:
         rollback = shim.Rollback.of(scope, declaration, function, self._operations)
         known = self._operation(plugin, version, operation, declaration)
         known.rollback = rollback
-        wrapped: Callable[P, R] = shim.wrap(known, function, self._runner_of(known))
+        form = shim.Form(known, declaration.fallback, rollback)
+        wrapped: Callable[P, R] = shim.wrap(form, function, self._runner_of(known))
         return wrapped
 
     def declare(self, manifest: Manifest | Path | str, *, grants: Grants | None = None) -> DeclaredPlugin:

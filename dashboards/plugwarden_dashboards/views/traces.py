@@ -44,7 +44,7 @@ def _body() -> None:
     rows = answer.value
     if not rows:
         st.info(
-            "No trace matches. Errors and the slowest calls are always kept; of the rest, a share (PLUGWARDEN_TRACE_RATIO)."
+            "No trace matches. Errors and the slowest calls are kept; of the rest, a share (PLUGWARDEN_TRACE_RATIO)."
         )
         return
     frame = pd.DataFrame(
