@@ -51,12 +51,17 @@ class Form:
         then taken. `attempt`: on behalf of which it was made, where that is over."""
         if invocation is None:
             return None  # not even that could be made, and the plugin fails closed
-        operation = self.operation
-        if attempt is None:
-            attempt = self.attempt()
-        back = self.rollback if refusal.version_alone else None
-        entered = back is None and self.enter(REFUSED)
-        if not operation.refuse(invocation, refusal, answered=back is not None or entered):
+        operation, entered = self.operation, False
+        try:
+            if attempt is None:
+                attempt = self.attempt()
+            back = self.rollback if refusal.version_alone else None
+            entered = back is None and self.enter(REFUSED)
+            recorded = operation.refuse(invocation, refusal, answered=back is not None or entered)
+        except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
+            operation.faults += 1
+            recorded = False
+        if not recorded:
             if entered:
                 self.leave()
             return None
@@ -79,9 +84,12 @@ class Form:
 
     def tell(self, error: CallNotPermitted) -> CallNotPermitted:
         """Let whom the refused call was made for know its refusal from all others; return it."""
-        attempt = self.attempt()
-        if attempt is not None:
-            attempt.refused = error
+        try:
+            attempt = self.attempt()
+            if attempt is not None:
+                attempt.refused = error
+        except Exception:  # noqa: BLE001 - no room on the stack for us, for one: its caller gets this refusal
+            self.operation.faults += 1
         return error
 
     def attempt(self) -> Attempt | None:
