@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
+from plugwarden_collector.figures import counted
 from plugwarden_collector.rules.policy import Policy
 
 from .override import stands_until
@@ -59,11 +60,16 @@ def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime, *, known: b
     held = {item.scope.plugin for item in alike if fleet.holds_place(item)}
     allowed = max(1, math.floor(policy.max_quarantined_ratio * fleet.running))
     if scope.plugin not in held and len(held) >= allowed:
-        found.append(f"{len(held)} of {fleet.running} plugins are quarantined already; the limit is {allowed}")
+        held_already = (
+            f"{len(held)} of {counted(fleet.running, 'plugin')} {'is' if len(held) == 1 else 'are'} quarantined already"
+        )
+        found.append(f"{held_already}; the limit is {allowed}")
     acted = fleet.actions if known else [item.started_at for item in alike if item.actor == AUTOMATION]
     lately = sum(1 for moment in acted if at - moment < timedelta(hours=1))
     if lately >= policy.max_actions_per_hour:
-        found.append(f"{lately} automatic quarantines within the last hour; the limit is {policy.max_actions_per_hour}")
+        found.append(
+            f"{counted(lately, 'automatic quarantine')} within the last hour; the limit is {policy.max_actions_per_hour}"
+        )
     return found
 
 
