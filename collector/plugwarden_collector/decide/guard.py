@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
+from plugwarden_collector.figures import counted
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 from .override import stands_until
@@ -78,13 +79,16 @@ def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime, *, word: Wo
         held = {item.scope.plugin for item in room.quarantines if fleet.holds_place(item)}
         allowed = room.rooms * max(1, math.floor(policy.max_quarantined_ratio * fleet.running))
         if scope.plugin not in held and len(held) >= allowed:
+            are = "is" if len(held) == 1 else "are"
             found.append(
-                f"{len(held)} of {fleet.running} plugins are quarantined{room.whose} already; the limit is {allowed}"
+                f"{len(held)} of {counted(fleet.running, 'plugin')} {are} quarantined{room.whose} already; the limit is {allowed}"
             )
         lately = sum(1 for moment in room.actions if at - moment < timedelta(hours=1))
         if lately >= room.rooms * policy.max_actions_per_hour and not _goes_on(scope, fleet, at):
             limit = room.rooms * policy.max_actions_per_hour
-            found.append(f"{lately} automatic quarantines{room.whose} within the last hour; the limit is {limit}")
+            found.append(
+                f"{counted(lately, 'automatic quarantine')}{room.whose} within the last hour; the limit is {limit}"
+            )
     return found
 
 

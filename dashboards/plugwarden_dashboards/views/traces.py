@@ -58,7 +58,7 @@ def _body() -> None:
     )
     st.altair_chart(
         charts.trace_scatter(frame), key="traces_scatter", width="stretch",
-        alt=f"{len(rows)} traces by time and duration; {sum(frame['status'] == 'error')} with errors",
+        alt=f"{words.counted(len(rows), 'trace')} by time and duration; {sum(frame['status'] == 'error')} with errors",
     )  # fmt: skip
     st.session_state["traces_order"] = [row["trace_id"] for row in rows]
     st.dataframe(

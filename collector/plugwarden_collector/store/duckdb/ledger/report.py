@@ -7,6 +7,7 @@ import duckdb
 from plugwarden_collector.audit import Head, Heads
 from plugwarden_collector.audit.entries import ACCESS, DECISIONS, Keyring, Verdict, examine
 from plugwarden_collector.audit.meeting import NAMES, compare
+from plugwarden_collector.figures import counted
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.ledger import AuditReport
 
@@ -63,7 +64,9 @@ def _against(cursor: duckdb.DuckDBPyConnection, anchor: str, notes: list[str]) -
 def _basis(name: str, verdict: Verdict) -> list[str]:
     found = []
     if verdict.keyed:
-        found.append(f"{name}: {verdict.keyed} entries are verified with their key{_since(verdict)}")
+        found.append(
+            f"{name}: {counted(verdict.keyed, 'entry is verified with its', 'entries are verified with their')} key{_since(verdict)}"
+        )
     if verdict.unkeyed_until:
         found.append(
             f"{name}: unkeyed up to entry {verdict.unkeyed_until}: a plain hash, from before there was a key, which anybody "
