@@ -41,7 +41,7 @@ from .trouble import Trouble
 __all__ = ["FORM", "MOST_ROWS", "Facts", "Held", "Looked", "facts_of", "read", "rows_of", "with_facts", "written"]
 
 FORM = 2
-"""Grows when the text, or what its values mean, changes; another form is not read."""
+"""Grows when the text, or what its values mean, changes; another form is not read. A test holds the fields of each."""
 MOST_ROWS = 10_000
 """Cells and other values that are kept at most: a plugin has some hundreds of cells (`judge.causes.factors`), and an outage of twenty of
 them is still below it. With more, an entry says so and cannot be replayed; writing and packing so many takes 25 ms."""
@@ -275,9 +275,14 @@ def read(text: str) -> Facts:
         raw = json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    form = raw.get("form") if isinstance(raw, dict) else None
+    form, version = (raw.get("form"), raw.get("version")) if isinstance(raw, dict) else (None, None)
     if form != FORM:
-        raise ValueError(f"it is of form {form}, and this version reads form {FORM}")
+        if not isinstance(form, int):
+            raise ValueError("it is of no form that any version wrote")
+        made = (
+            f"{'an earlier' if form < FORM else 'a later'} version ({version}, form {form}; this one reads form {FORM})"
+        )
+        raise ValueError(f"it was made by {made} and cannot be replayed here")
     return _adapter().validate_json(text)
 
 

@@ -23,6 +23,7 @@ from plugwarden_collector.audit.attachment import (
 )
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.store.duckdb.ledger import decision_facts
+from plugwarden_collector.store.duckdb.rescue.verify import verify
 
 from tests.collector.conftest import running
 from tests.collector.support.command_line import plugwarden
@@ -123,7 +124,41 @@ def test_what_all_decisions_rest_on_is_bounded_and_the_oldest_goes_while_its_ent
         assert 18 <= len(kept(store)) <= 20
         assert store.ledger.facts(made[0].sha256) is None
         assert len(store.ledger.decisions(10_000, 100)) == 60
-        assert store.ledger.audit.verify().valid
+        report = store.ledger.audit.verify()
+        assert report.valid
+        assert any("was let go of by its age, or deleted: that cannot be told" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        ("update decision_facts set packed = $other where sequence = 3", "decision log: what entry 3 rests on was changed"),
+        ("update decision_facts set packed = 'no zlib'::blob", "what entries 1, 3, 5, 7, 9 and 1 more rest on was changed"),
+        ("update decision_facts set sha256 = repeat('0', 64) where sequence = 3", "what entry 3 rests on is missing"),
+        ("delete from decision_facts where sequence = 1", "what entry 1 rests on is missing"),
+        ("delete from decision_facts", "what entries 1, 3, 5, 7, 9 and 1 more rest on is missing"),
+    ],
+)  # fmt: skip
+def test_who_replaces_or_deletes_what_decisions_rest_on_is_found(
+    act: str, said: str, place: Place, tmp_path: Path
+) -> None:
+    """By a running collector, and in a store that nobody has open."""
+    other = attach("another")
+    assert other is not None
+    with opened(tmp_path / "data") as store:
+        for number in range(6):
+            decide(store, number, attach(str(number)))
+        report = store.ledger.audit.verify()
+        assert report.valid
+        assert "decision log: all that is kept of what decisions rest on (6) is as sealed" in report.notes
+    assert verify(path_of(tmp_path / "data")).chain_problem is None
+    with duckdb.connect(str(path_of(tmp_path / "data"))) as raw:
+        raw.execute(act, {"other": other.packed} if "$other" in act else None)
+    found = verify(path_of(tmp_path / "data"))
+    assert (found.intact, said in str(found.chain_problem)) == (False, True), found.chain_problem
+    with opened(tmp_path / "data") as store:
+        report = store.ledger.audit.verify()
+        assert (report.valid, said in "; ".join(report.problems)) == (False, True), report.problems
 
 
 def test_what_is_damaged_is_another_text(place: Place, tmp_path: Path) -> None:

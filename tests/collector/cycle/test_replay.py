@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from plugwarden_collector.audit import attachment
@@ -15,7 +15,7 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.attachment import digest_of
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.cycle import facts as facts_module
-from plugwarden_collector.cycle.facts import FORM, MOST_ROWS, read, rows_of, written
+from plugwarden_collector.cycle.facts import FORM, MOST_ROWS, Facts, read, rows_of, written
 from plugwarden_collector.cycle.replay import replay
 from plugwarden_collector.decide.acts import freeze, release
 from plugwarden_collector.figures import size
@@ -296,3 +296,34 @@ def test_what_cannot_be_written_holds_up_no_decision() -> None:
     fleet.play(5, csv_fails(fleet, machine="\ud800"))
     found = replay(entry_of(made(fleet, "quarantined")))
     assert (found.same, found.problem) == (None, "it rests on what an entry does not keep: texts that are no Unicode")
+
+
+def _fields(kind: Any, found: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the fields of a dataclass and of those that it holds, by name."""
+    if is_dataclass(kind) and isinstance(kind, type) and kind.__name__ not in found:
+        hints = get_type_hints(kind)
+        found[kind.__name__] = [item.name for item in fields(kind)]
+        for hint in hints.values():
+            _fields(hint, found)
+    for part in get_args(kind):
+        _fields(part, found)
+    return found
+
+
+def test_the_form_of_facts_grows_with_their_fields() -> None:
+    """Else a version reads what another one wrote, and says of it what only a programmer understands."""
+    told = json.dumps(_fields(Facts, {}), sort_keys=True)
+    assert (FORM, digest_of(told)[:16]) == (2, "9a6c237031e64394"), (
+        "fields changed: FORM grows, and this digest with it"
+    )
+
+
+def test_an_entry_of_an_earlier_version_says_that_it_is_one() -> None:
+    """What the store of schema 12 holds was written before facts had three of their fields, and under the same form as after."""
+    entry = isolated()
+    for form, said in ((1, "an earlier version (0.1.0, form 1"), (FORM + 1, "a later version (0.1.0, form 3")):
+        text = json.dumps({"form": form, "version": "0.1.0"})
+        found = replay({**entry, "facts": text, "evidence": {**entry["evidence"], "facts": digest_of(text)}})
+        assert found.same is None
+        assert said in str(found.problem)
+        assert "cannot be replayed here" in str(found.problem)

@@ -12,6 +12,7 @@ from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.ledger import AuditReport
 
 from .chain import base_of, head_of, holds, rows_of
+from .decision_facts import examine_facts
 
 __all__ = ["report_on", "unknown_text"]
 
@@ -41,6 +42,9 @@ def report_on(
                 problems.append(text)
             elif head.sequence:
                 notes.append(f"{name}: entry {head.sequence}, the head that was kept outside of the store, is there")
+    wrong, said = examine_facts(cursor)
+    problems += wrong
+    notes += said
     if kept is None:
         notes.append("no head of this log is kept here: whether its end is missing cannot be told; see --anchor")
     else:
