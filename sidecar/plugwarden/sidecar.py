@@ -29,7 +29,6 @@ from plugwarden.pipeline import Pipeline
 from plugwarden.pipeline.logs import PluginLogHandler, own_entry
 from plugwarden.pipeline.stack import short_path
 from plugwarden.settings import Settings
-from plugwarden.terms import Keywords, Terms
 from plugwarden.world import World
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from plugwarden.grants import Grants
     from plugwarden.manifest import Manifest
     from plugwarden.runners import ProcessRunner
+    from plugwarden.terms import Keywords, Terms
 
 __all__ = ["Sidecar"]
 
@@ -53,7 +53,8 @@ MAX_BLOCKS = 1_000
 """Operations of `invocation` blocks that are told apart, 13 KiB each (benchmarks/sidecar_footprint.py): one named after its data, such as
 a job's number, would fill the process. What comes after is `_OTHER` of its plugin; plugins beyond as many again are `_OTHER` as well."""
 _log = logging.getLogger(__name__)
-_TERMS = tuple(sorted(Terms.__annotations__))
+_TERMS = tuple(sorted(Declaration.of.__kwdefaults__ or ()))
+"""Those of `Terms`, whose types are for editors and type checkers alone and cost a process a millisecond."""
 _TROUBLED = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 
 

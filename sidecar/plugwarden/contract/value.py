@@ -34,7 +34,14 @@ def value(kind: T) -> T:
     made: Any = type(kind)(
         kind.__name__,
         kind.__bases__,
-        {**methods, **of_dataclasses, **own, "__hash__": methods["__hash__"], "__slots__": names, "__match_args__": names},
+        {
+            **methods,
+            **of_dataclasses,
+            **own,
+            "__hash__": methods["__hash__"],
+            "__slots__": names,
+            "__match_args__": names,
+        },
     )
     parts.extend(_Part(name, vars(made)[name], given) for name, given in told.items())
     return made  # type: ignore[no-any-return]  # it was said to be anything
@@ -47,7 +54,8 @@ class _Part:
 
     def __init__(self, name: str, slot: Any, given: Any) -> None:
         self.name, self.get, self.put = name, slot.__get__, slot.__set__
-        self.default, self.make, self.shown, self.compared = given, MISSING, True, True
+        self.default, self.shown, self.compared = given, True, True
+        self.make: Any = MISSING
         if type(given) is Field:
             self.default, self.make = given.default, given.default_factory
             self.shown, self.compared = given.repr, given.compare
@@ -128,7 +136,9 @@ class _OfDataclasses:
 
     def __get__(self, instance: object, kind: Any) -> Any:
         owner = self._owner
-        alike = type(owner.__name__, (), {"__annotations__": owner.__annotations__, "__module__": owner.__module__, **self._told})
+        alike = type(
+            owner.__name__, (), {"__annotations__": owner.__annotations__, "__module__": owner.__module__, **self._told}
+        )
         made: Any = dataclass(frozen=True)(alike)
         for name in ("__dataclass_fields__", "__dataclass_params__"):
             setattr(owner, name, getattr(made, name))

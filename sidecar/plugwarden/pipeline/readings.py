@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from plugwarden.contract.value import value
 from plugwarden.operation import DETAILED_FAILURES
 
 from .aggregate import Aggregator
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Answers", "Readings"]
 
 
-class Answers(NamedTuple):
+@value
+class Answers:
     """What fallbacks answered: operation and what became of it -> times."""
 
     new: dict[tuple[Operation, str], int]
