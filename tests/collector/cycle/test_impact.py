@@ -212,3 +212,22 @@ def test_nobody_is_asked_for_ways_back_before_it_is_time_to_act_or_where_a_whole
     serve(both, "12", bad="12")
     assert {item.scope for item in both.made if item.kind == "quarantined"} == {"csv"}
     assert "ways back" not in both.calls.asked
+
+
+def test_a_version_that_another_objective_suspects_is_not_counted_on() -> None:
+    fleet = Fleet(rules_with(newcomer_grace_seconds=0))
+    fleet.calls.ways = [WayBack(host, "2", "x", "1") for host in ("h1", "h2")]
+    fleet.has_past("csv")
+
+    def each(slow: int, bad: int) -> None:
+        fleet.arrive("csv", "1", 10, slow=slow)
+        fleet.arrive("csv", "2", 10, bad)
+
+    fleet.play(12, lambda: each(0, 0), step=1)
+    fleet.play(4, lambda: each(10, 0))
+    assert fleet.made == [], "the older one is slow, and for too short a time to be isolated"
+    fleet.play(3, lambda: each(10, 10))
+    (made,) = [item for item in fleet.made if item.kind == "quarantined" and item.scope == "csv@2"]
+    assert made.evidence is not None
+    assert made.evidence["objective"] == "availability"
+    assert made.evidence["impact"]["previous"] == []
