@@ -156,8 +156,11 @@ def _finding(
         sentences.append(elsewhere)
     # Nobody is asked before it is time to act: until then each look would ask again.
     acting = waits_for is None and scope.version is not None
-    ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else ())
-    previous: frozenset[str] = frozenset() if scope.version is None else ways.before(scope.version)
+    seen = {version for name, version in tick.standing.versions if name == plugin}
+    ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else (), seen)
+    previous: frozenset[str] = frozenset()
+    if scope.version is not None:
+        previous = ways.before(scope.version, _calling(trouble, plugin, scope.version))
     cost = _cost(tick, trouble, suspected, fault, scope, ways)
     if cost is not None:
         sentences.append(str(cost))
@@ -193,6 +196,12 @@ def _finding(
 
 def _where(fault: Fault) -> str:
     return f"{fault.scope} in all processes but {fault.without}" if fault.without else str(fault.scope)
+
+
+def _calling(trouble: Trouble, plugin: str, version: str) -> set[tuple[str, str]]:
+    """Return the processes and operations that call a version."""
+    parts = (*trouble.before, *trouble.samples)
+    return {(part.instance, part.operation) for part in parts if (part.plugin, part.version) == (plugin, version)}
 
 
 def _cost(
