@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from plugwarden_collector import __version__
 from plugwarden_collector.audit.attachment import MOST_PACKED_BYTES, attach
 from plugwarden_collector.audit.entries import FACTS_LEFT_OUT, Draft
+from plugwarden_collector.decide.newcomers import lets_newcomers_in
 from plugwarden_collector.decide.noted import NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
@@ -82,6 +83,7 @@ class Held:
     superseded_by: str | None
     successor_of: str | None
     evidence: dict[str, Any]
+    known_versions: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, item: Quarantine) -> Held:
@@ -150,6 +152,9 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
     concerned = slow | {item.scope.plugin for item in standing.quarantines.values() if item.ended_at is None}
     kept = [item for item in standing.quarantines.values() if _counts(item, slow, tick.at)]
     isolated = {item.scope.plugin for item in kept if item.in_force}
+    admitting = {
+        item.scope.plugin for item in tick.standing.quarantines.values() if lets_newcomers_in(item, tick.rules.policy)
+    }
     return Facts(
         form=FORM,
         version=__version__,
@@ -168,7 +173,9 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
         parts=tuple(_beside_places(watch, troubles)),
         usual=tuple(past for past in tick.seen.usual.values() if past.plugin in isolated),
         versions=tuple(
-            (plugin, version, at) for (plugin, version), at in tick.standing.versions.items() if plugin in slow
+            (plugin, version, at)
+            for (plugin, version), at in tick.standing.versions.items()
+            if plugin in slow | admitting
         ),
         called_at=tuple(
             (plugin, version, at) for (plugin, version), at in tick.seen.called_at.items() if plugin in isolated | slow

@@ -237,6 +237,8 @@ class World:
     """Calls of which those that directives refuse are all answered by an earlier version."""
     says: tuple[str, ...]
     """What some decision must say."""
+    unrefused: tuple[Selector, ...] = ()
+    """Calls of which no directive ever refuses one, not even as those of a newcomer."""
 
     def rules_of(self, name: str) -> Rules:
         """The rules of a set, with what the world says otherwise."""
@@ -269,7 +271,7 @@ def parse_world(text: str, name: str) -> World:
     expect = raw.get("expect", {})
     _known(
         expect,
-        {"at_fault", "may", "never", "shared", "told", "released", "states", "answered", "says"},
+        {"at_fault", "may", "never", "shared", "told", "released", "states", "answered", "unrefused", "says"},
         f"{name}: expect",
     )
 
@@ -300,6 +302,7 @@ def parse_world(text: str, name: str) -> World:
         released=expected("released"),
         states=expected("states"),
         answered=expected("answered"),
+        unrefused=tuple(_selector(item, f"{name}: expect.unrefused") for item in expect.get("unrefused", [])),
         says=tuple(expect.get("says", [])),
     )
 
