@@ -5,14 +5,13 @@ from __future__ import annotations
 from plugwarden.contract import Action, Directive, DirectiveSet, Newcomers, QuarantineState, within_bounds
 from plugwarden.contract.directive import MAX_DIRECTIVES, MAX_SET_BYTES
 
+from plugwarden_collector.decide.newcomers import lets_newcomers_in
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.decide.word import word_in
 from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.file import Rules
-from plugwarden_collector.rules.policy import Policy
 
-__all__ = ["directives_for", "lets_newcomers_in", "next_set", "unannounced"]
+__all__ = ["directives_for", "next_set", "unannounced"]
 
 
 def directives_for(standing: Standing, rules: Rules) -> tuple[Directive, ...]:
@@ -64,15 +63,6 @@ def _most_bytes(directive: Directive) -> int:
     if directive.newcomers is not None:
         texts += directive.newcomers.known_versions
     return 300 + sum(6 * len(text) + 4 for text in texts)
-
-
-def lets_newcomers_in(item: Quarantine, policy: Policy) -> bool:
-    """Only the automation puts versions that nobody asked about on probation, and never those of protected plugins; nor on the word of one
-    process alone, whose version others may never have had, unless nobody else calls the plugin."""
-    word = word_in(item.evidence)
-    if item.actor != AUTOMATION or item.scope.version is None or policy.protects(item.scope.plugin):
-        return False
-    return word.process is None or word.own
 
 
 def _overruled(item: Quarantine, standing: Standing) -> bool:

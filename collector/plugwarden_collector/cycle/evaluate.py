@@ -19,7 +19,6 @@ from .asked import Asked
 from .causes import inhibit
 from .directives import next_set
 from .facts import facts_of, with_facts
-from .quarantines import admit_newcomers
 from .response import respond
 from .tick import Evidence, Observation, Tick
 from .trouble import find_trouble
@@ -53,7 +52,6 @@ def evaluate(
     respond(tick, troubles)
     if tick.changes.decisions:  # what they rest on is put together for them alone
         tick.changes.decisions = with_facts(tick.changes.decisions, facts_of(tick, troubles, standing, looked, asked))
-    admit_newcomers(tick)
     inhibit(tick)
     forget(tick.standing, seen.at)
     tick.changes.directives = next_set(tick.standing, tick.rules)

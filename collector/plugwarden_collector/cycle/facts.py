@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from plugwarden_collector import __version__
 from plugwarden_collector.audit.attachment import Attachment, TooLarge, attach
 from plugwarden_collector.audit.entries import FACTS_LEFT_OUT, Draft
+from plugwarden_collector.decide.newcomers import lets_newcomers_in
 from plugwarden_collector.decide.noted import NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
@@ -102,6 +103,8 @@ class Held:
     """The quarantine because of which a version is on probation."""
     evidence: dict[str, Any]
     """What deciding reads of its evidence (`DECIDES`)."""
+    known_versions: tuple[str, ...] = ()
+    """Versions of the plugin that stay allowed."""
 
     @classmethod
     def of(cls, item: Quarantine) -> Held:
@@ -184,6 +187,9 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
     concerned = slow | {item.scope.plugin for item in standing.quarantines.values() if item.ended_at is None}
     kept = [item for item in standing.quarantines.values() if _counts(item, slow, tick.at)]
     isolated = {item.scope.plugin for item in kept if item.in_force}
+    admitting = {
+        item.scope.plugin for item in tick.standing.quarantines.values() if lets_newcomers_in(item, tick.rules.policy)
+    }
     return Facts(
         form=FORM,
         version=__version__,
@@ -202,7 +208,9 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
         parts=tuple(_beside_places(watch, troubles)),
         usual=tuple(past for past in tick.seen.usual.values() if past.plugin in isolated),
         versions=tuple(
-            (plugin, version, at) for (plugin, version), at in tick.standing.versions.items() if plugin in slow
+            (plugin, version, at)
+            for (plugin, version), at in tick.standing.versions.items()
+            if plugin in slow | admitting
         ),
         called_at=tuple(
             (plugin, version, at) for (plugin, version), at in tick.seen.called_at.items() if plugin in isolated | slow

@@ -13,6 +13,7 @@ from plugwarden_collector.decide.wider import covers
 from plugwarden_collector.decide.word import WORD, Word
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
+from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.causes import Fault, Sample
 from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
 from plugwarden_collector.judge.sli import indicator_of
@@ -200,7 +201,7 @@ def _where(fault: Fault) -> str:
 
 def _calling(trouble: Trouble, plugin: str, version: str) -> set[tuple[str, str]]:
     """Return the processes and operations that call a version."""
-    parts = (*trouble.before, *trouble.samples)
+    parts: list[Cell | Sample] = [*trouble.before, *trouble.samples]
     return {(part.instance, part.operation) for part in parts if (part.plugin, part.version) == (plugin, version)}
 
 

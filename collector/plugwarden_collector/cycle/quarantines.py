@@ -9,25 +9,22 @@ from datetime import datetime, timedelta
 from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.guard import ONE_FAULT, Fleet, overruled, vetoes
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.noted import SUSPECTED, NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
 from plugwarden_collector.decide.wider import covers
-from plugwarden_collector.decide.word import MANY, WORD, Word, word_in
+from plugwarden_collector.decide.word import MANY, Word, word_in
 from plugwarden_collector.durations import duration
-from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.policy import Enforcement
 
 from .causes import Excuses
-from .directives import lets_newcomers_in
-from .endings import end_alert
 from .findings import Finding
+from .newcomers import knowing_more, supersede
 from .probes import probed
 from .tick import Tick
 
-__all__ = ["admit_newcomers", "advance", "take_out"]
+__all__ = ["advance", "take_out"]
 
 CALLED_LATELY = timedelta(minutes=1)
 """A quarantine of what nobody has asked for in this time refuses no calls, and holds no place under the cap."""
@@ -214,60 +211,13 @@ def advance(tick: Tick) -> None:
         if after.state is QuarantineState.PROBATION and after.changed_at == tick.at:
             begins = {} if probation else {"probation_mark": tick.watch.mark}
             after = replace(after, evidence={**after.evidence, **begins, "mark": tick.watch.mark})
+        elif effect.kind == "requarantined":
+            after = knowing_more(after, standing)
         _put(tick, after)
         counted = {"calls": probes.total, "bad": probes.bad, "share_ratio": item.share_ratio}
         _decide(tick, item, effect.kind, effect.reason, counted)
         if effect.kind == "released":
-            _supersede(tick, after)
-
-
-def _supersede(tick: Tick, released: Quarantine) -> None:
-    """A version that came through probation takes the place of the isolated one, which stays isolated."""
-    original = tick.standing.quarantines.get(released.successor_of or "")
-    if original is None or original.ended_at is not None or released.scope.version is None:
-        return
-    known = tuple(sorted({*original.known_versions, released.scope.version}))
-    after = replace(original, superseded_by=released.scope.version, known_versions=known, hold_until=None)
-    _put(tick, after)
-    reason = f"{released.scope} passed probation; {original.scope} stays isolated and is no longer probed"
-    _decide(tick, original, "superseded", reason)
-    for record in list(tick.standing.alerts.values()):
-        same = record.plugin == original.scope.plugin and record.version == original.scope.version
-        if same and record.alert.state is not AlertState.INACTIVE:
-            end_alert(tick, record, f"superseded by {released.scope.version}")
-
-
-def admit_newcomers(tick: Tick) -> None:
-    """Versions first seen while a sibling is isolated are on probation from their first call."""
-    standing, policy = tick.standing, tick.rules.policy
-    if standing.frozen is not None:
-        return
-    judged = {
-        (item.scope.plugin, item.scope.version) for item in standing.quarantines.values() if item.ended_at is None
-    }
-    for item in list(standing.quarantines.values()):
-        isolating = item.state is QuarantineState.QUARANTINED and item.in_force and lets_newcomers_in(item, policy)
-        if not isolating or item.superseded_by is not None:
-            continue
-        for plugin, version in list(standing.versions):
-            if plugin != item.scope.plugin or version in item.known_versions or (plugin, version) in judged:
-                continue
-            share = policy.probation_steps[0]
-            scope = Scope(plugin, version, item.scope.operation, item.scope.instance, item.scope.tenant)
-            reason = f"first version since {item.scope} was isolated; it starts with {percent(share)} of calls"
-            entry = Quarantine(
-                id=new_id("q", scope, tick.at), scope=scope, state=QuarantineState.PROBATION, reason=reason,
-                actor=AUTOMATION, enforcement=item.enforcement, started_at=tick.at, changed_at=tick.at, step=0,
-                share_ratio=share, successor_of=item.id, known_versions=item.known_versions, alert=item.alert,
-                evidence={
-                    **{key: item.evidence[key] for key in ("objective", "failed_ratio", "known", WORD) if key in item.evidence},
-                    "mark": tick.watch.mark,
-                    "probation_mark": tick.watch.mark,
-                },
-            )  # fmt: skip
-            judged.add((plugin, version))
-            _put(tick, entry)
-            _decide(tick, entry, "probation", reason, {"successor_of": item.id})
+            supersede(tick, after)
 
 
 def _is_question(item: Quarantine) -> bool:

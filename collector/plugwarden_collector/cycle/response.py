@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .causes import find_causes
 from .findings import Finding, findings_of
+from .newcomers import admit_newcomers
 from .quarantines import advance, take_back, take_out
 from .tick import Tick
 from .trouble import Trouble
@@ -17,10 +18,11 @@ __all__ = ["respond"]
 
 
 def respond(tick: Tick, troubles: Sequence[Trouble]) -> list[Finding]:
-    """Open and end incidents, take back, isolate, and bring every quarantine forward. Return what was found to be to blame."""
+    """Open and end incidents, take back, isolate, bring quarantines forward, admit newcomers. Return what was found to be to blame."""
     excuses, shared = find_causes(tick, list(troubles))
     take_back(tick, excuses, shared)
     findings = findings_of(tick, troubles, excuses)
     take_out(tick, findings)
     advance(tick)
+    admit_newcomers(tick)
     return findings

@@ -15,6 +15,7 @@ from plugwarden_collector.rules.policy import Enforcement
 
 from .changes import Changes, Freeze
 from .identity import new_id
+from .newcomers import known_again
 from .override import overridden
 from .quarantine import Quarantine
 from .quarantine import release as ended
@@ -200,6 +201,8 @@ def _end(
     fresh, changes = standing.copy(), Changes(at=at)
     after = overridden(ended(item, at), str(actor), at, override, declined=kind == "declined")
     _put(fresh, changes, after)
+    for known in known_again(item, standing.quarantines):  # a person's word: it is no newcomer any more
+        _put(fresh, changes, known)
     until = None if override is None else {"override_until": (at + override).isoformat()}
     changes.decisions.append(
         Draft(at, kind, actor.name, str(item.scope), reason, quarantine_id=item.id, evidence=until, says=actor.says)

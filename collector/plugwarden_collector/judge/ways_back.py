@@ -38,8 +38,10 @@ class WaysBack:
             names.sort(key=lambda name: name not in called)  # those that nobody called come last, else as they were
 
     def before(self, version: str, calling: Set[tuple[str, str]] = frozenset()) -> frozenset[str]:
-        """Return the versions that calls of one may go back to in some process, `MOST_KEPT` at most: those first that most of `calling` have,
-        which are the processes and operations that call it, and then those that were called themselves."""
+        """Return the versions that calls of one may go back to in some process, `MOST_KEPT` at most.
+
+        Those come first that most of `calling` have, the processes and operations that call it, and then those that were called themselves.
+        """
         mine: defaultdict[str, dict[str, bool]] = defaultdict(dict)
         ways = [(instance, operation) for instance, operation, newer in self._next if newer == version]
         for instance, operation in sorted(ways, key=lambda way: (way not in calling, way)):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
-from plugwarden.contract import Action, Directive, RejectionReason, Scope
+from plugwarden.contract import Action, Directive, Newcomers, RejectionReason, Scope
 from plugwarden.contract.value import value
 
 __all__ = ["MAX_RULES", "Rule", "by_plugin", "resolve"]
@@ -47,11 +48,12 @@ def resolve(directives: Iterable[Directive], operation: Scope) -> tuple[Rule, ..
     """The rules for `operation` (plugin, version, operation and instance all known), the deciding one first.
 
     The most specific directive decides; among equals the strictest does. A version that an isolated sibling's directive
-    does not know yet is let in by that directive's newcomer share, unless a directive names the version itself.
+    does not know yet is let in by that directive's newcomer share, for the calls that the directive is about and unless another
+    one names the version itself for all of these.
     """
     found: list[tuple[tuple[int, int], Rule]] = []
-    named = False
-    newcomer: Rule | None = None
+    named: set[str | None] = set()
+    newcomers: list[Rule] = []
     for directive in directives:
         scope = directive.scope
         if scope.plugin != operation.plugin:
@@ -59,27 +61,32 @@ def resolve(directives: Iterable[Directive], operation: Scope) -> tuple[Rule, ..
         if not (_covers(scope.operation, operation.operation) and _covers(scope.instance, operation.instance)):
             continue
         if _covers(scope.version, operation.version):
-            named = named or scope.version is not None
+            if scope.version is not None:
+                named.add(scope.tenant)
             specificity = sum(
                 part is not None for part in (scope.version, scope.operation, scope.instance, scope.tenant)
             )
             found.append(((specificity, _STRICTNESS[directive.action]), _rule(directive)))
-        elif directive.action is Action.ISOLATE and directive.newcomers is not None:
-            newcomers = directive.newcomers
-            if operation.version not in newcomers.known_versions:
-                newcomer = Rule(
-                    newcomers.share_ratio,
-                    RejectionReason.PROBATION,
-                    f"a new version while {scope} is isolated: {newcomers.share_ratio:.0%} of calls are let through",
-                    directive.id,
-                    scope.tenant,
-                    version_alone=True,
-                )
+        elif directive.action is Action.ISOLATE and _lets_in(directive.newcomers, operation.version):
+            newcomers.append(_newcomer(directive, directive.newcomers))
     found.sort(key=lambda item: item[0], reverse=True)
+    newcomers.sort(key=lambda rule: (rule.share_ratio, rule.tenant is None))
     rules = [rule for _, rule in found]
-    if newcomer is not None and not named:
-        rules.append(newcomer)
+    rules += [rule for rule in newcomers if None not in named and rule.tenant not in named]
     return tuple(_decisive(rules))
+
+
+def _lets_in(newcomers: Newcomers | None, version: str | None) -> TypeGuard[Newcomers]:
+    """Whether a version is a newcomer."""
+    return newcomers is not None and version not in newcomers.known_versions
+
+
+def _newcomer(directive: Directive, newcomers: Newcomers) -> Rule:
+    share_ratio = newcomers.share_ratio
+    explanation = f"a new version while {directive.scope} is isolated: {share_ratio:.0%} of calls are let through"
+    return Rule(
+        share_ratio, RejectionReason.PROBATION, explanation, directive.id, directive.scope.tenant, version_alone=True
+    )
 
 
 def _decisive(rules: Iterable[Rule]) -> Iterator[Rule]:

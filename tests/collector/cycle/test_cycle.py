@@ -234,5 +234,7 @@ def test_a_successor_goes_through_probation_and_replaces_the_isolated_version(fl
     assert held["3"].state is QuarantineState.HEALTHY
     assert (held["2"].state, held["2"].superseded_by) == (QuarantineState.QUARANTINED, "3")
     (directive,) = fleet.standing.directives.directives
-    assert directive.newcomers is not None
-    assert "3" in directive.newcomers.known_versions
+    assert (directive.action, directive.newcomers) == (Action.ISOLATE, None), (
+        "what comes next follows a version that is well"
+    )
+    assert "3" in held["2"].known_versions

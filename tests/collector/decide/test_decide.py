@@ -176,7 +176,7 @@ def test_what_rests_on_one_process_takes_the_room_of_nobody_else() -> None:
         assert vetoes(Scope("csv", "2"), policy, state, AT) == []
         assert vetoes(Scope("csv", "2", instance="h1"), policy, state, AT, word=Word("h1")) == []
     assert vetoes(Scope("csv", "2"), policy, one, AT, word=Word("evil")) == [
-        "1 of 10 plugins are quarantined on the word of that process alone already; the limit is 1"
+        "1 of 10 plugins is quarantined on the word of that process alone already; the limit is 1"
     ]
     assert vetoes(Scope("csv", "2"), policy, five, AT, word=Word("evil"))[1] == (
         "5 automatic quarantines on the word of that process alone within the last hour; the limit is 5"

@@ -39,7 +39,7 @@ def test_versions_that_calls_of_one_may_go_back_to() -> None:
 
 
 def test_what_senders_make_up_takes_no_room_of_what_others_have() -> None:
-    """However many names each tells, and however they sort: each has a say in a few, and those come first that processes have that make calls."""
+    """However many names each tells, and however they sort: those come first that processes have that make calls."""
     made_up = [WayBack(f"a{sender}", "2", f"op{at}", f"0.{at:02d}") for sender in range(3) for at in range(50)]
     honest = [WayBack("h1", "2", "x", "1"), WayBack("h2", "2", "x", "1")]
     assert "1" in WaysBack([*made_up, *honest]).before("2")

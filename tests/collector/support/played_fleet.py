@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from plugwarden.contract import Action, Outcome, QuarantineState, Scope
+from plugwarden.gate import resolve
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.control.observe import STALE
 from plugwarden_collector.cycle import Observation, evaluate, next_set, within
@@ -241,18 +242,15 @@ class Fleet:
                 self.calls.add(self.at, replace(where, counts=CallCounts(calls - failed), slow=(late,)))
 
     def let_through(self, cell: Cell) -> float:
-        """Return the share of the calls of a part that hosts let through."""
-        share = 1.0
-        for directive in self.standing.directives.directives:
-            if within(directive.scope, cell):
-                share = min(share, 0.0 if directive.action is Action.ISOLATE else directive.share_ratio)
-            newcomers = directive.newcomers
-            if newcomers is not None and directive.scope.plugin == cell.plugin != "":
-                known = {*newcomers.known_versions, directive.scope.version}
-                judged = {item.scope.version for item in self.standing.directives.directives}
-                if cell.version not in known | judged and within(replace(directive.scope, version=None), cell):
-                    share = min(share, newcomers.share_ratio)
-        return share
+        """Return the share of the calls of a part that hosts let through, by the sidecar's own code."""
+        rules = resolve(
+            self.standing.directives.directives, Scope(cell.plugin, cell.version, cell.operation, cell.instance)
+        )
+        return next((rule.share_ratio for rule in rules if rule.tenant in {None, cell.tenant}), 1.0)
+
+    def cell(self, plugin: str, version: str, operation: str = "x") -> Cell:
+        """Return calls of an operation in one process."""
+        return Cell(plugin, version, operation, "web", "h1", "", "", "", CallCounts(), 0, (0,))
 
     def seen(self) -> Observation:
         """Return what the collector sees now."""

@@ -114,6 +114,7 @@ def judge(run: Run) -> Verdict:
     verdict.problems += [problem for item in world.answered if (problem := _unanswered(run, item))]
     if world.wrongly is not None and run.harm.wrongly > world.wrongly:
         verdict.problems.append(f"{run.harm.wrongly} calls that no trouble hit were refused; {world.wrongly} may be")
+    verdict.problems += [problem for where in world.unrefused if (problem := _refused(run, where))]
     said = [text for _, text in run.account]
     verdict.problems += [f"no decision says {text!r}" for text in world.says if not any(text in line for line in said)]
     return verdict
@@ -129,6 +130,13 @@ def _unanswered(run: Run, item: Expected) -> str:
     if by[False]:
         return f"{by[False]} refused calls of {item.where} were not answered by version {item.by}"
     return "" if by[True] else f"no call of {item.where} went back to version {item.by}"
+
+
+def _refused(run: Run, where: Selector) -> str:
+    """What directives refused of calls that they must leave alone; empty for nothing."""
+    places = set(run.layout.where(where).tolist())
+    refused = sum(calls for (place, _), calls in run.answered.items() if place in places)
+    return f"{refused} calls of {where} were refused by a directive" if refused else ""
 
 
 def _false_incidents(run: Run) -> list[tuple[float, str]]:

@@ -160,7 +160,7 @@ class Forgery:
     age: float = 0.0
     """Seconds that they are dated back by."""
     previous: tuple[str, ...] = ()
-    """Versions that the sender says it kept, and goes back to while the version is isolated: of the operation, and of others that it makes up."""
+    """Versions that the sender says it kept and goes back to, for the operation and for others that it makes up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +241,8 @@ class World:
     """What some decision must say."""
     wrongly: int | None = None
     """How many calls that no trouble hit may be refused by directives at most; None: as many as may be."""
+    unrefused: tuple[Selector, ...] = ()
+    """Calls of which no directive ever refuses one, not even as those of a newcomer."""
 
     def rules_of(self, name: str) -> Rules:
         """The rules of a set, with what the world says otherwise."""
@@ -273,7 +275,19 @@ def parse_world(text: str, name: str) -> World:
     expect = raw.get("expect", {})
     _known(
         expect,
-        {"at_fault", "may", "never", "shared", "told", "released", "states", "answered", "says", "wrongly"},
+        {
+            "at_fault",
+            "may",
+            "never",
+            "shared",
+            "told",
+            "released",
+            "states",
+            "answered",
+            "unrefused",
+            "says",
+            "wrongly",
+        },
         f"{name}: expect",
     )
 
@@ -304,6 +318,7 @@ def parse_world(text: str, name: str) -> World:
         released=expected("released"),
         states=expected("states"),
         answered=expected("answered"),
+        unrefused=tuple(_selector(item, f"{name}: expect.unrefused") for item in expect.get("unrefused", [])),
         says=tuple(expect.get("says", [])),
         wrongly=expect.get("wrongly"),
     )

@@ -52,6 +52,35 @@ def test_a_directive_for_the_version_itself_replaces_the_newcomer_share() -> Non
     assert [rule.share_ratio for rule in resolve([isolated, probed], OPERATION)] == [0.25]
 
 
+def test_a_newcomer_is_one_for_each_scope_that_was_isolated() -> None:
+    newcomers = Newcomers((), 0.05)
+    isolated = [
+        directive(Action.ISOLATE, Scope("csv", "1.9.0", tenant="t1"), newcomers=newcomers),
+        directive(Action.ISOLATE, Scope("csv", "1.9.0", tenant="t2"), newcomers=Newcomers((), 0.5)),
+        directive(Action.ISOLATE, Scope("csv", "1.9.0", "import"), newcomers=newcomers),
+    ]
+    assert [(rule.tenant, rule.share_ratio) for rule in resolve(isolated, OPERATION)] == [("t1", 0.05), ("t2", 0.5)]
+
+
+def test_the_strictest_share_of_a_newcomer_decides() -> None:
+    isolated = [
+        directive(Action.ISOLATE, Scope("csv", "1.8.0"), newcomers=Newcomers((), 0.05)),
+        directive(Action.ISOLATE, Scope("csv", "1.9.0", tenant="t1"), newcomers=Newcomers((), 0.5)),
+        directive(Action.ISOLATE, Scope("csv", "1.9.0"), newcomers=Newcomers((), 0.01)),
+    ]
+    assert [(rule.tenant, rule.share_ratio) for rule in resolve(isolated, OPERATION)] == [(None, 0.01)]
+
+
+def test_a_directive_for_a_part_of_the_version_leaves_the_rest_of_it_a_newcomer() -> None:
+    isolated = directive(Action.ISOLATE, Scope("csv", "1.9.0"), newcomers=Newcomers((), 0.05))
+    part = directive(Action.PROBE, Scope("csv", "2.0.0", tenant="t1"), 0.25)
+    found = resolve([isolated, part], OPERATION)
+    assert [(rule.tenant, rule.share_ratio) for rule in found] == [("t1", 0.25), (None, 0.05)]
+    another = directive(Action.ISOLATE, Scope("csv", "1.9.0", tenant="t2"), newcomers=Newcomers((), 0.05))
+    found = resolve([another, part], OPERATION)
+    assert [(rule.tenant, rule.share_ratio) for rule in found] == [("t1", 0.25), ("t2", 0.05)]
+
+
 def test_rules_that_no_call_gets_to_are_left_out() -> None:
     tenants = [directive(Action.ISOLATE, Scope("csv", tenant=f"t{number}")) for number in range(5_000)]
     twice = [directive(Action.PROBE, Scope("csv", tenant="t1"), 0.5)]
