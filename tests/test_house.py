@@ -97,3 +97,19 @@ def test_the_contract_about_the_engine_covers_everything_but_the_store() -> None
     }
     assert set(contract["source_modules"]) == parts
     assert set(contract["forbidden_modules"]) == {"duckdb", "plugwarden_collector.store.duckdb"}
+
+
+def undocumented(path: Path) -> list[str]:
+    """Attributes of the dataclasses of a module under which no docstring stands."""
+    found = []
+    for holder in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(holder, ast.ClassDef) and "dataclass" in " ".join(map(ast.unparse, holder.decorator_list)):
+            for node, below in zip(holder.body, [*holder.body[1:], None], strict=True):
+                if isinstance(node, ast.AnnAssign) and not isinstance(below, ast.Expr):
+                    found.append(f"{holder.name}.{ast.unparse(node.target)}")
+    return found
+
+
+@pytest.mark.parametrize("name", ["cycle/facts.py", "cycle/replay.py", "audit/attachment.py"])
+def test_each_part_of_what_decisions_rest_on_says_what_it_is(name: str) -> None:
+    assert undocumented(COLLECTOR / name) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["MISSING", "budget", "number", "percent", "size", "times"]
+__all__ = ["MISSING", "budget", "counted", "number", "percent", "size", "times"]
 
 MISSING = "—"
 """What stands where nothing is known."""
@@ -20,6 +20,12 @@ def number(value: float | None) -> str:
         return MISSING
     short = f"{value:.3g}"
     return f"{value:,.0f}" if abs(float(short)) >= 100 else short
+
+
+def counted(count: int | None, one: str, many: str | None = None) -> str:
+    """Return how many of something, `1 process` or `2 processes`; `many` is the plural where that is not `one` with an s."""
+    shown = MISSING if count is None else f"{count:,}"
+    return f"{shown} {one if count == 1 else many or f'{one}s'}"
 
 
 def percent(ratio: float | None) -> str:

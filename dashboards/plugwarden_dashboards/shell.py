@@ -90,9 +90,9 @@ def _header() -> None:
     with st.container(horizontal=True, horizontal_alignment="right", gap="medium"):
         fresh = "no calls yet" if age is None else f"data {words.duration(age)} old"
         st.text(fresh)
-        st.text(f"{status['firing']} alerts firing")
+        st.text(f"{words.counted(status['firing'], 'alert')} firing")
         # Scopes, not plugins: one version may be isolated while its plugin is healthy with another.
-        st.text(f"{status['quarantined']} {'scope' if status['quarantined'] == 1 else 'scopes'} in quarantine")
+        st.text(f"{words.counted(status['quarantined'], 'scope')} in quarantine")
         st.text(f"policy: {status['enforcement']}")
         st.text(_PLATFORM[status["verdict"]["level"]])
     if age is not None and age > STALE_SECONDS:

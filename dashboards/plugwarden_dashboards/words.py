@@ -6,11 +6,11 @@ import re
 from datetime import UTC, datetime
 
 from plugwarden_collector.durations import ago, duration
-from plugwarden_collector.figures import MISSING, budget, number, percent, size, times
+from plugwarden_collector.figures import MISSING, budget, counted, number, percent, size, times
 from plugwarden_collector.wording import HOSTILE, one_line
 
 __all__ = [
-    "STATES", "age", "budget", "count", "duration", "md", "moment", "named", "option", "percent", "plain", "size", "state",
+    "STATES", "age", "budget", "count", "counted", "duration", "md", "moment", "named", "option", "percent", "plain", "size", "state",
     "times",
 ]  # fmt: skip
 

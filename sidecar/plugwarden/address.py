@@ -7,8 +7,8 @@ import urllib.parse
 
 __all__ = ["address_fault", "bare_address"]
 
-_WITHOUT_SCHEME = re.compile(r"(?://)?((?:\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+)(?::\d+)?(?:[/?].*)?)")
-"""`host:port`, as most people write it."""
+_WITHOUT_SCHEME = r"(?://)?((?:\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+)(?::\d+)?(?:[/?].*)?)"
+"""`host:port`, as most people write it. Compiled when somebody did."""
 
 
 def address_fault(url: str) -> str | None:
@@ -32,5 +32,5 @@ def address_fault(url: str) -> str | None:
 
 def bare_address(url: str) -> str | None:
     """Return the address where it is one but for its scheme, else None."""
-    found = _WITHOUT_SCHEME.fullmatch(url)
+    found = re.fullmatch(_WITHOUT_SCHEME, url)
     return None if found is None else found[1]

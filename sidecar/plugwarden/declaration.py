@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from plugwarden.codec import Carrier, Codec
 from plugwarden.contract import Criticality, ErrorSource
@@ -15,11 +15,13 @@ from plugwarden.errors import ConfigurationError
 from plugwarden.fallback import Fallback, LastGood, Value
 from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
 from plugwarden.given import number, whole
-from plugwarden.terms import Level, Runner
 from plugwarden.touches import Touches
 
-__all__ = ["Declaration"]
+__all__ = ["Declaration", "Level", "Runner"]
 
+Runner = Literal["inline", "thread", "process"]
+Level = Literal["low", "normal", "high", "security"]
+"""The words of `Criticality`."""
 RUNNERS: tuple[str, ...] = get_args(Runner)
 _CRITICALITIES = tuple(Criticality)
 # What most declare, made once: a host wraps hundreds of hooks as it starts, and these are values.

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, Unpack
 from plugwarden.declared_errors import Errors
 from plugwarden.errors import ConfigurationError
 from plugwarden.exception_names import Named, exception_type
+from plugwarden.fallback import Fallback
 from plugwarden.grants import Grants
 from plugwarden.manifest import EXEMPT, Manifest, asked_names
 from plugwarden.nearest import hint
@@ -57,6 +58,8 @@ class DeclaredPlugin:
             meant = hint(name, manifest.operations)
             raise ConfigurationError(f"operations.{name}: {manifest.id} does not declare it; {meant}")
         declared = dict(manifest.operations[name])
+        if isinstance(fallback := declared.get("fallback"), Fallback):
+            declared["fallback"] = fallback.anew()  # what one function last answered is not another's
         runner = {**declared, **terms}.get("runner", "inline")
         if runner == "process":
             declared["touches"] = self._touches

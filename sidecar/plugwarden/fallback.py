@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Generator, Iterable
 from time import perf_counter_ns
+from types import AsyncGeneratorType
 from typing import Any, Protocol
 
 from plugwarden.contract.value import value
@@ -55,6 +56,8 @@ class LastGood:
 
 
 Step = Callable[..., Any] | Value
+Counts = dict[str, int]
+"""What became of calls, and how often: `step 1`, `step 2`, …, `failed` (all did), `full` (no place)."""
 
 
 class Answering(Protocol):
@@ -70,15 +73,14 @@ class Fallback:
     """A chain of steps."""
 
     __slots__ = (
+        "__weakref__",
         "_concurrent",
+        "_given",
         "_places",
-        "answered",
+        "_steps",
         "answers",
         "closed",
-        "exhausted",
         "keepers",
-        "steps",
-        "turned_away",
     )
 
     def __init__(
@@ -103,19 +105,19 @@ class Fallback:
         for step in steps:
             if not callable(step) and not isinstance(step, Value):
                 raise ConfigurationError(f"fallback: {step!r} cannot be called; for a constant write Value({step!r})")
-        self.steps: tuple[Callable[..., Any], ...] = tuple(
+        self._steps: tuple[Callable[..., Any], ...] = tuple(
             _constant(step.value) if isinstance(step, Value) else step for step in steps
         )
         self.keepers = tuple(step for step in steps if isinstance(step, LastGood))
+        self._given = steps
         self.closed = closed
-        self.answered = [0] * len(steps)
-        """How often each step answered; a statistic, exact enough between threads."""
-        self.exhausted = 0
-        """How often all steps failed."""
-        self.turned_away = 0
-        """How often all places were taken."""
         self._concurrent = concurrent
         self.renew_lock()
+
+    def anew(self) -> Fallback:
+        """One that is declared alike and knows nothing of what this one keeps."""
+        steps = (LastGood(step.max_age_seconds) if isinstance(step, LastGood) else step for step in self._given)
+        return Fallback(*steps, concurrent=self._concurrent, answers=self.answers, closed=self.closed)
 
     def renew_lock(self) -> None:
         """After a fork: all places are free, as the threads that hold them are the parent's."""
@@ -126,64 +128,76 @@ class Fallback:
         """Whether it is for calls that were refused."""
         return REFUSED in self.answers
 
-    def enter(self) -> bool:
+    # The counts are the caller's: what became of the calls of one operation.
+
+    def enter(self, counts: Counts) -> bool:
         """Take a place; False when all are taken. Who entered must call one of the answers."""
         if self._places.acquire(blocking=False):
             return True
-        self.turned_away += 1
+        _count(counts, "full")
         return False
 
-    def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any], counts: Counts) -> Any:
         """The first answer; raises what the last step raised."""
         try:
-            last = len(self.steps) - 1
-            for number, step in enumerate(self.steps):
+            last = len(self._steps)
+            for number, step in enumerate(self._steps, start=1):
                 try:
                     result = step(*args, **kwargs)
                 except Exception:
                     if number == last:
-                        self.exhausted += 1
+                        _count(counts, "failed")
                         raise
                     continue
-                self.answered[number] += 1
+                _count(counts, f"step {number}")
                 return result
         finally:
             self._places.release()
 
-    async def answer_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def answer_async(self, args: tuple[Any, ...], kwargs: dict[str, Any], counts: Counts) -> Any:
         """The same where steps may be coroutine functions."""
         try:
-            last = len(self.steps) - 1
-            for number, step in enumerate(self.steps):
+            last = len(self._steps)
+            for number, step in enumerate(self._steps, start=1):
                 try:
                     result = step(*args, **kwargs)
                     if inspect.isawaitable(result):
                         result = await result
                 except Exception:
                     if number == last:
-                        self.exhausted += 1
+                        _count(counts, "failed")
                         raise
                     continue
-                self.answered[number] += 1
+                _count(counts, f"step {number}")
                 return result
         finally:
             self._places.release()
 
-    def answer_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, Any]:
+    def answer_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any], counts: Counts) -> Generator[Any, Any, Any]:
         """The same in a generator's place: items one by one. A step may answer any iterable, or None for no items."""
-        instead = self.answer(args, kwargs)
+        instead = self.answer(args, kwargs, counts)
         return None if instead is None else (yield from instead)
 
-    async def answer_async_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncGenerator[Any, Any]:
-        """The same in an async generator's place."""
-        instead = self.answer(args, kwargs)
-        if instead is not None:
-            async for item in instead:
-                yield item
+    def answer_async_steps(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], counts: Counts
+    ) -> AsyncGenerator[Any, Any]:
+        """The same in an async generator's place; one that a step answers is handed out as it is."""
+        instead = self.answer(args, kwargs, counts)
+        return instead if isinstance(instead, AsyncGeneratorType) else _each(instead)
 
     def leave(self) -> None:
         """Give a place back unused."""
         self._places.release()
+
+
+async def _each(items: AsyncIterable[Any] | None) -> AsyncGenerator[Any, Any]:
+    if items is not None:
+        async for item in items:
+            yield item
+
+
+def _count(counts: Counts, answer: str) -> None:
+    counts[answer] = counts.get(answer, 0) + 1
 
 
 def _constant(value: Any) -> Callable[..., Any]:

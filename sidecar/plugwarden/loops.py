@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import AsyncGenerator, Awaitable
 
-__all__ = ["Signal", "asyncio_here", "running_loop", "signal_here", "trio_here"]
+__all__ = ["Signal", "asyncio_here", "first_step", "running_loop", "signal_here", "trio_here"]
 
 
 class Signal(Protocol):
@@ -26,6 +27,17 @@ class Signal(Protocol):
 
     async def wait_undisturbed(self, seconds: float) -> None:
         """The same by who was cancelled already, and has something to see to first."""
+
+
+def first_step(steps: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """The first step of an async generator that the loop is not told of: when the loop tidies up, it would close it while whoever
+    hands its items on does."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return steps.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 def trio_here() -> Any:

@@ -7,20 +7,17 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Collection
 from time import thread_time_ns
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from plugwarden.contract import Criticality, ErrorSource, Outcome, QuarantineState, RejectionReason, Scope
 from plugwarden.declaration import Declaration
-from plugwarden.errors import QuotaExceeded
-from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT
+from plugwarden.errors import CallNotPermitted, QuotaExceeded
+from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT, Fallback, LastGood
 from plugwarden.gate import Breaker, Bulkhead, BulkheadPolicy, CpuQuota, RateLimit, Rule
 from plugwarden.gate.refusal import Refusal
 from plugwarden.inspection import is_a, type_name
 from plugwarden.invocation import Failure, Invocation, blame, current_invocation
 from plugwarden.world import World
-
-if TYPE_CHECKING:
-    from plugwarden.fallback import Answering, Fallback
 
 __all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "tell_parent"]
 
@@ -42,10 +39,14 @@ class Rollback(Protocol):
     """The way back to an earlier version (shim/rollback.py)."""
 
     operation: Operation
-    answered: int
-    exhausted: int
 
-    def instead(self, operation: Operation, refusal: Refusal) -> Answering: ...
+
+class Places(Protocol):
+    """Whose fallback may stand in for a call that failed (shim/form.py)."""
+
+    def enter(self, occasion: str) -> bool: ...
+    def leave(self) -> None: ...
+    def tell(self, error: CallNotPermitted) -> CallNotPermitted: ...
 
 
 class Operation:
@@ -56,6 +57,7 @@ class Operation:
 
     __slots__ = (
         "__weakref__",
+        "answers",
         "append",
         "attend",
         "breaker",
@@ -71,13 +73,14 @@ class Operation:
         "declaration",
         "details_left",
         "failing_source",
-        "fallback",
+        "fallbacks",
         "faults",
         "gap",
         "guarded",
         "inspects",
         "keep_at",
         "keep_every_ns",
+        "keeps",
         "kept_until_ns",
         "limit",
         "limit_ns",
@@ -159,7 +162,14 @@ class Operation:
         """What directives say about this operation."""
         self.breaker: Breaker | None = None
         self.rollback: Rollback | None = None
-        """Where calls go that a directive for this version alone refuses."""
+        """Where calls go that a directive for this version alone refuses, as it was declared last: each form has its own."""
+        self.answers: dict[str, int] = {}
+        """What became of calls of all forms that something else was to answer, and how often: `previous`, and as in `fallback.py`.
+        A statistic, exact enough between threads."""
+        self.fallbacks: weakref.WeakSet[Fallback] = weakref.WeakSet()
+        """Those of the forms that are still held."""
+        self.keeps = False
+        """Whether any form ever wanted to know good results."""
         self.runners: weakref.WeakSet[Any] = weakref.WeakSet()
         """Process runners in use: one, or more while an earlier form of the same operation is still held."""
         self.watch: Callable[[Operation], None] = lambda operation: None
@@ -176,7 +186,8 @@ class Operation:
         same: a host that wraps for each request gives nobody a new allowance."""
         before = self.declaration
         self.declaration = declaration
-        self.fallback: Fallback | None = declaration.fallback
+        if declaration.fallback is not None:
+            self.fallbacks.add(declaration.fallback)
         timeout = declaration.timeout_seconds
         self.timeout_ns = 0 if timeout is None else int(timeout * 1e9)
         slow = declaration.slow_call_seconds
@@ -184,7 +195,7 @@ class Operation:
         self.limit_ns = min(self.timeout_ns or NEVER_NS, self.slow_ns)
         """A success that took longer is looked at more closely."""
         for keeper in declaration.keepers:
-            keeper.clock = self.clock
+            keeper.clock, self.keeps = self.clock, True
         if declaration.bulkhead != before.bulkhead:
             if self.bulkhead is not None:
                 self.bulkhead.change(declaration.bulkhead)
@@ -204,7 +215,7 @@ class Operation:
         policy = declaration.breaker
         self.inspects = bool(
             declaration.failed_result
-            or declaration.keepers
+            or self.keeps
             or declaration.capture
             or (quota is not None and quota.output_bytes)
             or (policy is not None and (policy.ignore or policy.record))
@@ -309,7 +320,7 @@ class Operation:
         invocation.started_ns, invocation.duration_ns = began, self.clock() - began
         invocation.enforced = True
         invocation.outcome, invocation.source = Outcome.CANCELLED, ErrorSource.CALLER
-        self.failed(invocation, error, self.clock(), answerable=False)
+        self.failed(invocation, error, self.clock())
         invocation.probe = 0  # it is given back
 
     def _squeezed(self, invocation: Invocation, admitted: bool, began: int, policy: BulkheadPolicy) -> Refusal | None:
@@ -349,12 +360,8 @@ class Operation:
         if invocation.probe and self.breaker is not None:
             self.breaker.give_back(invocation.probe)
 
-    def refuse(self, invocation: Invocation | None, refusal: Refusal, *, answerable: bool = True) -> Answering | None:
-        """Record a call that did not run; return what answers in its place: an earlier version, or the fallback, whose place is
-        then taken."""
-        if invocation is None:
-            return None  # not even that could be made, and the plugin fails closed
-        fallback: Fallback | None = None
+    def refuse(self, invocation: Invocation, refusal: Refusal, *, answered: bool) -> bool:
+        """Record a call that did not run; False where that failed. `answered`: whether something answers in its place."""
         try:
             invocation.started_ns = self.clock()
             invocation.duration_ns = 0
@@ -363,22 +370,13 @@ class Operation:
             if refusal.reason is RejectionReason.CIRCUIT_OPEN:
                 invocation.source = self.failing_source  # it is refused for what made the calls before it fail
             invocation.admitted_by = refusal.directive_id
-            back = self.rollback if answerable and refusal.version_alone else None
-            if answerable and back is None:
-                fallback = self.fallback_for_refusals()
-            invocation.fallback = back is not None or fallback is not None
+            invocation.fallback = answered
             self.append(invocation)
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             self.faults += 1
-            if fallback is not None:
-                fallback.leave()
-            return None
-        return fallback if back is None else back.instead(self, refusal)
-
-    def fallback_for_refusals(self) -> Fallback | None:
-        """The fallback, where it answers refused calls and has a place, which is then taken."""
-        return self.fallback if self._fallback_for(REFUSED) else None
+            return False
+        return True
 
     def withdraw(self, invocation: Invocation | None) -> None:
         """The call does not begin as an invocation: its place and its probe are another's."""
@@ -453,24 +451,29 @@ class Operation:
         self.append(invocation)
 
     def settle(
-        self, invocation: Invocation, result: Any, ended_ns: int, cpu_started_ns: int = -1, *, keep: bool = True
+        self,
+        invocation: Invocation,
+        result: Any,
+        ended_ns: int,
+        cpu_started_ns: int = -1,
+        keepers: tuple[LastGood, ...] = (),
     ) -> QuotaExceeded | None:
         """Record a call that returned, `NOTHING` where it is over without a result. Return the error to raise where its result is
-        larger than allowed. `keep`: whether the result is one that a fallback could answer again."""
+        larger than allowed. `keepers` are told of a good result, so that they can answer it again."""
         overrun = None
         if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
             invocation.cpu_ns = thread_time_ns() - cpu_started_ns
         if self.cpu_quota is not None and invocation.cpu_ns > 0:
             self.cpu_quota.spend(invocation.cpu_ns / 1e9, ended_ns / 1e9)
         try:
-            overrun = self._judge(invocation, result, keep=keep)
+            overrun = self._judge(invocation, result, keepers)
         except Exception:  # noqa: BLE001 - whatever its result is made of, the call is counted
             self.faults += 1
         self._tell_breaker(invocation, result, ended_ns)
         self.append(invocation)
         return overrun
 
-    def _judge(self, invocation: Invocation, result: Any, *, keep: bool) -> QuotaExceeded | None:
+    def _judge(self, invocation: Invocation, result: Any, keepers: tuple[LastGood, ...]) -> QuotaExceeded | None:
         """Whether a result is as good as it looks."""
         declaration, overrun = self.declaration, None
         quota = declaration.quota
@@ -485,8 +488,8 @@ class Operation:
             # It could not be stopped, and its result still goes to the caller; but the deadline it declared is broken.
             invocation.outcome, invocation.source = Outcome.TIMEOUT, ErrorSource.PLUGIN
             invocation.error_type = "timeout"
-        elif keep:
-            for keeper in declaration.keepers:
+        else:
+            for keeper in keepers:
                 keeper.keep(result)
         return overrun
 
@@ -496,10 +499,10 @@ class Operation:
         error: BaseException,
         ended_ns: int,
         cpu_started_ns: int = -1,
-        *,
-        answerable: bool = True,
+        places: Places | None = None,
     ) -> bool:
-        """Record a call that raised; True when the fallback answers, whose place is then taken."""
+        """Record a call that raised; True when the fallback answers, whose place is then taken. `places`: where there may be one;
+        None: nothing could stand in."""
         answered = False
         try:
             if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
@@ -520,9 +523,11 @@ class Operation:
                 invocation.child_errors = None  # they would keep their frames alive
             occasion = TIMED_OUT if timed_out else REFUSED if rejected else FAILED
             # What is the caller's own, a 404 or the end of an iteration, is the answer: nothing may stand in its place.
-            answerable = answerable and interrupt is None and is_a(error, Exception)
+            answerable = interrupt is None and is_a(error, Exception)
             answerable = answerable and (timed_out or invocation.source is not ErrorSource.CALLER)
-            invocation.fallback = answered = answerable and self._fallback_for(occasion)
+            invocation.fallback = answered = answerable and places is not None and places.enter(occasion)
+            if rejected and not answered and places is not None and type(error) is CallNotPermitted:
+                places.tell(error)
             self._tell_breaker(invocation, error, ended_ns)
             self.append(invocation)
             if interrupt is not None:
@@ -530,8 +535,8 @@ class Operation:
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             self.faults += 1
-            if answered and self.fallback is not None:
-                self.fallback.leave()
+            if answered and places is not None:
+                places.leave()
             return False
         return answered
 
@@ -561,10 +566,6 @@ class Operation:
             pass  # that context ends with the call: there is nothing to restore in this one
         except Exception:  # noqa: BLE001 - an error of ours must not replace the plugin's
             self.faults += 1
-
-    def _fallback_for(self, occasion: str) -> bool:
-        fallback = self.fallback
-        return fallback is not None and occasion in fallback.answers and fallback.enter()
 
     def _source_of(self, failed_result: Callable[[Any], bool | ErrorSource], result: Any) -> ErrorSource | None:
         """Whose failure a returned value is; None: it is none."""
@@ -614,7 +615,7 @@ class Operation:
         self.details_left = DETAILED_FAILURES
         self.cell = None  # it belongs to the parent's aggregator
         self.told = ()
-        for part in (self.breaker, self.bulkhead, self.rate, self.cpu_quota, self.fallback):
+        for part in (self.breaker, self.bulkhead, self.rate, self.cpu_quota, *self.fallbacks):
             if part is not None:
                 part.renew_lock()
 

@@ -46,7 +46,7 @@ class Settings:
     """Bearer token for the collector: one with the scopes `ingest,directives`, never one that may operate. From PLUGWARDEN_TOKEN, or the
     file that PLUGWARDEN_TOKEN_FILE names, which no program that is started inherits."""
     trace_ratio: float = 0.1
-    """Share of ordinary traces kept, in [0, 1]; errors and the slowest are always kept. From PLUGWARDEN_TRACE_RATIO."""
+    """Share of ordinary traces kept, in [0, 1]; beside it what failed, and the slowest while there is room. From PLUGWARDEN_TRACE_RATIO."""
     traces_per_second: float = 5.0
     """The most that are kept for that share of an operation's calls that call nothing observed themselves: they are examples, and
     every call is counted. From PLUGWARDEN_TRACES_PER_SECOND. With a `trace_ratio` of 1 all are kept."""

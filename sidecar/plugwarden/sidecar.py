@@ -29,7 +29,6 @@ from plugwarden.pipeline import Pipeline
 from plugwarden.pipeline.logs import PluginLogHandler, own_entry
 from plugwarden.pipeline.stack import short_path
 from plugwarden.settings import Settings
-from plugwarden.terms import Keywords, Terms
 from plugwarden.world import World
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from plugwarden.grants import Grants
     from plugwarden.manifest import Manifest
     from plugwarden.runners import ProcessRunner
+    from plugwarden.terms import Keywords, Terms
 
 __all__ = ["Sidecar"]
 
@@ -53,7 +53,8 @@ MAX_BLOCKS = 1_000
 """Operations of `invocation` blocks that are told apart, 13 KiB each (benchmarks/sidecar_footprint.py): one named after its data, such as
 a job's number, would fill the process. What comes after is `_OTHER` of its plugin; plugins beyond as many again are `_OTHER` as well."""
 _log = logging.getLogger(__name__)
-_TERMS = tuple(sorted(Terms.__annotations__))
+_TERMS = tuple(sorted(Declaration.of.__kwdefaults__ or ()))
+"""Those of `Terms`, whose types are for editors and type checkers alone and cost a process a millisecond."""
 _TROUBLED = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 
 
@@ -113,7 +114,8 @@ class Sidecar:
         The terms are all optional, see docs/reference/sidecar.md for each: `timeout` in seconds, `fallback`, `previous`, `breaker`,
         `bulkhead`, `rate`, `quota`, `criticality`, `runner`, `workers`, `touches`, `failed_result`, `caller_errors`,
         `downstream_errors`, `owner`, `concurrency`, `capture`. Wrapping the same plugin, version and operation again
-        shares the gate of the first, and its terms take the place of the first's.
+        shares the gate of the first, and its terms take the place of the first's; but each form keeps the `fallback` and the
+        `previous` that it was given.
 
         Raises `ConfigurationError` when an argument is wrong; calls of the result never raise errors of the shim.
         """
@@ -136,7 +138,8 @@ class Sidecar:
         rollback = shim.Rollback.of(scope, declaration, function, self._operations)
         known = self._operation(plugin, version, operation, declaration)
         known.rollback = rollback
-        wrapped: Callable[P, R] = shim.wrap(known, function, self._runner_of(known))
+        form = shim.Form(known, declaration.fallback, rollback)
+        wrapped: Callable[P, R] = shim.wrap(form, function, self._runner_of(known))
         return wrapped
 
     def declare(self, manifest: Manifest | Path | str, *, grants: Grants | None = None) -> DeclaredPlugin:

@@ -14,16 +14,13 @@ from typing import Any, Literal, TypedDict
 
 from plugwarden.codec import Codec
 from plugwarden.contract import Criticality, ErrorSource
+from plugwarden.declaration import Level, Runner
 from plugwarden.declared_errors import ErrorKind, Errors
 from plugwarden.fallback import Fallback, Value
 from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
 from plugwarden.touches import Touches
 
 __all__ = ["Keywords", "Level", "Runner", "Terms"]
-
-Runner = Literal["inline", "thread", "process"]
-Level = Literal["low", "normal", "high", "security"]
-"""The words of `Criticality`."""
 
 
 class Keywords(TypedDict, total=False):

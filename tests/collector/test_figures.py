@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden_collector.figures import budget, number, percent, size, times
+from plugwarden_collector.figures import budget, counted, number, percent, size, times
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,17 @@ def test_a_size_takes_the_unit_that_suits_it(nbytes: float | None, text: str) ->
     assert size(nbytes) == text
 
 
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1234, "1,234 rows"), (None, "— rows")]
+)
+def test_one_of_a_thing_is_said_in_the_singular(count: int | None, text: str) -> None:
+    assert counted(count, "row") == text
+
+
+def test_a_plural_of_its_own_is_named() -> None:
+    assert [counted(number, "process", "processes") for number in (1, 2)] == ["1 process", "2 processes"]
+
+
 def test_a_rate_is_a_multiple_of_what_is_allowed() -> None:
     assert [times(14.4), times(1000), times(None)] == ["14.4×", "1,000×", "—"]
 
@@ -73,5 +84,5 @@ def test_a_page_and_a_table_tell_one_figure_alike() -> None:
     from plugwarden_collector.command import output
     from plugwarden_dashboards import words
 
-    assert (words.percent, words.size, words.budget) == (percent, size, budget)
+    assert (words.percent, words.size, words.budget, words.counted) == (percent, size, budget, counted)
     assert output.clean(0.1234) == number(0.1234)

@@ -57,7 +57,7 @@ def test_it_says_which_version_calls_go_back_to_and_how_many_are_refused(
     collector: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = {"calls_per_minute": 400.0, "instances": 2, "tenants": 0}
-    rest = {"calls_per_minute": 200.0, "instances": 1, "tenants": 3}
+    rest = {"calls_per_minute": 200.0, "instances": 1, "tenants": 1}
     whole = {"calls_per_minute": 600.0, "instances": 3, "tenants": 3}
     back = {"version": "1.9\n", **some}
     suggested(collector, SCOPE, "it fails", errors={}, impact={**whole, "previous": [back], "refused": rest})
@@ -67,7 +67,7 @@ def test_it_says_which_version_calls_go_back_to_and_how_many_are_refused(
         text.startswith("Answered by version 1.9") and text.endswith(": 400 calls a minute, in 2 processes")
         for text in said
     )
-    assert "Refused or answered by a fallback: 200 calls a minute, in 1 processes, for 3 tenants" in said
+    assert "Refused or answered by a fallback: 200 calls a minute, in 1 process, for 1 tenant" in said
 
 
 def test_a_forecast_of_before_there_was_a_way_back_is_shown_as_it_was(
@@ -89,8 +89,12 @@ def test_what_is_isolated_says_how_many_calls_still_run(collector: Running, monk
     ("running", "text"),
     [
         ({"running": 1, "hosts": 2, "not_obeying": 0, "drained": False}, "1 call still running"),
+        ({"running": 1, "hosts": 1, "not_obeying": 1, "drained": False},
+         "1 call still running; 1 of 1 host process does not isolate it yet"),
+        ({"running": 2, "hosts": 3, "not_obeying": 2, "drained": False},
+         "2 calls still running; 2 of 3 host processes do not isolate it yet"),
         ({"running": 12, "hosts": 2, "not_obeying": 1, "drained": False},
-         "12 calls still running; 1 of 2 host processes do not isolate it yet"),
+         "12 calls still running; 1 of 2 host processes does not isolate it yet"),
         ({"running": None, "hosts": 2, "not_obeying": 0, "drained": False},
          "calls still running: hosts do not count them by tenant"),
         ({"running": 0, "hosts": 1, "not_obeying": 0, "drained": True}, "no call is running"),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 from plugwarden.contract import Action, Directive, DirectiveSet, Newcomers, Scope
 from plugwarden.pipeline import pipeline
 from plugwarden.settings import Settings
+from plugwarden_collector.cycle import facts
 
-from tests.scenarios.world import WorldError, parse_world
+from tests.scenarios.world import WorldError, parse_world, run
 from tests.scenarios.world import fleet as hosts
 from tests.scenarios.world.dice import thrown
 from tests.scenarios.world.fleet import STEP_SECONDS, Delivery, Fleet
 from tests.scenarios.world.layout import Layout
 
+evaluating = sys.modules["plugwarden_collector.cycle.evaluate"]
+"""The module, whose name in its room is that of its function."""
 HARD = """
 title = "a plugin fails every call"
 seconds = 40
@@ -131,3 +135,32 @@ def test_hosts_that_kept_a_version_go_back_to_it_through_its_own_gate() -> None:
         assert ended + again == (refused if kept else 0)
         assert bool(ended) is bool(again) is kept
     assert fleet.harm.by_directive == sum(calls for (_, by), calls in fleet.answered.items() if by < 0)
+
+
+# -- decisions are made again from what is kept with them --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_world_fails_where_what_a_decision_rests_on_is_not_kept(
+    bounded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = parse_world(HARD, "test")
+    assert run(world, world.rules[0]).unlike == []
+    if bounded:
+        monkeypatch.setattr(facts, "MOST_ROWS", 0)
+    else:
+        monkeypatch.setattr(evaluating, "with_facts", lambda drafts, facts: list(drafts))
+    found = run(world, world.rules[0])
+    decided = [(kind, scope) for _, kind, scope in found.said]
+    assert [text.partition(" does not come out again")[0] for _, text in found.unlike] == [
+        f"{kind} {scope}" for kind, scope in decided
+    ]
+    assert decided
+
+
+def test_what_a_person_decides_in_a_world_rests_on_nothing() -> None:
+    text = HARD + '\n[[event]]\nat = 5\nkind = "isolate"\nscope = { plugin = "p1" }\n'
+    world = parse_world(text, "test")
+    found = run(world, world.rules[0])
+    assert "quarantined" in {kind for _, kind, _ in found.said}
+    assert found.unlike == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -43,6 +44,24 @@ objective = { availability = 0.999, latency_seconds = 0.5 }
 breaker = false
 """
 GRANTED = Grants(downstream_errors=(ConnectionError, "json.JSONDecodeError"), without_breaker=True)
+
+
+def test_what_is_kept_of_one_function_is_not_answered_for_another(sidecar: Sidecar, tmp_path: Path) -> None:
+    (tmp_path / "plugin.toml").write_text(GOOD)
+    plugin = sidecar.declare(tmp_path / "plugin.toml", grants=GRANTED)
+
+    def wrapped(tenant: str) -> Callable[[bool], str]:
+        def run(fail: bool) -> str:
+            if fail:
+                raise ConnectionResetError
+            return tenant
+
+        found: Callable[[bool], str] = plugin.wrap(run, "export")
+        return found
+
+    alice, bob, new = wrapped("alice"), wrapped("bob"), wrapped("new")
+    assert [alice(False), bob(False)] == ["alice", "bob"]
+    assert [alice(True), bob(True), new(True)] == ["alice", "bob", ""]
 
 
 def test_a_plugin_is_wrapped_as_it_declares_itself(sidecar: Sidecar, outbox: Any, tmp_path: Path) -> None:

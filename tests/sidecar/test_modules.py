@@ -70,7 +70,7 @@ def test_the_start_of_a_host_loads_little_before_it_becomes_the_host(tmp_path: P
     code = """import sys
 from plugwarden.command import main
 import os
-os.execvpe = lambda *given: print(sorted({"dataclasses", "inspect", "opentelemetry"} & set(sys.modules)))
+os.execvpe = lambda *given: print(sorted({"dataclasses", "inspect", "opentelemetry", "pathlib", "shutil"} & set(sys.modules)))
 main(["run", "--file", sys.argv[1], "--", "host"])"""
     told = subprocess.run(
         [sys.executable, "-S", "-c", code, str(tmp_path / "host.toml")],

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import CollectorRegistry
 
 from plugwarden_collector.errors import BusyError, TooManyError
+from plugwarden_collector.figures import counted
 
 __all__ = ["AT_ONCE", "OF_CALLER", "WAITING", "Line", "hurried", "stopping"]
 
@@ -184,4 +185,4 @@ def stopping() -> BusyError:
 
 
 def _queries(number: int) -> str:
-    return "1 query" if number == 1 else f"{number} queries"
+    return counted(number, "query", "queries")

@@ -20,6 +20,7 @@ from typing import Any
 
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
+from plugwarden_collector.figures import counted
 from plugwarden_collector.store import Ledger
 from plugwarden_collector.wording import harmless, one_line
 
@@ -93,7 +94,7 @@ class AccessLog:
         named = sorted(" ".join(str(value)[:80] for value in item.values() if value) for item in pushed)
         digest = hashlib.sha256("\n".join(named).encode("utf-8", "surrogatepass")).hexdigest()
         more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
-        text = f"{len(named)} alerts: {'; '.join(named[:MAX_NAMED])}{more}"
+        text = f"{counted(len(named), 'alert')}: {'; '.join(named[:MAX_NAMED])}{more}"
         self.note(Seen("alerts_pushed", actor, f"alerts {digest[:16]}", text), peer=peer, sha256=digest)
 
     def started(self, version: str, rules: Path | None) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass, field
 
-__all__ = ["MOST_PACKED_BYTES", "MOST_TEXT_BYTES", "Attachment", "attach", "digest_of", "unpack"]
+__all__ = ["MOST_PACKED_BYTES", "MOST_TEXT_BYTES", "Attachment", "TooLarge", "attach", "digest_of", "unpack"]
 
 MOST_TEXT_BYTES = 4 * 2**20
 """10,000 cells (`cycle.facts`) at the 250 to 400 bytes that each takes with names of ordinary length."""
@@ -25,13 +25,30 @@ class Attachment:
     """zlib's form (RFC 1950)."""
 
 
-def attach(text: str) -> Attachment | None:
-    """Return a text as an attachment; None where it is larger than an entry keeps."""
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """More than an entry keeps, so that nothing of it is kept."""
+
+    number: int
+    """How much it is."""
+    most: int
+    """How much would be kept."""
+    what: str
+    """What is counted."""
+
+    def __str__(self) -> str:
+        return f"{self.number:,} {self.what}, and where there are more than {self.most:,} none is kept"
+
+
+def attach(text: str) -> Attachment | TooLarge:
+    """Return a text as an attachment, or which bound it passes. Raises `ValueError` for what is no Unicode."""
     raw = text.encode()
     if len(raw) > MOST_TEXT_BYTES:
-        return None
+        return TooLarge(len(raw), MOST_TEXT_BYTES, "bytes of text")
     packed = zlib.compress(raw)
-    return None if len(packed) > MOST_PACKED_BYTES else Attachment(digest_of(text), packed)
+    if len(packed) > MOST_PACKED_BYTES:
+        return TooLarge(len(packed), MOST_PACKED_BYTES, "bytes when packed")
+    return Attachment(digest_of(text), packed)
 
 
 def unpack(packed: bytes) -> str:
@@ -47,5 +64,5 @@ def unpack(packed: bytes) -> str:
 
 
 def digest_of(text: str) -> str:
-    """Return the SHA-256 of a text, 64 hex digits."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the SHA-256 of a text, 64 hex digits; also of one that is no Unicode, which a file may hold and nothing sealed does."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

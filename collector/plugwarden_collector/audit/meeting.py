@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from plugwarden_collector.figures import counted
+
 from .entries import ACCESS, DECISIONS
 from .head_file import Break, Head, Heads, Records
 
@@ -47,6 +49,7 @@ def meet(
         # entries of their own in the access log: that they were started.
         there_kept = [item.heads[stream] for item in elsewhere if stream == DECISIONS or not item.copied]
         kept = max([found.heads[stream], *there_kept], key=lambda head: head.sequence)
+        held = counted(kept.sequence, "entry", "entries")
         text = compare(stream, kept, there[stream], holds=holds(stream, kept))
         if text is not None:
             fresh.append(Break(stream, text, at.isoformat(), kept, there[stream]))
@@ -58,9 +61,7 @@ def meet(
         moved = (item for item in records.of_chain(other.chain) if item.folder != str(folder))
         if any(item.heads[DECISIONS].sequence >= kept.sequence for item in moved):
             continue  # it went to live in another folder
-        text = (
-            f"another decision log was in {folder} until {kept.time}, with {kept.sequence} entries; it is not there now"
-        )
+        text = f"another decision log was in {folder} until {kept.time}, with {held}; it is not there now"
         fresh.append(Break(DECISIONS, text, at.isoformat(), kept, there[DECISIONS], other.chain))
     found.breaks.extend(fresh)
     found.heads = dict(there)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from plugwarden_collector.figures import number
+from plugwarden_collector.figures import counted, number
 
 from .options import DEFAULT_URL, Actor, AsJson, ReasonIfActing, Url, client
 from .output import clean, clock, console, emit_json, fail, prose, show
@@ -36,7 +36,9 @@ def aside(
     if as_json:
         emit_json(found)
     elif identity is not None:
-        console.print(f"{clean(identity)}: {'counted' if act == 'retry' else 'given up'}, {number(found['rows'])} rows")
+        console.print(
+            f"{clean(identity)}: {'counted' if act == 'retry' else 'given up'}, {counted(found['rows'], 'row')}"
+        )
     else:
         show(
             found,

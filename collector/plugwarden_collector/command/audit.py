@@ -15,6 +15,7 @@ import typer
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.audit.entries import FACTS
 from plugwarden_collector.cycle.replay import Replayed, replay
+from plugwarden_collector.figures import counted
 from plugwarden_collector.named_path import file_to_write
 from plugwarden_collector.private import create
 
@@ -69,7 +70,7 @@ def audit_show(
     kept = (
         "not kept"
         if found["facts"] is None
-        else f"{len(found['facts'].encode())} bytes, sha256 {found['evidence'][FACTS]}"
+        else f"{counted(len(found['facts'].encode()), 'byte')}, sha256 {found['evidence'][FACTS]}"
     )
     console.print(f"what it rests on: {clean(kept)}", soft_wrap=True)
 
@@ -118,8 +119,12 @@ def audit_verify(
     else:
         for text in found["problems"]:
             console.print(f"BROKEN: {clean(text)}")
-        state = f", unbroken; head {found['head'][:16]}…" if found["valid"] else " hold"
-        console.print(f"{found['decisions']} decisions{state}")
+        state = (
+            f", unbroken; head {found['head'][:16]}…"
+            if found["valid"]
+            else (" holds" if found["decisions"] == 1 else " hold")
+        )
+        console.print(f"{counted(found['decisions'], 'decision')}{state}")
         for text in found["notes"]:
             console.print(f"- {clean(text)}")
     if not found["valid"]:
@@ -164,7 +169,7 @@ def audit_export(
     if as_json:
         emit_json({"file": str(file), "entries": count, "heads": heads})
     else:
-        console.print(f"{count} entries written to {file}", soft_wrap=True)
+        console.print(f"{counted(count, 'entry', 'entries')} written to {file}", soft_wrap=True)
 
 
 @audit_app.command("accept")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from plugwarden_collector.durations import duration
+from plugwarden_collector.figures import counted
 
 from .output import clean, clock, console, prose, show
 
@@ -59,7 +60,7 @@ def _show_trouble(item: Mapping[str, Any]) -> None:
     refused = item["refused"]
     if refused is not None:
         console.print(
-            f"  {refused['calls']} calls would have been refused: {refused['failures_avoided']} that failed, "
+            f"  {counted(refused['calls'], 'call')} would have been refused: {refused['failures_avoided']} that failed, "
             f"{refused['refused_wrongly']} that were well. Hosts: {_named(refused['hosts'])}; "
             f"tenants: {_named(refused['tenants'])}."
         )
@@ -69,8 +70,8 @@ def _show_trouble(item: Mapping[str, Any]) -> None:
 
 def _show_end(found: Mapping[str, Any]) -> None:
     text = (
-        f"{found['ticks']} turns from {clock(found['from'].isoformat())} to {clock(found['to'].isoformat())}; "
-        f"{found['alerts']} alerts"
+        f"{counted(found['ticks'], 'turn')} from {clock(found['from'].isoformat())} to {clock(found['to'].isoformat())}; "
+        f"{counted(found['alerts'], 'alert')}"
     )
     if found["seconds_from"] > found["from"]:
         text += f"; before {clock(found['seconds_from'].isoformat())} to the minute"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from plugwarden_collector.clock import utc_now
-from plugwarden_collector.figures import size
+from plugwarden_collector.figures import counted, size
 from plugwarden_collector.named_path import file_to_read, file_to_write, folder_to_make
 from plugwarden_collector.private import create
 
@@ -58,7 +58,7 @@ def backup(
         emit_json(answer)
     else:
         console.print(
-            f"{file}: {size(manifest.nbytes)}, {sum(manifest.rows.values()):,} rows, {report.decisions} decisions "
+            f"{file}: {size(manifest.nbytes)}, {counted(sum(manifest.rows.values()), 'row')}, {counted(report.decisions, 'decision')} "
             f"in an unbroken chain, as of {manifest.taken_at}; read back and verified", soft_wrap=True,
         )  # fmt: skip
         for text in report.chain_notes:
@@ -86,7 +86,8 @@ def restore(
                    "decisions": report.decisions, "moved_aside": None if aside is None else str(aside)})  # fmt: skip
         return
     console.print(
-        f"{data}: restored and verified, {sum_rows(report):,} rows, {report.decisions} decisions", soft_wrap=True
+        f"{data}: restored and verified, {counted(sum_rows(report), 'row')}, {counted(report.decisions, 'decision')}",
+        soft_wrap=True,
     )
     if aside is not None:
         console.print(f"the store that was there is in {aside}; delete it when you no longer need it", soft_wrap=True)

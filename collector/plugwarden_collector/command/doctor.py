@@ -8,6 +8,7 @@ from typing import Any
 
 from plugwarden_collector.api.client import ApiError, CollectorClient, Unreachable
 from plugwarden_collector.durations import duration
+from plugwarden_collector.figures import counted
 
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import clean, console, emit_json, prose, show
@@ -73,7 +74,7 @@ def _checks(api: CollectorClient) -> Iterator[Check]:
         "Nothing is quarantined by itself meanwhile. `plugwarden unfreeze --reason …` when the reason is over.",
     )  # fmt: skip
     yield _of(
-        "audit log is whole", verified["valid"], verified["problem"] or f"{verified['decisions']} decisions",
+        "audit log is whole", verified["valid"], verified["problem"] or counted(verified["decisions"], "decision"),
         "Keep a copy of the database as evidence, and compare with a backup; `plugwarden audit verify` says all that is wrong.\n"
         "What is explained is passed over after `plugwarden audit accept --reason …`.",
     )  # fmt: skip

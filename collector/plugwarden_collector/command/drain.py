@@ -9,6 +9,7 @@ from typing import Any
 
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.durations import duration
+from plugwarden_collector.figures import counted
 
 from .output import clean, console, emit_json, fail
 from .progress import steps
@@ -54,7 +55,11 @@ def wait_for(api: CollectorClient, isolated: Isolated, timeout_seconds: float, a
 def _said(found: Mapping[str, Any]) -> str:
     if found["running"] is None:
         return "nobody can tell which of its calls run: hosts do not count them by tenant"
-    text = f"{found['running']} {'call runs' if found['running'] == 1 else 'calls run'} still"
+    text = f"{counted(found['running'], 'call runs', 'calls run')} still"
     if found["not_obeying"]:
-        text += f"; {found['not_obeying']} of {found['hosts']} host processes have not said yet that they isolate it"
+        hosts = counted(found["hosts"], "host process", "host processes")
+        have = (
+            "has not said yet that it isolates" if found["not_obeying"] == 1 else "have not said yet that they isolate"
+        )
+        text += f"; {found['not_obeying']} of {hosts} {have} it"
     return text

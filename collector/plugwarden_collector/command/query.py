@@ -14,6 +14,7 @@ import typer
 
 from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.api.plain import plain_rows
+from plugwarden_collector.figures import counted
 from plugwarden_collector.named_path import file_to_read, file_to_write
 
 from .grid import grid
@@ -90,7 +91,7 @@ def export(
     if as_json:
         emit_json({"file": str(file), "rows": count, "truncated": rows.truncated})
     else:
-        console.print(f"{count} rows written to {file}{_more(rows.truncated)}", soft_wrap=True)
+        console.print(f"{counted(count, 'row')} written to {file}{_more(rows.truncated)}", soft_wrap=True)
 
 
 def _answer(
@@ -110,7 +111,7 @@ def _answer(
 
             count = write_parquet(rows, parquet, _progress)
             _clear_progress()
-            console.print(f"{count} rows written to {parquet}{_more(rows.truncated)}", soft_wrap=True)
+            console.print(f"{counted(count, 'row')} written to {parquet}{_more(rows.truncated)}", soft_wrap=True)
             return
         if csv:
             from .row_files import write_csv
@@ -124,7 +125,7 @@ def _answer(
         emit_json({**found, "elapsed_ms": rows.elapsed_ms})
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-    said = "1 row" if len(table) == 1 else f"{len(table)} rows"
+    said = counted(len(table), "row")
     text = grid(table.column_names, plain_rows(table), width)
     sys.stdout.write(f"{text}\n\n{said}{_more(rows.truncated)}\n")
 
@@ -196,7 +197,7 @@ def _show_views(as_json: bool, only: str | None) -> None:
 
 def _progress(count: int) -> None:
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r{count} rows …")
+        sys.stderr.write(f"\r{counted(count, 'row')} …")
         sys.stderr.flush()
 
 

@@ -9,7 +9,7 @@ import typer
 
 from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import RulesError
-from plugwarden_collector.figures import number, percent
+from plugwarden_collector.figures import counted, number, percent
 from plugwarden_collector.named_path import file_to_read, store_to_read
 
 from .backtest_tables import show_backtest
@@ -50,7 +50,9 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
         {"slo": "objective", "plugins": "plugins", "sli": "SLI", "objective": ("target", percent),
          "severity": "tier", "windows": "windows", "factor": ("burn rate", number)},
     )  # fmt: skip
-    console.print(f"\n{file}: {len(rules.objectives)} objectives; the policy is to {rules.policy.enforcement.value}")
+    console.print(
+        f"\n{file}: {counted(len(rules.objectives), 'objective')}; the policy is to {rules.policy.enforcement.value}"
+    )
 
 
 @rules_app.command("backtest")

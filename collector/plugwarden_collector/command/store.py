@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from plugwarden_collector.clock import utc_now
-from plugwarden_collector.figures import number
+from plugwarden_collector.figures import counted, number
 from plugwarden_collector.named_path import folder_to_make, store_to_read
 
 from .options import AsJson, Data
@@ -44,7 +44,7 @@ def store_verify(data: Data = Path("data"), as_json: AsJson = False) -> None:
         for text in (*report.problems, *report.notes):
             console.print(clean(text), soft_wrap=True)
         chain = report.chain_problem or "in an unbroken chain"
-        console.print(f"{report.decisions} decisions: {clean(chain)}", soft_wrap=True)
+        console.print(f"{counted(report.decisions, 'decision')}: {clean(chain)}", soft_wrap=True)
         for text in report.chain_notes:
             console.print(f"  {clean(text)}", soft_wrap=True)
         console.print(
@@ -80,8 +80,10 @@ def store_salvage(
     for text in (*found.problems, *found.notes):
         console.print(clean(text), soft_wrap=True)
     if found.lost_commits:
+        gone = counted(found.lost_commits, "commit of the write-ahead log is", "commits of the write-ahead log are")
         console.print(
-            f"{found.lost_commits} commits in the write-ahead log are lost: the newest telemetry", soft_wrap=True
+            f"{gone} lost: the newest telemetry",
+            soft_wrap=True,
         )
     if found.chain_problem:
         console.print(f"the decision log is broken: {clean(found.chain_problem)}", soft_wrap=True)

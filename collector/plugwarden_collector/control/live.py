@@ -40,6 +40,7 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import ConflictError, RulesError, StaleError
+from plugwarden_collector.figures import counted
 from plugwarden_collector.judge.kept_watch import kept, resumed
 from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.file import Rules, load_rules
@@ -238,7 +239,7 @@ class Warden:
         before, rules = content_of(path), load_rules(path)
         if content_of(path) != before:
             raise RulesError(str(path), ["was written while it was read; try again"])
-        text = f"{len(rules.objectives)} objectives, sha256 {before['sha256'][:16]}…"
+        text = f"{counted(len(rules.objectives), 'objective')}, sha256 {before['sha256'][:16]}…"
         with self._lock:
             draft = Draft(self._clock(), "rules_loaded", LOCAL, str(path), text, evidence=before)
             settled(self._ledger.audit.append([draft]), WRITE_TIMEOUT_SECONDS)

@@ -10,6 +10,7 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import ConflictError, NotFoundError
+from plugwarden_collector.figures import counted
 from plugwarden_collector.store.telemetry import Upkeep
 from plugwarden_collector.store.upkeep import Refused, SetAside
 
@@ -45,7 +46,7 @@ class StoreActs:
         if not waiting:
             raise ConflictError("retention waits for nobody: what is old enough goes by itself")
         views = ", ".join(
-            f"{view} ({item.rows} rows from before {item.before})" for view, item in sorted(waiting.items())
+            f"{view} ({counted(item.rows, 'row')} from before {item.before})" for view, item in sorted(waiting.items())
         )
         evidence = {"views": {view: asdict(item) for view, item in waiting.items()}}
         draft = Draft(

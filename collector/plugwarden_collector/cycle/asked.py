@@ -16,12 +16,14 @@ from plugwarden_collector.judge.ways_back import WayBack
 
 from .tick import Evidence
 
-__all__ = ["Asked", "PacesKey", "ProbesKey", "Remembered"]
+__all__ = ["Asked", "LatelyKey", "PacesKey", "ProbesKey", "Remembered"]
 
 PacesKey = tuple[tuple[str, ...], datetime]
 """Processes, and since when."""
-ProbesKey = tuple[Scope, int]
-"""A scope, and the mark after which its calls arrived."""
+LatelyKey = tuple[datetime, int]
+"""Since when, and the mark after which calls arrived: while nothing arrives, several looks go back to one mark."""
+ProbesKey = tuple[Scope, datetime, int]
+"""A scope, since when, and the mark after which its calls arrived."""
 
 
 class Asked:
@@ -31,7 +33,7 @@ class Asked:
         self._evidence, self._chance = evidence, chance
         self.waited: dict[datetime, Sequence[Waits]] = {}
         self.paced: dict[PacesKey, Sequence[Pace]] = {}
-        self.arrived: dict[int, Sequence[Cell]] = {}
+        self.arrived: dict[LatelyKey, Sequence[Cell]] = {}
         self.probed: dict[ProbesKey, Sequence[Cell]] = {}
         self.ways: dict[str, Sequence[WayBack]] = {}
         self.drawn: list[float] = []
@@ -61,12 +63,12 @@ class Asked:
 
     def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return what some plugins did since a mark: the same ones in all of a tick."""
-        found = self.arrived[mark] = self._evidence.lately(plugins, since, mark, at)
+        found = self.arrived[since, mark] = self._evidence.lately(plugins, since, mark, at)
         return found
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope."""
-        found = self.probed[scope, mark] = self._evidence.probes(scope, since, mark, at)
+        found = self.probed[scope, since, mark] = self._evidence.probes(scope, since, mark, at)
         return found
 
     def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
@@ -90,7 +92,7 @@ class Remembered:
         self,
         waited: Mapping[datetime, Sequence[Waits]],
         paced: Mapping[PacesKey, Sequence[Pace]],
-        arrived: Mapping[int, Sequence[Cell]],
+        arrived: Mapping[LatelyKey, Sequence[Cell]],
         probed: Mapping[ProbesKey, Sequence[Cell]],
         ways: Mapping[str, Sequence[WayBack]],
         drawn: Sequence[float],
@@ -121,11 +123,11 @@ class Remembered:
 
     def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return what some plugins did."""
-        return self._arrived[mark]
+        return self._arrived[since, mark]
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
         """Return the calls in a scope."""
-        return self._probed[scope, mark]
+        return self._probed[scope, since, mark]
 
     def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
         """Return to which earlier versions hosts could go back."""

@@ -23,7 +23,7 @@ from .response import respond
 from .tick import Evidence, Observation, Tick
 from .trouble import find_trouble
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "forget"]
 
 REMEMBERED = timedelta(days=7)
 """Ended alerts and quarantines stay in memory this long: longer than any guard rail looks back."""
@@ -53,14 +53,14 @@ def evaluate(
     if tick.changes.decisions:  # what they rest on is put together for them alone
         tick.changes.decisions = with_facts(tick.changes.decisions, facts_of(tick, troubles, standing, looked, asked))
     inhibit(tick)
-    _forget(tick.standing, seen.at)
+    forget(tick.standing, seen.at)
     tick.changes.directives = next_set(tick.standing, tick.rules)
     if tick.changes.directives is not None:
         tick.standing.directives = tick.changes.directives
     return tick.standing, tick.watch, tick.changes
 
 
-def _forget(standing: Standing, at: datetime) -> None:
+def forget(standing: Standing, at: datetime) -> None:
     """Drop from memory what no later tick asks for; the database keeps it."""
     for fingerprint, record in list(standing.alerts.items()):
         if record.alert.state is AlertState.INACTIVE and at - record.changed_at > REMEMBERED:

@@ -17,12 +17,13 @@ from plugwarden.contract import QuarantineState, Scope
 from pydantic import TypeAdapter
 
 from plugwarden_collector import __version__
-from plugwarden_collector.audit.attachment import MOST_PACKED_BYTES, attach
+from plugwarden_collector.audit.attachment import Attachment, TooLarge, attach
 from plugwarden_collector.audit.entries import FACTS_LEFT_OUT, Draft
 from plugwarden_collector.decide.newcomers import lets_newcomers_in
 from plugwarden_collector.decide.noted import NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.decide.word import MANY, WORD, word_in
 from plugwarden_collector.judge.arrivals import Cell, Past
 from plugwarden_collector.judge.causes import Sample
 from plugwarden_collector.judge.pace import Pace
@@ -40,16 +41,16 @@ from .trouble import Trouble
 
 __all__ = ["FORM", "MOST_ROWS", "Facts", "Held", "Looked", "facts_of", "read", "rows_of", "with_facts", "written"]
 
-FORM = 2
-"""Grows when the text, or what its values mean, changes; another form is not read."""
+FORM = 3
+"""Grows when the text, or what its values mean, changes; another form is not read. A test holds the fields of each."""
 MOST_ROWS = 10_000
 """Cells and other values that are kept at most: a plugin has some hundreds of cells (`judge.causes.factors`), and an outage of twenty of
 them is still below it. With more, an entry says so and cannot be replayed; writing and packing so many takes 25 ms."""
 ACTED_WITHIN = timedelta(hours=1)
 """How far back the guard rails count what was isolated."""
 DECIDES = (
-    "beside", "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until", "probation_mark", "released_by",
-    "taken_back",
+    "approved_by", "beside", "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until",
+    "probation_mark", "released_by", "taken_back", WORD,
 )  # fmt: skip
 """What deciding reads of the evidence of a quarantine; the rest is for people."""
 
@@ -59,31 +60,51 @@ class Looked:
     """One trouble, as it was looked at (`cycle.trouble.Trouble`)."""
 
     objective: str
+    """Its name; the objectives themselves are among the facts."""
     samples: tuple[Sample, ...]
+    """What it was found in."""
     unheard: tuple[Sample, ...]
+    """Parts that ran before it began, and had not told since."""
     before: tuple[Cell, ...]
+    """What was called in the seconds before it began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A quarantine or suggestion, without what is for hosts and people alone."""
+    """A quarantine or suggestion, without what is for hosts and people alone (`decide.quarantine.Quarantine`)."""
 
     id: str
+    """Its identity, which its decisions name."""
     scope: Scope
+    """What is isolated, or suggested to be."""
     state: str
+    """Its state, as a word."""
     actor: str
+    """`automation`, or the person."""
     enforcement: Enforcement
+    """What the policy said when it began."""
     started_at: datetime
+    """When it began."""
     changed_at: datetime
+    """When its state or its step last changed."""
     step: int
+    """Index into the policy's steps of probation."""
     share_ratio: float
+    """Share of calls let through."""
     hold_until: datetime | None
+    """When probation begins; None: when a person says so."""
     ended_at: datetime | None
+    """When it ended; None while it has not."""
     repeats: int
+    """How often it was isolated before."""
     superseded_by: str | None
+    """A later version that came through probation."""
     successor_of: str | None
+    """The quarantine because of which a version is on probation."""
     evidence: dict[str, Any]
+    """What deciding reads of its evidence (`DECIDES`)."""
     known_versions: tuple[str, ...] = ()
+    """Versions that are no newcomers beside it."""
 
     @classmethod
     def of(cls, item: Quarantine) -> Held:
@@ -107,19 +128,25 @@ class Facts:
     """Everything that one tick decided on."""
 
     form: int
+    """Form of the text (`FORM`)."""
     version: str
     """Version of Plugwarden whose code decided."""
     at: datetime
+    """The time of the tick."""
     objectives: tuple[Objective, ...]
+    """All objectives of the rules."""
     policy: Policy
+    """The policy of the rules."""
     running: int
     """Plugins with traffic."""
     troubles: tuple[Looked, ...]
+    """What was looked at, in the order in which it was found."""
     recent: tuple[Cell, ...]
     """With bad calls that arrived in the last seconds."""
     streams: tuple[tuple[StreamKey, datetime], ...]
     """What was suspected, and when its last bad call came."""
     mark: int
+    """Up to where calls had arrived."""
     marks: tuple[tuple[datetime, int], ...]
     """What had arrived when, in the last seconds."""
     parts: tuple[tuple[PartKey, PartCount], ...]
@@ -131,15 +158,23 @@ class Facts:
     called_at: tuple[tuple[str, str, datetime], ...]
     """When what was isolated, or may be now, was last asked for."""
     quarantines: tuple[Held, ...]
+    """Those that are open, that the plugins in question had, or that the guard rails count."""
     incidents: tuple[Incident, ...]
+    """Shared causes that were known."""
     actions: tuple[datetime, ...]
+    """When the automation isolated something lately."""
     frozen: str | None
+    """Why the automation was frozen; None where it was not."""
     noted: tuple[tuple[NotedKey, datetime], ...]
+    """What was said of a trouble already, and when it was seen last."""
     waits: tuple[tuple[datetime, tuple[Waits, ...]], ...]
+    """How waits for downstreams went, by the moment since which that was asked."""
     paces: tuple[tuple[tuple[str, ...], datetime, tuple[Pace, ...]], ...]
-    lately: tuple[tuple[int, tuple[Cell, ...]], ...]
-    """What those did lately that were about to be acted on, by the mark after which it arrived."""
-    probes: tuple[tuple[Scope, int, tuple[Cell, ...]], ...]
+    """How long calls took, by the processes and the moment since which that was asked."""
+    lately: tuple[tuple[datetime, int, tuple[Cell, ...]], ...]
+    """What those did lately that were about to be acted on, by the moment and the mark since which that was asked."""
+    probes: tuple[tuple[Scope, datetime, int, tuple[Cell, ...]], ...]
+    """What came of calls in a scope on probation, by the moment and the mark since which that was asked."""
     ways: tuple[tuple[str, tuple[WayBack, ...]], ...]
     """To which earlier versions the hosts of a plugin can go back."""
     drawn: tuple[float, ...]
@@ -189,8 +224,8 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
             (since, tuple(item for item in found if item.plugin in slow)) for since, found in asked.waited.items()
         ),
         paces=tuple((instances, since, tuple(found)) for (instances, since), found in asked.paced.items()),
-        lately=tuple((mark, tuple(found)) for mark, found in asked.arrived.items()),
-        probes=tuple((scope, mark, tuple(found)) for (scope, mark), found in asked.probed.items()),
+        lately=tuple((since, mark, tuple(found)) for (since, mark), found in asked.arrived.items()),
+        probes=tuple((scope, since, mark, tuple(found)) for (scope, since, mark), found in asked.probed.items()),
         ways=tuple((plugin, tuple(found)) for plugin, found in asked.ways.items()),
         drawn=tuple(asked.drawn),
     )
@@ -224,17 +259,22 @@ def written(facts: Facts) -> str:
 
 
 def with_facts(drafts: Iterable[Draft], facts: Facts) -> list[Draft]:
-    """Return decisions of one tick with what they rest on; where that is more than is kept, with how much it is."""
-    rows, attachment = rows_of(facts), None
-    told = f"{rows} cells and other values, of which {MOST_ROWS} are kept, and {MOST_PACKED_BYTES} bytes when packed"
-    if rows <= MOST_ROWS:
-        try:
-            attachment = attach(written(facts))
-        except ValueError:  # a decision is not held up by what is kept of it
-            told = "texts that are no Unicode"
-    if attachment is not None:
-        return [replace(draft, facts=attachment) for draft in drafts]
-    return [replace(draft, evidence={**(draft.evidence or {}), FACTS_LEFT_OUT: told}) for draft in drafts]
+    """Return decisions of one tick with what they rest on; where that is not kept, with why."""
+    found = _attached(facts)
+    if isinstance(found, Attachment):
+        return [replace(draft, facts=found) for draft in drafts]
+    return [replace(draft, evidence={**(draft.evidence or {}), FACTS_LEFT_OUT: str(found)}) for draft in drafts]
+
+
+def _attached(facts: Facts) -> Attachment | TooLarge | str:
+    """Return facts as they are kept, or why they are not: a decision is not held up by what is kept of it."""
+    rows = rows_of(facts)
+    if rows > MOST_ROWS:
+        return TooLarge(rows, MOST_ROWS, "cells and other values")
+    try:
+        return attach(written(facts))
+    except ValueError:
+        return "texts that are no Unicode"
 
 
 def read(text: str) -> Facts:
@@ -243,9 +283,14 @@ def read(text: str) -> Facts:
         raw = json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    form = raw.get("form") if isinstance(raw, dict) else None
+    form, version = (raw.get("form"), raw.get("version")) if isinstance(raw, dict) else (None, None)
     if form != FORM:
-        raise ValueError(f"it is of form {form}, and this version reads form {FORM}")
+        if not isinstance(form, int):
+            raise ValueError("it is of no form that any version wrote")
+        made = (
+            f"{'an earlier' if form < FORM else 'a later'} version ({version}, form {form}; this one reads form {FORM})"
+        )
+        raise ValueError(f"it was made by {made} and cannot be replayed here")
     return _adapter().validate_json(text)
 
 
@@ -264,5 +309,5 @@ def _beside_places(watch: Watch, troubles: Iterable[Trouble]) -> Iterator[tuple[
 
 def _counts(item: Quarantine, concerned: set[str], at: datetime) -> bool:
     """Whether the guard rails, a person's word or the memory of repeats may ask for it."""
-    made_up = item.actor == AUTOMATION and not item.evidence.get("known", True) and at - item.started_at < ACTED_WITHIN
-    return item.ended_at is None or item.scope.plugin in concerned or made_up
+    counted = item.actor == AUTOMATION and word_in(item.evidence) != MANY and at - item.started_at < ACTED_WITHIN
+    return item.ended_at is None or item.scope.plugin in concerned or counted

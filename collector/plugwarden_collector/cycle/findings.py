@@ -10,6 +10,7 @@ from typing import Any
 from plugwarden.contract import OVERFLOW, Scope, name_fault
 
 from plugwarden_collector.decide.wider import covers
+from plugwarden_collector.decide.word import WORD, Word
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.causes import Fault, Sample
@@ -25,6 +26,7 @@ from .lately import LOOKS, NEWEST, Lately
 from .neighbours import Neighbours, is_place
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, part_of, within
+from .word import word_of
 
 __all__ = ["Finding", "findings_of"]
 
@@ -69,6 +71,8 @@ class Finding:
     """Why it is not yet time to act; None when it is."""
     detail: Mapping[str, Any]
     """What was known, for the decision."""
+    word: Word
+    """On whose word."""
     previous: frozenset[str] = frozenset()
     """Versions that hosts still have to go back to: they are no newcomers when they are called again."""
 
@@ -155,6 +159,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
     if cost is not None:
         sentences.append(str(cost))
     enough = tick.rules.policy.enough_nats(scope.plugin)
+    word = word_of(tick, trouble, fault, scope)
     detail = {
         "objective": objective.name,
         "sli": objective.sli.value,
@@ -170,6 +175,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
         "without": fault.without,
         "beside": fault.beside,
         "known": fault.known,
+        WORD: word.as_dict(),
         "scope": elsewhere,
         "errors": dict(fault.errors),
         "alternatives": [
@@ -179,7 +185,7 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
         "running_plugins": tick.seen.running,
         "impact": None if cost is None else cost.as_dict(),
     }
-    return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail, previous)
+    return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail, word, previous)
 
 
 def _where(fault: Fault) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from plugwarden_collector.figures import counted
+
 __all__ = ["Called", "Hit", "Impact", "impact"]
 
-MOST_NAMED = 2
+MOST_NAMED = 3
 """Versions that a sentence names; hosts hardly ever go back to more."""
 
 
@@ -45,8 +47,8 @@ class Hit:
         return f"about {self.calls_per_minute:.0f} calls a minute" if many else "about a call a minute"
 
     def __str__(self) -> str:
-        text = f"{self.calls} in {_counted(self.instances, 'process', 'processes')}"
-        return text + (f", for {_counted(self.tenants, 'tenant', 'tenants')}" if self.tenants else "")
+        text = f"{self.calls} in {counted(self.instances, 'process', 'processes')}"
+        return text + (f", for {counted(self.tenants, 'tenant')}" if self.tenants else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,10 @@ class Impact:
             return f"Refused or answered by a fallback while it is isolated: {self.whole}."
         ways = [f"to version {version} in {_having(hit)}, {hit.calls}" for version, hit in self.previous[:MOST_NAMED]]
         if len(self.previous) > MOST_NAMED:
-            ways.append(f"to {len(self.previous) - MOST_NAMED} others")
-        rest = "" if self.refused is None else f"; refused or answered by a fallback: {self.refused}"
-        return f"While it is isolated, calls go back {' and '.join(ways)}{rest}."
+            ways.append(f"and to {counted(len(self.previous) - MOST_NAMED, 'other version')}")
+        if self.refused is not None:
+            ways.append(f"refused or answered by a fallback: {self.refused}")
+        return f"While it is isolated, calls go back {'; '.join(ways)}."
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the decision keeps it."""
@@ -105,7 +108,3 @@ def _hit(called: Sequence[Called], seconds: float) -> Hit:
 
 def _having(hit: Hit) -> str:
     return "the process that has it" if hit.instances == 1 else f"the {hit.instances} processes that have it"
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

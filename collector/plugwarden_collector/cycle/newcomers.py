@@ -12,6 +12,7 @@ from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.newcomers import known_again, lets_newcomers_in, newcomer_scope, told_apart
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.decide.word import WORD
 from plugwarden_collector.figures import percent
 
 from .endings import end_alert
@@ -19,7 +20,7 @@ from .tick import Tick
 
 __all__ = ["admit_newcomers", "knowing_more", "supersede"]
 
-HANDED_ON = ("objective", "failed_ratio", "known")
+HANDED_ON = ("objective", "failed_ratio", "known", WORD)
 """What a newcomer's probation is judged by, as that of the version that it comes after."""
 
 

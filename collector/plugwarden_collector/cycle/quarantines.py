@@ -14,6 +14,7 @@ from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.noted import SUSPECTED, NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
 from plugwarden_collector.decide.wider import covers
+from plugwarden_collector.decide.word import MANY, Word, word_in
 from plugwarden_collector.durations import duration
 from plugwarden_collector.rules.policy import Enforcement
 
@@ -56,7 +57,7 @@ def take_out(tick: Tick, findings: list[Finding]) -> None:
         elif policy.enforcement is Enforcement.OBSERVE:
             _note(tick, finding, "would_quarantine", f"{finding.reason} The policy only observes.")
         else:
-            prevented = vetoes(finding.scope, policy, fleet, tick.at, known=finding.fault.known)
+            prevented = vetoes(finding.scope, policy, fleet, tick.at, word=finding.word)
             _go_on(tick, finding, speaker, prevented)
 
 
@@ -115,7 +116,7 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
     """Isolate a scope (`quarantined`), or ask a person (`suggested`, `warned`, `prevented`)."""
     standing, policy, scope = tick.standing, tick.rules.policy, finding.scope
     enforce = kind == "quarantined"
-    repeats = _repeats(tick, scope) if enforce else 0
+    repeats = _repeats(tick, scope, finding.word) if enforce else 0
     hold: timedelta | None = None
     if enforce and repeats < policy.max_repeats:
         seconds = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds)
@@ -138,7 +139,7 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
     )
     _put(tick, item)
     if enforce:
-        if finding.fault.known and not _acted_lately(tick, item):
+        if finding.word == MANY and not _acted_lately(tick, item):
             standing.actions.append(tick.at)
             standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
         _narrower(tick, item)
@@ -158,8 +159,8 @@ def _acted_lately(tick: Tick, item: Quarantine) -> bool:
     )
 
 
-def _repeats(tick: Tick, scope: Scope) -> int:
-    """How often the scope, or what covers it, was isolated lately and came back."""
+def _repeats(tick: Tick, scope: Scope, word: Word) -> int:
+    """How often the scope, or what covers it, was isolated lately and came back; what another process alone bore out says nothing of it."""
     again = [
         item.repeats + 1
         for item in tick.standing.quarantines.values()
@@ -168,6 +169,7 @@ def _repeats(tick: Tick, scope: Scope) -> int:
         and item.ended_at is not None
         and tick.at - item.ended_at <= REMEMBERED
         and "taken_back" not in item.evidence
+        and word_in(item.evidence).process in {None, word.process}
         and (covers(item.scope, scope) or covers(scope, item.scope))
     ]
     return max(again, default=0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plugwarden_collector import __version__
+from plugwarden_collector.audit.actor import LOCAL, RESERVED
 from plugwarden_collector.audit.attachment import digest_of
 from plugwarden_collector.audit.entries import FACTS, FACTS_LEFT_OUT, Draft, evidence_of
 from plugwarden_collector.decide.changes import Changes
@@ -32,6 +33,8 @@ NOT_DECIDING = ("traces", FACTS)
 """Parts of the evidence that are for people, and come from telemetry that may be gone; and the digest of the facts themselves."""
 COMPARED = ("kind", "scope", "enforcement", "quarantine_id", "reason")
 NOTHING = "nothing"
+OURSELVES = tuple(RESERVED - {AUTOMATION, LOCAL})
+"""Who writes what only follows from the collector's own upkeep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,9 @@ class Difference:
     part: str
     """A field of the entry, or `evidence.` and a key."""
     entry: Any
+    """Its value in the entry."""
     replay: Any
+    """Its value this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,11 @@ class Replayed:
     decided: Mapping[str, Any] | None = None
     """What was decided this time: kind, scope, reason, evidence and so on; None where nothing was."""
     differences: tuple[Difference, ...] = ()
+    """Where what was decided this time differs."""
     decided_by: str | None = None
     """Version of Plugwarden that decided then."""
     replayed_by: str = __version__
+    """Version of Plugwarden that decides this time."""
 
 
 def replay(entry: Mapping[str, Any]) -> Replayed:
@@ -86,12 +93,14 @@ def replay(entry: Mapping[str, Any]) -> Replayed:
 def _not_held(entry: Mapping[str, Any]) -> str | None:
     """Return why an entry cannot be made again; None where it holds what it rests on."""
     evidence, text = entry["evidence"], entry.get("facts")
+    if entry["actor"] in OURSELVES:
+        return f"the {entry['actor']} wrote it of itself: it follows from no calls"
     if entry["actor"] != AUTOMATION:
         return f"{entry['actor']} decided it: what people decide is not made again"
     if FACTS_LEFT_OUT in evidence:
         return f"it rests on what an entry does not keep: {evidence[FACTS_LEFT_OUT]}"
     if FACTS not in evidence:
-        return "it does not hold what it rests on: it was written before Plugwarden kept that, or follows from rules and from no calls"
+        return "it does not hold what it rests on: it was written before Plugwarden kept that, or follows from no calls"
     if text is None:
         return "what it rests on is not kept any more"
     if digest_of(text) != evidence[FACTS]:
@@ -105,8 +114,8 @@ def _decided(facts: Facts) -> tuple[list[Finding], list[Draft]]:
     remembered = Remembered(
         dict(facts.waits),
         {(instances, since): found for instances, since, found in facts.paces},
-        dict(facts.lately),
-        {(scope, mark): found for scope, mark, found in facts.probes},
+        {(since, mark): found for since, mark, found in facts.lately},
+        {(scope, since, mark): found for scope, since, mark, found in facts.probes},
         dict(facts.ways),
         facts.drawn,
     )
@@ -155,15 +164,27 @@ def _standing(facts: Facts) -> Standing:
 
 
 def _counterpart(entry: Mapping[str, Any], drafts: Sequence[Draft]) -> Draft | None:
-    """Return the decision that is the entry's: the same, or else another one about its scope."""
-    about = [draft for draft in drafts if draft.scope == entry["scope"]]
-    alike = [draft for draft in about if draft.kind == entry["kind"]]
-    same = [draft for draft in alike if draft.quarantine_id == entry["quarantine_id"]]
-    return next(iter([*same, *alike, *about]), None)
+    """Return the decision that is the entry's: the same, or else the one about its scope that is most like it.
+
+    What is only observed or overruled has no identity, and is decided once for each objective.
+    """
+    objective = entry["evidence"].get("objective")
+
+    def likeness(draft: Draft) -> tuple[bool, ...]:
+        return (
+            draft.kind == entry["kind"],
+            draft.quarantine_id == entry["quarantine_id"],
+            (draft.evidence or {}).get("objective") == objective,
+            draft.reason == entry["reason"],
+        )
+
+    return max((draft for draft in drafts if draft.scope == entry["scope"]), key=likeness, default=None)
 
 
 def _why_not(entry: Mapping[str, Any], findings: Sequence[Finding]) -> str:
-    mine = [item for item in findings if str(item.scope) == entry["scope"]]
+    objective = entry["evidence"].get("objective")
+    about = [item for item in findings if str(item.scope) == entry["scope"]]
+    mine = [item for item in about if objective in {None, item.objective.name}]
     if not mine:
         return f"nothing is found against {entry['scope']} this time"
     waits_for = mine[0].waits_for

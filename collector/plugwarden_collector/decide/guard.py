@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
-from plugwarden_collector.rules.policy import Policy
+from plugwarden_collector.figures import counted
+from plugwarden_collector.rules.policy import Enforcement, Policy
 
 from .override import stands_until
 from .quarantine import AUTOMATION, Quarantine
+from .word import MANY, Word, word_in
 
 __all__ = ["ONE_FAULT", "Fleet", "overruled", "vetoes"]
 
-
 ONE_FAULT = timedelta(seconds=60)
 """Isolations of one plugin within so long are one action: a machine or a version is several processes to a host."""
+ROOMS_OF_ALL_ALONE = 2
+"""Rooms that all together have whose isolations rest on one process each: one such sender fills half of it at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Fleet:
     quarantines: Sequence[Quarantine]
     """All known ones, ended ones included."""
     actions: Sequence[datetime]
-    """When the automation quarantined something."""
+    """When the automation quarantined something that several processes bore out."""
     frozen: str | None = None
     """Why the automation is switched off; None when it is not."""
     called: Set[tuple[str, str]] | None = None
@@ -48,27 +51,67 @@ class Fleet:
         )
 
 
-def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime, *, known: bool = True) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Isolations that share the limits of the policy."""
+
+    quarantines: Sequence[Quarantine]
+    actions: Sequence[datetime]
+    whose: str = ""
+    """What they are, in words; empty for those that several processes bear out."""
+    rooms: int = 1
+    """How many times the limits they have."""
+
+
+def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime, *, word: Word = MANY) -> list[str]:
     """Everything that forbids quarantining `scope` automatically now; empty when nothing does.
 
-    Plugins that are not known, because one sender alone ever named them and they have no past, have limits of their own: a sender who
-    makes some up leaves the room of all others as it is.
+    What rests on one process alone takes the room of nobody else: each has the limits of the policy for itself, and all of those together
+    have them twice, so that one who makes things up neither uses up the room of what many bear out nor that of another process.
+    Plugins that nobody named until just now have limits of their own as well, whoever names them.
     """
     found = []
     if fleet.frozen is not None:
         found.append(f"the automation is frozen: {fleet.frozen}")
     if policy.protects(scope.plugin):
         found.append(f"{scope.plugin} is protected: only people may quarantine it")
-    alike = [item for item in fleet.quarantines if bool(item.evidence.get("known", True)) is known]
-    held = {item.scope.plugin for item in alike if fleet.holds_place(item)}
-    allowed = max(1, math.floor(policy.max_quarantined_ratio * fleet.running))
-    if scope.plugin not in held and len(held) >= allowed:
-        found.append(f"{len(held)} of {fleet.running} plugins are quarantined already; the limit is {allowed}")
-    acted = fleet.actions if known else [item.started_at for item in alike if item.actor == AUTOMATION]
-    lately = sum(1 for moment in acted if at - moment < timedelta(hours=1))
-    if lately >= policy.max_actions_per_hour and not _goes_on(scope, fleet, at):
-        found.append(f"{lately} automatic quarantines within the last hour; the limit is {policy.max_actions_per_hour}")
+    for room in _rooms(word, fleet):
+        held = {item.scope.plugin for item in room.quarantines if fleet.holds_place(item)}
+        allowed = room.rooms * max(1, math.floor(policy.max_quarantined_ratio * fleet.running))
+        if scope.plugin not in held and len(held) >= allowed:
+            are = "is" if len(held) == 1 else "are"
+            found.append(
+                f"{len(held)} of {counted(fleet.running, 'plugin')} {are} quarantined{room.whose} already; the limit is {allowed}"
+            )
+        lately = sum(1 for moment in room.actions if at - moment < timedelta(hours=1))
+        if lately >= room.rooms * policy.max_actions_per_hour and not _goes_on(scope, fleet, at):
+            limit = room.rooms * policy.max_actions_per_hour
+            found.append(
+                f"{counted(lately, 'automatic quarantine')}{room.whose} within the last hour; the limit is {limit}"
+            )
     return found
+
+
+def _rooms(word: Word, fleet: Fleet) -> Iterator[_Room]:
+    """Return the rooms that a place and an action must be free in."""
+    mine = [(item, word_in(item.evidence)) for item in fleet.quarantines if item.actor == AUTOMATION]
+    if word.process is not None:
+        own = [item for item, other in mine if other.process == word.process]
+        yield _Room(own, _acted(own), " on the word of that process alone")
+        alone = [item for item, other in mine if other.process is not None]
+        yield _Room(alone, _acted(alone), " on the word of one process each", ROOMS_OF_ALL_ALONE)
+        return
+    alike = [item for item, other in mine if other.process is None and other.young is word.young]
+    yield _Room(alike, _acted(alike), " of those that are new") if word.young else _Room(alike, fleet.actions)
+
+
+def _acted(items: Sequence[Quarantine]) -> list[datetime]:
+    """Return when the automation isolated something by itself: no suggestion, and no newcomer that starts on probation."""
+    return [
+        item.started_at
+        for item in items
+        if item.enforcement is Enforcement.ENFORCE and item.successor_of is None and "approved_by" not in item.evidence
+    ]
 
 
 def _goes_on(scope: Scope, fleet: Fleet, at: datetime) -> bool:

@@ -11,6 +11,7 @@ from plugwarden_collector.rules.policy import Policy
 
 from .quarantine import AUTOMATION, Quarantine
 from .wider import covers
+from .word import word_in
 
 __all__ = ["known_again", "lets_newcomers_in", "newcomer_scope", "told_apart"]
 
@@ -18,16 +19,15 @@ __all__ = ["known_again", "lets_newcomers_in", "newcomer_scope", "told_apart"]
 def lets_newcomers_in(item: Quarantine, policy: Policy) -> bool:
     """Whether versions that a quarantine does not know start with a share of its calls.
 
-    Only the automation puts versions that nobody asked about on probation, never those of protected plugins; and not any more once a
-    successor has passed, for what comes then follows a version that is well.
+    Only the automation puts versions that nobody asked about on probation, never those of protected plugins; nor on the word of one process
+    alone, whose version others may never have had, unless nobody else calls the plugin; and not any more once a successor has passed, for
+    what comes then follows a version that is well.
     """
+    word = word_in(item.evidence)
+    if item.actor != AUTOMATION or item.scope.version is None or policy.protects(item.scope.plugin):
+        return False
     isolates = item.in_force and item.state is QuarantineState.QUARANTINED and item.superseded_by is None
-    return (
-        isolates
-        and item.actor == AUTOMATION
-        and item.scope.version is not None
-        and not policy.protects(item.scope.plugin)
-    )
+    return isolates and (word.process is None or word.own)
 
 
 def newcomer_scope(item: Quarantine, version: str) -> Scope:

@@ -11,7 +11,7 @@ from typing import Any
 from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.durations import duration
-from plugwarden_collector.figures import percent
+from plugwarden_collector.figures import counted, percent
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 __all__ = ["Effect", "Probes", "Quarantine", "release", "transition"]
@@ -128,7 +128,8 @@ def _judge_step(
     quarantine: Quarantine, probes: Probes, policy: Policy, at: datetime, chance: float
 ) -> tuple[Quarantine, Effect | None]:
     elapsed = (at - quarantine.changed_at).total_seconds()
-    seen = f"{probes.bad} of {probes.total} calls were bad at {percent(quarantine.share_ratio)}"
+    were = "was" if probes.bad == 1 else "were"
+    seen = f"{probes.bad} of {counted(probes.total, 'call')} {were} bad at {percent(quarantine.share_ratio)}"
     if probes.unwell:
         return _again(quarantine, policy, at, chance, seen)
     enough = probes.well and probes.total >= policy.step_min_calls

@@ -45,7 +45,7 @@ class Standing:
     directives: DirectiveSet = field(default_factory=DirectiveSet)
     """What sidecars were last told."""
     actions: list[datetime] = field(default_factory=list)
-    """When the automation quarantined something."""
+    """When the automation quarantined something that several processes bore out (`decide.word`)."""
     versions: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """(plugin, version) -> when it was first seen."""
     frozen: str | None = None

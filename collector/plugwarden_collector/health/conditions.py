@@ -14,11 +14,10 @@ from plugwarden.contract import MAX_NAME
 
 from plugwarden_collector.decide.alert import Alert, AlertState, Reading, transition
 from plugwarden_collector.durations import ago, duration
-from plugwarden_collector.figures import percent, size
+from plugwarden_collector.figures import counted, percent, size
 
 from .readings import Readings
 from .senders import MIN_SILENCE_SECONDS
-from .words import amount
 
 __all__ = ["RULES", "Change", "Condition", "ConditionRule", "Verdict", "judge", "starting", "verdict"]
 
@@ -107,12 +106,12 @@ def verdict(conditions: Mapping[str, Condition], readings: Readings) -> Verdict:
     for level, found in (("red", pages), ("amber", firing), ("amber", pending)):
         if found:
             first, more = found[0], len(firing) + len(pending) - 1
-            others = f" ({amount(more, 'further condition')} below)" if more else ""
+            others = f" ({counted(more, 'further condition')} below)" if more else ""
             return Verdict(level, f"{first.rule.title}: {first.summary}{others}")
     if readings.quiet_seconds is None:
         return Verdict("green", "The collector is well; nothing has been sent to it yet.")
     lag = "" if readings.lag_p99_seconds is None else f", stored within {duration(readings.lag_p99_seconds)} (p99)"
-    senders = f"{amount(readings.senders, 'sender')} heard {ago(readings.quiet_seconds)}{lag}"
+    senders = f"{counted(readings.senders, 'sender')} heard {ago(readings.quiet_seconds)}{lag}"
     return Verdict("green", f"The collector is well: {senders}; nothing waits that should not.")
 
 
@@ -135,16 +134,16 @@ def _no_telemetry(now: Readings) -> Reading:
 
 def _senders_silent(now: Readings) -> Reading:
     if not now.silent:
-        return Reading(False, f"all of {amount(now.senders, 'sender')} send" if now.senders else "nobody sends yet")
+        return Reading(False, f"all of {counted(now.senders, 'sender')} send" if now.senders else "nobody sends yet")
     names = ", ".join(now.silent[:5]) + (", …" if len(now.silent) > 5 else "")
-    text = f"{len(now.silent)} of {amount(now.senders, 'sender')} silent for more than 3 of their export intervals: {names}"
+    text = f"{len(now.silent)} of {counted(now.senders, 'sender')} silent for more than 3 of their export intervals: {names}"
     # When nobody sends at all, "no telemetry" says so.
     return Reading(None if _no_telemetry(now).burning else True, text)
 
 
 def _ingest_lag(now: Readings) -> Reading:
     if now.stalled_seconds:
-        text = f"{amount(now.queued_requests, 'request')} waiting, and nothing was committed for {duration(now.stalled_seconds)}"
+        text = f"{counted(now.queued_requests, 'request')} waiting, and nothing was committed for {duration(now.stalled_seconds)}"
         return _band(max(now.stalled_seconds, now.lag_p99_seconds or 0.0), 10.0, 1.0, text)
     if now.lag_p99_seconds is None:
         return Reading(False, "nothing came in within a minute, and nothing waits")
@@ -154,7 +153,7 @@ def _ingest_lag(now: Readings) -> Reading:
 
 
 def _back_pressure(now: Readings) -> Reading:
-    return Reading(now.busy > 0, f"{amount(now.busy, 'request')} told to come back within a minute")
+    return Reading(now.busy > 0, f"{counted(now.busy, 'request')} told to come back within a minute")
 
 
 def _queue(now: Readings) -> Reading:
@@ -171,12 +170,12 @@ def _commits(now: Readings) -> Reading:
 
 def _judging(now: Readings) -> Reading:
     if now.tick_failures:
-        return Reading(True, f"{amount(now.tick_failures, 'turn')} of the judging loop failed within a minute")
+        return Reading(True, f"{counted(now.tick_failures, 'turn')} of the judging loop failed within a minute")
     return _band(now.tick_age_seconds, 10.0, 5.0, f"the judging loop last turned {duration(now.tick_age_seconds)} ago")
 
 
 def _rollups(now: Readings) -> Reading:
-    text = f"{amount(now.uncounted_rows, 'row')} stored and not counted yet, the oldest for {duration(now.rollup_lag_seconds)}"
+    text = f"{counted(now.uncounted_rows, 'row')} stored and not counted yet, the oldest for {duration(now.rollup_lag_seconds)}"
     return _band(now.rollup_lag_seconds, 10.0, 5.0, text)
 
 
@@ -194,7 +193,9 @@ def _clock(now: Readings) -> Reading:
 def _aside(now: Readings) -> Reading:
     if not now.set_aside:
         return Reading(False, "everything that is stored could be counted")
-    return Reading(True, f"{amount(now.set_aside_rows, 'row')} could not be counted: {'; '.join(now.set_aside)[:1000]}")
+    return Reading(
+        True, f"{counted(now.set_aside_rows, 'row')} could not be counted: {'; '.join(now.set_aside)[:1000]}"
+    )
 
 
 def _audit(now: Readings) -> Reading:
@@ -205,7 +206,7 @@ def _audit(now: Readings) -> Reading:
 
 def _names(now: Readings) -> Reading:
     if not now.names_beyond:
-        return Reading(False, f"all of {amount(now.names, 'plugin version')} are told apart")
+        return Reading(False, f"all of {counted(now.names, 'plugin version')} are told apart")
     services = ", ".join(repr(name[:MAX_NAME]) for name in now.names_beyond)
     return Reading(True, f"more plugins or versions than are told apart ({now.names} are) from {services}")
 
@@ -231,14 +232,14 @@ def _unannounced(now: Readings) -> Reading:
     if not now.unannounced:
         return Reading(False, "sidecars are told of every quarantine in force")
     return Reading(
-        True, f"{amount(len(now.unannounced), 'quarantine')} cannot be told: {', '.join(now.unannounced[:5])}"
+        True, f"{counted(len(now.unannounced), 'quarantine')} cannot be told: {', '.join(now.unannounced[:5])}"
     )
 
 
 def _store(now: Readings) -> Reading:
     if not now.writer_alive:
         return Reading(True, "the writer has ended: nothing can be stored until the collector is started again")
-    return Reading(now.failed > 0, f"{amount(now.failed, 'request')} could not be stored within a minute")
+    return Reading(now.failed > 0, f"{counted(now.failed, 'request')} could not be stored within a minute")
 
 
 def _checkpoint(now: Readings) -> Reading:

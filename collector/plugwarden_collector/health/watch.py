@@ -18,6 +18,7 @@ from plugwarden_collector.control.live import Warden
 from plugwarden_collector.cycle.directives import unannounced
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.silence import silenced_by
+from plugwarden_collector.figures import counted
 from plugwarden_collector.receive.intake import Intake
 from plugwarden_collector.store import Ledger, Notes, Telemetry
 from plugwarden_collector.store.ledger_rows import ConditionEvent
@@ -30,7 +31,6 @@ from .history import History
 from .readings import Readings
 from .senders import MIN_SILENCE_SECONDS, MISSED_INTERVALS, SenderState
 from .totals import Totals, readings_between
-from .words import amount
 
 __all__ = ["HealthWatch", "run_health"]
 
@@ -305,4 +305,4 @@ def _sentence(entry: SetAside) -> str:
     """Rows that were set aside: `3 rows of metric_points in commit 17 of order-flow csv: why`."""
     whose = " ".join(filter(None, (entry.service_name, entry.plugin_id)))
     of = f" of {whose}" if whose else ""
-    return f"{amount(entry.rows, 'row')} of {entry.what} in commit {entry.batch}{of}: {entry.error}"
+    return f"{counted(entry.rows, 'row')} of {entry.what} in commit {entry.batch}{of}: {entry.error}"

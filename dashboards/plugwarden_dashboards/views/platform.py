@@ -68,7 +68,7 @@ def _tiles(found: dict[str, Any]) -> None:
         )  # fmt: skip
         _tile(
             "Queue", words.size(now["queued_bytes"]),
-            f"of {words.size(now['queue_bound_bytes'])}, {now['queued_requests']} requests",
+            f"of {words.size(now['queue_bound_bytes'])}, {words.counted(now['queued_requests'], 'request')}",
             "Decoded rows waiting for a commit; when it is full, senders are told to come back",
         )  # fmt: skip
         _tile("Told to come back", words.count(now["busy"]), "within a minute", "Requests answered 503 or UNAVAILABLE")
@@ -131,7 +131,7 @@ def _conditions(rows: list[dict[str, Any]], at: str) -> None:
             )
             st.text(words.plain(row["summary"], 1000))
             st.text(f"What to do: {words.plain(row['next_step'], 1000)}")
-    with st.expander(f"All {len(rows)} conditions", expanded=False):
+    with st.expander(f"All {words.counted(len(rows), 'condition')}", expanded=False):
         st.dataframe(
             pd.DataFrame(
                 [

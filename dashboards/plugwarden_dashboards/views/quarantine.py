@@ -61,7 +61,9 @@ def _still(running: dict[str, Any]) -> str:
         return "no call is running"
     text = "1 call still running" if calls == 1 else f"{words.count(calls)} calls still running"
     if running["not_obeying"]:
-        text += f"; {running['not_obeying']} of {running['hosts']} host processes do not isolate it yet"
+        hosts = words.counted(running["hosts"], "host process", "host processes")
+        do = "does" if running["not_obeying"] == 1 else "do"
+        text += f"; {running['not_obeying']} of {hosts} {do} not isolate it yet"
     return text
 
 
@@ -136,8 +138,8 @@ def _evidence(evidence: dict[str, Any]) -> None:
 
 def _hit(cost: dict[str, Any]) -> str:
     """How many calls, where and for whom."""
-    text = f"{cost['calls_per_minute']:g} calls a minute, in {cost['instances']} processes"
-    return text + (f", for {cost['tenants']} tenants" if cost["tenants"] else "")
+    text = f"{cost['calls_per_minute']:g} calls a minute, in {words.counted(cost['instances'], 'process', 'processes')}"
+    return text + (f", for {words.counted(cost['tenants'], 'tenant')}" if cost["tenants"] else "")
 
 
 def _log() -> None:
@@ -146,7 +148,9 @@ def _log() -> None:
     st.subheader("Decision log")
     if verified is not None:
         if verified["valid"]:
-            st.text(f"{verified['decisions']} decisions in an unbroken hash chain; head {verified['head'][:16]}…")
+            st.text(
+                f"{words.counted(verified['decisions'], 'decision')} in an unbroken hash chain; head {verified['head'][:16]}…"
+            )
         else:
             st.error(f"The log is not what was left: {words.md(verified['problem'])}")
     if decisions:

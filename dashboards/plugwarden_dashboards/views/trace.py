@@ -45,7 +45,7 @@ def page() -> None:
         st.warning(f"Only the first {len(frame)} of {len(spans)} spans are drawn.")
     st.altair_chart(
         charts.waterfall(frame), key="trace_waterfall", width="stretch",
-        alt=f"Waterfall of {len(spans)} spans over {words.duration(whole)}, {errors} with errors",
+        alt=f"Waterfall of {words.counted(len(spans), 'span')} over {words.duration(whole)}, {errors} with errors",
     )  # fmt: skip
     _details(frame, {span["span_id"]: span for span in spans})
     if logs:

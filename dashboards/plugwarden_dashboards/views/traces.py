@@ -44,7 +44,7 @@ def _body() -> None:
     rows = answer.value
     if not rows:
         st.info(
-            "No trace matches. Errors and the slowest calls are always kept; of the rest, a share (PLUGWARDEN_TRACE_RATIO)."
+            "No trace matches. Errors and the slowest calls are kept; of the rest, a share (PLUGWARDEN_TRACE_RATIO)."
         )
         return
     frame = pd.DataFrame(
@@ -58,7 +58,7 @@ def _body() -> None:
     )
     st.altair_chart(
         charts.trace_scatter(frame), key="traces_scatter", width="stretch",
-        alt=f"{len(rows)} traces by time and duration; {sum(frame['status'] == 'error')} with errors",
+        alt=f"{words.counted(len(rows), 'trace')} by time and duration; {sum(frame['status'] == 'error')} with errors",
     )  # fmt: skip
     st.session_state["traces_order"] = [row["trace_id"] for row in rows]
     st.dataframe(

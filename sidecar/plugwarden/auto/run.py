@@ -11,19 +11,19 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plugwarden.errors import ConfigurationError
 
-from .wanted import WantedPlugins
+from .handed import READ_VARIABLE, hand_on, handed_on
+from .wanted import WantedPlugins, read
 
 if TYPE_CHECKING:
     from .hooks import Placed
 
 __all__ = ["FILE_VARIABLE", "REPORT_VARIABLE", "activate", "activate_in_otel", "run", "say_unobserved"]
 
-SITE = Path(__file__).parent / "site"
+SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")  # noqa: PTH100, PTH118, PTH120 - as below
 FILE_VARIABLE = "PLUGWARDEN_HOST_FILE"
 """The host file; without it `activate` does nothing."""
 _active = False
@@ -31,16 +31,19 @@ REPORT_VARIABLE = "PLUGWARDEN_HOST_REPORT"
 """When it is set: at its end, each process says on standard error what was wrapped, for a program where it is `json`."""
 
 
-def run(file: Path, command: Sequence[str], *, report: str = "") -> None:
+def run(file: str, command: Sequence[str], *, report: str = "") -> None:
     """Become the host; `report` is what `REPORT_VARIABLE` will be.
 
     Raises `ConfigurationError` when the host file is wrong or the program is not there.
     """
-    WantedPlugins.load(file)
+    raw, state = read(file)
+    WantedPlugins.of_file(file, raw)
     if not command:
         raise ConfigurationError("the command is missing: plugwarden run -- python -m host")
-    environ = {**os.environ, FILE_VARIABLE: str(file.resolve())}
-    environ["PYTHONPATH"] = os.pathsep.join([str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environ = {**os.environ, FILE_VARIABLE: os.path.realpath(file)}
+    environ.pop(READ_VARIABLE, None)
+    environ.update(hand_on(environ[FILE_VARIABLE], raw, state))
+    environ["PYTHONPATH"] = os.pathsep.join([SITE, *filter(None, [os.environ.get("PYTHONPATH")])])
     if report:
         environ[REPORT_VARIABLE] = report
     sys.stdout.flush()
@@ -60,7 +63,8 @@ def activate() -> None:
     _active = True
     from .hooks import Placed, place
 
-    placed = Placed(WantedPlugins.load(file))
+    raw = handed_on(file, os.environ)
+    placed = Placed(WantedPlugins.of_file(file, read(file)[0] if raw is None else raw))
     place(placed)
     if os.environ.get(REPORT_VARIABLE):
         process = os.getpid()
@@ -85,7 +89,7 @@ def say_unobserved(error: Exception) -> None:
 
 
 def _report(placed: Placed) -> None:
-    program = Path(sys.argv[0]).name if sys.argv else "python"
+    program = os.path.basename(sys.argv[0]) if sys.argv else "python"  # noqa: PTH119 - as above
     if os.environ.get(REPORT_VARIABLE) == "json":
         wanted = [{"kind": kind, "name": name, "wrapped": count} for kind, name, count in placed.found()]
         told = {

@@ -20,16 +20,15 @@ Beside the fields named here, each table takes the terms of a manifest's operati
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from plugwarden.contract.names import name_fault
 from plugwarden.errors import ConfigurationError
 
-__all__ = ["WantedCallable", "WantedGroup", "WantedManager", "WantedPlugins"]
+__all__ = ["WantedCallable", "WantedGroup", "WantedManager", "WantedPlugins", "read"]
 
 Terms = Mapping[str, Any]
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -75,16 +74,13 @@ class WantedPlugins(NamedTuple):
     callables: tuple[WantedCallable, ...] = ()
 
     @classmethod
-    def load(cls, path: Path | str) -> WantedPlugins:
+    def load(cls, path: str | os.PathLike[str]) -> WantedPlugins:
         """Read a host file; raises `ConfigurationError` naming the file and the field."""
-        try:
-            raw = tomllib.loads(Path(path).read_text("utf-8"))
-        except OSError as error:
-            raise ConfigurationError(
-                f"{path}: cannot be read: {error.strerror}; `plugwarden init` writes one"
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path}: not TOML: {error}") from error
+        return cls.of_file(path, read(path)[0])
+
+    @classmethod
+    def of_file(cls, path: str | os.PathLike[str], raw: Mapping[str, Any]) -> WantedPlugins:
+        """Make one from what was read of a file; raises `ConfigurationError` naming the file and the field."""
         try:
             return cls.from_dict(raw)
         except ConfigurationError as error:
@@ -111,6 +107,20 @@ class WantedPlugins(NamedTuple):
             _once(path, "project", name, managers)
             managers[name] = WantedManager(name, _rest(path, table, "project"))
         return cls(service, groups, managers, tuple(_callable(*found) for found in _tables(raw, "callable")))
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], os.stat_result]:
+    """What stands in a host file, and the file's state when it was opened; raises `ConfigurationError` naming the file."""
+    import tomllib  # a host that was handed what stands there does not load it, nor what it stands on
+
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is more than all the rest of this costs
+            state = os.fstat(file.fileno())
+            return tomllib.loads(file.read()), state
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; `plugwarden init` writes one") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from error
 
 
 def _callable(path: str, table: Mapping[str, Any]) -> WantedCallable:

@@ -14,6 +14,8 @@ from typing import Any
 
 from plugwarden.errors import ConfigurationError
 
+from .layout import TextLayout
+
 __all__ = ["add_emulate"]
 
 MAX_SECONDS = 24 * 3600.0
@@ -23,9 +25,7 @@ MAX_CALLS = 5_000_000
 
 def add_emulate(commands: argparse._SubParsersAction[Any], help: str) -> None:
     """The arguments of `emulate`."""
-    parser = commands.add_parser(
-        "emulate", help=help, description=help, epilog=_LANGUAGE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = commands.add_parser("emulate", help=help, description=help, epilog=_LANGUAGE, formatter_class=TextLayout)
     parser.add_argument("manifest", type=Path, help="the plugin's plugin.toml")
     parser.add_argument(
         "--faults", action="append", default=[], metavar="FAULTS", help="faults, or a file of them; may be given again"

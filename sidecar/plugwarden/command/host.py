@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plugwarden.errors import ConfigurationError
+
+from .layout import Layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["add_init", "add_run"]
 
 
 def add_run(commands: argparse._SubParsersAction[Any], help: str) -> None:
     """The arguments of `run`."""
-    parser = commands.add_parser("run", help=help, description=help)
-    parser.add_argument("--file", type=Path, default=Path("plugwarden.toml"), help="the host file [plugwarden.toml]")
+    parser = commands.add_parser("run", help=help, description=help, formatter_class=Layout)
+    parser.add_argument("--file", default="plugwarden.toml", help="the host file [plugwarden.toml]")
     parser.add_argument("--report", action="store_true", help="at the end, say what was wrapped")
     parser.add_argument("--json", action="store_true", help="the same as an object a process, on standard error")
     parser.add_argument("host", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what starts the host")
@@ -24,7 +27,9 @@ def add_run(commands: argparse._SubParsersAction[Any], help: str) -> None:
 
 def add_init(commands: argparse._SubParsersAction[Any], help: str) -> None:
     """The arguments of `init`."""
-    parser = commands.add_parser("init", help=help, description=help)
+    from pathlib import Path  # here and below, for `run` has no use for it, and a host waits for that
+
+    parser = commands.add_parser("init", help=help, description=help, formatter_class=Layout)
     parser.add_argument(
         "--file", type=Path, default=Path("plugwarden.toml"), help="where to [plugwarden.toml]; - prints it"
     )
@@ -44,6 +49,8 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _init(given: argparse.Namespace) -> int:
+    import json
+
     from plugwarden.auto.installed import host_file, plugin_groups
 
     groups = plugin_groups()
@@ -69,10 +76,11 @@ def _init(given: argparse.Namespace) -> int:
 
 
 def _write(given: argparse.Namespace, text: str) -> None:
+    file: Path = given.file
     try:
-        with given.file.open("w" if given.force else "x", encoding="utf-8") as out:
+        with file.open("w" if given.force else "x", encoding="utf-8") as out:
             out.write(text)
     except FileExistsError:
-        raise ConfigurationError(f"{given.file} is there already; --force writes over it") from None
+        raise ConfigurationError(f"{file} is there already; --force writes over it") from None
     except OSError as error:
-        raise ConfigurationError(f"{given.file}: cannot be written: {error.strerror}") from error
+        raise ConfigurationError(f"{file}: cannot be written: {error.strerror}") from error

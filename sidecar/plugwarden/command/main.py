@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from plugwarden.errors import ConfigurationError
 
+from .layout import Layout
+
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
@@ -24,7 +26,7 @@ _HOMES = {"run": "host", "init": "host", "emulate": "emulate"}
 def main(arguments: Sequence[str] | None = None, program: str = "plugwarden") -> int:
     """Run one command; return the exit code. What is wrong takes one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(program, description="Observe a host's plugins.")
+    parser = argparse.ArgumentParser(program, description="Observe a host's plugins.", formatter_class=Layout)
     parser.set_defaults(program=program)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=program)
     typed = [name for name in arguments[:1] if name in COMMANDS]

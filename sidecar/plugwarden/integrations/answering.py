@@ -9,6 +9,7 @@ from typing import Any
 
 from plugwarden.errors import CallNotPermitted
 from plugwarden.integrations.refusal import http_refusal
+from plugwarden.shim import is_awaited
 
 __all__ = ["answering", "is_of", "standing_for", "text"]
 
@@ -25,7 +26,8 @@ def is_of(refusal: CallNotPermitted, observed: Any) -> bool:
 
 
 def answering(observed: Any, answer: Callable[[CallNotPermitted], Any]) -> Any:
-    """`observed`, except that its own refusals are given to `answer`, which makes a response of them or raises."""
+    """`observed`, except that its own refusals are given to `answer`, which makes a response of them or raises; but for those that a
+    newer version waits to hear of, whose calls are to go back to `observed`."""
     if not hasattr(observed, "__plugwarden__"):
         return observed  # the sidecar is disabled
     if inspect.iscoroutinefunction(observed):
@@ -34,7 +36,7 @@ def answering(observed: Any, answer: Callable[[CallNotPermitted], Any]) -> Any:
             try:
                 return await observed(*args, **kwargs)
             except CallNotPermitted as refusal:
-                if not is_of(refusal, observed):
+                if not is_of(refusal, observed) or is_awaited(refusal):
                     raise
                 return answer(refusal)
 
@@ -44,7 +46,7 @@ def answering(observed: Any, answer: Callable[[CallNotPermitted], Any]) -> Any:
             try:
                 return observed(*args, **kwargs)
             except CallNotPermitted as refusal:
-                if not is_of(refusal, observed):
+                if not is_of(refusal, observed) or is_awaited(refusal):
                     raise
                 return answer(refusal)
 

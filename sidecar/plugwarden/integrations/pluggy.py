@@ -104,8 +104,10 @@ class HookNames:
         self._unnamed: Counter[str] = Counter()
         self._met: dict[int, tuple[str, str, str]] = {}
         for name, known in manager.list_name_plugin():
-            if known is not None:  # not blocked by name
-                self.name(known, name)  # in their order: those without a name are numbered
+            # In their order, those without a name are numbered. The others are looked at when they are asked for: these names are
+            # made anew with each plugin that is registered, of which a host has dozens. None is what is blocked by its name.
+            if known is not None and name == str(id(known)):
+                self.name(known, name)
 
     def name(self, plugin: object, registered: str) -> tuple[str, str, str]:
         """Plugin, version, and what goes before its hooks' names."""

@@ -12,8 +12,9 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from plugwarden.contract.value import value
 from plugwarden.lifetime.fork import at_work
 from plugwarden.settings import Settings
 
@@ -48,7 +49,8 @@ _BACKOFF_FIRST_SECONDS, _BACKOFF_MAX_SECONDS = 0.25, 5.0
 _log = logging.getLogger(__name__)
 
 
-class _Request(NamedTuple):
+@value
+class _Request:
     """One encoded request."""
 
     signal: str

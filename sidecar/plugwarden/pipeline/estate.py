@@ -45,7 +45,8 @@ class _Call(NamedTuple):
     more: None = None
 
 
-class Inherited(NamedTuple):
+@value
+class Inherited:
     """One request of a process that has ended."""
 
     region: Region

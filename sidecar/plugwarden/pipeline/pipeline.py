@@ -435,9 +435,12 @@ class Pipeline:
 
     def _send_spans(self) -> None:
         """Encode the spans chosen so far and queue them for export. Needs the lock."""
-        kept, offset = self._take_spans()
-        if kept:
-            self.dispatch.put_spans(kept, offset)
+        self._put_spans(*self._take_spans())
+
+    def _put_spans(self, kept: list[Kept], offset: int) -> None:
+        """Queue chosen spans, no more of them in a request than are gathered for one."""
+        for first in range(0, len(kept), SPAN_BATCH):
+            self.dispatch.put_spans(kept[first : first + SPAN_BATCH], offset)
 
     def _take_spans(self) -> tuple[list[Kept], int]:
         """The spans chosen so far, each the exemplar of its cell if there is none yet, and how far the clocks are apart."""
@@ -463,8 +466,7 @@ class Pipeline:
             if faults := self._readings.take_faults():
                 self.count_drop("internal", "shim_fault", faults)
             whole = self._close_interval(heartbeat=heartbeat)  # first, so that the count is sent first
-            if kept:
-                self.dispatch.put_spans(kept, offset)
+            self._put_spans(kept, offset)
             logs = []
             while self._logs:
                 logs.append(self._logs.popleft())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from plugwarden.contract.value import value
 from plugwarden.operation import DETAILED_FAILURES
 
 from .aggregate import Aggregator
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Answers", "Readings"]
 
 
-class Answers(NamedTuple):
+@value
+class Answers:
     """What fallbacks answered: operation and what became of it -> times."""
 
     new: dict[tuple[Operation, str], int]
@@ -58,26 +60,13 @@ class Readings:
         new: dict[tuple[Operation, str], int] = {}
         counts: dict[tuple[Operation, str], int] = {}
         for operation in self._operations():
-            for answer, count in _answered(operation).items():
+            for answer, count in tuple(operation.answers.items()):
                 counts[operation, answer] = count
                 more = count - self._answers.get((operation, answer), 0)
-                if more > 0:  # below 0: a new declaration brought a new fallback, whose counts begin anew
+                if more:
                     new[operation, answer] = more
         return Answers(new, counts)
 
     def take_answers(self, answers: Answers) -> None:
         """They are told."""
         self._answers.update(answers.counts)
-
-
-def _answered(operation: Operation) -> dict[str, int]:
-    """What became of an operation's calls that something else was to answer, and how often, since it was declared."""
-    fallback, back = operation.fallback, operation.rollback
-    counts: dict[str, int] = {}
-    if fallback is not None:
-        counts = {f"step {number}": count for number, count in enumerate(fallback.answered, start=1)}
-        counts |= {"failed": fallback.exhausted, "full": fallback.turned_away}
-    if back is not None:
-        counts["previous"] = back.answered
-        counts["failed"] = counts.get("failed", 0) + back.exhausted
-    return counts

@@ -16,8 +16,9 @@ import struct
 import time
 from itertools import count
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
+from plugwarden.contract.value import value
 from plugwarden.files import close_to_others, make_private
 
 __all__ = ["RING", "SIZE", "SNAPSHOT_BYTES", "SUFFIX", "Left", "Region"]
@@ -38,7 +39,8 @@ _LENGTH = struct.Struct("<Q")
 _numbers = count()
 
 
-class Left(NamedTuple):
+@value
+class Left:
     """What stands in a region."""
 
     names: list[bytes]

@@ -2,7 +2,8 @@
 
 Kept are all traces with an error, the slowest of each operation per interval, and a share of the rest chosen by trace
 id, so that hosts that see parts of one trace choose alike. A root that nobody asked for its ids has no children, so it
-is decided on at once.
+is decided on at once, and so is a trace in which something failed. Where there is no room, what can be decided on is not
+waited with. The bounds, and what is dropped: ADR 0042.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["Kept", "TraceBuffer", "gaps"]
 
 MAX_BUFFERED_SPANS = 20_000
+"""Spans that wait for their trace to be decided on."""
 MAX_DECIDED = 10_000
+"""Traces of which it is remembered how they were decided on: so many whose root still runs, and as many whose root has ended."""
 MAX_SPANS_OF_TRACE = 1_000
-"""Spans of what went well that are held of one trace where only a share is kept: a run of tests is one trace of tens of thousands.
+"""Spans of what went well that are taken of one trace where only a share is kept: a run of tests is one trace of tens of thousands.
 Sentry's SDKs stop at 1,000 (`max_spans`), Elastic's agents at 500 (`transaction_max_spans`)."""
 LINGER_SECONDS = 2.0
 """A trace whose root is not ours (a host's own provider) is decided on when nothing came for this long."""
@@ -46,11 +49,36 @@ class Kept(NamedTuple):
 
 
 class _Trace:
-    __slots__ = ("complete", "cut", "failed", "root_name", "root_ns", "spans", "touched_at")
+    """What is known of one trace: its spans while they wait, and what was decided afterwards."""
+
+    __slots__ = (
+        "complete",
+        "cut",
+        "leads",
+        "plain",
+        "reason",
+        "root_name",
+        "root_ns",
+        "spans",
+        "told",
+        "touched_at",
+        "waits",
+    )
 
     def __init__(self) -> None:
         self.spans: list[Invocation | ReadableSpan] = []
-        self.complete = self.failed = self.cut = False
+        self.waits = True
+        """It is not decided on."""
+        self.reason: str | None = None
+        """Why it is kept; None where it is let go."""
+        self.complete = False
+        """Its root has ended."""
+        self.plain = 0
+        """Spans of what went well that were taken."""
+        self.cut = self.told = False
+        """Whether there were more of them than are taken, and whether one of its spans says so."""
+        self.leads: set[int] = set()
+        """Ids of spans that still run and lead to one that failed."""
         self.touched_at = 0.0
         self.root_name = ""
         self.root_ns = 0
@@ -74,78 +102,159 @@ class TraceBuffer:
     def __init__(self, ratio: float) -> None:
         self._ratio = ratio
         self._threshold = int(ratio * (1 << _RATIO_BITS))
-        self._most = MAX_SPANS_OF_TRACE if ratio < 1.0 else sys.maxsize
+        self._bounded = ratio < 1.0
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
-        self._decided: OrderedDict[int, str | None] = OrderedDict()
+        """Those that wait."""
+        self._open: OrderedDict[int, _Trace] = OrderedDict()
+        """Those that were decided on while their root ran, by when they were last heard of."""
+        self._over: OrderedDict[int, _Trace] = OrderedDict()
+        """Those whose root has ended, by when that was."""
+        self._slow: OrderedDict[str, tuple[int, _Trace | None]] = OrderedDict()
+        """The slowest trace of each root in this interval: how long it took, and its spans where nothing else has it kept."""
         self._slowest: dict[Operation, Invocation] = {}
         self._buffered = 0
         self.kept: list[Kept] = []
         """Chosen for export and not yet taken."""
         self.dropped: dict[str, int] = {}
-        """Reason -> spans dropped since it was last taken. Spans left out by the ratio are not drops."""
+        """Reason -> spans dropped since it was last taken. Spans left out by the ratio or by the bound of a trace are not drops."""
 
     def add(self, span: Invocation | ReadableSpan, at: float) -> None:
         """Hold one ended span."""
+        direct, counts = False, True
         if type(span) is Invocation:
             outcome = None if span.more is None else span.outcome
             failed = outcome is Outcome.ERROR or outcome is Outcome.TIMEOUT
-            if span.ids is None:
-                if span.parent is None:
-                    self._decide_alone(span, failed)
+            parent = span.parent
+            if parent is None and span.ids is None:
+                self._decide_alone(span, failed)
+                return
+            direct = parent is not None and type(parent) is not Invocation  # below a span that is not ours
+            if self._bounded and not failed:
+                taken = self._takes(span, direct=direct)
+                if taken is None:
                     return
-                if not failed and self._let_go(span):
-                    return
+                counts = taken
             trace_id, _, _, is_root, _ = identify(span)
-            if type(span.parent) is Invocation:
+            trace = self._known(trace_id)
+            if failed and self._bounded:
+                _lead(span, trace)
+            if type(parent) is Invocation:
                 span.parent = None
             name, duration_ns = span.operation.name, span.duration_ns
         else:
             trace_id = span.context.trace_id  # type: ignore[union-attr]
             failed = not span.status.is_ok  # type: ignore[union-attr]
             is_root = span.parent is None or span.parent.is_remote  # type: ignore[union-attr]
+            trace, counts = self._known(trace_id), span.parent is not None
+            if self._bounded and counts and not failed and trace.plain >= MAX_SPANS_OF_TRACE:
+                trace.cut = True
+                return
             name, duration_ns = span.name, (span.end_time or 0) - (span.start_time or 0)  # type: ignore[union-attr]
-        if trace_id in self._decided:
-            reason = self._decided[trace_id]
-            if reason is None and failed:
-                reason = self._decided[trace_id] = "error"  # its children were let go, but it is what people look for
-            if reason is not None:
-                if is_root and type(span) is Invocation and span.let_go:  # its trace had enough before it ended
-                    span.set_attribute(attributes.PLUGIN_TRACE_CUT, True)
-                self.kept.append(Kept(span, reason))
-            return
-        trace = self._traces.get(trace_id)
-        if trace is None:
-            trace = self._traces[trace_id] = _Trace()
-        trace.spans.append(span)
+        if counts and not failed:
+            trace.plain += 1
+        if failed and (trace.waits or trace.reason is None):
+            trace.cut = trace.cut or not trace.waits  # what was let go is missing, but this is what people look for
+            self._decide(trace_id, trace, "error")
         trace.touched_at = at
-        trace.failed = trace.failed or failed
+        if trace.waits:
+            trace.spans.append(span)
+            self._buffered += 1
+        elif trace.reason is not None:
+            if (is_root or direct) and type(span) is Invocation and (trace.cut or span.let_go) and not trace.told:
+                span.set_attribute(attributes.PLUGIN_TRACE_CUT, True)  # its trace had enough before it ended
+                trace.told = True
+            self.kept.append(Kept(span, trace.reason))
         if is_root:
             trace.complete, trace.root_name, trace.root_ns = True, name, duration_ns
-        self._buffered += 1
-        while self._buffered > MAX_BUFFERED_SPANS:
-            oldest, lost = self._traces.popitem(last=False)
-            self._buffered -= len(lost.spans)
-            self._remember(oldest, None)
-            self._count("trace_buffer_full", len(lost.spans))
+            if not trace.waits and self._open.pop(trace_id, None) is not None:
+                self._remember(trace_id, trace)
+        if self._buffered > MAX_BUFFERED_SPANS:
+            self._make_room()
 
-    def _let_go(self, span: Invocation) -> bool:
-        """Whether the trace of a span was let go, or has enough: then it needs no ids, and what runs above it is told to leave none."""
-        above = span.parent
-        while type(above) is Invocation and above.ids is None:
-            above = above.parent
-        ids = above.ids if type(above) is Invocation else None
-        if ids is None:
+    def _known(self, trace_id: int) -> _Trace:
+        """What is known of a trace, from now on if nothing was."""
+        trace = self._traces.get(trace_id)
+        if trace is None:
+            trace = self._decided(trace_id)
+            if trace is None:
+                trace = self._traces[trace_id] = _Trace()
+        return trace
+
+    def _decided(self, trace_id: int) -> _Trace | None:
+        trace = self._open.get(trace_id)
+        if trace is None:
+            return self._over.get(trace_id)
+        self._open.move_to_end(trace_id)
+        return trace
+
+    def _takes(self, span: Invocation, *, direct: bool) -> bool | None:
+        """Whether a span of what went well is taken: True, one of those that a trace may have; False, beside these. None: its trace
+        was let go, or has enough; then it needs no ids, and what runs above it is told to leave none."""
+        top, ids = span, span.ids
+        while top.ids is None and type(top.parent) is Invocation:
+            top = top.parent
+        if top.ids is not None:
+            trace_id = top.ids.trace_id
+        elif top.parent is not None:
+            trace_id = top.parent.trace_id  # type: ignore[union-attr]  # it is the context of a span that is not ours
+        else:
+            return span is not top
+        trace = self._traces.get(trace_id) or self._decided(trace_id)
+        root = ids is not None and ids.parent_id == 0
+        if trace is None:
+            return not root
+        if ids is not None and ids.span_id in trace.leads:
+            trace.leads.discard(ids.span_id)
             return False
-        trace = self._traces.get(ids.trace_id)
-        if trace is not None and len(trace.spans) >= self._most:
+        if trace.waits or trace.reason is not None:
+            if root:
+                return False
+            if trace.plain < MAX_SPANS_OF_TRACE:
+                return True
             trace.cut = True
-        elif self._decided.get(ids.trace_id, "") is not None:
-            return False
+            if not trace.told and self._must_tell(span, trace, direct=direct):
+                span.set_attribute(attributes.PLUGIN_TRACE_CUT, True)
+                trace.told = True
+                return False
         above = span.parent
         while type(above) is Invocation and not above.let_go:
             above.let_go = True
             above = above.parent
-        return True
+        return None
+
+    @staticmethod
+    def _must_tell(span: Invocation, trace: _Trace, *, direct: bool) -> bool:
+        """Whether one more is taken to say that a trace is cut, because no root of ours is still to come that could."""
+        if trace.waits:  # else one of those that wait says it
+            return direct and span.let_go
+        return direct or trace.complete
+
+    def _make_room(self) -> None:
+        """Decide on what waits and need not: traces whose root has ended, then those that are kept whatever comes. Only where
+        that is not enough is anything dropped: of the slowest, and then of what still runs, the oldest first."""
+        for trace_id, trace in list(self._traces.items()):
+            if self._buffered <= MAX_BUFFERED_SPANS // 2:
+                return
+            if trace.complete:
+                self._settle_one(trace_id, trace)
+        for trace_id, trace in list(self._traces.items()):
+            if self._buffered <= MAX_BUFFERED_SPANS // 2:
+                return
+            if self._is_chosen(trace_id):
+                self._decide(trace_id, trace, "ratio")
+        most = MAX_BUFFERED_SPANS - MAX_BUFFERED_SPANS // 16  # for a while, so that not every span asks for room
+        for name in list(self._slow):
+            if self._buffered <= most:
+                return
+            took_ns, slowest = self._slow[name]
+            if slowest is not None:
+                self._count("trace_buffer_full", len(slowest.spans))
+                self._slow[name] = took_ns, None
+                self._release(slowest, None)
+        while self._buffered > most:
+            trace_id, trace = next(iter(self._traces.items()))
+            self._count("trace_buffer_full", len(trace.spans))
+            self._decide(trace_id, trace, None)
 
     def add_lone(self, spans: Sequence[Invocation]) -> None:
         """Take plain successes that nobody holds any more and nobody asked for their ids: they get some if they are sent."""
@@ -167,7 +276,9 @@ class TraceBuffer:
         trace_id = identify(span).trace_id
         if failed:
             self.kept.append(Kept(span, "error"))
-            self._remember(trace_id, "error")
+            trace = _Trace()
+            trace.waits, trace.reason, trace.complete = False, "error", True
+            self._remember(trace_id, trace)
         elif trace_id & _RATIO_MASK < self._threshold and span.operation.may_keep(span):
             self.kept.append(Kept(span, "ratio"))
         else:
@@ -177,27 +288,36 @@ class TraceBuffer:
 
     def settle(self, at: float, *, everything: bool = False) -> None:
         """Decide on all complete traces, or on all there are with `everything`, at the end of an interval."""
-        ready = [
-            (trace_id, trace)
-            for trace_id, trace in self._traces.items()
-            if everything or trace.complete or at - trace.touched_at > LINGER_SECONDS
-        ]
-        slowest: dict[str, tuple[int, int]] = {}
-        for trace_id, trace in ready:
-            if not trace.failed and trace.root_ns > slowest.get(trace.root_name, (0, 0))[0]:
-                slowest[trace.root_name] = (trace.root_ns, trace_id)
-        slow = {trace_id for _, trace_id in slowest.values()}
-        for trace_id, trace in ready:
-            del self._traces[trace_id]
-            self._buffered -= len(trace.spans)
-            reason = self._reason(trace_id, trace, slow)
-            self._remember(trace_id, reason)
-            if reason is not None:
-                if trace.cut:
-                    _say_cut(trace)
-                self.kept.extend(Kept(span, reason) for span in trace.spans)
+        for trace_id, trace in list(self._traces.items()):
+            if everything or trace.complete or at - trace.touched_at > LINGER_SECONDS:
+                self._settle_one(trace_id, trace)
+        for _, slowest in self._slow.values():
+            if slowest is not None:
+                self._release(slowest, "slow")
+        self._slow.clear()
         self.kept.extend(Kept(span, "slow") for span in self._slowest.values())
         self._slowest.clear()
+
+    def _settle_one(self, trace_id: int, trace: _Trace) -> None:
+        """Decide on a trace in which nothing failed: where it is the slowest of its root so far, the end of the interval does."""
+        chosen = self._is_chosen(trace_id)
+        slow_ns, rival = self._slow.get(trace.root_name, (0, None))
+        if trace.root_ns <= slow_ns:
+            self._decide(trace_id, trace, "ratio" if chosen else None)
+            return
+        if rival is not None:
+            self._release(rival, None)
+        if chosen:
+            self._decide(trace_id, trace, "ratio")
+            self._slow[trace.root_name] = trace.root_ns, None
+        else:
+            # Its spans wait, and it is known as let go: a failure of it that comes late is kept by itself.
+            spans, count = trace.spans, len(trace.spans)
+            self._decide(trace_id, trace, None)
+            held = _Trace()
+            held.spans, held.cut, held.told = spans, trace.cut, trace.told
+            self._buffered += count
+            self._slow[trace.root_name] = trace.root_ns, held
 
     def take(self) -> list[Kept]:
         """The spans chosen so far."""
@@ -209,24 +329,50 @@ class TraceBuffer:
         dropped, self.dropped = self.dropped, {}
         return dropped
 
-    def _reason(self, trace_id: int, trace: _Trace, slow: set[int]) -> str | None:
-        if trace.failed:
-            return "error"
-        if trace_id & _RATIO_MASK < self._threshold:
-            return "ratio"
-        return "slow" if trace_id in slow else None
+    def _is_chosen(self, trace_id: int) -> bool:
+        return trace_id & _RATIO_MASK < self._threshold
 
-    def _remember(self, trace_id: int, reason: str | None) -> None:
-        self._decided[trace_id] = reason
-        if len(self._decided) > MAX_DECIDED:
-            self._decided.popitem(last=False)
+    def _decide(self, trace_id: int, trace: _Trace, reason: str | None) -> None:
+        """Have a trace kept, or let go with None; what comes of it later goes the same way."""
+        if trace.waits:
+            trace.waits = False
+            del self._traces[trace_id]
+            self._release(trace, reason)
+            self._remember(trace_id, trace)
+        trace.reason = reason
+
+    def _release(self, trace: _Trace, reason: str | None) -> None:
+        """Let spans that waited go where they are to go."""
+        spans, trace.spans = trace.spans, []
+        self._buffered -= len(spans)
+        if reason is not None:
+            if trace.cut and not trace.told:
+                trace.told = _say_cut(spans)
+            self.kept.extend(Kept(span, reason) for span in spans)
+
+    def _remember(self, trace_id: int, trace: _Trace) -> None:
+        known = self._over if trace.complete else self._open
+        known[trace_id] = trace
+        if len(known) > MAX_DECIDED:
+            known.popitem(last=False)
 
     def _count(self, reason: str, spans: int) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + spans
 
 
-def _say_cut(trace: _Trace) -> None:
-    """Tell who reads it that there were more calls than spans."""
-    for span in trace.spans:
-        if type(span) is Invocation and identify(span).is_root:
+def _lead(failed: Invocation, trace: _Trace) -> None:
+    """Have the spans kept that lead to one that failed: they end after it."""
+    above = failed.parent
+    while type(above) is Invocation and above.ids is not None and above.ids.span_id not in trace.leads:
+        trace.leads.add(above.ids.span_id)
+        above = above.parent
+
+
+def _say_cut(spans: list[Invocation | ReadableSpan]) -> bool:
+    """Tell who reads it that there were more calls than spans: on the root, or the last of those that have none of ours above;
+    whether there is one."""
+    for span in reversed(spans):
+        if type(span) is Invocation and (identify(span).is_root or span.parent is not None):
             span.set_attribute(attributes.PLUGIN_TRACE_CUT, True)
+            return True
+    return False

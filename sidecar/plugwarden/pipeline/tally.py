@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from plugwarden.contract.value import value
 
 if TYPE_CHECKING:
     from plugwarden.operation import Operation
@@ -15,7 +17,8 @@ _SELECTED = frozenset({"spans", "logs", "metrics"})
 """Signals whose items are telemetry of the host's; others are kept from nobody."""
 
 
-class Told(NamedTuple):
+@value
+class Told:
     """What a tally had at a moment."""
 
     drops: dict[tuple[str, str], int]
@@ -55,10 +58,10 @@ class Tally:
             if signal in _SELECTED or reason == "record_fault":
                 self.lost += items
 
-    def add(self, operation: Operation, metric: str, value: float, why: str) -> None:
+    def add(self, operation: Operation, metric: str, amount: float, why: str) -> None:
         """Add to a sum."""
         with self._lock:
-            self._sums[operation, metric, why] += value  # type: ignore[assignment]  # a Counter of floats
+            self._sums[operation, metric, why] += amount  # type: ignore[assignment]  # a Counter of floats
 
     def spend(self, seconds: float) -> None:
         """CPU time that a thread of ours, or a caller on its behalf, used."""

@@ -5,8 +5,10 @@ counted, and the plugin runs unobserved. A host never sees an error of the shim'
 only the one frame that calls the plugin.
 """
 
+from .attempt import is_awaited
 from .block import Block
+from .form import Form
 from .rollback import Rollback
 from .wrap import kind_of, require_callable, wrap
 
-__all__ = ["Block", "Rollback", "kind_of", "require_callable", "wrap"]
+__all__ = ["Block", "Form", "Rollback", "is_awaited", "kind_of", "require_callable", "wrap"]

@@ -26,7 +26,8 @@ class Block:
     def __enter__(self) -> Invocation | None:
         invocation, context, refusal = open_invocation(self._operation, self._access[0]())
         if refusal is not None:
-            self._operation.refuse(invocation, refusal, answerable=False)
+            if invocation is not None:
+                self._operation.refuse(invocation, refusal, answered=False)
             raise refusal.as_error(self._operation.scope)
         if invocation is not None and context is not None:
             self._invocation = invocation

@@ -8,21 +8,22 @@ from collections.abc import Callable
 from typing import Any
 
 from plugwarden.errors import ConfigurationError
-from plugwarden.operation import Operation
 
 from .codes import unseen
+from .form import Form
 from .function import observe_function
 
 __all__ = ["observe_class"]
 
 
 @unseen
-def observe_class(operation: Operation, kind: type) -> type:
+def observe_class(form: Form, kind: type) -> type:
     """Have the making of instances of this class, not of its subclasses, observed; return the class.
 
     Raises `ConfigurationError` where the class cannot be changed, or where terms are given that cannot hold.
     """
-    if operation.declaration.fallback is not None:
+    operation = form.operation
+    if form.fallback is not None:
         raise ConfigurationError(
             f"fallback: nothing can be answered in the place of an instance; wrap a function that makes a {kind.__name__}"
         )
@@ -31,7 +32,7 @@ def observe_class(operation: Operation, kind: type) -> type:
     original: Callable[..., Any] = getattr(kind, name)
     if getattr(original, "__plugwarden__", None) is operation:
         return kind
-    observed = observe_function(operation, _takes_nothing if original is object.__init__ else original)
+    observed = observe_function(form, _takes_nothing if original is object.__init__ else original)
 
     def construct(first: Any, /, *args: Any, **kwargs: Any) -> Any:
         made_here = first is kind if makes else type(first) is kind

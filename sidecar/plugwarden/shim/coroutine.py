@@ -14,6 +14,7 @@ from plugwarden.operation import NEVER_NS, Operation
 
 from .codes import unseen
 from .deadline import within_deadline
+from .form import Form
 from .later import runs_later
 from .metering import metered
 from .spare import CONTEXT_REFS, INVOCATION_REFS, Pair
@@ -23,10 +24,11 @@ __all__ = ["observe_coroutine"]
 
 @unseen
 def observe_coroutine(
-    operation: Operation, function: Callable[..., Any], skip: int = 0
+    form: Form, function: Callable[..., Any], skip: int = 0
 ) -> Callable[[tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, Any]]:
     """The observed form of a coroutine function, given its arguments as a tuple and a dictionary. The same steps as for a
     plain function, see there."""
+    operation, keepers = form.operation, form.keepers
     current, attach, detach = context_access()
     clock = operation.clock
     running = operation.running
@@ -93,9 +95,9 @@ def observe_coroutine(
             operation.withdraw(invocation)
             raise
         if refusal is not None:
-            instead = operation.refuse(invocation, refusal)
+            instead = form.refuse(invocation, refusal)
             if instead is None:
-                raise refusal.as_error(operation.scope)
+                raise form.as_error(refusal)
             return await instead.answer_async(args[skip:], kwargs)
         if invocation is None:
             return await function(*args, **kwargs)
@@ -118,7 +120,7 @@ def observe_coroutine(
                 invocation.duration_ns = ended - started
                 if operation.waiting:
                     operation.release(invocation)
-                answered = operation.failed(invocation, error, ended)
+                answered = operation.failed(invocation, error, ended, -1, form)
             except Exception:  # noqa: BLE001 - no room on the stack for us, for one
                 operation.faults += 1
             if not answered:
@@ -136,14 +138,12 @@ def observe_coroutine(
                     invocation.child_errors = None  # they would keep their frames alive
                 if type(result) is not usual:
                     resume = runs_later(type(result))
-                    if resume is not None and (
-                        rest := resume(operation, invocation, context, result, args[skip:], kwargs)
-                    ):
+                    if resume is not None and (rest := resume(form, invocation, context, result, args[skip:], kwargs)):
                         return rest[0]
                     if resume is None:
                         usual = type(result)
                 if special or took > operation.limit_ns:
-                    overrun = operation.settle(invocation, result, ended)
+                    overrun = operation.settle(invocation, result, ended, -1, keepers)
                 else:
                     breaker = operation.breaker
                     if breaker is not None:
@@ -183,7 +183,7 @@ def observe_coroutine(
             if overrun is None:
                 return result
             raise overrun
-        return await operation.fallback.answer_async(args[skip:], kwargs)  # type: ignore[union-attr]
+        return await form.answer_async(args[skip:], kwargs)
 
     return call
 

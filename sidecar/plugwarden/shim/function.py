@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context
 
 from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, Invocation, adopt, context_access
-from plugwarden.operation import NEVER_NS, Operation
+from plugwarden.operation import NEVER_NS
 
 from .codes import unseen
 from .doorway import ANSWERED, PASSED, doorway
@@ -24,13 +24,15 @@ from .spare import CONTEXT_REFS, INVOCATION_REFS, Pair
 
 if TYPE_CHECKING:
     from .doorway import Doorway
+    from .form import Form
 
 __all__ = ["observe_function"]
 
 
 @unseen
-def observe_function(operation: Operation, function: Callable[..., Any], skip: int = 0) -> Callable[..., Any]:
+def observe_function(form: Form, function: Callable[..., Any], skip: int = 0) -> Callable[..., Any]:
     """The observed form of a plain function."""
+    operation, keepers = form.operation, form.keepers
     current, attach, detach = context_access()
     clock, cpu_clock = operation.clock, thread_time_ns
     running = operation.running
@@ -38,7 +40,7 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
     refs = sys.getrefcount
     spare: Pair | None = None
     usual: type = type(None)  # the kind of result seen last that is all there is to a call
-    door = doorway(operation, function, *_ways_out(operation, skip))
+    door = doorway(operation, function, *_ways_out(form, skip))
     through = None if door is None else door.call
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -48,7 +50,7 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
             if done is not PASSED:
                 if done is not ANSWERED:
                     return done
-                return operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]  # as below
+                return form.answer(args[skip:], kwargs)
         invocation = None
         try:
             refusal = None
@@ -106,9 +108,9 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
             operation.withdraw(invocation)
             raise
         if refusal is not None:
-            instead = operation.refuse(invocation, refusal)
+            instead = form.refuse(invocation, refusal)
             if instead is None:
-                raise refusal.as_error(operation.scope)
+                raise form.as_error(refusal)
             return instead.answer(args[skip:], kwargs)
         if invocation is None:
             return function(*args, **kwargs)
@@ -128,7 +130,7 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
                 invocation.duration_ns = ended - started
                 if operation.waiting:
                     operation.release(invocation)
-                answered = operation.failed(invocation, error, ended, cpu)
+                answered = operation.failed(invocation, error, ended, cpu, form)
             except Exception:  # noqa: BLE001 - no room on the stack for us, for one
                 operation.faults += 1
             if not answered:
@@ -146,14 +148,12 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
                     invocation.child_errors = None  # they would keep their frames alive
                 if type(result) is not usual:
                     resume = runs_later(type(result))
-                    if resume is not None and (
-                        rest := resume(operation, invocation, context, result, args[skip:], kwargs)
-                    ):
+                    if resume is not None and (rest := resume(form, invocation, context, result, args[skip:], kwargs)):
                         return rest[0]
                     if resume is None:
                         usual = type(result)
                 if special or took > operation.limit_ns:
-                    overrun = operation.settle(invocation, result, ended, cpu)
+                    overrun = operation.settle(invocation, result, ended, cpu, keepers)
                 else:
                     breaker = operation.breaker
                     if breaker is not None:
@@ -193,14 +193,15 @@ def observe_function(operation: Operation, function: Callable[..., Any], skip: i
             if overrun is None:
                 return result
             raise overrun
-        return operation.fallback.answer(args[skip:], kwargs)  # type: ignore[union-attr]  # failed() said that there is one
+        return form.answer(args[skip:], kwargs)  # failed() said that there is a fallback
 
     return call
 
 
 @unseen
-def _ways_out(operation: Operation, skip: int) -> tuple[Callable[..., Any], Callable[..., bool]]:
+def _ways_out(form: Form, skip: int) -> tuple[Callable[..., Any], Callable[..., bool]]:
     """How a call that went through a doorway ends where it is more than a plain success of a known kind."""
+    operation = form.operation
 
     def finish(
         door: Doorway, invocation: Invocation, context: Context, held: list[Any], args: Any, kwargs: Any, ended: int
@@ -215,10 +216,10 @@ def _ways_out(operation: Operation, skip: int) -> tuple[Callable[..., Any], Call
             resume = runs_later(type(result))
             if resume is None:
                 door.know(type(result))
-            elif rest := resume(operation, invocation, context, result, args[skip:], kwargs):
+            elif rest := resume(form, invocation, context, result, args[skip:], kwargs):
                 return rest[0]
             if invocation.duration_ns > operation.limit_ns:
-                overrun = operation.settle(invocation, result, ended)
+                overrun = operation.settle(invocation, result, ended, -1, form.keepers)
             else:
                 operation.succeeded(invocation, ended)
         except Exception:  # noqa: BLE001 - as above
@@ -230,6 +231,6 @@ def _ways_out(operation: Operation, skip: int) -> tuple[Callable[..., Any], Call
     def fail(invocation: Invocation, error: BaseException, ended: int) -> bool:
         if operation.waiting:
             operation.release(invocation)
-        return operation.failed(invocation, error, ended)
+        return operation.failed(invocation, error, ended, -1, form)
 
     return finish, fail

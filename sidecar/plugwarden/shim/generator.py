@@ -14,9 +14,10 @@ from typing import Any
 from opentelemetry.context import Context
 
 from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, STEPWISE_NS, Invocation, context_access
-from plugwarden.operation import Operation
+from plugwarden.loops import first_step
 
 from .codes import unseen
+from .form import Form
 from .opened import close_invocation, open_invocation, open_invocation_async
 from .rest import Rest
 from .steps import Steps, set_deadline
@@ -26,11 +27,11 @@ __all__ = ["observe_async_generator", "observe_generator"]
 
 @unseen
 def observe_generator(
-    operation: Operation, function: Callable[..., Any], skip: int = 0
+    form: Form, function: Callable[..., Any], skip: int = 0
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """The observed form of a generator function, given its arguments as a tuple and a dictionary; and, where a call that
     has returned goes on in the generator, the `Rest` of that call."""
-
+    operation = form.operation
     current, attach, detach = context_access()
     clock, refs = operation.clock, sys.getrefcount
 
@@ -43,9 +44,9 @@ def observe_generator(
             invocation, context, refusal = rest.open()
             active_ns = rest.active_ns
         if refusal is not None:
-            instead = operation.refuse(invocation, refusal)
+            instead = form.refuse(invocation, refusal, None if rest is None else rest.attempt)
             if instead is None:
-                raise refusal.as_error(operation.scope)
+                raise form.as_error(refusal)
             return (yield from instead.answer_steps(args[skip:], kwargs))
         if invocation is None or context is None:
             return (yield from function(*args, **kwargs))
@@ -116,9 +117,10 @@ INVOCATION_REFS, CONTEXT_REFS = _references()  # of what nobody but a wrapper ho
 
 @unseen
 def observe_async_generator(
-    operation: Operation, function: Callable[..., Any], skip: int = 0
+    form: Form, function: Callable[..., Any], skip: int = 0
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """The observed form of an async generator function, given what `observe_generator` is."""
+    operation = form.operation
     current = context_access()[0]
 
     async def call(args: tuple[Any, ...], kwargs: dict[str, Any], rest: Rest | None = None) -> AsyncGenerator[Any, Any]:
@@ -127,11 +129,11 @@ def observe_async_generator(
         )
         invocation, context, refusal = await opening
         if refusal is not None:
-            instead = operation.refuse(invocation, refusal)
+            instead = form.refuse(invocation, refusal, None if rest is None else rest.attempt)
             if instead is None:
-                raise refusal.as_error(operation.scope)
+                raise form.as_error(refusal)
             answers = instead.answer_async_steps(args[skip:], kwargs)
-            taken = answers.__anext__()
+            taken = first_step(answers)
             while True:
                 try:
                     item = await taken
@@ -156,7 +158,7 @@ def observe_async_generator(
         error = thrown = None
         try:
             inner = function(*args, **kwargs)
-            step = functools.partial(_first_step, inner)
+            step = functools.partial(first_step, inner)
             while True:
                 try:
                     item = await steps.arun(step)
@@ -183,13 +185,3 @@ def observe_async_generator(
             del error, thrown  # the frame would keep its own exception alive
 
     return call
-
-
-def _first_step(inner: Any) -> Any:
-    """The loop is not told of the plugin's generator: when it tidies up, it would close it while ours does."""
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        return inner.__anext__()
-    finally:
-        sys.set_asyncgen_hooks(*hooks)

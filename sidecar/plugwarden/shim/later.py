@@ -23,13 +23,14 @@ from plugwarden.invocation import Invocation
 from plugwarden.operation import Operation
 
 from .codes import flagged, unseen
+from .form import Form
 from .generator import observe_async_generator, observe_generator
 from .metering import metered
 from .rest import Rest, is_of_a_pool
 
 __all__ = ["runs_later"]
 
-Resume = Callable[[Operation, Invocation, Context, Any, tuple[Any, ...], dict[str, Any]], tuple[Any] | None]
+Resume = Callable[[Form, Invocation, Context, Any, tuple[Any, ...], dict[str, Any]], tuple[Any] | None]
 """Takes over a call that has returned; answers what the host gets, or None: there was nothing to take over."""
 
 _HELD_BY_US = 4
@@ -66,8 +67,7 @@ async def _awaited(rest: Rest) -> Any:
     invocation, _, refusal = await rest.open_async()
     if refusal is not None:
         work.close()
-        rest.refused(refusal)
-        return await rest.answer()
+        return await rest.refused(refusal)
     if invocation is not None and invocation.overhead_ns >= 0:  # one of those that are measured
         work = metered(work, invocation)
     steps = rest.steps()
@@ -93,7 +93,7 @@ def _named(made: Any, like: Any) -> Any:
 
 
 def _resume_coroutine(
-    operation: Operation,
+    form: Form,
     invocation: Invocation,
     context: Context,
     result: Any,
@@ -102,11 +102,11 @@ def _resume_coroutine(
 ) -> tuple[Any] | None:
     if not _is_ours(result) or inspect.getcoroutinestate(result) != inspect.CORO_CREATED:
         return None
-    return (_named(_awaited(Rest(operation, invocation, context, args, kwargs, result)), result),)
+    return (_named(_awaited(Rest(form, invocation, context, args, kwargs, result)), result),)
 
 
 def _resume_generator(
-    operation: Operation,
+    form: Form,
     invocation: Invocation,
     context: Context,
     result: Any,
@@ -115,12 +115,12 @@ def _resume_generator(
 ) -> tuple[Any] | None:
     if not _is_ours(result):
         return None
-    rest = Rest(operation, invocation, context, args, kwargs)
-    return (_named(observe_generator(operation, lambda *a, **k: result)(args, kwargs, rest), result),)
+    rest = Rest(form, invocation, context, args, kwargs)
+    return (_named(observe_generator(form, lambda *a, **k: result)(args, kwargs, rest), result),)
 
 
 def _resume_async_generator(
-    operation: Operation,
+    form: Form,
     invocation: Invocation,
     context: Context,
     result: Any,
@@ -129,12 +129,12 @@ def _resume_async_generator(
 ) -> tuple[Any] | None:
     if not _is_ours(result):
         return None
-    rest = Rest(operation, invocation, context, args, kwargs)
-    return (_named(observe_async_generator(operation, lambda *a, **k: result)(args, kwargs, rest), result),)
+    rest = Rest(form, invocation, context, args, kwargs)
+    return (_named(observe_async_generator(form, lambda *a, **k: result)(args, kwargs, rest), result),)
 
 
 def _resume_manager(
-    operation: Operation,
+    form: Form,
     invocation: Invocation,
     context: Context,
     result: Any,
@@ -148,14 +148,14 @@ def _resume_manager(
     is_async = isinstance(inner, types.AsyncGeneratorType)
     if not is_async and not isinstance(inner, types.GeneratorType):
         return None
-    rest = Rest(operation, invocation, context, args, kwargs)
+    rest = Rest(form, invocation, context, args, kwargs)
     observe: Any = observe_async_generator if is_async else observe_generator
-    result.gen = _named(observe(operation, lambda *a, **k: inner)(args, kwargs, rest), inner)
+    result.gen = _named(observe(form, lambda *a, **k: inner)(args, kwargs, rest), inner)
     return (result,)
 
 
 def _resume_future(
-    operation: Operation,
+    form: Form,
     invocation: Invocation,
     context: Context,
     result: Any,
@@ -165,13 +165,14 @@ def _resume_future(
     """A future or task stays the object that it is, and tells when it is done: once to each operation that answers it."""
     try:
         told = _told_by.setdefault(result, set())
-        if operation in told:
+        if form.operation in told:
             return None
-        told.add(operation)
+        told.add(form.operation)
         done = result.done()
     except Exception:  # noqa: BLE001 - one of somebody's own making: the call ended when it was returned
         return None
-    rest = Rest(operation, invocation, context, args, kwargs)
+    rest = Rest(form, invocation, context, args, kwargs)
+    rest.ends_by_itself()
     if done:
         rest.done(result)
         return (result,)
@@ -184,7 +185,7 @@ def _resume_future(
 
 
 def _resume_function(
-    operation: Operation,
+    form: Form,
     invocation: Invocation,
     context: Context,
     result: Any,
@@ -196,7 +197,7 @@ def _resume_function(
         return None
     if not _is_ours(result):
         return None
-    entry = _first_call(Rest(operation, invocation, context, args, kwargs), result)
+    entry = _first_call(Rest(form, invocation, context, args, kwargs), result)
     functools.update_wrapper(entry, result)
     entry.__code__ = flagged(entry.__code__, inspect.CO_COROUTINE)
     return (entry,)

@@ -104,12 +104,12 @@ def close_invocation(
             if error is thrown and is_a(error, Exception):
                 invocation.enforced = True
                 invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.CALLER
-            operation.failed(invocation, error, ended, answerable=False)
+            operation.failed(invocation, error, ended)
             return
         if invocation.more is not None and invocation.child_errors is not None:
             invocation.child_errors = None
         if operation.guarded or active_ns > operation.limit_ns:
-            operation.settle(invocation, NOTHING, ended, keep=False)
+            operation.settle(invocation, NOTHING, ended)
             return
         breaker = operation.breaker
         if breaker is not None:

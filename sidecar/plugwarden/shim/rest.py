@@ -12,8 +12,9 @@ from plugwarden.errors import QuotaExceeded
 from plugwarden.gate.refusal import Refusal
 from plugwarden.inspection import is_a
 from plugwarden.invocation import STEPWISE_NS, Invocation
-from plugwarden.operation import NOTHING, Operation
+from plugwarden.operation import NOTHING
 
+from .form import Form
 from .opened import Opened, close_invocation
 from .steps import Steps
 
@@ -26,11 +27,22 @@ LONG_PAUSE_NS = 100_000_000
 class Rest:
     """A call that has returned and is not over."""
 
-    __slots__ = ("_context", "_nested", "_operation", "_settled", "active_ns", "args", "invocation", "kwargs", "work")
+    __slots__ = (
+        "_context",
+        "_form",
+        "_operation",
+        "_settled",
+        "active_ns",
+        "args",
+        "attempt",
+        "invocation",
+        "kwargs",
+        "work",
+    )
 
     def __init__(
         self,
-        operation: Operation,
+        form: Form,
         invocation: Invocation,
         context: Context,
         args: tuple[Any, ...],
@@ -45,7 +57,12 @@ class Rest:
         """A coroutine that has not begun."""
         self.active_ns = invocation.duration_ns
         """How long the plugin has run up to now."""
-        self._operation = operation
+        self.attempt = form.attempt()
+        """On behalf of which the call was made."""
+        if self.attempt is not None:
+            self.attempt.waits = True
+        self._form = form
+        self._operation = form.operation
         self._context = context
         self._settled = False
 
@@ -62,11 +79,20 @@ class Rest:
             if self.invocation.probe:
                 breaker.leave_undecided(self.invocation.probe)
             breaker.calls += 1
+        if self.attempt is not None:
+            self.attempt.ran()
         self._operation.append(self.invocation)
 
     def let_go(self) -> None:
         """There is no rest after all, and the call is the caller's to record."""
         self._settled = True
+        self.ends_by_itself()
+
+    def ends_by_itself(self) -> None:
+        """It needs no place any more, so nothing can refuse it."""
+        if self.attempt is not None:
+            self.attempt.waits = False
+            self.attempt = None
 
     def open(self) -> Opened:
         """It goes on now: take a place again. Waits in the bulkhead's queue."""
@@ -79,7 +105,7 @@ class Rest:
             refusal = operation.fault()
             if refusal is not None:
                 operation.withdraw(invocation)
-        return invocation, self._context, refusal
+        return self._opened(refusal)
 
     async def open_async(self) -> Opened:
         """The same without blocking the loop."""
@@ -92,7 +118,12 @@ class Rest:
             refusal = operation.fault()
             if refusal is not None:
                 operation.withdraw(invocation)
-        return invocation, self._context, refusal
+        return self._opened(refusal)
+
+    def _opened(self, refusal: Refusal | None) -> Opened:
+        if self.attempt is not None and refusal is None:
+            self.attempt.ran()
+        return self.invocation, self._context, refusal
 
     def _note_pause(self) -> None:
         """Where somebody kept it before it went on, how long ago it began says nothing."""
@@ -110,10 +141,12 @@ class Rest:
         """To run it with."""
         return Steps(self._operation, self.invocation, self._context, self.active_ns)
 
-    def refused(self, refusal: Refusal) -> None:
-        """There was no place for it. Raises, unless the fallback answers."""
-        if self._operation.refuse(self.invocation, refusal) is None:
-            raise refusal.as_error(self._operation.scope)
+    async def refused(self, refusal: Refusal) -> Any:
+        """What answers where there was no place for it; raises where nothing does."""
+        instead = self._form.refuse(self.invocation, refusal, self.attempt)
+        if instead is None:
+            raise self._form.as_error(refusal)
+        return await instead.answer_async(self.args, self.kwargs)
 
     def failed(self, error: BaseException, active_ns: int) -> bool:
         """Record that it raised; True when the fallback answers."""
@@ -121,20 +154,22 @@ class Rest:
         try:
             operation.release(invocation)
             invocation.duration_ns = active_ns
-            return operation.failed(invocation, error, operation.clock())
+            return operation.failed(invocation, error, operation.clock(), -1, self._form)
         except Exception:  # noqa: BLE001 - as above
             operation.faults += 1
             return False
 
     def returned(self, result: Any, active_ns: int, *, keep: bool = True) -> QuotaExceeded | None:
-        """Record that it returned; answers the error to raise where its result is larger than allowed. `keep` as in `settle`."""
+        """Record that it returned; answers the error to raise where its result is larger than allowed. `keep`: whether the result
+        is one that a fallback could answer again."""
         operation, invocation = self._operation, self.invocation
         try:
             operation.release(invocation)
             invocation.duration_ns = active_ns
             if invocation.child_errors is not None:
                 invocation.child_errors = None  # they would keep their frames alive
-            return operation.settle(invocation, result, operation.clock(), keep=keep)
+            keepers = self._form.keepers if keep else ()
+            return operation.settle(invocation, result, operation.clock(), -1, keepers)
         except Exception:  # noqa: BLE001 - as above
             operation.faults += 1
             return None
@@ -169,7 +204,7 @@ class Rest:
 
     async def answer(self) -> Any:
         """The fallback's answer, once it was said that there is one."""
-        return await self._operation.fallback.answer_async(self.args, self.kwargs)  # type: ignore[union-attr]
+        return await self._form.answer_async(self.args, self.kwargs)
 
 
 def _cancelled(future: Any) -> BaseException:

@@ -7,39 +7,38 @@ newer version was refused. What the earlier version raises once it runs is the a
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any
 
 from plugwarden.contract import Criticality, Scope
 from plugwarden.declaration import Declaration
-from plugwarden.errors import CallNotPermitted, ConfigurationError
-from plugwarden.fallback import Fallback
+from plugwarden.errors import ConfigurationError
 from plugwarden.gate.refusal import Refusal
+from plugwarden.invocation import context_access
+from plugwarden.loops import first_step
 from plugwarden.operation import Operation
 
+from .attempt import Attempt
 from .codes import unseen
+from .form import Form
 from .wrap import kind_of
 
-__all__ = ["Rollback"]
+__all__ = ["Rollback", "Way"]
 
 
 class Rollback:
-    """Where the refused calls of one operation go first. Its counts are statistics, as a fallback's are."""
+    """Where the refused calls of one form go first."""
 
-    __slots__ = ("answered", "exhausted", "operation", "previous")
+    __slots__ = ("access", "operation", "previous")
 
-    def __init__(
-        self, previous: Callable[..., Any], operation: Operation, answered: int = 0, exhausted: int = 0
-    ) -> None:
+    def __init__(self, previous: Callable[..., Any], operation: Operation) -> None:
         self.previous = previous
         """The earlier version's wrapped form."""
         self.operation = operation
         """That version's."""
-        self.answered = answered
-        """How often it ran."""
-        self.exhausted = exhausted
-        """How often it was refused too, and no fallback was declared for that."""
+        self.access = context_access()
 
     @classmethod
     def of(
@@ -85,103 +84,100 @@ class Rollback:
             raise ConfigurationError(
                 f"previous: {_named(scope)} is of criticality security and fails closed; so must {_named(there)}"
             )
-        before = None if known is None else known.rollback  # a host that wraps for each request goes on counting
-        return cls(previous, found) if before is None else cls(previous, found, before.answered, before.exhausted)
+        return cls(previous, found)
 
-    def instead(self, operation: Operation, refusal: Refusal) -> _Way:
-        """What answers one refused call of the newer version."""
-        return _Way(self, operation, refusal)
+    def instead(self, form: Form, refusal: Refusal, attempt: Attempt | None) -> Way:
+        """What answers one refused call of `form`, which may be the try of a version that is newer still."""
+        return Way(self, form, refusal, attempt)
 
 
-class _Way:
+class Way:
     """What answers one refused call; the same questions as a `Fallback` is asked."""
 
-    __slots__ = ("operation", "refusal", "rollback")
+    __slots__ = ("access", "attempt", "earlier", "form", "refusal", "rollback")
 
-    def __init__(self, rollback: Rollback, operation: Operation, refusal: Refusal) -> None:
+    def __init__(self, rollback: Rollback, form: Form, refusal: Refusal, attempt: Attempt | None) -> None:
         self.rollback = rollback
-        self.operation = operation
+        self.form = form
+        """The newer version's."""
         self.refusal = refusal
+        self.attempt = attempt
+        """The try that the refused call was itself."""
+
+        self.earlier = rollback.operation
+        """The operation of the version that it goes back to."""
+        self.access = rollback.access
 
     @unseen
     def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The earlier version's answer, or the next one's on the way."""
-        with _Attempt(self) as attempt:
+        with Attempt(self, args, kwargs) as attempt:
             return self.rollback.previous(*args, **kwargs)
-        return attempt.onward().answer(args, kwargs)
+        return attempt.answer()
 
     @unseen
     async def answer_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same of a coroutine function."""
-        with _Attempt(self) as attempt:
+        with Attempt(self, args, kwargs) as attempt:
             result = self.rollback.previous(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
-        return await attempt.onward().answer_async(args, kwargs)
+        return await attempt.answer_async()
 
     @unseen
     def answer_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, Any]:
-        """The same of a generator function."""
-        with _Attempt(self) as attempt:
-            return (yield from self.rollback.previous(*args, **kwargs))
-        return (yield from attempt.onward().answer_steps(args, kwargs))
+        """The same of a generator function. The gate is asked in the first step; what comes after is the earlier version's."""
+        with Attempt(self, args, kwargs) as attempt:
+            inner = iter(self.rollback.previous(*args, **kwargs))
+            try:
+                item = next(inner)
+            except StopIteration as stop:
+                return stop.value
+        if attempt.refused is not None:
+            return (yield from attempt.answer_steps())
+        while True:
+            try:
+                sent = yield item
+            except GeneratorExit:
+                inner.close()
+                raise
+            except BaseException as thrown:  # noqa: BLE001 - as in generator.py
+                step = functools.partial(inner.throw, thrown)
+            else:
+                step = functools.partial(inner.send, sent)
+            try:
+                item = step()
+            except StopIteration as stop:
+                return stop.value
 
     @unseen
     async def answer_async_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncGenerator[Any, Any]:
         """The same of an async generator function: `yield from` does not exist for these."""
-        with _Attempt(self) as attempt:
+        with Attempt(self, args, kwargs) as attempt:
             inner = self.rollback.previous(*args, **kwargs)
-            step = inner.__anext__()
-            while True:
-                try:
-                    item = await step
-                except StopAsyncIteration:
-                    return
-                attempt.begun = True
-                try:
-                    sent = yield item
-                except GeneratorExit:
-                    await inner.aclose()
-                    raise
-                except BaseException as thrown:  # noqa: BLE001 - as in generator.py
-                    step = inner.athrow(thrown)
-                else:
-                    step = inner.asend(sent)
-        async for item in attempt.onward().answer_async_steps(args, kwargs):
-            yield item
-
-
-class _Attempt:
-    """One try of the earlier version: around the block, it keeps in what says that the gate there refused the call too."""
-
-    __slots__ = ("_refused", "_way", "begun")
-
-    def __init__(self, way: _Way) -> None:
-        self._way = way
-        self._refused: CallNotPermitted | None = None
-        self.begun = False
-        """It has handed out an item, so that nothing can take its place any more."""
-
-    def __enter__(self) -> _Attempt:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        back = self._way.rollback
-        if isinstance(error, CallNotPermitted) and not self.begun and error.scope == back.operation.scope:
-            self._refused = error
-            return True
-        back.answered += 1
-        return False
-
-    def onward(self) -> Fallback:
-        """The fallback, whose place is then taken; raises the newer version's refusal where none answers that."""
-        refused, self._refused = self._refused, None
-        operation = self._way.operation
-        fallback = operation.fallback_for_refusals()
-        if fallback is None:
-            declared = operation.fallback
-            self._way.rollback.exhausted += declared is None or not declared.answers_refusals
-            raise self._way.refusal.as_error(operation.scope) from refused
-        return fallback
+            try:
+                item = await first_step(inner)
+            except StopAsyncIteration:
+                return
+        if attempt.refused is not None:
+            inner = attempt.answer_async_steps()
+            try:
+                item = await first_step(inner)
+            except StopAsyncIteration:
+                return
+        while True:
+            try:
+                sent = yield item
+            except GeneratorExit:
+                await inner.aclose()
+                raise
+            except BaseException as thrown:  # noqa: BLE001 - as in generator.py
+                step = inner.athrow(thrown)
+            else:
+                step = inner.asend(sent)
+            try:
+                item = await step
+            except StopAsyncIteration:
+                return
 
 
 def _operation_of(wrapped: Any) -> Operation | None:

@@ -18,6 +18,7 @@ from plugwarden.operation import Operation
 from .codes import binder, flagged, unseen
 from .construction import observe_class
 from .coroutine import observe_coroutine
+from .form import Form
 from .function import observe_function
 from .generator import observe_async_generator, observe_generator
 from .method import observe_method
@@ -65,35 +66,35 @@ def kind_of(function: Callable[..., Any]) -> Kind:
     return "generator" if inspect.isgeneratorfunction(target) else "function"
 
 
-def wrap(operation: Operation, function: Any, runs: Runs | None = None, skip: int = 0) -> Any:
+def wrap(form: Form, function: Any, runs: Runs | None = None, skip: int = 0) -> Any:
     """The observed form of `function`. `runs` makes a runner's form of what is called; `skip` is how many of the first arguments
     the host did not give, as the object of a bound method: fallbacks and `capture` are not given them either."""
     if isinstance(function, staticmethod | classmethod):
-        return type(function)(wrap(operation, function.__func__, runs))
+        return type(function)(wrap(form, function.__func__, runs))
     if isinstance(function, type) and type(function).__call__ is type.__call__:
-        return observe_class(operation, function)
+        return observe_class(form, function)
     if type(function) is types.MethodType and type(function.__func__) is types.FunctionType:
-        if operation.declaration.runner != "process":  # that one has to find it by its name
-            return observe_method(operation, function, wrap(operation, function.__func__, runs, 1))
+        if form.operation.declaration.runner != "process":  # that one has to find it by its name
+            return observe_method(form.operation, function, wrap(form, function.__func__, runs, 1))
     elif type(function) is types.FunctionType:
-        return _as_function(operation, function, runs, skip)
-    return stand_in(operation, _observed(operation, function, runs), function, _again(operation, runs))
+        return _as_function(form, function, runs, skip)
+    return stand_in(form.operation, _observed(form, function, runs), function, _again(form, runs))
 
 
-def _again(operation: Operation, runs: Runs | None) -> Callable[[Any], Any]:
-    return lambda other: wrap(operation, other, runs)
+def _again(form: Form, runs: Runs | None) -> Callable[[Any], Any]:
+    return lambda other: wrap(form, other, runs)
 
 
-def _as_function(operation: Operation, function: types.FunctionType, runs: Runs | None, skip: int) -> Any:
-    observed = _observed(operation, function, runs, skip)
+def _as_function(form: Form, function: types.FunctionType, runs: Runs | None, skip: int) -> Any:
+    observed = _observed(form, function, runs, skip)
     outer = function.__qualname__.rpartition(".")[0]
     in_a_class = bool(outer) and not outer.endswith("<locals>")
     if not in_a_class and (leads_to(function) or _says_more(function)):
-        return stand_in(operation, observed, function, _again(operation, runs))
+        return stand_in(form.operation, observed, function, _again(form, runs))
     functools.update_wrapper(observed, function)
     observed.__defaults__ = function.__defaults__  # read by hosts, not by the call
     observed.__kwdefaults__ = function.__kwdefaults__
-    observed.__plugwarden__ = operation  # type: ignore[attr-defined]  # lets an integration see what is wrapped already
+    observed.__plugwarden__ = form.operation  # type: ignore[attr-defined]  # lets an integration see what is wrapped already
     if not hasattr(function, "__wrapped__") and not _says_more(function):
         try:
             observed.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
@@ -108,18 +109,18 @@ def _says_more(function: types.FunctionType) -> bool:
     return any(isinstance(said, str) for said in function.__annotations__.values())
 
 
-def _observed(operation: Operation, function: Any, runs: Runs | None, skip: int = 0) -> Callable[..., Any]:
+def _observed(form: Form, function: Any, runs: Runs | None, skip: int = 0) -> Callable[..., Any]:
     called = function if runs is None else runs(function)
     kind = kind_of(function)
     if kind == "function":
-        return observe_function(operation, called, skip)
+        return observe_function(form, called, skip)
     observe, flag = _STARTED_LATER[kind]
-    started = observe(operation, called, skip)
+    started = observe(form, called, skip)
     for name in ("__name__", "__qualname__"):  # what a coroutine that is never awaited is called in the warning
         said = getattr(function, name, None)
         if isinstance(said, str):
             setattr(started, name, said)
-    entry = _entry(operation, started, function)
+    entry = _entry(form.operation, started, function)
     entry.__code__ = flagged(entry.__code__, flag)
     return entry
 

@@ -87,7 +87,7 @@ def test_pushed_alerts_are_on_record_once_a_changed_set(guarded: Running) -> Non
     for _ in range(5):
         httpx2.post(f"{guarded.url}/api/v2/alerts", json=[alert], headers={"authorization": f"Bearer {CI}"})
     (row,) = seen_in(guarded, "alerts_pushed")
-    assert (row["actor"], row["reason"]) == ("ci", "1 alerts: everything is on fire p0 page firing")
+    assert (row["actor"], row["reason"]) == ("ci", "1 alert: everything is on fire p0 page firing")
 
 
 def test_rules_are_on_record_with_what_they_said_and_without_secrets(tmp_path: Path) -> None:

@@ -13,9 +13,17 @@ import duckdb
 import pytest
 from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.audit import Place
-from plugwarden_collector.audit.attachment import MOST_PACKED_BYTES, Attachment, attach, unpack
+from plugwarden_collector.audit.attachment import (
+    MOST_PACKED_BYTES,
+    MOST_TEXT_BYTES,
+    Attachment,
+    TooLarge,
+    attach,
+    unpack,
+)
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.store.duckdb.ledger import decision_facts
+from plugwarden_collector.store.duckdb.rescue.verify import verify
 
 from tests.collector.conftest import running
 from tests.collector.support.command_line import plugwarden
@@ -67,6 +75,10 @@ def test_a_decision_is_made_again_by_the_command_after_its_telemetry_was_deleted
     file.write_text(json.dumps({**kept, "facts": kept["facts"].replace('"running":', '"running":1')}))
     forged = plugwarden("audit", "replay", str(file))
     assert (forged.returncode, "digest is another one" in " ".join(forged.stdout.split())) == (1, True)
+    for wrong in ("\ud800", kept["facts"] + "\ud800"):
+        file.write_text(json.dumps({**kept, "facts": wrong}))
+        odd = plugwarden("audit", "replay", str(file))
+        assert (odd.returncode, odd.stderr, "cannot be made again" in odd.stdout) == (1, "", True)
     for wrong in ("[]", json.dumps({**kept, "facts": 7}), json.dumps({**kept, "evidence": []})):
         file.write_text(wrong)
         assert plugwarden("audit", "replay", str(file)).returncode == 2, wrong
@@ -86,8 +98,8 @@ def decide(store: Open, number: int, facts: Attachment | None) -> None:
 def test_decisions_of_one_tick_share_what_they_rest_on(place: Place, tmp_path: Path) -> None:
     with opened(tmp_path / "data") as store:
         first, second = attach("one"), attach("two")
-        assert first is not None
-        assert second is not None
+        assert isinstance(first, Attachment)
+        assert isinstance(second, Attachment)
         for number, facts in enumerate((first, None, second, first)):
             decide(store, number, facts)
         assert kept(store) == [(first.sha256, 1), (second.sha256, 5)]
@@ -103,17 +115,50 @@ def test_what_all_decisions_rest_on_is_bounded_and_the_oldest_goes_while_its_ent
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(tmp_path / "data") as store:
-        made = [attach(f"{number:03d}") for number in range(30)]
-        size = len(made[0].packed) if made[0] is not None else 0
+        made = [item for number in range(30) if isinstance(item := attach(f"{number:03d}"), Attachment)]
+        size = len(made[0].packed)
         monkeypatch.setattr(decision_facts, "MOST_BYTES", 20 * size)
         for number, facts in enumerate(made):
             decide(store, number, facts)
         assert [sequence for _, sequence in kept(store)][-1] == 59
         assert 18 <= len(kept(store)) <= 20
-        assert made[0] is not None
         assert store.ledger.facts(made[0].sha256) is None
         assert len(store.ledger.decisions(10_000, 100)) == 60
-        assert store.ledger.audit.verify().valid
+        report = store.ledger.audit.verify()
+        assert report.valid
+        assert any("was let go of by its age, or deleted: that cannot be told" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        ("update decision_facts set packed = $other where sequence = 3", "decision log: what entry 3 rests on was changed"),
+        ("update decision_facts set packed = 'no zlib'::blob", "what entries 1, 3, 5, 7, 9 and 1 more rest on was changed"),
+        ("update decision_facts set sha256 = repeat('0', 64) where sequence = 3", "what entry 3 rests on is missing"),
+        ("delete from decision_facts where sequence = 1", "what entry 1 rests on is missing"),
+        ("delete from decision_facts", "what entries 1, 3, 5, 7, 9 and 1 more rest on is missing"),
+    ],
+)  # fmt: skip
+def test_who_replaces_or_deletes_what_decisions_rest_on_is_found(
+    act: str, said: str, place: Place, tmp_path: Path
+) -> None:
+    """By a running collector, and in a store that nobody has open."""
+    other = attach("another")
+    assert other is not None
+    with opened(tmp_path / "data") as store:
+        for number in range(6):
+            decide(store, number, attach(str(number)))
+        report = store.ledger.audit.verify()
+        assert report.valid
+        assert "decision log: all that is kept of what decisions rest on (6) is as sealed" in report.notes
+    assert verify(path_of(tmp_path / "data")).chain_problem is None
+    with duckdb.connect(str(path_of(tmp_path / "data"))) as raw:
+        raw.execute(act, {"other": other.packed} if "$other" in act else None)
+    found = verify(path_of(tmp_path / "data"))
+    assert (found.intact, said in str(found.chain_problem)) == (False, True), found.chain_problem
+    with opened(tmp_path / "data") as store:
+        report = store.ledger.audit.verify()
+        assert (report.valid, said in "; ".join(report.problems)) == (False, True), report.problems
 
 
 def test_what_is_damaged_is_another_text(place: Place, tmp_path: Path) -> None:
@@ -125,11 +170,13 @@ def test_what_is_damaged_is_another_text(place: Place, tmp_path: Path) -> None:
 
 def test_an_attachment_is_bounded_both_ways() -> None:
     small = attach("a" * 100_000)
-    assert small is not None
+    assert isinstance(small, Attachment)
     assert unpack(small.packed) == "a" * 100_000
-    assert attach("a" * (5 * 2**20)) is None
+    assert attach("a" * (5 * 2**20)) == TooLarge(5 * 2**20, MOST_TEXT_BYTES, "bytes of text")
     noise = "".join(random.Random(1).choices("0123456789abcdef", k=4 * MOST_PACKED_BYTES))
-    assert attach(noise) is None
+    refused = attach(noise)
+    assert isinstance(refused, TooLarge)
+    assert (refused.number > refused.most, refused.what) == (True, "bytes when packed")
     for wrong in (b"", b"x", small.packed[:-1], zlib.compress(b"a" * (5 * 2**20))):
         with pytest.raises(ValueError):
             unpack(wrong)

@@ -217,3 +217,11 @@ def test_a_new_version_that_fails_on_behind_its_breakers_is_isolated(fleet: Flee
     fleet.arrive("csv", "1")
     fleet.play(4, lambda: fleet.arrive("csv", "2", 10, 10))
     assert fleet.play(8, lambda: fleet.arrive("csv", "2", 2, 2, refused=4)) == ["quarantined"]
+
+
+def test_a_new_version_is_new_though_the_clock_of_its_host_is_behind(fleet: Fleet) -> None:
+    """Before, it was as old as the clock was behind, and had no grace."""
+    fleet.play(1, lambda: fleet.arrive("csv", "1"))
+    fleet.versions["csv", "2"] = fleet.at - timedelta(seconds=40)
+    assert fleet.play(5, lambda: fleet.arrive("csv", "2", 10, 10)) == []
+    assert "quarantined" in fleet.play(4, lambda: fleet.arrive("csv", "2", 10, 10))

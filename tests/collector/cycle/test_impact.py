@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import Draft
@@ -98,8 +99,24 @@ def test_of_many_versions_those_with_most_calls_are_named() -> None:
     has = {"h1": "1", "h2": "2", "h3": "3"}
     told = impact(CALLED, 10.0, lambda item: has[item.instance])
     assert [version for version, _ in told.previous] == ["1", "3", "2"]  # type: ignore[union-attr]
-    assert "to version 1 in the process that has it, about 90 calls a minute and to version 3 in" in str(told)
-    assert str(told).endswith(" and to 1 others.")
+    assert (
+        str(told)
+        == "While it is isolated, calls go back to version 1 in the process that has it, about 90 calls a minute;"
+        " to version 3 in the process that has it, about 60 calls a minute;"
+        " to version 2 in the process that has it, about 30 calls a minute."
+    )
+
+
+@pytest.mark.parametrize(("versions", "end"), [(4, "; and to 1 other version."), (5, "; and to 2 other versions.")])
+def test_of_more_versions_three_are_named_and_the_others_counted(versions: int, end: str) -> None:
+    called = [Called(f"h{number}", "", 60 - number) for number in range(versions)]
+    told = str(impact(called, 10.0, lambda item: item.instance))
+    assert told.count("to version ") == 3
+    assert told.endswith(f"to version h2 in the process that has it, about 348 calls a minute{end}")
+    rest = str(
+        impact([*called, Called("h9", "", 10)], 10.0, lambda item: None if item.instance == "h9" else item.instance)
+    )
+    assert rest.endswith(f"{end[:-1]}; refused or answered by a fallback: about 60 calls a minute in 1 process.")
 
 
 def serve(fleet: Fleet, versions: str, *, bad: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from plugwarden_collector.decide.acts import freeze, isolate, release
 from plugwarden_collector.decide.guard import Fleet as Guarded
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.wider import covers
+from plugwarden_collector.decide.word import MANY, Word, word_in
 from plugwarden_collector.errors import ConflictError
 from plugwarden_collector.judge.evidence import Suspicion, update
 from plugwarden_collector.judge.kept_watch import kept, resumed
@@ -100,10 +101,10 @@ def played(**policy: Any) -> Played:
     return Played(fleet)
 
 
-def held(items: Sequence[Quarantine], *, known: bool) -> set[str]:
-    """Return plugins of which the automation holds something, of those that are known or of the others."""
+def held(items: Sequence[Quarantine], of: Callable[[Word], bool]) -> set[str]:
+    """Return plugins of which the automation holds something, on such a word."""
     mine = [item for item in items if item.in_force and item.actor == AUTOMATION and item.superseded_by is None]
-    return {item.scope.plugin for item in mine if bool(item.evidence.get("known", True)) is known}
+    return {item.scope.plugin for item in mine if of(word_in(item.evidence))}
 
 
 @given(TURNS, st.sampled_from([0.1, 0.2]))
@@ -115,11 +116,14 @@ def test_the_quarantined_share_never_passes_its_bound(turns: list[dict[str, Any]
     most = max(1, math.floor(bound * fleet.running))
     for turn in turns:
         story.turn({**turn, "after": 0})
-        for known in (True, False):
-            called = {key for key, at in fleet.called_at.items() if fleet.at - at <= timedelta(minutes=1)}
-            counted = Guarded(fleet.running, [], [], called=called)
-            items = [item for item in fleet.standing.quarantines.values() if counted.holds_place(item)]
-            assert len(held(items, known=known)) <= most
+        called = {key for key, at in fleet.called_at.items() if fleet.at - at <= timedelta(minutes=1)}
+        counted = Guarded(fleet.running, [], [], called=called)
+        items = [item for item in fleet.standing.quarantines.values() if counted.holds_place(item)]
+        assert len(held(items, lambda word: word == MANY)) <= most
+        assert len(held(items, lambda word: word.young)) <= most
+        assert len(held(items, lambda word: word.process is not None)) <= 2 * most
+        for process in {word_in(item.evidence).process for item in items} - {None}:
+            assert len(held(items, lambda word, process=process: word.process == process)) <= most
 
 
 @given(TURNS)

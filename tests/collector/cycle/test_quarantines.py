@@ -180,6 +180,56 @@ def test_names_that_one_sender_made_up_leave_the_room_of_the_others() -> None:
     assert Scope("csv", "1") in fleet.told
 
 
+def test_what_one_process_tells_of_itself_uses_up_neither_the_places_nor_the_hour_of_others() -> None:
+    fleet = fleet_with(running=10, max_actions_per_hour=1)
+
+    def each(csv: int) -> None:
+        for plugin in PLUGINS:
+            fleet.arrive(plugin, "1", 10, csv if plugin == "csv" else 0)
+        fleet.arrive("geo", "1", 30, 30, on=("liar",))
+
+    fleet.play(10, lambda: each(0))
+    assert fleet.told == {Scope("geo", instance="liar")}
+    fleet.play(5, lambda: each(10))
+    assert fleet.told == {Scope("geo", instance="liar"), Scope("csv", "1")}
+    assert fleet.standing.actions == [item.started_at for item in fleet.in_force() if item.scope.plugin == "csv"]
+
+
+def test_a_version_of_one_process_alone_puts_nobody_elses_newcomers_on_probation() -> None:
+    fleet = fleet_with()
+
+    def each() -> None:
+        fleet.arrive("csv", "1", 10)
+        fleet.arrive("csv", "9", 30, 30, on=("liar",))
+
+    assert fleet.play(10, each) == ["quarantined"]
+    assert [item.newcomers for item in fleet.standing.directives.directives] == [None]
+    assert fleet.play(5, lambda: fleet.arrive("csv", "2", 10)) == []
+
+
+def test_where_one_process_alone_calls_a_plugin_its_next_version_starts_on_probation() -> None:
+    fleet = fleet_with()
+    fleet.play(5, lambda: fleet.arrive("csv", "1", 10, on=("h1",)))
+    assert fleet.play(5, lambda: fleet.arrive("csv", "1", 10, 10, on=("h1",))) == ["quarantined"]
+    (told,) = fleet.standing.directives.directives
+    assert told.newcomers is not None
+    assert fleet.play(0.5, lambda: fleet.arrive("csv", "2", 10, on=("h1",))) == ["probation"]
+
+
+def test_what_was_isolated_on_the_word_of_one_process_lengthens_no_hold_of_all() -> None:
+    fleet = fleet_with(hold_seconds=10, hold_jitter_ratio=0)
+
+    def each(liar: int, bad: int = 0) -> None:
+        fleet.arrive("csv", "1", 10, bad)
+        fleet.arrive("csv", "1", 30, liar, on=("liar",))
+
+    fleet.play(5, lambda: each(0))
+    assert "quarantined" in fleet.play(10, lambda: each(30))
+    assert "released" in fleet.play(90, lambda: each(0))
+    fleet.play(5, lambda: each(30, bad=10))
+    assert {item.scope: item.repeats for item in fleet.in_force()} == {Scope("csv", "1"): 0}
+
+
 # -- critical plugins ---------------------------------------------------------------------------------------------------
 
 

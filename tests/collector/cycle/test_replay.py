@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
+from plugwarden_collector.audit import attachment
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.attachment import digest_of
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.cycle import facts as facts_module
-from plugwarden_collector.cycle.facts import FORM, MOST_ROWS, read, rows_of, written
+from plugwarden_collector.cycle.facts import FORM, MOST_ROWS, Facts, read, rows_of, written
 from plugwarden_collector.cycle.replay import replay
 from plugwarden_collector.decide.acts import freeze, release
+from plugwarden_collector.figures import size
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.rules.policy import Enforcement
 
 from tests.collector.support.logged import entry_of
-from tests.collector.support.played_fleet import Fleet, rules_with
+from tests.collector.support.played_fleet import AVAILABILITY, LATENCY, Fleet, rules_with
 
 ANN = Actor("ann")
 
@@ -82,6 +86,38 @@ def test_whatever_came_of_it_comes_of_it_again(policy: dict[str, object], kind: 
     fleet = fleet_with(**policy)
     fleet.play(8, csv_fails(fleet))
     assert replay(entry_of(made(fleet, kind))).same is True
+
+
+STRICT = replace(AVAILABILITY, name="strict", target_ratio=0.995)
+
+
+@pytest.mark.parametrize(("enforcement", "kind"), [(Enforcement.OBSERVE, "would_quarantine"), (None, "prevented")])
+def test_of_decisions_about_one_scope_by_several_objectives_each_comes_out_again(
+    enforcement: Enforcement | None, kind: str
+) -> None:
+    fleet = fleet_with(enforcement=enforcement or Enforcement.ENFORCE)
+    fleet.rules = replace(fleet.rules, objectives=(AVAILABILITY, STRICT, LATENCY))
+    fleet.play(5, csv_fails(fleet))
+    if enforcement is None:
+        fleet.act(release(fleet.standing, fleet.in_force()[0].id, "it is well", ANN, fleet.at))
+        fleet.play(5, csv_fails(fleet))
+    decided = [draft for draft in fleet.made if draft.kind == kind]
+    assert {draft.evidence["objective"] for draft in decided if draft.evidence} == {"availability", "strict"}
+    assert len({(draft.at, draft.scope, draft.quarantine_id) for draft in decided}) == 1
+    assert [replay(entry_of(draft)).differences for draft in decided] == [(), ()]
+
+
+def test_why_nothing_was_decided_is_said_of_the_objective_of_the_entry() -> None:
+    fleet = fleet_with(enforcement=Enforcement.OBSERVE)
+    fleet.rules = replace(fleet.rules, objectives=(AVAILABILITY, STRICT, LATENCY))
+    fleet.play(5, csv_fails(fleet))
+    entry = entry_of(next(draft for draft in fleet.made if (draft.evidence or {})["objective"] == "availability"))
+    facts = read(entry["facts"])
+    (mine, other) = sorted(facts.troubles, key=lambda item: item.objective)
+    hardly = replace(mine, samples=tuple(replace(item, bad=min(item.bad, 1)) for item in mine.samples))
+    said = ((entry["scope"], other.objective, "would_quarantine"), facts.at)
+    found = replay(with_facts(entry, troubles=(hardly, other), noted=(said,)))
+    assert found.problem == f"nothing is found against {entry['scope']} this time"
 
 
 def test_a_shared_cause_and_its_end_come_out_again() -> None:
@@ -152,7 +188,9 @@ def test_a_dearer_mistake_gives_another_verdict() -> None:
     [
         ({"facts": None}, "not kept any more"),
         ({"evidence": {"bad": 7}}, "before Plugwarden kept that"),
-        ({"actor": "ann"}, "ann decided it"),
+        ({"actor": "ann"}, "ann decided it: what people decide is not made again"),
+        ({"actor": "collector"}, "the collector wrote it of itself: it follows from no calls"),
+        ({"facts": "\ud800"}, "digest is another one"),
         ({"evidence": {"facts_left_out": "12,000 cells"}}, "does not keep: 12,000 cells"),
         ({"facts": '{"form": 1}'}, "digest is another one"),
     ],
@@ -163,7 +201,9 @@ def test_what_cannot_be_made_again_says_why(change: dict[str, Any], problem: str
     assert problem in (found.problem or "")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"form": 99}', f'{{"form": {FORM}}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{}", '{"form": 99}', f'{{"form": {FORM}}}', "[" * 100_000, "\ud800", '"\ud800"']
+)
 def test_facts_that_cannot_be_read_are_said_to_be(text: str) -> None:
     entry = isolated()
     found = replay({**entry, "facts": text, "evidence": {**entry["evidence"], "facts": digest_of(text)}})
@@ -203,12 +243,32 @@ def test_decisions_of_one_tick_share_what_they_rest_on_and_a_tick_without_one_as
 
 
 def test_more_than_is_kept_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts_module, "MOST_ROWS", 3)
-    fleet = fleet_with()
-    fleet.play(5, csv_fails(fleet))
-    draft = made(fleet, "quarantined")
-    assert draft.facts is None
-    assert replay(entry_of(draft)).same is None
+    rows = rows_of(read(isolated()["facts"]))
+    monkeypatch.setattr(facts_module, "MOST_ROWS", rows - 1)
+    assert replay(isolated()).problem == (
+        "it rests on what an entry does not keep: "
+        f"{rows:,} cells and other values, and where there are more than {rows - 1:,} none is kept"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "what"), [("MOST_TEXT_BYTES", "bytes of text"), ("MOST_PACKED_BYTES", "bytes when packed")]
+)
+def test_which_bound_was_passed_is_said(bound: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = isolated()["facts"]
+    nbytes = len(text) if bound == "MOST_TEXT_BYTES" else len(zlib.compress(text.encode()))
+    monkeypatch.setattr(attachment, bound, nbytes - 1)
+    assert replay(isolated()).problem == (
+        f"it rests on what an entry does not keep: {nbytes:,} {what}, and where there are more than {nbytes - 1:,} none is kept"
+    )
+
+
+def test_the_page_names_every_bound() -> None:
+    page = (Path(__file__).parents[3] / "docs/how-to/audit.md").read_text("utf-8")
+    for bound in (
+        f"{MOST_ROWS:,} cells", f"{size(attachment.MOST_TEXT_BYTES)} of text", f"{size(attachment.MOST_PACKED_BYTES)} packed",
+    ):  # fmt: skip
+        assert bound in " ".join(page.split()), bound
 
 
 def test_a_quarantine_of_everything_in_a_large_fleet_is_within_the_bound() -> None:
@@ -236,3 +296,34 @@ def test_what_cannot_be_written_holds_up_no_decision() -> None:
     fleet.play(5, csv_fails(fleet, machine="\ud800"))
     found = replay(entry_of(made(fleet, "quarantined")))
     assert (found.same, found.problem) == (None, "it rests on what an entry does not keep: texts that are no Unicode")
+
+
+def _fields(kind: Any, found: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the fields of a dataclass and of those that it holds, by name."""
+    if is_dataclass(kind) and isinstance(kind, type) and kind.__name__ not in found:
+        hints = get_type_hints(kind)
+        found[kind.__name__] = [item.name for item in fields(kind)]
+        for hint in hints.values():
+            _fields(hint, found)
+    for part in get_args(kind):
+        _fields(part, found)
+    return found
+
+
+def test_the_form_of_facts_grows_with_their_fields() -> None:
+    """Else a version reads what another one wrote, and says of it what only a programmer understands."""
+    told = json.dumps(_fields(Facts, {}), sort_keys=True)
+    assert (FORM, digest_of(told)[:16]) == (3, "5d51157be8fffc83"), (
+        "fields changed: FORM grows, and this digest with it"
+    )
+
+
+def test_an_entry_of_an_earlier_version_says_that_it_is_one() -> None:
+    """What the store of schema 12 holds was written before facts had three of their fields, and under the same form as after."""
+    entry = isolated()
+    for form, said in ((1, "an earlier version (0.1.0, form 1"), (FORM + 1, "a later version (0.1.0, form 4")):
+        text = json.dumps({"form": form, "version": "0.1.0"})
+        found = replay({**entry, "facts": text, "evidence": {**entry["evidence"], "facts": digest_of(text)}})
+        assert found.same is None
+        assert said in str(found.problem)
+        assert "cannot be replayed here" in str(found.problem)

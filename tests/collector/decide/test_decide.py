@@ -10,6 +10,7 @@ from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.entries import GENESIS, Draft, seal, verify
 from plugwarden_collector.decide.guard import Fleet, overruled, vetoes
 from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
+from plugwarden_collector.decide.word import WORD, Word
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 AT = datetime(2026, 1, 1)
@@ -148,13 +149,57 @@ def test_a_second_scope_of_a_plugin_that_holds_a_place_needs_none() -> None:
     assert vetoes(Scope("csv", "2"), POLICY, fleet(running=10, quarantines=[held("csv")]), AT) == []
 
 
+def test_processes_that_are_told_one_by_one_of_one_fault_are_one_action() -> None:
+    """Before, a machine with six processes used up the hour's five actions, and one of the six went on failing."""
+    used_up = fleet(actions=[AT] * 5, quarantines=[held("csv", scope=Scope("csv", "2", instance="h1"), started_at=AT)])
+    assert vetoes(Scope("csv", "2", instance="h2"), POLICY, used_up, AT + timedelta(seconds=5)) == []
+    assert "last hour" in vetoes(Scope("xml", "2"), POLICY, used_up, AT + timedelta(seconds=5))[0]
+    assert "last hour" in vetoes(Scope("csv", "2", instance="h2"), POLICY, used_up, AT + timedelta(seconds=90))[0]
+
+
 def test_names_that_may_be_made_up_take_the_room_of_nobody_else() -> None:
+    """As entries of before say it: one process alone named the plugin."""
     ghosts = [held(f"g{number}", evidence={"known": False}) for number in range(5)]
     crowded = fleet(running=10, quarantines=ghosts)
-    assert vetoes(Scope("csv", "2"), POLICY, crowded, AT, known=True) == []
-    refused = vetoes(Scope("g9", "1"), POLICY, crowded, AT, known=False)
+    assert vetoes(Scope("csv", "2"), POLICY, crowded, AT) == []
+    refused = vetoes(Scope("g9", "1"), POLICY, crowded, AT, word=Word(""))
     assert "limit is 1" in refused[0]
     assert "within the last hour" in refused[1]
+
+
+def test_what_rests_on_one_process_takes_the_room_of_nobody_else() -> None:
+    """Not that of what many bear out, and not that of another process; one alone fills half of what all such have."""
+    evil = [held(f"p{number}", evidence={WORD: Word("evil").as_dict()}) for number in range(5)]
+    policy = replace(POLICY, max_actions_per_hour=5)
+    one, five = fleet(running=10, quarantines=evil[:1]), fleet(running=50, quarantines=evil)
+    for state in (one, five):
+        assert vetoes(Scope("csv", "2"), policy, state, AT) == []
+        assert vetoes(Scope("csv", "2", instance="h1"), policy, state, AT, word=Word("h1")) == []
+    assert vetoes(Scope("csv", "2"), policy, one, AT, word=Word("evil")) == [
+        "1 of 10 plugins are quarantined on the word of that process alone already; the limit is 1"
+    ]
+    assert vetoes(Scope("csv", "2"), policy, five, AT, word=Word("evil"))[1] == (
+        "5 automatic quarantines on the word of that process alone within the last hour; the limit is 5"
+    )
+    two = fleet(running=10, quarantines=[*evil[:1], held("xml", evidence={WORD: Word("evil2").as_dict()})])
+    assert vetoes(Scope("csv", "2"), policy, two, AT, word=Word("h1")) == [
+        "2 of 10 plugins are quarantined on the word of one process each already; the limit is 2"
+    ]
+    assert vetoes(Scope("csv", "2"), policy, two, AT) == []
+
+
+def test_plugins_that_nobody_named_until_now_have_room_of_their_own() -> None:
+    new = fleet(running=10, quarantines=[held("ghost", evidence={WORD: Word(young=True).as_dict()})])
+    assert vetoes(Scope("csv", "2"), POLICY, new, AT) == []
+    assert "of those that are new already" in vetoes(Scope("csv", "2"), POLICY, new, AT, word=Word(young=True))[0]
+
+
+def test_a_suggestion_and_a_newcomers_probation_are_no_acts_of_the_automation() -> None:
+    said = {WORD: Word("h1").as_dict()}
+    items = [held(f"p{number}", evidence=said, enforcement=Enforcement.SUGGEST) for number in range(5)]
+    items += [held(f"p{number}", evidence=said, successor_of="q-1") for number in range(5)]
+    items += [held(f"p{number}", evidence={**said, "approved_by": "ann"}) for number in range(5)]
+    assert vetoes(Scope("csv", "2"), POLICY, fleet(running=1_000, quarantines=items), AT, word=Word("h1")) == []
 
 
 @given(st.integers(1, 300), st.lists(st.integers(0, 300), max_size=400))

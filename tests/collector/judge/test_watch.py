@@ -221,6 +221,35 @@ def test_good_calls_that_come_in_a_lump_between_failures_clear_nobody() -> None:
     assert min(item.lead.since for item in looking.watch.streams.values()) <= AT + timedelta(seconds=15)
 
 
+# -- what came before ---------------------------------------------------------------------------------------------------
+
+
+def test_what_came_before_a_trouble_is_known_by_when_it_arrived() -> None:
+    """Before, calls of a process whose clock is behind were from before that."""
+    looking = Looking()
+    for _ in range(30):
+        looking.come(cell(total=10))
+    (suspect,) = looking.come(cell(total=10, bad=10))
+    assert (suspect.mark, suspect.before_mark) == (30, 20)
+
+
+def test_before_the_first_look_nothing_is_known() -> None:
+    looking = Looking()
+    looking.come(cell(total=10))
+    (suspect,) = looking.come(cell(total=10, bad=10))
+    assert suspect.before_mark is None
+
+
+def test_of_looks_long_ago_one_a_second_is_remembered() -> None:
+    looking = Looking()
+    for _ in range(4000):
+        looking.come(cell(total=1), after=0.25)
+    ages = [looking.at - at for at, _ in looking.watch.marks]
+    assert len(ages) < 150
+    assert max(ages) >= timedelta(seconds=118)
+    assert sum(age <= timedelta(seconds=6) for age in ages) >= 24
+
+
 # -- as text ------------------------------------------------------------------------------------------------------------
 
 

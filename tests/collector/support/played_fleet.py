@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from plugwarden.contract import Action, Outcome, QuarantineState, Scope
 from plugwarden.gate import resolve
 from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.control.observe import STALE
 from plugwarden_collector.cycle import Observation, evaluate, next_set, within
 from plugwarden_collector.decide.acts import Acted
 from plugwarden_collector.decide.changes import Changes
@@ -157,14 +158,16 @@ class RememberedCalls:
         return [pace for pace in self.paced if pace.instance in instances and since >= self.known_from]
 
     def lately(self, plugins: Sequence[str], since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
-        """Return all calls of some plugins that arrived after a mark, and are not from before a moment."""
-        return _together(
-            entry.cell for entry in self.entries[mark:] if entry.at >= since and entry.cell.plugin in plugins
-        )
+        """Return all calls of some plugins that arrived after a mark, and are not from long before a moment."""
+        return _together(entry.cell for entry in self._since(since, mark) if entry.cell.plugin in plugins)
 
     def probes(self, scope: Scope, since: datetime, mark: int, at: datetime) -> Sequence[Cell]:
-        """Return the calls in a scope that arrived after a mark, and are not from before a moment."""
-        return _together(entry.cell for entry in self.entries[mark:] if entry.at >= since and within(scope, entry.cell))
+        """Return the calls in a scope that arrived after a mark, and are not from long before a moment."""
+        return _together(entry.cell for entry in self._since(since, mark) if within(scope, entry.cell))
+
+    def _since(self, since: datetime, mark: int) -> list[_Entry]:
+        """Return what arrived after a mark, but for what the store takes for stale."""
+        return [entry for entry in self.entries[mark:] if entry.at >= since - STALE]
 
     def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
         """Return what the test says of versions that hosts still have."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from plugwarden.contract import Scope
 from plugwarden_collector.announce.subject import Subject, subjects_of
 from plugwarden_collector.audit.actor import Actor
+from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.cycle import evaluate
 from plugwarden_collector.cycle.directives import next_set
 from plugwarden_collector.cycle.replay import replay
@@ -176,7 +177,7 @@ def _keep(found: Run, standing: Standing, changes: Changes, now: float) -> None:
     """Note what changed, and where things stand now."""
     for draft in changes.decisions:
         found.said.append((now, draft.kind, draft.scope))
-        if draft.facts is not None:
+        if _rests_on_calls(draft):
             replayed = replay(entry_of(draft))
             if not replayed.same:
                 text = f"{draft.kind} {draft.scope} does not come out again: {replayed.problem} {replayed.differences}"
@@ -196,6 +197,12 @@ def _keep(found: Run, standing: Standing, changes: Changes, now: float) -> None:
             tuple(subjects_of(standing)),
         )
     )
+
+
+def _rests_on_calls(draft: Draft) -> bool:
+    """Whether a decision came out of `respond`: people decide by themselves, and a newcomer's probation follows from a rule alone."""
+    newcomer = draft.kind == "probation" and (draft.evidence or {}).keys() == {"successor_of"}
+    return draft.actor == AUTOMATION and not newcomer
 
 
 def _announce(found: Run) -> None:

@@ -237,6 +237,8 @@ class World:
     """Calls of which those that directives refuse are all answered by an earlier version."""
     says: tuple[str, ...]
     """What some decision must say."""
+    wrongly: int | None = None
+    """How many calls that no trouble hit may be refused by directives at most; None: as many as may be."""
     unrefused: tuple[Selector, ...] = ()
     """Calls of which no directive ever refuses one, not even as those of a newcomer."""
 
@@ -271,7 +273,19 @@ def parse_world(text: str, name: str) -> World:
     expect = raw.get("expect", {})
     _known(
         expect,
-        {"at_fault", "may", "never", "shared", "told", "released", "states", "answered", "unrefused", "says"},
+        {
+            "at_fault",
+            "may",
+            "never",
+            "shared",
+            "told",
+            "released",
+            "states",
+            "answered",
+            "unrefused",
+            "says",
+            "wrongly",
+        },
         f"{name}: expect",
     )
 
@@ -304,6 +318,7 @@ def parse_world(text: str, name: str) -> World:
         answered=expected("answered"),
         unrefused=tuple(_selector(item, f"{name}: expect.unrefused") for item in expect.get("unrefused", [])),
         says=tuple(expect.get("says", [])),
+        wrongly=expect.get("wrongly"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from plugwarden import ConfigurationError
+from plugwarden.auto.handed import READ_VARIABLE, hand_on, handed_on
 from plugwarden.auto.installed import host_file, plugin_groups
 from plugwarden.auto.run import SITE
-from plugwarden.auto.wanted import WantedPlugins
+from plugwarden.auto.wanted import WantedPlugins, read
 
 from tests.sidecar.support.otlp_receiver import Receiver
 
@@ -184,11 +186,49 @@ def test_what_is_wrong_is_said_in_one_line(host: Path, words: list[str], said: s
     assert done.stderr.count("\n") == 1
 
 
+HANDED = """
+import os, sys
+steps = __import__("steps")
+print(steps.resize(3), "tomllib" in sys.modules)
+"""
+
+
+def test_a_host_does_not_read_again_what_run_has_read_and_reads_what_has_changed_since(host: Path) -> None:
+    (host / "host.py").write_text(HANDED)
+    (host / "plugwarden.toml").write_text(
+        FILE.replace("timeout = 5.0\n", "")
+    )  # terms are read as a manifest's, which is TOML too
+    done = run(host, "run", "--report", "--", sys.executable, "host.py")
+    assert (done.returncode, done.stdout) == (0, "6 False\n"), done.stderr
+    assert "callable steps:resize: 1 wrapped" in done.stderr
+    code = """import os
+file = open("plugwarden.toml", "a").write("[[callable]]\\ntarget = 'steps:later'\\n")
+os.execv(os.sys.executable, [os.sys.executable, "host.py"])"""
+    later = run(host, "run", "--report", "--", sys.executable, "-c", code)
+    assert (later.returncode, later.stdout) == (0, "6 True\n"), later.stderr
+    assert "callable steps:later: " in later.stderr
+
+
+@pytest.mark.parametrize("more", ["", "[[entry_points]]\ngroup = 'x'\nowner = '" + "o" * 20_000 + "'\n"])
+@pytest.mark.parametrize("told", ["", "{", "[1, 2]", "[1, 2, 3, {}]", '["x", 1, 1, []]', "null"])
+def test_a_host_reads_the_file_where_nothing_of_use_was_handed_on(host: Path, told: str, more: str) -> None:
+    (host / "plugwarden.toml").write_text(FILE + more)
+    raw, state = read(host / "plugwarden.toml")
+    assert bool(more) is not bool(handed := hand_on("file", raw, state))
+    assert handed_on("file", {READ_VARIABLE: told}) is None
+    assert handed_on(str(host / "plugwarden.toml"), handed) is None  # of another name
+    right = hand_on(str(host / "plugwarden.toml"), raw, state)
+    assert handed_on(str(host / "plugwarden.toml"), right) == (None if more else raw)
+    assert hand_on("file", {"at": datetime.date(2026, 11, 27)}, state) == {}
+
+
 def test_a_host_file_that_goes_wrong_later_costs_the_host_nothing(host: Path) -> None:
-    code = "import os; open('plugwarden.toml', 'w').write('service = 1'); os.execv(os.sys.executable, ['python', '-c', 'print(1)'])"
+    code = "import os, sys; open('plugwarden.toml', 'w').write('service = 1')\n"
+    code += "os.execv(sys.executable, [sys.executable, '-c', 'print(1)'])"
     done = run(host, "run", "--", sys.executable, "-c", code)
     assert (done.returncode, done.stdout) == (0, "1\n")
     assert "plugwarden: nothing is observed: " in done.stderr
+    assert "plugwarden.toml: service: 1 is not a text" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,26 @@ def test_a_host_may_extend_a_policy() -> None:
         failure_rate: float = 0.1
 
     assert (Strict().failure_rate, Strict().open_seconds) == (0.1, BreakerPolicy().open_seconds)
+
+
+def test_dataclasses_is_not_asked_for_a_value_before_somebody_asks_for_its_fields() -> None:
+    @value
+    class Lone:
+        """One that nobody looked at yet."""
+
+        x: int
+        y: list[int] = dataclasses.field(default_factory=list)
+
+    made = Lone(1)
+    assert (made.x, made.y, repr(made), made == Lone(1)) == (1, [], repr(Lone(1)), True)
+    untouched = [type(vars(Lone)[name]) for name in ("__dataclass_fields__", "__dataclass_params__")]
+    assert dict not in untouched
+    assert dataclasses.is_dataclass(Lone)
+    assert dataclasses.fields(made)[0].name == "x"
+    assert dataclasses.fields(Lone)[1].default_factory is list
+    assert type(vars(Lone)["__dataclass_fields__"]) is dict
+    assert (Lone.__module__, Lone.__doc__, Lone.__match_args__) == (
+        __name__,
+        "One that nobody looked at yet.",
+        ("x", "y"),
+    )

@@ -72,6 +72,18 @@ def test_a_plugin_registered_without_a_name_is_called_by_its_module_and_class(si
     assert sorted(hosts.hook.many()) == ["one", "two"]
 
 
+def test_naming_one_plugin_more_looks_at_it_alone_however_many_are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(pluggy_integration, "version_of", lambda module: looked.append(module) or "1")
+    hosts = manager(Nameless(), Nameless())
+    for number in range(20):
+        hosts.register(Nameless(), f"named-{number}")
+    named = pluggy_integration.HookNames(hosts)
+    assert len(looked) == 2  # those without a name, which are numbered
+    assert named.name(hosts.get_plugin("named-7"), "named-7") == ("named-7", "1", "")
+    assert len(looked) == 3
+
+
 def test_the_name_of_a_plugin_outlives_its_process(tmp_path: Path) -> None:
     (tmp_path / "host.py").write_text("""
 import pluggy

@@ -7,6 +7,7 @@ from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import Pushed
 from plugwarden_collector.api.parts import Parts, peer
 from plugwarden_collector.api.render import as_json
+from plugwarden_collector.figures import counted
 from plugwarden_collector.pushed import MalformedAlertsError
 from plugwarden_collector.pushed.reading import MAX_ALERTS
 from plugwarden_collector.web.problem import problem
@@ -64,7 +65,9 @@ def pushed_routes(parts: Parts) -> Routes:
         named = [{"index": item.index, "field": item.field, "problem": item.why} for item in refused[:NAMED]]
         texts = "; ".join(f"alert {item.index}{'.' * bool(item.field)}{item.field}: {item.why}" for item in refused[:3])
         more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
-        text = f"{taken} alerts are taken, {len(refused)} are not: {texts}{more}"
+        text = (
+            f"{counted(taken, 'alert is', 'alerts are')} taken, {counted(len(refused), 'is', 'are')} not: {texts}{more}"
+        )
         return problem(400, "some alerts cannot be taken", text, taken=taken, refused=len(refused), errors=named)
 
     return router

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from plugwarden.contract import QuarantineState
 
 from plugwarden_collector.control.observe import RUNNING_SECONDS
-from plugwarden_collector.cycle import Observation, evaluate
+from plugwarden_collector.cycle import Observation, evaluate, forget
 from plugwarden_collector.cycle.trouble import judged_beside
-from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
+from plugwarden_collector.judge.arrivals import Arrivals, Cell, StreamCounts
+from plugwarden_collector.judge.evidence import ATTENTION_NATS
 from plugwarden_collector.judge.parts import PART_FAILURES
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.watch import Watch, look, thresholds_of
@@ -31,9 +31,10 @@ from plugwarden_collector.store.replay import Recorded
 from plugwarden_collector.store.telemetry import Telemetry
 
 from .account import Account
+from .alarms import Alarms
 from .closed import ClosedLoop
 from .evidence import TapeEvidence, cell_of
-from .past import PastHours
+from .past import PastHours, UsualAt
 from .sieve import Sieve
 from .tape import HOUR, LOOK_BACK, MINUTE, Chunk, Row, Slice, Tape, moment, rows_of, second_of
 from .windows import SlidingWindows
@@ -43,18 +44,10 @@ __all__ = ["Replay"]
 SECOND_LOOK = 3
 """Seconds after a minute that it is looked at again where something waits for its time: a minute's calls come all at once here, and
 what others have to tell of it is told by then; later than that nothing counts as failing now (`judge.watch.RECENT`)."""
-BURN_EVERY = 5
-"""Seconds after which burning budgets are looked at again where nothing else goes on."""
-USUAL_EVERY_SECONDS = 60
-"""Seconds after which it is asked again what is usual, where seconds are kept: it is told by the hour."""
-USUAL_EVERY_MINUTES = 600
-"""Seconds after which it is asked again where minutes are kept."""
 SEEN_SECONDS = 600
 """`control.live`: versions are told for as long."""
-ALERTS_EVERY = 300
-"""Seconds after which alerts that fire are looked at again where minutes are kept; what begins or ends to burn is seen at once."""
-ASKED_SECONDS = 600
-"""Seconds after which a probation is looked at again that a person was asked about, where minutes are kept."""
+KNOWN_FOR = timedelta(days=35)
+"""`control.live.VERSION_HORIZON`."""
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -62,15 +55,18 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 class Replay:
     """Owns where things stood at each moment of it."""
 
-    def __init__(self, telemetry: Telemetry, rules: Rules, recorded: Recorded) -> None:
-        self._telemetry, self._rules = telemetry, rules
+    def __init__(self, telemetry: Telemetry, rules: Rules, recorded: Recorded, *, every: bool = False) -> None:
+        """`every` skips nothing and leaves nothing out, as the live loop does: what tests hold the short ways against."""
+        self._telemetry, self._rules, self._every = telemetry, rules, every
         self._thresholds = thresholds_of(rules.objectives)
         self.tape = Tape(telemetry.replaying, recorded, self._thresholds)
         self.loop = ClosedLoop(rules)
         self._evidence = TapeEvidence(telemetry, self.tape, self.loop)
-        self._windows, self._past = SlidingWindows(rules), PastHours(len(self._thresholds))
-        self._usual: dict[tuple[str, str, str], Past] = {}
-        self._usual_at = -HOUR
+        self._windows = SlidingWindows(rules)
+        self._alarms = Alarms(rules, self._windows, self.tape.names)
+        self._past = PastHours(len(self._thresholds), self.tape.names)
+        self._usual: UsualAt | None = None
+        self._usual_at = 0
         self.standing, self.watch = Standing(), Watch()
         self.account = Account()
         self._first: list[int] = []
@@ -81,10 +77,8 @@ class Replay:
         self._closed: tuple[frozenset[str], Any] = frozenset(), np.zeros(0, bool)
         self._newcomer = False
         """A version was called for the first time since the last full turn."""
-        self._asked_at = 0
-        """When the last full turn was."""
-        self._burning: tuple[bytes, ...] = ()
-        self._burn_at = 0
+        self._suspecting = False
+        """Something is looked at closer in every turn."""
         self._sieve, self._sieved = Sieve(rules.objectives, self.tape.names), False
         """Whether what is suspected is in the sieve, and not in the watch."""
         self.now = 0
@@ -93,6 +87,9 @@ class Replay:
 
     def run(self, since: int, before: int, told: Callable[[int, int], None], stop: Callable[[], bool]) -> bool:
         """Replay from one second to another. `told` hears how far it is. Return whether it came to its end, or `stop` said so."""
+        # As the live loop knows them when it starts: who ran before is no newcomer.
+        known = self._telemetry.judging.versions(moment(since) - KNOWN_FOR, moment(since))
+        self.standing.versions = {(item.plugin, item.version): item.first_at for item in known}
         self._prime(since)
         self.now = since
         unit = MINUTE
@@ -141,7 +138,8 @@ class Replay:
             self._last.append(-1)
         for number in set(np.array(names.version_of, np.int64)[stream].tolist()):
             if self._first[number] < 0:
-                self._first[number], self._newcomer = second, True
+                self._first[number] = second
+                self._newcomer = self._newcomer or names.versions[number] not in self.standing.versions
             self._last[number] = second
 
     def _take_windows(self, second: int, stream: Ints, counts: Ints) -> None:
@@ -157,7 +155,7 @@ class Replay:
         if unit == MINUTE and self.watch.waiting and self.now + SECOND_LOOK <= until:
             self._evaluate(self.now + SECOND_LOOK, [], [])
         while self.now + unit <= until:
-            if not (self._busy() or self._alerting()):
+            if not self._every and self._windows.empty and not (self._busy() or self._alarms.open_alerts):
                 # Nothing happens until a hold is over, if one ends before the next calls.
                 ends = [
                     second_of(item.hold_until or datetime.max)
@@ -174,8 +172,7 @@ class Replay:
 
     def _quiet_turn(self, at: int, unit: int) -> None:
         self._windows.advance(at)
-        due = self._burns_anew(at, unit)
-        if self._busy() or due:
+        if self._every or self._busy() or self._alarms.due(moment(at)):
             self._evaluate(at, [], [])
         else:
             self.now = at
@@ -199,25 +196,15 @@ class Replay:
             stream = np.concatenate([stream[mine], through])
             counts = np.concatenate([counts[:, mine], more], axis=1)
             telling = counts[1:].sum(axis=0) > 0
+        self._windows.know(self.tape.names.versions)
         if len(stream):
             self._take_windows(part.begin, stream, counts)
         self._windows.advance(at)
-        due = self._burns_anew(at, chunk.unit)
-        if self._busy() or due:
+        if self._every or self._busy() or self._alarms.due(moment(at)):
             self._to_watch()
             self._evaluate(at, self._told(stream, counts, telling), self._failing(chunk, part, let))
             return
         self._look(chunk, part, let, stream, counts, telling)
-
-    def _burns_anew(self, at: int, unit: int) -> bool:
-        """Whether alerts may have something to do: others burn than before, or some do and have not been looked at for a while."""
-        if unit == 1 and at - self._burn_at < BURN_EVERY:
-            return False
-        self._burn_at, before = at, self._burning
-        self._burning = self._windows.burning()
-        if self._burning != before:
-            return True
-        return self._alerting() and (unit == 1 or at - self._asked_at >= ALERTS_EVERY)
 
     def _look(
         self, chunk: Chunk, part: Slice, let: Mapping[str, list[Row]], stream: Ints, counts: Ints, telling: Any
@@ -237,7 +224,7 @@ class Replay:
         if self.watch.mark < self.now:  # what was skipped since was looked at, and nothing was seen
             self.watch = replace(self.watch, mark=self.now, at=moment(self.now))
         cells = self._failing(chunk, part, let) if parts else []
-        usual = self._usual_at_now(at, chunk.unit)
+        usual = self._usual_at_now(at)
         arrivals = Arrivals(at, streams, cells)
         watch, suspects = look(self.watch, arrivals, self._rules.objectives, usual, moment(at), judged)
         if suspects:
@@ -256,7 +243,7 @@ class Replay:
         if not self._sieved:
             self._sieve.take_back(self.watch)
             self._sieved = True
-        if not self._sieve.passes(stream, counts, self._usual_at_now(at, MINUTE), at, self.now):
+        if not self._sieve.passes(stream, counts, self._usual_at_now(at), at, self.now):
             return False
         self.now = at
         self.watch = replace(self.watch, mark=at, at=moment(at))
@@ -275,44 +262,42 @@ class Replay:
             # The mark alone: what changed in the turn before has a clean slate in this one.
             self.watch = replace(self.watch, mark=self.now)
         self._evidence.now = at
+        forget(self.standing, moment(self.now))  # as the turns that were skipped would have
         seen = self._observation(at, unit, Arrivals(at, streams, cells))
         self.standing, watch, changes = evaluate(
             self._rules, self.standing, self.watch, seen, self._evidence, lambda: 0.0
         )
         self.turns += 1
-        self.now = self._asked_at = at
+        self.now = at
         self._newcomer = False
         self._follow(watch)
+        self._alarms.follow(self.standing)
         self.account.take(changes, self.standing, watch, moment(at))
 
     def _observation(self, at: int, unit: int, arrivals: Arrivals) -> Observation:
         names = self.tape.names.versions
-        alerting: dict[str, set[str]] = {}
-        for item in self.standing.alerts.values():
-            if item.alert.state is not AlertState.INACTIVE:
-                alerting.setdefault(item.slo, set()).add(item.plugin)
         since = at - SEEN_SECONDS
         lately = {key: moment(last) for key, last in zip(names, self._last, strict=True) if last > since}
         running = {plugin for (plugin, _), seen_at in lately.items() if seen_at > moment(at - RUNNING_SECONDS)}
         return Observation(
             moment(at),
-            self._windows.counts(alerting, names),
+            self._windows.counts(None if self._every else self._alarms.open_alerts, names),
             None,
             len(running),
             {key: moment(self._first[number]) for number, key in enumerate(names) if key in lately},
             lately,
             arrivals,
-            self._usual_at_now(at, unit),
+            self._usual_at_now(at),
         )
 
-    def _usual_at_now(self, at: int, unit: int) -> Mapping[tuple[str, str, str], Past]:
-        every = USUAL_EVERY_SECONDS if unit == 1 else USUAL_EVERY_MINUTES
-        if at - self._usual_at >= every:
-            self._usual, self._usual_at = self._past.at(at, self.tape.names.streams), at
+    def _usual_at_now(self, at: int) -> UsualAt:
+        if self._usual is None or at // MINUTE != self._usual_at // MINUTE:
+            self._usual, self._usual_at = self._past.at(at), at
         return self._usual
 
     def _follow(self, watch: Watch) -> None:
         self.watch = watch
+        self._suspecting = any(item.nats >= ATTENTION_NATS for item in watch.streams.values())
         self._watched = np.zeros(len(self.tape.names.streams), bool)
         for key in watch.streams:
             self._watched[self.tape.names.number((key.plugin, key.version, key.operation))] = True
@@ -321,6 +306,7 @@ class Replay:
         """Whether something is open that the next turn may move."""
         return (
             self._newcomer
+            or self._suspecting
             or bool(self.standing.incidents)
             or bool(self.watch.waiting)
             or any(self._moves(item) for item in self.standing.quarantines.values())
@@ -337,15 +323,7 @@ class Replay:
         if item.state is QuarantineState.QUARANTINED:
             held_until = None if item.superseded_by is not None else item.hold_until
             return held_until is not None and moment(self.now + MINUTE) >= held_until
-        if item.state is QuarantineState.PROBATION and item.inconclusive:
-            return self.now >= second_of(self.tape.recorded.seconds_from) or self.now - self._asked_at >= ASKED_SECONDS
         return True
-
-    def _alerting(self) -> bool:
-        return bool(self._burning) or any(
-            item.alert.state is not AlertState.INACTIVE or item.inhibited_by is not None
-            for item in self.standing.alerts.values()
-        )
 
     def _of_plugins(self, plugins: frozenset[str]) -> Any:
         """Return of which operations the plugin is one of some, by number."""
@@ -359,7 +337,7 @@ class Replay:
         size = len(self.tape.names.streams)
         if len(self._watched) < size:
             self._watched = np.concatenate([self._watched, np.zeros(size - len(self._watched), bool)])
-        wanted = telling | self._watched[stream]
+        wanted = telling | self._watched[stream] | self._every
         return self._streams(stream[wanted], counts[:, wanted])
 
     def _streams(self, stream: Ints, counts: Ints) -> list[StreamCounts]:

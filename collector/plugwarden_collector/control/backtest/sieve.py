@@ -1,22 +1,34 @@
 """Evidence for all operations at once, in arrays: what `judge.evidence.update` does to one, where nobody comes to be suspected.
 
 Nearly every minute of a month holds a failure of somebody, and nearly none of them comes to anything. The sums are the same, term for
-term, so that what it lets pass is what `judge.watch.look` would have made no suspicion of, and it hands over what look needs.
+term, so that what it lets pass is what `judge.watch.look` would have made no suspicion of, and it hands over what look needs. It is for
+minutes alone: `judge.evidence.OF_BEFORE` is shorter than one of them, and plays no part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from plugwarden_collector.judge.arrivals import Past
-from plugwarden_collector.judge.evidence import ALTERNATIVES, ATTENTION_NATS, Line, Suspicion
-from plugwarden_collector.judge.watch import StreamKey, Watch, thresholds_of, tolerated_of, usual_of
+from plugwarden_collector.judge.evidence import (
+    ABOVE_PAST,
+    ALTERNATIVES,
+    ATTENTION_NATS,
+    MOST_TOLERATED,
+    MOST_WELL_NATS,
+    WELL_AGAIN_FOR,
+    WELL_AGAIN_NATS,
+    Line,
+    Suspicion,
+    tolerated_ratio,
+)
+from plugwarden_collector.judge.watch import StreamKey, Watch, thresholds_of
 from plugwarden_collector.rules.objective import Objective
 
+from .past import UsualAt
 from .tape import Names, moment, second_of
 
 __all__ = ["Sieve"]
@@ -26,10 +38,28 @@ MARGIN_NATS = 1e-6
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 _PART = np.array(ALTERNATIVES)
 _OF_GOOD = np.log1p(-_PART)
 """Nats of one good call: ln((1 - ratio) / (1 - tolerated)), in which what is tolerated falls out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _After:
+    """What one slice makes of some operations, for one objective."""
+
+    bad: Ints
+    known: Mask
+    """Something spoke against it before."""
+    fresh: Mask
+    """By operation and alternative: the sum begins anew."""
+    nats: Floats
+    mixed: Floats
+    """Logarithm of the mixture, where something speaks against it; else 0."""
+    well: Floats
+    well_since: Ints
+    """0: it is not beyond doubt that it is well again."""
 
 
 class Sieve:
@@ -42,40 +72,54 @@ class Sieve:
         self._since: Ints = np.zeros(self._nats.shape, np.int64)
         self._mark: Ints = np.zeros(self._nats.shape, np.int64)
         self._bad_at: Ints = np.zeros(self._nats.shape[:2], np.int64)
-        self._of_bad: Floats = np.zeros(self._nats.shape)
-        self._usual: Mapping[tuple[str, str, str], Past] | None = None
+        self._mixed: Floats = np.zeros(self._nats.shape[:2])
+        self._well: Floats = np.zeros(self._nats.shape[:2])
+        self._well_since: Ints = np.zeros(self._nats.shape[:2], np.int64)
+        self._covered: Mask = np.zeros(self._nats.shape[:2], bool)
 
-    @property
-    def watched(self) -> Any:
-        """Which operations something speaks against, by number."""
-        return (self._nats > 0.0).any(axis=(0, 2))
-
-    def passes(
-        self, stream: Ints, counts: Ints, usual: Mapping[tuple[str, str, str], Past], at: int, mark: int
-    ) -> bool:
-        """Take in one slice, rows as `Chunk.counts`; False, and nothing is taken in, where somebody may come to be suspected."""
-        self._tolerate(usual)
+    def passes(self, stream: Ints, counts: Ints, usual: UsualAt, at: int, mark: int) -> bool:
+        """Take in one slice, rows as `Chunk.counts`; False, and nothing is taken in, where somebody may come to be suspected, or is
+        still."""
+        self._grow()
         found = []
         for number, objective in enumerate(self._objectives):
             index = objective.threshold_index
             bad = counts[1] if index is None else counts[3 + self._thresholds.index(index)]
-            total = counts[0]
-            step = bad[:, None] * self._of_bad[number, stream] + (total - bad)[:, None] * _OF_GOOD
-            before = self._nats[number, stream]
-            fresh = before <= 0.0
-            after = np.where(fresh, step, before + step)
-            most = after.max(axis=1)
-            mixed = most + np.log(np.exp(after - most[:, None]).mean(axis=1))
-            if (mixed >= ATTENTION_NATS - MARGIN_NATS).any():
+            after = self._after(number, stream, (counts[0], bad), self._of_bad(number, stream, usual), at)
+            others = self._mixed[number].copy()
+            others[stream] = after.mixed
+            if (others >= ATTENTION_NATS - MARGIN_NATS).any():
                 return False
-            found.append((bad, fresh, before, after))
-        for number, (bad, fresh, before, after) in enumerate(found):
-            self._nats[number, stream] = after
-            self._since[number, stream] = np.where(fresh, at, self._since[number, stream])
-            self._mark[number, stream] = np.where(fresh, mark, self._mark[number, stream])
-            anew = (bad > 0) | (before <= 0.0).all(axis=1)
+            found.append(after)
+        for number, after in enumerate(found):
+            self._nats[number, stream] = after.nats
+            self._mixed[number, stream] = after.mixed
+            self._since[number, stream] = np.where(after.fresh, at, self._since[number, stream])
+            self._mark[number, stream] = np.where(after.fresh, mark, self._mark[number, stream])
+            anew = (after.bad > 0) | ~after.known
             self._bad_at[number, stream] = np.where(anew, at, self._bad_at[number, stream])
+            self._well[number, stream] = after.well
+            self._well_since[number, stream] = after.well_since
         return True
+
+    def _after(self, number: int, stream: Ints, told: tuple[Ints, Ints], of_bad: Floats, at: int) -> _After:
+        total, bad = told
+        step = bad[:, None] * of_bad + (total - bad)[:, None] * _OF_GOOD
+        before = self._nats[number, stream]
+        fresh = before <= 0.0
+        known = ~fresh.all(axis=1)
+        nats = np.where(fresh, step, before + step)
+        leads = before.argmax(axis=1)
+        rows = np.arange(len(stream))
+        well = np.clip(self._well[number, stream] - step[rows, leads], 0.0, MOST_WELL_NATS)
+        well[~known | (nats.argmax(axis=1) != leads)] = 0.0
+        since = self._well_since[number, stream]
+        well_since = np.where(well >= WELL_AGAIN_NATS, np.where(since > 0, since, at), 0)
+        nats[(well_since > 0) & (at - well_since >= WELL_AGAIN_FOR.total_seconds())] = 0.0
+        most = nats.max(axis=1)
+        gone = most <= 0.0
+        mixed = np.where(gone, 0.0, most + np.log(np.exp(nats - most[:, None]).mean(axis=1)))
+        return _After(bad, known, fresh, nats, mixed, np.where(gone, 0.0, well), np.where(gone, 0, well_since))
 
     def handed_over(self, watch: Watch) -> Watch:
         """Return a watch with what speaks against whom."""
@@ -85,16 +129,21 @@ class Sieve:
                 self._nats[number, place].tolist(), self._since[number, place].tolist(), self._mark[number, place].tolist(),
                 strict=True,
             )  # fmt: skip
+            well_since = int(self._well_since[number, place])
             streams[StreamKey(self._objectives[number].name, *self._names.streams[int(place)])] = Suspicion(
                 tuple(Line(nats, moment(since), mark) for nats, since, mark in lines),
                 moment(int(self._bad_at[number, place])),
+                float(self._well[number, place]),
+                moment(well_since) if well_since else None,
             )
         return replace(watch, streams=streams)
 
     def take_back(self, watch: Watch) -> None:
         """Go on from a watch."""
         self._grow()
-        self._nats[:] = 0.0
+        for column in (self._nats, self._mixed, self._well):
+            column[:] = 0.0
+        self._well_since[:] = 0
         places = {objective.name: number for number, objective in enumerate(self._objectives)}
         for key, item in watch.streams.items():
             at = places[key.objective], self._names.number((key.plugin, key.version, key.operation))
@@ -102,26 +151,33 @@ class Sieve:
             self._since[at] = [second_of(line.since) for line in item.lines]
             self._mark[at] = [line.mark for line in item.lines]
             self._bad_at[at] = second_of(item.bad_at)
+            self._mixed[at] = item.nats
+            self._well[at] = item.well_nats
+            self._well_since[at] = second_of(item.well_since) if item.well_since is not None else 0
 
-    def _tolerate(self, usual: Mapping[tuple[str, str, str], Past]) -> None:
-        if usual is self._usual and self._nats.shape[1] == len(self._names.streams):
-            return
-        self._grow()
-        self._usual = usual
-        for number, objective in enumerate(self._objectives):
-            tolerated = np.array(
-                [tolerated_of(objective, self._thresholds, usual_of(usual, *name)) for name in self._names.streams]
-            )[:, None]
-            self._of_bad[number] = np.log((tolerated + (1.0 - tolerated) * _PART) / tolerated)
-            others = [place for place, name in enumerate(self._names.streams) if not objective.covers(name[0])]
-            self._of_bad[number, others] = -1.0  # nothing ever speaks against them
+    def _of_bad(self, number: int, stream: Ints, usual: UsualAt) -> Floats:
+        """Return the nats of one bad call, by operation and alternative."""
+        index = self._objectives[number].threshold_index
+        past = usual.share(0 if index is None else 1 + self._thresholds.index(index), stream)
+        least = tolerated_ratio(self._objectives[number], 0.0)
+        tolerated = np.clip(ABOVE_PAST * past, least, MOST_TOLERATED)[:, None]
+        found: Floats = np.log((tolerated + (1.0 - tolerated) * _PART) / tolerated)
+        found[~self._covered[number, stream]] = -1.0  # nothing ever speaks against them
+        return found
 
     def _grow(self) -> None:
         more = len(self._names.streams) - self._nats.shape[1]
         if more > 0:
-            shape = (len(self._objectives), more, len(_PART))
-            self._nats = np.concatenate([self._nats, np.zeros(shape)], axis=1)
-            self._of_bad = np.concatenate([self._of_bad, np.zeros(shape)], axis=1)
-            self._since = np.concatenate([self._since, np.zeros(shape, np.int64)], axis=1)
-            self._mark = np.concatenate([self._mark, np.zeros(shape, np.int64)], axis=1)
-            self._bad_at = np.concatenate([self._bad_at, np.zeros(shape[:2], np.int64)], axis=1)
+            self._covered = np.array(
+                [[objective.covers(name[0]) for name in self._names.streams] for objective in self._objectives], bool
+            )
+            self._nats, self._since, self._mark = (
+                _wider(column, more) for column in (self._nats, self._since, self._mark)
+            )
+            self._mixed, self._well, self._bad_at, self._well_since = (
+                _wider(column, more) for column in (self._mixed, self._well, self._bad_at, self._well_since)
+            )
+
+
+def _wider(column: Any, more: int) -> Any:
+    return np.concatenate([column, np.zeros((len(column), more, *column.shape[2:]), column.dtype)], axis=1)

@@ -54,6 +54,8 @@ class Names:
     """By number of an operation."""
     _streams: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _versions: dict[tuple[str, str], int] = field(default_factory=dict)
+    _of_plugins: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    _versions_of: dict[str, list[int]] = field(default_factory=dict)
 
     def number(self, stream: tuple[str, str, str]) -> int:
         """Return the number of an operation."""
@@ -64,8 +66,26 @@ class Names:
             version = self._versions.setdefault(stream[:2], len(self.versions))
             if version == len(self.versions):
                 self.versions.append(stream[:2])
+                self._versions_of.setdefault(stream[0], []).append(version)
             self.version_of.append(version)
+            self._of_plugins.setdefault((stream[0], stream[2]), []).append(found)
         return found
+
+    def known(self, stream: tuple[str, str, str]) -> int | None:
+        """Return the number of an operation; None where it was not seen yet."""
+        return self._streams.get(stream)
+
+    def known_version(self, version: tuple[str, str]) -> int | None:
+        """Return the number of a version of a plugin; None where it was not seen yet."""
+        return self._versions.get(version)
+
+    def versions_of(self, plugin: str) -> Sequence[int]:
+        """Return the numbers of all versions of a plugin."""
+        return self._versions_of.get(plugin, ())
+
+    def versions_with(self, plugin: str, operation: str) -> Sequence[int]:
+        """Return the numbers of an operation in all versions of a plugin."""
+        return self._of_plugins.get((plugin, operation), ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,9 +50,19 @@ class SlidingWindows:
         """By window: entries that have left it."""
         self._covered: dict[str, Mask] = {}
 
+    def know(self, plugins: Sequence[tuple[str, str]]) -> None:
+        """Make room for all versions, by number."""
+        known = next(iter(self._sums.values())).shape[1] if self._sums else 0
+        if len(plugins) == known:
+            return
+        more = np.zeros((self._rows, len(plugins) - known))
+        self._sums = {size: np.concatenate([sums, more], axis=1) for size, sums in self._sums.items()}
+        covers: dict[str, Callable[[str], bool]] = {item.name: item.covers for item in self._objectives}
+        self._covered = {name: np.array([of(plugin) for plugin, _ in plugins], bool) for name, of in covers.items()}
+
     def add(self, second: int, versions: Ints, counts: Floats, plugins: Sequence[tuple[str, str]]) -> None:
         """Add calls of some versions, each once; `plugins` are all versions by number."""
-        self._grow(plugins)
+        self.know(plugins)
         for sums in self._sums.values():
             sums[:, versions] += counts
         for grain, past in self._past.items():
@@ -81,26 +92,61 @@ class SlidingWindows:
                 for column in (past.times, past.versions, past.counts):
                     del column[: len(column) - keep]
 
-    def burning(self) -> tuple[bytes, ...]:
-        """Return which versions burn in any tier, by objective, as something to compare; empty where none does."""
-        found = [met for met in map(self._met, self._objectives) if met is not None]
-        return tuple(np.flatnonzero(met).tobytes() for met in found) if any(met.any() for met in found) else ()
+    def burning(self, objective: Objective, severity: str | None = None) -> Mask | None:
+        """Return which versions burn too fast in a tier of a severity, or of any; None where none does."""
+        covered, found = self._covered.get(objective.name), None
+        if covered is None:
+            return None
+        for tier in objective.tiers:
+            if severity not in {None, tier.severity}:
+                continue
+            total, bad = self._of(objective, tier.long_seconds)
+            enough = covered & (bad >= max(1, objective.min_failures)) & (total >= objective.min_events)
+            number = np.flatnonzero(enough)
+            for size in (tier.long_seconds, tier.short_seconds) if len(number) else ():
+                total, bad = self._of(objective, size)
+                number = number[_rates(objective, bad[number], total[number]) >= tier.factor]
+            if len(number):
+                found = np.zeros(len(enough), bool) if found is None else found
+                found[number] = True
+        return found
+
+    def quiet(self, objective: Objective, severity: str, number: int) -> bool:
+        """Whether calls of a version came in every short window of a severity, and did not burn too fast."""
+        for tier in objective.tiers:
+            if tier.severity == severity:
+                total, bad = (row[number : number + 1] for row in self._of(objective, tier.short_seconds))
+                if not (total[0] > 0 and _rates(objective, bad, total)[0] < tier.factor):
+                    return False
+        return True
+
+    def called(self, objective: Objective, size: float, number: int) -> bool:
+        """Whether a window of a version knows a call."""
+        return bool(self._of(objective, size)[0][number] > 0)
+
+    @property
+    def empty(self) -> bool:
+        """Whether every call has left every window, so that time moves nothing any more."""
+        return all(self._left[size] - past.offset == len(past.times) for size, past in
+                   ((size, self._past[self._grain[size]]) for size in self.sizes))  # fmt: skip
 
     def counts(
-        self, alerting: Mapping[str, set[str]], plugins: Sequence[tuple[str, str]]
+        self, alerting: Mapping[str, AbstractSet[str]] | None, plugins: Sequence[tuple[str, str]]
     ) -> Mapping[str, Mapping[tuple[str, str], Mapping[float, CallCounts]]]:
         """Return the counts of all versions that burn, and of plugins that have an alert: objective -> their names. Of no other can an
-        alert come to anything (`cycle.alerts`)."""
+        alert come to anything (`cycle.alerts`); None asks for all."""
         found: dict[str, dict[tuple[str, str], dict[float, CallCounts]]] = {}
         for objective in self._objectives:
             mine = found[objective.name] = {}
-            met, named = self._met(objective), alerting.get(objective.name, ())
-            if met is None:
+            covered = self._covered.get(objective.name)
+            if covered is None:
                 continue
-            sizes = [size for size in objective.windows if size in self._sums]
-            wanted = set(np.flatnonzero(met).tolist())
+            met = covered if alerting is None else self.burning(objective)
+            wanted = set() if met is None else set(np.flatnonzero(met).tolist())
+            named = frozenset[str]() if alerting is None else alerting.get(objective.name, frozenset[str]())
             if named:
                 wanted |= {number for number, (plugin, _) in enumerate(plugins) if plugin in named}
+            sizes = [size for size in objective.windows if size in self._sums]
             for number in sorted(wanted):
                 counted = {size: [row[number] for row in self._of(objective, size)] for size in sizes}
                 mine[plugins[number]] = {
@@ -110,41 +156,23 @@ class SlidingWindows:
                     del mine[plugins[number]]
         return found
 
-    def _met(self, objective: Objective) -> Mask | None:
-        """Return which versions burn too fast in any tier."""
-        covered, allowed = self._covered.get(objective.name), 1.0 - objective.target_ratio
-        if covered is None:
-            return None
-        found: Mask = np.zeros(len(covered), bool)
-        for tier in objective.tiers:
-            total, bad = self._of(objective, tier.long_seconds)
-            met = covered & (bad >= max(1, objective.min_failures)) & (total >= objective.min_events)
-            if not met.any():
-                continue
-            # A little below: rounding must leave nothing out; `judge.burn` decides.
-            met &= bad >= tier.factor * allowed * total * (1.0 - 1e-9)
-            total, bad = self._of(objective, tier.short_seconds)
-            found |= met & (total > 0) & (bad >= tier.factor * allowed * total * (1.0 - 1e-9))
-        return found
-
     def _of(self, objective: Objective, size: float) -> tuple[Floats, Floats]:
-        sums = self._sums[size]
+        sums = self._sums.get(size)
+        if sums is None:  # the period itself is counted for budgets alone
+            none = np.zeros(len(self._covered[objective.name]))
+            return none, none
         if objective.threshold_index is None:
             return sums[0], sums[1]
         return sums[2], sums[3 + self._thresholds.index(objective.threshold_index)]
 
-    def _grow(self, plugins: Sequence[tuple[str, str]]) -> None:
-        known = next(iter(self._sums.values())).shape[1] if self._sums else 0
-        if len(plugins) == known:
-            return
-        more = np.zeros((self._rows, len(plugins) - known))
-        self._sums = {size: np.concatenate([sums, more], axis=1) for size, sums in self._sums.items()}
-        covers: dict[str, Callable[[str], bool]] = {item.name: item.covers for item in self._objectives}
-        self._covered = {name: np.array([of(plugin) for plugin, _ in plugins], bool) for name, of in covers.items()}
-
 
 def _counts(objective: Objective, total: int, bad: int) -> CallCounts:
     return CallCounts(total, failed=bad) if objective.threshold_index is None else CallCounts(total, slow=bad)
+
+
+def _rates(objective: Objective, bad: Floats, total: Floats) -> Floats:
+    """Return what `judge.burn.burn_rate` does, of many at once: by the same divisions, so that they are equal to the last bit."""
+    return np.where(total > 0, bad / np.maximum(total, 1.0) / (1.0 - objective.target_ratio), 0.0)
 
 
 def _added(known: Ints, sums: Floats, versions: Ints, counts: Floats) -> tuple[Ints, Floats]:

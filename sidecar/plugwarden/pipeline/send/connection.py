@@ -37,7 +37,9 @@ class Connection:
         self._host, self._tls, self._timeout_seconds = host, tls, timeout_seconds
         usual = 80 if tls is None else 443
         self._port = port or usual
-        named = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
+        # A codec that is loaded when it is first asked for, which no name of plain letters needs (`PlainSender` loads it for others).
+        plain = host if host.isascii() else host.encode("idna").decode("ascii")
+        named = f"[{plain}]" if ":" in plain else plain
         self._named = named if self._port == usual else f"{named}:{self._port}"
         self._socket: socket.socket | None = None
         self._read = bytearray()

@@ -20,6 +20,7 @@ from plugwarden_collector.decide.noted import kept
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.decide.word import MANY, WORD, Word
 from plugwarden_collector.errors import StaleError
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store.ledger import Delivery, KeptTime, PushedEnd, PushedRecord, ToldSubject
@@ -65,6 +66,17 @@ ALL = Changes(
 
 def test_every_kind_of_change_has_its_example_here() -> None:
     assert [item.name for item in fields(Changes) if getattr(ALL, item.name) in (None, [])] == ["unsilenced"]
+
+
+def test_what_one_process_bore_out_does_not_count_for_the_hour_of_the_others(engine: Engine) -> None:
+    """Nor after a restart, when the hour is read from the log."""
+    words = [{"known": False}, {WORD: Word("h1").as_dict()}, {WORD: Word(young=True).as_dict()}, {WORD: MANY.as_dict()}]
+    drafts = [
+        Draft(AT + timedelta(seconds=number), "quarantined", "automation", "csv", "it fails", evidence=said)
+        for number, said in enumerate(words)
+    ]
+    engine.ledger.commit(Changes(at=AT, decisions=drafts), 0).result(30)
+    assert engine.ledger.load(AT + timedelta(minutes=1)).standing.actions == [AT + timedelta(seconds=3)]
 
 
 def test_an_empty_ledger_says_so(engine: Engine) -> None:

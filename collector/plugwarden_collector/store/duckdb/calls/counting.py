@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from plugwarden_collector.errors import NotFoundError, StoreError
+from plugwarden_collector.figures import counted
 from plugwarden_collector.store.duckdb.handed import handed
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.upkeep import SetAside
@@ -349,7 +350,7 @@ def _others(whole: pa.Table, some: pa.Table | None) -> pa.Table:
 
 def _sentence(entry: SetAside) -> str:
     where = " ".join(part for part in (entry.service_name, entry.plugin_id) if part)
-    return f"{entry.rows} rows of {entry.what} in commit {entry.batch}{f' of {where}' if where else ''}: {entry.error}"
+    return f"{counted(entry.rows, 'row')} of {entry.what} in commit {entry.batch}{f' of {where}' if where else ''}: {entry.error}"
 
 
 def _rollback(connection: Connection) -> None:

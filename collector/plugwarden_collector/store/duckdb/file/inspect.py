@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from plugwarden_collector.errors import StoreError
+from plugwarden_collector.figures import counted
 from plugwarden_collector.private import CHOICES, choice, make_folder, tighten
 from plugwarden_collector.store.duckdb.engine import connect
 
@@ -89,7 +90,8 @@ def problems(path: Path) -> list[str]:
         if read.state is LogState.DAMAGED:
             found.append(
                 f"its write-ahead log {log.name} is damaged at byte {read.good_bytes} of {read.nbytes}: "
-                f"{read.commits} commits before that are whole, {read.lost_commits} after it cannot be used"
+                f"{counted(read.commits, 'commit before that is', 'commits before that are')} whole, "
+                f"{read.lost_commits} after it cannot be used"
             )
     return found
 

@@ -11,6 +11,7 @@ import duckdb
 
 from plugwarden_collector.audit import Head
 from plugwarden_collector.audit.entries import ACCESS, DECISIONS, GENESIS, UNKEYED, Draft, Keyring, seal
+from plugwarden_collector.figures import counted
 from plugwarden_collector.store.duckdb.rows import Row
 from plugwarden_collector.store.duckdb.statements import statement
 
@@ -105,7 +106,8 @@ def trim(connection: duckdb.DuckDBPyConnection, keep: int, at: datetime, keyring
         return None
     connection.execute(statement("trim_access").sql, {"last": last})
     evidence = {"sequence": last, "hash": str(found[0][1])}
-    reason = f"the newest {keep} entries are kept; {last - found[0][2] + 1} older ones were let go"
+    gone = counted(last - found[0][2] + 1, "older one was", "older ones were")
+    reason = f"the newest {counted(keep, 'entry is', 'entries are')} kept; {gone} let go"
     draft = Draft(at, "access_log_trimmed", "collector", "access log", reason, evidence=evidence)
     return append(connection, DECISIONS, [draft], keyring)
 

@@ -7,10 +7,12 @@ import duckdb
 from plugwarden_collector.audit import Head, Heads
 from plugwarden_collector.audit.entries import ACCESS, DECISIONS, Keyring, Verdict, examine
 from plugwarden_collector.audit.meeting import NAMES, compare
+from plugwarden_collector.figures import counted
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.ledger import AuditReport
 
 from .chain import base_of, head_of, holds, rows_of
+from .decision_facts import examine_facts
 
 __all__ = ["report_on", "unknown_text"]
 
@@ -40,6 +42,9 @@ def report_on(
                 problems.append(text)
             elif head.sequence:
                 notes.append(f"{name}: entry {head.sequence}, the head that was kept outside of the store, is there")
+    wrong, said = examine_facts(cursor)
+    problems += wrong
+    notes += said
     if kept is None:
         notes.append("no head of this log is kept here: whether its end is missing cannot be told; see --anchor")
     else:
@@ -63,7 +68,9 @@ def _against(cursor: duckdb.DuckDBPyConnection, anchor: str, notes: list[str]) -
 def _basis(name: str, verdict: Verdict) -> list[str]:
     found = []
     if verdict.keyed:
-        found.append(f"{name}: {verdict.keyed} entries are verified with their key{_since(verdict)}")
+        found.append(
+            f"{name}: {counted(verdict.keyed, 'entry is verified with its', 'entries are verified with their')} key{_since(verdict)}"
+        )
     if verdict.unkeyed_until:
         found.append(
             f"{name}: unkeyed up to entry {verdict.unkeyed_until}: a plain hash, from before there was a key, which anybody "

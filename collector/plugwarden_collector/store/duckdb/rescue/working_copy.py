@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from plugwarden_collector.figures import counted
 from plugwarden_collector.store.duckdb import engine
 from plugwarden_collector.store.duckdb.file.format import (
     HEADER_BYTES,
@@ -99,10 +100,9 @@ def _lay_out_logs(path: Path, folder: Path, notes: list[str]) -> int:
             _link(log, folder / log.name)
             continue
         lost += read.lost_commits
+        behind = counted(read.lost_commits, "commit behind it is", "commits behind it are")
         usable = read.state is not LogState.DAMAGED
-        why = (
-            "a commit that was never finished" if usable else f"damage; {read.lost_commits} commits behind it are lost"
-        )
+        why = "a commit that was never finished" if usable else f"damage; {behind} lost"
         notes.append(f"{log.name} is used up to byte {read.good_bytes} of {read.nbytes}: then comes {why}")
         if read.good_bytes:
             with log.open("rb") as source, (folder / log.name).open("wb") as sink:

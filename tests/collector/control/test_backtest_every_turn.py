@@ -1,0 +1,139 @@
+"""What a backtest skips changes nothing: the same decisions, alerts and words as where every turn is evaluated in full."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from plugwarden_collector.control.backtest.replay import Replay
+from plugwarden_collector.control.backtest.tape import second_of
+from plugwarden_collector.rules.file import Rules, load_rules
+from plugwarden_collector.store import Database, stored_telemetry
+
+from tests.collector.support.told_seconds import BEGIN
+
+HOURS = 10
+RULES = """
+[[slo]]
+name = "availability"
+objective = 0.99
+[[slo]]
+name = "latency"
+sli = "latency"
+threshold = "250ms"
+objective = 0.95
+for = "2m"
+[policy]
+enforcement = "{enforcement}"
+hold = "20m"
+"""
+# Each kind of trouble in a plugin of its own, and one host that hurts all; `geo` comes out anew, and is called by nobody for an hour.
+FAULTS = """
+insert into {table} (
+    bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, calls,
+    duration_seconds_sum, duration_seconds_max, cpu_seconds, bucket_index, bucket_count{columns}
+)
+with parts as (
+    select moment, plugin, operation, instance, '1' as version, epoch(moment) - epoch($begin::timestamp) as since,
+        hash(moment, plugin, operation, instance) as dice
+    from range($begin::timestamp, $end::timestamp, $step::interval) t(moment)
+    cross join (select unnest(['csv', 'geo', 'img', 'pdf', 'seldom', 'xml']) as plugin)
+    cross join (select unnest(['read', 'write']) as operation) cross join (select unnest(['h1', 'h2', 'h3']) as instance)
+),
+called as (
+    select * replace (if(plugin = 'geo' and since >= {release}, '2', version) as version),
+        case when plugin = 'seldom' then if(dice % 23 = 0, 1, 0)
+            when plugin = 'geo' and since between {silent} and {silent} + {length} * 2 then 0 else 20 + dice % 11 end as calls,
+        case
+            when plugin = 'csv' and operation = 'read' and since between {hard} and {hard} + {length} then 1.0
+            when plugin = 'geo' and since between {release} and {release} + {length} then 0.5
+            when plugin = 'img' and instance = 'h2' and since between {process} and {process} + {length} * 3 then 1.0
+            when plugin = 'xml' and since between {hard} + {length} and {hard} + {length} * 4 then 0.12
+            when plugin = 'seldom' and since > {silent} then 1.0
+            when instance = 'h3' and since between {host} and {host} + {length} then 0.8
+            else 0.0 end as share,
+        plugin = 'pdf' and operation = 'write' and since between {process} and {process} + {length} as slowed,
+        plugin = 'csv' and operation = 'read' and since between {hard} + {length} // 4 and {hard} + {length} as shut
+    from parts
+),
+ended as (
+    select *, if(share > 0, ceil(calls * share), if(dice // 100 % 60 = 0, 1, 0))::bigint as failed,
+        if(slowed, calls, if(dice // 10000 % 40 = 0, 1, 0))::bigint as late
+    from called where calls > 0
+),
+told as (
+    select *, unnest(['success', 'error', 'rejected']) as outcome,
+        unnest([calls - failed, if(shut, 1, failed), if(shut, failed - 1, 0)]) as count from ended
+)
+select moment, 'host', instance, plugin, version, operation, outcome, if(outcome = 'success', '', 'plugin'),
+    case outcome when 'error' then 'ValueError' when 'rejected' then 'breaker_open' else '' end, count, 0.01 * count, 2.0, 0, [-110, 16],
+    if(outcome = 'success', [count - least(count, late), least(count, late)], [count, 0]){values}
+from told where count > 0 order by moment
+"""
+
+
+@pytest.fixture(params=["enforce", "suggest", "observe"])
+def rules(tmp_path: Path, request: pytest.FixtureRequest) -> Rules:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES.format(enforcement=request.param))
+    return load_rules(file)
+
+
+def replayed(folder: Path, rules: Rules, *, every: bool) -> Replay:
+    with stored_telemetry(folder) as (telemetry, _):
+        recorded = telemetry.replaying.recorded()
+        assert recorded is not None
+        replay = Replay(telemetry, rules, recorded, every=every)
+        since = second_of(recorded.minutes_from)
+        assert replay.run(since, second_of(recorded.newest_at) + 65, lambda done, total: None, lambda: False)
+    return replay
+
+
+def assert_the_same(short: Replay, full: Replay) -> None:
+    assert [(item.at, item.kind, item.scope, item.reason) for item in short.account.decisions] == [
+        (item.at, item.kind, item.scope, item.reason) for item in full.account.decisions
+    ]
+    assert short.account.alerts == full.account.alerts
+    assert short.account.told == full.account.told
+    assert short.account.incidents == full.account.incidents
+    assert short.account.troubles == full.account.troubles
+    assert short.loop.refused == full.loop.refused
+    assert short.standing.quarantines == full.standing.quarantines
+
+
+def minutes(folder: Path) -> Path:
+    return _filled(folder, "call_minutes", timedelta(hours=HOURS), timedelta(minutes=1), 3600)
+
+
+def seconds(folder: Path) -> Path:
+    return _filled(folder, "call_seconds", timedelta(minutes=20), timedelta(seconds=1), 120)
+
+
+def _filled(folder: Path, table: str, length: timedelta, step: timedelta, unit: int) -> Path:
+    database = Database(folder)
+    connection = database.cursor()
+    fine = table == "call_seconds"
+    sql = FAULTS.format(
+        table=table, columns=", tenant_id, host_name, batch" if fine else "",
+        values=", if(dice % 3 = 0, 'a', 'b'), 'm-' || instance, 1" if fine else "",
+        hard=unit, process=unit * 2, host=unit * 7, release=unit * 5, silent=unit * 6, length=unit // 2,
+    )  # fmt: skip
+    end = BEGIN + length
+    connection.execute(sql, {"begin": BEGIN, "end": end, "step": step})
+    for name, time in (("seconds", BEGIN if fine else end), ("minutes", BEGIN if fine else end), ("hours", BEGIN)):
+        connection.execute("insert or replace into progress values (?, null, ?)", [name, time])
+    connection.close()
+    database.close()
+    return folder
+
+
+@pytest.mark.parametrize("fill", [minutes, seconds], ids=lambda fill: fill.__name__)
+def test_skipping_turns_changes_nothing(tmp_path: Path, rules: Rules, fill: object) -> None:
+    assert callable(fill)
+    folder = fill(tmp_path / "data")
+    short, full = replayed(folder, rules, every=False), replayed(folder, rules, every=True)
+    assert full.turns >= full.looks
+    assert short.turns < full.turns
+    assert len(full.account.decisions) > 4
+    assert_the_same(short, full)
