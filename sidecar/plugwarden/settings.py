@@ -106,7 +106,7 @@ class Settings:
         values: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None or name == "loop_lag_seconds"
         }
-        known = sorted(set(cls.__dataclass_fields__) - {"protocol_given"})
+        known = sorted(set(cls.__match_args__) - {"protocol_given"})
         for name in values:
             if name not in known:
                 raise ConfigurationError(f"{name}: no such setting; {hint(name, known)}")

@@ -77,3 +77,16 @@ main(["run", "--file", sys.argv[1], "--", "host"])"""
         capture_output=True, text=True, check=True, env={"PYTHONPATH": str(Path(plugwarden.__file__).parents[1])},
     )  # fmt: skip
     assert told.stdout == "[]\n"
+
+
+def test_a_process_that_wraps_makes_no_dataclass_of_a_value() -> None:
+    code = """import plugwarden.contract.value as values
+from plugwarden import Sidecar, Settings
+made = []
+plainly, values.dataclass = values.dataclass, lambda **given: made.append(1) or plainly(**given)
+Sidecar(service="x", endpoint="http://127.0.0.1:9").wrap(lambda: None, plugin="p", version="1", operation="x")()
+print(made, end=" ")
+Settings.__dataclass_fields__
+print(made)"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "[] [1]\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -90,7 +90,7 @@ class Finding:
         return {**self.detail, "traces": found}
 
 
-def findings_of(tick: Tick, troubles: Iterable[Trouble], excuses: Excuses) -> list[Finding]:
+def findings_of(tick: Tick, troubles: Sequence[Trouble], excuses: Excuses) -> list[Finding]:
     """Return what is to blame, the strongest first; `excuses` names plugins that an open incident still speaks for."""
     neighbours = Neighbours(tick)
     about = [
@@ -100,6 +100,7 @@ def findings_of(tick: Tick, troubles: Iterable[Trouble], excuses: Excuses) -> li
         for scope in _scopes(fault)
     ]
     lately = Lately(tick, (scope.plugin for _, _, scope, waits_for in about if waits_for is None))
+    suspected = [fault for trouble in troubles for fault in trouble.explanation.faults]
     found = []
     for trouble, fault, scope, waits_for in about:
         if waits_for is None:
@@ -110,7 +111,7 @@ def findings_of(tick: Tick, troubles: Iterable[Trouble], excuses: Excuses) -> li
                 waits_for = "it fails no more than it may in the last seconds"
             elif fails is None and past_grace is not None:
                 waits_for = "the version is new, and its last calls leave it open whether it still fails"
-        found.append(_finding(tick, trouble, fault, scope, waits_for))
+        found.append(_finding(tick, trouble, suspected, fault, scope, waits_for))
     return sorted(found, key=lambda item: -item.fault.weight)
 
 
@@ -131,7 +132,9 @@ def _scopes(fault: Fault) -> list[Scope]:
     return found
 
 
-def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for: str | None) -> Finding:
+def _finding(
+    tick: Tick, trouble: Trouble, suspected: Sequence[Fault], fault: Fault, scope: Scope, waits_for: str | None
+) -> Finding:
     objective, plugin = trouble.objective, fault.scope.plugin
     why = indicator_of(objective).why()
     span = max((tick.at - fault.since).total_seconds(), 1.0)
@@ -153,9 +156,12 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
         sentences.append(elsewhere)
     # Nobody is asked before it is time to act: until then each look would ask again.
     acting = waits_for is None and scope.version is not None
-    ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else ())
-    previous: frozenset[str] = frozenset() if scope.version is None else ways.before(scope.version)
-    cost = _cost(tick, trouble, fault, scope, ways)
+    seen = {version for name, version in tick.standing.versions if name == plugin}
+    ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else (), seen)
+    previous: frozenset[str] = frozenset()
+    if scope.version is not None:
+        previous = ways.before(scope.version, _calling(trouble, plugin, scope.version))
+    cost = _cost(tick, trouble, suspected, fault, scope, ways)
     if cost is not None:
         sentences.append(str(cost))
     enough = tick.rules.policy.enough_nats(scope.plugin)
@@ -192,7 +198,15 @@ def _where(fault: Fault) -> str:
     return f"{fault.scope} in all processes but {fault.without}" if fault.without else str(fault.scope)
 
 
-def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, ways: WaysBack) -> Impact | None:
+def _calling(trouble: Trouble, plugin: str, version: str) -> set[tuple[str, str]]:
+    """Return the processes and operations that call a version."""
+    parts = (*trouble.before, *trouble.samples)
+    return {(part.instance, part.operation) for part in parts if (part.plugin, part.version) == (plugin, version)}
+
+
+def _cost(
+    tick: Tick, trouble: Trouble, suspected: Sequence[Fault], fault: Fault, scope: Scope, ways: WaysBack
+) -> Impact | None:
     """Return the forecast: from the seconds before the trouble, or since the version is there, where that is no longer."""
     called = [
         Called(cell.instance, cell.tenant, cell.counts.total + cell.refused, cell.operation)
@@ -204,7 +218,7 @@ def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, ways: WaysBa
         if scope.version is None:
             return None
         return ways.answering(
-            scope.version, item.operation, item.instance, lambda version: _barred(tick, trouble, scope.plugin, version, item)
+            scope.version, item.operation, item.instance, lambda version: _barred(tick, suspected, scope.plugin, version, item)
         )  # fmt: skip
 
     first_at = None if scope.version is None else tick.standing.versions.get((scope.plugin, scope.version))
@@ -219,15 +233,15 @@ def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, ways: WaysBa
     return impact(called, (tick.at - first_at).total_seconds(), answering)
 
 
-def _barred(tick: Tick, trouble: Trouble, plugin: str, version: str, item: Called) -> bool:
-    """Whether nobody should count on an earlier version for some calls: it is isolated itself, or suspected."""
+def _barred(tick: Tick, suspected: Sequence[Fault], plugin: str, version: str, item: Called) -> bool:
+    """Whether nobody should count on an earlier version for some calls: it is isolated itself, or suspected by any objective."""
     part = Scope(plugin, version, item.operation, item.instance, item.tenant)
     if any(one.ended_at is None and covers(one.scope, part) for one in tick.standing.quarantines.values()):
         return True
     said = part.as_dict()
     return any(
         other.scope.plugin == plugin and all(said.get(name, value) == value for name, value in other.scope.conditions)
-        for other in trouble.explanation.faults
+        for other in suspected
     )
 
 

@@ -132,16 +132,16 @@ class _OfDataclasses:
         self._told = {name: given for name, given in told.items() if given is not MISSING}
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._owner, self._name = owner, name
+        self._owner: Any = owner
+        self._name = name
 
     def __get__(self, instance: object, kind: Any) -> Any:
         owner = self._owner
-        alike = type(
-            owner.__name__, (), {"__annotations__": owner.__annotations__, "__module__": owner.__module__, **self._told}
-        )
-        made: Any = dataclass(frozen=True)(alike)
-        for name in ("__dataclass_fields__", "__dataclass_params__"):
-            setattr(owner, name, getattr(made, name))
+        about = {"__annotations__": owner.__annotations__, "__module__": owner.__module__, "__doc__": owner.__name__}
+        made: Any = dataclass(init=False, repr=False, eq=False)(type(owner.__name__, (), {**about, **self._told}))
+        told = made.__dataclass_params__
+        told.init = told.repr = told.eq = told.frozen = True
+        owner.__dataclass_params__, owner.__dataclass_fields__ = told, made.__dataclass_fields__
         return getattr(made, self._name)
 
 

@@ -38,6 +38,8 @@ _FLAGS = b"\x85\x01" + struct.pack("<I", 0x101)  # sampled; it is known whether 
 _FLAGS_REMOTE = b"\x85\x01" + struct.pack("<I", 0x301)
 _SUCCESS = Outcome.SUCCESS.value
 _TIMES = struct.Struct("<BQBQ").pack
+_IDS = struct.Struct("16s8s")
+"""Of a trace and of a span."""
 
 
 class _Template:
@@ -72,7 +74,7 @@ class SpanEncoder:
         foreign: list[ReadableSpan] = []
         templates = self._templates
         # Ids for those that nobody asked for theirs: all at once, and no object is made of them.
-        chances, place = random_bytes(24 * len(kept)), 0
+        draw = _IDS.iter_unpack(random_bytes(_IDS.size * len(kept))).__next__
         operation = why = None
         for item, reason in kept:
             if type(item) is not Invocation:
@@ -85,20 +87,10 @@ class SpanEncoder:
                     put = scopes[template.scope].append
                     lone_pack, lone_head, lone_tail = template.lone_pack, template.root_head, template.tail
                 if item.ids is None and item.parent is None:
-                    started, place = item.started_ns + clock_offset_ns, place + 24
-                    put(
-                        lone_pack(
-                            lone_head,
-                            chances[place - 24 : place - 8],
-                            b"\x12\x08",
-                            chances[place - 8 : place],
-                            0x39,
-                            started,
-                            0x41,
-                            started + item.duration_ns,
-                            lone_tail,
-                        )
-                    )
+                    started = item.started_ns + clock_offset_ns
+                    trace, span = draw()
+                    ended = started + item.duration_ns
+                    put(lone_pack(lone_head, trace, b"\x12\x08", span, 0x39, started, 0x41, ended, lone_tail))
                     continue
                 trace_id, span_id, parent_id, is_root, state = identify(item)
                 if not state and not (is_root and parent_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,9 +27,10 @@ objective = 0.95
 for = "2m"
 [policy]
 enforcement = "{enforcement}"
-hold = "20m"
+hold = "{hold}"
 """
-# Each kind of trouble in a plugin of its own, and one host that hurts all; `geo` comes out anew, and is called by nobody for an hour.
+# Each kind of trouble in a plugin of its own, and one host that hurts all; `geo` comes out anew, and is called by nobody for an hour, and
+# then nothing is.
 FAULTS = """
 insert into {table} (
     bucket_start, service_name, instance_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, calls,
@@ -60,7 +62,7 @@ called as (
 ended as (
     select *, if(share > 0, ceil(calls * share), if(dice // 100 % 60 = 0, 1, 0))::bigint as failed,
         if(slowed, calls, if(dice // 10000 % 40 = 0, 1, 0))::bigint as late
-    from called where calls > 0
+    from called where calls > 0 and since not between {night} and {night} + {length}
 ),
 told as (
     select *, unnest(['success', 'error', 'rejected']) as outcome,
@@ -73,10 +75,9 @@ from told where count > 0 order by moment
 """
 
 
-@pytest.fixture(params=["enforce", "suggest", "observe"])
-def rules(tmp_path: Path, request: pytest.FixtureRequest) -> Rules:
-    file = tmp_path / "rules.toml"
-    file.write_text(RULES.format(enforcement=request.param))
+def rules_of(folder: Path, enforcement: str, hold: str) -> Rules:
+    file = folder / "rules.toml"
+    file.write_text(RULES.format(enforcement=enforcement, hold=hold))
     return load_rules(file)
 
 
@@ -107,7 +108,7 @@ def minutes(folder: Path) -> Path:
 
 
 def seconds(folder: Path) -> Path:
-    return _filled(folder, "call_seconds", timedelta(minutes=20), timedelta(seconds=1), 120)
+    return _filled(folder, "call_seconds", timedelta(minutes=6), timedelta(seconds=1), 36)
 
 
 def _filled(folder: Path, table: str, length: timedelta, step: timedelta, unit: int) -> Path:
@@ -117,7 +118,7 @@ def _filled(folder: Path, table: str, length: timedelta, step: timedelta, unit: 
     sql = FAULTS.format(
         table=table, columns=", tenant_id, host_name, batch" if fine else "",
         values=", if(dice % 3 = 0, 'a', 'b'), 'm-' || instance, 1" if fine else "",
-        hard=unit, process=unit * 2, host=unit * 7, release=unit * 5, silent=unit * 6, length=unit // 2,
+        hard=unit, process=unit * 2, host=unit * 7, release=unit * 5, silent=unit * 6, night=unit * 8, length=unit // 2,
     )  # fmt: skip
     end = BEGIN + length
     connection.execute(sql, {"begin": BEGIN, "end": end, "step": step})
@@ -128,10 +129,20 @@ def _filled(folder: Path, table: str, length: timedelta, step: timedelta, unit: 
     return folder
 
 
-@pytest.mark.parametrize("fill", [minutes, seconds], ids=lambda fill: fill.__name__)
-def test_skipping_turns_changes_nothing(tmp_path: Path, rules: Rules, fill: object) -> None:
-    assert callable(fill)
-    folder = fill(tmp_path / "data")
+@pytest.mark.parametrize(
+    ("fill", "enforcement", "hold"),
+    [
+        (minutes, "enforce", "20m"),
+        (minutes, "suggest", "20m"),
+        (minutes, "observe", "20m"),
+        (seconds, "enforce", "30s"),
+        (seconds, "observe", "30s"),
+    ],
+)
+def test_skipping_turns_changes_nothing(
+    tmp_path: Path, fill: Callable[[Path], Path], enforcement: str, hold: str
+) -> None:
+    folder, rules = fill(tmp_path / "data"), rules_of(tmp_path, enforcement, hold)
     short, full = replayed(folder, rules, every=False), replayed(folder, rules, every=True)
     assert full.turns >= full.looks
     assert short.turns < full.turns

@@ -191,6 +191,16 @@ def test_a_version_that_nobody_saw_run_is_no_newcomer_when_calls_go_back_to_it()
     assert [item.scope for item in fleet.in_force()] == [Scope("csv", "2")]
 
 
+def test_names_that_others_make_up_take_the_way_back_of_no_process() -> None:
+    """Not those of processes that call nothing, and not those told in its own name."""
+    flood = [WayBack(f"a{sender}", "2", f"op{at}", f"0.{at:02d}") for sender in range(3) for at in range(25)]
+    fleet, made = canary(*flood, WayBack("h1", "2", "x", "0.666"), WayBack("h1", "2", "x", "0.9"))
+    (told,) = directives_for(fleet.standing, fleet.rules)
+    assert told.newcomers is not None
+    assert {"0.666", "0.9", "1"} <= set(told.newcomers.known_versions)
+    assert made.evidence["impact"]["previous"] == [], "nobody called either of the two that it is said to have"  # type: ignore[index]
+
+
 def test_that_holds_for_a_suggestion_that_a_person_approves() -> None:
     rules = rules_with(newcomer_grace_seconds=0, enforcement=Enforcement.SUGGEST)
     fleet, made = canary(WayBack("h1", "2", "x", "0.9"), rules=rules)
@@ -212,3 +222,22 @@ def test_nobody_is_asked_for_ways_back_before_it_is_time_to_act_or_where_a_whole
     serve(both, "12", bad="12")
     assert {item.scope for item in both.made if item.kind == "quarantined"} == {"csv"}
     assert "ways back" not in both.calls.asked
+
+
+def test_a_version_that_another_objective_suspects_is_not_counted_on() -> None:
+    fleet = Fleet(rules_with(newcomer_grace_seconds=0))
+    fleet.calls.ways = [WayBack(host, "2", "x", "1") for host in ("h1", "h2")]
+    fleet.has_past("csv")
+
+    def each(slow: int, bad: int) -> None:
+        fleet.arrive("csv", "1", 10, slow=slow)
+        fleet.arrive("csv", "2", 10, bad)
+
+    fleet.play(12, lambda: each(0, 0), step=1)
+    fleet.play(4, lambda: each(10, 0))
+    assert fleet.made == [], "the older one is slow, and for too short a time to be isolated"
+    fleet.play(3, lambda: each(10, 10))
+    (made,) = [item for item in fleet.made if item.kind == "quarantined" and item.scope == "csv@2"]
+    assert made.evidence is not None
+    assert made.evidence["objective"] == "availability"
+    assert made.evidence["impact"]["previous"] == []
