@@ -41,7 +41,7 @@ from .trouble import Trouble
 
 __all__ = ["FORM", "MOST_ROWS", "Facts", "Held", "Looked", "facts_of", "read", "rows_of", "with_facts", "written"]
 
-FORM = 2
+FORM = 3
 """Grows when the text, or what its values mean, changes; another form is not read. A test holds the fields of each."""
 MOST_ROWS = 10_000
 """Cells and other values that are kept at most: a plugin has some hundreds of cells (`judge.causes.factors`), and an outage of twenty of
@@ -104,7 +104,7 @@ class Held:
     evidence: dict[str, Any]
     """What deciding reads of its evidence (`DECIDES`)."""
     known_versions: tuple[str, ...] = ()
-    """Versions of the plugin that stay allowed."""
+    """Versions that are no newcomers beside it."""
 
     @classmethod
     def of(cls, item: Quarantine) -> Held:

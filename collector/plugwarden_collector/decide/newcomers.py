@@ -19,19 +19,15 @@ __all__ = ["known_again", "lets_newcomers_in", "newcomer_scope", "told_apart"]
 def lets_newcomers_in(item: Quarantine, policy: Policy) -> bool:
     """Whether versions that a quarantine does not know start with a share of its calls.
 
-    Only the automation puts versions that nobody asked about on probation, never those of protected plugins; and not any more once a
-    successor has passed, for what comes then follows a version that is well. Nor on the word of one process alone, whose version others may
-    never have had, unless nobody else calls the plugin.
+    Only the automation puts versions that nobody asked about on probation, never those of protected plugins; nor on the word of one process
+    alone, whose version others may never have had, unless nobody else calls the plugin; and not any more once a successor has passed, for
+    what comes then follows a version that is well.
     """
     word = word_in(item.evidence)
+    if item.actor != AUTOMATION or item.scope.version is None or policy.protects(item.scope.plugin):
+        return False
     isolates = item.in_force and item.state is QuarantineState.QUARANTINED and item.superseded_by is None
-    return (
-        isolates
-        and item.actor == AUTOMATION
-        and item.scope.version is not None
-        and not policy.protects(item.scope.plugin)
-        and (word.process is None or word.own)
-    )
+    return isolates and (word.process is None or word.own)
 
 
 def newcomer_scope(item: Quarantine, version: str) -> Scope:

@@ -112,9 +112,9 @@ def judge(run: Run) -> Verdict:
     )
     _expect(run, verdict, world.states, "wrong state of", _is_so, at_end=True)
     verdict.problems += [problem for item in world.answered if (problem := _unanswered(run, item))]
+    verdict.problems += [problem for where in world.unrefused if (problem := _refused(run, where))]
     if world.wrongly is not None and run.harm.wrongly > world.wrongly:
         verdict.problems.append(f"{run.harm.wrongly} calls that no trouble hit were refused; {world.wrongly} may be")
-    verdict.problems += [problem for where in world.unrefused if (problem := _refused(run, where))]
     said = [text for _, text in run.account]
     verdict.problems += [f"no decision says {text!r}" for text in world.says if not any(text in line for line in said)]
     return verdict
