@@ -137,8 +137,11 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
         sentences.append(elsewhere)
     # Nobody is asked before it is time to act: until then each look would ask again.
     acting = waits_for is None and scope.version is not None
-    ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else ())
-    previous: frozenset[str] = frozenset() if scope.version is None else ways.before(scope.version)
+    seen = {version for name, version in tick.standing.versions if name == plugin}
+    ways = WaysBack(tick.evidence.ways_back(plugin, tick.at) if acting else (), seen)
+    previous: frozenset[str] = frozenset()
+    if scope.version is not None:
+        previous = ways.before(scope.version, _calling(trouble, plugin, scope.version))
     cost = _cost(tick, trouble, fault, scope, ways)
     if cost is not None:
         sentences.append(str(cost))
@@ -169,6 +172,15 @@ def _finding(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, waits_for
         "impact": None if cost is None else cost.as_dict(),
     }
     return Finding(objective, scope, fault, " ".join(sentences), waits_for, detail, word, previous)
+
+
+def _calling(trouble: Trouble, plugin: str, version: str) -> set[tuple[str, str]]:
+    """Return the processes and operations that call a version."""
+    found = {
+        (cell.instance, cell.operation) for cell in trouble.before if (cell.plugin, cell.version) == (plugin, version)
+    }
+    mine = (sample for sample in trouble.samples if (sample.plugin, sample.version) == (plugin, version))
+    return found.union((sample.instance, sample.operation) for sample in mine)
 
 
 def _cost(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, ways: WaysBack) -> Impact | None:

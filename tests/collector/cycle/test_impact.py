@@ -174,6 +174,16 @@ def test_a_version_that_nobody_saw_run_is_no_newcomer_when_calls_go_back_to_it()
     assert [item.scope for item in fleet.in_force()] == [Scope("csv", "2")]
 
 
+def test_names_that_others_make_up_take_the_way_back_of_no_process() -> None:
+    """Not those of processes that call nothing, and not those told in its own name."""
+    flood = [WayBack(f"a{sender}", "2", f"op{at}", f"0.{at:02d}") for sender in range(3) for at in range(25)]
+    fleet, made = canary(*flood, WayBack("h1", "2", "x", "0.666"), WayBack("h1", "2", "x", "0.9"))
+    (told,) = directives_for(fleet.standing, fleet.rules)
+    assert told.newcomers is not None
+    assert {"0.666", "0.9", "1"} <= set(told.newcomers.known_versions)
+    assert made.evidence["impact"]["previous"] == [], "nobody called either of the two that it is said to have"  # type: ignore[index]
+
+
 def test_that_holds_for_a_suggestion_that_a_person_approves() -> None:
     rules = rules_with(newcomer_grace_seconds=0, enforcement=Enforcement.SUGGEST)
     fleet, made = canary(WayBack("h1", "2", "x", "0.9"), rules=rules)

@@ -253,7 +253,9 @@ def _fields(kind: Any, found: dict[str, list[str]]) -> dict[str, list[str]]:
 def test_the_form_of_facts_grows_with_their_fields() -> None:
     """Else a version reads what another one wrote, and says of it what only a programmer understands."""
     told = json.dumps(_fields(Facts, {}), sort_keys=True)
-    assert (FORM, digest_of(told)[:16]) == (2, "5196b984a8589580"), "fields changed: FORM grows, and this digest with it"
+    assert (FORM, digest_of(told)[:16]) == (2, "5196b984a8589580"), (
+        "fields changed: FORM grows, and this digest with it"
+    )
 
 
 def test_an_entry_of_an_earlier_version_says_that_it_is_one() -> None:

@@ -76,12 +76,14 @@ class Layout:
         return self.errors.index((name, source))
 
     def _add(self, world: World, plugin: Plugin, host: Mapping[str, str]) -> None:
-        later = [
-            event.version
+        deploys = [
+            event
             for event in world.events
             if event.kind == "deploy" and (not event.where.plugin or plugin.name in event.where.plugin)
         ]
-        for version in dict.fromkeys([plugin.version, *later]):
+        later = [event.version for event in deploys]
+        kept = [event.previous for event in deploys if event.previous]  # nobody called it before, maybe
+        for version in dict.fromkeys([plugin.version, *later, *kept]):
             for operation in plugin.operations:
                 for tenant in plugin.tenants:
                     names = {"plugin": plugin.name, "version": version, "operation": operation, "tenant": tenant}

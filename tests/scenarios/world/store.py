@@ -433,7 +433,13 @@ class Store:
                     found[part["instance"], part["operation"]] = WayBack(
                         part["instance"], event.version, part["operation"], event.previous
                     )
-        return list(found.values())
+        made_up = [
+            WayBack(item.sender, item.version, f"{item.operation}{number or ''}", name)
+            for item in self._world.forgeries
+            if item.at <= now < item.until and plugin in item.plugins
+            for number, name in enumerate(item.previous)
+        ]
+        return [*made_up, *found.values()]
 
     def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
         """Failed calls by error, most first."""

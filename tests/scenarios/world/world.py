@@ -159,6 +159,8 @@ class Forgery:
     error: str = "RuntimeError"
     age: float = 0.0
     """Seconds that they are dated back by."""
+    previous: tuple[str, ...] = ()
+    """Versions that the sender says it kept and goes back to: of the operation, and of others that it makes up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +360,7 @@ def _event(raw: Mapping[str, Any], seconds: float, place: str) -> Event:
 def _forgery(raw: Mapping[str, Any], seconds: float, place: str) -> Forgery:
     keys = {item.name for item in dataclasses.fields(Forgery)} - {"at", "until", "plugins"}
     _known(raw, {*keys, "from", "until", "plugins"}, place)
-    parts = {key: value for key, value in raw.items() if key in keys}
+    parts = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items() if key in keys}
     return Forgery(
         plugins=tuple(raw["plugins"]), at=float(raw["from"]), until=float(raw.get("until", seconds + 1)), **parts
     )

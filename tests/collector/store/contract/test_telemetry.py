@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -344,31 +345,56 @@ def test_a_gate_is_as_its_hosts_told_last(telemetry: Telemetry) -> None:
     assert (gate.plugin_operation, gate.breaker_state, gate.running, gate.waiting) == ("run", 1, 4, None)
 
 
-def test_ways_back_are_as_each_process_told_last(telemetry: Telemetry) -> None:
-    def tell(at: datetime, instance: str, term: str, previous: str | None) -> None:
-        message = metrics_service_pb2.ExportMetricsServiceRequest()
-        resource = message.resource_metrics.add()
-        resource.resource.attributes.add(key="service.instance.id").value.string_value = instance
-        metric = resource.scope_metrics.add().metrics.add(name="plugin.terms.declared")
-        point = metric.gauge.data_points.add(time_unix_nano=ns(at), as_int=1)
-        said = {"plugin.id": "csv", "plugin.version": "2", "plugin.operation": "run", "plugin.term": term}
-        for key, text in {**said, **({} if previous is None else {"plugin.previous.version": previous})}.items():
-            point.attributes.add(key=key).value.string_value = text
-        append(telemetry, Signal.METRICS, message.SerializeToString())
+def tell_way(
+    telemetry: Telemetry, at: datetime, instance: str, previous: Sequence[str | None], term: str = "previous", operations: int = 1
+) -> None:  # fmt: skip
+    """A process tells where calls of csv 2 go back to, once for each operation and earlier version."""
+    message = metrics_service_pb2.ExportMetricsServiceRequest()
+    resource = message.resource_metrics.add()
+    resource.resource.attributes.add(key="service.instance.id").value.string_value = instance
+    metric = resource.scope_metrics.add().metrics.add(name="plugin.terms.declared")
+    for number in range(operations):
+        for name in previous:
+            point = metric.gauge.data_points.add(time_unix_nano=ns(at), as_int=1)
+            operation = f"run{number or ''}"
+            said = {"plugin.id": "csv", "plugin.version": "2", "plugin.operation": operation, "plugin.term": term}
+            for key, text in {**said, **({} if name is None else {"plugin.previous.version": name})}.items():
+                point.attributes.add(key=key).value.string_value = text
+    append(telemetry, Signal.METRICS, message.SerializeToString())
 
-    tell(AT - timedelta(seconds=9), "h1", "previous", "0.9")
-    tell(AT, "h1", "previous", "1")
-    tell(AT, "h2", "timeout", None)
-    tell(AT, "h3", "previous", None)
-    tell(AT, "h4", "previous", "a\nname")
-    tell(AT, "h5", "previous", "_OTHER")
+
+def test_ways_back_are_as_each_process_told_lately_the_newest_first(telemetry: Telemetry) -> None:
+    tell_way(telemetry, AT - timedelta(seconds=9), "h1", ["0.9"])
+    tell_way(telemetry, AT, "h1", ["1"])
+    tell_way(telemetry, AT, "h2", [None], "timeout")
+    tell_way(telemetry, AT, "h3", [None])
+    tell_way(telemetry, AT, "h4", ["a\nname"])
+    tell_way(telemetry, AT, "h5", ["_OTHER"])
     minutes = timedelta(minutes=2)
-    assert list(telemetry.judging.ways_back("csv", AT - minutes, AT)) == [WayBack("h1", "2", "run", "1")]
-    assert list(telemetry.judging.ways_back("csv", AT - minutes, AT - timedelta(seconds=1))) == [
-        WayBack("h1", "2", "run", "0.9")
-    ]
+    new, old = WayBack("h1", "2", "run", "1"), WayBack("h1", "2", "run", "0.9")
+    assert list(telemetry.judging.ways_back("csv", AT - minutes, AT)) == [new, old]
+    assert list(telemetry.judging.ways_back("csv", AT - minutes, AT - timedelta(seconds=1))) == [old]
     assert list(telemetry.judging.ways_back("geo", AT - minutes, AT)) == []
     assert list(telemetry.judging.ways_back("csv", AT, AT + minutes)) == [], "who is silent has nothing to go back to"
+
+
+def test_ways_back_of_one_process_leave_room_for_those_of_others(telemetry: Telemetry) -> None:
+    """However many it tells, and however it sorts; who calls the plugin comes before who does not."""
+    tell_way(telemetry, AT, "a", [f"0.{number:02d}" for number in range(30)], operations=40)
+    for number in range(3):
+        tell_way(telemetry, AT, f"b{number}", ["0.1"], operations=400)
+    tell_way(telemetry, AT - timedelta(seconds=9), "z", ["1.9"])
+
+    def told() -> Counter[str]:
+        found = list(telemetry.judging.ways_back("csv", AT - timedelta(minutes=2), AT))
+        assert max(Counter((item.instance, item.operation) for item in found).values()) <= 20
+        return Counter(item.instance for item in found)
+
+    assert told() == {"a": 250, "b0": 250, "b1": 250, "b2": 249, "z": 1}
+    tell_way(telemetry, AT, "", ["1.9"], operations=400)
+    call(telemetry, at=AT - timedelta(seconds=1))  # in a process without a name
+    catch_up(telemetry)
+    assert told() == {"": 400, "a": 250, "b0": 250, "b1": 250, "b2": 249, "z": 1}
 
 
 def test_calls_under_way_are_as_each_host_process_told_last(telemetry: Telemetry) -> None:
