@@ -31,7 +31,7 @@ def word_of(tick: Tick, trouble: Trouble, fault: Fault, scope: Scope) -> Word:
         return Word(young=_is_young(tick, scope.plugin))
     calling = {cell.instance for cell in trouble.before if cell.plugin == scope.plugin}
     calling |= {sample.instance for sample in trouble.samples if sample.plugin == scope.plugin}
-    return Word(process, own=fault.known and calling <= {process})
+    return Word(process, own=calling <= {process})
 
 
 def _is_young(tick: Tick, plugin: str) -> bool:

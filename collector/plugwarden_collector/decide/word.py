@@ -21,7 +21,7 @@ class Word:
     young: bool = False
     """Several do, of a plugin that nobody named until just now: they may be one sender that makes up processes."""
     own: bool = False
-    """The process alone calls the plugin, which has a past: its next versions are its own."""
+    """The process alone calls the plugin: its next versions are its own, and those of whoever follows it after a restart."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a decision keeps it."""
