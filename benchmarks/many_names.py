@@ -25,7 +25,7 @@ RULES = """
 [[slo]]
 name = "availability"
 objective = 0.99
-period = "1h"
+period = "2h"
 min_events = 5
 min_failures = 3
 [[slo]]
@@ -33,7 +33,7 @@ name = "latency"
 sli = "latency"
 objective = 0.95
 threshold = "2s"
-period = "1h"
+period = "2h"
 min_events = 5
 min_failures = 3
 [policy]

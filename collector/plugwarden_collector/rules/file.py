@@ -15,6 +15,7 @@ from typing import Any
 
 from plugwarden_collector.errors import RulesError
 
+from .lines import line_of
 from .objective import SLI_KEYS, Objective, Sli
 from .policy import Enforcement, Policy
 from .text import decoded
@@ -23,7 +24,6 @@ from .workable import (
     MAX_DURATION_SECONDS,
     name_problem,
     objective_problems,
-    objective_warnings,
     policy_problems,
     shown,
     url_problem,
@@ -65,7 +65,7 @@ class Rules:
     source: str = "built in"
     """The file they come from."""
     warnings: tuple[str, ...] = ()
-    """What is allowed but surely not meant."""
+    """What is allowed but surely not meant; nothing is at present, for what cannot work is refused."""
 
 
 DEFAULT_RULES = Rules(
@@ -93,11 +93,8 @@ def parse_rules(text: str, source: str) -> Rules:
     except (ValueError, RecursionError) as error:  # beside what tomllib names, numbers of thousands of digits
         raise RulesError(source, [f"not valid TOML: {shown(str(error))[1:-1]}"]) from error
     problems: list[str] = []
-    warnings: list[str] = []
     _known(document, {"slo", "policy", "receiver"}, "", problems)
-    objectives = [
-        _objective(item, f"slo[{index}]", problems, warnings) for index, item in _tables(document, "slo", problems)
-    ]
+    objectives = [_objective(item, f"slo[{index}]", problems) for index, item in _tables(document, "slo", problems)]
     receivers = [
         _receiver(item, f"receiver[{index}]", problems) for index, item in _tables(document, "receiver", problems)
     ]
@@ -107,14 +104,19 @@ def parse_rules(text: str, source: str) -> Rules:
     if not document.get("slo") and not problems:
         problems.append("slo: there is none; add at least one [[slo]] table")
     if problems:
-        raise RulesError(source, problems)
+        raise RulesError(source, [_with_line(problem, text) for problem in problems])
     return Rules(
         tuple(item for item in objectives if item is not None),
         policy,
         tuple(item for item in receivers if item is not None),
         source,
-        tuple(warnings),
     )
+
+
+def _with_line(problem: str, text: str) -> str:
+    """Return a problem with the line of the file where it is, as far as that can be told."""
+    line = line_of(text, problem.partition(":")[0])
+    return problem if line is None else f"{problem} (line {line})"
 
 
 def seconds(value: object) -> float:
@@ -163,7 +165,7 @@ def _twice(document: Mapping[str, Any], table: str) -> Iterable[str]:
     ]
 
 
-def _objective(table: Mapping[str, Any], place: str, problems: list[str], warnings: list[str]) -> Objective | None:
+def _objective(table: Mapping[str, Any], place: str, problems: list[str]) -> Objective | None:
     keys = {
         "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for",
     }  # fmt: skip
@@ -212,10 +214,7 @@ def _objective(table: Mapping[str, Any], place: str, problems: list[str], warnin
         keep or 0.0,
     )
     problems += [f"{place}.{key}: {wrong}" for key, wrong in objective_problems(found)]
-    if len(problems) > before:
-        return None
-    warnings += [f"{place}: {text}" for text in objective_warnings(found)]
-    return found
+    return found if len(problems) == before else None
 
 
 _POLICY_DURATIONS = {

@@ -10,7 +10,7 @@ from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, lower_bound_seco
 
 from .objective import Objective
 from .policy import Policy
-from .tiers import max_burn_rate
+from .tiers import max_burn_rate, tiers_for
 
 __all__ = [
     "DAY",
@@ -20,7 +20,6 @@ __all__ = [
     "MAX_TARGET",
     "name_problem",
     "objective_problems",
-    "objective_warnings",
     "policy_problems",
     "shown",
     "url_problem",
@@ -29,9 +28,9 @@ __all__ = [
 DAY = 86_400.0
 MAX_PERIOD_SECONDS = 400 * DAY
 """Calls by the hour are kept for this long (`store.retention.Keep.hours`): of a longer period the beginning is always missing."""
-MIN_PERIOD_SECONDS = 300.0
-"""Calls are counted by the second, and no window is shorter than ten: below this period the first page comes when half of the
-budget is gone (14.4 x 10 s / 300 s)."""
+MIN_PERIOD_SECONDS = 7_200.0
+"""Calls are counted by the second, and no window is shorter than ten: the window of the fastest page is 1/720 of the period, so below
+this period it would be one of more of the budget than is meant (of 24 % instead of 2 % at ten minutes)."""
 MAX_DURATION_SECONDS = 400 * DAY
 """Seconds of any time in a policy: what is meant to last for longer than anything is kept is meant to be done by people."""
 MAX_TARGET = 0.999_999
@@ -46,21 +45,21 @@ def objective_problems(objective: Objective) -> Iterator[tuple[str, str]]:
     target, period = objective.target_ratio, objective.period_seconds
     if target > MAX_TARGET:
         yield "objective", f"{target!r} must be {MAX_TARGET} or less"
+    fastest = max(tier.factor for tier in tiers_for(MAX_PERIOD_SECONDS) if tier.severity == "page")
+    if max_burn_rate(target) <= fastest * (1 + 1e-9):
+        yield (
+            "objective",
+            f"{target!r} has a page that can never fire: the burn rate cannot exceed {max_burn_rate(target):.3g}, and must for the page at "
+            f"{fastest:.3g} that wakes people of a hard failure; write at least {math.ceil(1000 * (1 - 1 / fastest)) / 1000}",
+        )
     if not MIN_PERIOD_SECONDS <= period <= MAX_PERIOD_SECONDS:
         yield (
             "period",
-            f"{_length(period)} must be from {_length(MIN_PERIOD_SECONDS)} to {_length(MAX_PERIOD_SECONDS)}: windows are at "
-            "least 10 s long, and calls are kept for 400 days",
+            f"{_length(period)} must be from {_length(MIN_PERIOD_SECONDS)} to {_length(MAX_PERIOD_SECONDS)}: below it the window of the "
+            f"fastest page is shorter than 10 s and means more of the budget than it says, and calls are kept for 400 days; write for "
+            'instance "6h" where windows of seconds are wanted, and "30d" for people',
         )
         return
-    pages = [tier for tier in objective.tiers if tier.severity == "page"]
-    lowest = min(tier.factor for tier in pages)
-    if max_burn_rate(target) < lowest:
-        yield (
-            "objective",
-            f"{target!r} can never page: the burn rate cannot exceed {max_burn_rate(target):.3g}, and a page needs {lowest:.3g}; "
-            f"write at least {math.ceil(1000 * (1 - 1 / lowest)) / 1000}",
-        )
     if objective.threshold_seconds is not None:
         low, high = upper_bound_seconds(MIN_INDEX), lower_bound_seconds(MAX_INDEX)
         if not low <= objective.threshold_seconds <= high:
@@ -68,24 +67,13 @@ def objective_problems(objective: Objective) -> Iterator[tuple[str, str]]:
                 "threshold",
                 f"{objective.threshold_seconds:g} s must be from 1 ns to {high / 3600:.0f} h, as calls are measured",
             )
-    longest = max(tier.long_seconds for tier in pages)
+    longest = max(tier.long_seconds for tier in objective.tiers if tier.severity == "page")
     if objective.for_seconds > longest:
         yield "for", f"{_length(objective.for_seconds)} is longer than the longest window of a page, {_length(longest)}"
     if objective.keep_firing_seconds > period:
         yield (
             "keep_firing_for",
             f"{_length(objective.keep_firing_seconds)} is longer than the period, {_length(period)}",
-        )
-
-
-def objective_warnings(objective: Objective) -> Iterator[str]:
-    """What works in part only."""
-    limit = max_burn_rate(objective.target_ratio)
-    unreachable = [tier.factor for tier in objective.tiers if tier.factor > limit]
-    if unreachable:
-        yield (
-            f"at an objective of {objective.target_ratio:.4g} the burn rate cannot exceed {limit:.3g}, "
-            f"so the tier at {max(unreachable):.3g} can never be met; raise the objective"
         )
 
 
@@ -139,5 +127,5 @@ def shown(value: object) -> str:
 def _length(seconds: float) -> str:
     for size, unit in ((DAY, "d"), (3_600.0, "h"), (60.0, "m")):
         if seconds >= size:
-            return f"{seconds / size:g}{unit}"
+            return f"{seconds / size:.3g}{unit}"
     return f"{seconds:g}s"

@@ -111,11 +111,6 @@ def test_a_wrong_rules_file_names_the_place_and_the_fix(text: str, problem: str)
         parse_rules(text, "rules.toml")
 
 
-def test_an_objective_that_cannot_page_is_warned_about() -> None:
-    rules = parse_rules('[[slo]]\nname = "a"\nobjective = 0.9\n', "rules.toml")
-    assert "cannot exceed 10" in rules.warnings[0]
-
-
 def test_a_new_policy_only_observes() -> None:
     assert parse_rules(GOOD, "rules.toml").policy.enforcement.value == "observe"
 

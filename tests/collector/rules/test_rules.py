@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden_collector.errors import RulesError
+from plugwarden_collector.judge.burn import burns
+from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.file import load_rules, parse_rules
-from plugwarden_collector.rules.workable import MAX_PERIOD_SECONDS
+from plugwarden_collector.rules.tiers import tiers_for
+from plugwarden_collector.rules.workable import MAX_PERIOD_SECONDS, MIN_PERIOD_SECONDS
 from plugwarden_collector.store.duckdb.retention.slices import Keep
 
 GOOD = '[[slo]]\nname = "availability"\nobjective = 0.99\n'
@@ -65,13 +69,14 @@ def test_a_file_that_is_no_rules_is_refused_in_one_line(tmp_path: Path, data: by
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('period = "0d"', "slo[0].period: 0s must be from 5m to 400d"),
-        ('period = "1s"', "slo[0].period: 1s must be from 5m to 400d"),
-        ('period = "800d"', "slo[0].period: 800d must be from 5m to 400d"),
+        ('period = "0d"', "slo[0].period: 0s must be from 2h to 400d"),
+        ('period = "1s"', "slo[0].period: 1s must be from 2h to 400d"),
+        ('period = "800d"', "slo[0].period: 800d must be from 2h to 400d"),
         ("period = 1e300", "slo[0].period"),
         ('sli = "latency"\nthreshold = "0ms"', "slo[0].threshold: 0 s must be from 1 ns to 35 h"),
         ('sli = "latency"\nthreshold = "400h"', "slo[0].threshold"),
-        ('period = "1h"\nfor = "30d"', "slo[0].for: 30d is longer than the longest window of a page, 30s"),
+        ('period = "119m"', "slo[0].period: 1.98h must be from 2h to 400d: below it the window of the fastest page is shorter than 10 s"),
+        ('period = "4h"\nfor = "30d"', "slo[0].for: 30d is longer than the longest window of a page, 2m"),
         ('keep_firing_for = "31d"', "slo[0].keep_firing_for: 31d is longer than the period, 30d"),
         ("min_events = 99999999999999999999999", "slo[0].min_events: 99999999999999999999999 must be"),
         ("min_failures = true", "slo[0].min_failures: True must be"),
@@ -104,11 +109,57 @@ def test_what_cannot_work_is_refused_with_key_value_and_fix(text: str, problem: 
     assert any(line.startswith(f"rules.toml: {problem}") for line in raised.value.lines), raised.value.lines
 
 
-@pytest.mark.parametrize("target", ["0.0000001", "0.83"])
-def test_an_objective_at_which_no_page_can_fire_is_refused_with_the_least_that_can(target: str) -> None:
-    with pytest.raises(RulesError, match=r"can never page.* write at least 0\.834"):
+@pytest.mark.parametrize("target", ["0.0000001", "0.9", "0.93", repr(1 - 1 / 14.4)])
+def test_an_objective_at_which_a_page_can_never_fire_is_refused_with_the_least_at_which_all_can(target: str) -> None:
+    with pytest.raises(
+        RulesError,
+        match=r"never fire: the burn rate cannot exceed .* page at 14\.4 .* write at least 0\.931 \(line 3\)",
+    ):
         parse_rules(f'[[slo]]\nname = "a"\nobjective = {target}\n', "rules.toml")
-    assert parse_rules('[[slo]]\nname = "a"\nobjective = 0.834\n', "rules.toml").warnings
+    (objective,) = parse_rules('[[slo]]\nname = "a"\nobjective = 0.931\n', "rules.toml").objectives
+    everything = {size: CallCounts(1_000, failed=1_000) for size in objective.windows}
+    assert all(burn.met for burn in burns(objective, everything))
+
+
+@given(st.floats(MIN_PERIOD_SECONDS, MAX_PERIOD_SECONDS))
+def test_on_every_period_that_is_taken_a_page_means_its_share_of_the_budget(period: float) -> None:
+    for tier in tiers_for(period):
+        assert tier.factor * tier.long_seconds / period == pytest.approx(tier.budget_ratio)
+
+
+def test_a_problem_names_its_line() -> None:
+    text = f"""# rules
+{GOOD}
+[[slo]]
+name = "b"
+objective = 0.9   # too low
+"period" = "0s"
+
+[policy]
+hold = "48h"
+probation_steps = [
+  0.5,
+  0.1,
+]
+
+[[receiver]]
+url = "http://x/"
+colour = 1
+"""
+    with pytest.raises(RulesError) as raised:
+        parse_rules(text, "rules.toml")
+    lines = text.splitlines()
+    found = {}
+    for problem in raised.value.problems:
+        place, line = problem.partition(": ")[0], re.search(r" \(line (\d+)\)$", problem)
+        found[place] = lines[int(line[1]) - 1] if line else None
+    assert found == {
+        "slo[1].objective": "objective = 0.9   # too low",
+        "slo[1].period": '"period" = "0s"',
+        "policy.probation_steps": "probation_steps = [",
+        "receiver[0].colour": "colour = 1",
+        "receiver[0].name": "[[receiver]]",
+    }
 
 
 def test_more_nines_than_anybody_can_tell_apart_are_refused() -> None:
