@@ -128,8 +128,12 @@ def _end(
         console.print(f"{clean(answer['scope'])} {done}")
 
 
-def _isolated(answer: dict[str, str]) -> None:
+def _isolated(answer: dict[str, str | None]) -> None:
     console.print(f"{clean(answer['scope'])} is quarantined; undo with: plugwarden release {answer['id']} --reason …")
+    if answer.get("warning"):
+        console.print(
+            f"Note: {clean(answer['warning'])}. It is isolated all the same, for when it comes.", soft_wrap=True
+        )
 
 
 def _seconds(option: str, text: str | None) -> float | None:

@@ -39,7 +39,7 @@ _FLAGS_REMOTE = b"\x85\x01" + struct.pack("<I", 0x301)
 _SUCCESS = Outcome.SUCCESS.value
 _TIMES = struct.Struct("<BQBQ").pack
 _IDS = struct.Struct("16s8s")
-"""Of a trace and of a span."""
+"""Layout of the ids of a trace and of a span."""
 
 
 class _Template:

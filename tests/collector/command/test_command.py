@@ -50,9 +50,20 @@ def test_quarantine_and_release_from_the_command_line(busy: Running) -> None:
     held = json.loads(
         plugwarden("quarantine", "csv", "--version", "1", "--reason", "a test", "--json", url=busy.url).stdout
     )
-    assert held["scope"] == "csv@1"
+    assert (held["scope"], held["warning"]) == ("csv@1", None)
     assert "csv" in plugwarden("quarantines", url=busy.url).stdout
     assert plugwarden("release", held["id"], "--reason", "over", url=busy.url).returncode == 0
+
+
+def test_who_isolates_what_nobody_has_called_is_told_and_it_is_isolated_all_the_same(busy: Running) -> None:
+    for named, said in (
+        (("csv", "--version", "11"), "version 11 of csv so far; did you mean 1?"),
+        (("cvs",), "cvs so far; did you mean csv?"),
+    ):
+        answer = plugwarden("quarantine", *named, "--reason", "a test", url=busy.url)
+        assert answer.returncode == 0
+        assert f"nobody has called {said}" in " ".join(answer.stdout.split())
+    assert {row["plugin_id"] for row in busy.api.get("quarantine")} == {"csv", "cvs"}
 
 
 def test_a_view_can_be_exported(busy: Running, tmp_path: Path) -> None:

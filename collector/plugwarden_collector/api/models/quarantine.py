@@ -67,6 +67,8 @@ class QuarantineAct(Answer):
     """What it covers, in words."""
     state: str
     """`healthy`, `quarantined` or `probation`."""
+    warning: str | None = None
+    """What may be a mistake in what was isolated, such as a version that nobody has called; it is isolated all the same."""
 
 
 @value

@@ -25,6 +25,7 @@ from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.decide.drain import drain
+from plugwarden_collector.decide.named import never_called
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.web.auth import Principal
 
@@ -48,7 +49,8 @@ def quarantine_routes(parts: Parts) -> Routes:
         scope = Scope(body.plugin, body.version, body.operation, body.instance, body.tenant)
         hold = None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds)
         item = await acts.run(warden.quarantine, scope, body.reason, actor(who, body.actor), hold=hold)
-        return as_json({"id": item.id, "scope": str(scope), "state": item.state.word}, 201)
+        warning = never_called(scope, warden.standing)
+        return as_json({"id": item.id, "scope": str(scope), "state": item.state.word, "warning": warning}, 201)
 
     @routes.get("/api/v1/quarantine/running", response_model=list[RunningCalls], dependencies=[reading])
     async def running_calls() -> Any:

@@ -32,7 +32,7 @@ class _Open:
     record: AlertRecord
     objective: Objective
     number: int
-    """Of its version."""
+    """Number of its plugin version, as the tape counts them."""
     held: bool
     """A quarantine in force speaks for it, so that silence does not end it."""
     superseded: bool

@@ -1,0 +1,27 @@
+"""Who names what was never called is told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from plugwarden.contract import Scope
+from plugwarden_collector.decide.named import never_called
+from plugwarden_collector.decide.standing import Standing
+
+STANDING = Standing(versions={("csv", "1.4.0"): datetime(2026, 1, 1), ("geo", "2"): datetime(2026, 1, 1)})
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        (Scope("csv"), None),
+        (Scope("csv", "1.4.0"), None),
+        (Scope("csv", "1.4.1"), "nobody has called version 1.4.1 of csv so far; did you mean 1.4.0?"),
+        (Scope("geo", "beta"), "nobody has called version beta of geo so far"),
+        (Scope("cvs", "1.4.0"), "nobody has called cvs so far; did you mean csv?"),
+        (Scope("pdf"), "nobody has called pdf so far"),
+    ],
+)
+def test_what_was_never_called_is_said_with_the_nearest_name(scope: Scope, said: str | None) -> None:
+    assert never_called(scope, STANDING) == said
