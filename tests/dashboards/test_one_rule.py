@@ -20,13 +20,13 @@ name = "others-are-fast"
 sli = "latency"
 plugins = "other-*"
 threshold = "5s"
-objective = 0.9
+objective = 0.95
 [[slo]]
 name = "csv-is-fast"
 sli = "latency"
 plugins = "csv"
 threshold = "250ms"
-objective = 0.9
+objective = 0.95
 """
 OUTCOMES = {"success": 8, "error": 2, "rejected": 10}
 
