@@ -76,7 +76,7 @@ def quarantine_routes(parts: Parts) -> Routes:
     async def approve(identity: str, body: ReasonedRequest, who: Annotated[Principal, operating]) -> Any:
         """Follow a suggestion: its scope is isolated, with hold and probation as if the automation had done it."""
         item = await acts.run(warden.approve, identity, body.reason, actor(who, body.actor))
-        return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word})
+        return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word, "warning": None})
 
     @routes.post(
         "/api/v1/quarantine/{identity:name}/decline", response_model=QuarantineAct, responses=problems(404, 409)
@@ -95,7 +95,7 @@ def quarantine_routes(parts: Parts) -> Routes:
     async def ended(end: Callable[..., Quarantine], identity: str, body: QuarantineEndRequest, who: Principal) -> Any:
         override = None if body.override_seconds is None else timedelta(seconds=body.override_seconds)
         item = await acts.run(end, identity, body.reason, actor(who, body.actor), override=override)
-        return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word})
+        return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word, "warning": None})
 
     @routes.post("/api/v1/automation", response_model=Automation, responses=problems(409))
     async def automation(body: AutomationRequest, who: Annotated[Principal, administering]) -> Any:
