@@ -75,15 +75,15 @@ class Lately:
             leans_well = leans_well or verdict(total, bad, well, unwell).nats >= LEANS_NATS
         return None
 
-    def leans_to_fail(self, fault: Fault, scope: Scope, looks: Sequence[timedelta]) -> bool:
-        """Whether the newest calls that there are speak for a failure that goes on, though too few to be sure: a breaker's probe is one."""
+    def may_be_well(self, fault: Fault, scope: Scope, looks: Sequence[timedelta]) -> bool:
+        """Whether the newest calls that there are leave it open that a scope is well; without any, nothing says so."""
         well = fault.expected / fault.total
         unwell = min(max(LIKE_RATIO * fault.bad / fault.total, LIKE_TOLERATED * well), MOST_RATIO)
         for back in looks:
             mine = [cell for cell in self._cells(back, fault) or () if part_of(fault, scope, cell)]
             total, bad = sum(cell.counts.total for cell in mine), sum(cell.counts.failed for cell in mine)
             if total:
-                return unwell > well and verdict(total, bad, well, unwell).nats <= -LEANS_NATS
+                return unwell > well and verdict(total, bad, well, unwell).nats > -LEANS_NATS
         return False
 
     def _cells(self, back: timedelta, fault: Fault) -> Sequence[Cell] | None:
