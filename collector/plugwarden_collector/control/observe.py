@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from plugwarden.contract import Scope
 
 from plugwarden_collector.cycle import Observation, within
-from plugwarden_collector.judge.arrivals import Cell, Past, Wanted
+from plugwarden_collector.judge.arrivals import STALE, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
@@ -50,9 +50,6 @@ USUAL_SPAN = timedelta(days=1)
 """Nights and days are in it, and a fix of yesterday is not held against anybody tomorrow."""
 USUAL_GAP = timedelta(minutes=10)
 """A trouble that began just now is not usual."""
-STALE = timedelta(minutes=2)
-"""Calls that are dated further back say nothing of now: a host that was cut off sends them when it is back, and a sender may invent
-them. Clocks of hosts that are off by less are none the worse for it."""
 
 
 @dataclass(slots=True)

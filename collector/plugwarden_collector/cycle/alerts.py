@@ -11,6 +11,7 @@ from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetSt
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import number, percent, times
+from plugwarden_collector.judge.arrivals import STALE
 from plugwarden_collector.judge.burn import Burn, budget, burns, fast_burn_rate
 from plugwarden_collector.judge.failures import carrying
 from plugwarden_collector.judge.sli import CallCounts, indicator_of
@@ -22,8 +23,6 @@ from .tick import Tick
 __all__ = ["judge", "note_versions"]
 
 SEVERITIES = ("page", "ticket")
-CLOCKS_APART = timedelta(minutes=2)
-"""Clocks of hosts are this much apart at most: what is dated further back says nothing of now (`control.observe.STALE`)."""
 
 
 def note_versions(tick: Tick) -> None:
@@ -37,7 +36,7 @@ def note_versions(tick: Tick) -> None:
         if (plugin, version) not in known:
             text = f"first call of {plugin}@{version}"
             tick.changes.changes.append(Annotation(first_at, "deployment", plugin, version, text))
-            if looked_at is not None and looked_at - first_at <= CLOCKS_APART:
+            if looked_at is not None and looked_at - first_at <= STALE:
                 first_at = min(max(first_at, looked_at), tick.at)
             known[plugin, version] = first_at
 

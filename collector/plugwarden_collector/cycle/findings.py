@@ -110,7 +110,9 @@ def findings_of(tick: Tick, troubles: Sequence[Trouble], excuses: Excuses) -> li
             fails = lately.fails(trouble.objective, fault, scope, looks)
             if fails is False:
                 waits_for = "it fails no more than it may in the last seconds"
-            elif fails is None and past_grace is not None and lately.may_be_well(fault, scope, looks):
+            elif (
+                fails is None and past_grace is not None and lately.may_be_well(trouble.objective, fault, scope, looks)
+            ):
                 waits_for = "the version is new, and its last calls leave it open whether it still fails"
         found.append(_finding(tick, trouble, suspected, fault, scope, waits_for))
     return sorted(found, key=lambda item: -item.fault.weight)

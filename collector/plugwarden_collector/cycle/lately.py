@@ -6,7 +6,7 @@ goes on, so that the last calls are weighed as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from plugwarden.contract import Scope
@@ -57,34 +57,38 @@ class Lately:
         """
         if objective.threshold_index is not None or not fault.total or not fault.expected:
             return None
-        well = fault.expected / fault.total
-        unwell = min(max(LIKE_RATIO * fault.bad / fault.total, LIKE_TOLERATED * well), MOST_RATIO)
-        if unwell <= well:
+        ratios = _ratios(fault)
+        if ratios is None:
             return None
         leans_well = False
         for back in looks:
             cells = self._cells(back, fault)
             if cells is None:
                 return None
-            told = bad_by_process(objective, self._thresholds, (cell for cell in cells if part_of(fault, scope, cell)))
-            if agree(told, (well, unwell), DOUBT, well=True):
+            told = self._told(objective, fault, scope, cells)
+            if agree(told, ratios, DOUBT, well=True):
                 return False
-            if agree(told, (well, unwell), DOUBT, well=False):
+            if agree(told, ratios, DOUBT, well=False):
                 return None if leans_well else True
-            total, bad = (sum(item[place] for item in told.values()) for place in (0, 1))
-            leans_well = leans_well or verdict(total, bad, well, unwell).nats >= LEANS_NATS
+            leans_well = leans_well or verdict(*_summed(told), *ratios).nats >= LEANS_NATS
         return None
 
-    def may_be_well(self, fault: Fault, scope: Scope, looks: Sequence[timedelta]) -> bool:
+    def may_be_well(self, objective: Objective, fault: Fault, scope: Scope, looks: Sequence[timedelta]) -> bool:
         """Whether the newest calls that there are leave it open that a scope is well; without any, nothing says so."""
-        well = fault.expected / fault.total
-        unwell = min(max(LIKE_RATIO * fault.bad / fault.total, LIKE_TOLERATED * well), MOST_RATIO)
+        ratios = _ratios(fault)
+        if ratios is None:
+            return False
         for back in looks:
-            mine = [cell for cell in self._cells(back, fault) or () if part_of(fault, scope, cell)]
-            total, bad = sum(cell.counts.total for cell in mine), sum(cell.counts.failed for cell in mine)
+            total, bad = _summed(self._told(objective, fault, scope, self._cells(back, fault) or ()))
             if total:
-                return unwell > well and verdict(total, bad, well, unwell).nats > -LEANS_NATS
+                return verdict(total, bad, *ratios).nats > -LEANS_NATS
         return False
+
+    def _told(
+        self, objective: Objective, fault: Fault, scope: Scope, cells: Iterable[Cell]
+    ) -> dict[str, tuple[int, int]]:
+        """Return (all calls, bad calls) of a scope by process."""
+        return bad_by_process(objective, self._thresholds, (cell for cell in cells if part_of(fault, scope, cell)))
 
     def _cells(self, back: timedelta, fault: Fault) -> Sequence[Cell] | None:
         """What arrived so far back; None where that is not known, or lies before the fault."""
@@ -95,3 +99,15 @@ class Lately:
         if back not in self._known:
             self._known[back] = tick.evidence.lately(self._plugins, *begun, tick.at)
         return self._known[back]
+
+
+def _ratios(fault: Fault) -> tuple[float, float] | None:
+    """Return the shares of bad calls of a scope that is well and of one that still fails; None where they cannot be told apart."""
+    well = fault.expected / fault.total
+    unwell = min(max(LIKE_RATIO * fault.bad / fault.total, LIKE_TOLERATED * well), MOST_RATIO)
+    return (well, unwell) if unwell > well else None
+
+
+def _summed(told: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """Return (all calls, bad calls) of all processes."""
+    return sum(total for total, _ in told.values()), sum(bad for _, bad in told.values())

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from plugwarden.contract import QuarantineState
 
-from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.newcomers import known_again, lets_newcomers_in, newcomer_scope, told_apart
@@ -16,6 +15,7 @@ from plugwarden_collector.decide.word import WORD
 from plugwarden_collector.figures import percent
 
 from .endings import end_alert
+from .made import decide, put
 from .tick import Tick
 
 __all__ = ["admit_newcomers", "knowing_more", "supersede"]
@@ -50,17 +50,17 @@ def admit_newcomers(tick: Tick) -> None:
                     "probation_mark": tick.watch.mark,
                 },
             )  # fmt: skip
-            _put(tick, entry)
-            _decide(tick, entry, "probation", reason, {"successor_of": item.id})
+            put(tick, entry)
+            decide(tick, entry, "probation", reason, {"successor_of": item.id})
 
 
 def supersede(tick: Tick, released: Quarantine) -> None:
     """Let a version that came through probation take the place of those isolated in its scope, which stay isolated."""
     for after in known_again(released, tick.standing.quarantines):
         original = replace(after, superseded_by=released.scope.version, hold_until=None)
-        _put(tick, original)
+        put(tick, original)
         reason = f"{released.scope} passed probation; {original.scope} stays isolated and is no longer probed"
-        _decide(tick, original, "superseded", reason)
+        decide(tick, original, "superseded", reason)
         for record in list(tick.standing.alerts.values()):
             same = record.plugin == original.scope.plugin and record.version == original.scope.version
             if same and record.alert.state is not AlertState.INACTIVE:
@@ -76,14 +76,3 @@ def knowing_more(item: Quarantine, standing: Standing) -> Quarantine:
     held = standing.quarantines.values()
     ran = {version for version in others if not told_apart(newcomer_scope(item, version), held)}
     return replace(item, known_versions=tuple(sorted({*item.known_versions, *ran})))
-
-
-def _put(tick: Tick, item: Quarantine) -> None:
-    tick.standing.quarantines[item.id] = item
-    tick.changes.quarantines.append(item)
-
-
-def _decide(tick: Tick, item: Quarantine, kind: str, reason: str, evidence: dict[str, object] | None = None) -> None:
-    tick.changes.decisions.append(
-        Draft(tick.at, kind, AUTOMATION, str(item.scope), reason, item.enforcement.value, item.id, evidence)
-    )

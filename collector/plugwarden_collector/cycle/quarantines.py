@@ -20,6 +20,7 @@ from plugwarden_collector.rules.policy import Enforcement
 
 from .causes import Excuses
 from .findings import Finding
+from .made import decide, put
 from .newcomers import knowing_more, supersede
 from .probes import probed
 from .tick import Tick
@@ -137,13 +138,13 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
         alert=_alert_of(tick, finding),
         evidence=evidence,
     )
-    _put(tick, item)
+    put(tick, item)
     if enforce:
         if finding.word == MANY and not _acted_lately(tick, item):
             standing.actions.append(tick.at)
             standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
         _narrower(tick, item)
-    _decide(tick, item, kind, reason, evidence)
+    decide(tick, item, kind, reason, evidence)
 
 
 def _acted_lately(tick: Tick, item: Quarantine) -> bool:
@@ -213,9 +214,9 @@ def advance(tick: Tick) -> None:
             after = replace(after, evidence={**after.evidence, **begins, "mark": tick.watch.mark})
         elif effect.kind == "requarantined":
             after = knowing_more(after, standing)
-        _put(tick, after)
+        put(tick, after)
         counted = {"calls": probes.total, "bad": probes.bad, "share_ratio": item.share_ratio}
-        _decide(tick, item, effect.kind, effect.reason, counted)
+        decide(tick, item, effect.kind, effect.reason, counted)
         if effect.kind == "released":
             supersede(tick, after)
 
@@ -243,19 +244,8 @@ def _end_suspicion(tick: Tick, item: Quarantine) -> None:
 
 def _end(tick: Tick, item: Quarantine, kind: str, reason: str, **evidence: object) -> None:
     after = release(item, tick.at)
-    _put(tick, replace(after, evidence={**after.evidence, **evidence}) if evidence else after)
-    _decide(tick, item, kind, reason)
-
-
-def _put(tick: Tick, item: Quarantine) -> None:
-    tick.standing.quarantines[item.id] = item
-    tick.changes.quarantines.append(item)
-
-
-def _decide(tick: Tick, item: Quarantine, kind: str, reason: str, evidence: Mapping[str, object] | None = None) -> None:
-    tick.changes.decisions.append(
-        Draft(tick.at, kind, AUTOMATION, str(item.scope), reason, item.enforcement.value, item.id, evidence)
-    )
+    put(tick, replace(after, evidence={**after.evidence, **evidence}) if evidence else after)
+    decide(tick, item, kind, reason)
 
 
 def _note(tick: Tick, finding: Finding, kind: str, reason: str) -> None:

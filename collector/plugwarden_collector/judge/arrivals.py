@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from .sli import CallCounts
 
-__all__ = ["Arrivals", "Cell", "Past", "StreamCounts", "Wanted"]
+__all__ = ["STALE", "Arrivals", "Cell", "Past", "StreamCounts", "Wanted"]
+
+STALE = timedelta(minutes=2)
+"""Calls that are dated further back say nothing of now: a host that was cut off sends them when it is back, and a sender may invent
+them. Clocks of hosts that are off by less are none the worse for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from plugwarden.contract import Scope
-from plugwarden_collector.control.observe import STALE
 from plugwarden_collector.cycle.asked import Asked, Remembered
 from plugwarden_collector.cycle.facts import Facts, read
-from plugwarden_collector.judge.arrivals import Cell
+from plugwarden_collector.judge.arrivals import STALE, Cell
 from plugwarden_collector.judge.sli import CallCounts
 
 from tests.collector.support.logged import entry_of

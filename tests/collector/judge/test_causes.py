@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from plugwarden.contract import OVERFLOW
 from plugwarden_collector.judge.causes import Explanation, Sample, Scope, explain, kinds_apart
 from plugwarden_collector.judge.causes import cells as cells_module
+from plugwarden_collector.judge.causes.sample import ATTRIBUTES
 
 AT = datetime(2026, 1, 1, 12)
 Trouble = Callable[[Sample], tuple[float, str] | None]
@@ -250,7 +251,12 @@ def test_more_cells_than_can_be_searched_become_fewer_and_the_fault_is_found() -
     tenants = tuple(f"t{number}" for number in range(400))
     fleet = cells("csv", where(0.9, tenant="t7", operation="write"), tenants=tenants, calls=4)
     assert len(fleet) > cells_module.MOST_CELLS
-    assert len(cells_module.cells_of(fleet).samples) <= cells_module.MOST_CELLS
+    found = cells_module.cells_of(fleet)
+    assert len(found.samples) <= cells_module.MOST_CELLS
+    # What was put together goes by no name of its own: a search by error types counts the same samples once more.
+    tenants_of = [sample.tenant for sample in found.samples]
+    assert tenants_of == list(found.table.columns[ATTRIBUTES.index("tenant")])
+    assert OVERFLOW in tenants_of
     assert blamed(fleet) == ["csv operation=write tenant=t7"]
 
 

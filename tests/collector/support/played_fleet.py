@@ -11,13 +11,12 @@ from datetime import datetime, timedelta
 from plugwarden.contract import Action, Outcome, QuarantineState, Scope
 from plugwarden.gate import resolve
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.control.observe import STALE
 from plugwarden_collector.cycle import Observation, evaluate, next_set, within
 from plugwarden_collector.decide.acts import Acted
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
+from plugwarden_collector.judge.arrivals import STALE, Arrivals, Cell, Past, StreamCounts
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts

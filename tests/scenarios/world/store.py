@@ -33,7 +33,7 @@ SKEW_SECONDS = 60.0
 MARGIN = 200
 """Seconds before the beginning and after the end that hosts' clocks may show."""
 STALE_SECONDS = 120.0
-"""Calls dated so much before they arrive say nothing of now (`control.observe.STALE`)."""
+"""Calls dated so much before they arrive say nothing of now (`judge.arrivals.STALE`)."""
 RUNNING_SECONDS = 300.0
 """`control.observe.RUNNING_SECONDS`."""
 WAITED_SECONDS = 10.0

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+from plugwarden.contract import OVERFLOW
+
 from .cells import INSTANCE, MACHINE, SERVICE
 from .suspect import Suspect, suspect
 
@@ -39,7 +41,7 @@ def all_but_one(whole: Suspect) -> Suspect:
     if not well or sum(bad[name] > expected[name] for name in total) < LEAST_FAILING:
         return whole
     left_out = max(well, key=lambda name: (total[name], name))
-    if not left_out:
+    if left_out in {"", OVERFLOW}:  # it may be many
         return whole
     samples = [sample for sample in whole.cells.samples if sample.instance != left_out]
     if not any(sample.since is not None and not sample.ended for sample in samples):

@@ -92,7 +92,7 @@ def cells_of(samples: Iterable[Sample]) -> Cells:
         other = merged.get(key)
         merged[key] = sample if other is None else _sum(other, sample)
     keys = sorted(merged)
-    ordered = [merged[key] for key in keys]
+    ordered = [_named(merged[key], key) for key in keys]
     table = Table(
         list(zip(*keys, strict=True)),
         [sample.total for sample in ordered],
@@ -120,6 +120,12 @@ def _places(samples: Sequence[Sample]) -> list[tuple[str, ...]]:
                 columns[at] = [value if value in kept else OVERFLOW for value in column]
         most //= 2
     return list(zip(*columns, strict=True))
+
+
+def _named(sample: Sample, place: tuple[str, ...]) -> Sample:
+    """Return a sample under the names of the cell that it stands for: it is counted once more where types of errors are looked at."""
+    own = tuple(getattr(sample, name) for name in ATTRIBUTES)
+    return sample if own == place else replace(sample, **dict(zip(ATTRIBUTES, place, strict=True)))  # type: ignore[arg-type]  # all are names
 
 
 def only_errors(samples: Iterable[Sample], names: set[str]) -> list[Sample]:
