@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from plugwarden_collector import __version__
 from plugwarden_collector.audit.attachment import Attachment, TooLarge, attach
 from plugwarden_collector.audit.entries import FACTS_LEFT_OUT, Draft
+from plugwarden_collector.decide.guard import SAME_ACTION
 from plugwarden_collector.decide.newcomers import lets_newcomers_in
 from plugwarden_collector.decide.noted import NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
@@ -50,7 +51,7 @@ ACTED_WITHIN = timedelta(hours=1)
 """How far back the guard rails count what was isolated."""
 DECIDES = (
     "approved_by", "beside", "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until",
-    "probation_mark", "released_by", "taken_back", WORD,
+    "probation_mark", "released_by", SAME_ACTION, "taken_back", WORD,
 )  # fmt: skip
 """What deciding reads of the evidence of a quarantine; the rest is for people."""
 

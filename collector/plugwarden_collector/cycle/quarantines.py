@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.decide.guard import ONE_FAULT, Fleet, overruled, vetoes
+from plugwarden_collector.decide.guard import SAME_ACTION, Fleet, goes_on, overruled, vetoes
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.noted import SUSPECTED, NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
@@ -122,6 +122,9 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
     if enforce and repeats < policy.max_repeats:
         seconds = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds)
         hold = timedelta(seconds=seconds * (1 + policy.hold_jitter_ratio * tick.chance()))
+    many = enforce and finding.word == MANY
+    if many and goes_on(scope, standing.quarantines.values(), tick.at):
+        many, more = False, {**more, SAME_ACTION: True}
     evidence = {**finding.evidence(tick), **more}
     item = Quarantine(
         id=new_id("q", scope, tick.at, kind),
@@ -140,24 +143,11 @@ def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) 
     )
     put(tick, item)
     if enforce:
-        if finding.word == MANY and not _acted_lately(tick, item):
+        if many:
             standing.actions.append(tick.at)
             standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
         _narrower(tick, item)
     decide(tick, item, kind, reason, evidence)
-
-
-def _acted_lately(tick: Tick, item: Quarantine) -> bool:
-    """Whether another part of the plugin was isolated just now, so that this is no action of its own."""
-    return any(
-        other.id != item.id
-        and other.scope.plugin == item.scope.plugin
-        and other.actor == AUTOMATION
-        and other.successor_of is None
-        and tick.at - other.started_at < ONE_FAULT
-        and other.state is not QuarantineState.DEGRADED
-        for other in tick.standing.quarantines.values()
-    )
 
 
 def _repeats(tick: Tick, scope: Scope, word: Word) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,10 +16,12 @@ from .override import stands_until
 from .quarantine import AUTOMATION, Quarantine
 from .word import MANY, Word, word_in
 
-__all__ = ["ONE_FAULT", "Fleet", "overruled", "vetoes"]
+__all__ = ["SAME_ACTION", "Fleet", "goes_on", "overruled", "vetoes"]
 
 ONE_FAULT = timedelta(seconds=60)
 """Isolations of one plugin within so long are one action: a machine or a version is several processes to a host."""
+SAME_ACTION = "same_action"
+"""Key of the evidence of an isolation that is part of an action that was counted already."""
 ROOMS_OF_ALL_ALONE = 2
 """Rooms that all together have whose isolations rest on one process each: one such sender fills half of it at most."""
 
@@ -84,7 +86,9 @@ def vetoes(scope: Scope, policy: Policy, fleet: Fleet, at: datetime, *, word: Wo
                 f"{len(held)} of {counted(fleet.running, 'plugin')} {are} quarantined{room.whose} already; the limit is {allowed}"
             )
         lately = sum(1 for moment in room.actions if at - moment < timedelta(hours=1))
-        if lately >= room.rooms * policy.max_actions_per_hour and not _goes_on(scope, fleet, at):
+        if lately >= room.rooms * policy.max_actions_per_hour and not (
+            word == MANY and goes_on(scope, fleet.quarantines, at)
+        ):
             limit = room.rooms * policy.max_actions_per_hour
             found.append(
                 f"{counted(lately, 'automatic quarantine')}{room.whose} within the last hour; the limit is {limit}"
@@ -114,14 +118,20 @@ def _acted(items: Sequence[Quarantine]) -> list[datetime]:
     ]
 
 
-def _goes_on(scope: Scope, fleet: Fleet, at: datetime) -> bool:
-    """Whether the automation has just isolated another part of the plugin: processes are told one by one, and one fault is one action."""
+def goes_on(scope: Scope, quarantines: Iterable[Quarantine], at: datetime) -> bool:
+    """Whether to isolate a scope on the word of several is part of an action that the automation has just counted for the plugin.
+
+    What is part of one begins no other, so that a fault that spreads is counted once a minute.
+    """
     return any(
         item.scope.plugin == scope.plugin
         and item.actor == AUTOMATION
         and item.in_force
+        and item.successor_of is None
+        and SAME_ACTION not in item.evidence
+        and word_in(item.evidence) == MANY
         and at - item.started_at < ONE_FAULT
-        for item in fleet.quarantines
+        for item in quarantines
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.entries import GENESIS, Draft, seal, verify
-from plugwarden_collector.decide.guard import Fleet, overruled, vetoes
+from plugwarden_collector.decide.guard import SAME_ACTION, Fleet, overruled, vetoes
 from plugwarden_collector.decide.quarantine import AUTOMATION, Probes, Quarantine, release, transition
 from plugwarden_collector.decide.word import WORD, Word
 from plugwarden_collector.rules.policy import Enforcement, Policy
@@ -155,6 +155,12 @@ def test_processes_that_are_told_one_by_one_of_one_fault_are_one_action() -> Non
     assert vetoes(Scope("csv", "2", instance="h2"), POLICY, used_up, AT + timedelta(seconds=5)) == []
     assert "last hour" in vetoes(Scope("xml", "2"), POLICY, used_up, AT + timedelta(seconds=5))[0]
     assert "last hour" in vetoes(Scope("csv", "2", instance="h2"), POLICY, used_up, AT + timedelta(seconds=90))[0]
+    later = held("csv", scope=Scope("csv", "2", instance="h2"), started_at=AT + timedelta(seconds=50))
+    went_on = replace(later, evidence={SAME_ACTION: True})
+    chain = replace(used_up, quarantines=[*used_up.quarantines, went_on])
+    assert "last hour" in vetoes(Scope("csv", "2", instance="h3"), POLICY, chain, AT + timedelta(seconds=90))[0]
+    alone = replace(used_up, quarantines=[replace(later, evidence={WORD: Word("evil").as_dict()})])
+    assert "last hour" in vetoes(Scope("csv", "2"), POLICY, alone, AT + timedelta(seconds=60))[0]
 
 
 def test_names_that_may_be_made_up_take_the_room_of_nobody_else() -> None:
