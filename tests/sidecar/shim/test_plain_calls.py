@@ -204,27 +204,26 @@ def test_a_call_below_one_that_has_ended_finds_it_above(outbox: Any) -> None:
     assert below == above
 
 
-def test_a_trace_that_was_let_go_is_counted_to_its_end(
-    thrifty: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trace_that_was_let_go_is_counted_to_its_end(outbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "MAX_BUFFERED_SPANS", 50)
+    sidecar = Sidecar(service="test", trace_ratio=1e-12, traces_per_second=1e9)  # one of the share would be kept, not dropped
 
     def fail() -> None:
         raise ValueError
 
-    inner = thrifty.wrap(lambda: None, plugin="q", version="1", operation="inner")
-    failing = thrifty.wrap(fail, plugin="q", version="1", operation="failing", breaker=False)
+    inner = sidecar.wrap(lambda: None, plugin="q", version="1", operation="inner")
+    failing = sidecar.wrap(fail, plugin="q", version="1", operation="failing", breaker=False)
 
     def run() -> None:
         for _ in range(4):
             for _ in range(500):
                 inner()
-            thrifty._pipeline.totals()  # folds
+            sidecar._pipeline.totals()  # folds
         with pytest.raises(ValueError):
             failing()
 
-    thrifty.wrap(run, plugin="p", version="1", operation="run")()
-    assert not thrifty.flush(timeout=5)  # spans were dropped
+    sidecar.wrap(run, plugin="p", version="1", operation="run")()
+    assert not sidecar.close(timeout=5)  # spans were dropped
     assert outbox.calls(plugin_id="q", plugin_outcome="success") == 2_000
     assert outbox.calls(plugin_id="q", plugin_outcome="error") == 1
     assert [span.name for span in outbox.spans_sent if span.attributes["plugin.outcome"] == "error"] == ["q failing"]
