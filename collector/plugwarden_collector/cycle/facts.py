@@ -42,7 +42,7 @@ from .trouble import Trouble
 
 __all__ = ["FORM", "MOST_ROWS", "Facts", "Held", "Looked", "facts_of", "read", "rows_of", "with_facts", "written"]
 
-FORM = 3
+FORM = 4
 """Grows when the text, or what its values mean, changes; another form is not read. A test holds the fields of each."""
 MOST_ROWS = 10_000
 """Cells and other values that are kept at most: a plugin has some hundreds of cells (`judge.causes.factors`), and an outage of twenty of

@@ -14,7 +14,7 @@ from plugwarden_collector.decide.word import WORD, Word
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.arrivals import Cell
-from plugwarden_collector.judge.causes import Fault, Sample
+from plugwarden_collector.judge.causes import CLEAR_NATS, Fault, Sample
 from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.watch import RECENT
@@ -24,7 +24,7 @@ from plugwarden_collector.rules.objective import Objective
 from .causes import Excuses
 from .impact import Called, Impact, impact
 from .lately import LOOKS, NEWEST, Lately
-from .neighbours import Neighbours, is_place
+from .neighbours import SOONER, Neighbours, is_place
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, part_of, within
 from .word import word_of
@@ -41,16 +41,19 @@ SOFT_LOOK = timedelta(seconds=3)
 """What fails in part must go on for longer than a hiccup: breakers in the hosts deal with that."""
 PLACE_LOOK = timedelta(seconds=2)
 """What fails in one place alone may be the place's fault: others that run there have time to show it."""
-CLEAR_NATS = 2.0
-"""Nats by which a scope explains more than the next: with fewer, one in ten is too narrow or too wide."""
-PLACE_DOUBT = timedelta(seconds=10)
-"""So long it is waited for where others have begun to fail in the same place, a little: by then they have shown it, or they are well."""
+PLACE_DOUBT, LONG_PLACE_DOUBT = timedelta(seconds=10), timedelta(seconds=60)
+"""So long it is waited for where others have begun to fail in the same place, a little: by then they have shown it, or they are well.
+Longer where they do beyond doubt and still, with calls too few to be told one by one."""
+DOUBT_CHANCE, LONG_DOUBT_CHANCE = 0.05, 1e-4
+"""Chances of as many of the others' bad calls in the place, if they fell where the calls do, below which that holds."""
+STILL = timedelta(seconds=5)
+"""So far back others' bad calls say that it goes on."""
 NEWCOMER_AGE = 3
 """Times the grace for which a version counts as new: for so long one that stumbled may have its breakers open, and be well by now."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
-ONE_FAULT_NATS = 3.0
-"""Nats by which one fault explains more than several: with fewer, one in twenty is several."""
+ONE_FAULT_NATS = 5.0
+"""Nats by which one fault explains more than several: with fewer, one in a hundred and fifty is several."""
 APART_LOOK = timedelta(seconds=12)
 """So long it is waited for where two faults may be one: each of them by itself has enough evidence by then, or it is one."""
 SLOW_LOOK = timedelta(seconds=5)
@@ -272,9 +275,19 @@ def _waits_for(
         return "it may be several faults, told by their errors"
     if not _lately(tick, objective, fault, scope):
         return "nothing failed in the last seconds"
-    if is_place(fault) and tick.at - fault.since < PLACE_DOUBT and neighbours.fail_there(trouble, fault):
+    if is_place(fault) and _others_fail_there(tick, trouble, fault, neighbours):
         return "others begin to fail in the same place"
     return None
+
+
+def _others_fail_there(tick: Tick, trouble: Trouble, fault: Fault, neighbours: Neighbours) -> bool:
+    passed = tick.at - fault.since
+    if passed >= LONG_PLACE_DOUBT:
+        return False
+    chance = neighbours.chance_there(trouble, fault, fault.since - SOONER)
+    if passed < PLACE_DOUBT:
+        return chance < DOUBT_CHANCE
+    return chance < LONG_DOUBT_CHANCE and neighbours.chance_there(trouble, fault, tick.at - STILL) < DOUBT_CHANCE
 
 
 def _past_grace(tick: Tick, objective: Objective, scope: Scope) -> timedelta | None:

@@ -22,8 +22,6 @@ __all__ = ["SOONER", "Neighbours", "is_place"]
 
 LEAST = 2
 """Bad calls of others that there must be: one is a stray."""
-CHANCE = 0.05
-"""Chance of as many of the others' bad calls in the place, if they fell where the calls do, from which on the place is in doubt."""
 SOONER = timedelta(seconds=2)
 """Others may have begun this much before."""
 MOST_COUNTED = 200
@@ -42,19 +40,26 @@ class Neighbours:
         self._tick = tick
         self._bad: dict[tuple[str, datetime], dict[tuple[str, str], int]] = {}
 
-    def fail_there(self, trouble: Trouble, fault: Fault) -> bool:
-        """Whether other plugins' bad calls since a fault began lie in its place more often than chance has it."""
+    def chance_there(self, trouble: Trouble, fault: Fault, since: datetime) -> float:
+        """Return the chance that as many of other plugins' bad calls since then lie in a fault's place, if they fell where calls do.
+
+        Those of a plugin whose own fault is known to lie elsewhere, or to be everywhere, say nothing of the place.
+        """
         said, plugin = dict(fault.scope.conditions), fault.scope.plugin
         part = "tenant" if "tenant" in said and "instance" not in said else "instance"
         values = {said[part]} if part in said else set(fault.instances)
         mine = [sample for sample in trouble.samples if sample.plugin == plugin and sample.total]
         total = sum(sample.total for sample in mine)
         share = sum(sample.total for sample in mine if getattr(sample, part) in values) / total if total else 1.0
+        passed_over = {
+            plugin,
+            *(item.scope.plugin for item in trouble.explanation.faults if not _lies_in(item, part, values)),
+        }
         here = elsewhere = 0
-        for (other, value), bad in self._bad_since(part, fault.since - SOONER).items():
-            if other != plugin:
+        for (other, value), bad in self._bad_since(part, since).items():
+            if other not in passed_over:
                 here, elsewhere = (here + bad, elsewhere) if value in values else (here, elsewhere + bad)
-        return here >= LEAST and _chance(here, here + elsewhere, share) < CHANCE
+        return _chance(here, here + elsewhere, share) if here >= LEAST else 1.0
 
     def _bad_since(self, part: str, since: datetime) -> dict[tuple[str, str], int]:
         """Return bad calls by plugin and value of a part."""
@@ -73,6 +78,15 @@ class Neighbours:
         for key, count in self._tick.watch.parts.items():
             found[key.part].append((key, count))
         return found
+
+
+def _lies_in(fault: Fault, part: str, values: set[str]) -> bool:
+    """Whether a fault lies in some processes, or concerns some tenants, alone."""
+    value = dict(fault.scope.conditions).get(part)
+    seen = (
+        {value} if value is not None else set(fault.instances) if part == "instance" and is_place(fault) else set[str]()
+    )
+    return bool(seen) and seen <= values
 
 
 def _chance(here: int, total: int, share: float) -> float:

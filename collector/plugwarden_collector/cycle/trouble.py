@@ -226,7 +226,7 @@ def _samples(
     for part, seconds in shut.items():
         opened = gathered[part]
         more = min(seconds, SHUT_FOR_EACH * opened.bad)
-        gathered[part] = replace(opened, total=opened.total + more, bad=opened.bad + more)
+        gathered[part] = replace(opened, total=opened.total + more, bad=opened.bad + more, shut=more)
     # Whom one sender alone ever named, without a past, may be nobody.
     return [item if item.known else replace(item, known=len(senders[item.plugin]) > 1) for item in gathered.values()]
 

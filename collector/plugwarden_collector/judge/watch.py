@@ -252,6 +252,16 @@ def _still_kept(marks: Iterable[tuple[datetime, int]], at: datetime) -> Iterable
             yield item
 
 
+def _earliest(streams: Mapping[StreamKey, Suspicion]) -> dict[tuple[str, str], int]:
+    """Return the mark at which the first stream of each plugin began to fail that would be looked at for itself."""
+    found: dict[tuple[str, str], int] = {}
+    for key, item in streams.items():
+        if item.nats >= ATTENTION_NATS:
+            whose, mark = (key.objective, key.plugin), item.lead.mark
+            found[whose] = min(mark, found.get(whose, mark))
+    return found
+
+
 def _suspects(
     streams: Mapping[StreamKey, Suspicion],
     risen: Mapping[tuple[str, str, str], Rise],
@@ -263,10 +273,15 @@ def _suspects(
     least = ATTENTION_NATS
     if risen or any(item.nats >= ATTENTION_NATS for item in streams.values()):
         least = COMPANY_NATS
+    strong = _earliest(streams)
     for key, item in streams.items():
         if item.nats >= least:
-            lead = item.lead
-            whole.setdefault((key.objective, key.plugin), {})[key.version, key.operation] = (lead.mark, lead.since)
+            mark, since = item.lead.mark, item.lead.since
+            if (
+                item.nats < ATTENTION_NATS
+            ):  # a stray failure does not make it forgotten what went well since the others fail
+                mark = min(mark, strong.get((key.objective, key.plugin), mark))
+            whole.setdefault((key.objective, key.plugin), {})[key.version, key.operation] = (mark, since)
     small: dict[tuple[str, str], Began] = {}
     for (plugin, *stream), rise in risen.items():
         for objective in objectives:

@@ -191,6 +191,45 @@ def test_what_fails_for_one_tenant_waits_where_others_begin_to_fail_for_it_too(f
     assert alone.told == set()
 
 
+def test_what_fails_in_one_process_waits_while_others_go_on_failing_there(fleet: Fleet) -> None:
+    """A host that is slow hurts the plugins that are called least, too, but in calls too few to tell each of them by itself."""
+    names = ("geo", "pdf", "xml", "png")
+    for name in names:
+        fleet.has_past(name)
+    turn = 0
+
+    def one(*, others: bool) -> None:
+        nonlocal turn
+        turn += 1
+        for instance in ("h0", "h1", "h2", "h3", "h4"):
+            fleet.arrive("csv", "1", 6, 6 if instance == "h0" else 0, on=(instance,))
+            for number, name in enumerate(names):
+                failing = others and instance == "h0" and turn % 8 == 2 * number
+                fleet.arrive(name, "1", 3, int(failing), on=(instance,))
+
+    fleet.play(25, lambda: one(others=True), step=0.5)
+    assert fleet.told == set()
+    fleet.play(8, lambda: one(others=False), step=0.5)
+    assert fleet.told == {Scope("csv", instance="h0")}
+
+
+def test_a_plugin_that_fails_everywhere_hides_no_others_that_fail_in_a_place(fleet: Fleet) -> None:
+    """Before, its bad calls elsewhere made it look as if the others' fell where calls do."""
+    for name in ("geo", "pdf", "bad"):
+        fleet.has_past(name)
+
+    def one() -> None:
+        for instance in ("h0", "h1", "h2", "h3", "h4"):
+            fleet.arrive("bad", "1", 6, 6, on=(instance,))
+            fleet.arrive("csv", "1", 6, 6 if instance == "h0" else 0, on=(instance,))
+            for name in ("geo", "pdf"):
+                failing = instance == "h0" and fleet.at.second % 2 == 0 and not fleet.at.microsecond
+                fleet.arrive(name, "1", 3, int(failing), on=(instance,))
+
+    fleet.play(8, one, step=0.5)
+    assert fleet.told == {Scope("bad", "1")}
+
+
 def test_where_the_others_are_well_a_tenant_is_isolated_soon(fleet: Fleet) -> None:
     begin = fleet.at
 

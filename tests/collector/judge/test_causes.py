@@ -1,93 +1,29 @@
-"""Why calls fail: the fewest factors that explain the excess, inside of plugins and across them."""
+"""Why the calls of a plugin fail: the fewest factors that explain the excess inside of it, and on whose word."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from plugwarden.contract import OVERFLOW
-from plugwarden_collector.judge.causes import Explanation, Sample, Scope, explain, kinds_apart
+from plugwarden_collector.judge.causes import Sample, explain, kinds_apart
 from plugwarden_collector.judge.causes import cells as cells_module
 from plugwarden_collector.judge.causes.sample import ATTRIBUTES
 
-AT = datetime(2026, 1, 1, 12)
-Trouble = Callable[[Sample], tuple[float, str] | None]
-"""What a cell fails with: the share of its calls, and the type of the errors; None for a cell that is well."""
-
-
-def cells(
-    plugin: str,
-    trouble: Trouble = lambda cell: None,
-    *,
-    versions: Sequence[str] = ("1", "2"),
-    operations: Sequence[str] = ("read", "write"),
-    machines: Sequence[str] = ("m0", "m1", "m2"),
-    instances: int = 1,
-    tenants: Sequence[str] = ("", "acme"),
-    services: Sequence[str] = ("orders",),
-    calls: int = 50,
-    since: datetime = AT,
-    expected_ratio: float = 0.01,
-) -> list[Sample]:
-    """The cells of a plugin that runs everywhere, one for each of all combinations."""
-    found = []
-    for version in versions:
-        for operation in operations:
-            for machine in machines:
-                for number in range(instances):
-                    for tenant in tenants:
-                        for service in services:
-                            instance = f"{service}-{machine}-{number}"
-                            well = Sample(
-                                plugin, version, operation, calls, 0, expected_ratio, instance, machine, tenant, service
-                            )
-                            found.append(failing(well, trouble(well), since))
-    return found
-
-
-def failing(cell: Sample, trouble: tuple[float, str] | None, since: datetime = AT) -> Sample:
-    if trouble is None:
-        return cell
-    bad = round(cell.total * trouble[0])
-    return replace(cell, bad=bad, errors={trouble[1]: bad}, since=since)
-
-
-def where(rate: float = 0.8, error: str = "KeyError", **values: str) -> Trouble:
-    """A trouble of the cells that have all these values."""
-
-    def trouble(cell: Sample) -> tuple[float, str] | None:
-        return (rate, error) if all(getattr(cell, name) == value for name, value in values.items()) else None
-
-    return trouble
-
-
-def either(*troubles: Trouble) -> Trouble:
-    """The first trouble that a cell has."""
-    return lambda cell: next((found for trouble in troubles if (found := trouble(cell)) is not None), None)
-
-
-def covers(scope: Scope, cell: Sample) -> bool:
-    return all(getattr(cell, name) == value for name, value in scope.conditions)
-
-
-def scopes(explanation: Explanation) -> list[str]:
-    return sorted(str(fault.scope) for fault in explanation.faults)
-
-
-def blamed(*fleet: list[Sample], running: int = 20) -> list[str]:
-    """Scopes of what is to blame, when no cause is shared."""
-    explanation = explain([cell for plugin in fleet for cell in plugin], running=running)
-    assert explanation.shared == ()
-    return scopes(explanation)
-
-
-# Inside of one plugin
+from tests.collector.support.cells import (
+    AT,
+    Trouble,
+    blamed,
+    cells,
+    covers,
+    either,
+    failing,
+    outage,
+    shared,
+    where,
+)
 
 
 @pytest.mark.parametrize(
@@ -317,196 +253,6 @@ def test_a_scope_is_the_surer_the_more_it_explains_than_the_next() -> None:
     assert 0 < unsure.margin < 20 < sure.margin
 
 
-# Across plugins
-
-
-def shared(fleet: Iterable[Sample], running: int = 20) -> tuple[list[tuple[str, str, tuple[str, ...]]], list[str]]:
-    explanation = explain(fleet, running=running)
-    causes = [(cause.kind, cause.name, cause.plugins) for cause in explanation.shared]
-    return causes, scopes(explanation)
-
-
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_plugins_that_fail_on_one_machine_share_the_machine(count: int) -> None:
-    fleet = [cell for number in range(count) for cell in cells(f"p{number}", where(machine="m1"), instances=2)]
-    assert shared(fleet) == ([("machine", "m1", tuple(f"p{number}" for number in range(count)))], [])
-
-
-def test_a_process_of_a_machine_is_named_when_its_others_are_well() -> None:
-    fleet = [cell for name in ("a", "b", "c") for cell in cells(name, where(instance="orders-m1-0"), instances=2)]
-    assert shared(fleet) == ([("instance", "orders-m1-0", ("a", "b", "c"))], [])
-
-
-def test_a_tenant_for_whom_several_plugins_fail_is_shared() -> None:
-    fleet = [cell for name in ("a", "b") for cell in cells(name, where(tenant="acme"))]
-    assert shared(fleet) == ([("tenant", "acme", ("a", "b"))], [])
-
-
-def test_a_caller_for_which_several_plugins_fail_is_shared() -> None:
-    services = ("orders", "billing")
-    fleet = [cell for name in ("a", "b") for cell in cells(name, where(service="billing"), services=services)]
-    assert shared(fleet) == ([("service", "billing", ("a", "b"))], [])
-
-
-def test_different_plugins_that_fail_on_different_machines_are_to_blame() -> None:
-    assert blamed(cells("a", where(machine="m0")), cells("b", where(machine="m1"))) == [
-        "a instance=orders-m0-0",
-        "b instance=orders-m1-0",
-    ]
-
-
-def test_a_plugin_that_fails_everywhere_is_to_blame_beside_a_machine() -> None:
-    fleet = [cell for name in ("a", "b") for cell in cells(name, where(machine="m1"))] + cells("c", where(version="2"))
-    assert shared(fleet) == ([("machine", "m1", ("a", "b"))], ["c version=2"])
-
-
-def test_a_fault_elsewhere_in_a_plugin_that_a_machine_excuses_stands() -> None:
-    trouble = either(where(0.5, machine="m1"), where(0.9, version="2", operation="write"))
-    fleet = [*cells("a", trouble), *cells("b", where(0.5, machine="m1")), *cells("c", where(0.5, machine="m1"))]
-    causes, faults = shared(fleet)
-    assert causes == [("machine", "m1", ("a", "b", "c"))]
-    assert faults == ["a version=2 operation=write"]
-
-
-def outage(*names: str, rate: float = 0.6, error: str = "ConnectionError", apart: float = 2.0) -> list[Sample]:
-    """Plugins that begin to fail one after the other."""
-    found = []
-    for number, name in enumerate(names):
-        found += cells(name, where(rate, error), since=AT + timedelta(seconds=apart * number))
-    return found
-
-
-@pytest.mark.parametrize("apart", [0.0, 2.0, 15.0])
-def test_plugins_that_begin_to_fail_together_share_a_cause(apart: float) -> None:
-    assert shared(outage("a", "b", "c", "d", apart=apart)) == ([("simultaneous", "", ("a", "b", "c", "d"))], [])
-
-
-@pytest.mark.parametrize("running", [12, 60, 300, 1000])
-def test_three_at_once_are_no_accident_in_fleets_of_any_size(running: int) -> None:
-    causes, faults = shared(outage("a", "b", "c"), running)
-    assert (causes, faults) == ([("simultaneous", "", ("a", "b", "c"))], [])
-
-
-def test_eight_of_sixty_in_the_same_seconds_are_shared() -> None:
-    names = tuple(f"p{number}" for number in range(8))
-    assert shared(outage(*names, apart=0.5), 60) == ([("simultaneous", "", names)], [])
-
-
-def test_most_of_the_fleet_is_everything() -> None:
-    names = tuple(f"p{number}" for number in range(8))
-    assert shared(outage(*names), 12) == ([("everything", "", names)], [])
-
-
-def test_plugins_that_begin_minutes_apart_are_each_to_blame() -> None:
-    names = ("a", "b", "c")
-    fleet = [
-        cell
-        for number, name in enumerate(names)
-        for cell in cells(name, where(0.6, "KeyError"), since=AT + timedelta(minutes=4 * number))
-    ]
-    assert shared(fleet) == ([], ["a", "b", "c"])
-
-
-def test_two_at_once_with_errors_of_the_world_outside_share_it() -> None:
-    assert shared(outage("a", "b")) == ([("simultaneous", "", ("a", "b"))], [])
-
-
-def test_two_at_once_whose_outward_errors_have_other_names_share_it() -> None:
-    fleet = outage("a", error="TimeoutError") + outage("b", error="httpx.ConnectTimeout")
-    assert shared(fleet) == ([("simultaneous", "", ("a", "b"))], [])
-
-
-@pytest.mark.parametrize(("one", "other"), [("KeyError", "ConnectionError"), ("KeyError", "KeyError"), ("Odd", "Odd")])
-def test_two_at_once_with_errors_of_their_own_are_two_faults(one: str, other: str) -> None:
-    assert shared(outage("a", error=one) + outage("b", error=other)) == ([], ["a", "b"])
-
-
-def test_a_plugin_with_errors_of_its_own_kind_is_to_blame_beside_an_outage() -> None:
-    assert shared(outage("a", "b", "c") + outage("d", error="KeyError")) == (
-        [("simultaneous", "", ("a", "b", "c"))],
-        ["d"],
-    )
-
-
-def test_many_that_fail_by_the_same_error_of_code_share_it() -> None:
-    assert shared(outage("a", "b", "c", "d", error="KeyError"))[0] == [("simultaneous", "", ("a", "b", "c", "d"))]
-
-
-def test_a_plugin_that_fails_far_more_than_the_others_is_to_blame_for_the_rest() -> None:
-    causes, faults = shared(outage("a", "b", "c", rate=0.2) + outage("d", rate=0.9))
-    assert causes == [("simultaneous", "", ("a", "b", "c"))]
-    assert faults == ["d"]
-
-
-def test_beside_two_others_a_high_rate_alone_is_no_fault() -> None:
-    causes, faults = shared(outage("a", "b", rate=0.2) + outage("c", rate=0.9))
-    assert causes == [("simultaneous", "", ("a", "b", "c"))]
-    assert faults == []
-
-
-def test_a_plugin_that_uses_the_downstream_more_often_is_excused() -> None:
-    causes, faults = shared(
-        outage("a", rate=0.3) + outage("b", rate=0.6) + outage("c", rate=0.9) + outage("d", rate=1.0)
-    )
-    assert causes == [("simultaneous", "", ("a", "b", "c", "d"))]
-    assert faults == []
-
-
-def test_an_operation_that_fails_by_its_own_errors_during_an_outage_is_to_blame() -> None:
-    own = [
-        replace(cell, bad=45, errors={"KeyError": 30, "ConnectionError": 15}, since=AT)
-        if cell.operation == "write"
-        else failing(cell, (0.3, "ConnectionError"))
-        for cell in cells("d")
-    ]
-    causes, faults = shared(outage("a", "b", "c", rate=0.3) + own)
-    assert causes == [("simultaneous", "", ("a", "b", "c", "d"))]
-    assert faults == ["d operation=write"]
-
-
-def test_a_bad_release_during_an_outage_is_to_blame() -> None:
-    release = cells("d", where(0.6, "TimeoutError", version="2"))
-    assert shared(outage("a", "b", "c") + release) == ([("simultaneous", "", ("a", "b", "c"))], ["d version=2"])
-
-
-def test_a_plugin_whose_errors_are_all_its_own_is_not_excused_beside_an_outage() -> None:
-    """Before, it was to blame and excused at once: it waited for the outage to end."""
-    explanation = explain(outage("a", "b", "c", rate=0.3) + outage("d", rate=0.9, error="csv.Error"), running=9)
-    assert [cause.plugins for cause in explanation.shared] == [("a", "b", "c")]
-    assert [fault.scope.plugin for fault in explanation.faults] == ["d"]
-
-
-def test_a_plugin_of_an_outage_that_was_seen_to_fail_in_one_place_first_does_not_excuse_another_there() -> None:
-    """Before, the place came first: what fails by itself on a machine shared it with whoever was seen to fail there."""
-    everywhere = outage("a", "b", "c", "d")
-    seldom = cells("e", where(0.6, "ConnectionError", machine="m1"), versions=("1",), calls=6)
-    own = cells("f", where(0.9, "csv.Error", machine="m1"))
-    causes, faults = shared(everywhere + seldom + own)
-    assert causes == [("simultaneous", "", ("a", "b", "c", "d", "e"))]
-    assert faults == ["f instance=orders-m1-0"]
-
-
-def test_a_plugin_that_is_seldom_called_joins_an_outage_late() -> None:
-    late = cells("d", where(0.6, "ConnectionError"), calls=10, since=AT + timedelta(minutes=3))
-    assert shared(outage("a", "b", "c") + late) == ([("simultaneous", "", ("a", "b", "c", "d"))], [])
-
-
-def test_plugins_with_three_failures_each_tell_an_outage() -> None:
-    def seldom(name: str) -> list[Sample]:
-        few = cells(name, where(0.6, "ConnectionError"), versions=("1",), operations=("read",), tenants=("",), calls=2)
-        return [replace(cell, bad=1, errors={"ConnectionError": 1}) for cell in few]
-
-    names = ("a", "b", "c", "d")
-    assert shared([cell for name in names for cell in seldom(name)]) == ([("simultaneous", "", names)], [])
-
-
-def test_a_shared_cause_says_how_likely_it_is_by_accident() -> None:
-    (two,) = explain(outage("a", "b"), running=60).shared
-    (eight,) = explain(outage(*"abcdefgh"), running=60).shared
-    assert eight.chance < 1e-15 < two.chance < 0.01
-    assert "8 of 60" in eight.why
-
-
 # Whose word
 
 
@@ -568,92 +314,3 @@ def test_healthy_calls_that_one_process_forges_hide_no_failures_of_others() -> N
     faults = explain([*real, flood], running=20).faults
     covered = [any(covers(fault.scope, cell) for fault in faults) for cell in (*real, flood)]
     assert covered == [True] * len(real) + [False]
-
-
-# Properties
-
-VALUES = {
-    "version": ("1", "2", "3"),
-    "operation": ("a", "b", "c"),
-    "machine": ("m0", "m1", "m2"),
-    "tenant": ("", "acme"),
-}
-
-
-@st.composite
-def planted(draw: st.DrawFn) -> tuple[dict[str, str], float]:
-    """Conditions of one fault, and its rate."""
-    names = draw(st.sets(st.sampled_from(sorted(VALUES)), max_size=2))
-    return {name: draw(st.sampled_from(VALUES[name])) for name in sorted(names)}, draw(
-        st.sampled_from([0.15, 0.4, 0.9, 1.0])
-    )
-
-
-def noisy(trouble: Trouble, seed: int, *, ratio: float = 0.005, calls: int = 30) -> list[Sample]:
-    """Cells whose calls fail by chance."""
-    drawn = random.Random(seed)
-    found = []
-    for cell in cells(
-        "geo",
-        versions=VALUES["version"],
-        operations=VALUES["operation"],
-        machines=VALUES["machine"],
-        tenants=VALUES["tenant"],
-        instances=2,
-        calls=calls,
-    ):
-        rate, error = trouble(cell) or (ratio, "Stray")
-        bad = sum(drawn.random() < rate for _ in range(cell.total))
-        found.append(replace(cell, bad=bad, errors={error: bad} if bad else {}, since=AT))
-    return found
-
-
-@settings(max_examples=40, deadline=None)
-@given(planted(), st.integers(0, 2**32))
-def test_a_planted_fault_with_clear_evidence_is_found_exactly(fault: tuple[dict[str, str], float], seed: int) -> None:
-    values, rate = fault
-    expected = " ".join(
-        ["geo", *(f"{name}={values[name]}" for name in ("version", "operation", "machine", "tenant") if name in values)]
-    )
-    assert blamed(noisy(where(rate, **values), seed)) == [expected]
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.002, 0.01]))
-def test_a_healthy_plugin_explains_nothing(seed: int, ratio: float) -> None:
-    assert blamed(noisy(lambda cell: None, seed, ratio=ratio)) == []
-
-
-@settings(max_examples=25, deadline=None)
-@given(planted(), st.integers(0, 2**32), st.randoms(use_true_random=False))
-def test_the_order_of_the_cells_does_not_matter(
-    fault: tuple[dict[str, str], float], seed: int, drawn: random.Random
-) -> None:
-    found = noisy(where(fault[1], **fault[0]), seed)
-    shuffled = list(found)
-    drawn.shuffle(shuffled)
-    assert explain(found, running=20) == explain(shuffled, running=20)
-
-
-@settings(max_examples=25, deadline=None)
-@given(planted(), st.integers(0, 2**32), st.integers(1, 2000))
-def test_healthy_calls_never_widen_a_scope(fault: tuple[dict[str, str], float], seed: int, more: int) -> None:
-    values, rate = fault
-    found = noisy(where(rate, **values), seed)
-    well = [cell for cell in found if where(**values)(cell) is None]
-    (before,) = explain(found, running=20).faults
-    (after,) = explain([*found, *(replace(cell, total=more, bad=0, errors={}) for cell in well)], running=20).faults
-    assert set(before.scope.conditions) <= set(after.scope.conditions)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32))
-def test_healthy_plugins_change_nothing(seed: int) -> None:
-    trouble = cells("geo", where(version="2"))
-    healthy = [replace(cell, plugin="pdf", since=None) for cell in noisy(lambda cell: None, seed)]
-    assert explain([*trouble, *healthy], running=2) == explain(trouble, running=2)
-
-
-def test_nothing_suspicious_is_nothing_to_explain() -> None:
-    assert explain([], running=1000) == Explanation()
-    assert explain(cells("geo"), running=1000) == Explanation()

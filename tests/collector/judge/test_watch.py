@@ -88,6 +88,20 @@ def test_where_one_is_looked_at_so_are_others_with_a_little_against_them() -> No
     assert [item.plugin for item in found] == ["csv", "geo"]
 
 
+def test_what_went_well_of_another_operation_is_not_forgotten_for_a_stray_failure_of_it() -> None:
+    """Before, it was counted from that failure on, and the good calls since the others fail were gone."""
+    looking = Looking()
+    looking.come(cell(total=5))
+    for _ in range(4):
+        suspect = looking.come(cell(total=4, bad=4), cell(operation="y", total=2))[0]
+    began = suspect.streams["1", "x"]
+    suspect = looking.come(cell(total=4, bad=4), cell(operation="y", total=1, bad=1))[0]
+    assert suspect.streams == {("1", "x"): began, ("1", "y"): (began[0], looking.at)}
+    for _ in range(3):
+        suspect = looking.come(cell(total=4, bad=4), cell(operation="y", total=4, bad=4))[0]
+    assert suspect.streams["1", "y"][0] > began[0]
+
+
 # -- breakers -----------------------------------------------------------------------------------------------------------
 
 

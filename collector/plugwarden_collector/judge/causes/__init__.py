@@ -11,11 +11,12 @@ machine names its processes in `instances`, as directives know no machines.
 """
 
 from .explain import explain
-from .explanation import Alternative, Excused, Explanation, Fault, Scope, SharedCause
+from .explanation import CLEAR_NATS, Alternative, Excused, Explanation, Fault, Scope, SharedCause
 from .sample import ATTRIBUTES, Sample
 
 __all__ = [
     "ATTRIBUTES",
+    "CLEAR_NATS",
     "Alternative",
     "Excused",
     "Explanation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import log
 
@@ -65,6 +65,11 @@ class Cells:
                 found[name] += calls
         return found
 
+    def ran(self, cells: Iterable[int], total: float, bad: float) -> tuple[float, float]:
+        """Return what is left of calls and bad ones in some cells without those that stand for an open breaker."""
+        shut = sum(self.samples[at].shut for at in cells)
+        return max(total - shut, 0.0), max(bad - shut, 0.0)
+
     def only(self, cells: Iterable[int], attribute: int) -> str | None:
         """Return the value that holds all the evidence of some cells.
 
@@ -77,7 +82,12 @@ class Cells:
         first = max(weights, key=lambda value: (weights[value], value))
         others = [at for value, group in groups.items() if value != first for at in group]
         borne_out = self._nats(others) >= ALONE_NATS and self.table.counts(others)[1] >= ALONE_BAD
-        return None if borne_out or first in _UNTELLABLE[attribute] else first
+        return first if not borne_out and self.tells(attribute, first) else None
+
+    @staticmethod
+    def tells(attribute: int, value: str) -> bool:
+        """Whether somebody can be told to refuse the calls of this value alone."""
+        return value not in _UNTELLABLE[attribute]
 
     def _nats(self, cells: Sequence[int]) -> float:
         total, bad = self.table.counts(cells)
@@ -129,22 +139,22 @@ def _named(sample: Sample, place: tuple[str, ...]) -> Sample:
 
 
 def only_errors(samples: Iterable[Sample], names: set[str]) -> list[Sample]:
-    """Return samples in which the errors of these types alone are bad."""
-    found = []
-    for sample in samples:
-        errors = {name: calls for name, calls in sample.errors.items() if name in names}
-        found.append(replace(sample, bad=min(sum(errors.values()), sample.bad), errors=errors))
-    return found
+    """Return samples in which the errors of these types alone are bad, and what breakers refused for them."""
+    return [_with_errors(sample, names & sample.errors.keys(), untold=False) for sample in samples]
 
 
 def other_errors(samples: Iterable[Sample], names: set[str]) -> list[Sample]:
-    """Return samples in which all bad calls but the errors of these types are bad, those that told no type too."""
-    found = []
-    for sample in samples:
-        left = {name: calls for name, calls in sample.errors.items() if name not in names}
-        taken = sum(calls for name, calls in sample.errors.items() if name in names)
-        found.append(replace(sample, bad=max(sample.bad - taken, 0), errors=left))
-    return found
+    """Return samples in which all bad calls but these are bad, those that told no type too."""
+    return [_with_errors(sample, sample.errors.keys() - names, untold=True) for sample in samples]
+
+
+def _with_errors(sample: Sample, names: Set[str], *, untold: bool) -> Sample:
+    """Return a sample in which the errors of these types are bad. A breaker refuses for what opened it: a share of that for each type."""
+    errors = {name: calls for name, calls in sample.errors.items() if name in names}
+    told, kept = sum(sample.errors.values()), sum(errors.values())
+    shut = round(sample.shut * kept / told) if told else sample.shut * untold
+    bad = kept + shut + (max(0, sample.bad - sample.shut - told) if untold else 0)
+    return replace(sample, total=sample.total - sample.shut + shut, bad=min(bad, sample.bad), shut=shut, errors=errors)
 
 
 def _sum(one: Sample, other: Sample) -> Sample:
@@ -155,6 +165,7 @@ def _sum(one: Sample, other: Sample) -> Sample:
         bad=round(_bad(one) + _bad(other)),
         expected_ratio=max(one.expected_ratio, other.expected_ratio),
         errors=Counter(one.errors) + Counter(other.errors),
+        shut=one.shut + other.shut,
         since=min(onsets, default=None),
         ended=one.ended and other.ended,
         known=one.known or other.known,

@@ -8,7 +8,10 @@ from math import inf
 
 from .sample import ATTRIBUTES
 
-__all__ = ["Alternative", "Excused", "Explanation", "Fault", "Scope", "SharedCause"]
+__all__ = ["CLEAR_NATS", "Alternative", "Excused", "Explanation", "Fault", "Scope", "SharedCause"]
+
+CLEAR_NATS = 2.0
+"""Nats by which a scope explains more than the next: with fewer, one in ten is too narrow or too wide."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from math import log, sqrt
 
 from .cells import only_errors, other_errors
 from .error_kinds import ErrorKind, kind_of
+from .factors import Factor
 from .member import Member, pooled_errors
 from .suspect import blamed_for, suspect
 
@@ -54,22 +55,26 @@ def _by_rate(member: Member, others: Sequence[Member]) -> list[Member]:
     """Return the parts of a factor that fail so much more than the others that what they share is not all of it."""
     if len(others) < LEAST_OTHERS:
         return []
-    rates = [_log_odds(item.blamed.factor.bad, item.blamed.factor.total) for item in others]
+    rates = [_log_odds(item, item.blamed.factor) for item in others]
     mean = sum(rates) / len(rates)
     apart = USUAL_WEIGHT * USUAL_SPREAD**2 + sum((rate - mean) ** 2 for rate in rates)
     spread = sqrt(apart / (USUAL_WEIGHT + len(rates)) * (1 + 1 / len(rates)))
     limit = mean + UNUSUAL * spread
     factor = member.blamed.factor
     parts = factor.parts or (factor,)
-    more = [part for part in parts if _log_odds(part.bad, part.total, errors=2.0) > limit]
+    more = [part for part in parts if _log_odds(member, part, errors=2.0) > limit]
     if len(more) == len(parts):
         return [member]
     cells = member.suspect.cells
     return [Member(member.suspect, blamed_for(cells, part, member.since)) for part in more]
 
 
-def _log_odds(bad: float, total: float, *, errors: float = 0.0) -> float:
-    """Return the log-odds of a rate, so many standard errors below what was counted."""
+def _log_odds(member: Member, part: Factor, *, errors: float = 0.0) -> float:
+    """Return the log-odds of the rate at which calls that ran were bad, so many standard errors below what was counted.
+
+    An open breaker says that a plugin fails, not how often: its rate would be above that of all whose breakers are closed.
+    """
+    total, bad = member.suspect.cells.ran(part.cells, part.total, part.bad)
     good = max(total - bad, 0.0)
     odds = log((bad + 0.5) / (good + 0.5)) - errors * sqrt(1 / (bad + 0.5) + 1 / (good + 0.5))
     return max(-MOST_LOG_ODDS, min(MOST_LOG_ODDS, odds))

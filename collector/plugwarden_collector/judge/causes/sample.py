@@ -41,5 +41,8 @@ class Sample:
     """When its stream began to fail; None for a stream that nothing was found against. One is enough to make a plugin suspicious."""
     ended: bool = False
     """Its stream had failed and is well again: its bad calls are history, and count as calls that went well."""
+    shut: int = 0
+    """Calls among the bad ones, and among all, that stand for the seconds in which a breaker of ours refused what came: nobody knows how
+    these would have ended."""
     known: bool = True
     """Whether the plugin has a past, or was named by more than one sender; one that was not makes no shared cause."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf, log
 
 from .cells import INSTANCE
-from .explanation import Alternative, Fault, Scope
+from .explanation import CLEAR_NATS, Alternative, Fault, Scope
+from .factors import Factor
 from .sample import ATTRIBUTES
-from .suspect import Blamed, Suspect
+from .suspect import Blamed, Suspect, blamed_for
 from .table import Condition
 
 __all__ = ["errors_by_calls", "fault_of", "scope_of"]
@@ -20,10 +22,18 @@ MOST_NAMED = 100
 
 
 def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
-    """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it."""
+    """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it.
+
+    Where a narrower scope explains nearly as much it is that one: calls that are not known to fail are left alone.
+    """
     cells = suspect.cells
+    weighed = _weighed(suspect, blamed)
+    apart = max((item.nats for item in weighed if item.unlike), default=-inf) - blamed.factor.score
+    near = [item for item in weighed if item.narrower and item.nats > blamed.factor.score - CLEAR_NATS]
+    if near:
+        weighed.append(_Weighed(blamed.factor, False, 0.0))
+        blamed = _narrowed(suspect, blamed, max(near, key=lambda item: (item.nats, item.factor.conditions)).factor)
     within = cells.table.meeting(blamed.conditions)
-    alternatives, narrower = _alternatives(suspect, blamed)
     return Fault(
         scope=scope_of(suspect.plugin, blamed.conditions),
         total=cells.called(within),
@@ -37,8 +47,8 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         sender=blamed.sender,
         without=suspect.without,
         beside=beside,
-        alternatives=alternatives,
-        apart=max(suspect.apart, narrower - blamed.factor.score),
+        alternatives=_alternatives(suspect, weighed, blamed),
+        apart=max(suspect.apart, apart),
     )
 
 
@@ -58,9 +68,42 @@ def errors_by_calls(errors: Counter[str]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(errors.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[tuple[Alternative, ...], float]:
-    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone. Also the
-    nats of the best narrower one, if what fails beside it is another fault."""
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """Another scope, and what it would explain."""
+
+    factor: Factor
+    narrower: bool
+    """All of its calls are in the scope that was found, which has others as well."""
+    unlike: float
+    """Nats that speak for another fault beside it, by the types of errors; 0 for one that is not narrower."""
+
+    @property
+    def nats(self) -> float:
+        return self.factor.score + self.unlike
+
+
+def _narrowed(suspect: Suspect, blamed: Blamed, factor: Factor) -> Blamed:
+    """Return a fault as a part of itself."""
+    found = blamed_for(suspect.cells, factor, blamed.since)
+    return replace(found, conditions=tuple(sorted({*found.conditions, *blamed.conditions})))
+
+
+def _alternatives(suspect: Suspect, weighed: Iterable[_Weighed], blamed: Blamed) -> tuple[Alternative, ...]:
+    """Return what else was near, the best first."""
+    found = sorted(
+        (item.factor for item in weighed if item.factor.conditions != blamed.factor.conditions),
+        key=lambda factor: (-factor.score, factor.conditions),
+    )
+    return tuple(
+        Alternative(scope_of(suspect.plugin, item.conditions), round(item.total), round(item.bad), item.score)
+        for item in found[:MOST_ALTERNATIVES]
+    )
+
+
+def _weighed(suspect: Suspect, blamed: Blamed) -> list[_Weighed]:
+    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone; of a
+    narrower one it counts what other faults of the plugin leave over, as of the one that was found."""
     cells, chosen = suspect.cells, set(blamed.conditions)
     within = cells.table.meeting(blamed.conditions)
     excess = {at: bad - cells.expected[at] for at, bad in enumerate(cells.table.bad) if bad > cells.expected[at]}
@@ -73,20 +116,19 @@ def _alternatives(suspect: Suspect, blamed: Blamed) -> tuple[tuple[Alternative, 
             nearby.add(((attribute, _worst(column, excess)),))
         if inside and attribute not in named:
             nearby.add(tuple(sorted((*chosen, (attribute, _worst(column, inside))))))
-    called = {at for at in within if cells.table.total[at]}
+    called, own = {at for at in within if cells.table.total[at]}, set(blamed.factor.cells)
     weighed = []
     for conditions in nearby:
         meeting = cells.table.meeting(conditions)
         mine = {at for at in meeting if cells.table.total[at]}
-        if mine != called:
-            unlike = _unlike_nats(suspect, mine, called - mine) if mine < called else 0.0
-            weighed.append((cells.search.weigh(conditions, meeting), unlike))
-    weighed.sort(key=lambda item: (-item[0].score, item[0].conditions))
-    found = tuple(
-        Alternative(scope_of(suspect.plugin, item.conditions), round(item.total), round(item.bad), item.score)
-        for item, _ in weighed[:MOST_ALTERNATIVES]
-    )
-    return found, max((item.score + unlike for item, unlike in weighed if unlike), default=-inf)
+        if mine < called and all(cells.tells(*condition) for condition in conditions):
+            left = [at for at in meeting if at in own]
+            weighed.append(
+                _Weighed(cells.search.weigh(conditions, left), True, _unlike_nats(suspect, mine, called - mine))
+            )
+        elif mine != called:
+            weighed.append(_Weighed(cells.search.weigh(conditions, meeting), False, 0.0))
+    return weighed
 
 
 def _unlike_nats(suspect: Suspect, inside: Iterable[int], outside: Iterable[int]) -> float:

@@ -1,0 +1,63 @@
+"""How far a fault reaches while its calls leave that open: what is not known to fail is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plugwarden_collector.judge.causes import Fault, Sample, explain
+
+from tests.collector.support.cells import AT, blamed, outage, shared
+
+
+def cell(operation: str, instance: str, tenant: str, total: int, *, shut: int = 0, **errors: int) -> Sample:
+    """One cell of a plugin with one version; all calls that a breaker stands for are bad ones."""
+    bad = sum(errors.values()) + shut
+    return Sample(
+        "geo", "1", operation, total, bad, 0.05, instance, f"m-{instance}", tenant, "orders", errors,
+        AT if bad else None, shut=shut,
+    )  # fmt: skip
+
+
+def told(fleet: list[Sample]) -> dict[str, Fault]:
+    return {str(fault.scope): fault for fault in explain(fleet, running=9).faults}
+
+
+def test_one_failure_of_another_type_does_not_take_the_other_operations_of_a_tenant_along() -> None:
+    """Before, the tenant was isolated for 18 of 29 calls, one of which was a stray failure elsewhere."""
+    everybody = [cell("write", "h0", "b", 60), cell("read", "h0", "b", 60), cell("read", "h1", "b", 30)]
+    fault = [cell("write", "h0", "a", 14, KeyError=9), cell("write", "h1", "a", 14, KeyError=8)]
+    (found,) = told([*everybody, *fault, cell("read", "h1", "a", 1, ValueError=1)]).values()
+    assert str(found.scope) == "geo version=1 operation=write tenant=a"
+    assert found.weight > 0
+    assert "geo tenant=a" in {str(item.scope) for item in found.alternatives}
+
+
+def test_what_fails_everywhere_is_the_wider_one_as_soon_as_that_is_clear() -> None:
+    everybody = [cell("write", "h0", "b", 60), cell("read", "h0", "b", 60)]
+    (found,) = told(
+        [*everybody, cell("write", "h0", "a", 28, KeyError=17), cell("read", "h1", "a", 9, KeyError=6)]
+    ).values()
+    assert str(found.scope) == "geo version=1 tenant=a"
+    assert found.margin > 2
+
+
+def test_what_a_breaker_refuses_counts_for_the_fault_that_opened_it() -> None:
+    """Before, it counted for whichever fault was left: the operation was isolated for what one tenant did to its breaker."""
+    fleet = [
+        cell("list", "h0", "t1", 14, shut=7, RuntimeError=7), cell("list", "h0", "t2", 24, shut=12, PluginError=12),
+        cell("list", "h0", "t3", 6), cell("list", "h1", "t3", 6), cell("list", "h1", "t2", 8, PluginError=8),
+        cell("read", "h0", "t2", 11, PluginError=11), cell("read", "h1", "t2", 12, PluginError=12),
+        cell("read", "h0", "t1", 20), cell("read", "h1", "t1", 20), cell("read", "h1", "t3", 20),
+    ]  # fmt: skip
+    assert blamed(fleet) == ["geo version=1 operation=list instance=h0 tenant=t1", "geo version=1 tenant=t2"]
+
+
+def test_a_plugin_whose_breaker_is_open_fails_no_more_than_the_others_of_its_outage() -> None:
+    """Before, what its breaker refused made it fail in 59 of 64 calls, where a third of all plugins' failed."""
+    open_breaker = [
+        replace(item, total=item.total + 200, bad=item.bad + 200, shut=200) for item in outage("d", rate=0.3)
+    ]
+    assert shared(outage("a", "b", "c", "e", rate=0.3) + open_breaker) == (
+        [("simultaneous", "", ("a", "b", "c", "d", "e"))],
+        [],
+    )
