@@ -17,7 +17,7 @@ from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.causes import CLEAR_NATS, Fault, Sample
 from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
 from plugwarden_collector.judge.sli import indicator_of
-from plugwarden_collector.judge.watch import RECENT
+from plugwarden_collector.judge.watch import COMPANY_NATS, RECENT
 from plugwarden_collector.judge.ways_back import WaysBack
 from plugwarden_collector.rules.objective import Objective
 
@@ -52,6 +52,8 @@ NEWCOMER_AGE = 3
 """Times the grace for which a version counts as new: for so long one that stumbled may have its breakers open, and be well by now."""
 OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
+OUTWARD_DOUBT = timedelta(seconds=12)
+"""Longer where others have a little against them since the same time: they are called less often, and have shown it by then."""
 ONE_FAULT_NATS = 5.0
 """Nats by which one fault explains more than several: with fewer, one in a hundred and fifty is several."""
 APART_LOOK = timedelta(seconds=12)
@@ -269,6 +271,8 @@ def _waits_for(
         return "others may begin to fail as well, or it may pass"
     if tick.at - fault.since < OUTWARD_LOOK and any(_concerns(fault, sample) for sample in trouble.unheard):
         return "other processes have not told yet how they fare"
+    if tick.at - fault.since < OUTWARD_DOUBT and _is_outward(fault) and _others_began(tick, trouble, fault):
+        return "others begin to fail as well, and its errors point at something that they share"
     if fault.margin < CLEAR_NATS and tick.at - fault.since < OUTWARD_LOOK:
         return "it is not clear yet how far it reaches"
     if -fault.apart < ONE_FAULT_NATS and tick.at - fault.since < APART_LOOK:
@@ -278,6 +282,22 @@ def _waits_for(
     if is_place(fault) and _others_fail_there(tick, trouble, fault, neighbours):
         return "others begin to fail in the same place"
     return None
+
+
+def _is_outward(fault: Fault) -> bool:
+    return leading_kind(dict(fault.errors)) is ErrorKind.OUTWARD
+
+
+def _others_began(tick: Tick, trouble: Trouble, fault: Fault) -> bool:
+    """Whether another plugin that nothing explains yet has a little against it that began when a fault did."""
+    told = {fault.scope.plugin, *trouble.blamed}
+    return any(
+        key.objective == trouble.objective.name
+        and key.plugin not in told
+        and item.nats >= COMPANY_NATS
+        and abs(item.lead.since - fault.since) <= OUTWARD_LOOK
+        for key, item in tick.watch.streams.items()
+    )
 
 
 def _others_fail_there(tick: Tick, trouble: Trouble, fault: Fault, neighbours: Neighbours) -> bool:
@@ -313,7 +333,7 @@ def _concerns(fault: Fault, sample: Sample) -> bool:
 def _patience(objective: Objective, fault: Fault) -> timedelta:
     if objective.threshold_index is not None:
         return SLOW_LOOK
-    if leading_kind(dict(fault.errors)) is ErrorKind.OUTWARD:
+    if _is_outward(fault):
         return OUTWARD_LOOK
     if is_place(fault):
         return PLACE_LOOK

@@ -43,7 +43,8 @@ class Neighbours:
     def chance_there(self, trouble: Trouble, fault: Fault, since: datetime) -> float:
         """Return the chance that as many of other plugins' bad calls since then lie in a fault's place, if they fell where calls do.
 
-        Those of a plugin whose own fault is known to lie elsewhere, or to be everywhere, say nothing of the place.
+        Those of a plugin whose own fault is known to lie elsewhere, or to be everywhere, say nothing of the place; nor do those that a
+        shared cause explains, which was weighed against this fault already.
         """
         said, plugin = dict(fault.scope.conditions), fault.scope.plugin
         part = "tenant" if "tenant" in said and "instance" not in said else "instance"
@@ -51,9 +52,11 @@ class Neighbours:
         mine = [sample for sample in trouble.samples if sample.plugin == plugin and sample.total]
         total = sum(sample.total for sample in mine)
         share = sum(sample.total for sample in mine if getattr(sample, part) in values) / total if total else 1.0
+        explanation = trouble.explanation
         passed_over = {
             plugin,
-            *(item.scope.plugin for item in trouble.explanation.faults if not _lies_in(item, part, values)),
+            *(item.scope.plugin for item in explanation.faults if not _lies_in(item, part, values)),
+            *(name for cause in explanation.shared for name in cause.plugins),
         }
         here = elsewhere = 0
         for (other, value), bad in self._bad_since(part, since).items():

@@ -20,7 +20,7 @@ from .evidence import ATTENTION_NATS, Suspicion, tolerated_ratio, update
 from .parts import MAX_PARTS, BreakerKey, PartCount, PartKey, Rise, count_parts, rises
 from .sli import indicator_of
 
-__all__ = ["RECENT", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of"]
+__all__ = ["COMPANY_NATS", "RECENT", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of"]
 
 COMPANY_NATS = 2.0
 """Where anything is looked at, so is what else has a little evidence against it: others that began to fail at the same time."""

@@ -230,6 +230,44 @@ def test_a_plugin_that_fails_everywhere_hides_no_others_that_fail_in_a_place(fle
     assert fleet.told == {Scope("bad", "1")}
 
 
+def test_a_plugin_with_errors_of_its_own_does_not_wait_for_those_that_its_place_explains(fleet: Fleet) -> None:
+    """A long doubt is about what nothing explains: an incident of the host is weighed against the plugin's fault already."""
+    names = ("geo", "pdf", "xml", "png")
+    for name in names:
+        fleet.has_past(name)
+
+    def one() -> None:
+        for instance in ("h0", "h1", "h2", "h3", "h4"):
+            slow = instance == "h0"
+            fleet.arrive("csv", "1", 6, 3 if slow else 0, on=(instance,), error="KeyError")
+            for name in names:
+                fleet.arrive(name, "1", 6, 3 if slow else 0, on=(instance,), error="OSError")
+
+    fleet.play(12, one, step=0.5)
+    assert fleet.told == {Scope("csv", instance="h0")}
+
+
+@pytest.mark.parametrize(("error", "waits"), [("ConnectionError", True), ("KeyError", False)])
+def test_errors_that_point_outward_wait_where_others_begin_to_fail_at_the_same_time(
+    fleet: Fleet, error: str, *, waits: bool
+) -> None:
+    """Before, the plugin that is called most was isolated for a downstream that others had called too seldom yet."""
+    fleet.has_past("geo")
+    turn = 0
+
+    def one() -> None:
+        nonlocal turn
+        turn += 1
+        fleet.arrive("csv", "1", 8, 6, error=error)
+        if turn in (2, 6):
+            fleet.arrive("geo", "1", 1, 1, on=("h1",), error=error)
+
+    fleet.play(9, one, step=0.5)
+    assert (fleet.told == set()) is waits
+    fleet.play(6, lambda: fleet.arrive("csv", "1", 8, 6, error=error), step=0.5)
+    assert fleet.told == {Scope("csv", "1")}
+
+
 def test_where_the_others_are_well_a_tenant_is_isolated_soon(fleet: Fleet) -> None:
     begin = fleet.at
 

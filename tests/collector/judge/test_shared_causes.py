@@ -36,6 +36,19 @@ def test_a_tenant_for_whom_several_plugins_fail_is_shared() -> None:
     assert shared(fleet) == ([("tenant", "acme", ("a", "b"))], [])
 
 
+def test_a_plugin_that_one_process_tells_of_is_one_of_those_that_fail_for_a_tenant() -> None:
+    """Before, its word was worth nothing for others, and nothing for its own excuse either: it was isolated in that process."""
+    others = [cell for name in ("a", "b") for cell in cells(name, where(tenant="acme"))]
+    told = cells("c", where(tenant="acme", machine="m1"), versions=("1",), calls=6)
+    told = [cell for cell in told if cell.tenant != "acme" or cell.machine == "m1"]
+    assert [fault.sender for fault in explain(told, running=9).faults] == ["orders-m1-0"]
+    assert shared([*others, *told]) == ([("tenant", "acme", ("a", "b", "c"))], [])
+    own = [replace(cell, errors={"csv.Error": cell.bad}) if cell.bad else cell for cell in told]
+    causes, faults = shared([*others, *own])
+    assert causes == [("tenant", "acme", ("a", "b"))]
+    assert len(faults) == 1
+
+
 def test_a_caller_for_which_several_plugins_fail_is_shared() -> None:
     services = ("orders", "billing")
     fleet = [cell for name in ("a", "b") for cell in cells(name, where(service="billing"), services=services)]

@@ -41,7 +41,7 @@ def shared_place(left: Sequence[Member]) -> tuple[Condition, list[Member]] | Non
     if count_plugins(members) < 2:
         return None
     others = [member for member in left if member not in members and member.suspect.known]
-    joined = members + [member for member in others if _lies_in(member, place, members)]
+    joined = members + [member for member in others if _lies_in(member, place, members) or _told_of(member, place)]
     fitting = without_own_kind(joined)
     # Of two plugins in one place neither is the rule that the other departs from.
     return place, fitting if count_plugins(fitting) >= 2 else joined
@@ -64,6 +64,11 @@ def _filled(member: Member, attribute: int) -> str | None:
     place, inside = cells.table.meeting([*rest, (attribute, value)]), set(cells.table.meeting(blamed.conditions))
     filled = cells.called(at for at in place if at in inside)
     return value if filled >= FILLED_RATIO * cells.called(place) else None
+
+
+def _told_of(member: Member, place: Condition) -> bool:
+    """Whether a plugin fails in a place by the word of one process: too little to say that others fail there, enough to be one of them."""
+    return bool(member.blamed.sender) and place in member.blamed.factor.conditions
 
 
 def _lies_in(member: Member, place: Condition, members: Sequence[Member]) -> bool:
