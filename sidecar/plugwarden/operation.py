@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from plugwarden.contract import Criticality, ErrorSource, Outcome, QuarantineState, RejectionReason, Scope
 from plugwarden.declaration import Declaration
-from plugwarden.errors import CallNotPermitted, QuotaExceeded
+from plugwarden.errors import QuotaExceeded
 from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT, Fallback, LastGood
 from plugwarden.gate import Breaker, Bulkhead, BulkheadPolicy, CpuQuota, RateLimit, Rule
-from plugwarden.gate.refusal import Refusal
+from plugwarden.gate.refusal import REFUSALS, Refusal
 from plugwarden.inspection import is_a, type_name
 from plugwarden.invocation import Failure, Invocation, blame, current_invocation
 from plugwarden.world import World
@@ -46,7 +46,6 @@ class Places(Protocol):
 
     def enter(self, occasion: str) -> bool: ...
     def leave(self) -> None: ...
-    def tell(self, error: CallNotPermitted) -> CallNotPermitted: ...
 
 
 class Operation:
@@ -526,8 +525,6 @@ class Operation:
             answerable = interrupt is None and is_a(error, Exception)
             answerable = answerable and (timed_out or invocation.source is not ErrorSource.CALLER)
             invocation.fallback = answered = answerable and places is not None and places.enter(occasion)
-            if rejected and not answered and places is not None and type(error) is CallNotPermitted:
-                places.tell(error)
             self._tell_breaker(invocation, error, ended_ns)
             self.append(invocation)
             if interrupt is not None:
@@ -544,6 +541,8 @@ class Operation:
         """What it was, and who is to blame. Looks into an exception of the plugin's making, which may do anything."""
         if invocation.rejection is not None:
             return  # the plugin did not run
+        if type(error) in REFUSALS:
+            error.ended_a_call = True  # type: ignore[attr-defined]
         tell_parent(invocation, error)
         self.details_left -= 1
         invocation.failure = failure = Failure(error, detailed=self.details_left >= 0)

@@ -55,7 +55,7 @@ class Form:
         try:
             if attempt is None:
                 attempt = self.attempt()
-            back = self.rollback if refusal.version_alone else None
+            back = self.rollback if refusal.version_alone and (attempt is None or attempt.may_go_on) else None
             entered = back is None and self.enter(REFUSED)
             recorded = operation.refuse(invocation, refusal, answered=back is not None or entered)
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
@@ -80,17 +80,7 @@ class Form:
 
     def as_error(self, refusal: Refusal) -> CallNotPermitted:
         """The exception a caller sees where nothing answers."""
-        return self.tell(refusal.as_error(self.operation.scope))
-
-    def tell(self, error: CallNotPermitted) -> CallNotPermitted:
-        """Let whom the refused call was made for know its refusal from all others; return it."""
-        try:
-            attempt = self.attempt()
-            if attempt is not None:
-                attempt.refused = error
-        except Exception:  # noqa: BLE001 - no room on the stack for us, for one: its caller gets this refusal
-            self.operation.faults += 1
-        return error
+        return refusal.as_error(self.operation.scope)
 
     def attempt(self) -> Attempt | None:
         """The try of an earlier version that a call which begins here is."""
