@@ -1,7 +1,8 @@
-"""One wrapped form of an operation: what answers in its place is what was given when it was wrapped.
+"""One wrapped form of an operation: what answers in its place, and what its results mean, is what was given when it was wrapped.
 
-The gate, the breaker and the counts are the operation's, and all forms of it share them. A fallback and an earlier version are not
-shared: a host that wraps the functions of each tenant, or the methods of each object, would answer one with what is another's.
+The gate, the breaker and the counts are the operation's, and all forms of it share them. A fallback, an earlier version and what is
+said of arguments, results and exceptions are not shared: a host that wraps the functions of each tenant, or the methods of each
+object, would answer one with what is another's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .attempt import Attempt, attempt_at
 from .codes import unseen
 
 if TYPE_CHECKING:
+    from plugwarden.declaration import Declaration
     from plugwarden.fallback import Answering, Fallback, LastGood
     from plugwarden.operation import Operation
 
@@ -33,11 +35,13 @@ class Rollback(Protocol):
 class Form:
     """What belongs to one wrapping; as `Answering`, its fallback, whose place must have been taken."""
 
-    __slots__ = ("_current", "fallback", "keepers", "operation", "rollback")
+    __slots__ = ("_current", "declaration", "fallback", "keepers", "operation", "rollback")
 
-    def __init__(self, operation: Operation, fallback: Fallback | None, rollback: Rollback | None) -> None:
+    def __init__(self, operation: Operation, declaration: Declaration, rollback: Rollback | None = None) -> None:
         self.operation = operation
-        self.fallback = fallback
+        self.declaration = declaration
+        """What was said of this one. What guards calls is the operation's, whose terms may have been declared since."""
+        self.fallback = declaration.fallback
         self.rollback = rollback
         """Where calls go that a directive for this version alone refuses."""
         self.keepers: tuple[LastGood, ...] = () if self.fallback is None else self.fallback.keepers
