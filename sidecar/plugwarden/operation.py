@@ -16,7 +16,8 @@ from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT, Fallback, LastGood
 from plugwarden.gate import Breaker, Bulkhead, BulkheadPolicy, CpuQuota, RateLimit, Rule
 from plugwarden.gate.refusal import REFUSALS, Refusal
 from plugwarden.inspection import is_a, type_name
-from plugwarden.invocation import Failure, Invocation, blame, current_invocation
+from plugwarden.invocation import Failure, Invocation, current_invocation
+from plugwarden.outcomes import blame
 from plugwarden.world import World
 
 __all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "tell_parent"]
