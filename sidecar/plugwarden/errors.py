@@ -63,6 +63,8 @@ class CallNotPermitted(PlugwardenError):
         quarantine, a breaker forced open), 1 s where a moment may do (a bulkhead, probation)."""
         self.directive_id = directive_id
         """The quarantine behind it, to look up in the collector."""
+        self.ended_a_call = False
+        """Whether a call that ran let it out: it is that call's answer then, and refuses no other."""
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with the message alone, and break hosts that pickle exceptions.

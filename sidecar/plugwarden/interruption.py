@@ -10,17 +10,14 @@ import gc
 import signal
 import types
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.declared_errors import Errors
 from plugwarden.inspection import attribute_of, is_a, traceback_of
 from plugwarden.loops import asyncio_here
 
-if TYPE_CHECKING:
-    from plugwarden.invocation import Invocation
-
-__all__ = ["interruption", "is_cancellation"]
+__all__ = ["Call", "interruption", "is_cancellation"]
 
 _CANCELLATIONS = Errors(
     types=(GeneratorExit, KeyboardInterrupt),
@@ -36,7 +33,18 @@ _ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGQUIT",
 MAX_DEPTH = 100
 
 
-def interruption(invocation: Invocation, leaves: Sequence[BaseException]) -> tuple[Outcome, ErrorSource]:
+class Call(Protocol):
+    """What is asked of the invocation that ended."""
+
+    @property
+    def started_ns(self) -> int: ...
+    @property
+    def duration_ns(self) -> int: ...
+    @property
+    def parent(self) -> Any: ...
+
+
+def interruption(invocation: Call, leaves: Sequence[BaseException]) -> tuple[Outcome, ErrorSource]:
     """Outcome and source of a call that ended by these, none of which the host declared anything about."""
     if all(is_cancellation(leaf) for leaf in leaves):
         window = _host_window_seconds(leaves[0])
@@ -57,7 +65,7 @@ def is_cancellation(error: BaseException) -> bool:
     return _CANCELLATIONS.match(error)
 
 
-def _used_most(invocation: Invocation, window_seconds: float) -> bool:
+def _used_most(invocation: Call, window_seconds: float) -> bool:
     """Whether the time that ran out went into this call, rather than into what was done before it."""
     above = invocation.parent
     if type(above) is type(invocation):

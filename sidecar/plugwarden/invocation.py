@@ -34,18 +34,12 @@ from plugwarden.contract.attributes import EXCEPTION_MESSAGE, EXCEPTION_TYPE
 from plugwarden.errors import PluginFailed
 from plugwarden.inspection import (
     attribute_of,
-    is_a,
-    is_or_comes_from,
-    leaves_of,
     message_of,
     traceback_of,
     type_name,
 )
-from plugwarden.interruption import interruption
-from plugwarden.outcomes import Verdict, verdict
 
 if TYPE_CHECKING:
-    from plugwarden.declaration import Declaration
     from plugwarden.operation import Operation
 
 __all__ = [
@@ -57,7 +51,6 @@ __all__ = [
     "Invocation",
     "adopt",
     "begin",
-    "blame",
     "context_access",
     "current_invocation",
     "current_tenant",
@@ -491,27 +484,3 @@ def tenant_scope(tenant: str) -> Iterator[None]:
         yield
     finally:
         leave_context(token)
-
-
-def blame(declaration: Declaration, invocation: Invocation, error: BaseException) -> tuple[Outcome, ErrorSource | None]:
-    """Outcome and error source of an exception that left a plugin, by what the host declared and what is known."""
-    leaves = list(leaves_of(error))
-    exempt = verdict(declaration, leaves)
-    if exempt is not None:
-        return (Outcome.CANCELLED if exempt is Verdict.CONTROL else Outcome.ERROR), ErrorSource.CALLER
-    outcome: Outcome = Outcome.ERROR
-    source = ErrorSource.PLUGIN
-    if not is_a(error, Exception):
-        outcome, source = interruption(invocation, leaves)
-        if source is not ErrorSource.PLUGIN:
-            return outcome, source
-    origins = invocation.child_errors or ()  # none, and none declared: nobody else is to blame
-
-    def downstream(leaf: BaseException) -> bool:
-        return is_a(leaf, declaration.downstream_errors) or any(is_or_comes_from(leaf, origin) for origin in origins)
-
-    if (origins or declaration.downstream_errors) and all(downstream(leaf) for leaf in leaves):
-        return outcome, ErrorSource.DOWNSTREAM
-    if is_a(error, MemoryError):
-        return Outcome.ERROR, ErrorSource.HOST
-    return outcome, source

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 from plugwarden.contract import Criticality, ErrorSource, Outcome, QuarantineState, RejectionReason, Scope
 from plugwarden.declaration import Declaration
-from plugwarden.errors import CallNotPermitted, QuotaExceeded
+from plugwarden.errors import QuotaExceeded
 from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT, Fallback, LastGood
 from plugwarden.gate import Breaker, Bulkhead, BulkheadPolicy, CpuQuota, RateLimit, Rule
-from plugwarden.gate.refusal import Refusal
+from plugwarden.gate.refusal import REFUSALS, Refusal
 from plugwarden.inspection import is_a, type_name
-from plugwarden.invocation import Failure, Invocation, blame, current_invocation
+from plugwarden.invocation import Failure, Invocation, current_invocation
+from plugwarden.outcomes import blame
 from plugwarden.world import World
 
 __all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "NOTHING", "Operation", "tell_parent"]
@@ -41,12 +42,15 @@ class Rollback(Protocol):
     operation: Operation
 
 
-class Places(Protocol):
-    """Whose fallback may stand in for a call that failed (shim/form.py)."""
+class Form(Protocol):
+    """One wrapped form of it (shim/form.py): what was said of this one, and whose fallback may stand in."""
 
+    @property
+    def declaration(self) -> Declaration: ...
+    @property
+    def keepers(self) -> tuple[LastGood, ...]: ...
     def enter(self, occasion: str) -> bool: ...
     def leave(self) -> None: ...
-    def tell(self, error: CallNotPermitted) -> CallNotPermitted: ...
 
 
 class Operation:
@@ -78,6 +82,7 @@ class Operation:
         "gap",
         "guarded",
         "inspects",
+        "judges",
         "keep_at",
         "keep_every_ns",
         "keeps",
@@ -168,8 +173,8 @@ class Operation:
         A statistic, exact enough between threads."""
         self.fallbacks: weakref.WeakSet[Fallback] = weakref.WeakSet()
         """Those of the forms that are still held."""
-        self.keeps = False
-        """Whether any form ever wanted to know good results."""
+        self.keeps = self.judges = False
+        """Whether any form ever wanted to know good results, or to say something of results or arguments."""
         self.runners: weakref.WeakSet[Any] = weakref.WeakSet()
         """Process runners in use: one, or more while an earlier form of the same operation is still held."""
         self.watch: Callable[[Operation], None] = lambda operation: None
@@ -213,10 +218,10 @@ class Operation:
             self.cpu_quota = None if share is None else CpuQuota(share)
         self.sample_mask = CPU_SAMPLE_MASK if share is None else 0
         policy = declaration.breaker
+        self.judges = self.judges or bool(declaration.failed_result or declaration.capture)
         self.inspects = bool(
-            declaration.failed_result
+            self.judges
             or self.keeps
-            or declaration.capture
             or (quota is not None and quota.output_bytes)
             or (policy is not None and (policy.ignore or policy.record))
         )
@@ -346,9 +351,9 @@ class Operation:
             above = above.parent
         return False
 
-    def look_at(self, invocation: Invocation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Keep what the host asked to keep of the arguments."""
-        capture = self.declaration.capture
+    def look_at(self, invocation: Invocation, args: tuple[Any, ...], kwargs: dict[str, Any], form: Form) -> None:
+        """Keep what the host asked to keep of the arguments of this form."""
+        capture = form.declaration.capture
         if capture is not None:
             try:
                 invocation.set_attributes(capture(*args, **kwargs))
@@ -455,41 +460,43 @@ class Operation:
         invocation: Invocation,
         result: Any,
         ended_ns: int,
-        cpu_started_ns: int = -1,
-        keepers: tuple[LastGood, ...] = (),
+        cpu_started_ns: int,
+        form: Form,
+        *,
+        keep: bool = True,
     ) -> QuotaExceeded | None:
-        """Record a call that returned, `NOTHING` where it is over without a result. Return the error to raise where its result is
-        larger than allowed. `keepers` are told of a good result, so that they can answer it again."""
+        """Record a call of `form` that returned, `NOTHING` where it is over without a result. Return the error to raise where its
+        result is larger than allowed. `keep`: whether a good result may be answered again."""
         overrun = None
         if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
             invocation.cpu_ns = thread_time_ns() - cpu_started_ns
         if self.cpu_quota is not None and invocation.cpu_ns > 0:
             self.cpu_quota.spend(invocation.cpu_ns / 1e9, ended_ns / 1e9)
         try:
-            overrun = self._judge(invocation, result, keepers)
+            overrun = self._judge(invocation, result, form, keep)
         except Exception:  # noqa: BLE001 - whatever its result is made of, the call is counted
             self.faults += 1
         self._tell_breaker(invocation, result, ended_ns)
         self.append(invocation)
         return overrun
 
-    def _judge(self, invocation: Invocation, result: Any, keepers: tuple[LastGood, ...]) -> QuotaExceeded | None:
+    def _judge(self, invocation: Invocation, result: Any, form: Form, keep: bool) -> QuotaExceeded | None:
         """Whether a result is as good as it looks."""
-        declaration, overrun = self.declaration, None
-        quota = declaration.quota
+        failed_result, overrun = form.declaration.failed_result, None
+        quota = self.declaration.quota
         if quota is not None and quota.output_bytes is not None and _size(result) > quota.output_bytes:
             overrun = QuotaExceeded(self.scope, "output_bytes", f"{_size(result)} of {quota.output_bytes} bytes")
             invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.QUOTA
             invocation.error_type = "output_bytes"
-        elif declaration.failed_result is not None and (source := self._source_of(declaration.failed_result, result)):
+        elif failed_result is not None and (source := self._source_of(failed_result, result)):
             invocation.outcome, invocation.source = Outcome.ERROR, source
             invocation.error_type = "failed_result"
         elif self.timeout_ns and invocation.duration_ns > self.timeout_ns:
             # It could not be stopped, and its result still goes to the caller; but the deadline it declared is broken.
             invocation.outcome, invocation.source = Outcome.TIMEOUT, ErrorSource.PLUGIN
             invocation.error_type = "timeout"
-        else:
-            for keeper in keepers:
+        elif keep:
+            for keeper in form.keepers:
                 keeper.keep(result)
         return overrun
 
@@ -499,10 +506,12 @@ class Operation:
         error: BaseException,
         ended_ns: int,
         cpu_started_ns: int = -1,
-        places: Places | None = None,
+        form: Form | None = None,
+        *,
+        final: bool = False,
     ) -> bool:
-        """Record a call that raised; True when the fallback answers, whose place is then taken. `places`: where there may be one;
-        None: nothing could stand in."""
+        """Record a call of `form` that raised, None: of none; True when its fallback answers, whose place is then taken. `final`:
+        nothing could stand in."""
         answered = False
         try:
             if cpu_started_ns >= 0 and invocation.cpu_ns < 0:
@@ -511,7 +520,7 @@ class Operation:
                 self.cpu_quota.spend(invocation.cpu_ns / 1e9, ended_ns / 1e9)
             interrupt = None
             try:
-                self._explain(invocation, error)
+                self._explain(invocation, error, self.declaration if form is None else form.declaration)
             except BaseException as other:  # noqa: BLE001 - raised again below: it may be a real Ctrl-C
                 interrupt = None if is_a(other, Exception) else other
                 self.faults += 1
@@ -523,11 +532,9 @@ class Operation:
                 invocation.child_errors = None  # they would keep their frames alive
             occasion = TIMED_OUT if timed_out else REFUSED if rejected else FAILED
             # What is the caller's own, a 404 or the end of an iteration, is the answer: nothing may stand in its place.
-            answerable = interrupt is None and is_a(error, Exception)
+            answerable = not final and interrupt is None and is_a(error, Exception)
             answerable = answerable and (timed_out or invocation.source is not ErrorSource.CALLER)
-            invocation.fallback = answered = answerable and places is not None and places.enter(occasion)
-            if rejected and not answered and places is not None and type(error) is CallNotPermitted:
-                places.tell(error)
+            invocation.fallback = answered = answerable and form is not None and form.enter(occasion)
             self._tell_breaker(invocation, error, ended_ns)
             self.append(invocation)
             if interrupt is not None:
@@ -535,15 +542,17 @@ class Operation:
             self.attend()
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             self.faults += 1
-            if answered and places is not None:
-                places.leave()
+            if answered and form is not None:
+                form.leave()
             return False
         return answered
 
-    def _explain(self, invocation: Invocation, error: BaseException) -> None:
+    def _explain(self, invocation: Invocation, error: BaseException, declaration: Declaration) -> None:
         """What it was, and who is to blame. Looks into an exception of the plugin's making, which may do anything."""
         if invocation.rejection is not None:
             return  # the plugin did not run
+        if type(error) in REFUSALS:
+            error.ended_a_call = True  # type: ignore[attr-defined]
         tell_parent(invocation, error)
         self.details_left -= 1
         invocation.failure = failure = Failure(error, detailed=self.details_left >= 0)
@@ -551,7 +560,7 @@ class Operation:
             invocation.error_type = invocation.error_type or failure.type_name
             return
         timed_out = invocation.outcome is Outcome.TIMEOUT
-        outcome, invocation.source = blame(self.declaration, invocation, error)
+        outcome, invocation.source = blame(declaration, invocation, error)
         if timed_out and outcome is Outcome.CANCELLED and _used_most(invocation):
             invocation.source = ErrorSource.PLUGIN
         invocation.outcome = Outcome.TIMEOUT if timed_out else outcome

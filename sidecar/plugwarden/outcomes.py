@@ -1,4 +1,4 @@
-"""Exceptions that say nothing against the plugin that raised them: the caller's mistake, or control flow.
+"""Whose an exception is that left a plugin, and which say nothing against it: the caller's mistake, or control flow.
 
 A web framework's 404, a task queue's retry and a test runner's skip are exceptions in form only. Counted as failures they
 would open the breaker of a healthy plugin and have its version isolated. What the well-known frameworks mean by theirs is
@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.declared_errors import Errors, defined, number_at
-from plugwarden.inspection import bases_of, is_a
+from plugwarden.inspection import bases_of, is_a, is_or_comes_from, leaves_of
+from plugwarden.interruption import Call, interruption
 
-__all__ = ["Verdict", "verdict"]
+__all__ = ["Verdict", "blame", "verdict"]
 
 MAX_REMEMBERED = 1_024
 """Exception types whose place in the table is remembered: hosts have some dozens; who makes a new type a call gets no more."""
@@ -45,6 +47,37 @@ class Declared(Protocol):
     def downstream_errors(self) -> tuple[type[Exception], ...]: ...
     @property
     def known_outcomes(self) -> bool: ...
+
+
+class Blamed(Call, Protocol):
+    """What is asked of the invocation that failed."""
+
+    @property
+    def child_errors(self) -> list[BaseException] | None: ...
+
+
+def blame(declared: Declared, invocation: Blamed, error: BaseException) -> tuple[Outcome, ErrorSource | None]:
+    """Outcome and error source of an exception that left a plugin, by what the host declared and what is known."""
+    leaves = list(leaves_of(error))
+    exempt = verdict(declared, leaves)
+    if exempt is not None:
+        return (Outcome.CANCELLED if exempt is Verdict.CONTROL else Outcome.ERROR), ErrorSource.CALLER
+    outcome: Outcome = Outcome.ERROR
+    source = ErrorSource.PLUGIN
+    if not is_a(error, Exception):
+        outcome, source = interruption(invocation, leaves)
+        if source is not ErrorSource.PLUGIN:
+            return outcome, source
+    origins = invocation.child_errors or ()  # none, and none declared: nobody else is to blame
+
+    def downstream(leaf: BaseException) -> bool:
+        return is_a(leaf, declared.downstream_errors) or any(is_or_comes_from(leaf, origin) for origin in origins)
+
+    if (origins or declared.downstream_errors) and all(downstream(leaf) for leaf in leaves):
+        return outcome, ErrorSource.DOWNSTREAM
+    if is_a(error, MemoryError):
+        return Outcome.ERROR, ErrorSource.HOST
+    return outcome, source
 
 
 def verdict(declared: Declared, leaves: Iterable[BaseException]) -> Verdict | None:

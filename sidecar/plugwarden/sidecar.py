@@ -115,7 +115,7 @@ class Sidecar:
         `bulkhead`, `rate`, `quota`, `criticality`, `runner`, `workers`, `touches`, `failed_result`, `caller_errors`,
         `downstream_errors`, `owner`, `concurrency`, `capture`. Wrapping the same plugin, version and operation again
         shares the gate of the first, and its terms take the place of the first's; but each form keeps the `fallback` and the
-        `previous` that it was given.
+        `previous` that it was given, and what was said of its arguments, results and exceptions.
 
         Raises `ConfigurationError` when an argument is wrong; calls of the result never raise errors of the shim.
         """
@@ -138,7 +138,7 @@ class Sidecar:
         rollback = shim.Rollback.of(scope, declaration, function, self._operations)
         known = self._operation(plugin, version, operation, declaration)
         known.rollback = rollback
-        form = shim.Form(known, declaration.fallback, rollback)
+        form = shim.Form(known, declaration, rollback)
         wrapped: Callable[P, R] = shim.wrap(form, function, self._runner_of(known))
         return wrapped
 

@@ -14,8 +14,9 @@ import pytest
 from opentelemetry.context import Context
 from plugwarden import ConfigurationError, Grants, Sidecar, Touches
 from plugwarden.contract import ErrorSource
-from plugwarden.invocation import begin, blame
+from plugwarden.invocation import begin
 from plugwarden.manifest import Manifest
+from plugwarden.outcomes import blame
 
 from tests.sidecar.support import worker_plugins
 from tests.sidecar.support.fuzz_frames import HostState

@@ -11,7 +11,7 @@ import plugwarden
 
 from tests.circles import circles
 
-INVOCATION = {"plugwarden.interruption", "plugwarden.invocation", "plugwarden.operation"}
+INVOCATION = {"plugwarden.invocation", "plugwarden.operation"}
 """An invocation names its operation, for type checkers, and an operation makes invocations."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from plugwarden.contract import RejectionReason, Scope
 from plugwarden.errors import CallNotPermitted, PluginQuarantined
 
-__all__ = ["DECISION_SECONDS", "MOMENT_SECONDS", "Refusal"]
+__all__ = ["DECISION_SECONDS", "MOMENT_SECONDS", "REFUSALS", "Refusal", "refuses"]
 
 _QUARANTINE_REASONS = frozenset({RejectionReason.QUARANTINED, RejectionReason.PROBATION})
 _DECIDED_ELSEWHERE = frozenset({RejectionReason.QUARANTINED, RejectionReason.CIRCUIT_OPEN})
@@ -14,6 +16,9 @@ DECISION_SECONDS = 30.0
 is obeyed within a second, so this only bounds how often callers ask."""
 MOMENT_SECONDS = 1.0
 """When to try again where nothing has to be waited for but a moment: a full bulkhead, a share of calls let through."""
+
+REFUSALS = (CallNotPermitted, PluginQuarantined)
+"""The very types that a gate raises; a class derived from one is somebody else's."""
 
 
 class Refusal:
@@ -51,3 +56,12 @@ class Refusal:
             retry_after_seconds=seconds,
             directive_id=self.directive_id,
         )
+
+
+def refuses(error: BaseException, scope: Scope) -> TypeGuard[CallNotPermitted]:
+    """Whether the gate refused the call of that plugin's operation which ended with `error`, in whichever version. What a call that
+    ran let out is its answer: it called itself and was refused, or raised one that it had kept."""
+    if type(error) not in REFUSALS:
+        return False
+    assert isinstance(error, CallNotPermitted)  # noqa: S101 - one of these two
+    return not error.ended_a_call and (error.scope.plugin, error.scope.operation) == (scope.plugin, scope.operation)

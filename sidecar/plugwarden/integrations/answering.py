@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plugwarden.errors import CallNotPermitted
+from plugwarden.gate.refusal import refuses
 from plugwarden.integrations.refusal import http_refusal
 from plugwarden.shim import is_awaited
 
@@ -20,9 +21,9 @@ def text(refusal: CallNotPermitted) -> str:
 
 
 def is_of(refusal: CallNotPermitted, observed: Any) -> bool:
-    """Whether it is `observed` that was refused, and not a plugin that it calls: that one is `observed`'s to deal with."""
-    scope = observed.__plugwarden__.scope
-    return (refusal.scope.plugin, refusal.scope.operation) == (scope.plugin, scope.operation)
+    """Whether it is the call of `observed` that was refused, and not one that it made: that one is `observed`'s to deal with."""
+    operation = getattr(observed, "__plugwarden__", None)  # None: the sidecar is disabled
+    return operation is not None and refuses(refusal, operation.scope)
 
 
 def answering(observed: Any, answer: Callable[[CallNotPermitted], Any]) -> Any:

@@ -20,6 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from plugwarden.contract import Criticality, ErrorSource, fitting, name_fault
 from plugwarden.errors import CallNotPermitted, ConfigurationError
+from plugwarden.integrations.answering import is_of
 from plugwarden.integrations.refusal import http_refusal
 from plugwarden.terms import Terms
 
@@ -98,9 +99,8 @@ class PluginApp:
         try:
             await serve(scope, receive, sends)
         except CallNotPermitted as refusal:
-            mine = (refusal.scope.plugin, refusal.scope.operation) == (self._plugin, name)
-            if began or not mine:
-                raise  # a plugin that this one calls was refused, and that is this one's to deal with
+            if began or not is_of(refusal, serve):
+                raise  # a call that this one made was refused, and that is this one's to deal with
             await _refuse(scope, send, refusal)
         finally:
             if token is not None:

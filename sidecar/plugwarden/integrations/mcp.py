@@ -218,7 +218,7 @@ class _Tools:
         try:
             return await observed(**(arguments or {}))
         except CallNotPermitted as refusal:
-            if hasattr(observed, "__plugwarden__") and is_of(refusal, observed):
+            if is_of(refusal, observed):
                 raise
             raise RuntimeError(str(refusal)) from refusal  # of a plugin that this one calls: its own failure
         finally:

@@ -1,8 +1,7 @@
-"""One try of an earlier version: how its gate's refusal of this very call is told from every other.
+"""One try of an earlier version, which only its gate's refusal of this very call ends: what it raises once it runs is the answer.
 
 The try stands in the OpenTelemetry context that the earlier form is called in, so that it reaches the form through whatever the host
 has put around it; a call further in stands below an invocation, and one on a thread or in a context of its own does not see it.
-Only what the gate says of the call itself lets something else answer: what the earlier version raises once it runs is the answer.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from opentelemetry.context import Context
 
 from plugwarden.errors import CallNotPermitted
 from plugwarden.fallback import REFUSED
+from plugwarden.gate.refusal import refuses
 from plugwarden.invocation import INVOCATION_KEY, context_access
 
 from .codes import unseen
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from plugwarden.gate.refusal import Refusal
     from plugwarden.operation import Operation
 
-__all__ = ["Attempt", "attempt_at", "is_awaited"]
+__all__ = ["ATTEMPT_KEY", "Attempt", "attempt_at", "is_awaited"]
 
-_KEY = otel_context.create_key("plugwarden-attempt")
+ATTEMPT_KEY = otel_context.create_key("plugwarden-attempt")
+"""What is tried stands under it; a call that begins below an invocation is never that (shim/doorway.py leaves it out there)."""
 
+MAX_STEPS_BACK = 32
+"""Earlier versions that one refused call asks in turn. Each step takes two frames of the host's stack, of which Python allows 1,000."""
 
 Access = tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], None]]
 """As `context_access` answers it."""
@@ -63,12 +66,26 @@ class Attempt:
     """Around the block that calls the earlier form, it keeps in what says that the gate there refused the call too; then it is what
     answers, as `Answering`, with the arguments that the newer version was given."""
 
-    __slots__ = ("_above", "_args", "_kwargs", "_token", "_way", "operation", "over", "refused", "taken_up", "waits")
+    __slots__ = (
+        "_above",
+        "_args",
+        "_kwargs",
+        "_token",
+        "_way",
+        "operation",
+        "over",
+        "refused",
+        "steps",
+        "taken_up",
+        "waits",
+    )
 
     def __init__(self, way: Retreat, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._way, self._args, self._kwargs = way, args, kwargs
         self.operation = way.earlier
         """The earlier version's."""
+        self.steps: int = 1 if way.attempt is None else way.attempt.steps + 1
+        """How many versions back it is."""
         self._above: Any = None
         self._token: Any = None
         self.over = False
@@ -78,13 +95,13 @@ class Attempt:
         self.waits = False
         """The call goes on where its result is wanted, and can still be refused there."""
         self.refused: CallNotPermitted | None = None
-        """What the gate said of the call, where nothing of the earlier version's answers it."""
+        """What the gate said of the call, where nothing of the earlier version's answered it."""
 
     def __enter__(self) -> Attempt:
         current, attach, _ = self._way.access
         outer = current()
         self._above = outer.get(INVOCATION_KEY)
-        self._token = attach(Context({**outer, _KEY: self}))
+        self._token = attach(Context({**outer, ATTEMPT_KEY: self}))
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
@@ -94,12 +111,18 @@ class Attempt:
         except ValueError:
             pass  # torn down in another context than it ran in: there is nothing to restore in this one
         self._token = None
-        if error is not None and error is self.refused:
+        if error is not None and not self.taken_up and refuses(error, self.operation.scope):
+            self.refused = error
             return True
         if not self.waits:
             self.ran()
             self._args, self._kwargs = (), {}  # contexts that the plugin keeps would hold them
         return False
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether a version that is earlier still may be asked."""
+        return self.steps < MAX_STEPS_BACK
 
     def is_at(self, outer: Context) -> bool:
         """Whether a call that begins in this context is the one that is tried, and not one that it makes."""
@@ -146,16 +169,16 @@ class Attempt:
             answers["failed"] = answers.get("failed", 0) + 1
         error, before = way.refusal.as_error(form.operation.scope), way.attempt
         if before is not None:
-            before.refused = error
+            before.taken_up = False
             if before.over:
-                error.__cause__ = refused
+                before.refused, error.__cause__ = error, refused
                 return before
         raise error from refused
 
 
 def attempt_at(operation: Operation, outer: Context) -> Attempt | None:
     """The try that a call of `operation` which begins in `outer` is; None where it is none."""
-    found = outer.get(_KEY)
+    found = outer.get(ATTEMPT_KEY)
     if type(found) is Attempt and found.operation is operation and found.is_at(outer):
         return found
     return None
@@ -163,5 +186,6 @@ def attempt_at(operation: Operation, outer: Context) -> Attempt | None:
 
 def is_awaited(refusal: CallNotPermitted) -> bool:
     """Whether a newer version waits to hear of it, so that nothing else may be made of it on the way."""
-    found = context_access()[0]().get(_KEY)
-    return type(found) is Attempt and found.refused is refusal
+    outer = context_access()[0]()
+    found = outer.get(ATTEMPT_KEY)
+    return type(found) is Attempt and found.is_at(outer) and refuses(refusal, found.operation.scope)

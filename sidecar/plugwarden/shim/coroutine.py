@@ -28,7 +28,7 @@ def observe_coroutine(
 ) -> Callable[[tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, Any]]:
     """The observed form of a coroutine function, given its arguments as a tuple and a dictionary. The same steps as for a
     plain function, see there."""
-    operation, keepers = form.operation, form.keepers
+    operation = form.operation
     current, attach, detach = context_access()
     clock = operation.clock
     running = operation.running
@@ -78,7 +78,7 @@ def observe_coroutine(
                     refusal = await operation.squeeze_in_async(invocation)
             if refusal is None:
                 if operation.inspects:
-                    operation.look_at(invocation, args[skip:], kwargs)
+                    operation.look_at(invocation, args[skip:], kwargs, form)
                 invocation.started_ns = started = clock()
                 if operation.timeout_ns:
                     invocation.deadline_ns = min(started + operation.timeout_ns, invocation.deadline_ns or NEVER_NS)
@@ -143,7 +143,7 @@ def observe_coroutine(
                     if resume is None:
                         usual = type(result)
                 if special or took > operation.limit_ns:
-                    overrun = operation.settle(invocation, result, ended, -1, keepers)
+                    overrun = operation.settle(invocation, result, ended, -1, form)
                 else:
                     breaker = operation.breaker
                     if breaker is not None:

@@ -11,6 +11,8 @@ from opentelemetry.context import Context
 
 from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, Invocation, context_access
 
+from .attempt import ATTEMPT_KEY
+
 try:
     from .native import ANSWERED, PASSED, Doorway, Forwarding
 
@@ -54,4 +56,5 @@ def doorway(
         context=Context,
         span_key=SPAN_KEY,
         invocation_key=INVOCATION_KEY,
+        attempt_key=ATTEMPT_KEY,
     )

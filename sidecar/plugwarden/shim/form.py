@@ -1,7 +1,8 @@
-"""One wrapped form of an operation: what answers in its place is what was given when it was wrapped.
+"""One wrapped form of an operation: what answers in its place, and what its results mean, is what was given when it was wrapped.
 
-The gate, the breaker and the counts are the operation's, and all forms of it share them. A fallback and an earlier version are not
-shared: a host that wraps the functions of each tenant, or the methods of each object, would answer one with what is another's.
+The gate, the breaker and the counts are the operation's, and all forms of it share them. A fallback, an earlier version and what is
+said of arguments, results and exceptions are not shared: a host that wraps the functions of each tenant, or the methods of each
+object, would answer one with what is another's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .attempt import Attempt, attempt_at
 from .codes import unseen
 
 if TYPE_CHECKING:
+    from plugwarden.declaration import Declaration
     from plugwarden.fallback import Answering, Fallback, LastGood
     from plugwarden.operation import Operation
 
@@ -33,11 +35,13 @@ class Rollback(Protocol):
 class Form:
     """What belongs to one wrapping; as `Answering`, its fallback, whose place must have been taken."""
 
-    __slots__ = ("_current", "fallback", "keepers", "operation", "rollback")
+    __slots__ = ("_current", "declaration", "fallback", "keepers", "operation", "rollback")
 
-    def __init__(self, operation: Operation, fallback: Fallback | None, rollback: Rollback | None) -> None:
+    def __init__(self, operation: Operation, declaration: Declaration, rollback: Rollback | None = None) -> None:
         self.operation = operation
-        self.fallback = fallback
+        self.declaration = declaration
+        """What was said of this one. What guards calls is the operation's, whose terms may have been declared since."""
+        self.fallback = declaration.fallback
         self.rollback = rollback
         """Where calls go that a directive for this version alone refuses."""
         self.keepers: tuple[LastGood, ...] = () if self.fallback is None else self.fallback.keepers
@@ -55,7 +59,7 @@ class Form:
         try:
             if attempt is None:
                 attempt = self.attempt()
-            back = self.rollback if refusal.version_alone else None
+            back = self.rollback if refusal.version_alone and (attempt is None or attempt.may_go_on) else None
             entered = back is None and self.enter(REFUSED)
             recorded = operation.refuse(invocation, refusal, answered=back is not None or entered)
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
@@ -80,17 +84,7 @@ class Form:
 
     def as_error(self, refusal: Refusal) -> CallNotPermitted:
         """The exception a caller sees where nothing answers."""
-        return self.tell(refusal.as_error(self.operation.scope))
-
-    def tell(self, error: CallNotPermitted) -> CallNotPermitted:
-        """Let whom the refused call was made for know its refusal from all others; return it."""
-        try:
-            attempt = self.attempt()
-            if attempt is not None:
-                attempt.refused = error
-        except Exception:  # noqa: BLE001 - no room on the stack for us, for one: its caller gets this refusal
-            self.operation.faults += 1
-        return error
+        return refusal.as_error(self.operation.scope)
 
     def attempt(self) -> Attempt | None:
         """The try of an earlier version that a call which begins here is."""

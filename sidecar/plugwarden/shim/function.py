@@ -32,7 +32,7 @@ __all__ = ["observe_function"]
 @unseen
 def observe_function(form: Form, function: Callable[..., Any], skip: int = 0) -> Callable[..., Any]:
     """The observed form of a plain function."""
-    operation, keepers = form.operation, form.keepers
+    operation = form.operation
     current, attach, detach = context_access()
     clock, cpu_clock = operation.clock, thread_time_ns
     running = operation.running
@@ -89,7 +89,7 @@ def observe_function(form: Form, function: Callable[..., Any], skip: int = 0) ->
                     refusal = operation.squeeze_in(invocation)
             if refusal is None:
                 if special and operation.inspects:
-                    operation.look_at(invocation, args[skip:], kwargs)
+                    operation.look_at(invocation, args[skip:], kwargs, form)
                 invocation.started_ns = started = clock()
                 if operation.timeout_ns:
                     invocation.deadline_ns = min(started + operation.timeout_ns, invocation.deadline_ns or NEVER_NS)
@@ -153,7 +153,7 @@ def observe_function(form: Form, function: Callable[..., Any], skip: int = 0) ->
                     if resume is None:
                         usual = type(result)
                 if special or took > operation.limit_ns:
-                    overrun = operation.settle(invocation, result, ended, cpu, keepers)
+                    overrun = operation.settle(invocation, result, ended, cpu, form)
                 else:
                     breaker = operation.breaker
                     if breaker is not None:
@@ -219,7 +219,7 @@ def _ways_out(form: Form, skip: int) -> tuple[Callable[..., Any], Callable[..., 
             elif rest := resume(form, invocation, context, result, args[skip:], kwargs):
                 return rest[0]
             if invocation.duration_ns > operation.limit_ns:
-                overrun = operation.settle(invocation, result, ended, -1, form.keepers)
+                overrun = operation.settle(invocation, result, ended, -1, form)
             else:
                 operation.succeeded(invocation, ended)
         except Exception:  # noqa: BLE001 - as above

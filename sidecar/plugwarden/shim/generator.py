@@ -38,7 +38,7 @@ def observe_generator(
     # Written out as `function.py` is: hosts that check one line at a time make thousands of generators of a few steps.
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], rest: Rest | None = None) -> Generator[Any, Any, Any]:
         if rest is None:
-            invocation, context, refusal = open_invocation(operation, current(), args[skip:], kwargs)
+            invocation, context, refusal = open_invocation(form, current(), args[skip:], kwargs)
             active_ns = 0
         else:
             invocation, context, refusal = rest.open()
@@ -77,7 +77,7 @@ def observe_generator(
                 try:
                     sent = yield item
                 except GeneratorExit:
-                    closing = Steps(operation, invocation, context, active_ns)
+                    closing = Steps(form, invocation, context, active_ns)
                     try:
                         closing.run(inner.close)
                     finally:
@@ -98,7 +98,7 @@ def observe_generator(
             inner = step = onward = None  # its frame may hold the invocation
             operation.running.discard(invocation)
             alone = refs(invocation) == INVOCATION_REFS and refs(context) == CONTEXT_REFS
-            close_invocation(operation, invocation, error, active_ns, thrown, alone=alone)
+            close_invocation(form, invocation, error, active_ns, thrown, alone=alone)
             del error, thrown  # the frame would keep its own exception alive
 
     return call
@@ -120,13 +120,11 @@ def observe_async_generator(
     form: Form, function: Callable[..., Any], skip: int = 0
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """The observed form of an async generator function, given what `observe_generator` is."""
-    operation = form.operation
     current = context_access()[0]
 
     async def call(args: tuple[Any, ...], kwargs: dict[str, Any], rest: Rest | None = None) -> AsyncGenerator[Any, Any]:
-        opening = (
-            open_invocation_async(operation, current(), args[skip:], kwargs) if rest is None else rest.open_async()
-        )
+        operation = form.operation  # what a thread that looks at this frame from outside finds by name
+        opening = open_invocation_async(form, current(), args[skip:], kwargs) if rest is None else rest.open_async()
         invocation, context, refusal = await opening
         if refusal is not None:
             instead = form.refuse(invocation, refusal, None if rest is None else rest.attempt)
@@ -154,7 +152,7 @@ def observe_async_generator(
             return
         # `yield from` does not exist for these: the steps are handed on one by one, as those of plain generators are.
         invocation.duration_ns = STEPWISE_NS
-        steps = Steps(operation, invocation, context) if rest is None else rest.steps()
+        steps = Steps(form, invocation, context) if rest is None else rest.steps()
         error = thrown = None
         try:
             inner = function(*args, **kwargs)
@@ -182,6 +180,6 @@ def observe_async_generator(
             raise
         finally:
             steps.close(error, thrown)
-            del error, thrown  # the frame would keep its own exception alive
+            del operation, error, thrown  # the frame would keep its own exception alive
 
     return call

@@ -12,6 +12,8 @@ from plugwarden.inspection import is_a
 from plugwarden.invocation import Invocation, begin, context_access
 from plugwarden.operation import CPU_SAMPLE_MASK, NOTHING, Operation
 
+from .form import Form
+
 __all__ = ["Opened", "begin_misused", "close_invocation", "open_invocation", "open_invocation_async"]
 
 Opened = tuple[Invocation | None, Context | None, Refusal | None]
@@ -19,16 +21,16 @@ Opened = tuple[Invocation | None, Context | None, Refusal | None]
 
 
 def open_invocation(
-    operation: Operation, outer: Context, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    form: Form, outer: Context, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
 ) -> Opened:
     """Decide on a call and begin it under the current span of `outer`. Waits in the bulkhead's queue."""
-    invocation = None
+    operation, invocation = form.operation, None
     try:
         invocation, context = begin(operation, 0, outer)
         refusal = _decide(operation, invocation)
         if refusal is None and len(operation.running) > operation.limit:
             refusal = operation.squeeze_in(invocation)
-        return _begun(operation, invocation, context, refusal, args, kwargs)
+        return _begun(form, invocation, context, refusal, args, kwargs)
     except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
         return None, None, operation.fault(invocation)
     except BaseException:  # interrupted at the threshold: no place may stay taken
@@ -36,17 +38,15 @@ def open_invocation(
         raise
 
 
-async def open_invocation_async(
-    operation: Operation, outer: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Opened:
+async def open_invocation_async(form: Form, outer: Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Opened:
     """The same without blocking the loop while it waits."""
-    invocation = None
+    operation, invocation = form.operation, None
     try:
         invocation, context = begin(operation, 0, outer)
         refusal = _decide(operation, invocation)
         if refusal is None and len(operation.running) > operation.limit:
             refusal = await operation.squeeze_in_async(invocation)
-        return _begun(operation, invocation, context, refusal, args, kwargs)
+        return _begun(form, invocation, context, refusal, args, kwargs)
     except Exception:  # noqa: BLE001 - as above
         return None, None, operation.fault(invocation)
     except BaseException:  # as above
@@ -69,7 +69,7 @@ def _decide(operation: Operation, invocation: Invocation) -> Refusal | None:
 
 
 def _begun(
-    operation: Operation,
+    form: Form,
     invocation: Invocation,
     context: Context,
     refusal: Refusal | None,
@@ -78,14 +78,15 @@ def _begun(
 ) -> Opened:
     if refusal is not None:
         return invocation, None, refusal
+    operation = form.operation
     if operation.inspects:
-        operation.look_at(invocation, args, kwargs or {})
+        operation.look_at(invocation, args, kwargs or {}, form)
     invocation.started_ns = operation.clock()
     return invocation, context, None
 
 
 def close_invocation(
-    operation: Operation,
+    form: Form,
     invocation: Invocation,
     error: BaseException | None,
     active_ns: int,
@@ -95,6 +96,7 @@ def close_invocation(
 ) -> None:
     """Record the end of what `open_invocation` began. `thrown` is what the consumer threw in last: if that is what comes
     back, it is none of the plugin's making. `alone`: nobody but the caller holds the invocation or its context."""
+    operation = form.operation
     try:
         operation.release(invocation)
         invocation.duration_ns = active_ns
@@ -104,12 +106,12 @@ def close_invocation(
             if error is thrown and is_a(error, Exception):
                 invocation.enforced = True
                 invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.CALLER
-            operation.failed(invocation, error, ended)
+            operation.failed(invocation, error, ended, -1, form, final=True)
             return
         if invocation.more is not None and invocation.child_errors is not None:
             invocation.child_errors = None
         if operation.guarded or active_ns > operation.limit_ns:
-            operation.settle(invocation, NOTHING, ended)
+            operation.settle(invocation, NOTHING, ended, -1, form, keep=False)
             return
         breaker = operation.breaker
         if breaker is not None:
@@ -121,11 +123,12 @@ def close_invocation(
         operation.faults += 1
 
 
-def begin_misused(operation: Operation, error: TypeError) -> None:
+def begin_misused(form: Form, error: TypeError) -> None:
     """Count a call with arguments that the plugin does not take: it failed before anything could begin."""
+    operation = form.operation
     try:
         invocation, _ = begin(operation, operation.clock(), context_access()[0]())
         operation.calls += 1
-        close_invocation(operation, invocation, error, 0)
+        close_invocation(form, invocation, error, 0)
     except Exception:  # noqa: BLE001 - as above
         operation.faults += 1

@@ -139,7 +139,7 @@ class Rest:
 
     def steps(self) -> Steps:
         """To run it with."""
-        return Steps(self._operation, self.invocation, self._context, self.active_ns)
+        return Steps(self._form, self.invocation, self._context, self.active_ns)
 
     async def refused(self, refusal: Refusal) -> Any:
         """What answers where there was no place for it; raises where nothing does."""
@@ -168,8 +168,7 @@ class Rest:
             invocation.duration_ns = active_ns
             if invocation.child_errors is not None:
                 invocation.child_errors = None  # they would keep their frames alive
-            keepers = self._form.keepers if keep else ()
-            return operation.settle(invocation, result, operation.clock(), -1, keepers)
+            return operation.settle(invocation, result, operation.clock(), -1, self._form, keep=keep)
         except Exception:  # noqa: BLE001 - as above
             operation.faults += 1
             return None
@@ -200,7 +199,7 @@ class Rest:
             # What is in it was the answer's, and is none itself: a fallback could not give it to who wants a future.
             self.returned(result, took_ns, keep=False)
         else:
-            close_invocation(self._operation, self.invocation, error, took_ns)
+            close_invocation(self._form, self.invocation, error, took_ns)
 
     async def answer(self) -> Any:
         """The fallback's answer, once it was said that there is one."""

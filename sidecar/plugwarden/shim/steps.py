@@ -12,6 +12,7 @@ from plugwarden.operation import NEVER_NS, Operation
 
 from .codes import unseen
 from .deadline import within_deadline
+from .form import Form
 from .opened import close_invocation
 
 __all__ = ["Steps", "set_deadline"]
@@ -20,11 +21,11 @@ __all__ = ["Steps", "set_deadline"]
 class Steps:
     """Runs what is done step by step in its invocation's context, and adds up the time of the steps."""
 
-    __slots__ = ("_access", "_clock", "_context", "_invocation", "_operation", "active_ns")
+    __slots__ = ("_access", "_clock", "_context", "_form", "_invocation", "active_ns")
 
-    def __init__(self, operation: Operation, invocation: Invocation, context: Context, active_ns: int = 0) -> None:
-        self._operation = operation
-        self._clock = operation.clock
+    def __init__(self, form: Form, invocation: Invocation, context: Context, active_ns: int = 0) -> None:
+        self._form = form
+        self._clock = form.operation.clock
         self._invocation = invocation
         self._context = context
         self._access = context_access()
@@ -54,11 +55,12 @@ class Steps:
 
     def close(self, error: BaseException | None, thrown: BaseException | None = None) -> None:
         """Record the end."""
-        close_invocation(self._operation, self._invocation, error, self.active_ns, thrown)
+        close_invocation(self._form, self._invocation, error, self.active_ns, thrown)
 
     def _enter(self) -> Any:
-        if self._operation.timeout_ns or self._invocation.parent is not None:
-            set_deadline(self._operation, self._invocation, self.active_ns)
+        operation = self._form.operation
+        if operation.timeout_ns or self._invocation.parent is not None:
+            set_deadline(operation, self._invocation, self.active_ns)
         return self._access[1](self._context)
 
     def _leave(self, token: Any, started_ns: int) -> None:

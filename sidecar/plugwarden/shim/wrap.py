@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from plugwarden.errors import ConfigurationError
-from plugwarden.operation import Operation
 
 from .codes import binder, flagged, unseen
 from .construction import observe_class
@@ -120,13 +119,13 @@ def _observed(form: Form, function: Any, runs: Runs | None, skip: int = 0) -> Ca
         said = getattr(function, name, None)
         if isinstance(said, str):
             setattr(started, name, said)
-    entry = _entry(form.operation, started, function)
+    entry = _entry(form, started, function)
     entry.__code__ = flagged(entry.__code__, flag)
     return entry
 
 
 @unseen
-def _entry(operation: Operation, started: Callable[..., Any], function: Any) -> types.FunctionType:
+def _entry(form: Form, started: Callable[..., Any], function: Any) -> types.FunctionType:
     """Called by the host: wrong arguments are an error at once, all else when the answer is awaited or iterated."""
     if type(function) is not types.FunctionType:
 
@@ -140,7 +139,7 @@ def _entry(operation: Operation, started: Callable[..., Any], function: Any) -> 
         try:
             bind(*args, **kwargs)
         except TypeError as error:
-            begin_misused(operation, error)
+            begin_misused(form, error)
             raise
         return started(args, kwargs)
 

@@ -9,7 +9,7 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -447,6 +447,29 @@ def test_a_plugin_that_holds_up_the_event_loop_is_named_with_file_and_line(outbo
     assert "test_runners.py" in logs[0].body
     assert logs[0].attributes["code.line.number"] == rude.__code__.co_firstlineno + 1
     assert outbox.named("plugin.loop.blocked", plugin_id="rude")
+
+
+def test_an_async_generator_that_holds_up_the_event_loop_is_named(outbox: Any) -> None:
+    watched = Sidecar(service="test", loop_lag_seconds=0.05)
+
+    async def rude() -> AsyncIterator[int]:
+        time.sleep(0.4)
+        yield 1
+
+    async def polite() -> None:
+        await asyncio.sleep(0.3)
+
+    async def main() -> None:
+        begun = asyncio.ensure_future(watched.wrap(polite, plugin="polite", version="1")())
+        await asyncio.sleep(0)
+        assert [item async for item in watched.wrap(rude, plugin="rude", version="2")()] == [1]
+        await begun
+        await asyncio.sleep(0.3)
+
+    asyncio.run(main())
+    watched.close(timeout=5)
+    logs = [record for record in outbox.logs_sent if "held up" in record.body]
+    assert [record.attributes["plugin.id"] for record in logs] == ["rude"]
 
 
 def test_a_quota_that_is_overrun_in_a_worker_is_a_failure_of_the_quotas(sidecar: Sidecar, outbox: Any) -> None:

@@ -221,6 +221,22 @@ def test_the_gates_refusal_is_known_through_what_the_host_puts_around_the_form(r
     assert len(asked) == 2
 
 
+def test_the_gates_refusal_is_known_through_a_pool_of_threads_without_the_context(recorder: Recorder) -> None:
+    def pooled(form: Any) -> Any:
+        @functools.wraps(form)
+        def around() -> Any:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(form).result()
+
+        return around
+
+    new = version(recorder.sidecar, 2, previous=pooled(version(recorder.sidecar, 1)), fallback=Value("instead"))
+    recorder.isolate("geo", "2")
+    assert new() == "1"
+    recorder.isolate("geo", "1")
+    assert new() == "instead"
+
+
 def test_where_there_is_no_thread_for_the_version_before_the_fallback_answers(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

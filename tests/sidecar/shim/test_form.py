@@ -126,6 +126,88 @@ def test_the_last_good_result_is_that_of_the_form(recorder: Recorder) -> None:
     assert (alice(), bob()) == ("alice", "bob")
 
 
+# -- what was said of it --------------------------------------------------------------------------------------------------
+
+
+def _missing(kind: str) -> Any:
+    """A function of this kind that is asked for what is not there."""
+
+    def fail() -> Any:
+        raise LookupError("no such place")
+
+    async def fails() -> Any:
+        raise LookupError("no such place")
+
+    return {"function": fail, "coroutine": fails, "later": lambda: fails()}[kind]
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine", "later"])
+@pytest.mark.parametrize("term", ["caller_errors", "control_flow"])
+def test_a_callers_mistake_reaches_the_caller_of_the_form_that_it_was_declared_of(
+    recorder: Recorder, kind: str, term: str
+) -> None:
+    def wrapped(**terms: Any) -> Any:
+        return recorder.sidecar.wrap(
+            _missing(kind), plugin="geo", version="2", operation=kind, breaker=False, fallback=Value("instead"), **terms
+        )
+
+    def ask(form: Any) -> Any:
+        return asyncio.run(_awaited(form))
+
+    declared = wrapped(**{term: LookupError})
+    bare = wrapped()
+    with pytest.raises(LookupError):
+        ask(declared)
+    assert ask(bare) == "instead"
+    again = wrapped(**{term: LookupError})
+    assert ask(bare) == "instead"
+    with pytest.raises(LookupError):
+        ask(again)
+
+
+def test_whose_fault_an_exception_is_was_said_of_the_form(recorder: Recorder) -> None:
+    def fail() -> Iterator[str]:
+        yield "one"
+        raise LookupError
+
+    declared = version(recorder.sidecar, 2, fail, caller_errors=LookupError)
+    below = version(recorder.sidecar, 2, fail, downstream_errors=LookupError)
+    version(recorder.sidecar, 2, fail)
+    for form in (declared, below):
+        with pytest.raises(LookupError):
+            list(form())
+    assert [one.error_source for one in recorder.invocations] == ["caller", "downstream"]
+
+
+def test_a_result_that_means_failure_of_its_form_is_not_answered_again(recorder: Recorder) -> None:
+    results = ["good", "failed"]
+
+    def run() -> str:
+        if not results:
+            raise OSError
+        return results.pop(0)
+
+    form = version(
+        recorder.sidecar, 2, run, fallback=LastGood(3600), failed_result=lambda told: told == "failed", breaker=False
+    )
+    version(recorder.sidecar, 2, run, breaker=False)
+    assert (form(), form(), form()) == ("good", "failed", "good")
+    assert [str(one.outcome) for one in recorder.invocations] == ["success", "error", "error"]
+
+
+def test_each_form_has_its_own_arguments_looked_at(recorder: Recorder) -> None:
+    def wrapped(tenant: str) -> Any:
+        return version(recorder.sidecar, 2, lambda place: place, capture=lambda place: {tenant: place})
+
+    alice, bob = wrapped("alice"), wrapped("bob")
+    bare = version(recorder.sidecar, 2, lambda place: place)
+    assert [form(at) for form, at in ((alice, "a"), (bob, "b"), (bare, "c"))] == ["a", "b", "c"]
+    assert [dict(one.attributes) for one in recorder.invocations] == [{"alice": "a"}, {"bob": "b"}, {}]
+
+
+# -- what is told ---------------------------------------------------------------------------------------------------------
+
+
 def test_what_forms_of_one_operation_answered_is_told_together(sidecar: Sidecar, outbox: Any) -> None:
     first = version(sidecar, 1)
     forms = [version(sidecar, 2, previous=first, fallback=Value(number)) for number in range(3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from plugwarden import CallNotPermitted, ConfigurationError, Fallback, PluginQuarantined, Sidecar, Value
 from plugwarden.contract import Action, BreakerState, Directive, Newcomers, Scope
+from plugwarden.shim.attempt import MAX_STEPS_BACK
 from plugwarden.testing import Recorder, recording
 
 from tests.docs_pages import write_files
@@ -134,6 +136,34 @@ def test_a_chain_of_versions_is_gone_back_as_far_as_needed(recorder: Recorder) -
     assert new() == "1"
     recorder.isolate("geo", "1")
     assert new() == "of 2", "what a version declares for its own refused calls holds for those that came back to it"
+
+
+@pytest.mark.parametrize("isolated_versions", [MAX_STEPS_BACK, MAX_STEPS_BACK + 1, 1_500])
+def test_a_long_chain_of_isolated_versions_ends_in_the_refusal_and_on_no_deep_stack(
+    recorder: Recorder, isolated_versions: int
+) -> None:
+    depth = 0
+
+    def oldest() -> str:
+        nonlocal depth
+        depth = len(inspect.stack(0))
+        return "0"
+
+    forms = [version(recorder.sidecar, 0, oldest)]
+    for number in range(1, isolated_versions + 1):
+        forms.append(version(recorder.sidecar, number, previous=forms[-1]))
+    newest = version(recorder.sidecar, isolated_versions, previous=forms[-2], fallback=Value("instead"))
+    told(recorder.sidecar, *isolated(*(Scope("geo", str(number)) for number in range(1, isolated_versions + 1))))
+    if isolated_versions <= MAX_STEPS_BACK:
+        here = len(inspect.stack(0))
+        assert (forms[-1](), newest()) == ("0", "0")
+        assert depth - here <= 2 * MAX_STEPS_BACK + 4
+        return
+    with pytest.raises(PluginQuarantined) as caught:
+        forms[-1]()
+    assert caught.value.scope.version == str(isolated_versions)
+    assert len(calls(recorder)) == MAX_STEPS_BACK + 1
+    assert newest() == "instead"
 
 
 def test_what_the_version_before_raises_is_the_answer_and_no_fallback_stands_in(recorder: Recorder) -> None:

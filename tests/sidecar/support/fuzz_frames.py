@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +32,9 @@ class HostState:
     """What all classes and modules of the process hold, by identity."""
 
     def __init__(self) -> None:
+        for kind in _classes():
+            if "__dataclass_fields__" in _vars_of(kind) and _told(kind, "__module__").startswith("plugwarden."):
+                dataclasses.fields(kind)  # ours make them for who asks first
         self._classes = [(kind, dict(_vars_of(kind))) for kind in _classes()]
         self._names = frozenset(sys.modules)
         self._modules = {

@@ -13,7 +13,7 @@
 typedef struct {
     PyObject_HEAD
     PyObject *operation, *function, *variable, *running, *clock, *finish, *fail;
-    PyObject *invocation_type, *context_type, *span_key, *invocation_key;
+    PyObject *invocation_type, *context_type, *span_key, *invocation_key, *attempt_key;
     PyObject *spare_invocation, *spare_context;
     PyObject *usual[USUAL];
     int next_usual;
@@ -294,9 +294,12 @@ static PyObject *call(Doorway *self, PyObject *const *given, Py_ssize_t count) {
         Py_XDECREF(outer);
         return Py_NewRef(passed);
     }
-    if (PyDict_GET_SIZE(outer) > 0) { /* below another call of ours, and nothing else is to be handed on */
+    Py_ssize_t around = PyDict_GET_SIZE(outer);
+    if ((around == 1 || around == 3) && PyDict_Contains(outer, self->attempt_key) == 1)
+        around--; /* what goes back to an earlier version: of no meaning below a call, so it is not handed on */
+    if (around > 0) { /* below another call of ours, and nothing else is to be handed on */
         parent = PyDict_GetItemWithError(outer, self->span_key);
-        if (PyDict_GET_SIZE(outer) != 2 || parent == NULL || (PyObject *)Py_TYPE(parent) != self->invocation_type ||
+        if (around != 2 || parent == NULL || (PyObject *)Py_TYPE(parent) != self->invocation_type ||
             PyDict_GetItemWithError(outer, self->invocation_key) == NULL || number(parent, self->its_deadline_ns) != 0 ||
             (running > 0 && *slot(operation, self->bulkhead) != Py_None)) { /* it may be within itself, and takes no place then */
             PyErr_Clear();
@@ -353,13 +356,13 @@ static PyObject *know(Doorway *self, PyObject *type) {
 
 static int begin(Doorway *self, PyObject *args, PyObject *named) {
     static char *names[] = {"operation", "function", "variable", "clock", "steady", "finish", "fail", "invocation",
-                            "context", "span_key", "invocation_key", NULL};
-    PyObject *operation, *function, *variable, *clock, *finish, *fail, *span_key, *invocation_key;
+                            "context", "span_key", "invocation_key", "attempt_key", NULL};
+    PyObject *operation, *function, *variable, *clock, *finish, *fail, *span_key, *invocation_key, *attempt_key;
     PyTypeObject *invocation, *context;
     int steady;
-    if (!PyArg_ParseTupleAndKeywords(args, named, "$OOO!OpOOO!O!OO", names, &operation, &function, &PyContextVar_Type, &variable,
+    if (!PyArg_ParseTupleAndKeywords(args, named, "$OOO!OpOOO!O!OOO", names, &operation, &function, &PyContextVar_Type, &variable,
                                      &clock, &steady, &finish, &fail, &PyType_Type, &invocation, &PyType_Type, &context, &span_key,
-                                     &invocation_key))
+                                     &invocation_key, &attempt_key))
         return -1;
     struct { PyTypeObject *type; const char *name; Slot *at; } slots[] = {
         {Py_TYPE(operation), "calls", &self->calls}, {Py_TYPE(operation), "sample_mask", &self->sample_mask},
@@ -391,6 +394,7 @@ static int begin(Doorway *self, PyObject *args, PyObject *named) {
     Py_XSETREF(self->context_type, Py_NewRef(context));
     Py_XSETREF(self->span_key, Py_NewRef(span_key));
     Py_XSETREF(self->invocation_key, Py_NewRef(invocation_key));
+    Py_XSETREF(self->attempt_key, Py_NewRef(attempt_key));
     self->steady = steady;
     return 0;
 }
@@ -425,6 +429,7 @@ static int let_go(Doorway *self) {
     Py_CLEAR(self->context_type);
     Py_CLEAR(self->span_key);
     Py_CLEAR(self->invocation_key);
+    Py_CLEAR(self->attempt_key);
     Py_CLEAR(self->spare_invocation);
     Py_CLEAR(self->spare_context);
     Py_CLEAR(self->breaker_type);
