@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from plugwarden_collector.api.client import ApiError, Path
 
-from plugwarden_dashboards import data, words
+from plugwarden_dashboards import data, forecast, words
 from plugwarden_dashboards.page import goto, live
 
 __all__ = ["page"]
@@ -20,6 +20,14 @@ MIN_REASON = 3
 """Characters; the API asks for as many."""
 LENGTHS = {"as long as the policy says": None, "15 minutes": 900, "2 hours": 7200, "1 day": 86_400, "7 days": 604_800}
 """How long the automation leaves alone what a person ended, in seconds; the API takes no more than the last."""
+
+PARTS = {
+    "plugin": "plugin_id", "version": "plugin_version", "operation": "plugin_operation", "instance": "instance_id",
+    "tenant": "tenant_id",
+}  # fmt: skip
+"""Parts of a scope, and the columns of a quarantine that hold them."""
+FORESEEN = "quarantine_foreseen"
+"""Key of the session's state that holds the scope whose forecast was shown."""
 
 
 def page() -> None:
@@ -80,6 +88,8 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
             st.text(f"probation begins {words.moment(row['hold_until'])}")
         if row["id"] in running:
             st.text(_still(running[row["id"]]))
+        if row["evidence"].get("forecast"):
+            st.text(f"Foreseen: {words.plain(row['evidence']['forecast'], 1000)}")
         if row["evidence"].get("errors") is not None:
             with st.expander("Evidence at the decision"):
                 _evidence(row["evidence"])
@@ -87,7 +97,7 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
         if row["ended_at"] is None:
             for act in SUGGESTED if row["state"] == "degraded" else HELD:
                 if st.button(f"{act.name}…", key=f"{act.name.lower()}_{row['id']}"):
-                    act.ask(row["id"], _scope(row))
+                    act.ask(row)
 
 
 def _stands(row: dict[str, Any]) -> None:
@@ -194,31 +204,38 @@ def _access() -> None:
 @st.dialog("Quarantine a plugin")
 def _quarantine_dialog() -> None:
     known = sorted(row["plugin_id"] for row in data.fetch("plugins", since="1h").value or [])
+    plugin = st.selectbox("Plugin", known, format_func=words.option, key="quarantine_plugin", index=None)
+    version = st.text_input("Version (empty: all of them)", key="quarantine_version", max_chars=200)
+    scope = {"plugin": plugin, "version": version or None}
+    may = plugin is not None and forecast.show(scope)
     with st.form("quarantine_form", border=False):
-        plugin = st.selectbox(
-            "Plugin", known, format_func=words.option, key="quarantine_plugin", index=None, required=True
-        )
-        version = st.text_input("Version (empty: all of them)", key="quarantine_version", max_chars=200)
         reason = st.text_area("Reason", key="quarantine_reason", max_chars=2000, required=True)
         st.text("Calls will be answered by their fallback, or raise PluginQuarantined, in every host, until released.")
-        sent = st.form_submit_button("Quarantine", type="primary")
-    if sent and plugin:
-        _act("quarantine", {"plugin": plugin, "version": version or None, "reason": reason.strip(), "actor": "dashboards"},
-             reason, f"{plugin} is quarantined")  # fmt: skip
+        sent = st.form_submit_button("Quarantine", type="primary", disabled=not may)
+    # Who leaves the field of the version by pressing the button has not seen what that version would cost.
+    if sent and may and st.session_state.get(FORESEEN) == scope:
+        _act(
+            "quarantine", {**scope, "reason": reason.strip(), "actor": "dashboards"}, reason, f"{plugin} is quarantined"
+        )
+    elif sent and may:
+        st.warning("What is to be isolated has changed. Look at what it costs, and press again.")
+    st.session_state[FORESEEN] = scope
 
 
 @st.dialog("Isolate what is suspected")
-def _approve_dialog(identity: str, scope: str) -> None:
+def _approve_dialog(row: dict[str, Any]) -> None:
+    scope = _scope(row)
     st.text(words.plain(scope))
+    may = forecast.show({name: row[key] for name, key in PARTS.items()})
     with st.form("approve_form", border=False):
         reason = st.text_area("Reason", key="approve_reason", max_chars=2000, required=True)
         st.text(
             "Calls will be answered by their fallback, or raise PluginQuarantined, until probation shows that it is well."
         )
-        sent = st.form_submit_button("Approve", type="primary")
+        sent = st.form_submit_button("Approve", type="primary", disabled=not may)
     if sent:
         _act(
-            ("quarantine", identity, "approve"),
+            ("quarantine", row["id"], "approve"),
             {"reason": reason.strip(), "actor": "dashboards"},
             reason,
             f"{scope} is quarantined",
@@ -226,16 +243,17 @@ def _approve_dialog(identity: str, scope: str) -> None:
 
 
 @st.dialog("Decline what is suggested")
-def _decline_dialog(identity: str, scope: str) -> None:
-    _end("decline", identity, scope, f"{scope} stays in service")
+def _decline_dialog(row: dict[str, Any]) -> None:
+    _end("decline", row, "stays in service")
 
 
 @st.dialog("Release from quarantine")
-def _release_dialog(identity: str, scope: str) -> None:
-    _end("release", identity, scope, f"{scope} is released")
+def _release_dialog(row: dict[str, Any]) -> None:
+    _end("release", row, "is released")
 
 
-def _end(act: str, identity: str, scope: str, done: str) -> None:
+def _end(act: str, row: dict[str, Any], done: str) -> None:
+    scope = _scope(row)
     st.text(words.plain(scope))
     with st.form(f"{act}_form", border=False):
         reason = st.text_area("Reason", key=f"{act}_reason", max_chars=2000, required=True)
@@ -243,7 +261,7 @@ def _end(act: str, identity: str, scope: str, done: str) -> None:
         sent = st.form_submit_button(act.capitalize(), type="primary")
     if sent:
         body = {"reason": reason.strip(), "override_seconds": LENGTHS[length], "actor": "dashboards"}
-        _act(("quarantine", identity, act), body, reason, done)
+        _act(("quarantine", row["id"], act), body, reason, f"{scope} {done}")
 
 
 def _act(path: Path, body: dict[str, Any], reason: str, done: str) -> None:
@@ -265,8 +283,8 @@ class _Act:
     """What a person can do about a quarantine."""
 
     name: str
-    ask: Callable[[str, str], None]
-    """Opens a dialog, given the quarantine and its scope in words."""
+    ask: Callable[[dict[str, Any]], None]
+    """Opens a dialog, given the quarantine."""
 
 
 SUGGESTED = (_Act("Approve", _approve_dialog), _Act("Decline", _decline_dialog))
@@ -274,8 +292,6 @@ HELD = (_Act("Release", _release_dialog),)
 
 
 def _scope(row: dict[str, Any]) -> str:
-    text = str(row["plugin_id"]) + (f"@{row['plugin_version']}" if row["plugin_version"] else "")
-    for name, key in (("operation", "plugin_operation"), ("instance", "instance_id"), ("tenant", "tenant_id")):
-        if row[key]:
-            text += f" {name}={row[key]}"
-    return text
+    plugin, version, *narrower = PARTS.items()
+    text = str(row[plugin[1]]) + (f"@{row[version[1]]}" if row[version[1]] else "")
+    return text + "".join(f" {name}={row[key]}" for name, key in narrower if row[key])
