@@ -208,6 +208,7 @@ def test_in_a_browser_a_person_sees_what_it_costs_and_then_isolates(busy: Runnin
             dialog.wait_for(state="hidden", timeout=60_000)
             (row,) = eventually(lambda: busy.api.get("quarantine"))
             card = page.locator(f".st-key-card_{row['id']}")
+            card.get_by_text("Evidence at the decision").click(timeout=60_000)
             expect(card).to_contain_text("Foreseen: Refused or answered by a fallback", timeout=60_000)
         finally:
             browser.close()

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from plugwarden_collector.api.client import ApiError, Path
 
-from plugwarden_dashboards import data, forecast, words
-from plugwarden_dashboards.page import goto, live
+from plugwarden_dashboards import data, evidence, forecast, words
+from plugwarden_dashboards.page import live
 
 __all__ = ["page"]
 
@@ -50,14 +49,13 @@ def _body() -> None:
         "Released": [row for row in rows if row["ended_at"] is not None][:20],
     }
     if not rows:
-        st.info("Nothing was ever quarantined. What the automation would do is in the decision log below.")
-    else:
-        for place, (title, cards) in zip(st.columns(4), columns.items(), strict=True):
-            with place:
-                st.markdown(f"#### {title} · {len(cards)}")
-                for row in cards:
-                    _card(row, running)
-    _log()
+        st.info("Nothing was ever quarantined. What the automation would do is in the decision log, on the page Audit.")
+        return
+    for place, (title, cards) in zip(st.columns(4), columns.items(), strict=True):
+        with place:
+            st.markdown(f"#### {title} · {len(cards)}")
+            for row in cards:
+                _card(row, running)
 
 
 def _still(running: dict[str, Any]) -> str:
@@ -88,11 +86,9 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
             st.text(f"probation begins {words.moment(row['hold_until'])}")
         if row["id"] in running:
             st.text(_still(running[row["id"]]))
-        if row["evidence"].get("forecast"):
-            st.text(f"Foreseen: {words.plain(row['evidence']['forecast'], 1000)}")
-        if row["evidence"].get("errors") is not None:
+        if row["evidence"].get("errors") is not None or row["evidence"].get("forecast"):
             with st.expander("Evidence at the decision"):
-                _evidence(row["evidence"])
+                evidence.show(row["evidence"])
         _stands(row)
         if row["ended_at"] is None:
             for act in SUGGESTED if row["state"] == "degraded" else HELD:
@@ -102,103 +98,15 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
 
 def _stands(row: dict[str, Any]) -> None:
     """Who decided, and for how long the automation leaves it alone."""
-    evidence = row["evidence"]
-    if evidence.get("approved_by"):
-        st.text(f"approved by {words.plain(evidence['approved_by'])}")
-    if evidence.get("prevented") and row["ended_at"] is None:
-        st.text(f"the automation may not isolate it: {words.plain('; '.join(map(str, evidence['prevented'])), 600)}")
-    person, until = evidence.get("released_by"), evidence.get("override_until")
+    known = row["evidence"]
+    if known.get("approved_by"):
+        st.text(f"approved by {words.plain(known['approved_by'])}")
+    if known.get("prevented") and row["ended_at"] is None:
+        st.text(f"the automation may not isolate it: {words.plain('; '.join(map(str, known['prevented'])), 600)}")
+    person, until = known.get("released_by"), known.get("override_until")
     if person and until and datetime.fromisoformat(until).replace(tzinfo=UTC) > datetime.now(UTC):
-        what = "declined" if evidence.get("declined") else "released"
+        what = "declined" if known.get("declined") else "released"
         st.text(f"{what} by {words.plain(person)}; the automation leaves it alone until {words.moment(until)}")
-
-
-def _evidence(evidence: dict[str, Any]) -> None:
-    if evidence.get("nats") is not None:
-        st.text(
-            f"{evidence['bad']} of {evidence['total']} calls were bad since {words.moment(evidence['since'])}; up to "
-            f"{words.percent(evidence['tolerated_ratio'])} is tolerated"
-        )
-        st.text(f"Evidence {evidence['nats']:g} nats; {evidence['enough_nats']:g} are enough to act")
-    if evidence.get("impact"):
-        cost = evidence["impact"]
-        st.text(f"Before the trouble {_hit(cost)}")
-        for back in cost.get("previous", []):
-            st.text(f"Answered by version {words.plain(back['version'])}: {_hit(back)}")
-        if cost.get("previous") and cost["refused"]:
-            st.text(f"Refused or answered by a fallback: {_hit(cost['refused'])}")
-    if evidence.get("alternatives"):
-        st.dataframe(
-            [
-                {"What else was considered": words.plain(item["scope"]), "Bad": item["bad"], "Calls": item["total"],
-                 "Explains (nats)": item["nats"]}
-                for item in evidence["alternatives"]
-            ],
-            hide_index=True,
-        )  # fmt: skip
-    for error, calls in evidence.get("errors", {}).items():
-        st.text(f"{calls} × {words.plain(error)}")
-    st.text(words.plain(evidence.get("scope", "")))
-    for trace_id in evidence.get("traces", [])[:3]:
-        st.button(
-            f"Trace {trace_id[:8]}…", key=f"evidence_{trace_id}", on_click=goto, args=("trace",),
-            kwargs={"trace_id": trace_id},
-        )  # fmt: skip
-
-
-def _hit(cost: dict[str, Any]) -> str:
-    """How many calls, where and for whom."""
-    text = f"{cost['calls_per_minute']:g} calls a minute, in {words.counted(cost['instances'], 'process', 'processes')}"
-    return text + (f", for {words.counted(cost['tenants'], 'tenant')}" if cost["tenants"] else "")
-
-
-def _log() -> None:
-    decisions = data.fetch("audit", limit=200, stream="decisions").value or []
-    verified = data.fetch("audit/verify", max_age_seconds=300).value
-    st.subheader("Decision log")
-    if verified is not None:
-        if verified["valid"]:
-            st.text(
-                f"{words.counted(verified['decisions'], 'decision')} in an unbroken hash chain; head {verified['head'][:16]}…"
-            )
-        else:
-            st.error(f"The log is not what was left: {words.md(verified['problem'])}")
-    if decisions:
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "#": row["sequence"], "When": words.moment(row["time"]), "What": row["kind"],
-                        "By": words.plain(row["actor"]), "Says to be": words.plain(row["says"] or ""),
-                        "Scope": words.plain(row["scope"]),
-                        "Why": words.plain(row["reason"], 1000),
-                    }
-                    for row in decisions
-                ]
-            ),
-            hide_index=True, key="decisions", alt="Every decision, newest first",
-        )  # fmt: skip
-    _access()
-
-
-def _access() -> None:
-    looks = data.fetch("audit", limit=200, stream="access").value or []
-    if not looks:
-        return
-    with st.expander("Who read with SQL, took backups, was refused, pushed alerts"):
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "#": row["sequence"], "When": words.moment(row["time"]), "What": row["kind"],
-                        "By": words.plain(row["actor"]), "Times": row["evidence"].get("count", 1),
-                        "Scope": words.plain(row["scope"]), "Text": words.plain(row["reason"], 1000),
-                    }
-                    for row in looks
-                ]
-            ),
-            hide_index=True, key="access", alt="Every look, newest first",
-        )  # fmt: skip
 
 
 @st.dialog("Quarantine a plugin")
