@@ -8,7 +8,18 @@ import streamlit as st
 
 from plugwarden_dashboards import data, words
 from plugwarden_dashboards.page import RANGES, REFRESH
-from plugwarden_dashboards.views import alerts, budgets, capacity, fleet, platform, plugin, quarantine, trace, traces
+from plugwarden_dashboards.views import (
+    alerts,
+    audit,
+    budgets,
+    capacity,
+    fleet,
+    platform,
+    plugin,
+    quarantine,
+    trace,
+    traces,
+)
 
 __all__ = ["run"]
 
@@ -21,6 +32,7 @@ _PAGES = {
     "budgets": (budgets.page, "Error budgets", ""),
     "alerts": (alerts.page, "Alerts", ""),
     "quarantine": (quarantine.page, "Quarantine", ""),
+    "audit": (audit.page, "Audit", ""),
     "traces": (traces.page, "Traces", ""),
     "trace": (trace.page, "Trace", ""),
     "capacity": (capacity.page, "Capacity", ""),

@@ -17,7 +17,7 @@ from .served import Served, served
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
-PAGES = ["", "plugin", "budgets", "alerts", "quarantine", "traces", "capacity", "platform"]
+PAGES = ["", "plugin", "budgets", "alerts", "quarantine", "audit", "traces", "capacity", "platform"]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.collector.conftest import RULES, Running, running
 from tests.collector.support.own_health import post
 from tests.collector.support.still_clock import StillClock
 
-PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "traces", "trace", "capacity", "platform"]
+PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "audit", "traces", "trace", "capacity", "platform"]
 HOSTILE = "<b>[x](http://evil) :material/home: $a$ ![i](http://evil/i.png)\u202e"
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Streamlit's test runner uses what its dependencies deprecate
@@ -215,7 +215,7 @@ def test_the_decision_log_tells_who_acted_from_whom_they_said_to_be(
         found.api.post("quarantine", {"plugin": "csv", "reason": "it leaks", "actor": "ann"})
         found.scalar("select 1 as one")
         st.cache_data.clear()  # answers are kept for a second
-        page = draw("quarantine", found.url, monkeypatch)
+        page = draw("audit", found.url, monkeypatch)
     tables = {tuple(table.value.columns): table.value for table in page.dataframe}
     decisions = next(table for columns, table in tables.items() if "Says to be" in columns)
     assert decisions[["By", "Says to be", "Why"]].to_numpy().tolist() == [["local operator", "ann", "it leaks"]]

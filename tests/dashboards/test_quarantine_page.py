@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
+from plugwarden import Sidecar
 from plugwarden.contract import Scope
 from plugwarden_dashboards.views import quarantine
 from streamlit.testing.v1 import AppTest
@@ -34,6 +35,34 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     # Its clock stands still: a suggestion that nothing speaks for ends by itself, and a browser may be slow to start.
     with running(tmp_path_factory.mktemp("page") / "data", clock=StillClock()) as found:
         yield found
+
+
+@pytest.fixture
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A collector whose clock runs, after some calls of version 1 of csv."""
+    st.cache_data.clear()
+    with running(tmp_path_factory.mktemp("page") / "data") as found:
+        sidecar = Sidecar(service="host", endpoint=found.http, export_interval_seconds=0.2)
+        call = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="export")
+        for _ in range(20):
+            call()
+        assert sidecar.close(timeout=20)
+        found.collector.warden.tick()
+        yield found
+
+
+def asked(collector: Running, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The dialog that isolates a plugin, open for as many turns as it takes: the runner knows no fragments."""
+
+    def script() -> None:
+        from plugwarden_dashboards.views import quarantine
+
+        quarantine._quarantine_dialog()
+
+    monkeypatch.setenv("PLUGWARDEN_COLLECTOR_URL", collector.url)
+    page = AppTest.from_function(script, default_timeout=30).run()
+    assert not page.exception, page.exception
+    return page
 
 
 def texts(page: AppTest) -> list[str]:
@@ -113,6 +142,78 @@ def test_an_override_is_shown_until_it_expires(collector: Running, monkeypatch: 
     shown = [text for text in texts(page) if "the automation leaves it alone until" in text]
     assert len(shown) == 1
     assert shown[0].startswith("released by local operator")
+
+
+def test_the_forecast_is_in_the_form_before_the_button_can_act(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = asked(busy, monkeypatch)
+    (button,) = [item for item in page.button if item.label == "Quarantine"]
+    assert button.disabled, "of nothing that is named nothing is foreseen"
+    page.selectbox(key="quarantine_plugin").set_value("csv").run()
+    assert not page.exception, page.exception
+    assert any(text.startswith("Refused or answered by a fallback while it is isolated: about") for text in texts(page))
+    (button,) = [item for item in page.button if item.label == "Quarantine"]
+    assert not button.disabled
+    page.text_input(key="quarantine_version").set_value("11").run()
+    assert any("nobody called it in the last 5 min" in text for text in texts(page))
+    assert any("did you mean 1" in warning.value.replace("&#63;", "?") for warning in page.warning)
+
+
+def test_what_is_isolated_already_cannot_be_isolated_again(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+    page = asked(busy, monkeypatch)
+    page.selectbox(key="quarantine_plugin").set_value("csv").run()
+    assert not page.exception, page.exception
+    assert any("csv is quarantined already" in text for text in texts(page))
+    (button,) = [item for item in page.button if item.label == "Quarantine"]
+    assert button.disabled
+
+
+def test_a_version_whose_forecast_nobody_saw_is_not_isolated(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who types a version and presses the button has left the field with the same click."""
+    page = asked(busy, monkeypatch)
+    page.selectbox(key="quarantine_plugin").set_value("csv").run()
+    assert not page.exception, page.exception
+    page.text_area(key="quarantine_reason").set_value("by hand")
+    page.text_input(key="quarantine_version").set_value("1")
+    (button,) = [item for item in page.button if item.label == "Quarantine"]
+    button.click().run()
+    assert any("press again" in warning.value for warning in page.warning)
+    assert busy.api.get("quarantine") == []
+    (button,) = [item for item in page.button if item.label == "Quarantine"]
+    button.click().run()
+    assert [(row["plugin_id"], row["plugin_version"]) for row in busy.api.get("quarantine")] == [("csv", "1")]
+
+
+@pytest.mark.browser
+def test_in_a_browser_a_person_sees_what_it_costs_and_then_isolates(busy: Running) -> None:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with served(busy.url) as dashboards, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": 1440, "height": 1200})
+            page.goto(f"http://{dashboards.host}/quarantine")
+            page.get_by_role("button", name="Quarantine a plugin…").click(timeout=60_000)
+            dialog = page.get_by_role("dialog")
+            act = dialog.get_by_role("button", name="Quarantine", exact=True)
+            expect(act).to_be_disabled(timeout=60_000)
+            dialog.get_by_role("combobox").click()
+            page.get_by_role("option", name="csv").click()
+            expect(dialog.locator(".st-key-forecast")).to_contain_text("about", timeout=60_000)
+            told = dialog.locator(".st-key-forecast").inner_text()
+            assert busy.api.get("quarantine") == [], "it is shown before anything is done"
+            dialog.get_by_label("Reason").fill("it leaks")
+            expect(act).to_be_enabled(timeout=60_000)
+            act.click()
+            dialog.wait_for(state="hidden", timeout=60_000)
+            (row,) = eventually(lambda: busy.api.get("quarantine"))
+            card = page.locator(f".st-key-card_{row['id']}")
+            card.get_by_text("Evidence at the decision").click(timeout=60_000)
+            expect(card).to_contain_text("Foreseen: Refused or answered by a fallback", timeout=60_000)
+        finally:
+            browser.close()
+    assert "Refused or answered by a fallback while it is isolated: about" in told
+    assert "in 1 process" in told
 
 
 @pytest.mark.browser

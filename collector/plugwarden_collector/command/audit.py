@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.audit.entries import FACTS
 from plugwarden_collector.cycle.replay import Replayed, replay
 from plugwarden_collector.figures import counted
-from plugwarden_collector.named_path import file_to_write
-from plugwarden_collector.private import create
 
+from .audit_export import audit_export
 from .options import DEFAULT_URL, Actor, AsJson, Url, client
 from .output import clean, clock, console, emit_json, fail, prose, show
 
 __all__ = ["audit_app"]
 
-PAGE = 5_000
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 audit_app = typer.Typer(help="The decision log.", no_args_is_help=True)
@@ -144,32 +140,7 @@ def audit_head(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         console.print(f"{stream} {head['sequence']} {head['hash']} {clock(head['time'])}", soft_wrap=True)
 
 
-@audit_app.command("export")
-def audit_export(
-    file: Annotated[Path, typer.Argument(help="File to write: an entry a line, as JSON; the heads are the last line.")],
-    url: Url = DEFAULT_URL,
-    as_json: AsJson = False,
-) -> None:
-    """Write both chains into a file, for whoever keeps evidence."""
-    count = 0
-    file_to_write("FILE", file)
-    try:
-        with client(url) as api:
-            heads = api.get("audit/head")
-            with os.fdopen(create(file), "w", encoding="utf-8") as sink:
-                for stream in ("decisions", "access"):
-                    for row in _entries(api, stream, heads[stream]["sequence"]):
-                        sink.write(json.dumps(row, ensure_ascii=False) + "\n")
-                        count += 1
-                sink.write(json.dumps({"stream": "heads", **heads}) + "\n")
-    except FileExistsError:
-        fail(f"{file} is there already; name another")
-    except OSError as error:
-        fail(f"{file}: {error.strerror}")
-    if as_json:
-        emit_json({"file": str(file), "entries": count, "heads": heads})
-    else:
-        console.print(f"{counted(count, 'entry', 'entries')} written to {file}", soft_wrap=True)
+audit_app.command("export")(audit_export)
 
 
 @audit_app.command("accept")
@@ -237,17 +208,6 @@ def _entry_in(file: Path) -> dict[str, Any]:
     if not whole or not isinstance(found["evidence"], dict) or not isinstance(found.get("facts"), str | None):
         fail(f"{file}: holds no decision; write it with `plugwarden audit show SEQUENCE --json`", 2)
     return dict(found)
-
-
-def _entries(api: CollectorClient, stream: str, last: int) -> Iterator[dict[str, Any]]:
-    """All entries up to one, newest first, a page at a time."""
-    before = last + 1
-    while before > 1:
-        page = api.get("audit", stream=stream, before=before, limit=PAGE)
-        if not page:
-            return
-        yield from page
-        before = page[-1]["sequence"]
 
 
 def _anchors(text: str) -> list[str]:

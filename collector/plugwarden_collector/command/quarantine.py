@@ -9,7 +9,8 @@ import typer
 from plugwarden_collector.figures import percent
 
 from .drain import Isolated, wait_for
-from .options import DEFAULT_URL, Actor, AsJson, Reason, Url, client
+from .forecast import DryRun, Yes, agree, needed, scope_of, show_forecast
+from .options import DEFAULT_URL, Actor, AsJson, Reason, ReasonIfActing, Url, client
 from .output import clean, console, emit_json, fail, prose, show
 
 __all__ = ["approve", "decline", "quarantine", "quarantines", "release"]
@@ -44,22 +45,31 @@ def quarantines(
 
 def quarantine(
     plugin: str,
-    reason: Reason,
+    reason: ReasonIfActing = None,
     version: Annotated[str | None, typer.Option(help="One version only.")] = None,
     operation: Annotated[str | None, typer.Option(help="One operation only.")] = None,
     hold: Annotated[str | None, typer.Option(help='Begin probation after this long, such as "1h".')] = None,
     drain: Annotated[bool, typer.Option("--drain", help="Wait until none of its calls runs any more.")] = False,
     timeout: Annotated[str, typer.Option(help="How long to wait for that.")] = "5m",
+    dry_run: DryRun = False,
+    yes: Yes = False,
     actor: Actor = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Take a plugin out of service, in all hosts: no call begins any more, and those that run are let end."""
+    """Take a plugin out of service, in all hosts: no call begins any more, and those that run are let end.
+
+    At a terminal it says before what that would cost, and asks.
+    """
     hold_seconds = _seconds("--hold", hold)
     timeout_seconds = _seconds("--timeout", timeout) or 0.0
-    body = {"plugin": plugin, "version": version, "operation": operation, "reason": reason,
-            "hold_seconds": hold_seconds, "actor": actor}  # fmt: skip
+    scope = {"plugin": plugin, "version": version, "operation": operation}
     with client(url) as api:
+        if dry_run:
+            show_forecast(api, scope, as_json)
+            return
+        body = {**scope, "reason": needed(reason), "hold_seconds": hold_seconds, "actor": actor}
+        agree(api, lambda: scope, yes=yes, as_json=as_json)
         answer = api.post("quarantine", body)
         if not as_json:
             _isolated(answer)
@@ -71,14 +81,21 @@ def quarantine(
 
 def approve(
     identity: Identity,
-    reason: Reason,
+    reason: ReasonIfActing = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     actor: Actor = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
     """Follow a suggestion: isolate what it names, as the automation would have."""
     with client(url) as api:
-        answer = api.post(("quarantine", identity, "approve"), {"reason": reason, "actor": actor})
+        if dry_run:
+            show_forecast(api, scope_of(api, identity), as_json)
+            return
+        body = {"reason": needed(reason), "actor": actor}
+        agree(api, lambda: scope_of(api, identity), yes=yes, as_json=as_json)
+        answer = api.post(("quarantine", identity, "approve"), body)
     if as_json:
         emit_json(answer)
     else:
@@ -130,10 +147,10 @@ def _end(
 
 def _isolated(answer: dict[str, str | None]) -> None:
     console.print(f"{clean(answer['scope'])} is quarantined; undo with: plugwarden release {answer['id']} --reason …")
+    if answer.get("forecast"):
+        console.print(clean(answer["forecast"]), soft_wrap=True)
     if answer.get("warning"):
-        console.print(
-            f"Note: {clean(answer['warning'])}. It is isolated all the same, for when it comes.", soft_wrap=True
-        )
+        console.print(f"It is isolated all the same, for when it comes: {clean(answer['warning'])}", soft_wrap=True)
 
 
 def _seconds(option: str, text: str | None) -> float | None:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from plugwarden.contract import Scope
 
@@ -23,12 +24,14 @@ from plugwarden_collector.audit.actor import LOCAL, Actor
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.cycle import evaluate, next_set
+from plugwarden_collector.cycle.forecast import Forecast
 from plugwarden_collector.decide import noted
 from plugwarden_collector.decide.acts import (
     Acted,
     adopt_clock,
     approve,
     decline,
+    ensure_free,
     freeze,
     isolate,
     release,
@@ -39,7 +42,7 @@ from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.errors import ConflictError, RulesError, StaleError
+from plugwarden_collector.errors import ConflictError, RulesError, StaleError, StoreError
 from plugwarden_collector.figures import counted
 from plugwarden_collector.judge.kept_watch import kept, resumed
 from plugwarden_collector.judge.watch import Watch
@@ -48,7 +51,7 @@ from plugwarden_collector.store import Ledger, Telemetry
 from plugwarden_collector.store.ledger import settled
 
 from .budget_rows import BudgetRows
-from .observe import LongWindows, StoredEvidence, UsualPast, observe
+from .observe import LongWindows, StoredEvidence, UsualPast, foreseen, observe
 
 __all__ = ["TickStats", "Warden", "pace"]
 
@@ -199,8 +202,24 @@ class Warden:
     # -- people -------------------------------------------------------------------------------------------------------
 
     def quarantine(self, scope: Scope, reason: str, actor: Actor, *, hold: timedelta | None = None) -> Quarantine:
-        """Isolate a scope until a person releases it, or for `hold`. Return the quarantine; raises `ConflictError`."""
-        return self._act(lambda now, at: isolate(now, scope, reason, actor, at, hold=hold)).quarantines[-1]
+        """Isolate a scope until a person releases it, or for `hold`. Return the quarantine, with what was foreseen of it; raises
+        `ConflictError`."""
+        evidence: dict[str, Any] = {}
+        previous: frozenset[str] = frozenset()
+        try:
+            told = self.forecast(scope)
+            evidence, previous = told.as_dict(), told.previous
+        except StoreError as error:  # whoever must isolate something now does not go without, for want of a number
+            _log.warning("%s is isolated without a forecast: %s", scope, error)
+        return self._act(
+            lambda now, at: isolate(now, scope, reason, actor, at, hold=hold, evidence=evidence, previous=previous)
+        ).quarantines[-1]
+
+    def forecast(self, scope: Scope) -> Forecast:
+        """Return what isolating a scope would cost now; nothing is done. Raises `ConflictError` when it is isolated already."""
+        standing = self.standing
+        ensure_free(standing, scope)
+        return foreseen(self._telemetry.judging, standing, scope, self._clock())
 
     def approve(self, identity: str, reason: str, actor: Actor) -> Quarantine:
         """Follow a suggestion, for as long as the policy holds a first quarantine. Return the quarantine that it became; raises

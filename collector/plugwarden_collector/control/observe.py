@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from plugwarden.contract import Scope
 
 from plugwarden_collector.cycle import Observation, within
+from plugwarden_collector.cycle.forecast import SPAN, Forecast, forecast
+from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import STALE, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
@@ -20,7 +22,7 @@ from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.store.calls import Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
-__all__ = ["LongWindows", "StoredEvidence", "UsualPast", "observe", "spans"]
+__all__ = ["LongWindows", "StoredEvidence", "UsualPast", "foreseen", "observe", "spans"]
 
 LATELY = timedelta(seconds=30)
 """So far back is now, where it is asked what takes longer than before its trouble."""
@@ -124,6 +126,13 @@ def _of_plugins(found: Sequence[Past]) -> dict[tuple[str, str, str], Past]:
         if known is None or item.calls > known.calls:
             most[key] = item
     return most
+
+
+def foreseen(judging: Judging, standing: Standing, scope: Scope, at: datetime) -> Forecast:
+    """Return what isolating a scope will cost, from the calls of the last minutes."""
+    cells = judging.cells([Wanted(scope.plugin, at - SPAN)], (), at + SKEW)
+    told = () if scope.version is None else judging.ways_back(scope.plugin, at - TOLD_AGAIN, at + SKEW)
+    return forecast(standing, scope, cells, told, at)
 
 
 class StoredEvidence:

@@ -9,7 +9,6 @@ from typing import Any
 
 from plugwarden.contract import OVERFLOW, Scope, name_fault
 
-from plugwarden_collector.decide.wider import covers
 from plugwarden_collector.decide.word import WORD, Word
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
@@ -22,11 +21,12 @@ from plugwarden_collector.judge.ways_back import WaysBack
 from plugwarden_collector.rules.objective import Objective
 
 from .causes import Excuses
-from .impact import Called, Impact, impact
+from .forecast import called_in, cost
+from .impact import Called, Impact
 from .lately import LOOKS, NEWEST, Lately
 from .neighbours import SOONER, Neighbours, is_place
 from .tick import Tick
-from .trouble import BEFORE_SECONDS, Trouble, part_of, within
+from .trouble import BEFORE_SECONDS, Trouble, part_of
 from .word import word_of
 
 __all__ = ["Finding", "findings_of"]
@@ -216,41 +216,26 @@ def _cost(
     tick: Tick, trouble: Trouble, suspected: Sequence[Fault], fault: Fault, scope: Scope, ways: WaysBack
 ) -> Impact | None:
     """Return the forecast: from the seconds before the trouble, or since the version is there, where that is no longer."""
-    called = [
-        Called(cell.instance, cell.tenant, cell.counts.total + cell.refused, cell.operation)
-        for cell in trouble.before
-        if within(scope, cell)
-    ]
 
-    def answering(item: Called) -> str | None:
-        if scope.version is None:
-            return None
-        return ways.answering(
-            scope.version, item.operation, item.instance, lambda version: _barred(tick, suspected, scope.plugin, version, item)
-        )  # fmt: skip
+    def suspects(part: Scope) -> bool:
+        said = part.as_dict()
+        return any(
+            other.scope.plugin == scope.plugin
+            and all(said.get(name, value) == value for name, value in other.scope.conditions)
+            for other in suspected
+        )
 
+    called, quarantines = called_in(scope, trouble.before), tick.standing.quarantines.values()
     first_at = None if scope.version is None else tick.standing.versions.get((scope.plugin, scope.version))
     if first_at is None or fault.since - first_at >= timedelta(seconds=BEFORE_SECONDS):
-        return impact(called, BEFORE_SECONDS, answering)
+        return cost(scope, called, BEFORE_SECONDS, ways, quarantines, suspects)
     conditions = fault.scope.conditions
     called += [
         Called(sample.instance, sample.tenant, sample.total, sample.operation)
         for sample in trouble.samples
         if sample.plugin == scope.plugin and all(getattr(sample, part) == value for part, value in conditions)
     ]
-    return impact(called, (tick.at - first_at).total_seconds(), answering)
-
-
-def _barred(tick: Tick, suspected: Sequence[Fault], plugin: str, version: str, item: Called) -> bool:
-    """Whether nobody should count on an earlier version for some calls: it is isolated itself, or suspected by any objective."""
-    part = Scope(plugin, version, item.operation, item.instance, item.tenant)
-    if any(one.ended_at is None and covers(one.scope, part) for one in tick.standing.quarantines.values()):
-        return True
-    said = part.as_dict()
-    return any(
-        other.scope.plugin == plugin and all(said.get(name, value) == value for name, value in other.scope.conditions)
-        for other in suspected
-    )
+    return cost(scope, called, (tick.at - first_at).total_seconds(), ways, quarantines, suspects)
 
 
 def _waits_for(

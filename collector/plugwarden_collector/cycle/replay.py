@@ -103,6 +103,8 @@ def _not_held(entry: Mapping[str, Any]) -> str | None:
         return "it does not hold what it rests on: it was written before Plugwarden kept that, or follows from no calls"
     if text is None:
         return "what it rests on is not kept any more"
+    if digest_of(text) != evidence[FACTS] and entry.get("redacted"):
+        return "names in what it rests on were masked when it was exported; replay it where the log is"
     if digest_of(text) != evidence[FACTS]:
         return "what is kept beside it is not what it rested on: its digest is another one"
     return None

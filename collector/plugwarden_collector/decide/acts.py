@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope
 
@@ -23,27 +24,52 @@ from .shift import shift
 from .silence import Silence
 from .standing import Standing
 
-__all__ = ["Acted", "adopt_clock", "approve", "decline", "freeze", "isolate", "release", "silence", "unsilence"]
+__all__ = [
+    "Acted",
+    "adopt_clock",
+    "approve",
+    "decline",
+    "ensure_free",
+    "freeze",
+    "isolate",
+    "release",
+    "silence",
+    "unsilence",
+]
 
 Acted = tuple[Standing, Changes]
 """A new standing, and what must be stored before anybody sees it."""
 
 
+def ensure_free(standing: Standing, scope: Scope) -> None:
+    """Raise `ConflictError` when a scope is isolated already."""
+    for other in standing.quarantines.values():
+        if other.in_force and other.scope == scope:
+            raise ConflictError(f"{scope} is {other.state.word} already ({other.id}: {other.reason})")
+
+
 def isolate(
-    standing: Standing, scope: Scope, reason: str, actor: Actor, at: datetime, *, hold: timedelta | None = None
+    standing: Standing,
+    scope: Scope,
+    reason: str,
+    actor: Actor,
+    at: datetime,
+    *,
+    hold: timedelta | None = None,
+    evidence: Mapping[str, Any] | None = None,
+    previous: Collection[str] = (),
 ) -> Acted:
     """Return a standing in which a scope is isolated until a person releases it, or for `hold`.
 
+    `evidence` is what was known, such as the forecast of what it costs; `previous` are versions that hosts still have to go back to.
     The new quarantine is the last one of the changes. Raises `ConflictError` when the scope is isolated already.
     """
+    ensure_free(standing, scope)
     fresh, changes = standing.copy(), Changes(at=at)
     for other in standing.quarantines.values():
-        if other.ended_at is not None or other.scope != scope:
-            continue
-        if other.in_force:
-            raise ConflictError(f"{scope} is {other.state.word} already ({other.id}: {other.reason})")
-        _put(fresh, changes, ended(other, at))  # a suggestion that is hereby followed
-    known = standing.versions_beside(scope.plugin, scope.version)
+        if other.ended_at is None and other.scope == scope:
+            _put(fresh, changes, ended(other, at))  # a suggestion that is hereby followed
+    known = {*standing.versions_beside(scope.plugin, scope.version), *previous}
     item = Quarantine(
         id=new_id("q", scope, at),
         scope=scope,
@@ -54,12 +80,15 @@ def isolate(
         started_at=at,
         changed_at=at,
         hold_until=None if hold is None else at + hold,
-        known_versions=known if scope.version is not None else (),
+        known_versions=tuple(sorted(known)) if scope.version is not None else (),
+        evidence=evidence or {},
     )
     _put(fresh, changes, item)
     changes.decisions.append(
-        Draft(at, "quarantined", actor.name, str(scope), reason, quarantine_id=item.id, says=actor.says)
-    )
+        Draft(
+            at, "quarantined", actor.name, str(scope), reason, quarantine_id=item.id, evidence=evidence or None, says=actor.says
+        )
+    )  # fmt: skip
     return fresh, changes
 
 
@@ -71,9 +100,7 @@ def approve(standing: Standing, identity: str, reason: str, actor: Actor, at: da
     scope is isolated already.
     """
     item = _suggested(standing, identity)
-    for other in standing.quarantines.values():
-        if other.in_force and other.scope == item.scope:
-            raise ConflictError(f"{item.scope} is {other.state.word} already ({other.id}: {other.reason})")
+    ensure_free(standing, item.scope)
     fresh, changes = standing.copy(), Changes(at=at)
     evidence = {
         **item.evidence,

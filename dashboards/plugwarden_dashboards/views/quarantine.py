@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from plugwarden_collector.api.client import ApiError, Path
 
-from plugwarden_dashboards import data, words
-from plugwarden_dashboards.page import goto, live
+from plugwarden_dashboards import data, evidence, forecast, words
+from plugwarden_dashboards.page import live
 
 __all__ = ["page"]
 
@@ -20,6 +19,14 @@ MIN_REASON = 3
 """Characters; the API asks for as many."""
 LENGTHS = {"as long as the policy says": None, "15 minutes": 900, "2 hours": 7200, "1 day": 86_400, "7 days": 604_800}
 """How long the automation leaves alone what a person ended, in seconds; the API takes no more than the last."""
+
+PARTS = {
+    "plugin": "plugin_id", "version": "plugin_version", "operation": "plugin_operation", "instance": "instance_id",
+    "tenant": "tenant_id",
+}  # fmt: skip
+"""Parts of a scope, and the columns of a quarantine that hold them."""
+FORESEEN = "quarantine_foreseen"
+"""Key of the session's state that holds the scope whose forecast was shown."""
 
 
 def page() -> None:
@@ -42,14 +49,13 @@ def _body() -> None:
         "Released": [row for row in rows if row["ended_at"] is not None][:20],
     }
     if not rows:
-        st.info("Nothing was ever quarantined. What the automation would do is in the decision log below.")
-    else:
-        for place, (title, cards) in zip(st.columns(4), columns.items(), strict=True):
-            with place:
-                st.markdown(f"#### {title} · {len(cards)}")
-                for row in cards:
-                    _card(row, running)
-    _log()
+        st.info("Nothing was ever quarantined. What the automation would do is in the decision log, on the page Audit.")
+        return
+    for place, (title, cards) in zip(st.columns(4), columns.items(), strict=True):
+        with place:
+            st.markdown(f"#### {title} · {len(cards)}")
+            for row in cards:
+                _card(row, running)
 
 
 def _still(running: dict[str, Any]) -> str:
@@ -80,145 +86,64 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
             st.text(f"probation begins {words.moment(row['hold_until'])}")
         if row["id"] in running:
             st.text(_still(running[row["id"]]))
-        if row["evidence"].get("errors") is not None:
+        if row["evidence"].get("errors") is not None or row["evidence"].get("forecast"):
             with st.expander("Evidence at the decision"):
-                _evidence(row["evidence"])
+                evidence.show(row["evidence"])
         _stands(row)
         if row["ended_at"] is None:
             for act in SUGGESTED if row["state"] == "degraded" else HELD:
                 if st.button(f"{act.name}…", key=f"{act.name.lower()}_{row['id']}"):
-                    act.ask(row["id"], _scope(row))
+                    act.ask(row)
 
 
 def _stands(row: dict[str, Any]) -> None:
     """Who decided, and for how long the automation leaves it alone."""
-    evidence = row["evidence"]
-    if evidence.get("approved_by"):
-        st.text(f"approved by {words.plain(evidence['approved_by'])}")
-    if evidence.get("prevented") and row["ended_at"] is None:
-        st.text(f"the automation may not isolate it: {words.plain('; '.join(map(str, evidence['prevented'])), 600)}")
-    person, until = evidence.get("released_by"), evidence.get("override_until")
+    known = row["evidence"]
+    if known.get("approved_by"):
+        st.text(f"approved by {words.plain(known['approved_by'])}")
+    if known.get("prevented") and row["ended_at"] is None:
+        st.text(f"the automation may not isolate it: {words.plain('; '.join(map(str, known['prevented'])), 600)}")
+    person, until = known.get("released_by"), known.get("override_until")
     if person and until and datetime.fromisoformat(until).replace(tzinfo=UTC) > datetime.now(UTC):
-        what = "declined" if evidence.get("declined") else "released"
+        what = "declined" if known.get("declined") else "released"
         st.text(f"{what} by {words.plain(person)}; the automation leaves it alone until {words.moment(until)}")
-
-
-def _evidence(evidence: dict[str, Any]) -> None:
-    if evidence.get("nats") is not None:
-        st.text(
-            f"{evidence['bad']} of {evidence['total']} calls were bad since {words.moment(evidence['since'])}; up to "
-            f"{words.percent(evidence['tolerated_ratio'])} is tolerated"
-        )
-        st.text(f"Evidence {evidence['nats']:g} nats; {evidence['enough_nats']:g} are enough to act")
-    if evidence.get("impact"):
-        cost = evidence["impact"]
-        st.text(f"Before the trouble {_hit(cost)}")
-        for back in cost.get("previous", []):
-            st.text(f"Answered by version {words.plain(back['version'])}: {_hit(back)}")
-        if cost.get("previous") and cost["refused"]:
-            st.text(f"Refused or answered by a fallback: {_hit(cost['refused'])}")
-    if evidence.get("alternatives"):
-        st.dataframe(
-            [
-                {"What else was considered": words.plain(item["scope"]), "Bad": item["bad"], "Calls": item["total"],
-                 "Explains (nats)": item["nats"]}
-                for item in evidence["alternatives"]
-            ],
-            hide_index=True,
-        )  # fmt: skip
-    for error, calls in evidence.get("errors", {}).items():
-        st.text(f"{calls} × {words.plain(error)}")
-    st.text(words.plain(evidence.get("scope", "")))
-    for trace_id in evidence.get("traces", [])[:3]:
-        st.button(
-            f"Trace {trace_id[:8]}…", key=f"evidence_{trace_id}", on_click=goto, args=("trace",),
-            kwargs={"trace_id": trace_id},
-        )  # fmt: skip
-
-
-def _hit(cost: dict[str, Any]) -> str:
-    """How many calls, where and for whom."""
-    text = f"{cost['calls_per_minute']:g} calls a minute, in {words.counted(cost['instances'], 'process', 'processes')}"
-    return text + (f", for {words.counted(cost['tenants'], 'tenant')}" if cost["tenants"] else "")
-
-
-def _log() -> None:
-    decisions = data.fetch("audit", limit=200, stream="decisions").value or []
-    verified = data.fetch("audit/verify", max_age_seconds=300).value
-    st.subheader("Decision log")
-    if verified is not None:
-        if verified["valid"]:
-            st.text(
-                f"{words.counted(verified['decisions'], 'decision')} in an unbroken hash chain; head {verified['head'][:16]}…"
-            )
-        else:
-            st.error(f"The log is not what was left: {words.md(verified['problem'])}")
-    if decisions:
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "#": row["sequence"], "When": words.moment(row["time"]), "What": row["kind"],
-                        "By": words.plain(row["actor"]), "Says to be": words.plain(row["says"] or ""),
-                        "Scope": words.plain(row["scope"]),
-                        "Why": words.plain(row["reason"], 1000),
-                    }
-                    for row in decisions
-                ]
-            ),
-            hide_index=True, key="decisions", alt="Every decision, newest first",
-        )  # fmt: skip
-    _access()
-
-
-def _access() -> None:
-    looks = data.fetch("audit", limit=200, stream="access").value or []
-    if not looks:
-        return
-    with st.expander("Who read with SQL, took backups, was refused, pushed alerts"):
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "#": row["sequence"], "When": words.moment(row["time"]), "What": row["kind"],
-                        "By": words.plain(row["actor"]), "Times": row["evidence"].get("count", 1),
-                        "Scope": words.plain(row["scope"]), "Text": words.plain(row["reason"], 1000),
-                    }
-                    for row in looks
-                ]
-            ),
-            hide_index=True, key="access", alt="Every look, newest first",
-        )  # fmt: skip
 
 
 @st.dialog("Quarantine a plugin")
 def _quarantine_dialog() -> None:
     known = sorted(row["plugin_id"] for row in data.fetch("plugins", since="1h").value or [])
+    plugin = st.selectbox("Plugin", known, format_func=words.option, key="quarantine_plugin", index=None)
+    version = st.text_input("Version (empty: all of them)", key="quarantine_version", max_chars=200)
+    scope = {"plugin": plugin, "version": version or None}
+    may = plugin is not None and forecast.show(scope)
     with st.form("quarantine_form", border=False):
-        plugin = st.selectbox(
-            "Plugin", known, format_func=words.option, key="quarantine_plugin", index=None, required=True
-        )
-        version = st.text_input("Version (empty: all of them)", key="quarantine_version", max_chars=200)
         reason = st.text_area("Reason", key="quarantine_reason", max_chars=2000, required=True)
         st.text("Calls will be answered by their fallback, or raise PluginQuarantined, in every host, until released.")
-        sent = st.form_submit_button("Quarantine", type="primary")
-    if sent and plugin:
-        _act("quarantine", {"plugin": plugin, "version": version or None, "reason": reason.strip(), "actor": "dashboards"},
-             reason, f"{plugin} is quarantined")  # fmt: skip
+        sent = st.form_submit_button("Quarantine", type="primary", disabled=not may)
+    # Who leaves the field of the version by pressing the button has not seen what that version would cost.
+    if sent and may and st.session_state.get(FORESEEN) == scope:
+        _act(
+            "quarantine", {**scope, "reason": reason.strip(), "actor": "dashboards"}, reason, f"{plugin} is quarantined"
+        )
+    elif sent and may:
+        st.warning("What is to be isolated has changed. Look at what it costs, and press again.")
+    st.session_state[FORESEEN] = scope
 
 
 @st.dialog("Isolate what is suspected")
-def _approve_dialog(identity: str, scope: str) -> None:
+def _approve_dialog(row: dict[str, Any]) -> None:
+    scope = _scope(row)
     st.text(words.plain(scope))
+    may = forecast.show({name: row[key] for name, key in PARTS.items()})
     with st.form("approve_form", border=False):
         reason = st.text_area("Reason", key="approve_reason", max_chars=2000, required=True)
         st.text(
             "Calls will be answered by their fallback, or raise PluginQuarantined, until probation shows that it is well."
         )
-        sent = st.form_submit_button("Approve", type="primary")
+        sent = st.form_submit_button("Approve", type="primary", disabled=not may)
     if sent:
         _act(
-            ("quarantine", identity, "approve"),
+            ("quarantine", row["id"], "approve"),
             {"reason": reason.strip(), "actor": "dashboards"},
             reason,
             f"{scope} is quarantined",
@@ -226,16 +151,17 @@ def _approve_dialog(identity: str, scope: str) -> None:
 
 
 @st.dialog("Decline what is suggested")
-def _decline_dialog(identity: str, scope: str) -> None:
-    _end("decline", identity, scope, f"{scope} stays in service")
+def _decline_dialog(row: dict[str, Any]) -> None:
+    _end("decline", row, "stays in service")
 
 
 @st.dialog("Release from quarantine")
-def _release_dialog(identity: str, scope: str) -> None:
-    _end("release", identity, scope, f"{scope} is released")
+def _release_dialog(row: dict[str, Any]) -> None:
+    _end("release", row, "is released")
 
 
-def _end(act: str, identity: str, scope: str, done: str) -> None:
+def _end(act: str, row: dict[str, Any], done: str) -> None:
+    scope = _scope(row)
     st.text(words.plain(scope))
     with st.form(f"{act}_form", border=False):
         reason = st.text_area("Reason", key=f"{act}_reason", max_chars=2000, required=True)
@@ -243,7 +169,7 @@ def _end(act: str, identity: str, scope: str, done: str) -> None:
         sent = st.form_submit_button(act.capitalize(), type="primary")
     if sent:
         body = {"reason": reason.strip(), "override_seconds": LENGTHS[length], "actor": "dashboards"}
-        _act(("quarantine", identity, act), body, reason, done)
+        _act(("quarantine", row["id"], act), body, reason, f"{scope} {done}")
 
 
 def _act(path: Path, body: dict[str, Any], reason: str, done: str) -> None:
@@ -265,8 +191,8 @@ class _Act:
     """What a person can do about a quarantine."""
 
     name: str
-    ask: Callable[[str, str], None]
-    """Opens a dialog, given the quarantine and its scope in words."""
+    ask: Callable[[dict[str, Any]], None]
+    """Opens a dialog, given the quarantine."""
 
 
 SUGGESTED = (_Act("Approve", _approve_dialog), _Act("Decline", _decline_dialog))
@@ -274,8 +200,6 @@ HELD = (_Act("Release", _release_dialog),)
 
 
 def _scope(row: dict[str, Any]) -> str:
-    text = str(row["plugin_id"]) + (f"@{row['plugin_version']}" if row["plugin_version"] else "")
-    for name, key in (("operation", "plugin_operation"), ("instance", "instance_id"), ("tenant", "tenant_id")):
-        if row[key]:
-            text += f" {name}={row[key]}"
-    return text
+    plugin, version, *narrower = PARTS.items()
+    text = str(row[plugin[1]]) + (f"@{row[version[1]]}" if row[version[1]] else "")
+    return text + "".join(f" {name}={row[key]}" for name, key in narrower if row[key])

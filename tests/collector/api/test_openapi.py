@@ -28,6 +28,7 @@ OPERATIONS = {
     "audit_accept": "POST /api/v1/audit/accept",
     "audit_entry": "GET /api/v1/audit/{sequence}",
     "audit_head": "GET /api/v1/audit/head",
+    "audit_replay": "GET /api/v1/audit/{sequence}/replay",
     "audit_verify": "GET /api/v1/audit/verify",
     "automation": "POST /api/v1/automation",
     "backup": "GET /api/v1/backup",
@@ -46,6 +47,7 @@ OPERATIONS = {
     "plugins": "GET /api/v1/plugins",
     "push_alerts": "POST /api/v2/alerts",
     "quarantine": "POST /api/v1/quarantine",
+    "quarantine_forecast": "GET /api/v1/quarantine/forecast",
     "quarantines": "GET /api/v1/quarantine",
     "query": "POST /api/v1/query",
     "readyz": "GET /readyz",
@@ -168,6 +170,8 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
         "plugin_series": {"plugin_id": "csv"},
         "trace": {"trace_id": traces[0]["trace_id"]},
         "audit_entry": {"sequence": 1},
+        "audit_replay": {"sequence": 1},
+        "quarantine_forecast": {"plugin": "csv"},
     }
     reading = {name for name, place in OPERATIONS.items() if place.startswith("GET ")} - ENDLESS
     answers = {name: client[name](**values.get(name, {})) for name in reading}

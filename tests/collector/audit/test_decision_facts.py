@@ -58,6 +58,7 @@ def test_a_decision_is_made_again_by_the_command_after_its_telemetry_was_deleted
         found = json.loads(plugwarden("audit", "replay", number, "--json", url=url).stdout)
         assert (found["same"], found["differences"], found["decided"]["scope"]) == (True, [], isolated["scope"])
         assert found["decided"]["evidence"]["alternatives"] == isolated["evidence"]["alternatives"]
+        assert collector.api.get(("audit", number, "replay")) == {k: v for k, v in found.items() if k != "sequence"}
         assert plugwarden("audit", "verify", url=url).returncode == 0, "old entries and new ones"
 
         (earlier,) = entries(collector, "prevented")
@@ -68,8 +69,9 @@ def test_a_decision_is_made_again_by_the_command_after_its_telemetry_was_deleted
         file = tmp_path / "entry.json"
         file.write_text(plugwarden("audit", "show", number, "--json", url=url).stdout)
         kept = json.loads(file.read_text("utf-8"))
-        with pytest.raises(ApiError, match="there is no decision 9999"):
-            collector.api.get(("audit", "9999"))
+        for path in (("audit", "9999"), ("audit", "9999", "replay")):
+            with pytest.raises(ApiError, match="there is no decision 9999"):
+                collector.api.get(path)
         assert "sha256" in plugwarden("audit", "show", number, url=url).stdout
     assert plugwarden("audit", "replay", str(file)).returncode == 0, "nobody runs any more"
     file.write_text(json.dumps({**kept, "facts": kept["facts"].replace('"running":', '"running":1')}))

@@ -18,6 +18,7 @@ __all__ = [
     "AutomationRequest",
     "QuarantineAct",
     "QuarantineEndRequest",
+    "QuarantineForecast",
     "QuarantineRequest",
     "QuarantineRow",
     "RunningCalls",
@@ -69,6 +70,63 @@ class QuarantineAct(Answer):
     """`healthy`, `quarantined` or `probation`."""
     warning: str | None = None
     """What may be a mistake in what was isolated, such as a version that nobody has called; it is isolated all the same."""
+    forecast: str | None = None
+    """What isolating it costs, in sentences; null where nothing was isolated by hand."""
+
+
+@value
+class Hit(Answer):
+    """Some of the calls that a quarantine would hit."""
+
+    calls_per_minute: float
+    instances: int
+    """Host processes that make them."""
+    tenants: int
+    """0: the calls are for nobody in particular."""
+
+
+@value
+class HitBefore(Answer):
+    """Calls that an earlier version would answer."""
+
+    version: str
+    """The earlier version, which hosts still have."""
+    calls_per_minute: float
+    instances: int
+    tenants: int
+
+
+@value
+class HitAll(Answer):
+    """All calls that a quarantine would hit, and what becomes of them."""
+
+    calls_per_minute: float
+    instances: int
+    """Host processes that make them."""
+    tenants: int
+    """0: the calls are for nobody in particular."""
+    previous: list[HitBefore]
+    """Earlier versions that answer, most calls first."""
+    refused: Hit | None
+    """Calls that are refused or answered by a fallback; null: an earlier version answers all of them."""
+
+
+@value
+class QuarantineForecast(Answer):
+    """What isolating a scope would cost, as the automation forecasts it before it acts; nothing is done."""
+
+    scope: str
+    """What it covers, in words."""
+    forecast: str
+    """The forecast, in sentences."""
+    impact: HitAll | None
+    """Whom it hits; null: nobody calls what is not isolated already."""
+    impact_seconds: float
+    """Seconds of calls that it was counted from; at most the last five minutes."""
+    running: int | None
+    """Calls under way, as hosts told last, which are let end; null: hosts do not count them by tenant."""
+    warning: str | None
+    """What may be a mistake in what is named, such as a version that nobody has called."""
 
 
 @value

@@ -21,6 +21,7 @@ from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.api.threads import Room
 from plugwarden_collector.audit.entries import ACCESS, DECISIONS, FACTS
+from plugwarden_collector.cycle.replay import Replayed, replay
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.store.ledger import AuditReport
 from plugwarden_collector.web.auth import Principal
@@ -29,7 +30,7 @@ __all__ = ["audit_routes"]
 
 NEWEST = 2**63 - 1
 WAITING = 7
-"""Verifications that may wait for the one that runs; whoever comes then is told to come back."""
+"""Verifications, and replays, that may wait for the one that runs; whoever comes then is told to come back."""
 
 
 def audit_routes(parts: Parts) -> Routes:
@@ -38,6 +39,7 @@ def audit_routes(parts: Parts) -> Routes:
     log, flush = parts.audit, parts.access.flush  # what is not yet in the access log is brought into it first
     reading, administering = parts.needs("read"), parts.needs("admin")
     verifying = Room("verification", 1, WAITING)  # of its own: it takes seconds where there is much
+    replaying = Room("replay", 1, WAITING)  # likewise: it computes, and nobody who reads waits for it
 
     @router.get("/api/v1/audit", response_model=list[AuditEntry], dependencies=[reading])
     async def audit(
@@ -88,12 +90,22 @@ def audit_routes(parts: Parts) -> Routes:
     @router.get("/api/v1/audit/{sequence}", response_model=AuditEntry, responses=problems(404), dependencies=[reading])
     async def audit_entry(sequence: Annotated[int, Path(ge=1, le=NEWEST)]) -> Any:
         """One decision with what it rests on, from which `plugwarden audit replay` makes it again."""
+        return as_json(await entry(sequence))
+
+    @router.get(
+        "/api/v1/audit/{sequence}/replay", response_model=Replayed, responses=problems(404), dependencies=[reading]
+    )
+    async def audit_replay(sequence: Annotated[int, Path(ge=1, le=NEWEST)]) -> Any:
+        """One decision made again from nothing but its own entry, as `plugwarden audit replay` does it: is the result the same?"""
+        return as_json(await replaying.run(replay, await entry(sequence)))
+
+    async def entry(sequence: int) -> dict[str, Any]:
         row = await parts.reads.run(parts.ledger.decision, sequence)
         if row is None:
             raise NotFoundError(f"there is no decision {sequence}; `plugwarden audit list` lists them")
         sha256 = row.evidence.get(FACTS)
         facts = await parts.reads.run(parts.ledger.facts, sha256) if isinstance(sha256, str) else None
-        return as_json({"stream": DECISIONS, **columns(row), "facts": facts})
+        return {"stream": DECISIONS, **columns(row), "facts": facts}
 
     return router
 

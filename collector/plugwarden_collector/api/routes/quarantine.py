@@ -8,6 +8,7 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import Annotated, Any
 
+from fastapi import Query
 from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.api.described import Routes, problems
@@ -16,11 +17,13 @@ from plugwarden_collector.api.models import (
     AutomationRequest,
     QuarantineAct,
     QuarantineEndRequest,
+    QuarantineForecast,
     QuarantineRequest,
     QuarantineRow,
     ReasonedRequest,
     RunningCalls,
 )
+from plugwarden_collector.api.models.words import Name, nameable
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
@@ -49,8 +52,30 @@ def quarantine_routes(parts: Parts) -> Routes:
         scope = Scope(body.plugin, body.version, body.operation, body.instance, body.tenant)
         hold = None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds)
         item = await acts.run(warden.quarantine, scope, body.reason, actor(who, body.actor), hold=hold)
-        warning = never_called(scope, warden.standing)
-        return as_json({"id": item.id, "scope": str(scope), "state": item.state.word, "warning": warning}, 201)
+        warning = None if item.evidence.get("impact") else never_called(scope, warden.standing)
+        return as_json({**_act(item), "warning": warning, "forecast": item.evidence.get("forecast")}, 201)
+
+    @routes.get(
+        "/api/v1/quarantine/forecast",
+        response_model=QuarantineForecast,
+        responses=problems(409),
+        dependencies=[reading],
+    )
+    async def quarantine_forecast(
+        plugin: Annotated[Name, nameable("plugin"), Query()],
+        version: Annotated[Annotated[Name, nameable("version")] | None, Query()] = None,
+        operation: Annotated[Annotated[Name, nameable("operation")] | None, Query()] = None,
+        instance: Annotated[Annotated[Name, nameable("instance")] | None, Query()] = None,
+        tenant: Annotated[Annotated[Name, nameable("tenant")] | None, Query()] = None,
+    ) -> Any:
+        """What taking a scope out of service would cost: calls that are refused, fall back, or go back to an earlier version. Nothing
+        is done; a scope that is isolated already is a conflict, as it is for the act."""
+        await parts.catch_up()
+        scope = Scope(plugin, version, operation, instance, tenant)
+        told = await parts.reads.run(warden.forecast, scope)
+        running = drain(scope, await parts.reads.run(parts.telemetry.pages.running, [plugin], parts.clock())).running
+        warning = None if told.impact else never_called(scope, warden.standing)
+        return as_json({"scope": str(scope), **told.as_dict(), "running": running, "warning": warning})
 
     @routes.get("/api/v1/quarantine/running", response_model=list[RunningCalls], dependencies=[reading])
     async def running_calls() -> Any:
@@ -76,7 +101,7 @@ def quarantine_routes(parts: Parts) -> Routes:
     async def approve(identity: str, body: ReasonedRequest, who: Annotated[Principal, operating]) -> Any:
         """Follow a suggestion: its scope is isolated, with hold and probation as if the automation had done it."""
         item = await acts.run(warden.approve, identity, body.reason, actor(who, body.actor))
-        return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word, "warning": None})
+        return as_json(_act(item))
 
     @routes.post(
         "/api/v1/quarantine/{identity:name}/decline", response_model=QuarantineAct, responses=problems(404, 409)
@@ -95,7 +120,7 @@ def quarantine_routes(parts: Parts) -> Routes:
     async def ended(end: Callable[..., Quarantine], identity: str, body: QuarantineEndRequest, who: Principal) -> Any:
         override = None if body.override_seconds is None else timedelta(seconds=body.override_seconds)
         item = await acts.run(end, identity, body.reason, actor(who, body.actor), override=override)
-        return as_json({"id": item.id, "scope": str(item.scope), "state": item.state.word, "warning": None})
+        return as_json(_act(item))
 
     @routes.post("/api/v1/automation", response_model=Automation, responses=problems(409))
     async def automation(body: AutomationRequest, who: Annotated[Principal, administering]) -> Any:
@@ -104,3 +129,10 @@ def quarantine_routes(parts: Parts) -> Routes:
         return as_json({"frozen": warden.standing.frozen})
 
     return routes
+
+
+def _act(item: Quarantine) -> dict[str, Any]:
+    """Return what became of a quarantine."""
+    return {
+        "id": item.id, "scope": str(item.scope), "state": item.state.word, "warning": None, "forecast": None,
+    }  # fmt: skip

@@ -1,0 +1,38 @@
+"""What isolating a scope would cost, shown above the button that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+from plugwarden_collector.api.client import ApiError
+
+from plugwarden_dashboards import data, words
+
+__all__ = ["Scope", "show"]
+
+Scope = Mapping[str, str | None]
+"""Parts of a scope, as the API names them."""
+
+
+def show(scope: Scope) -> bool:
+    """Draw the forecast of a scope; return whether it may be isolated now."""
+    with st.container(border=True, key="forecast"):
+        st.markdown("**If it is isolated now**")
+        try:
+            answer = data.fetch("quarantine/forecast", **scope)
+        except ApiError as error:
+            st.text(words.plain(error.detail or error))
+            # One that makes no forecast, or cannot just now, keeps nobody from isolating; a scope that is isolated already does.
+            return error.status in {404, 405} or error.status >= 500
+        if answer.value is None or answer.problem is not None:
+            st.text("Nobody knows: the collector does not answer.")
+            return False
+        found = answer.value
+        st.text(words.plain(found["forecast"], 2000))
+        if found["running"]:
+            calls = "1 call runs" if found["running"] == 1 else f"{words.count(found['running'])} calls run"
+            st.text(f"{calls} now, and would be let end.")
+        if found["warning"]:
+            st.warning(f"Is the name right? {words.md(found['warning'])}")
+    return True
