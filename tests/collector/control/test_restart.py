@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from plugwarden.contract import Scope
+from plugwarden_collector.cycle.causes import LINGER
 from plugwarden_collector.cycle.quarantines import SUSPECTED_FOR
+from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.noted import SUSPECTED
+from plugwarden_collector.decide.standing import Incident, Standing
 
 from tests.collector.conftest import Running, running
 from tests.collector.support.failing_plugin import entries, fail, failing_until, rules_for
@@ -55,3 +58,33 @@ def test_a_suggestion_is_over_after_a_restart_when_it_would_have_been_without(tm
         ended = warden.standing.quarantines[identity].ended_at
         assert ended is not None
         assert ended - seen_at < SUSPECTED_FOR + timedelta(seconds=5), "it was not as good as new"
+
+
+@pytest.mark.parametrize("away_seconds", [0.0, 3_600.0])
+def test_an_incident_is_over_after_a_restart_when_it_would_have_been_without(
+    tmp_path: Path, away_seconds: float
+) -> None:
+    """That nothing pointed at it while nobody looked does not end it."""
+    clock = StillClock()
+
+    def opens(now: Standing, at: datetime) -> tuple[Standing, Changes]:
+        found = Incident("i-1", "downstream:db", "db is slow", ("csv", "geo"), at, seen_at=at)
+        fresh = now.copy()
+        fresh.incidents[found.id] = found
+        return fresh, Changes(at=at, incidents=[found])
+
+    with running(tmp_path / "data", clock=clock) as collector:
+        warden = collector.collector.warden
+        warden._act(opens)
+        began = clock()
+        clock.move(LINGER.total_seconds() - 5)
+        warden._watch_at = 0.0  # it is kept every few seconds: as if the last of them were past
+        warden.tick()
+    clock.move(away_seconds)
+    with running(tmp_path / "data", clock=clock) as collector:
+        warden = collector.collector.warden
+        assert warden.standing.incidents["i-1"].seen_at == began + timedelta(seconds=away_seconds)
+        clock.move(6)
+        eventually(lambda: "i-1" not in warden.standing.incidents)
+        (over,) = collector.api.get("alerts")["incidents"]
+        assert over["ended_at"] == clock().isoformat() + "Z", "it was not as good as new"

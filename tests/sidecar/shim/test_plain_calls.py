@@ -206,7 +206,9 @@ def test_a_call_below_one_that_has_ended_finds_it_above(outbox: Any) -> None:
 
 def test_a_trace_that_was_let_go_is_counted_to_its_end(outbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "MAX_BUFFERED_SPANS", 50)
-    sidecar = Sidecar(service="test", trace_ratio=1e-12, traces_per_second=1e9)  # one of the share would be kept, not dropped
+    sidecar = Sidecar(
+        service="test", trace_ratio=1e-12, traces_per_second=1e9
+    )  # one of the share would be kept, not dropped
 
     def fail() -> None:
         raise ValueError

@@ -18,7 +18,7 @@ from .quarantine import (
     RunningCalls,
 )
 from .query import QueryAnswer, QueryRequest
-from .rules import Rules, SloRow
+from .rules import BudgetRow, Rules, SloRow
 from .silences import Silence, SilenceEnd, SilenceRequest
 from .traces import Trace, TraceSummary
 from .upkeep import Deletion, SetAside
@@ -32,6 +32,7 @@ __all__ = [
     "AuditVerdict",
     "Automation",
     "AutomationRequest",
+    "BudgetRow",
     "ChangeRow",
     "Deletion",
     "Directives",

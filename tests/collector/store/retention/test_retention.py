@@ -172,6 +172,7 @@ NOT_ARCHIVED = {
     "waits",
     "cumulative_streams",
     "slo_status",
+    "plugin_budgets",
     "directive_sets",
     "requests",
     "trace_blocks",
