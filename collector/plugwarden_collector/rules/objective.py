@@ -29,7 +29,7 @@ SLI_KEYS: Mapping[Sli, Mapping[str, str]] = {Sli.AVAILABILITY: {}, Sli.LATENCY: 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One service-level objective, for every plugin that its pattern matches, version by version."""
+    """One service-level objective, for every plugin that its pattern matches: its budget is the plugin's, each version is judged by it."""
 
     name: str
     sli: Sli

@@ -58,7 +58,7 @@ class AlertEventRow:
     plugin_id: str | None
     """Plugin; null when it names none."""
     plugin_version: str | None
-    """Its version; null when it names none."""
+    """Its version; null when it is about all of its versions, or names none."""
     before: str
     """State until then."""
     after: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plugwarden.contract import Scope
@@ -88,3 +89,22 @@ def test_an_incident_is_over_after_a_restart_when_it_would_have_been_without(
         eventually(lambda: "i-1" not in warden.standing.incidents)
         (over,) = collector.api.get("alerts")["incidents"]
         assert over["ended_at"] == clock().isoformat() + "Z", "it was not as good as new"
+
+
+def test_a_budget_goes_on_over_a_restart_and_a_release(tmp_path: Path) -> None:
+    def left(collector: Running, total: int) -> dict[str, Any]:
+        return next(iter(row for row in collector.api.get("budgets") if row["total"] == total), {})
+
+    file = rules_for(tmp_path, "observe")
+    with running(tmp_path / "data", file) as collector:
+        fail(collector)
+        before = eventually(lambda: left(collector, 60), timeout=30)
+    with running(tmp_path / "data", file) as collector:
+        assert left(collector, 60) == before, "as it was judged last, before the first look"
+        fail(collector, 40, version="3")
+        row = eventually(lambda: left(collector, 100), timeout=30)
+        assert (row["plugin_id"], row["versions"], row["bad"], row["slo"]) == ("csv", 2, 100, "availability")
+        by_version = {item["plugin_version"]: item["total"] for item in collector.api.get("slos")}
+        assert by_version == {"2": 60, "3": 40}
+        assert collector.api.get("plugins/csv")["budgets"] == [row]
+        assert collector.api.get("plugins/csv")["budget_version"] == "2"

@@ -72,7 +72,12 @@ def test_an_earlier_store_goes_on_taking_data(name: str, tmp_path: Path) -> None
         fill(store, tmp_path / "rules.toml", seconds=3, first=3600)
         with store.database.reading() as cursor:
             counted = cursor.execute("select count(*) from spans").fetchall()
+            (budget,) = cursor.execute("select total, bad, versions from plugin_budgets").fetchall()
+            calls = "from plugin_calls where bucket_start > timestamp '2026-01-01 07:00:00'"
+            (stored,) = cursor.execute(f"select sum(calls), count(distinct plugin_version) {calls}").fetchall()
     assert counted == [(len(asked["spans"]["answer"]) + 15,)]
+    assert (budget[0], budget[2]) == stored, "what was stored before there were such budgets is in it"
+    assert 0 < budget[1] < budget[0]
 
 
 @pytest.mark.parametrize("name", FIXTURES)

@@ -142,7 +142,7 @@ def _follow(
 
 def resumed(standing: Standing, went: datetime, back: datetime) -> Standing:
     """Where things stand after a restart: as it was stored."""
-    fresh = standing.copy()
+    fresh = standing.after_pause(back - went)
     fresh.noted = noted.resumed(noted.kept(standing.noted, went), back)
     return fresh
 

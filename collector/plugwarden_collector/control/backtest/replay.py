@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ class Replay:
         order = np.argsort(second, kind="stable")  # a period of budgets has many hours: each row is looked at once
         second, stream, counts = second[order], stream[order], counts[:, order]
         hours, first = np.unique(second, return_index=True)
-        for hour, begins, ends in zip(hours.tolist(), first.tolist(), [*first.tolist()[1:], len(second)], strict=True):
+        for hour, (begins, ends) in zip(hours.tolist(), pairwise([*first.tolist(), len(second)]), strict=True):
             self._take(hour, stream[begins:ends], counts[:, begins:ends])
         known_from = max(whole, begin, second_of(self.tape.recorded.minutes_from))
         for chunk in self.tape.chunks(known_from, since) if known_from < since else ():
