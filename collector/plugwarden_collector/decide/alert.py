@@ -12,8 +12,10 @@ from .labels import alert_labels
 
 __all__ = ["BURN", "EXHAUSTED", "Alert", "AlertRecord", "AlertState", "Reading", "transition"]
 
-BURN, EXHAUSTED = "budget burn", "budget exhausted"
-"""Ends of the names of alerts on plugins: a budget is spent too fast, or is spent. Before each stands its objective's name."""
+BURN = "budget burn"
+"""End of the name of an alert on a budget that is spent too fast; before it stands the objective's name."""
+EXHAUSTED = "budget exhausted"
+"""End of the name of an alert on a budget that is spent; before it stands the objective's name."""
 
 
 class AlertState(StrEnum):

@@ -73,7 +73,7 @@ def test_an_earlier_store_goes_on_taking_data(name: str, tmp_path: Path) -> None
         with store.database.reading() as cursor:
             counted = cursor.execute("select count(*) from spans").fetchall()
             (budget,) = cursor.execute("select total, bad, versions from plugin_budgets").fetchall()
-            calls = "from plugin_calls where bucket_start > timestamp '2026-01-01 07:00:00'"
+            calls = "from plugin_calls where bucket_start <= timestamp '2026-01-01 13:00:00'"  # it was judged then
             (stored,) = cursor.execute(f"select sum(calls), count(distinct plugin_version) {calls}").fetchall()
     assert counted == [(len(asked["spans"]["answer"]) + 15,)]
     assert (budget[0], budget[2]) == stored, "what was stored before there were such budgets is in it"

@@ -79,7 +79,7 @@ class PluginDetail(Plugin):
     budgets: list[BudgetRow]
     """What is left over all versions, by objective."""
     slos: list[SloRow]
-    """The same by version."""
+    """What is left by version."""
     objectives: list[Objective]
     """Objectives in force that are about this plugin."""
     operations: list[OperationCalls]
