@@ -1,4 +1,4 @@
-"""Judging: every alert and every budget, brought forward by one tick."""
+"""Alerts on burn rates, brought forward by one tick: pages of versions, tickets of plugins."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ def _burn(
     tick: Tick, objective: Objective, severity: str, plugin: str, version: str | None, versions: Mapping[str, Windows]
 ) -> None:
     """Bring one alert forward, on the windows of so many versions together."""
-    tiers = tuple(
-        burn for burn in burns(objective, summed_windows(versions.values())) if burn.tier.severity == severity
-    )
+    tiers = burns(objective, summed_windows(versions.values(), objective.sizes_of(severity)), severity)
 
     def described() -> Described:
         worst = max(tiers, key=lambda burn: (burn.met, burn.long_rate / burn.tier.factor))

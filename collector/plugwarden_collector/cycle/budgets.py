@@ -9,7 +9,7 @@ from plugwarden_collector.decide.alert import EXHAUSTED, Reading
 from plugwarden_collector.decide.changes import BudgetStatus
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
-from plugwarden_collector.judge.burn import Budget, bad_by_version, budget, fast_burn_rate
+from plugwarden_collector.judge.burn import Budget, bad_by_version, budget, fast_burn_rate, fastest_window
 from plugwarden_collector.judge.sli import NO_CALLS, CallCounts, Windows, indicator_of, summed, summed_windows
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import TICKET
@@ -43,7 +43,7 @@ def keep_budgets(tick: Tick) -> None:
             called.setdefault(plugin, {})[version] = counts
         for plugin, versions in called.items():
             left = budget(objective, summed(versions.values()))
-            windows = summed_windows(running.get(plugin, ()))
+            windows = summed_windows(running.get(plugin, ()), (fastest_window(objective),))
             _keep(tick, objective, plugin, None, left, windows, len(versions))
             if plugin in running:
                 _tell(tick, objective, plugin, left, versions)

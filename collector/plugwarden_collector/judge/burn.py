@@ -10,7 +10,17 @@ from plugwarden_collector.rules.tiers import Tier
 
 from .sli import CallCounts, Indicator, Windows, indicator_of
 
-__all__ = ["Budget", "Burn", "Events", "bad_by_version", "budget", "burn_rate", "burns", "fast_burn_rate"]
+__all__ = [
+    "Budget",
+    "Burn",
+    "Events",
+    "bad_by_version",
+    "budget",
+    "burn_rate",
+    "burns",
+    "fast_burn_rate",
+    "fastest_window",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +73,12 @@ def burn_rate(bad: int, total: int, target_ratio: float) -> float:
     return 0.0 if total == 0 else (bad / total) / (1.0 - target_ratio)
 
 
-def burns(objective: Objective, windows: Windows) -> tuple[Burn, ...]:
-    """Return every tier of an objective on the counts per window."""
+def burns(objective: Objective, windows: Windows, severity: str | None = None) -> tuple[Burn, ...]:
+    """Return every tier of an objective on the counts per window, or those of one severity."""
     indicator, found = indicator_of(objective), []
     for tier in objective.tiers:
+        if severity not in {None, tier.severity}:
+            continue
         long, short = (
             _events(indicator, windows.get(tier.long_seconds)),
             _events(indicator, windows.get(tier.short_seconds)),
@@ -84,10 +96,14 @@ def burns(objective: Objective, windows: Windows) -> tuple[Burn, ...]:
     return tuple(found)
 
 
+def fastest_window(objective: Objective) -> float:
+    """Return the long window of the fastest tier, in seconds."""
+    return max(objective.tiers, key=lambda tier: tier.factor).long_seconds
+
+
 def fast_burn_rate(objective: Objective, windows: Windows) -> float:
     """Return the burn rate in the long window of the fastest tier."""
-    fastest = max(objective.tiers, key=lambda tier: tier.factor)
-    events = _events(indicator_of(objective), windows.get(fastest.long_seconds))
+    events = _events(indicator_of(objective), windows.get(fastest_window(objective)))
     return burn_rate(events.bad, events.total, objective.target_ratio)
 
 

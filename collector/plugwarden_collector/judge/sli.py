@@ -50,11 +50,10 @@ def summed(counts: Iterable[CallCounts]) -> CallCounts:
     return CallCounts(total, failed=failed, slow=slow)
 
 
-def summed_windows(windows: Collection[Windows]) -> Windows:
-    """Return the windows of several versions together."""
+def summed_windows(windows: Collection[Windows], sizes: Iterable[float]) -> Windows:
+    """Return some windows of several versions together, in seconds; of one alone all that it has."""
     if len(windows) == 1:
         return next(iter(windows))
-    sizes = {size for item in windows for size in item}
     return {size: summed(item[size] for item in windows if size in item) for size in sizes}
 
 

@@ -64,6 +64,11 @@ class Objective:
         """The last histogram bucket that counts as fast; None where durations do not count."""
         return None if self.threshold_seconds is None else threshold_index(self.threshold_seconds)
 
+    def sizes_of(self, severity: str) -> tuple[float, ...]:
+        """Return every window of the tiers of one severity, in seconds."""
+        mine = (tier for tier in self.tiers if tier.severity == severity)
+        return tuple(size for tier in mine for size in (tier.long_seconds, tier.short_seconds))
+
     @property
     def windows(self) -> tuple[float, ...]:
         """Every window needed to judge it, in seconds."""
