@@ -9,12 +9,12 @@ from plugwarden_collector.decide.alert import EXHAUSTED, Reading
 from plugwarden_collector.decide.changes import BudgetStatus
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
-from plugwarden_collector.judge.burn import Budget, bad_by_version, budget, fast_burn_rate, fastest_window
-from plugwarden_collector.judge.sli import NO_CALLS, CallCounts, Windows, indicator_of, summed, summed_windows
+from plugwarden_collector.judge.burn import Budget, bad_by_version, budget, fastest_window, rate_of
+from plugwarden_collector.judge.sli import NO_CALLS, CallCounts, indicator_of, summed
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import TICKET
 
-from .alerts import Described, bring_forward, fingerprint_of, spenders
+from .alerts import Described, bring_forward, spenders
 from .tick import Tick
 
 __all__ = ["LEFT_AGAIN_RATIO", "keep_budgets", "spent"]
@@ -31,21 +31,24 @@ def keep_budgets(tick: Tick) -> None:
     """
     if tick.seen.periods is None:
         return
+    told = {(record.slo, record.plugin) for record in tick.standing.alerts.values() if record.exhausted}
     for objective in tick.rules.objectives:
-        running: dict[str, list[Windows]] = {}
+        fastest, running = fastest_window(objective), dict[str, list[CallCounts]]()
         periods = tick.seen.periods.get(objective.name, {})
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
-            running.setdefault(plugin, []).append(windows)
+            burning = windows.get(fastest, NO_CALLS)
+            running.setdefault(plugin, []).append(burning)
             left = budget(objective, periods.get((plugin, version), NO_CALLS))
-            _keep(tick, objective, plugin, version, left, windows)
+            _keep(tick, objective, plugin, version, left, burning)
         called: dict[str, dict[str, CallCounts]] = {}
         for (plugin, version), counts in periods.items():
             called.setdefault(plugin, {})[version] = counts
         for plugin, versions in called.items():
             left = budget(objective, summed(versions.values()))
-            windows = summed_windows(running.get(plugin, ()), (fastest_window(objective),))
-            _keep(tick, objective, plugin, None, left, windows, len(versions))
-            if plugin in running:
+            _keep(tick, objective, plugin, None, left, summed(running.get(plugin, ())), len(versions))
+            if plugin in running and (
+                (objective.name, plugin) in told or (spent(objective, left) and _is_old(tick, objective, plugin))
+            ):
                 _tell(tick, objective, plugin, left, versions)
 
 
@@ -55,10 +58,10 @@ def _keep(
     plugin: str,
     version: str | None,
     left: Budget,
-    windows: Windows,
+    burning: CallCounts,
     versions: int = 1,
 ) -> None:
-    burn_rate = fast_burn_rate(objective, windows)
+    burn_rate = rate_of(objective, burning)
     exhausted = None
     if left.remaining_ratio is not None and left.remaining_ratio > 0 and burn_rate > 0:
         exhausted = left.remaining_ratio * objective.period_seconds / burn_rate
@@ -81,10 +84,6 @@ def spent(objective: Objective, left: Budget) -> bool | None:
 
 
 def _tell(tick: Tick, objective: Objective, plugin: str, left: Budget, versions: Mapping[str, CallCounts]) -> None:
-    gone = spent(objective, left)
-    known = fingerprint_of(objective.name, plugin, None, TICKET, EXHAUSTED) in tick.standing.alerts
-    if not known and not (gone and _is_old(tick, objective, plugin)):
-        return
     period = duration(objective.period_seconds)
 
     def described() -> Described:
@@ -103,7 +102,7 @@ def _tell(tick: Tick, objective: Objective, plugin: str, left: Budget, versions:
         return Described(f"{objective.name} {EXHAUSTED}", summary, description, detail)
 
     share = "nothing" if left.remaining_ratio is None else percent(max(0.0, left.remaining_ratio))
-    reading = Reading(gone, f"{share} is left of the budget of {period}")
+    reading = Reading(spent(objective, left), f"{share} is left of the budget of {period}")
     bring_forward(tick, objective, TICKET, plugin, None, reading, described, EXHAUSTED)
 
 

@@ -18,8 +18,8 @@ __all__ = [
     "budget",
     "burn_rate",
     "burns",
-    "fast_burn_rate",
     "fastest_window",
+    "rate_of",
 ]
 
 
@@ -101,9 +101,9 @@ def fastest_window(objective: Objective) -> float:
     return max(objective.tiers, key=lambda tier: tier.factor).long_seconds
 
 
-def fast_burn_rate(objective: Objective, windows: Windows) -> float:
-    """Return the burn rate in the long window of the fastest tier."""
-    events = _events(indicator_of(objective), windows.get(fastest_window(objective)))
+def rate_of(objective: Objective, counts: CallCounts) -> float:
+    """Return how many times too fast a budget burns in one window."""
+    events = _events(indicator_of(objective), counts)
     return burn_rate(events.bad, events.total, objective.target_ratio)
 
 
