@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from tests.collector.conftest import RULES, Running, running
 from tests.collector.support.own_health import post
 from tests.collector.support.still_clock import StillClock
+from tests.collector.support.waiting import eventually
 
 PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "audit", "traces", "trace", "capacity", "platform"]
 HOSTILE = "<b>[x](http://evil) :material/home: $a$ ![i](http://evil/i.png)\u202e"
@@ -104,6 +105,19 @@ def test_the_fleet_puts_what_needs_attention_first(busy: Running, monkeypatch: p
     assert states[0] != "● healthy"
     assert states[-1] == "● healthy"
     assert {metric.label for metric in page.metric} >= {"Calls per second", "Success", "Quarantined"}
+
+
+def test_a_plugins_own_budget_comes_before_those_of_its_versions(
+    busy: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eventually(lambda: busy.scalar("select count(*) from plugin_budgets") == 3)
+    st.cache_data.clear()  # answers are kept for a second
+    page = draw("budgets", busy.url, monkeypatch)
+    rows = page.dataframe[0].value
+    assert rows["Version"].tolist()[::2] == ["all (1)"] * 3, "each followed by its version"
+    assert rows["Plugin"].tolist()[::2] == rows["Plugin"].tolist()[1::2]
+    assert rows["Left"].tolist() == sorted(rows["Left"].tolist()), "the least left first"
+    assert {metric.label: metric.value for metric in page.metric}["Budgets kept"] == "3"
 
 
 def test_the_plugin_page_draws_its_charts(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:

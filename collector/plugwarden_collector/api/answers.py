@@ -1,7 +1,7 @@
 """What the API says about plugins, rules and alerts, made from stored rows and the standing state."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,16 +16,19 @@ from plugwarden_collector.rules.objective import Objective
 __all__ = ["covering_objectives", "rules_answer", "with_state"]
 
 
-def with_state(rows: list[dict[str, Any]], budgets: list[dict[str, Any]], warden: Warden) -> list[dict[str, Any]]:
+def with_state(
+    rows: list[dict[str, Any]], budgets: list[dict[str, Any]], by_version: list[dict[str, Any]], warden: Warden
+) -> list[dict[str, Any]]:
     """Plugins with the worst of what is known about each, and why."""
     standing = warden.standing
     # Grouped once: to look through everything for each of a thousand plugins would take longer than to read them.
     of_budgets = _grouped((item["plugin_id"], item) for item in budgets if item["budget_remaining_ratio"] is not None)
+    of_spent = _grouped(((item["plugin_id"], item["slo"]), item) for item in by_version if item["bad"])
     of_held = _grouped((item.scope.plugin, item) for item in standing.quarantines.values() if item.in_force)
     of_firing = _grouped((item.plugin, item) for item in standing.alerts.values() if item.alert.state.value == "firing")
     of_incidents = _grouped((name, item) for item in standing.incidents.values() for name in item.plugins)
     return [
-        _with_state(row, of_budgets[name], of_held[name], of_firing[name], of_incidents[name])
+        _with_state(row, of_budgets[name], of_spent, of_held[name], of_firing[name], of_incidents[name])
         for row in rows
         for name in (row["plugin_id"],)
     ]
@@ -41,16 +44,19 @@ def _grouped(pairs: Iterable[tuple[Any, Any]]) -> defaultdict[Any, list[Any]]:
 def _with_state(
     row: dict[str, Any],
     own: list[dict[str, Any]],
+    of_spent: Mapping[tuple[str, str], list[dict[str, Any]]],
     held: list[Quarantine],
     firing: list[AlertRecord],
     incidents: list[Incident],
 ) -> dict[str, Any]:
     worst = min(own, key=lambda item: item["budget_remaining_ratio"], default=None)
+    spent = [] if worst is None else of_spent.get((worst["plugin_id"], worst["slo"]), [])
+    most = max(spent, key=lambda item: item["bad"], default=None)
     state, why = "healthy", ""
-    open_alerts = [item for item in firing if item.inhibited_by is None]
+    open_alerts = [item for item in firing if item.inhibited_by is None and not item.exhausted]
     probing = [item for item in held if item.state.word == "probation"]
     isolated = [item for item in held if item.state.word == "quarantined" and item.superseded_by is None]
-    if firing and (open_alerts or incidents):
+    if open_alerts or (firing and incidents):
         state = "degraded"
         why = incidents[0].summary if incidents else open_alerts[0].summary
     if probing:
@@ -71,7 +77,7 @@ def _with_state(
         "versions": row.get("versions") or [],
         "budget_remaining_ratio": None if worst is None else worst["budget_remaining_ratio"],
         "budget_slo": None if worst is None else worst["slo"],
-        "budget_version": None if worst is None else worst["plugin_version"],
+        "budget_version": None if most is None else most["plugin_version"],
         "fast_burn_rate": max((item["fast_burn_rate"] or 0.0 for item in own), default=None),
         "firing": len(firing),
     }

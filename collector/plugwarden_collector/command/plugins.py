@@ -46,6 +46,14 @@ def plugins(
         return
     if found["why"]:
         console.print(f"\nwhy: {clean(found['why'])}")
+    budgets = [{**row, "plugin_version": "all"} for row in found["budgets"]]
+    show(
+        sorted([*budgets, *found["slos"]], key=lambda row: row["slo"]),
+        {"slo": "objective", "plugin_version": "version", "objective": ("target", percent), "period_seconds": ("over", duration),
+         "bad": ("bad", number), "total": ("of", number), "budget_remaining_ratio": ("left", budget)},
+        title="\nError budgets",
+        empty="\nno error budget was judged yet",
+    )  # fmt: skip
     show(
         found["operations"],
         {"plugin_version": "version", "plugin_operation": "operation", "calls": ("calls", number),

@@ -17,7 +17,7 @@ class BudgetRows:
     """Remembers what was stored of each budget. Used by the judge's thread alone."""
 
     def __init__(self) -> None:
-        self._stored: dict[tuple[str, str, str], BudgetStatus] = {}
+        self._stored: dict[tuple[str, str, str | None], BudgetStatus] = {}
 
     def changed(self, judged: Iterable[BudgetStatus]) -> list[BudgetStatus]:
         """Return those of `judged` that are to be written."""

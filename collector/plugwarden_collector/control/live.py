@@ -180,10 +180,15 @@ class Warden:
             )
             if (
                 changes
-                or ((watch.streams or watch.parts or standing.noted) and began - self._watch_at >= WATCH_SECONDS)
+                or (
+                    (watch.streams or watch.parts or standing.noted or standing.incidents)
+                    and began - self._watch_at >= WATCH_SECONDS
+                )
                 or began - self._watch_at >= MARK_SECONDS
             ):
                 changes.watch, self._watch_at = kept(watch), began
+                told = {item.id for item in changes.incidents}
+                changes.incidents += [item for item in standing.incidents.values() if item.id not in told]
                 if standing.noted or self.standing.noted:
                     changes.noted = noted.kept(standing.noted, at)
             judged = changes.slo_status
@@ -309,13 +314,17 @@ class Warden:
 
     def _load(self) -> None:
         """Take over where things stand in the ledger, and tell it."""
-        loaded = self._ledger.load(self._clock())
+        at = self._clock()
+        loaded = self._ledger.load(at)
+        watch = resumed(loaded.watch)
         standing, self._revision = loaded.standing, loaded.revision
+        if watch is not None and watch.at is not None:
+            standing = standing.after_pause(max(timedelta(0), at - watch.at))
         if standing.shifted_seconds is None:
             standing.shifted_seconds = self._adopted()
         standing.noted |= self.standing.noted  # what was noted since it was kept
         self.standing = standing
-        self.watch = resumed(loaded.watch) or self.watch
+        self.watch = watch or self.watch
         self._board.publish(standing.directives)
         self._notifier.report(JUDGING, subjects_of(standing))
 

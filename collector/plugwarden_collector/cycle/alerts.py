@@ -1,28 +1,38 @@
-"""Judging: every alert and every budget, brought forward by one tick."""
+"""Alerts on burn rates, brought forward by one tick: pages of versions, tickets of plugins."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, NamedTuple
 
-from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState, Reading
+from plugwarden_collector.decide.alert import BURN, Alert, AlertRecord, AlertState, Reading
 from plugwarden_collector.decide.alert import transition as alert_transition
-from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetStatus
+from plugwarden_collector.decide.changes import AlertEvent, Annotation
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.durations import duration
-from plugwarden_collector.figures import number, percent, times
+from plugwarden_collector.figures import counted, number, percent, times
 from plugwarden_collector.judge.arrivals import STALE
-from plugwarden_collector.judge.burn import Burn, budget, burns, fast_burn_rate
+from plugwarden_collector.judge.burn import Burn, bad_by_version, burns
 from plugwarden_collector.judge.failures import carrying
-from plugwarden_collector.judge.sli import CallCounts, indicator_of
+from plugwarden_collector.judge.sli import NO_CALLS, Windows, indicator_of, summed_windows
 from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.tiers import PAGE, TICKET
 
 from .endings import expire
 from .tick import Tick
 
-__all__ = ["judge", "note_versions"]
+__all__ = ["Described", "bring_forward", "fingerprint_of", "judge", "note_versions", "spenders"]
 
-SEVERITIES = ("page", "ticket")
+
+class Described(NamedTuple):
+    """What an alert says when it begins or fires."""
+
+    name: str
+    summary: str
+    description: str
+    detail: Mapping[str, Any]
 
 
 def note_versions(tick: Tick) -> None:
@@ -41,9 +51,12 @@ def note_versions(tick: Tick) -> None:
             known[plugin, version] = first_at
 
 
-def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
-    """Bring every alert forward; return the burns behind each, by fingerprint."""
-    behind: dict[str, tuple[Objective, tuple[Burn, ...]]] = {}
+def judge(tick: Tick) -> None:
+    """Bring every alert on burn rates forward.
+
+    Pages are of a version: what is done about one is done to a version. Tickets are of a plugin, over all of its versions, for so is the
+    budget: a release neither ends one nor begins anew (ADR 0048).
+    """
     superseded = {
         (item.scope.plugin, item.scope.version)
         for item in tick.standing.quarantines.values()
@@ -52,48 +65,33 @@ def judge(tick: Tick) -> dict[str, tuple[Objective, tuple[Burn, ...]]]:
     recorded = {(record.slo, record.plugin, record.version) for record in tick.standing.alerts.values()}
     for objective in tick.rules.objectives:
         good, failures = indicator_of(objective).good, max(1, objective.min_failures)
+        ran: dict[str, dict[str, Windows]] = {}
+        most: dict[str, int] = {}
+        """Plugin -> no window of its versions together has more bad calls."""
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
-            if (plugin, version) in superseded:
-                continue  # its windows still hold old failures, but it will not run again
+            bad = max((counts.total - good(counts) for counts in windows.values()), default=0)
+            ran.setdefault(plugin, {})[version] = windows
+            most[plugin] = most.get(plugin, 0) + bad
             # Without so many failures in any window no alert begins, and there is none to bring forward: nearly all names.
-            busy = (objective.name, plugin, version) in recorded or any(
-                counts.total - good(counts) >= failures for counts in windows.values()
-            )
-            found = burns(objective, windows) if busy else ()
-            for severity in SEVERITIES if busy else ():
-                tiers = tuple(burn for burn in found if burn.tier.severity == severity)
-                fingerprint = new_id("a", objective.name, plugin, version, severity)
-                behind[fingerprint] = (objective, tiers)
-                _bring_forward(tick, objective, plugin, version, severity, fingerprint, tiers)
-            if tick.seen.periods is not None:
-                _keep_budget(tick, objective, plugin, version, fast_burn_rate(objective, windows))
+            if bad < failures and (objective.name, plugin, version) not in recorded:
+                continue
+            if (plugin, version) not in superseded:  # its windows still hold old failures, but it will not run again
+                _burn(tick, objective, PAGE, plugin, version, {version: windows})
+        for plugin, versions in ran.items():
+            if most[plugin] >= failures or (objective.name, plugin, None) in recorded:
+                _burn(tick, objective, TICKET, plugin, None, versions)
     expire(tick)
-    return behind
 
 
-def _bring_forward(
-    tick: Tick,
-    objective: Objective,
-    plugin: str,
-    version: str,
-    severity: str,
-    fingerprint: str,
-    tiers: tuple[Burn, ...],
+def _burn(
+    tick: Tick, objective: Objective, severity: str, plugin: str, version: str | None, versions: Mapping[str, Windows]
 ) -> None:
-    record = tick.standing.alerts.get(fingerprint)
-    before = record.alert if record is not None else Alert(fingerprint)
-    after, reason = alert_transition(
-        before,
-        _reading(tiers),
-        tick.at,
-        for_seconds=objective.for_seconds,
-        keep_firing_seconds=objective.keep_firing_seconds,
-    )
-    if after == before:
-        return
-    if record is None or (reason and after.state is not AlertState.INACTIVE):
+    """Bring one alert forward, on the windows of so many versions together."""
+    tiers = burns(objective, summed_windows(versions.values(), objective.sizes_of(severity)), severity)
+
+    def described() -> Described:
         worst = max(tiers, key=lambda burn: (burn.met, burn.long_rate / burn.tier.factor))
-        summary, description = _describe(tick, objective, plugin, version, worst)
+        summary, description = _describe(tick, objective, plugin, version, versions, worst)
         detail = {
             "long": {"seconds": worst.tier.long_seconds, "total": worst.long.total, "bad": worst.long.bad},
             "short": {"seconds": worst.tier.short_seconds, "total": worst.short.total, "bad": worst.short.bad},
@@ -101,16 +99,50 @@ def _bring_forward(
             "short_burn_rate": worst.short_rate,
             "factor": worst.tier.factor,
         }
+        return Described(f"{objective.name} {BURN}", summary, description, detail)
+
+    bring_forward(tick, objective, severity, plugin, version, _reading(tiers), described)
+
+
+def bring_forward(
+    tick: Tick,
+    objective: Objective,
+    severity: str,
+    plugin: str,
+    version: str | None,
+    reading: Reading,
+    described: Callable[[], Described],
+    *kind: str,
+) -> None:
+    """Bring one alert forward by what was read; `described` is asked when it begins or fires, `kind` tells apart alerts of one severity."""
+    fingerprint = fingerprint_of(objective.name, plugin, version, severity, *kind)
+    record = tick.standing.alerts.get(fingerprint)
+    before = record.alert if record is not None else Alert(fingerprint)
+    after, reason = alert_transition(
+        before,
+        reading,
+        tick.at,
+        for_seconds=objective.for_seconds,
+        keep_firing_seconds=objective.keep_firing_seconds,
+    )
+    if after == before:
+        return
+    if record is None or (reason and after.state is not AlertState.INACTIVE):
+        name, summary, description, detail = described()
         record = AlertRecord(
-            after, f"{objective.name} budget burn", severity, objective.name, plugin, version, summary, description,
-            tick.at, None, detail,
-        )  # fmt: skip
+            after, name, severity, objective.name, plugin, version, summary, description, tick.at, None, detail
+        )
     else:
         record = replace(record, alert=after, changed_at=tick.at if reason else record.changed_at)
     tick.standing.alerts[fingerprint] = record
     tick.changes.alerts.append(record)
     if reason:
         tick.changes.alert_events.append(AlertEvent(tick.at, record, before.state, after.state, reason))
+
+
+def fingerprint_of(slo: str, plugin: str, version: str | None, severity: str, *kind: str) -> str:
+    """Return what an alert is known by."""
+    return new_id("a", slo, plugin, version, severity, *kind)
 
 
 def _reading(tiers: tuple[Burn, ...]) -> Reading:
@@ -127,11 +159,14 @@ def _reading(tiers: tuple[Burn, ...]) -> Reading:
     return Reading(None, "not enough calls to say")
 
 
-def _describe(tick: Tick, objective: Objective, plugin: str, version: str, burn: Burn) -> tuple[str, str]:
+def _describe(
+    tick: Tick, objective: Objective, plugin: str, version: str | None, versions: Mapping[str, Windows], burn: Burn
+) -> tuple[str, str]:
     failing = percent(burn.long.bad / burn.long.total if burn.long.total else 0.0)
+    of, over = (plugin, ", over all of its versions") if version is None else (f"{plugin}@{version}", "")
     summary = (
-        f"{plugin}@{version}: {burn.long.bad} of {burn.long.total} {indicator_of(objective).why()} ({failing}) within "
-        f"{duration(burn.tier.long_seconds)}, against an objective of {percent(objective.target_ratio)}"
+        f"{of}: {burn.long.bad} of {burn.long.total} {indicator_of(objective).why()} ({failing}) within "
+        f"{duration(burn.tier.long_seconds)}{over}, against an objective of {percent(objective.target_ratio)}"
     )
     left = "unknown"
     if burn.long_rate > 0:
@@ -140,26 +175,25 @@ def _describe(tick: Tick, objective: Objective, plugin: str, version: str, burn:
         f"The error budget of {duration(objective.period_seconds)} burns {number(burn.long_rate)} times as fast as it may; an "
         f"untouched budget would be gone in {left}."
     )
+    bad = bad_by_version(objective, {key: item.get(burn.tier.long_seconds, NO_CALLS) for key, item in versions.items()})
+    if not bad:
+        return summary, description
+    if version is None:
+        description += f" {spenders(bad)}"
     errors = tick.evidence.errors(
-        plugin, version, tick.at - timedelta(seconds=burn.tier.long_seconds), tick.at + timedelta(minutes=1)
+        plugin, next(iter(bad)), tick.at - timedelta(seconds=burn.tier.long_seconds), tick.at + timedelta(minutes=1)
     )
     carried = carrying(errors)
     if carried:
         first = carried[0]
         share = percent(first.calls / sum(item.calls for item in carried))
-        description += f" {share} of the failures are {first.error_type} (source: {first.error_source})."
+        whose = "the" if version is not None else "its"
+        description += f" {share} of {whose} failures are {first.error_type} (source: {first.error_source})."
     return summary, description
 
 
-def _keep_budget(tick: Tick, objective: Objective, plugin: str, version: str, burn_rate: float) -> None:
-    counts = (tick.seen.periods or {}).get(objective.name, {}).get((plugin, version), CallCounts())
-    state = budget(objective, counts)
-    exhausted = None
-    if state.remaining_ratio is not None and state.remaining_ratio > 0 and burn_rate > 0:
-        exhausted = state.remaining_ratio * objective.period_seconds / burn_rate
-    tick.changes.slo_status.append(
-        BudgetStatus(
-            objective.name, plugin, version, tick.at, objective.sli.value, objective.target_ratio, objective.period_seconds,
-            state.total, state.bad, state.sli_ratio, state.remaining_ratio, burn_rate, exhausted,
-        )
-    )  # fmt: skip
+def spenders(bad: Mapping[str, int]) -> str:
+    """Return which version spent the most of a budget, as a sentence; `bad` are bad calls by version, the most first."""
+    version, most = next(iter(bad.items()))
+    share = percent(most / sum(bad.values()))
+    return f"Version {version} spent {share} of that, of {counted(len(bad), 'version')} with bad calls."

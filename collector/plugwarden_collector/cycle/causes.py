@@ -241,7 +241,7 @@ def _goes_on(tick: Tick, held: Quarantine, record: AlertRecord) -> bool:
     settled = held.changed_at + timedelta(seconds=OBEYED_SECONDS)
     return any(
         key.plugin == record.plugin
-        and key.version == record.version
+        and record.version in {None, key.version}
         and item.nats >= ATTENTION_NATS
         and item.bad_at > settled
         for key, item in tick.watch.streams.items()

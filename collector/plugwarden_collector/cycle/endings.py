@@ -10,6 +10,7 @@ from plugwarden_collector.decide.changes import AlertEvent
 from plugwarden_collector.durations import duration
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.tiers import TICKET
 
 from .causes import covering
 from .tick import Tick
@@ -24,7 +25,8 @@ def expire(tick: Tick) -> None:
     """End alerts of what has stopped running for good: it neither burns nor recovers.
 
     No data is no recovery. That no call comes is an end only where the plugin goes on without the version (a release that was rolled
-    back), or when not even the longest window knows a call. What a quarantine in force stopped is held.
+    back), or when not even the longest window knows a call. What a quarantine in force stopped is held. What is about a plugin goes on with
+    whichever version is called.
     """
     objectives = {objective.name: objective for objective in tick.rules.objectives}
     for record in list(tick.standing.alerts.values()):
@@ -34,7 +36,9 @@ def expire(tick: Tick) -> None:
         if speaker is not None and speaker.in_force:
             continue
         objective = objectives.get(record.slo)
-        if objective is None:
+        if record.severity == TICKET and record.version is not None:  # an earlier version made it
+            end_alert(tick, record, f"expired: tickets are of {record.plugin} over all of its versions")
+        elif objective is None:
             end_alert(tick, record, f"expired: there is no objective {record.slo} any more")
         elif why := _replaced(tick, objective, record) or _gone(tick, objective, record):
             end_alert(tick, record, f"expired: {why}")
@@ -51,6 +55,8 @@ def end_alert(tick: Tick, record: AlertRecord, why: str) -> None:
 
 def _replaced(tick: Tick, objective: Objective, record: AlertRecord) -> str | None:
     """Whether the plugin's calls go to other versions: none of this one in any short window of the alert's severity."""
+    if record.version is None:
+        return None
     counted = tick.seen.windows.get(objective.name, {})
     own = counted.get((record.plugin, record.version), {})
     shorts = [tier.short_seconds for tier in objective.tiers if tier.severity == record.severity]
@@ -77,8 +83,11 @@ def _replaced(tick: Tick, objective: Objective, record: AlertRecord) -> str | No
 def _gone(tick: Tick, objective: Objective, record: AlertRecord) -> str | None:
     longest = max(tier.long_seconds for tier in objective.tiers)
     since = record.alert.firing_at or record.alert.pending_at or tick.at
-    if (record.plugin, record.version) in tick.seen.windows.get(objective.name, {}):
-        return None
     if tick.at - since < timedelta(seconds=longest):
         return None
-    return f"no call of {record.plugin}@{record.version} within {duration(longest)}"
+    if any(
+        plugin == record.plugin and record.version in {None, version}
+        for plugin, version in tick.seen.windows.get(objective.name, {})
+    ):
+        return None
+    return f"no call of {record.about} within {duration(longest)}"

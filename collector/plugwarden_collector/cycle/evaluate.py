@@ -16,6 +16,7 @@ from plugwarden_collector.rules.file import Rules
 
 from .alerts import judge, note_versions
 from .asked import Asked
+from .budgets import keep_budgets
 from .causes import inhibit
 from .directives import next_set
 from .facts import facts_of, with_facts
@@ -47,6 +48,7 @@ def evaluate(
     tick = Tick(rules, standing.copy(), watch, seen, asked, asked.chance, Changes(at=seen.at))
     note_versions(tick)
     judge(tick)
+    keep_budgets(tick)
     troubles = find_trouble(tick)
     looked = tick.watch
     respond(tick, troubles)

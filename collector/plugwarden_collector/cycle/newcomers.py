@@ -62,7 +62,7 @@ def supersede(tick: Tick, released: Quarantine) -> None:
         reason = f"{released.scope} passed probation; {original.scope} stays isolated and is no longer probed"
         decide(tick, original, "superseded", reason)
         for record in list(tick.standing.alerts.values()):
-            same = record.plugin == original.scope.plugin and record.version == original.scope.version
+            same = record.plugin == original.scope.plugin and record.version == original.scope.version is not None
             if same and record.alert.state is not AlertState.INACTIVE:
                 end_alert(tick, record, f"superseded by {released.scope.version}")
 

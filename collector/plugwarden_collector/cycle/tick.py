@@ -14,7 +14,7 @@ from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
-from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.sli import CallCounts, Windows
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
@@ -23,7 +23,6 @@ from plugwarden_collector.rules.file import Rules
 __all__ = ["Evidence", "Observation", "PluginVersion", "Tick"]
 
 PluginVersion = tuple[str, str]
-Windows = Mapping[float, CallCounts]
 
 
 class Evidence(Protocol):

@@ -10,7 +10,12 @@ from typing import Any
 
 from .labels import alert_labels
 
-__all__ = ["Alert", "AlertRecord", "AlertState", "Reading", "transition"]
+__all__ = ["BURN", "EXHAUSTED", "Alert", "AlertRecord", "AlertState", "Reading", "transition"]
+
+BURN = "budget burn"
+"""End of the name of an alert on a budget that is spent too fast; before it stands the objective's name."""
+EXHAUSTED = "budget exhausted"
+"""End of the name of an alert on a budget that is spent; before it stands the objective's name."""
 
 
 class AlertState(StrEnum):
@@ -23,7 +28,7 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert of one objective, plugin version and severity."""
+    """One alert of one objective and severity, of a plugin version or of a plugin."""
 
     fingerprint: str
     state: AlertState = AlertState.INACTIVE
@@ -43,7 +48,8 @@ class AlertRecord:
     severity: str
     slo: str
     plugin: str
-    version: str
+    version: str | None
+    """None: it is about the plugin, over all of its versions."""
     summary: str
     description: str
     changed_at: datetime
@@ -52,6 +58,16 @@ class AlertRecord:
     detail: Mapping[str, Any] = field(default_factory=dict)
     component: str = ""
     """Which part of Plugwarden itself it is about, such as `collector`; empty for alerts on plugins."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it says that a budget is spent, which may be so while all calls are well."""
+        return self.name == f"{self.slo} {EXHAUSTED}"
+
+    @property
+    def about(self) -> str:
+        """What it is about, in words."""
+        return self.plugin if self.version is None else f"{self.plugin}@{self.version}"
 
     def labels(self) -> dict[str, str]:
         """Return what silences match and receivers route by."""

@@ -31,11 +31,12 @@ class AlertEvent:
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """An error budget of one plugin version at one moment, for the view `slo_status`; equal to another that says the same."""
+    """An error budget of a plugin at one moment, for the views `plugin_budgets` and `slo_status`; equal to another that says the same."""
 
     slo: str
     plugin: str
-    version: str
+    version: str | None
+    """None: over all versions that were called within the period."""
     at: datetime = field(compare=False)
     sli: str
     target_ratio: float
@@ -49,9 +50,11 @@ class BudgetStatus:
     """How fast it burns in the long window of the fastest tier."""
     exhausted_seconds: float | None
     """Seconds until the rest is gone at that rate; None where it does not burn, or nothing is left."""
+    versions: int = 1
+    """Versions that it is about."""
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str | None]:
         """Which budget it is."""
         return self.slo, self.plugin, self.version
 
@@ -87,6 +90,7 @@ class Changes:
     decisions: list[Draft] = field(default_factory=list)
     directives: DirectiveSet | None = None
     slo_status: list[BudgetStatus] = field(default_factory=list)
+    """Budgets, by version and over all versions."""
     changes: list[Annotation] = field(default_factory=list)
     at: datetime | None = None
     silences: list[Silence] = field(default_factory=list)

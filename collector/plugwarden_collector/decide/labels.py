@@ -25,7 +25,9 @@ def labels_of(name: str, severity: str, **about: str | None) -> dict[str, str]:
     }
 
 
-def alert_labels(name: str, severity: str, slo: str, plugin: str, version: str, component: str = "") -> dict[str, str]:
+def alert_labels(
+    name: str, severity: str, slo: str, plugin: str, version: str | None, component: str = ""
+) -> dict[str, str]:
     """Return the labels of an alert: on a plugin, or on the part of the collector that `component` names."""
     if component:
         return labels_of(name, severity, component=component)

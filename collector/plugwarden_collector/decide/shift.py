@@ -13,8 +13,8 @@ __all__ = ["shift"]
 
 
 def shift(standing: Standing, seconds: float, at: datetime) -> tuple[Standing, Changes]:
-    """Return a standing whose holds, probation steps, overrides, pending and quiet times, counted actions and silences have
-    moved, and what changed.
+    """Return a standing whose holds, probation steps, overrides, pending and quiet times, counted actions and silences, and when
+    something pointed at an incident last, have moved, and what changed.
 
     A clock that was put right by a day must neither end a hold of an hour nor make it last a day longer. Silences and
     overrides were asked for by their length.
@@ -37,6 +37,10 @@ def shift(standing: Standing, seconds: float, at: datetime) -> tuple[Standing, C
         if alert != record.alert:
             fresh.alerts[fingerprint] = replace(record, alert=alert)
             changes.alerts.append(fresh.alerts[fingerprint])
+    fresh.incidents = {
+        identity: replace(item, seen_at=_moved(item.seen_at, by)) for identity, item in standing.incidents.items()
+    }
+    changes.incidents = list(fresh.incidents.values())
     fresh.actions = [moment + by for moment in standing.actions]
     fresh.silences = tuple(
         replace(item, starts_at=item.starts_at + by, ends_at=item.ends_at + by) for item in standing.silences

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from plugwarden.contract import DirectiveSet
 
@@ -29,7 +29,7 @@ class Incident:
     started_at: datetime
     ended_at: datetime | None = None
     seen_at: datetime | None = field(default=None, compare=False)
-    """When something pointed at it last; not stored."""
+    """When something pointed at it last; None of one that an earlier version kept."""
 
 
 @dataclass(slots=True)
@@ -69,6 +69,14 @@ class Standing:
             versions=dict(self.versions),
             noted=dict(self.noted),
         )
+
+    def after_pause(self, length: timedelta) -> Standing:
+        """Return the same standing after nobody looked for so long: that nothing pointed at an incident meanwhile says nothing."""
+        fresh = self.copy()
+        for identity, item in self.incidents.items():
+            if item.seen_at is not None:
+                fresh.incidents[identity] = replace(item, seen_at=item.seen_at + length)
+        return fresh
 
     def versions_beside(self, plugin: str, version: str | None) -> tuple[str, ...]:
         """Versions of a plugin that ran before, but for one of them: the newest, as many as a directive holds with room to spare."""

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import Tier
 
-from .sli import CallCounts, Indicator, indicator_of
+from .sli import CallCounts, Indicator, Windows, indicator_of
 
-__all__ = ["Budget", "Burn", "Events", "budget", "burn_rate", "burns", "fast_burn_rate"]
+__all__ = [
+    "Budget",
+    "Burn",
+    "Events",
+    "bad_by_version",
+    "budget",
+    "burn_rate",
+    "burns",
+    "fastest_window",
+    "rate_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +73,12 @@ def burn_rate(bad: int, total: int, target_ratio: float) -> float:
     return 0.0 if total == 0 else (bad / total) / (1.0 - target_ratio)
 
 
-def burns(objective: Objective, windows: Mapping[float, CallCounts]) -> tuple[Burn, ...]:
-    """Return every tier of an objective on the counts per window (seconds -> counts)."""
+def burns(objective: Objective, windows: Windows, severity: str | None = None) -> tuple[Burn, ...]:
+    """Return every tier of an objective on the counts per window, or those of one severity."""
     indicator, found = indicator_of(objective), []
     for tier in objective.tiers:
+        if severity not in {None, tier.severity}:
+            continue
         long, short = (
             _events(indicator, windows.get(tier.long_seconds)),
             _events(indicator, windows.get(tier.short_seconds)),
@@ -84,10 +96,14 @@ def burns(objective: Objective, windows: Mapping[float, CallCounts]) -> tuple[Bu
     return tuple(found)
 
 
-def fast_burn_rate(objective: Objective, windows: Mapping[float, CallCounts]) -> float:
-    """Return the burn rate in the long window of the fastest tier."""
-    fastest = max(objective.tiers, key=lambda tier: tier.factor)
-    events = _events(indicator_of(objective), windows.get(fastest.long_seconds))
+def fastest_window(objective: Objective) -> float:
+    """Return the long window of the fastest tier, in seconds."""
+    return max(objective.tiers, key=lambda tier: tier.factor).long_seconds
+
+
+def rate_of(objective: Objective, counts: CallCounts) -> float:
+    """Return how many times too fast a budget burns in one window."""
+    events = _events(indicator_of(objective), counts)
     return burn_rate(events.bad, events.total, objective.target_ratio)
 
 
@@ -99,6 +115,13 @@ def budget(objective: Objective, counts: CallCounts) -> Budget:
     allowed = events.total * (1.0 - objective.target_ratio)
     bad_ratio, spent_ratio = events.bad / events.total, events.bad / allowed
     return Budget(events.total, events.bad, 1.0 - bad_ratio, 1.0 - spent_ratio, allowed)
+
+
+def bad_by_version(objective: Objective, counts: Mapping[str, CallCounts]) -> dict[str, int]:
+    """Return bad calls by version, of those that have any, the most first."""
+    indicator = indicator_of(objective)
+    bad = {version: item.total - indicator.good(item) for version, item in counts.items()}
+    return dict(sorted(((key, count) for key, count in bad.items() if count), key=lambda item: (-item[1], item[0])))
 
 
 def _events(indicator: Indicator, counts: CallCounts | None) -> Events:

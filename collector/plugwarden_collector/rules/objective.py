@@ -29,7 +29,7 @@ SLI_KEYS: Mapping[Sli, Mapping[str, str]] = {Sli.AVAILABILITY: {}, Sli.LATENCY: 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One service-level objective, for every plugin that its pattern matches, version by version."""
+    """One service-level objective, for every plugin that its pattern matches: its budget is the plugin's, each version is judged by it."""
 
     name: str
     sli: Sli
@@ -63,6 +63,11 @@ class Objective:
     def threshold_index(self) -> int | None:
         """The last histogram bucket that counts as fast; None where durations do not count."""
         return None if self.threshold_seconds is None else threshold_index(self.threshold_seconds)
+
+    def sizes_of(self, severity: str) -> tuple[float, ...]:
+        """Return every window of the tiers of one severity, in seconds."""
+        mine = (tier for tier in self.tiers if tier.severity == severity)
+        return tuple(size for tier in mine for size in (tier.long_seconds, tier.short_seconds))
 
     @property
     def windows(self) -> tuple[float, ...]:

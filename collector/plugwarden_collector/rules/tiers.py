@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-__all__ = ["MIN_WINDOW_SECONDS", "Tier", "max_burn_rate", "tiers_for"]
+__all__ = ["MIN_WINDOW_SECONDS", "PAGE", "TICKET", "Tier", "max_burn_rate", "tiers_for"]
+
+PAGE = "page"
+"""Severity of what wakes somebody."""
+TICKET = "ticket"
+"""Severity of what waits for working hours."""
 
 MIN_WINDOW_SECONDS = 5.0
 """Calls are counted by the second and sent every few seconds: a shorter window would see noise."""

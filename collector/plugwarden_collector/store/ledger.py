@@ -25,6 +25,7 @@ from .ledger_rows import (
     AccessRow,
     AlertEventRow,
     AlertRow,
+    BudgetRow,
     ChangeRow,
     ConditionEvent,
     DecisionRow,
@@ -272,6 +273,9 @@ class Ledger(Protocol):
 
     def quarantines(self) -> list[QuarantineRow]:
         """Return quarantines, those not ended first, 1,000 at most."""
+
+    def budgets(self) -> list[BudgetRow]:
+        """Return what is left of every plugin's error budgets over all of its versions, 10,000 at most."""
 
     def slos(self) -> list[SloRow]:
         """Return how every objective stands for every plugin version, 10,000 at most."""

@@ -11,6 +11,7 @@ __all__ = [
     "AccessRow",
     "AlertEventRow",
     "AlertRow",
+    "BudgetRow",
     "ChangeRow",
     "ConditionEvent",
     "DecisionRow",
@@ -57,7 +58,7 @@ class AlertEventRow:
     plugin_id: str | None
     """Plugin; null when it names none."""
     plugin_version: str | None
-    """Its version; null when it names none."""
+    """Its version; null when it is about all of its versions, or names none."""
     before: str
     """State until then."""
     after: str
@@ -96,6 +97,8 @@ class IncidentRow:
     """End, UTC; null while it lasts."""
     detail: str
     """Numbers behind it, as JSON; not stable."""
+    seen_at: datetime | None
+    """When something pointed at it last, UTC; null where an earlier version kept it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,37 @@ class QuarantineRow:
     """Fingerprint of the alert behind it; null when a person decided."""
     evidence: Mapping[str, Any]
     """What was known at the decision; not stable."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRow:
+    """What is left of a plugin's error budget, over all of its versions."""
+
+    slo: str
+    """Objective's name in the rules."""
+    plugin_id: str
+    time: datetime
+    """When it was judged, UTC; up to ten minutes ago where judging found the same since."""
+    sli: str
+    """`availability` or `latency`."""
+    objective: float
+    """Share of good calls that is promised, 0 to 1."""
+    period_seconds: float
+    """Over how long, seconds."""
+    versions: int
+    """Versions that were called within the period."""
+    total: int
+    """Calls within the period."""
+    bad: int
+    """Those that count against it."""
+    sli_value: float | None
+    """Share of good calls, 0 to 1; null without calls."""
+    budget_remaining_ratio: float | None
+    """Share of the error budget that is left; below 0 when overspent, null without calls."""
+    fast_burn_rate: float | None
+    """How many times too fast the budget burns in the shortest window pair; null without calls."""
+    exhausted_in_seconds: float | None
+    """When the budget is gone at this rate, seconds from `time`; null when it does not burn."""
 
 
 @dataclass(frozen=True, slots=True)

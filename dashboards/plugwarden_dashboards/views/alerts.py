@@ -66,7 +66,7 @@ def _body() -> None:
                 [
                     {
                         "When": words.moment(row["time"]),
-                        "Plugin": f"{words.plain(row['plugin_id'])}@{words.plain(row['plugin_version'])}",
+                        "Plugin": words.plain(_about(row)),
                         "Alert": words.plain(row["name"]),
                         "Severity": words.plain(row["severity"]),
                         "Change": f"{row['before']} → {row['after']}",
@@ -87,7 +87,7 @@ def _group(title: str, rows: list[dict[str, Any]], empty: str) -> None:
         st.text(empty)
     for row in rows:
         with st.container(border=True):
-            name = f"{row['plugin_id']}@{row['plugin_version']}" if row["plugin_id"] else row["name"]
+            name = _about(row) or row["name"]
             covered = f" · covered by {words.md(row['inhibited_by'])}" if row["inhibited_by"] else ""
             if row["silenced_by"]:
                 covered += f" · silenced by {words.md(row['silenced_by'])}"
@@ -97,3 +97,9 @@ def _group(title: str, rows: list[dict[str, Any]], empty: str) -> None:
             )
             st.text(words.plain(row["summary"]))
             st.text(words.plain(row["description"], 1000))
+
+
+def _about(row: dict[str, Any]) -> str:
+    """What an alert is about: a version, or a plugin over all of its versions; empty where it is about neither."""
+    plugin, version = row["plugin_id"] or "", row["plugin_version"]
+    return plugin if version is None else f"{plugin}@{version}"

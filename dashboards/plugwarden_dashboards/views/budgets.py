@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import pandas as pd
@@ -19,27 +20,29 @@ def page() -> None:
 
 
 def _body() -> None:
-    answer, rules = data.fetch("slos"), data.fetch("rules")
-    if answer.value is None or rules.value is None:
+    budgets, slos, rules = data.fetch("budgets"), data.fetch("slos"), data.fetch("rules")
+    if budgets.value is None or slos.value is None or rules.value is None:
         return
-    rows = sorted(answer.value, key=lambda row: (_left(row), row["plugin_id"]))
-    if not rows:
+    plugins = sorted(budgets.value, key=lambda row: (_left(row), row["plugin_id"], row["slo"]))
+    if not plugins:
         st.info("No objective has been judged yet: budgets appear a few seconds after the first calls.")
         return
-    spent = [row for row in rows if row["budget_remaining_ratio"] is not None and row["budget_remaining_ratio"] <= 0]
+    spent = [row for row in plugins if row["budget_remaining_ratio"] is not None and row["budget_remaining_ratio"] <= 0]
     with st.grid(4, row_height="content"):
-        st.metric("Budgets kept", len(rows), border=True)
+        st.metric("Budgets kept", len(plugins), border=True)
         st.metric("Overspent", len(spent), border=True)
         st.metric(
-            "Fastest burn", words.times(max((row["fast_burn_rate"] or 0 for row in rows), default=0)), border=True
+            "Fastest burn", words.times(max((row["fast_burn_rate"] or 0 for row in slos.value), default=0)), border=True
         )
         st.metric("Objectives", len(rules.value["objectives"]), border=True)
+    st.text("A budget is a plugin's, over all of its versions: a release goes on with what those before it left.")
+    rows = _with_versions(plugins, slos.value)
     st.dataframe(
         pd.DataFrame(
             [
                 {
                     "Plugin": words.plain(row["plugin_id"]),
-                    "Version": words.plain(row["plugin_version"]),
+                    "Version": _version(row),
                     "Objective": words.plain(row["slo"]),
                     "Target": words.percent(row["objective"]),
                     "Over": words.duration(row["period_seconds"]),
@@ -55,20 +58,32 @@ def _body() -> None:
         ),
         hide_index=True,
         key="budgets_table",
-        alt="Error budgets, those with the least left first",
+        alt="Error budgets, those with the least left first; below each, what its versions spent",
         height=min(620, 38 * (len(rows) + 1)),
         column_config={
             "Left": st.column_config.ProgressColumn("Budget left", min_value=0, max_value=1, format="percent")
         },
     )
-    _tiers(rows, rules.value["objectives"])
+    _tiers(slos.value, rules.value["objectives"])
+
+
+def _with_versions(plugins: list[dict[str, Any]], versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each plugin's own line, and then one for each version that was judged, the one with the least left first."""
+    of: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for item in sorted(versions, key=lambda item: (_left(item), item["plugin_version"])):
+        of[item["plugin_id"], item["slo"]].append(item)
+    return [item for row in plugins for item in (row, *of[row["plugin_id"], row["slo"]])]
+
+
+def _version(row: dict[str, Any]) -> str:
+    return words.plain(row["plugin_version"]) if "plugin_version" in row else f"all ({words.count(row['versions'])})"
 
 
 def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None:
     st.subheader("When an objective burns too fast")
     st.text(
         "A tier is met when both of its windows burn faster than its limit. At a burn rate of 1 the budget is spent exactly "
-        "when the period ends."
+        "when the period ends. Pages are told of a version, tickets of a plugin over all of its versions."
     )
     for objective in objectives:
         worst = max(

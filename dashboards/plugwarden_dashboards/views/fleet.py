@@ -112,7 +112,11 @@ def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
             "p50": "p50",
             "p99": "p99",
             "budget": st.column_config.ProgressColumn(
-                "Budget left", min_value=0, max_value=1, format="percent", help="Of the version with the least"
+                "Budget left",
+                min_value=0,
+                max_value=1,
+                format="percent",
+                help="Over all of its versions, of the objective with the least",
             ),
             "burn": "Burn rate",
         },

@@ -75,7 +75,7 @@ def test_a_failing_version_is_quarantined_by_itself(collector: Running, sidecar:
     assert (item["plugin_version"], item["state"], item["actor"]) == ("2", "quarantined", "automation")
     assert item["evidence"]["errors"]["OSError"] >= 5
     alerts = collector.api.get("alerts")
-    assert {(row["plugin_version"], row["state"]) for row in alerts["alerts"]} == {("2", "firing")}
+    assert {(row["plugin_version"], row["state"]) for row in alerts["alerts"]} == {("2", "firing"), (None, "firing")}
     page = next(row for row in alerts["alerts"] if row["severity"] == "page")
     assert "OSError" in page["description"]
     eventually(lambda: next(row for row in collector.api.get("alerts")["alerts"])["inhibited_by"] == item["id"])

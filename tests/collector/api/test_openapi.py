@@ -59,6 +59,7 @@ OPERATIONS = {
     "silence": "POST /api/v1/silences",
     "silences": "GET /api/v1/silences",
     "slos": "GET /api/v1/slos",
+    "budgets": "GET /api/v1/budgets",
     "status": "GET /api/v1/status",
     "trace": "GET /api/v1/traces/{trace_id}",
     "traces": "GET /api/v1/traces",
@@ -188,6 +189,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
 
 
 ROWS: Mapping[str, tuple[type, set[str]]] = {
+    "plugin_budgets": (models.BudgetRow, set()),
     "slo_status": (models.SloRow, set()),
     "alerts": (alerts.AlertRow, {"silenced_by"}),
     "alert_events": (alerts.AlertEventRow, set()),
@@ -213,6 +215,7 @@ def test_a_plugin_that_has_a_budget_and_made_no_call_is_answered_whole(collector
     answer = httpx2.get(f"{collector.url}/api/v1/plugins/csv", params=past, timeout=30)
     found = answer.json()
     assert found["slos"]
+    assert found["budgets"]
     assert (found["calls"], found["failed"], found["ran"], found["failed_ratio"], found["last_at"]) == (
         0,
         0,

@@ -19,6 +19,7 @@ RULES = """
 [[slo]]
 name = "availability"
 objective = 0.99
+period = "{period}"
 [[slo]]
 name = "latency"
 sli = "latency"
@@ -75,9 +76,9 @@ from told where count > 0 order by moment
 """
 
 
-def rules_of(folder: Path, enforcement: str, hold: str) -> Rules:
+def rules_of(folder: Path, enforcement: str, hold: str, period: str) -> Rules:
     file = folder / "rules.toml"
-    file.write_text(RULES.format(enforcement=enforcement, hold=hold))
+    file.write_text(RULES.format(enforcement=enforcement, hold=hold, period=period))
     return load_rules(file)
 
 
@@ -130,21 +131,24 @@ def _filled(folder: Path, table: str, length: timedelta, step: timedelta, unit: 
 
 
 @pytest.mark.parametrize(
-    ("fill", "enforcement", "hold"),
+    ("fill", "enforcement", "hold", "period"),
     [
-        (minutes, "enforce", "20m"),
-        (minutes, "suggest", "20m"),
-        (minutes, "observe", "20m"),
-        (seconds, "enforce", "30s"),
-        (seconds, "observe", "30s"),
+        (minutes, "enforce", "20m", "30d"),
+        (minutes, "suggest", "20m", "2h"),  # budgets are spent, and there again
+        (minutes, "observe", "20m", "30d"),
+        (seconds, "enforce", "30s", "30d"),
+        (seconds, "observe", "30s", "30d"),
     ],
 )
 def test_skipping_turns_changes_nothing(
-    tmp_path: Path, fill: Callable[[Path], Path], enforcement: str, hold: str
+    tmp_path: Path, fill: Callable[[Path], Path], enforcement: str, hold: str, period: str
 ) -> None:
-    folder, rules = fill(tmp_path / "data"), rules_of(tmp_path, enforcement, hold)
+    folder, rules = fill(tmp_path / "data"), rules_of(tmp_path, enforcement, hold, period)
     short, full = replayed(folder, rules, every=False), replayed(folder, rules, every=True)
     assert full.turns >= full.looks
     assert short.turns < full.turns
     assert len(full.account.decisions) > 4
+    spent = [item for item in full.account.alerts if "has spent its error budget" in item.summary]
+    assert bool(spent) == (period == "2h")
+    assert any(item.until is not None for item in spent) == bool(spent)
     assert_the_same(short, full)

@@ -72,7 +72,12 @@ def test_an_earlier_store_goes_on_taking_data(name: str, tmp_path: Path) -> None
         fill(store, tmp_path / "rules.toml", seconds=3, first=3600)
         with store.database.reading() as cursor:
             counted = cursor.execute("select count(*) from spans").fetchall()
+            (budget,) = cursor.execute("select total, bad, versions from plugin_budgets").fetchall()
+            calls = "from plugin_calls where bucket_start <= timestamp '2026-01-01 13:00:00'"  # it was judged then
+            (stored,) = cursor.execute(f"select sum(calls), count(distinct plugin_version) {calls}").fetchall()
     assert counted == [(len(asked["spans"]["answer"]) + 15,)]
+    assert (budget[0], budget[2]) == stored, "what was stored before there were such budgets is in it"
+    assert 0 < budget[1] < budget[0]
 
 
 @pytest.mark.parametrize("name", FIXTURES)
@@ -81,7 +86,7 @@ def test_calls_of_an_earlier_store_had_arrived_and_new_ones_arrive(name: str, tm
     with opened(tmp_path / "data") as store:
         with store.database.reading() as cursor:
             known = cursor.execute("select distinct tenant_id, host_name, batch from call_seconds").fetchall()
-        if name not in ("schema-11", "schema-12"):  # those that tell them apart
+        if name not in ("schema-11", "schema-12", "schema-13"):  # those that tell them apart
             assert known == [("", "", 0)]
         before = store.telemetry.judging.arrivals(0, [], [], AT, AT + timedelta(days=1)).mark
         fill(store, tmp_path / "rules.toml", seconds=3, first=3600)

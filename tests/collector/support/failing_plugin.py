@@ -35,10 +35,10 @@ def rules_for(folder: Path, enforcement: str, *, actions: int = 5) -> Path:
     return file
 
 
-def fail(collector: Running, calls: int = 60) -> None:
+def fail(collector: Running, calls: int = 60, version: str = "2") -> None:
     """Let calls of a plugin fail just now."""
     body = request(calls, **{
-        "plugin.id": "csv", "plugin.version": "2", "plugin.operation": "export", "plugin.outcome": "error",
+        "plugin.id": "csv", "plugin.version": version, "plugin.operation": "export", "plugin.outcome": "error",
         "plugin.error.source": "plugin", "error.type": "KeyError", "service.name": "shop",
     })  # fmt: skip
     answer = httpx2.post(f"{collector.http}/v1/traces", content=body.SerializeToString(), headers=PROTOBUF)

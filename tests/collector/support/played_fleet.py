@@ -209,8 +209,10 @@ def _together(cells: Iterable[Cell]) -> list[Cell]:
 class Fleet:
     """Plugins that are called, and a collector that judges them; hosts obey what it tells."""
 
-    def __init__(self, rules: Rules = RULES, *, running: int = 20, windows: bool = False) -> None:
-        self.rules, self.running, self.windows = rules, running, windows
+    def __init__(
+        self, rules: Rules = RULES, *, running: int = 20, windows: bool = False, budgets: bool = False
+    ) -> None:
+        self.rules, self.running, self.windows, self.budgets = rules, running, windows, budgets
         self.at, self.standing, self.watch, self.calls = AT, Standing(), Watch(), RememberedCalls()
         self.usual: dict[tuple[str, str, str], Past] = {}
         self.versions: dict[tuple[str, str], datetime] = {}
@@ -254,7 +256,7 @@ class Fleet:
     def seen(self) -> Observation:
         """Return what the collector sees now."""
         return Observation(
-            self.at, self._windows() if self.windows else {}, None, self.running, dict(self.versions),
+            self.at, self._windows() if self.windows else {}, self._periods() if self.budgets else None, self.running, dict(self.versions),
             dict(self.called_at), self.calls.arrivals(self.watch.mark), self.usual,
         )  # fmt: skip
 
@@ -311,19 +313,27 @@ class Fleet:
 
     def _windows(self) -> Mapping[str, Mapping[tuple[str, str], Mapping[float, CallCounts]]]:
         """Count what the rollups would: what burns is for people."""
-        found: dict[str, Mapping[tuple[str, str], Mapping[float, CallCounts]]] = {}
-        for objective in self.rules.objectives:
-            sizes = [size for size in objective.windows if size != objective.period_seconds]
-            counted: defaultdict[tuple[str, str], dict[float, CallCounts]] = defaultdict(dict)
-            for entry in self.calls.entries:
-                cell, age = entry.cell, (self.at - entry.at).total_seconds()
-                for size in sizes:
-                    if age < size:
-                        before = counted[cell.plugin, cell.version].get(size, CallCounts())
-                        counted[cell.plugin, cell.version][size] = CallCounts(
-                            before.total + cell.counts.total,
-                            failed=before.failed + cell.counts.failed,
-                            slow=before.slow + cell.slow[0],
-                        )
-            found[objective.name] = counted
-        return found
+        return {
+            item.name: self._counted([size for size in item.windows if size != item.period_seconds])
+            for item in self.rules.objectives
+        }
+
+    def _periods(self) -> Mapping[str, Mapping[tuple[str, str], CallCounts]]:
+        return {
+            item.name: {key: found[item.period_seconds] for key, found in self._counted([item.period_seconds]).items()}
+            for item in self.rules.objectives
+        }
+
+    def _counted(self, sizes: Sequence[float]) -> Mapping[tuple[str, str], Mapping[float, CallCounts]]:
+        counted: defaultdict[tuple[str, str], dict[float, CallCounts]] = defaultdict(dict)
+        for entry in self.calls.entries:
+            cell, age = entry.cell, (self.at - entry.at).total_seconds()
+            for size in sizes:
+                if age < size:
+                    before = counted[cell.plugin, cell.version].get(size, CallCounts())
+                    counted[cell.plugin, cell.version][size] = CallCounts(
+                        before.total + cell.counts.total,
+                        failed=before.failed + cell.counts.failed,
+                        slow=before.slow + cell.slow[0],
+                    )
+        return counted

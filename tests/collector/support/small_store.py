@@ -90,6 +90,11 @@ def _judged(connection: Any) -> None:
         "0.97 as sli_value, 0.4 as budget_remaining_ratio, 3.0 as fast_burn_rate, 7200.0 as exhausted_in_seconds"
     )
     connection.execute(
+        "insert or replace into plugin_budgets by name select 'promised' as slo, 'csv' as plugin_id, now()::timestamp as time, "
+        "'availability' as sli, 0.99 as objective, 21600 as period_seconds, 2 as versions, 1500 as total, 33 as bad, "
+        "0.978 as sli_value, 0.3 as budget_remaining_ratio, 3.0 as fast_burn_rate, 5400.0 as exhausted_in_seconds"
+    )
+    connection.execute(
         "insert into changes by name select now()::timestamp - interval 30 minute as time, 'deployment' as kind, "
         "'csv' as plugin_id, '2.0.0' as plugin_version, 'csv 2.0.0 was first called' as text"
     )

@@ -142,7 +142,7 @@ def _follow(
 
 def resumed(standing: Standing, went: datetime, back: datetime) -> Standing:
     """Where things stand after a restart: as it was stored."""
-    fresh = standing.copy()
+    fresh = standing.after_pause(back - went)
     fresh.noted = noted.resumed(noted.kept(standing.noted, went), back)
     return fresh
 
@@ -185,7 +185,7 @@ def _keep(found: Run, standing: Standing, changes: Changes, now: float) -> None:
         found.note(now, f"{draft.kind} {draft.scope}: {draft.reason[:900]}")
     for event in changes.alert_events:
         if event.after is AlertState.FIRING or event.before is AlertState.FIRING:
-            found.note(now, f"alert {event.record.slo} {event.record.plugin}@{event.record.version} {event.record.severity}: "
+            found.note(now, f"alert {event.record.name} {event.record.about} {event.record.severity}: "
                             f"{event.after.value}, {event.reason[:200]}")  # fmt: skip
     held = [item for item in standing.quarantines.values() if item.in_force]
     found.moments.append(

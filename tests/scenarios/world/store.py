@@ -41,6 +41,8 @@ LATELY_SECONDS = 30.0
 """`control.observe.LATELY`."""
 CALL_SECONDS = 0.02
 SLOW_CALL_SECONDS = 0.5
+BUDGETS_EVERY_SECONDS = 5.0
+"""`control.live.BUDGET_SECONDS`."""
 WINDOWS_EVERY_SECONDS = 1.0
 """Budgets are counted by the second, and nothing is isolated for them."""
 
@@ -97,6 +99,8 @@ class Store:
         self._windows: dict[tuple[str, str], dict[float, CallCounts]] = {}
         self._windows_at = -WINDOWS_EVERY_SECONDS
         self._long: dict[float, tuple[float, Ints]] = {}
+        self.budgets_at = -BUDGETS_EVERY_SECONDS
+        """When budgets were brought up to date last."""
         self.jumped = 0.0
         """Seconds that passed without being simulated."""
         self._epoch = 0.0
@@ -231,22 +235,28 @@ class Store:
             return self._windows
         found: dict[tuple[str, str], dict[float, CallCounts]] = {}
         for size in sizes:
-            known = self._long.get(size)
-            if known is None or size <= 900 or not 0 <= now - known[0] < 5:
-                known = self._long[size] = (now, self._sums(now - size, now + SKEW_SECONDS))
-            total, failed, slow = known[1]
-            before = max(0.0, size - (now - self._epoch))
-            for index, version in enumerate(self._layout.versions):
-                rate, norm, late, hours = self._history[index]
-                more = int(rate * min(before, hours * 3600.0))
-                calls = int(total[index]) + more
-                if calls:
-                    found.setdefault((version[0], version[1]), {})[size] = CallCounts(
-                        calls,
-                        failed=int(failed[index]) + round(more * norm),
-                        slow=int(slow[index]) + round(more * late),
-                    )
+            for key, counts in self.counted(size, now).items():
+                found.setdefault(key, {})[size] = counts
         self._windows, self._windows_at = found, now
+        return found
+
+    def counted(self, size: float, now: float) -> dict[tuple[str, str], CallCounts]:
+        """Calls by plugin version in one window, by the hosts' clocks."""
+        known = self._long.get(size)
+        if known is None or size <= 900 or not 0 <= now - known[0] < 5:
+            known = self._long[size] = (now, self._sums(now - size, now + SKEW_SECONDS))
+        total, failed, slow = known[1]
+        before, found = max(0.0, size - (now - self._epoch)), {}
+        for index, version in enumerate(self._layout.versions):
+            rate, norm, late, hours = self._history[index]
+            more = int(rate * min(before, hours * 3600.0))
+            calls = int(total[index]) + more
+            if calls:
+                found[version[0], version[1]] = CallCounts(
+                    calls,
+                    failed=int(failed[index]) + round(more * norm),
+                    slow=int(slow[index]) + round(more * late),
+                )
         return found
 
     def running(self, now: float) -> int:
@@ -502,6 +512,15 @@ def observation(store: Store, rules: Rules, now: float) -> Observation:
     windows = {
         item.name: {key: found for key, found in counted.items() if item.covers(key[0])} for item in rules.objectives
     }
+    periods = None
+    if now - store.budgets_at >= BUDGETS_EVERY_SECONDS:
+        store.budgets_at = now
+        periods = {
+            item.name: {
+                key: left for key, left in store.counted(item.period_seconds, now).items() if item.covers(key[0])
+            }
+            for item in rules.objectives
+        }
     thresholds = len({item.threshold_index for item in rules.objectives if item.sli is Sli.LATENCY})
     store.thresholds = thresholds
     store.slow = {item.name for item in rules.objectives if item.sli is Sli.LATENCY}
@@ -511,7 +530,7 @@ def observation(store: Store, rules: Rules, now: float) -> Observation:
     return Observation(
         store.at(now),
         windows,
-        None,
+        periods,
         store.running(now),
         dict(store.versions),
         {key: store.at(at) for key, at in store.called.items() if now - at < RUNNING_SECONDS},

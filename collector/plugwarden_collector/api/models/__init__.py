@@ -19,7 +19,7 @@ from .quarantine import (
     RunningCalls,
 )
 from .query import QueryAnswer, QueryRequest
-from .rules import Rules, SloRow
+from .rules import BudgetRow, Rules, SloRow
 from .silences import Silence, SilenceEnd, SilenceRequest
 from .traces import Trace, TraceSummary
 from .upkeep import Deletion, SetAside
@@ -33,6 +33,7 @@ __all__ = [
     "AuditVerdict",
     "Automation",
     "AutomationRequest",
+    "BudgetRow",
     "ChangeRow",
     "Deletion",
     "Directives",

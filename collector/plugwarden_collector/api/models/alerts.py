@@ -33,7 +33,7 @@ class AlertRow(Answer):
     plugin_id: str | None
     """Plugin; null when it names none."""
     plugin_version: str | None
-    """Its version; null when it names none."""
+    """Its version; null when it is about all of its versions, or names none."""
     labels: Mapping[str, str]
     """Labels that silences match."""
     summary: str

@@ -11,7 +11,7 @@ from plugwarden_collector.store.calls import CallStep, ErrorCalls, GateState, He
 from plugwarden_collector.store.traces import FailingSpan
 
 from .answer import Answer
-from .rules import Objective, SloRow
+from .rules import BudgetRow, Objective, SloRow
 
 __all__ = [
     "CallStep",
@@ -61,11 +61,11 @@ class Plugin(Answer):
     why: str
     """In plain language; empty when it is healthy."""
     budget_remaining_ratio: float | None
-    """Share of the error budget of its worst objective that is left; below 0 when overspent."""
+    """Share of the error budget of its worst objective that is left over all versions; below 0 when overspent."""
     budget_slo: str | None
     """That objective."""
     budget_version: str | None
-    """The version that it stands worst for."""
+    """The version that spent most of it; null while no version is known to have spent any."""
     fast_burn_rate: float | None
     """The highest of all its objectives."""
     firing: int
@@ -76,7 +76,10 @@ class Plugin(Answer):
 class PluginDetail(Plugin):
     """The same, with what it is made of."""
 
+    budgets: list[BudgetRow]
+    """What is left over all versions, by objective."""
     slos: list[SloRow]
+    """What is left by version."""
     objectives: list[Objective]
     """Objectives in force that are about this plugin."""
     operations: list[OperationCalls]

@@ -8,11 +8,11 @@ from plugwarden.contract.value import value
 
 from plugwarden_collector.rules import objective, tiers
 from plugwarden_collector.rules.policy import Policy
-from plugwarden_collector.store.ledger_rows import SloRow
+from plugwarden_collector.store.ledger_rows import BudgetRow, SloRow
 
 from .answer import Answer
 
-__all__ = ["Objective", "Rules", "SloRow", "Tier"]
+__all__ = ["BudgetRow", "Objective", "Rules", "SloRow", "Tier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ FAILING_TRACES = 20
 def plugin_routes(parts: Parts) -> Routes:
     """Return the routes below /api/v1/plugins, and /api/v1/series."""
     routes = Routes(tags=["plugins"], dependencies=[parts.needs("read")])
-    reads, slos = parts.reads.run, parts.ledger.slos
+    reads, budgets_of, slos = parts.reads.run, parts.ledger.budgets, parts.ledger.slos
     pages, traces = parts.telemetry.pages, parts.telemetry.traces
     Span = Annotated[TimeRange, parts.time_range]
 
@@ -35,8 +35,9 @@ def plugin_routes(parts: Parts) -> Routes:
     async def plugins(span: Span) -> Any:
         """Every plugin with calls in the span of time: state and why, SLIs, budget."""
         fleet = parts.in_fleet(pages.plugins, span.since, span.until)
-        found, budgets = await asyncio.gather(fleet, reads(slos))
-        return as_json(with_state(list(map(columns, found)), list(map(columns, budgets)), parts.warden))
+        found, budgets, by_version = await asyncio.gather(fleet, reads(budgets_of), reads(slos))
+        rows, left, spent = (list(map(columns, item)) for item in (found, budgets, by_version))
+        return as_json(with_state(rows, left, spent, parts.warden))
 
     @routes.get("/api/v1/plugins/{plugin_id:name}", response_model=PluginDetail, responses=problems(404))
     async def plugin(plugin_id: str, span: Span) -> Any:
@@ -46,6 +47,7 @@ def plugin_routes(parts: Parts) -> Routes:
         async def ask() -> Sequence[Any]:
             found: Sequence[Any] = await asyncio.gather(
                 reads(pages.plugin, *asked),
+                reads(budgets_of),
                 reads(slos),
                 reads(pages.operations, *asked),
                 reads(pages.gate, *asked),
@@ -58,12 +60,12 @@ def plugin_routes(parts: Parts) -> Routes:
         if answers[0] is None:
             await parts.catch_up()  # its first calls may be stored and not counted yet
             answers = await ask()
-        row, budgets, operations, gate, errors, failing = answers
-        budgets = [columns(item) for item in budgets if item.plugin_id == plugin_id]
-        if row is None and not budgets:
+        row, *judged, operations, gate, errors, failing = answers
+        budgets, by_version = ([columns(item) for item in rows if item.plugin_id == plugin_id] for rows in judged)
+        if row is None and not budgets and not by_version:
             raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
-        detail = with_state([columns(row or PluginCalls.none(plugin_id))], budgets, parts.warden)[0]
-        detail |= {"slos": budgets, "objectives": covering_objectives(parts.warden, plugin_id)}
+        detail = with_state([columns(row or PluginCalls.none(plugin_id))], budgets, by_version, parts.warden)[0]
+        detail |= {"budgets": budgets, "slos": by_version, "objectives": covering_objectives(parts.warden, plugin_id)}
         detail |= {"operations": operations, "gate": gate}
         detail |= {"errors": errors, "failing_traces": failing}
         return as_json(detail)

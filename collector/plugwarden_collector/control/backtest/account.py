@@ -54,7 +54,8 @@ class Alert:
     slo: str
     severity: str
     plugin: str
-    version: str
+    version: str | None
+    """None: over all of its versions."""
     summary: str
     at: datetime
     until: datetime | None = None

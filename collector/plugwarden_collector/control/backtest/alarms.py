@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from plugwarden_collector.cycle.alerts import SEVERITIES
 from plugwarden_collector.cycle.causes import covering
-from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
+from plugwarden_collector.decide.alert import EXHAUSTED, Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.tiers import PAGE, TICKET
 
 from .tape import Names
 from .windows import Mask, SlidingWindows
@@ -22,7 +22,8 @@ from .windows import Mask, SlidingWindows
 __all__ = ["Alarms"]
 
 Burning = Mapping[tuple[str, str], Mask | None]
-"""By objective and severity: the versions that burn too fast."""
+"""By objective and kind: the versions (pages) or plugins (all others) that burn too fast, or whose budget is spent."""
+KINDS = (PAGE, TICKET, EXHAUSTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,10 @@ class _Open:
 
     record: AlertRecord
     objective: Objective
+    kind: str
+    """One of `KINDS`."""
     number: int
-    """Number of its plugin version, as the tape counts them."""
+    """Number of its plugin version, as the tape counts them, or of its plugin."""
     held: bool
     """A quarantine in force speaks for it, so that silence does not end it."""
     superseded: bool
@@ -48,7 +51,11 @@ class Alarms:
     names: Names
     _open: list[_Open] = field(default_factory=list)
     _taken: Mapping[tuple[str, str], set[int]] = field(default_factory=dict)
-    """By objective and severity: versions that have an open alert, or can have none."""
+    """By objective and kind: versions or plugins that have an open alert, or can have none."""
+    _first: dict[str, datetime] = field(default_factory=dict)
+    """When each plugin was first called."""
+    _versions: int = 0
+    """Versions that are in it."""
     _marked: bool = False
     """An alert that ended has yet to lose its mark."""
 
@@ -73,56 +80,92 @@ class Alarms:
             for plugin, version in superseded
             if version is not None and (number := self.names.known_version((plugin, version))) is not None
         ]
-        self._taken = {(name, severity): set(over) for name in objectives for severity in SEVERITIES}
+        self._taken = {(name, kind): set(over if kind == PAGE else ()) for name in objectives for kind in KINDS}
+        if len(standing.versions) != self._versions:
+            self._versions = len(standing.versions)
+            for (plugin, _), first_at in standing.versions.items():
+                self._first[plugin] = min(first_at, self._first.get(plugin, first_at))
         self._open, self._marked = [], False
         for record in standing.alerts.values():
             if record.alert.state is AlertState.INACTIVE:
                 self._marked = self._marked or record.inhibited_by is not None
                 continue
-            number = self.names.known_version((record.plugin, record.version))
+            kind = EXHAUSTED if record.exhausted else record.severity
+            number = (
+                self.windows.plugin(record.plugin)
+                if record.version is None
+                else self.names.known_version((record.plugin, record.version))
+            )
             if number is None:
                 continue
             speaker = covering(standing, record)
             held = speaker is not None and speaker.in_force
             mine = (record.plugin, record.version) in superseded
-            self._open.append(_Open(record, objectives[record.slo], number, held, mine))
-            self._taken[record.slo, record.severity].add(number)
+            self._open.append(_Open(record, objectives[record.slo], kind, number, held, mine))
+            self._taken[record.slo, kind].add(number)
 
     def due(self, at: datetime) -> bool:
         """Whether a turn at this moment may change an alert."""
-        burning = {
-            (objective.name, severity): self.windows.burning(objective, severity)
-            for objective in self.rules.objectives
-            for severity in SEVERITIES
-        }
-        return self._marked or self._begins(burning) or any(self._moves(item, burning, at) for item in self._open)
+        burning: dict[tuple[str, str], Mask | None] = {}
+        again: dict[str, Mask] = {}
+        for objective in self.rules.objectives:
+            for severity in (PAGE, TICKET):
+                burning[objective.name, severity] = self.windows.burning(objective, severity)
+            burning[objective.name, EXHAUSTED], again[objective.name] = self._spent(objective, at)
+        return (
+            self._marked or self._begins(burning) or any(self._moves(item, burning, again, at) for item in self._open)
+        )
 
     def _begins(self, burning: Burning) -> bool:
         return any(
             met is not None and met.sum() > met[list(self._taken.get(key, ()))].sum() for key, met in burning.items()
         )
 
-    def _moves(self, item: _Open, burning: Burning, at: datetime) -> bool:
-        objective, severity = item.objective, item.record.severity
-        met = burning[objective.name, severity]
-        if not item.superseded:
-            if met is not None and met[item.number]:
-                reading: bool | None = True
-            else:
-                reading = False if self.windows.quiet(objective, severity, item.number) else None
-            if _moves(item.record.alert, reading, objective, at):
-                return True
+    def _spent(self, objective: Objective, at: datetime) -> tuple[Mask, Mask]:
+        """Return whose budget is spent, but for plugins that have just come, and who has a share of one again."""
+        gone, again = self.windows.spent(objective)
+        if gone.any():
+            longest, taken = (
+                max(tier.long_seconds for tier in objective.tiers),
+                self._taken.get((objective.name, EXHAUSTED), ()),
+            )
+            for plugin, first_at in self._first.items():
+                number = self.windows.plugin(plugin)
+                if number is not None and gone[number] and number not in taken:
+                    gone[number] = at - first_at > timedelta(seconds=longest)
+        return gone, again
+
+    def _moves(self, item: _Open, burning: Burning, again: Mapping[str, Mask], at: datetime) -> bool:
+        objective = item.objective
+        if not item.superseded and _moves(item.record.alert, self._reading(item, burning, again), objective, at):
+            return True
         if item.held:
             return False
-        shorts = [tier.short_seconds for tier in objective.tiers if tier.severity == severity]
-        if any(self.windows.called(objective, size, item.number) for size in shorts):
-            return False
-        # Silence may end it (`cycle.endings`): its plugin goes on without the version, or nothing remembers it.
-        beside = self.names.versions_of(item.record.plugin)
-        if any(number != item.number and self.windows.called(objective, min(shorts), number) for number in beside):
-            return True
+        severity = item.record.severity
+        if item.record.version is not None:
+            shorts = [tier.short_seconds for tier in objective.tiers if tier.severity == severity]
+            if any(self.windows.called(objective, size, severity, item.number) for size in shorts):
+                return False
+            # Silence may end it (`cycle.endings`): its plugin goes on without the version, or nothing remembers it.
+            beside = self.names.versions_of(item.record.plugin)
+            if any(
+                number != item.number and self.windows.called(objective, min(shorts), severity, number)
+                for number in beside
+            ):
+                return True
         longest = max(tier.long_seconds for tier in objective.tiers)
-        return not self.windows.called(objective, longest, item.number)
+        return not self.windows.called(objective, longest, severity, item.number)
+
+    def _reading(self, item: _Open, burning: Burning, again: Mapping[str, Mask]) -> bool | None:
+        name = item.objective.name
+        met = burning[name, item.kind]
+        if met is not None and met[item.number]:
+            return True
+        if item.kind == EXHAUSTED:
+            over = bool(again[name][item.number])
+        else:
+            over = self.windows.quiet(item.objective, item.kind, item.number)
+        return False if over else None
 
 
 def _moves(alert: Alert, burning: bool | None, objective: Objective, at: datetime) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -115,9 +116,11 @@ class Replay:
         begin = int(since - longest) // HOUR * HOUR
         whole = min(since, second_of(self.tape.recorded.hours_before)) // HOUR * HOUR
         second, stream, counts = self.tape.hours(begin, whole)
-        for hour in np.unique(second).tolist():
-            rows = second == hour
-            self._take(int(hour), stream[rows], counts[:, rows])
+        order = np.argsort(second, kind="stable")  # a period of budgets has many hours: each row is looked at once
+        second, stream, counts = second[order], stream[order], counts[:, order]
+        hours, first = np.unique(second, return_index=True)
+        for hour, (begins, ends) in zip(hours.tolist(), pairwise([*first.tolist(), len(second)]), strict=True):
+            self._take(hour, stream[begins:ends], counts[:, begins:ends])
         known_from = max(whole, begin, second_of(self.tape.recorded.minutes_from))
         for chunk in self.tape.chunks(known_from, since) if known_from < since else ():
             for part in chunk.slices():
@@ -279,10 +282,11 @@ class Replay:
         since = at - SEEN_SECONDS
         lately = {key: moment(last) for key, last in zip(names, self._last, strict=True) if last > since}
         running = {plugin for (plugin, _), seen_at in lately.items() if seen_at > moment(at - RUNNING_SECONDS)}
+        alerting = None if self._every else self._alarms.open_alerts
         return Observation(
             moment(at),
-            self._windows.counts(None if self._every else self._alarms.open_alerts, names),
-            None,
+            self._windows.counts(alerting, names),
+            self._windows.periods(alerting, names),
             len(running),
             {key: moment(self._first[number]) for number, key in enumerate(names) if key in lately},
             lately,

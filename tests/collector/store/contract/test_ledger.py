@@ -40,12 +40,13 @@ HELD = Quarantine(
     "q-1", Scope("csv", "2", "export", "host-1", "t"), QuarantineState.QUARANTINED, "it fails", "automation",
     Enforcement.ENFORCE, AT, AT, 1, 0.05, LATER, None, 2, None, "q-0", ("1", "1.5"), "a-1", {"calls": 7},
 )  # fmt: skip
-INCIDENT = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT)
+INCIDENT = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT, seen_at=LATER)
+TICKET = replace(FIRING, alert=Alert("a-2"), severity="ticket", version=None)
 SILENCE = Silence("s-1", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
 TOLD = DirectiveSet("an epoch", 1, (Directive("q-1", Action.ISOLATE, Scope("csv", "2"), 0.0, "it fails"),))
 ALL = Changes(
     at=AT,
-    alerts=[FIRING],
+    alerts=[FIRING, TICKET],
     alert_events=[AlertEvent(AT, FIRING, AlertState.PENDING, AlertState.FIRING, "it burns")],
     quarantines=[HELD],
     incidents=[INCIDENT],
@@ -53,6 +54,7 @@ ALL = Changes(
     directives=TOLD,
     slo_status=[
         BudgetStatus("availability", "csv", "2", AT, "availability", 0.99, 3600.0, 100, 2, 0.98, -1.0, 2.0, None),
+        BudgetStatus("availability", "csv", None, AT, "availability", 0.99, 3600.0, 300, 4, 0.98, -0.3, 1.0, None, 2),
         BudgetStatus("availability", "geo", "1", AT, "availability", 0.99, 3600.0, 0, 0, None, None, 0.0, None),
     ],
     changes=[Annotation(AT, "deployment", "csv", "2", "csv 2 was first seen")],
@@ -98,9 +100,10 @@ def test_what_was_committed_is_what_the_next_start_loads(engine: Engine) -> None
         loaded = engine.ledger.load(AT + timedelta(minutes=1))
         standing = loaded.standing
         assert loaded.revision == 1
-        assert standing.alerts == {"a-1": FIRING}
+        assert standing.alerts == {"a-1": FIRING, "a-2": TICKET}
         assert standing.quarantines == {"q-1": HELD}
         assert standing.incidents == {"i-1": INCIDENT}
+        assert standing.incidents["i-1"].seen_at == LATER
         assert standing.directives == TOLD
         assert standing.silences == (SILENCE,)
         assert standing.noted == {("csv", "availability", "prevented"): AT}
@@ -135,7 +138,8 @@ def test_what_ends_is_not_loaded_again(engine: Engine) -> None:
 
 def test_pages_show_what_was_committed(engine: Engine) -> None:
     engine.ledger.commit(ALL, 0).result(30)
-    (alert,) = engine.ledger.alerts()
+    alert, ticket = sorted(engine.ledger.alerts(), key=lambda row: row.fingerprint)
+    assert (ticket.plugin_id, ticket.plugin_version, "version" in ticket.labels) == ("csv", None, False)
     assert (alert.fingerprint, alert.state, alert.labels["plugin"], alert.detail["rate"]) == (
         "a-1",
         "firing",
@@ -152,6 +156,9 @@ def test_pages_show_what_was_committed(engine: Engine) -> None:
     assert [(row.plugin_id, row.total, row.sli_value) for row in engine.ledger.slos()] == [
         ("csv", 100, 0.98),
         ("geo", 0, None),
+    ], "by version"
+    assert [(row.plugin_id, row.versions, row.total, row.bad) for row in engine.ledger.budgets()] == [
+        ("csv", 2, 300, 4)
     ]
     assert [(row.kind, row.text) for row in engine.ledger.changes()] == [("deployment", "csv 2 was first seen")]
     (decision,) = engine.ledger.decisions(1 << 62, 10)

@@ -24,7 +24,6 @@ from plugwarden_collector.cycle.directives import directives_for, unannounced
 from plugwarden_collector.decide.alert import Alert, AlertRecord
 from plugwarden_collector.decide.alert import transition as alert_transition
 from plugwarden_collector.decide.changes import BudgetStatus
-from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.watch import Watch
@@ -313,7 +312,7 @@ def test_a_turn_brings_forward_the_alerts_of_what_fails_and_of_nothing_else(monk
     calm = {(f"p{number}", "1"): 0 for number in range(2_000)}
     standing, known = Standing(), RememberedCalls()
     standing, _, _ = evaluate(CYCLE_RULES, standing, Watch(), burning({**calm, ("csv", "2"): 50}), known, lambda: 0.5)
-    assert len(looked_at) == 2  # of one version: page and ticket
+    assert len(looked_at) == 2  # the page of one version, and the ticket of its plugin
     looked_at.clear()
     standing, _, _ = evaluate(CYCLE_RULES, standing, Watch(), burning({**calm, ("csv", "2"): 0}), known, lambda: 0.5)
     assert len(looked_at) == 2  # what has an alert is brought forward also when it no longer fails
@@ -330,11 +329,9 @@ def test_what_is_passed_over_would_not_have_changed(steps: list[dict[tuple[str, 
         standing = Standing()
         if not passing_over:  # with a record of each, all are brought forward
             for plugin, version in (("p", "1"), ("p", "2"), ("q", "1")):
-                for severity in cycle_alerts.SEVERITIES:
-                    fingerprint = new_id("a", "availability", plugin, version, severity)
-                    record = AlertRecord(
-                        Alert(fingerprint), "", severity, "availability", plugin, version, "", "", CYCLE_AT
-                    )
+                for severity, of in (("page", version), ("ticket", None)):
+                    fingerprint = cycle_alerts.fingerprint_of("availability", plugin, of, severity)
+                    record = AlertRecord(Alert(fingerprint), "", severity, "availability", plugin, of, "", "", CYCLE_AT)
                     standing.alerts[fingerprint] = record
         states: list[object] = []
         for number, bad in enumerate(steps):

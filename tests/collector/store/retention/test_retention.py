@@ -13,9 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from plugwarden_collector.control.observe import observe
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.policy import Policy
 from plugwarden_collector.settings import Settings
+from plugwarden_collector.store import telemetry_of
 from plugwarden_collector.store.duckdb.retention.archive import TIMES
 from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
 from plugwarden_collector.store.duckdb.statements import all_statements
@@ -67,6 +72,31 @@ def test_raw_rows_go_by_age_and_their_counts_stay(store: Store) -> None:
     assert len(spans) == 1
     clean_up(store.database, store.writer, KEEP, stats, AT)
     assert stats.rows == {"spans": 30}
+
+
+def test_a_budget_outlives_the_raw_rows_and_the_minutes_of_earlier_releases(store: Store) -> None:
+    objective = Objective("availability", Sli.AVAILABILITY, 0.99, 30 * 86_400.0)
+
+    def total() -> int:
+        judging = telemetry_of(store.database, store.writer).judging
+        seen = observe(judging, Rules((objective,), Policy()), AT, since=AT - timedelta(days=30), budgets=True)
+        return sum(counts.total for counts in (seen.periods or {})["availability"].values())
+
+    fill(store, [29 * 24, 10 * 24, 60, 1])
+    assert total() == 40
+    clean_up(store.database, store.writer, replace(KEEP, minutes=timedelta(days=5)), RetentionStats(), AT)
+    assert names(store) == {"1 h"}
+    assert total() == 40
+
+
+def test_the_last_judgement_of_what_is_not_judged_any_more_goes_with_the_minutes(store: Store) -> None:
+    hear(store)
+    row = "insert into plugin_budgets by name select 'a' as slo, '{}' as plugin_id, timestamp '{}' as time, 'availability' as sli, 0.9 as "
+    row += "objective, 60 as period_seconds, 1 as versions, 2 as total, 1 as bad"
+    insert(store, row.format("old", AT - timedelta(days=36)), *(row.format(f"p{number}", AT) for number in range(9)))
+    clean_up(store.database, store.writer, KEEP, RetentionStats(), AT)
+    found = store.database.cursor().execute("select plugin_id from plugin_budgets order by 1").fetchall()
+    assert [name for (name,) in found] == [f"p{number}" for number in range(9)]
 
 
 def test_what_is_let_go_is_kept_as_parquet_by_day(store: Store, tmp_path: Path) -> None:
@@ -172,6 +202,7 @@ NOT_ARCHIVED = {
     "waits",
     "cumulative_streams",
     "slo_status",
+    "plugin_budgets",
     "directive_sets",
     "requests",
     "trace_blocks",

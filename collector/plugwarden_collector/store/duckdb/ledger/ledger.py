@@ -27,6 +27,7 @@ from plugwarden_collector.store.ledger_rows import (
     AccessRow,
     AlertEventRow,
     AlertRow,
+    BudgetRow,
     ChangeRow,
     ConditionEvent,
     DecisionRow,
@@ -168,6 +169,10 @@ class DuckdbLedger:
         """Return quarantines."""
         return self._list("list_quarantines", QuarantineRow)
 
+    def budgets(self) -> list[BudgetRow]:
+        """Return what is left of budgets over all versions."""
+        return self._list("list_plugin_budgets", BudgetRow)
+
     def slos(self) -> list[SloRow]:
         """Return how every objective stands."""
         return self._list("list_slo_status", SloRow)
@@ -220,5 +225,5 @@ def _labelled(row: AlertRow) -> AlertRow:
     """Return an alert of our own with all of its labels: a store of an earlier version holds them without the alert's name."""
     if row.source != "plugwarden":
         return row
-    labels = alert_labels(row.name, row.severity, row.slo or "", row.plugin_id or "", row.plugin_version or "")
+    labels = alert_labels(row.name, row.severity, row.slo or "", row.plugin_id or "", row.plugin_version)
     return replace(row, labels=labels)

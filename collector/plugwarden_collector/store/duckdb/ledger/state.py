@@ -36,6 +36,8 @@ _SLO_STATUS = {
     "burns": "burn_rate", "exhausted": "exhausted_seconds",
 }  # fmt: skip
 """List that `store_slo_status` takes -> field of `BudgetStatus`."""
+_PLUGIN_BUDGETS = {name: field for name, field in _SLO_STATUS.items() if name != "versions"} | {"counts": "versions"}
+"""List that `store_plugin_budgets` takes, likewise."""
 _CHANGES = {"times": "at", "kinds": "kind", "plugins": "plugin", "versions": "version", "texts": "text"}
 """List that `store_changes` takes -> field of `Annotation`."""
 T = TypeVar("T")
@@ -62,8 +64,8 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
     for incident in changes.incidents:
         row = [incident.id, incident.cause, incident.summary, list(incident.plugins)]
         connection.execute(
-            "insert or replace into incidents values (?, ?, ?, ?, ?, ?, '{}')",
-            [*row, incident.started_at, incident.ended_at],
+            "insert or replace into incidents values (?, ?, ?, ?, ?, ?, '{}', ?)",
+            [*row, incident.started_at, incident.ended_at, incident.seen_at],
         )
     sealing.append(changes.decisions)
     if changes.directives is not None:
@@ -71,8 +73,10 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
         connection.execute(
             "insert into directive_sets values (?, ?, ?)", [changes.directives.revision, changes.at, body]
         )
-    if changes.slo_status:
-        _store(connection, "store_slo_status", _SLO_STATUS, changes.slo_status)
+    if by_version := [item for item in changes.slo_status if item.version is not None]:
+        _store(connection, "store_slo_status", _SLO_STATUS, by_version)
+    if over_all := [item for item in changes.slo_status if item.version is None]:
+        _store(connection, "store_plugin_budgets", _PLUGIN_BUDGETS, over_all)
     if changes.changes:
         _store(connection, "store_changes", _CHANGES, changes.changes)
     for silence in changes.silences:
@@ -132,7 +136,9 @@ def _all(
 
 
 def _incident(row: Row) -> Incident:
-    return Incident(row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None)
+    return Incident(
+        row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None, row["seen_at"]
+    )
 
 
 def _silence(row: Row) -> Silence:

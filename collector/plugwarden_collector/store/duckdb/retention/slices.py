@@ -95,6 +95,7 @@ def _look_at_shares(database: Database, keep: Keep, stats: RetentionStats, at: d
         "call_minutes": "minutes",
         "call_hours": "hours",
         "slo_status": "minutes",
+        "plugin_budgets": "minutes",
         **dict.fromkeys(RAW_TABLES, "raw"),
     }
     aged = {
@@ -183,6 +184,7 @@ def retain(
         ("expire_waits", WAITS_KEPT),
         ("expire_cumulative_streams", SERIES_KEPT),
         ("expire_slo_status", keep.minutes),
+        ("expire_plugin_budgets", keep.minutes),
     ):
         if name.removeprefix("expire_") not in kept:
             connection.execute(statement(name).sql, {"before": at - age})

@@ -17,3 +17,5 @@ union all
 select 'changes' as view, (select count(*) from changes where time < $events::timestamp) as old, (select count(*) from changes) as total
 union all
 select 'slo_status' as view, (select count(*) from slo_status where time < $minutes::timestamp) as old, (select count(*) from slo_status) as total
+union all
+select 'plugin_budgets' as view, (select count(*) from plugin_budgets where time < $minutes::timestamp) as old, (select count(*) from plugin_budgets) as total

@@ -1,0 +1,192 @@
+"""Error budgets of a plugin over all of its versions: a release goes on with what those before it left, and is punished for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugwarden_collector.cycle import Observation, evaluate
+from plugwarden_collector.cycle.alerts import fingerprint_of
+from plugwarden_collector.cycle.budgets import LEFT_AGAIN_RATIO, spent
+from plugwarden_collector.decide.alert import BURN, EXHAUSTED, Alert, AlertRecord, AlertState
+from plugwarden_collector.decide.changes import BudgetStatus, Changes
+from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.judge.burn import budget
+from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.watch import Watch
+from plugwarden_collector.rules.tiers import PAGE, TICKET
+
+from tests.collector.support.played_fleet import AT, AVAILABILITY, OBSERVED, RULES, Fleet, RememberedCalls
+
+LIFE_SECONDS = 2_700
+"""A version is replaced so soon; its objective's period is six hours."""
+STEP_SECONDS = 60
+
+
+def left(changes: Changes, version: str | None) -> BudgetStatus:
+    """Return the availability budget of a version of `csv`, or over all of them."""
+    (found,) = [item for item in changes.slo_status if (item.slo, item.version) == (AVAILABILITY.name, version)]
+    return found
+
+
+def state(fleet: Fleet, severity: str, version: str | None, *kind: str) -> str:
+    """Return the state of an alert on `csv`."""
+    record = fleet.standing.alerts.get(fingerprint_of(AVAILABILITY.name, "csv", version, severity, *kind))
+    return "" if record is None else record.alert.state.value
+
+
+def live(fleet: Fleet, version: str, minutes: int, bad: int) -> Changes:
+    """Let a version be called for some minutes, so many of a hundred calls failing each time. Return what changed at last."""
+    changes = Changes()
+    for _ in range(minutes):
+        fleet.at += timedelta(seconds=STEP_SECONDS)
+        fleet.arrive("csv", version, 100, bad, on=("h1",))
+        changes = fleet.tick()
+    return changes
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    """A fleet that is only observed, and whose budgets are kept."""
+    return Fleet(OBSERVED, windows=True, budgets=True)
+
+
+def test_a_plugin_that_releases_often_and_fails_a_little_each_time_spends_its_budget(fleet: Fleet) -> None:
+    for number in range(1, 7):
+        live(fleet, str(number), 15, 5)  # each stumbles at first
+        live(fleet, str(number), 30, 0)
+    changes = live(fleet, "7", 1, 0)
+    assert left(changes, "7").remaining_ratio == 1.0, "its own figure begins anew"
+    whole = left(changes, None)
+    assert whole.remaining_ratio is not None
+    assert whole.remaining_ratio < 0
+    assert (whole.versions, whole.total, whole.bad) == (7, 6 * 45 * 100 + 100, 6 * 15 * 5)
+    assert state(fleet, TICKET, None, EXHAUSTED) == "firing"
+    (record,) = [item for item in fleet.standing.alerts.values() if item.name == f"availability {EXHAUSTED}"]
+    assert record.labels().keys() == {"alertname", "severity", "slo", "plugin"}, "it is of no version"
+    assert record.summary.startswith("csv has spent its error budget: ")
+    assert "over all of its versions" in record.summary
+    assert record.description.startswith("Version 1 spent ")
+
+
+def test_a_spent_budget_is_told_once_over_releases_and_is_one_again_when_a_share_is_left(fleet: Fleet) -> None:
+    for number in range(1, 7):
+        live(fleet, str(number), 15, 5)
+        live(fleet, str(number), 30, 0)
+    events = []
+    for number in range(7, 16):
+        for _ in range(45):
+            events += [item for item in live(fleet, str(number), 1, 0).alert_events if EXHAUSTED in item.record.name]
+        if state(fleet, TICKET, None, EXHAUSTED) == "inactive":
+            break
+    (over,) = events
+    assert over.reason.endswith(" % is left of the budget of 6 h")
+    assert float(over.reason.split()[0]) >= 100 * LEFT_AGAIN_RATIO
+
+
+def test_a_release_in_the_middle_of_a_burn_ends_no_ticket_and_begins_none_anew(fleet: Fleet) -> None:
+    live(fleet, "1", 45, 6)
+    assert state(fleet, TICKET, None) == "firing"
+    began = fleet.standing.alerts[fingerprint_of("availability", "csv", None, TICKET)].alert.firing_at
+    events = []
+    for _ in range(45):
+        events += live(fleet, "2", 1, 6).alert_events
+    assert [item for item in events if item.record.severity == TICKET and BURN in item.record.name] == []
+    assert fleet.standing.alerts[fingerprint_of("availability", "csv", None, TICKET)].alert.firing_at == began
+    assert {item.record.version for item in events if item.record.severity == PAGE} <= {"1", "2"}, (
+        "pages are of versions"
+    )
+
+
+def test_a_release_is_isolated_for_nothing_that_the_one_before_did() -> None:
+    fleet = Fleet(RULES, windows=True, budgets=True)
+    fleet.has_past("csv", "1", failed_ratio=0.05)
+    live(fleet, "1", 60, 5)
+    assert state(fleet, TICKET, None, EXHAUSTED) == "firing"
+    decided = len(fleet.made)
+    live(fleet, "2", 30, 0)
+    assert [item.kind for item in fleet.made[decided:]] == []
+    assert fleet.told == set()
+    assert state(fleet, PAGE, "2") == ""
+    assert state(fleet, TICKET, None, EXHAUSTED) == "firing", "the budget is the plugin's, and is still spent"
+
+
+def test_of_a_plugin_that_has_just_come_burn_rates_tell_and_no_spent_budget() -> None:
+    """Its few calls are the whole budget."""
+    young = {("csv", "1"): AT - timedelta(seconds=600)}
+    counts = CallCounts(100, failed=50)
+    sizes = {size: counts for size in AVAILABILITY.windows if size != AVAILABILITY.period_seconds}
+    seen = Observation(AT, {"availability": {("csv", "1"): sizes}}, {"availability": {("csv", "1"): counts}}, 20, young)
+    standing, _, changes = evaluate(OBSERVED, Standing(), Watch(), seen, RememberedCalls(), lambda: 0.5)
+    assert left(changes, None).remaining_ratio == pytest.approx(-49.0)
+    assert {item.name for item in standing.alerts.values()} == {f"availability {BURN}"}
+
+
+def test_what_is_not_called_any_more_is_not_told_of(fleet: Fleet) -> None:
+    live(fleet, "1", 60, 5)
+    assert state(fleet, TICKET, None, EXHAUSTED) == "firing"
+    fleet.tick(3_600)
+    assert state(fleet, TICKET, None, EXHAUSTED) == "inactive"
+    for _ in range(3):
+        assert fleet.tick(60).alert_events == []
+    assert left(fleet.tick(1), None).bad == 300, "its budget is kept all the same"
+
+
+def test_a_ticket_of_a_version_that_an_earlier_collector_left_ends(fleet: Fleet) -> None:
+    live(fleet, "1", 5, 0)
+    old = AlertRecord(
+        Alert("a-old", AlertState.FIRING, AT, AT),
+        "availability budget burn",
+        TICKET,
+        "availability",
+        "csv",
+        "1",
+        "",
+        "",
+        AT,
+    )
+    fleet.standing.alerts["a-old"] = old
+    (event,) = live(fleet, "1", 1, 0).alert_events
+    assert (event.record.alert.fingerprint, event.after) == ("a-old", AlertState.INACTIVE)
+    assert event.reason == "expired: tickets are of csv over all of its versions"
+
+
+@pytest.mark.parametrize(
+    ("counts", "gone"),
+    [
+        (CallCounts(), None),
+        (CallCounts(19, failed=19), None),  # too few calls
+        (CallCounts(400, failed=4), None),  # too few bad ones
+        (CallCounts(1_000, failed=11), True),
+        (CallCounts(1_000, failed=500), True),
+        (CallCounts(10_000, failed=99), None),  # 1 % left
+        (CallCounts(10_000, failed=98), False),
+        (CallCounts(1_000), False),
+    ],
+)
+def test_when_a_budget_is_spent(counts: CallCounts, gone: bool | None) -> None:
+    assert spent(AVAILABILITY, budget(AVAILABILITY, counts)) is gone
+
+
+COUNTS = st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)).map(lambda two: CallCounts(sum(two), failed=two[0]))
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from(["p", "q"]), st.sampled_from(["1", "2", "3"])), COUNTS, min_size=1))
+def test_a_plugins_budget_is_that_of_its_versions_together(periods: Mapping[tuple[str, str], CallCounts]) -> None:
+    at = replace(AVAILABILITY, name="a")
+    seen = Observation(AT, {"a": {key: {60.0: counts} for key, counts in periods.items()}}, {"a": periods})
+    rules = replace(OBSERVED, objectives=(at,))
+    _, _, changes = evaluate(rules, Standing(), Watch(), seen, RememberedCalls(), lambda: 0.5)
+    for plugin in {name for name, _ in periods}:
+        (whole,) = [item for item in changes.slo_status if (item.plugin, item.version) == (plugin, None)]
+        parts = [item for item in changes.slo_status if item.plugin == plugin and item.version is not None]
+        assert (whole.total, whole.bad) == (sum(item.total for item in parts), sum(item.bad for item in parts))
+        assert whole.versions == len(parts)
+        worst = min((item.remaining_ratio for item in parts if item.remaining_ratio is not None), default=None)
+        assert (whole.remaining_ratio is None) == (worst is None)
+        if whole.remaining_ratio is not None and worst is not None:
+            assert whole.remaining_ratio >= worst - 1e-9
