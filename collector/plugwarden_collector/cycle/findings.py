@@ -41,11 +41,14 @@ SOFT_LOOK = timedelta(seconds=3)
 """What fails in part must go on for longer than a hiccup: breakers in the hosts deal with that."""
 PLACE_LOOK = timedelta(seconds=2)
 """What fails in one place alone may be the place's fault: others that run there have time to show it."""
-PLACE_DOUBT, LONG_PLACE_DOUBT = timedelta(seconds=10), timedelta(seconds=60)
-"""So long it is waited for where others have begun to fail in the same place, a little: by then they have shown it, or they are well.
-Longer where they do beyond doubt and still, with calls too few to be told one by one."""
-DOUBT_CHANCE, LONG_DOUBT_CHANCE = 0.05, 1e-4
-"""Chances of as many of the others' bad calls in the place, if they fell where the calls do, below which that holds."""
+PLACE_DOUBT = timedelta(seconds=10)
+"""So long it is waited for where others have begun to fail in the same place, a little: by then they have shown it, or they are well."""
+LONG_PLACE_DOUBT = timedelta(seconds=60)
+"""Longer where they do beyond doubt and still, with calls too few to be told one by one."""
+DOUBT_CHANCE = 0.05
+"""Chance of as many of the others' bad calls in the place, if they fell where the calls do, below which they begin to fail there."""
+LONG_DOUBT_CHANCE = 1e-4
+"""The chance below which that is beyond doubt."""
 STILL = timedelta(seconds=5)
 """So far back others' bad calls say that it goes on."""
 NEWCOMER_AGE = 3
