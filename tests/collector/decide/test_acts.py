@@ -24,8 +24,9 @@ from plugwarden_collector.decide.acts import (
 from plugwarden_collector.decide.changes import Freeze
 from plugwarden_collector.decide.guard import Fleet, overruled
 from plugwarden_collector.decide.quarantine import Quarantine
+from plugwarden_collector.decide.shift import shift
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
@@ -208,3 +209,10 @@ def test_holds_and_silences_move_by_what_was_added_since_the_last_look() -> None
     assert adopt_clock(ended, 60.0, over)[0].quarantines == ended.quarantines, "what is over stays as it was"
     fresh = replace(standing(), shifted_seconds=None)
     assert adopt_clock(fresh, 90.0, AT)[0].quarantines == fresh.quarantines, "where nobody looked before, nothing moves"
+
+
+def test_a_clock_that_was_put_right_neither_ends_an_incident_nor_keeps_it() -> None:
+    found = Incident("i-1", "downstream:db", "db is slow", ("csv",), AT - HOUR, seen_at=AT)
+    fresh, changes = shift(replace(standing(), incidents={"i-1": found}), 3_600.0, AT)
+    assert fresh.incidents["i-1"].seen_at == AT + HOUR
+    assert [item.seen_at for item in changes.incidents] == [AT + HOUR]
