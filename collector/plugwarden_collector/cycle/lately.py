@@ -24,8 +24,9 @@ __all__ = ["LOOKS", "NEWEST", "Lately"]
 
 DOUBT = 0.05
 """Once in twenty times what still fails looks well for a moment, and is isolated at a later look."""
-LOOKS = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=6))
-"""Sidecars tell of good calls every five seconds, once all is well again: so far back there are some."""
+LOOKS = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=6), timedelta(seconds=15))
+"""Sidecars tell of good calls every five seconds, once all is well again: so far back there are some. Of a scope that is seldom called
+fifteen seconds say more: what stumbled half a minute ago is not isolated for a stray failure of now."""
 NEWEST = LOOKS[:2]
 """Looks at what may have stumbled: further back lies the stumble itself."""
 LIKE_RATIO = 0.5

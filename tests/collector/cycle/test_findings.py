@@ -289,6 +289,25 @@ def test_a_new_version_that_stumbled_is_left_alone_while_its_last_calls_may_be_w
     assert fleet.play(30, lambda: fleet.arrive("csv", "2", 10)) == []
 
 
+def test_a_version_that_stumbled_long_ago_is_not_isolated_for_stray_failures(fleet: Fleet) -> None:
+    """Before, its last six seconds were too few calls to say anything, and the stumble's evidence stood."""
+    hosts = ("h1", "h2", "h3", "h4")
+    fleet.versions["csv", "2"] = fleet.at
+    fleet.arrive("csv", "1")
+    fleet.play(3, lambda: fleet.arrive("csv", "2", 5, 3, on=hosts))
+    assert fleet.play(17, lambda: fleet.arrive("csv", "2", 1, on=hosts[:2])) == []
+    turn = 0
+
+    def one() -> None:
+        nonlocal turn
+        turn += 1
+        fleet.arrive("csv", "2", 1, on=hosts[turn % 2 :: 2])
+        if turn % 10 == 0:
+            fleet.arrive("csv", "2", 1, 1, on=("h1",))
+
+    assert fleet.play(15, one) == []
+
+
 def test_a_new_version_that_fails_on_behind_its_breakers_is_isolated(fleet: Fleet) -> None:
     fleet.versions["csv", "2"] = fleet.at
     fleet.arrive("csv", "1")
