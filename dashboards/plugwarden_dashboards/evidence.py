@@ -28,14 +28,8 @@ def show(evidence: dict[str, Any]) -> None:
     if evidence.get("impact") and not evidence.get("forecast"):
         _impact(evidence["impact"])
     if evidence.get("alternatives"):
-        st.dataframe(
-            [
-                {"What else was considered": words.plain(item["scope"]), "Bad": item["bad"], "Calls": item["total"],
-                 "Explains (nats)": item["nats"]}
-                for item in evidence["alternatives"]
-            ],
-            hide_index=True,
-        )  # fmt: skip
+        # Lines and no table: a card is too narrow for one, on a telephone as on a board of four columns.
+        st.text("\n".join(["What else was considered:", *map(_alternative, evidence["alternatives"])]))
     for error, calls in evidence.get("errors", {}).items():
         st.text(f"{calls} × {words.plain(error)}")
     if evidence.get("scope"):
@@ -45,6 +39,11 @@ def show(evidence: dict[str, Any]) -> None:
             f"Trace {trace_id[:8]}…", key=f"evidence_{trace_id}", on_click=goto, args=("trace",),
             kwargs={"trace_id": trace_id},
         )  # fmt: skip
+
+
+def _alternative(item: dict[str, Any]) -> str:
+    """One other scope, and how much it would explain."""
+    return f"• {words.plain(item['scope'])}: {item['bad']} of {item['total']} bad, explains {item['nats']:g} nats"
 
 
 def _impact(cost: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from plugwarden_dashboards import data, words
-from plugwarden_dashboards.page import RANGES, REFRESH
+from plugwarden_dashboards.page import LEAVING, RANGES, REFRESH
 from plugwarden_dashboards.views import (
     alerts,
     audit,
@@ -60,7 +60,7 @@ def run() -> None:
         _login()
         return
     _controls()
-    wanted = st.session_state.pop("_goto", None)
+    wanted = st.session_state.pop(LEAVING, None)
     if wanted is not None:
         st.switch_page(pages[wanted[0]], query_params=wanted[1])
     flash = st.session_state.pop("flash", None)

@@ -15,7 +15,10 @@ from plugwarden.manifest import EXEMPT, Manifest, asked_names
 from plugwarden.nearest import hint
 from plugwarden.terms import Terms
 
-__all__ = ["DeclaredPlugin", "Wrapping"]
+__all__ = ["DeclaredPlugin", "KeptVersions", "Wrapping"]
+
+MANY = 2
+"""Forms of one operation from which on it cannot be said which is meant."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -31,13 +34,45 @@ class Wrapping(Protocol):
         """Return the observed form of a function."""
 
 
+class KeptVersions:
+    """The wrapped forms of declared operations, by version: a manifest names the version that it goes back to, and no function."""
+
+    def __init__(self) -> None:
+        self._forms: dict[tuple[str, str, str], list[Any]] = {}
+
+    def add(self, plugin: str, version: str, operation: str, form: Any) -> None:
+        """Keep a form; of an operation that is wrapped again and again, only that there are several."""
+        forms = self._forms.setdefault((plugin, version, operation), [])
+        if len(forms) < MANY:
+            forms.append(form)
+
+    def form(self, plugin: str, version: str, operation: str) -> Any:
+        """Return the form of an earlier version. Raises `ConfigurationError` where there is none, or where there are several: a host
+        that wraps for each of its tenants must not have the calls of one answered for another."""
+        forms = self._forms.get((plugin, version, operation), [])
+        if not forms:
+            raise ConfigurationError(
+                f"operations.{operation}.previous: {plugin}@{version} is not wrapped here; declare and wrap it first, with this sidecar"
+            )
+        if len(forms) == MANY:
+            raise ConfigurationError(
+                f"operations.{operation}.previous: {plugin}@{version} is wrapped several times here; "
+                "give the form that is meant: wrap(function, previous=…)"
+            )
+        return forms[0]
+
+
 class DeclaredPlugin:
     """A plugin whose operations are wrapped as its manifest says."""
 
-    def __init__(self, sidecar: Wrapping, manifest: Manifest, grants: Grants | None = None) -> None:
-        """Raises `ConfigurationError` for what the manifest asks beyond what the host grants."""
+    def __init__(
+        self, sidecar: Wrapping, manifest: Manifest, grants: Grants | None = None, kept: KeptVersions | None = None
+    ) -> None:
+        """Raises `ConfigurationError` for what the manifest asks beyond what the host grants. `kept` is what all plugins of a sidecar
+        share, so that a later version finds an earlier one."""
         grants = grants or Grants()
         self._sidecar = sidecar
+        self._kept = KeptVersions() if kept is None else kept
         self._touches = grants.touches(manifest.touches)
         for name, errors in manifest.downstreams.items():
             grants.check_errors(f"downstreams.{name}", errors)
@@ -72,10 +107,14 @@ class DeclaredPlugin:
         for key in EXEMPT:
             if key in declared:
                 declared[key] = _bound(key, Errors.of(key, declared[key]))
+        if "previous" in declared and "previous" not in terms:
+            declared["previous"] = self._kept.form(manifest.id, declared["previous"], name)
         declared |= {"owner": manifest.owner, "criticality": manifest.criticality, "downstream_errors": failures}
-        return self._sidecar.wrap(
+        wrapped = self._sidecar.wrap(
             function, plugin=manifest.id, version=manifest.version, operation=name, **{**declared, **terms}
         )
+        self._kept.add(manifest.id, manifest.version, name, wrapped)
+        return wrapped
 
     def operation(self, name: str | None = None, **terms: Unpack[Terms]) -> Callable[[F], F]:
         """The same as a decorator."""

@@ -43,7 +43,7 @@ from plugwarden.grants import Grants
 from plugwarden.nearest import hint
 from plugwarden.touches import Touches
 
-__all__ = ["EXEMPT", "Manifest", "Objective", "asked_names", "terms_of"]
+__all__ = ["EXEMPT", "Manifest", "Objective", "asked_names", "previous_of", "terms_of"]
 
 MAX_BYTES = 12 * 1024
 """Bytes of a manifest: one of 30 operations has 8 KiB. Reading TOML takes time by the square of its longest key (20 ms at this size)."""
@@ -56,7 +56,7 @@ _POLICIES: dict[str, type[Any]] = {
 _PLAIN = ("timeout", "concurrency", "runner", "workers")
 EXEMPT = ("caller_errors", "control_flow")
 """Terms by which exceptions are no failures of the plugin: what they name, the host has to grant."""
-_OPERATION_KEYS = (*_PLAIN, *_POLICIES, "fallback", "objective", *EXEMPT)
+_OPERATION_KEYS = (*_PLAIN, *_POLICIES, "fallback", "objective", "previous", *EXEMPT)
 _SCALARS = {"int": int, "float": int | float, "str": str, "bool": bool}
 
 
@@ -88,7 +88,7 @@ class Manifest:
     """Name -> exceptions, or their dotted names, that are its fault and not the plugin's."""
     touches: Touches | None = None
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Operation -> terms for `Sidecar.wrap`."""
+    """Operation -> terms for `Sidecar.wrap`; `previous` is the earlier version's name here, for which a host has its wrapped form."""
 
     @classmethod
     def load(cls, path: Path | str) -> Manifest:
@@ -147,8 +147,10 @@ class Manifest:
         operations = _table("operations", raw.get("operations"))
         if not operations:
             raise ConfigurationError("operations: at least one is needed, as [operations.NAME]")
-        for name in operations:
+        for name, one in operations.items():
             _nameable("operations", "operation", name)
+            if isinstance(one, Mapping) and one.get("previous") == about["version"]:
+                raise ConfigurationError(f"operations.{name}.previous: {about['version']} is the version itself")
         return cls(
             about["id"],
             about["version"],
@@ -222,7 +224,17 @@ def terms_of(path: str, raw: Mapping[str, Any]) -> dict[str, Any]:
         Declaration.of(**terms)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}.{error}") from None
+    if "previous" in raw:
+        terms["previous"] = previous_of(path, raw["previous"])
     return terms
+
+
+def previous_of(path: str, raw: Any) -> str:
+    """Return the name of an earlier version; raises `ConfigurationError` for what can be none."""
+    if not isinstance(raw, str) or not raw:
+        raise ConfigurationError(f"{path}.previous: must be the earlier version, as a text")
+    _nameable(f"{path}.previous", "version", raw)
+    return raw
 
 
 def _errors(path: str, raw: Any) -> Errors:

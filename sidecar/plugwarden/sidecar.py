@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from prometheus_client.registry import Collector
 
-    from plugwarden.declared_plugin import DeclaredPlugin
+    from plugwarden.declared_plugin import DeclaredPlugin, KeptVersions
     from plugwarden.gate.subscription import DirectiveFile, Subscription
     from plugwarden.grants import Grants
     from plugwarden.manifest import Manifest
@@ -82,6 +82,7 @@ class Sidecar:
         lag = self.settings.loop_lag_seconds
         self._loop_watch = None if lag is None else LoopWatch(lag, self._report_blocked)
         self._runners: weakref.WeakSet[ProcessRunner] = weakref.WeakSet()
+        self._kept: KeptVersions | None = None
         if not self.settings.disabled:
             reference = weakref.ref(self)
             ending.enrol(self, on_signal=self.settings.sigterm)
@@ -147,10 +148,13 @@ class Sidecar:
 
         Raises `ConfigurationError` naming the file and the field that is wrong, or that asks for more.
         """
-        from plugwarden.declared_plugin import DeclaredPlugin
+        from plugwarden.declared_plugin import DeclaredPlugin, KeptVersions
         from plugwarden.manifest import Manifest
 
-        return DeclaredPlugin(self, manifest if isinstance(manifest, Manifest) else Manifest.load(manifest), grants)
+        if self._kept is None:
+            self._kept = KeptVersions()
+        found = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
+        return DeclaredPlugin(self, found, grants, self._kept)
 
     def invocation(self, plugin: str, *, version: str, operation: str) -> AbstractContextManager[Invocation | None]:
         """A block of the host's own code as one invocation: `with sidecar.invocation(...)`.

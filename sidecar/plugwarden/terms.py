@@ -20,7 +20,7 @@ from plugwarden.fallback import Fallback, Value
 from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePolicy
 from plugwarden.touches import Touches
 
-__all__ = ["Keywords", "Level", "Runner", "Terms"]
+__all__ = ["Keywords", "Level", "OwnTerms", "Runner", "Terms"]
 
 
 class Keywords(TypedDict, total=False):
@@ -51,12 +51,11 @@ class Keywords(TypedDict, total=False):
     sigterm: bool | None
 
 
-class Terms(TypedDict, total=False):
-    """Terms of `wrap` and `plugin`, beside what is observed."""
+class OwnTerms(TypedDict, total=False):
+    """Terms of one version by itself, beside what is observed."""
 
     timeout: float | None
     fallback: Fallback | Callable[..., Any] | Value | None
-    previous: Callable[..., Any] | None
     breaker: BreakerPolicy | bool | None
     bulkhead: BulkheadPolicy | int | None
     rate: RatePolicy | float | None
@@ -75,3 +74,9 @@ class Terms(TypedDict, total=False):
     concurrency: int | None
     objective: Any
     capture: Callable[..., dict[str, Any]] | None
+
+
+class Terms(OwnTerms, total=False):
+    """Terms of `wrap` and `plugin`, beside what is observed."""
+
+    previous: Callable[..., Any] | None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, TimeoutError, expect, sync_playwright
 from plugwarden import Sidecar
 from plugwarden.contract import Scope
 from plugwarden_dashboards.views import quarantine
@@ -97,6 +97,46 @@ def test_it_says_which_version_calls_go_back_to_and_how_many_are_refused(
         for text in said
     )
     assert "Refused or answered by a fallback: 200 calls a minute, in 1 process, for 1 tenant" in said
+
+
+def test_what_forbids_it_is_said_once_and_what_else_was_considered_in_lines(
+    collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"scope": "csv operation=x", "bad": 9, "total": 10, "nats": 12.5}
+    reason = "it fails. Not quarantined: csv is protected."
+    suggested(collector, SCOPE, reason, prevented=["csv is protected"], errors={}, alternatives=[other])
+    page = draw("quarantine", collector.url, monkeypatch)
+    assert sum("csv is protected" in text for text in texts(page)) == 1
+    assert "What else was considered:\n• csv operation=x: 9 of 10 bad, explains 12.5 nats" in texts(page)
+    assert not page.dataframe, "a table would be cut off in a card"
+
+
+@pytest.mark.browser
+def test_on_a_telephone_nothing_is_pushed_sideways_and_a_trace_of_the_evidence_opens(collector: Running) -> None:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    scope = Scope("a-plugin-with-a-long-name-of-many-words", "2.0.0-rc.1+build.20261128")
+    other = {"scope": f"{scope} operation=export-of-all-that-there-is", "bad": 9, "total": 10, "nats": 12.5}
+    trace = "ab" * 16
+    identity = suggested(collector, scope, "it fails", errors={"OSError": 9}, alternatives=[other], traces=[trace])
+    with served(collector.url) as dashboards, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": 390, "height": 844})
+            page.goto(f"http://{dashboards.host}/quarantine")
+            card = page.locator(f".st-key-card_{identity}")
+            card.get_by_text("Evidence at the decision").click(timeout=120_000)
+            expect(card).to_contain_text("explains 12.5 nats", timeout=120_000)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            beyond = card.evaluate(
+                "card => [...card.querySelectorAll('*')].filter(part => part.getBoundingClientRect().right > 390).length"
+            )
+            card.get_by_role("button", name="Trace abababab…").click()
+            page.wait_for_url(f"**/trace?*trace_id={trace}*", timeout=120_000)
+        finally:
+            browser.close()
+    assert wide <= 390
+    assert beyond == 0, "and nothing is cut off"
 
 
 def test_a_forecast_of_before_there_was_a_way_back_is_shown_as_it_was(
@@ -193,23 +233,23 @@ def test_in_a_browser_a_person_sees_what_it_costs_and_then_isolates(busy: Runnin
         try:
             page = browser.new_page(viewport={"width": 1440, "height": 1200})
             page.goto(f"http://{dashboards.host}/quarantine")
-            page.get_by_role("button", name="Quarantine a plugin…").click(timeout=60_000)
+            page.get_by_role("button", name="Quarantine a plugin…").click(timeout=120_000)
             dialog = page.get_by_role("dialog")
             act = dialog.get_by_role("button", name="Quarantine", exact=True)
-            expect(act).to_be_disabled(timeout=60_000)
+            expect(act).to_be_disabled(timeout=120_000)
             dialog.get_by_role("combobox").click()
             page.get_by_role("option", name="csv").click()
-            expect(dialog.locator(".st-key-forecast")).to_contain_text("about", timeout=60_000)
+            expect(dialog.locator(".st-key-forecast")).to_contain_text("about", timeout=120_000)
             told = dialog.locator(".st-key-forecast").inner_text()
             assert busy.api.get("quarantine") == [], "it is shown before anything is done"
             dialog.get_by_label("Reason").fill("it leaks")
-            expect(act).to_be_enabled(timeout=60_000)
+            expect(act).to_be_enabled(timeout=120_000)
             act.click()
-            dialog.wait_for(state="hidden", timeout=60_000)
+            dialog.wait_for(state="hidden", timeout=120_000)
             (row,) = eventually(lambda: busy.api.get("quarantine"))
             card = page.locator(f".st-key-card_{row['id']}")
-            card.get_by_text("Evidence at the decision").click(timeout=60_000)
-            expect(card).to_contain_text("Foreseen: Refused or answered by a fallback", timeout=60_000)
+            card.get_by_text("Evidence at the decision").click(timeout=120_000)
+            expect(card).to_contain_text("Foreseen: Refused or answered by a fallback", timeout=120_000)
         finally:
             browser.close()
     assert "Refused or answered by a fallback while it is isolated: about" in told
@@ -249,11 +289,14 @@ def test_in_a_browser_a_person_approves_declines_and_releases(collector: Running
 
 def _do(page: Page, card: str, act: str, reason: str, length: str | None = None) -> None:
     """Press a button of a card, say why, and send it."""
-    page.locator(f".st-key-card_{card}").get_by_role("button", name=f"{act}…").click(timeout=60_000)
+    page.locator(f".st-key-card_{card}").get_by_role("button", name=f"{act}…").click(timeout=120_000)
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Reason").fill(reason, timeout=60_000)
+    dialog.get_by_label("Reason").fill(reason, timeout=120_000)
     if length is not None:
         dialog.get_by_role("combobox").click()
         page.get_by_role("option", name=length).click()
     dialog.get_by_role("button", name=act, exact=True).click()
-    dialog.wait_for(state="hidden", timeout=60_000)
+    try:
+        dialog.wait_for(state="hidden", timeout=120_000)
+    except TimeoutError as error:
+        raise AssertionError(f"the dialog is still there: {dialog.inner_text()}") from error

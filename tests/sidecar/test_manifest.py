@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from plugwarden.contract import ErrorSource
 from plugwarden.invocation import begin
 from plugwarden.manifest import Manifest
 from plugwarden.outcomes import blame
+from plugwarden.testing import contract_of
 
 from tests.sidecar.support import worker_plugins
 from tests.sidecar.support.fuzz_frames import HostState
 from tests.sidecar.support.fuzz_manifests import attempt, manifest_bytes
+from tests.sidecar.support.isolation import isolate
 
 GOOD = """
 [plugin]
@@ -137,6 +140,10 @@ def test_an_operation_that_is_not_declared_cannot_be_wrapped(sidecar: Sidecar, t
         ('owner = "reports team"', "owner = " + "9" * 5000, "not TOML"),
         ('owner = "reports team"', "#" + "x" * 70_000, "larger than 12288 bytes"),
         ("concurrency = 4", 'runner = "process"\ntouches = 3', r"operations\.export\.touches"),
+        ("timeout = 2.0", "previous = 1.3", r"operations\.export\.previous: must be the earlier version, as a text"),
+        ("timeout = 2.0", 'previous = ""', r"operations\.export\.previous: must be the earlier version"),
+        ("timeout = 2.0", 'previous = "\\n"', r"operations\.export\.previous: "),
+        ("timeout = 2.0", 'previous = "1.4.0"', r"operations\.export\.previous: 1\.4\.0 is the version itself"),
     ],
 )
 def test_a_mistake_is_named_by_file_and_field(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -145,6 +152,55 @@ def test_a_mistake_is_named_by_file_and_field(tmp_path: Path, old: str, new: str
     with pytest.raises(ConfigurationError, match=words) as caught:
         Manifest.load(path)
     assert "plugin.toml" in str(caught.value)
+
+
+# -- the earlier version ------------------------------------------------------------------------------------------------
+
+
+def version(number: str, previous: str | None = None) -> Manifest:
+    back = "" if previous is None else f'previous = "{previous}"'
+    return Manifest.parse(f'[plugin]\nid = "geo"\nversion = "{number}"\n[operations.find]\n{back}'.encode())
+
+
+def test_a_manifest_names_the_version_that_calls_go_back_to(sidecar: Sidecar) -> None:
+    older = sidecar.declare(version("1.9")).wrap(lambda: "1.9", "find")
+    newer = sidecar.declare(version("2.0", previous="1.9")).wrap(lambda: "2.0", "find")
+    assert (older(), newer()) == ("1.9", "2.0")
+    isolate(sidecar, "geo", "2.0")
+    assert newer() == "1.9"
+
+
+def test_a_version_that_is_not_wrapped_is_said_by_its_field(sidecar: Sidecar) -> None:
+    plugin = sidecar.declare(version("2.0", previous="1.9"))
+    with pytest.raises(ConfigurationError, match=r"operations\.find\.previous: geo@1\.9 is not wrapped here; declare"):
+        plugin.wrap(lambda: "2.0", "find")
+    assert plugin.wrap(lambda: "2.0", "find", previous=None)() == "2.0", "the host's own word goes before"
+    other = Sidecar(service="other")
+    other.declare(version("1.9")).wrap(lambda: "1.9", "find")
+    with pytest.raises(ConfigurationError, match="with this sidecar"):
+        plugin.wrap(lambda: "2.0", "find")
+    other.close(timeout=5)
+
+
+def test_where_a_host_wraps_for_each_tenant_nobodys_calls_are_answered_for_another(sidecar: Sidecar) -> None:
+    before, plugin = sidecar.declare(version("1.9")), sidecar.declare(version("2.0", previous="1.9"))
+    alice, bob = (before.wrap(lambda name=name: name, "find") for name in ("alice", "bob"))
+    assert (alice(), bob()) == ("alice", "bob")
+    with pytest.raises(ConfigurationError, match=r"operations\.find\.previous: geo@1\.9 is wrapped several times here"):
+        plugin.wrap(lambda: "alice 2.0", "find")
+    newer = plugin.wrap(lambda: "alice 2.0", "find", previous=alice)
+    isolate(sidecar, "geo", "2.0")
+    assert newer() == "alice"
+
+
+def test_a_plugin_that_goes_back_is_tried_by_itself() -> None:
+    def find() -> str:
+        return "2.0"
+
+    assert (
+        contract_of(version("2.0", previous="1.9")).findings(SimpleNamespace(find=find), without_deadline=["find"])
+        == []
+    )
 
 
 def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -60,9 +60,10 @@ def _table(decisions: list[dict[str, Any]]) -> None:
         pd.DataFrame(
             [
                 {
-                    "open": "Open", "#": row["sequence"], "When": words.moment(row["time"]), "What": words.plain(row["kind"]),
-                    "Scope": words.plain(row["scope"]), "By": words.plain(row["actor"]),
-                    "Says to be": words.plain(row["says"] or ""), "Why": words.plain(row["reason"], 1000),
+                    # What and whom first: that is what there is room for on a telephone.
+                    "open": "Open", "What": words.plain(row["kind"]), "Scope": words.plain(row["scope"]),
+                    "When": words.moment(row["time"]), "By": words.plain(row["actor"]),
+                    "Says to be": words.plain(row["says"] or ""), "Why": words.plain(row["reason"], 1000), "#": row["sequence"],
                 }
                 for row in decisions
             ]
@@ -99,7 +100,8 @@ def _decision(sequence: int, decisions: list[dict[str, Any]]) -> None:
         st.text(words.plain(row["reason"], 2000))
         with st.expander("Evidence at the decision"):
             evidence.show(row["evidence"])
-            st.code(row["hash"], language=None)
+            st.text("Seal of the entry, and of all before it:")
+            st.code(row["hash"], language=None, wrap_lines=True)
         with st.container(horizontal=True):
             again = st.button(
                 "Replay", key="audit_replay", help="Make this decision again from nothing but its own entry"

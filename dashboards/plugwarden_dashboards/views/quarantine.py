@@ -91,9 +91,14 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
                 evidence.show(row["evidence"])
         _stands(row)
         if row["ended_at"] is None:
-            for act in SUGGESTED if row["state"] == "degraded" else HELD:
-                if st.button(f"{act.name}…", key=f"{act.name.lower()}_{row['id']}"):
-                    act.ask(row)
+            with st.container(horizontal=True):
+                pressed = [
+                    act
+                    for act in (SUGGESTED if row["state"] == "degraded" else HELD)
+                    if st.button(f"{act.name}…", key=f"{act.name.lower()}_{row['id']}")
+                ]
+            for act in pressed:
+                act.ask(row)
 
 
 def _stands(row: dict[str, Any]) -> None:
@@ -101,8 +106,9 @@ def _stands(row: dict[str, Any]) -> None:
     known = row["evidence"]
     if known.get("approved_by"):
         st.text(f"approved by {words.plain(known['approved_by'])}")
-    if known.get("prevented") and row["ended_at"] is None:
-        st.text(f"the automation may not isolate it: {words.plain('; '.join(map(str, known['prevented'])), 600)}")
+    prevented = [text for text in map(str, known.get("prevented") or ()) if text not in row["reason"]]
+    if prevented and row["ended_at"] is None:
+        st.text(f"the automation may not isolate it: {words.plain('; '.join(prevented), 600)}")
     person, until = known.get("released_by"), known.get("override_until")
     if person and until and datetime.fromisoformat(until).replace(tzinfo=UTC) > datetime.now(UTC):
         what = "declined" if known.get("declined") else "released"

@@ -6,6 +6,7 @@ Nothing here may cost the host more than its plugins unobserved: what cannot be 
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import logging
 import os
@@ -39,6 +40,8 @@ class Placed:
         self.met: dict[str, int] = {}
         """How many plugins or hooks of each wanted group, manager and callable were wrapped."""
         self.faults: list[str] = []
+        self._forms: dict[tuple[str, ...], Any] = {}
+        """Callables that are in place."""
         self._lock = threading.RLock()
         self._sidecar: Sidecar | None = None
         self._making = False
@@ -95,9 +98,9 @@ class Placed:
         if self.note(what, error):
             _log.warning("%s: left as it is: %s", what, error)
 
-    def note(self, what: str, why: object) -> bool:
-        """Note for the report that something stays unobserved; return whether it was not known already."""
-        text = f"{what}: left as it is: {why}"
+    def note(self, what: str, why: object, became: str = "left as it is") -> bool:
+        """Note for the report what became of something, and why; return whether it was not known already."""
+        text = f"{what}: {became}: {why}"
         if text in self.faults or len(self.faults) >= 100:
             return False
         self.faults.append(text)
@@ -205,15 +208,36 @@ class Placed:
         function = found.__func__ if isinstance(found, staticmethod | classmethod) else found
         from plugwarden.integrations.distributions import version_of
 
+        earlier = self.wanted.earlier(wanted)
+        previous = None if earlier is None else self._form_of(earlier, wanted)
         observed: Any = self.sidecar.wrap(
             function,
             plugin=wanted.plugin,
             version=wanted.version or version_of(module.__name__),
             operation=wanted.operation,
+            previous=previous,
             **wanted.terms,
         )
         setattr(owner, name, observed if descriptor is None else descriptor(observed))
+        self._forms[_identity(wanted)] = observed
         self.count(f"callable {_target(wanted)}", 1)
+
+    def exchanged(self, wanted: WantedCallable) -> bool:
+        """Whether it is in place, as what a later version goes back to is before its turn."""
+        return _identity(wanted) in self._forms
+
+    def _form_of(self, earlier: WantedCallable, wanted: WantedCallable) -> Any:
+        """Return the wrapped form of an earlier version, whose module is imported for it; None where it cannot be had, which is said."""
+        try:
+            module = importlib.import_module(earlier.module)
+            if not self.exchanged(earlier):
+                self.exchange(module, earlier)
+        except Exception as error:  # noqa: BLE001 - the newer version is observed all the same
+            why = f"previous: {earlier.version} cannot be had: {type(error).__name__}: {error}"
+            if self.note(f"callable {_target(wanted)}", why, "goes back to nothing"):
+                _log.warning("callable %s: goes back to nothing: %s", _target(wanted), why)
+            return None
+        return self._forms.get(_identity(earlier))
 
 
 @dataclass
@@ -306,9 +330,14 @@ def _watch_managers(placed: Placed, module: ModuleType) -> None:
 def _exchange_all(placed: Placed, items: list[WantedCallable], module: ModuleType) -> None:
     for item in items:
         try:
-            placed.exchange(module, item)
+            if not placed.exchanged(item):
+                placed.exchange(module, item)
         except Exception as error:  # noqa: BLE001 - the host gets its module, whatever we could not do with it
             placed.fault(f"callable {_target(item)}", error)
+
+
+def _identity(wanted: WantedCallable) -> tuple[str, ...]:
+    return (_target(wanted), wanted.plugin, wanted.version or "", wanted.operation)
 
 
 def _target(wanted: WantedCallable) -> str:

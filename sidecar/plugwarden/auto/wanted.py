@@ -14,6 +14,7 @@
     target = "reports.steps:resize"
     plugin = "resize"
     version = "1.4"
+    previous = "1.3"        # another [[callable]] has that version
 
 Beside the fields named here, each table takes the terms of a manifest's operations (docs/how-to/manifest.md).
 """
@@ -63,6 +64,8 @@ class WantedCallable(NamedTuple):
     """None: that of the distribution which the module came with."""
     operation: str
     terms: Terms = _NONE
+    previous: str | None = None
+    """The version that calls go back to, of the same plugin and operation: another table has it."""
 
 
 class WantedPlugins(NamedTuple):
@@ -106,7 +109,18 @@ class WantedPlugins(NamedTuple):
             name = _text(path, table, "project")
             _once(path, "project", name, managers)
             managers[name] = WantedManager(name, _rest(path, table, "project"))
-        return cls(service, groups, managers, tuple(_callable(*found) for found in _tables(raw, "callable")))
+        callables = tuple(_callable(*found) for found in _tables(raw, "callable"))
+        made = cls(service, groups, managers, callables)
+        for number, item in enumerate(callables, 1):
+            _check_way_back(f"callable[{number}]", item, made)
+        return made
+
+    def earlier(self, item: WantedCallable) -> WantedCallable | None:
+        """Return what a callable goes back to; None where nothing is named, or it is not there."""
+        if item.previous is None:
+            return None
+        wanted = (item.plugin, item.previous, item.operation)
+        return next((one for one in self.callables if (one.plugin, one.version, one.operation) == wanted), None)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], os.stat_result]:
@@ -138,8 +152,32 @@ def _callable(path: str, table: Mapping[str, Any]) -> WantedCallable:
         fault = None if name is None else name_fault(part, name)
         if fault is not None:
             raise ConfigurationError(f"{path}.{part}: {fault}, got {name!r:.300}")
-    rest = _rest(path, table, "target", "plugin", "version", "operation")
-    return WantedCallable(module, names, plugin, version, operation, rest)
+    previous = None
+    if "previous" in table:
+        from plugwarden.manifest import previous_of
+
+        previous = previous_of(path, table["previous"])
+    rest = _rest(path, table, "target", "plugin", "version", "operation", "previous")
+    return WantedCallable(module, names, plugin, version, operation, rest, previous)
+
+
+def _check_way_back(path: str, item: WantedCallable, wanted: WantedPlugins) -> None:
+    """Raise `ConfigurationError` for a way back that leads nowhere, or to where it began."""
+    if item.previous is None:
+        return
+    if item.version is None:
+        raise ConfigurationError(f"{path}.version: is missing; what goes back to {item.previous} needs one")
+    passed: set[str | None] = {item.version}
+    further = wanted.earlier(item)
+    if further is None:
+        raise ConfigurationError(
+            f"{path}.previous: no [[callable]] has version {item.previous} of plugin {item.plugin}, operation {item.operation}"
+        )
+    while further is not None:
+        if further.version in passed:
+            raise ConfigurationError(f"{path}.previous: {item.previous} goes back to {further.version} itself")
+        passed.add(further.version)
+        further = wanted.earlier(further)
 
 
 def _tables(raw: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -172,6 +210,10 @@ def _rest(path: str, table: Mapping[str, Any], *own: str) -> Terms:
     terms = {key: told for key, told in table.items() if key not in own}
     if not terms:
         return terms
+    if "previous" in terms:
+        raise ConfigurationError(
+            f"{path}.previous: only a [[callable]] names one; of what is loaded by name there is one version"
+        )
     from plugwarden.manifest import terms_of
 
     return terms_of(path, terms)

@@ -121,7 +121,7 @@ class Course:
         host = Host()
         plugin = recorder.sidecar.declare(emulated(self.manifest), grants=self.manifest.asked)
         bodies = {name: self._body(name, host) for name in self.manifest.operations}
-        wrapped = {name: plugin.wrap(body.call, name) for name, body in bodies.items()}
+        wrapped = {name: plugin.wrap(body.call, name, previous=None) for name, body in bodies.items()}
         self._gates = {gate.scope.operation: gate for gate in recorder.sidecar.operations}
         self._stretch = {name: Tally() for name in self.totals}
         self._waiting = dict.fromkeys(self.totals, 0)

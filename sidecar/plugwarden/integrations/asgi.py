@@ -22,7 +22,7 @@ from plugwarden.contract import Criticality, ErrorSource, fitting, name_fault
 from plugwarden.errors import CallNotPermitted, ConfigurationError
 from plugwarden.integrations.answering import is_of
 from plugwarden.integrations.refusal import http_refusal
-from plugwarden.terms import Terms
+from plugwarden.terms import OwnTerms, Terms
 
 if TYPE_CHECKING:
     from plugwarden.sidecar import Sidecar
@@ -106,6 +106,11 @@ class PluginApp:
             if token is not None:
                 detach(token)
 
+    @property
+    def goes_back(self) -> bool:
+        """Whether refused requests go back to an earlier version."""
+        return self._previous is not None
+
     def _checked(self, previous: Any) -> PluginApp | None:
         """The earlier version: what is wrong with it is told when it is mounted, and by no request."""
         if previous is None:
@@ -172,21 +177,66 @@ def _fault(status: int) -> bool | ErrorSource:
     return status == NO_ANSWER or status >= 500
 
 
-def wrap_routes(routes: Iterable[Any], sidecar: Sidecar, *, plugin: str, version: str, **terms: Unpack[Terms]) -> int:
+def wrap_routes(
+    routes: Iterable[Any],
+    sidecar: Sidecar,
+    *,
+    plugin: str,
+    version: str,
+    previous: PluginApp | Iterable[Any] | None = None,
+    **terms: Unpack[OwnTerms],
+) -> int:
     """Observe the routes of Starlette or FastAPI that a plugin brought; return how many. The operation is the route's name.
 
     `routes`: those of its router, before or after the host takes them in. What a plugin's endpoint raises has become a
-    response by then, so that its `HTTPException(404)` is the 404 that it means.
+    response by then, so that its `HTTPException(404)` is the 404 that it means. `previous` is the routes of the earlier version's
+    router, wrapped before and taken in by no host, or a `PluginApp` around all of it. A route goes back to the one with its
+    name, path and methods; one that the earlier version had not goes back to none.
+
+    Raises `ConfigurationError` that names `previous` where that cannot be, before any route is wrapped.
     """
-    wrapped = 0
-    for route in routes:
-        # `handle` and not `app`: FastAPI makes another `app` of a route when its router is included.
-        if not hasattr(route, "endpoint") or isinstance(route.handle, PluginApp):
-            continue
-        name = fitting("operation", getattr(route, "name", None) or "call")
-        route.handle = PluginApp(route.handle, sidecar, plugin=plugin, version=version, operation=_named(name), **terms)
-        wrapped += 1
-    return wrapped
+    # `handle` and not `app`: FastAPI makes another `app` of a route when its router is included.
+    fresh = [route for route in routes if hasattr(route, "endpoint") and not isinstance(route.handle, PluginApp)]
+    earlier = _ways_back(previous)
+    apps = [
+        PluginApp(
+            route.handle, sidecar, plugin=plugin, version=version, operation=_named(_operation_of(route)),
+            previous=earlier(route), **terms,
+        )
+        for route in fresh
+    ]  # fmt: skip
+    if fresh and previous is not None and not any(app.goes_back for app in apps):
+        raise ConfigurationError("previous: none of its routes has the name, path and methods of one of these")
+    for route, app in zip(fresh, apps, strict=True):
+        route.handle = app
+    return len(apps)
+
+
+def _ways_back(previous: PluginApp | Iterable[Any] | None) -> Callable[[Any], PluginApp | None]:
+    """Return what says to which application a route goes back."""
+    if previous is None or isinstance(previous, PluginApp):
+        return lambda route: previous
+    if not isinstance(previous, Iterable):
+        raise ConfigurationError("previous: must be the routes of the earlier version's router, or a PluginApp")
+    known: dict[tuple[str, Any, frozenset[str]], PluginApp] = {}
+    for route in previous:
+        if hasattr(route, "endpoint"):
+            if not isinstance(route.handle, PluginApp):
+                name = _operation_of(route)
+                raise ConfigurationError(
+                    f"previous: route {name} is not wrapped; wrap its router first, with its version"
+                )
+            known[_place(route)] = route.handle
+    return lambda route: known.get(_place(route))
+
+
+def _place(route: Any) -> tuple[str, Any, frozenset[str]]:
+    """Return what two versions of a route have in common: parameters of the path are found by the one that the host has."""
+    return _operation_of(route), getattr(route, "path", None), frozenset(getattr(route, "methods", None) or ())
+
+
+def _operation_of(route: Any) -> str:
+    return fitting("operation", getattr(route, "name", None) or "call")
 
 
 def _named(name: str) -> Callable[[Scope], str]:

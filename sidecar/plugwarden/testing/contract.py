@@ -151,7 +151,7 @@ class Contract:
         with recording() as recorder:
             declared = DeclaredPlugin(recorder.sidecar, self.manifest, grants or self.manifest.asked)
             for name, function in functions.items():
-                declared.wrap(function, name)
+                declared.wrap(function, name, previous=None)
 
     def _called(self, example: Example, function: Callable[..., Any], grants: Grants | None) -> Iterable[Finding]:
         try:
@@ -163,7 +163,7 @@ class Contract:
             pass  # it has no signature to ask
         with recording() as recorder:
             declared = DeclaredPlugin(recorder.sidecar, self.manifest, grants or self.manifest.asked)
-            wrapped = declared.wrap(function, example.operation)
+            wrapped = declared.wrap(function, example.operation, previous=None)
             answer: Any = NO_ANSWER
             try:
                 answer = _completed(wrapped(*example.args, **example.kwargs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import subprocess
 import sys
@@ -84,7 +85,8 @@ def host(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PYTHONPATH": str(folder), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environ = {**os.environ, "PYTHONPATH": path, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
     return subprocess.run(
         [sys.executable, "-m", "plugwarden", *words], cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
@@ -241,6 +243,32 @@ def test_a_host_file_that_goes_wrong_later_costs_the_host_nothing(host: Path) ->
         ("[[entry_points]]\nmethods = ['x']", r"entry_points\[1\].group: is missing"),
         ("[[pluggy]]\nproject = 'x'\n[[pluggy]]\nproject = 'x'", r"pluggy\[2\].project: x is there already"),
         ("callable = 3", r"callable: must be tables, each begun with \[\[callable\]\]"),
+        (
+            "[[callable]]\ntarget = 'a:b'\nversion = '2'\nprevious = 1",
+            r"callable\[1\].previous: must be the earlier version",
+        ),
+        (
+            "[[callable]]\ntarget = 'a:b'\nprevious = '1'",
+            r"callable\[1\].version: is missing; what goes back to 1 needs one",
+        ),
+        (
+            "[[callable]]\ntarget = 'a:b'\nversion = '2'\nprevious = '1'",
+            r"callable\[1\].previous: no \[\[callable\]\] has version 1 of plugin a, operation b",
+        ),
+        (
+            "[[callable]]\ntarget = 'a:b'\nversion = '2'\nprevious = '2'",
+            r"callable\[1\].previous: 2 goes back to 2 itself",
+        ),
+        (
+            "[[callable]]\ntarget = 'a:b'\nversion = '2'\nprevious = '1'\n"
+            "[[callable]]\ntarget = 'c:b'\nplugin = 'a'\nversion = '1'\nprevious = '2'",
+            r"callable\[1\].previous: 1 goes back to 2 itself",
+        ),
+        (
+            "[[entry_points]]\ngroup = 'x'\nprevious = '1'",
+            r"entry_points\[1\].previous: only a \[\[callable\]\] names one",
+        ),
+        ("[[pluggy]]\nproject = 'x'\nprevious = '1'", r"pluggy\[1\].previous: only a"),
     ],
 )
 def test_a_wrong_host_file_names_the_field(tmp_path: Path, text: str, said: str) -> None:
@@ -248,6 +276,73 @@ def test_a_wrong_host_file_names_the_field(tmp_path: Path, text: str, said: str)
     file.write_text(text)
     with pytest.raises(ConfigurationError, match=said):
         WantedPlugins.load(file)
+
+
+BACK = """
+import json, os, sys
+from pathlib import Path
+
+import geo_2
+import plugwarden.auto.hooks as hooks
+from plugwarden.contract import Action, Directive, DirectiveSet, Scope
+
+said = [geo_2.find("Bern"), geo_2.Finder().run("Bern"), "geo_1" in sys.modules]
+import gc
+(sidecar,) = {id(item._sidecar): item._sidecar for item in gc.get_objects() if isinstance(item, hooks.Placed)}.values()
+sidecar._apply(DirectiveSet("e", 1, (Directive("q-1", Action.ISOLATE, Scope("geo", "2.0"), reason="it fails"),)))
+for call in (geo_2.find, geo_2.Finder().run):
+    try:
+        said.append(call("Bern"))
+    except Exception as error:
+        said.append(type(error).__name__)
+print(json.dumps(said))
+"""
+GEO = """
+def find(place): return f"{place} by VERSION"
+class Finder:
+    def run(self, place): return f"{place} run by VERSION"
+"""
+GOES_BACK = """
+[[callable]]
+target = "geo_2:find"
+plugin = "geo"
+version = "2.0"
+previous = "1.9"
+[[callable]]
+target = "geo_2:Finder.run"
+plugin = "geo"
+version = "2.0"
+previous = "1.9"
+[[callable]]
+target = "geo_1:find"
+plugin = "geo"
+version = "1.9"
+[[callable]]
+target = "geo_1:Finder.run"
+plugin = "geo"
+version = "1.9"
+"""
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["kept", "gone"])
+def test_a_host_file_names_the_version_that_calls_go_back_to_which_no_host_imports(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "host.py").write_text(BACK)
+    (tmp_path / "geo_2.py").write_text(GEO.replace("VERSION", "2.0"))
+    if there:
+        (tmp_path / "geo_1.py").write_text(GEO.replace("VERSION", "1.9"))
+    (tmp_path / "plugwarden.toml").write_text(GOES_BACK)
+    done = run(tmp_path, "run", "--report", "--", sys.executable, "host.py")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said[:3] == ["Bern by 2.0", "Bern run by 2.0", there]
+    if there:
+        assert said[3:] == ["Bern by 1.9", "Bern run by 1.9"]
+        assert "callable geo_1:find: 1 wrapped" in done.stderr
+    else:
+        assert said[3:] == ["PluginQuarantined"] * 2
+        assert (
+            "callable geo_2:find: goes back to nothing: previous: 1.9 cannot be had: ModuleNotFoundError" in done.stderr
+        )
 
 
 def test_what_is_installed_makes_a_host_file_that_can_be_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from importlib.util import find_spec
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from plugwarden import BreakerPolicy, PluginQuarantined, Sidecar
 from plugwarden.contract import BreakerState
+from plugwarden.errors import ConfigurationError
 from plugwarden.integrations.asgi import PluginApp, wrap_routes
 
 from tests.sidecar.support.counted_outcomes import CALLER, CONTROL, PLUGIN, outcomes
@@ -253,6 +255,89 @@ def test_a_plugins_fastapi_router_is_observed_when_the_host_has_taken_it_in(side
     assert outcomes(sidecar, "item") == {GOOD: 3}
     isolate(sidecar, "shop")
     assert client.get("/shop/item/1").status_code == 503
+
+
+def test_routes_go_back_to_those_of_the_earlier_version_by_name_path_and_methods(sidecar: Sidecar) -> None:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    def made(version: str, *, moved: str = "/moved") -> list[Route]:
+        async def item(request: Request) -> PlainTextResponse:
+            return PlainTextResponse(f"{version}: {request.path_params['number']}")
+
+        async def change(request: Request) -> PlainTextResponse:
+            return PlainTextResponse(f"{version} changed")
+
+        async def elsewhere(request: Request) -> PlainTextResponse:
+            return PlainTextResponse(version)
+
+        return [
+            Route("/item/{number}", item), Route("/item/{number}", change, name="item", methods=["POST"]), Route(moved, elsewhere),
+        ]  # fmt: skip
+
+    before, routes = made("1", moved="/once"), made("2")
+    assert wrap_routes(before, sidecar, plugin="shop", version="1") == 3
+    assert wrap_routes(routes, sidecar, plugin="shop", version="2", previous=before) == 3
+    client = TestClient(Starlette(routes=routes), raise_server_exceptions=False)
+    assert (client.get("/item/7").text, client.post("/item/7").text) == ("2: 7", "2 changed")
+    isolate(sidecar, "shop", "2")
+    assert (client.get("/item/7").text, client.post("/item/7").text) == ("1: 7", "1 changed")
+    assert client.get("/moved").status_code == 503, "the earlier version has it under another path"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("unwrapped", "previous: route item is not wrapped; wrap its router first"),
+        ("other", "previous: none of its routes has the name, path and methods of one of these"),
+        ("same version", "previous: shop@2 is no other version of shop@2"),
+        ("a number", "previous: must be the routes of the earlier version's router, or a PluginApp"),
+    ],
+)
+def test_what_routes_cannot_go_back_to_is_said_before_any_is_wrapped(sidecar: Sidecar, wrong: str, said: str) -> None:
+    from starlette.routing import Route
+
+    async def item(request: Any) -> Any: ...
+
+    routes = [Route("/item", item)]
+    before: Any = [Route("/item", item) if wrong != "other" else Route("/else", item)]
+    if wrong != "unwrapped":
+        wrap_routes(before, sidecar, plugin="shop", version="2" if wrong == "same version" else "1")
+    plain = routes[0].handle
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        wrap_routes(routes, sidecar, plugin="shop", version="2", previous=7 if wrong == "a number" else before)  # type: ignore[arg-type]
+    assert routes[0].handle == plain
+
+
+@needs("fastapi")
+def test_a_fastapi_router_goes_back_to_the_earlier_versions_with_parameters_and_body(sidecar: Sidecar) -> None:
+    from fastapi import APIRouter, FastAPI
+    from fastapi.testclient import TestClient
+
+    def made(version: str) -> Any:
+        router = APIRouter()
+
+        @router.post("/item/{number}")
+        def item(number: int, body: dict[str, int], wanted: str = "") -> list[Any]:
+            return [version, number, body["a"], wanted]
+
+        return router
+
+    before, router, host = made("1"), made("2"), FastAPI()
+    wrap_routes(before.routes, sidecar, plugin="shop", version="1")
+    wrap_routes(router.routes, sidecar, plugin="shop", version="2", previous=before.routes)
+    host.include_router(router, prefix="/shop")
+    client = TestClient(host)
+
+    def answer() -> Any:
+        return client.post("/shop/item/3?wanted=x", json={"a": 5}).json()
+
+    assert answer() == ["2", 3, 5, "x"]
+    isolate(sidecar, "shop", "2")
+    assert answer() == ["1", 3, 5, "x"]
 
 
 # -- Celery ---------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,6 @@ from plugwarden import Sidecar
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
 
 
-def isolate(sidecar: Sidecar, plugin: str) -> None:
-    directives = (Directive("q-1", Action.ISOLATE, Scope(plugin), reason="it fails"),)
+def isolate(sidecar: Sidecar, plugin: str, version: str | None = None) -> None:
+    directives = (Directive("q-1", Action.ISOLATE, Scope(plugin, version), reason="it fails"),)
     sidecar._apply(DirectiveSet("e", sidecar.directives.revision + 1, directives))
