@@ -10,7 +10,9 @@ from .world import RULE_SETS, Event, Expected, Host, Plugin, Selector, Trouble, 
 
 __all__ = ["FAULTS", "NOBODYS", "thrown"]
 
-SECONDS = 65.0
+SECONDS = 90.0
+"""A fault begins in the first third. The softest fail a fifth of few calls, and the evidence for them takes up to a minute: delays are told
+as a distribution beside what was found at all."""
 FOUND_SECONDS = 30.0
 """A fault is found in time within this long; what it takes beyond is in the distribution of delays."""
 WORTH_FINDING = 1.2
