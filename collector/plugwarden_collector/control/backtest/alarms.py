@@ -5,9 +5,10 @@ It may say yes too often, and never no where one would begin, end, or be marked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+
+import numpy as np
 
 from plugwarden_collector.cycle.alerts import SEVERITIES
 from plugwarden_collector.cycle.causes import covering
@@ -16,13 +17,10 @@ from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective
 
-from .tape import Names
-from .windows import Mask, SlidingWindows
+from .tape import Ints, Names, second_of
+from .windows import Mask, Sums
 
 __all__ = ["Alarms"]
-
-Burning = Mapping[tuple[str, str], Mask | None]
-"""By objective and severity: the versions that burn too fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,6 @@ class Alarms:
     """Follows the alerts of a replay."""
 
     rules: Rules
-    windows: SlidingWindows
     names: Names
     _open: list[_Open] = field(default_factory=list)
     _taken: Mapping[tuple[str, str], set[int]] = field(default_factory=dict)
@@ -88,50 +85,55 @@ class Alarms:
             self._open.append(_Open(record, objectives[record.slo], number, held, mine))
             self._taken[record.slo, record.severity].add(number)
 
-    def due(self, at: datetime) -> bool:
-        """Whether a turn at this moment may change an alert."""
+    def due(self, sums: Sums, ats: Ints) -> Mask:
+        """Return at which of some moments, in seconds, a turn may change an alert; `sums` are what the windows hold at each."""
         burning = {
-            (objective.name, severity): self.windows.burning(objective, severity)
+            (objective.name, severity): sums.burning(objective, severity)
             for objective in self.rules.objectives
             for severity in SEVERITIES
         }
-        return self._marked or self._begins(burning) or any(self._moves(item, burning, at) for item in self._open)
+        found: Mask = np.full(len(ats), self._marked)
+        for key, met in burning.items():
+            if met is not None:
+                free = np.ones(met.shape[1], bool)
+                free[list(self._taken.get(key, ()))] = False
+                found |= met[:, free].any(axis=1)
+        for item in self._open:
+            found |= self._moves(item, burning[item.objective.name, item.record.severity], sums, ats)
+        return found
 
-    def _begins(self, burning: Burning) -> bool:
-        return any(
-            met is not None and met.sum() > met[list(self._taken.get(key, ()))].sum() for key, met in burning.items()
-        )
-
-    def _moves(self, item: _Open, burning: Burning, at: datetime) -> bool:
+    def _moves(self, item: _Open, met: Mask | None, sums: Sums, ats: Ints) -> Mask:
         objective, severity = item.objective, item.record.severity
-        met = burning[objective.name, severity]
+        moved = np.zeros(len(ats), bool)
         if not item.superseded:
-            if met is not None and met[item.number]:
-                reading: bool | None = True
-            else:
-                reading = False if self.windows.quiet(objective, severity, item.number) else None
-            if _moves(item.record.alert, reading, objective, at):
-                return True
+            burns = moved if met is None else met[:, item.number]
+            quiet = ~burns & sums.quiet(objective, severity, item.number)
+            moved = _moves(item.record.alert, burns, quiet, objective, ats)
         if item.held:
-            return False
+            return moved
         shorts = [tier.short_seconds for tier in objective.tiers if tier.severity == severity]
-        if any(self.windows.called(objective, size, item.number) for size in shorts):
-            return False
+        silent = ~_any(sums.called(objective, size, item.number) for size in shorts)
+        if not silent.any():
+            return moved
         # Silence may end it (`cycle.endings`): its plugin goes on without the version, or nothing remembers it.
-        beside = self.names.versions_of(item.record.plugin)
-        if any(number != item.number and self.windows.called(objective, min(shorts), number) for number in beside):
-            return True
+        others = [number for number in self.names.versions_of(item.record.plugin) if number != item.number]
+        beside = _any(sums.called(objective, min(shorts), number) for number in others)
         longest = max(tier.long_seconds for tier in objective.tiers)
-        return not self.windows.called(objective, longest, item.number)
+        return moved | (silent & (beside | ~sums.called(objective, longest, item.number)))
 
 
-def _moves(alert: Alert, burning: bool | None, objective: Objective, at: datetime) -> bool:
-    """Whether `decide.alert.transition` makes another alert of it."""
-    if burning is None:
-        return False
+def _moves(alert: Alert, burns: Mask, quiet: Mask, objective: Objective, ats: Ints) -> Mask:
+    """Return when `decide.alert.transition` makes another alert of it."""
     if alert.state is AlertState.PENDING:
-        since = alert.pending_at or at
-        return not burning or at - since >= timedelta(seconds=objective.for_seconds)
-    if burning or alert.quiet_since is None:
-        return burning == (alert.quiet_since is not None)
-    return at - alert.quiet_since >= timedelta(seconds=objective.keep_firing_seconds)
+        waited = 0 if alert.pending_at is None else ats - second_of(alert.pending_at)
+        return quiet | (burns & (waited >= objective.for_seconds))
+    if alert.quiet_since is None:
+        return quiet
+    return burns | (quiet & (ats - second_of(alert.quiet_since) >= objective.keep_firing_seconds))
+
+
+def _any(masks: Iterable[Mask]) -> Mask | np.bool_:
+    found: Mask | np.bool_ = np.bool_(False)
+    for mask in masks:
+        found = found | mask
+    return found
