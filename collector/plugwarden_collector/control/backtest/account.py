@@ -13,7 +13,7 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.judge.watch import Watch
 
-__all__ = ["Account", "Alert", "Told", "Trouble"]
+__all__ = ["ASKED", "Account", "Alert", "Told", "Trouble", "plugin_of"]
 
 ASKED = frozenset({"suggested", "warned", "prevented", "would_quarantine"})
 """Decisions that speak of a trouble and isolate nothing."""
@@ -99,7 +99,7 @@ class Account:
 
     def _add(self, draft: Draft, standing: Standing, known: dict[str, datetime], at: datetime) -> None:
         evidence = draft.evidence or {}
-        plugin = draft.scope.split("@")[0].split(" ")[0]
+        plugin = plugin_of(draft.scope)
         if draft.quarantine_id in standing.quarantines:
             plugin = standing.quarantines[draft.quarantine_id].scope.plugin
         began = evidence.get("since")
@@ -138,3 +138,8 @@ class Account:
                     self._firing[key].told = True
         for key in self._subjects.keys() - subjects.keys():
             self._subjects.pop(key).until = at
+
+
+def plugin_of(scope: str) -> str:
+    """Return the plugin of a scope in words."""
+    return scope.split("@")[0].split(" ")[0]
