@@ -1,7 +1,8 @@
 """How long a backtest takes over a month of 300 plugins: two operations in three processes each, every minute, with faults of all kinds.
 
 The store is built once, in a folder that is used again (`--days` and `--plugins` make it smaller): minutes and hours as the
-rollups would have them, the last two hours as seconds. Then the real command's own function replays it, in a process of its own.
+rollups would have them, the last two hours as seconds. Then the real command's own function replays all of it, in a process of its own,
+and a part of it twice: as it does, and with each turn evaluated in full, as live. Both must come to the same.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import Any
 
 import duckdb
 from plugwarden_collector.control.backtest import backtest
+from plugwarden_collector.control.backtest.replay import Replay
+from plugwarden_collector.control.backtest.tape import second_of
 from plugwarden_collector.rules.file import load_rules
-from plugwarden_collector.store import Database
+from plugwarden_collector.store import Database, stored_telemetry
 
 TARGET_SECONDS = 300.0
 SECONDS_KEPT = timedelta(hours=2)
@@ -163,10 +166,12 @@ def measure(folder: Path, over: str) -> dict[str, Any]:
     rules = folder / "rules.toml"
     rules.write_text(RULES, "utf-8")
     began, cpu = time.perf_counter(), time.process_time()
-    report = backtest(folder, load_rules(rules), over=over)
+    report = backtest(folder, load_rules(rules), over=over, told=_tell)
+    print(file=sys.stderr)
     spent, cpu = time.perf_counter() - began, time.process_time() - cpu
     found = report.as_dict()
     return {
+        "replayed": f"{report.since} to {report.until}{'' if report.complete else ', INCOMPLETE'}",
         "seconds": round(spent, 1),
         "cpu_seconds": round(cpu, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -180,6 +185,43 @@ def measure(folder: Path, over: str) -> dict[str, Any]:
     }
 
 
+def _tell(done: int, total: int) -> None:
+    spent = f"{time.process_time():.0f} s of CPU"
+    print(f"\rreplaying: {done / total:.1%}, {spent}", end="", file=sys.stderr, flush=True)
+
+
+def compare(folder: Path, hours: int) -> dict[str, Any]:
+    """Replay the middle of the store both ways, and say in what they differ."""
+    rules = load_rules(folder / "rules.toml")
+    replays, spent = [], []
+    with stored_telemetry(folder) as (telemetry, _):
+        recorded = telemetry.replaying.recorded()
+        if recorded is None:
+            raise SystemExit(f"{folder}: no plugin call is stored")
+        since = second_of(recorded.minutes_from + (recorded.newest_at - recorded.minutes_from) / 2) // 3600 * 3600
+        for every in (False, True):
+            began = time.process_time()
+            replays.append(Replay(telemetry, rules, recorded, every=every))
+            replays[-1].run(since, since + hours * 3600, lambda done, total: None, lambda: False)
+            spent.append(round(time.process_time() - began, 1))
+    short, full = replays
+    same = {
+        "decisions": [(item.at, item.kind, item.scope, item.reason) for item in short.account.decisions]
+        == [(item.at, item.kind, item.scope, item.reason) for item in full.account.decisions],
+        "alerts": short.account.alerts == full.account.alerts,
+        "told": short.account.told == full.account.told,
+        "incidents": short.account.incidents == full.account.incidents,
+        "refused calls": short.loop.refused == full.loop.refused,
+    }
+    return {
+        "hours replayed both ways": hours,
+        "turns in full": f"{short.turns} and {full.turns}",
+        "cpu_seconds both ways": f"{spent[0]} and {spent[1]}",
+        "compared": f"{len(full.account.decisions)} decisions, {len(full.account.alerts)} alerts, {len(full.account.told)} told",
+        "differ in": [name for name, equal in same.items() if not equal] or "nothing",
+    }
+
+
 def main() -> None:
     """Build, measure in a fresh process, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -187,15 +229,16 @@ def main() -> None:
     parser.add_argument("--plugins", type=int, default=300)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--faults", type=int, default=42)
+    parser.add_argument("--hours", type=int, default=12, help="of the part that is replayed both ways")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        print(json.dumps(measure(given.data, f"{given.days + 1}d")))
+        print(json.dumps(measure(given.data, f"{given.days + 1}d") | compare(given.data, given.hours)))
         return
     given.data.mkdir(parents=True, exist_ok=True)
     build(given.data, given.plugins, given.days, given.faults)
     answer = subprocess.run(
-        [sys.executable, __file__, *sys.argv[1:], "--measure"], check=True, capture_output=True, text=True
+        [sys.executable, __file__, *sys.argv[1:], "--measure"], check=True, stdout=subprocess.PIPE, text=True
     )
     found = json.loads(answer.stdout)
     with duckdb.connect(str(given.data / "plugwarden.duckdb"), read_only=True) as connection:

@@ -20,6 +20,13 @@ DONE = {
     "prevented": "left to a person",
     "would_quarantine": "would be isolated (the policy only observes)",
 }
+HAPPENED = {
+    "quarantined": "isolated",
+    "suggested": "suggested to isolate",
+    "warned": "warned of",
+    "prevented": "left to a person",
+    "would_quarantine": "would have isolated",
+}
 MAX_NAMED = 5
 """Tenants and hosts that are named; JSON has all."""
 
@@ -44,8 +51,9 @@ def show_backtest(found: Mapping[str, Any]) -> None:
         )
         console.print()
     for row in found["only_happened"]:
-        text = f"{clock(row['time'].isoformat())}  {row['actor']} isolated {row['scope']}; these rules would not have"
-        console.print(clean(text))
+        done = f"{row['actor']} {HAPPENED[row['kind']]} {row['scope']}"
+        console.print(clean(f"{clock(row['time'].isoformat())}  {done}; these rules would not have"))
+    _show_differences(found)
     _show_end(found)
 
 
@@ -64,8 +72,21 @@ def _show_trouble(item: Mapping[str, Any]) -> None:
             f"{refused['refused_wrongly']} that were well. Hosts: {_named(refused['hosts'])}; "
             f"tenants: {_named(refused['tenants'])}."
         )
-        console.print(f"  In truth {clean(item['happened']['says'])}.")
+    console.print(f"  In truth {clean(item['happened']['says'])}.")
     console.print()
+
+
+def _show_differences(found: Mapping[str, Any]) -> None:
+    """Print how much of what is found and told was so in truth; nothing where nothing was in either."""
+    for words, mine, others, agrees in (
+        ("alert", found["alerts_fired"], found["only_happened_alerts"], "fired"),
+        ("incident", found["incidents"], found["only_happened_incidents"], "found"),
+    ):
+        if mine or others:
+            both = sum(1 for item in mine if item["happened"][agrees])
+            console.print(
+                f"of {counted(len(mine), words)}, {both} came in truth; {len(others)} more came in truth alone"
+            )
 
 
 def _show_end(found: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from plugwarden_collector.control.backtest.tape import second_of
 from plugwarden_collector.rules.file import Rules, load_rules
 from plugwarden_collector.store import Database, stored_telemetry
 
+from tests.collector.control.test_backtest import minutes as healthy_minutes
 from tests.collector.support.told_seconds import BEGIN
 
 HOURS = 10
@@ -108,18 +109,24 @@ def minutes(folder: Path) -> Path:
     return _filled(folder, "call_minutes", timedelta(hours=HOURS), timedelta(minutes=1), 3600)
 
 
+def far_apart(folder: Path) -> Path:
+    """Hours in which nothing goes on lie between the troubles, so that they are passed at once."""
+    return _filled(folder, "call_minutes", timedelta(hours=4 * HOURS), timedelta(minutes=1), 3600, apart=4)
+
+
 def seconds(folder: Path) -> Path:
     return _filled(folder, "call_seconds", timedelta(minutes=6), timedelta(seconds=1), 36)
 
 
-def _filled(folder: Path, table: str, length: timedelta, step: timedelta, unit: int) -> Path:
+def _filled(folder: Path, table: str, length: timedelta, step: timedelta, unit: int, apart: int = 1) -> Path:
     database = Database(folder)
     connection = database.cursor()
     fine = table == "call_seconds"
     sql = FAULTS.format(
         table=table, columns=", tenant_id, host_name, batch" if fine else "",
         values=", if(dice % 3 = 0, 'a', 'b'), 'm-' || instance, 1" if fine else "",
-        hard=unit, process=unit * 2, host=unit * 7, release=unit * 5, silent=unit * 6, night=unit * 8, length=unit // 2,
+        hard=unit * apart, process=unit * 2 * apart, host=unit * 7 * apart, release=unit * 5 * apart, silent=unit * 6 * apart,
+        night=unit * 8 * apart, length=unit // 2,
     )  # fmt: skip
     end = BEGIN + length
     connection.execute(sql, {"begin": BEGIN, "end": end, "step": step})
@@ -136,6 +143,8 @@ def _filled(folder: Path, table: str, length: timedelta, step: timedelta, unit: 
         (minutes, "enforce", "20m", "30d"),
         (minutes, "suggest", "20m", "2h"),  # budgets are spent, and there again
         (minutes, "observe", "20m", "30d"),
+        (far_apart, "enforce", "20m", "30d"),
+        (far_apart, "suggest", "20m", "2h"),
         (seconds, "enforce", "30s", "30d"),
         (seconds, "observe", "30s", "30d"),
     ],
@@ -147,8 +156,21 @@ def test_skipping_turns_changes_nothing(
     short, full = replayed(folder, rules, every=False), replayed(folder, rules, every=True)
     assert full.turns >= full.looks
     assert short.turns < full.turns
+    if fill is far_apart:
+        assert short.at_once > short.looks / 4
     assert len(full.account.decisions) > 4
     spent = [item for item in full.account.alerts if "has spent its error budget" in item.summary]
     assert bool(spent) == (period == "2h")
     assert any(item.until is not None for item in spent) == bool(spent)
     assert_the_same(short, full)
+
+
+def test_a_trouble_that_is_back_after_a_while_is_another_one_though_no_turn_was_taken_between(tmp_path: Path) -> None:
+    since = "minute between $begin::timestamp + interval {} minutes and $begin::timestamp + interval {} minutes"
+    back = f"({since.format(120, 122)} or {since.format(180, 182)})"
+    folder = healthy_minutes(tmp_path / "data", 4, f"plugin = 'csv' and operation = 'read' and {back}")
+    rules = rules_of(tmp_path, "observe", "20m", "30d")
+    short, full = replayed(folder, rules, every=False), replayed(folder, rules, every=True)
+    assert [item.kind for item in full.account.decisions] == ["would_quarantine", "would_quarantine"]
+    assert_the_same(short, full)
+    assert short.turns < full.turns / 5

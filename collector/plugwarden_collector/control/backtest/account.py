@@ -13,7 +13,7 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.judge.watch import Watch
 
-__all__ = ["Account", "Alert", "Told", "Trouble"]
+__all__ = ["ASKED", "Account", "Alert", "Told", "Trouble", "plugin_of"]
 
 ASKED = frozenset({"suggested", "warned", "prevented", "would_quarantine"})
 """Decisions that speak of a trouble and isolate nothing."""
@@ -49,8 +49,9 @@ class Told:
 
 @dataclass(slots=True)
 class Alert:
-    """A budget that burned."""
+    """A budget that burned, or was spent."""
 
+    name: str
     slo: str
     severity: str
     plugin: str
@@ -100,7 +101,7 @@ class Account:
 
     def _add(self, draft: Draft, standing: Standing, known: dict[str, datetime], at: datetime) -> None:
         evidence = draft.evidence or {}
-        plugin = draft.scope.split("@")[0].split(" ")[0]
+        plugin = plugin_of(draft.scope)
         if draft.quarantine_id in standing.quarantines:
             plugin = standing.quarantines[draft.quarantine_id].scope.plugin
         began = evidence.get("since")
@@ -123,7 +124,7 @@ class Account:
             if event.after is AlertState.FIRING:
                 record = event.record
                 self._firing[fingerprint] = Alert(
-                    record.slo, record.severity, record.plugin, record.version, record.summary, event.at
+                    record.name, record.slo, record.severity, record.plugin, record.version, record.summary, event.at
                 )
                 self.alerts.append(self._firing[fingerprint])
             elif fingerprint in self._firing:
@@ -139,3 +140,8 @@ class Account:
                     self._firing[key].told = True
         for key in self._subjects.keys() - subjects.keys():
             self._subjects.pop(key).until = at
+
+
+def plugin_of(scope: str) -> str:
+    """Return the plugin of a scope in words."""
+    return scope.split("@")[0].split(" ")[0]

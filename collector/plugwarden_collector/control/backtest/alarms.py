@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+
+import numpy as np
 
 from plugwarden_collector.cycle.causes import covering
 from plugwarden_collector.decide.alert import EXHAUSTED, Alert, AlertRecord, AlertState
@@ -16,14 +17,15 @@ from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 
-from .tape import Names
-from .windows import Mask, SlidingWindows
+from .sums import Mask, Sums
+from .tape import Ints, Names, second_of
 
 __all__ = ["Alarms"]
 
-Burning = Mapping[tuple[str, str], Mask | None]
-"""By objective and kind: the versions (pages) or plugins (all others) that burn too fast, or whose budget is spent."""
 KINDS = (PAGE, TICKET, EXHAUSTED)
+"""Kinds of alerts: pages are of versions, all others of plugins (ADR 0048)."""
+Read = Mapping[tuple[str, str], Mask]
+"""By objective and kind: moments x versions (pages) or plugins (all others)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class _Open:
     kind: str
     """One of `KINDS`."""
     number: int
-    """Number of its plugin version, as the tape counts them, or of its plugin."""
+    """Number of its version (pages) or of its plugin (all others), as the tape counts them."""
     held: bool
     """A quarantine in force speaks for it, so that silence does not end it."""
     superseded: bool
@@ -47,13 +49,12 @@ class Alarms:
     """Follows the alerts of a replay."""
 
     rules: Rules
-    windows: SlidingWindows
     names: Names
     _open: list[_Open] = field(default_factory=list)
     _taken: Mapping[tuple[str, str], set[int]] = field(default_factory=dict)
     """By objective and kind: versions or plugins that have an open alert, or can have none."""
-    _first: dict[str, datetime] = field(default_factory=dict)
-    """When each plugin was first called."""
+    _first: dict[str, int] = field(default_factory=dict)
+    """Second in which each plugin was first called."""
     _versions: int = 0
     """Versions that are in it."""
     _marked: bool = False
@@ -84,7 +85,7 @@ class Alarms:
         if len(standing.versions) != self._versions:
             self._versions = len(standing.versions)
             for (plugin, _), first_at in standing.versions.items():
-                self._first[plugin] = min(first_at, self._first.get(plugin, first_at))
+                self._first[plugin] = min(second_of(first_at), self._first.get(plugin, second_of(first_at)))
         self._open, self._marked = [], False
         for record in standing.alerts.values():
             if record.alert.state is AlertState.INACTIVE:
@@ -92,7 +93,7 @@ class Alarms:
                 continue
             kind = EXHAUSTED if record.exhausted else record.severity
             number = (
-                self.windows.plugin(record.plugin)
+                self.names.known_plugin(record.plugin)
                 if record.version is None
                 else self.names.known_version((record.plugin, record.version))
             )
@@ -104,77 +105,67 @@ class Alarms:
             self._open.append(_Open(record, objectives[record.slo], kind, number, held, mine))
             self._taken[record.slo, kind].add(number)
 
-    def due(self, at: datetime) -> bool:
-        """Whether a turn at this moment may change an alert."""
-        burning: dict[tuple[str, str], Mask | None] = {}
+    def due(self, sums: Sums, ats: Ints) -> Mask:
+        """Return at which of some moments, in seconds, a turn may change an alert; `sums` are what the windows hold at each."""
+        burning: dict[tuple[str, str], Mask] = {}
         again: dict[str, Mask] = {}
         for objective in self.rules.objectives:
             for severity in (PAGE, TICKET):
-                burning[objective.name, severity] = self.windows.burning(objective, severity)
-            burning[objective.name, EXHAUSTED], again[objective.name] = self._spent(objective, at)
-        return (
-            self._marked or self._begins(burning) or any(self._moves(item, burning, again, at) for item in self._open)
-        )
+                burning[objective.name, severity] = sums.burning(objective, severity)
+            burning[objective.name, EXHAUSTED], again[objective.name] = self._spent(objective, sums, ats)
+        found: Mask = np.full(len(ats), self._marked)
+        for key, met in burning.items():
+            free = np.ones(met.shape[1], bool)
+            free[list(self._taken.get(key, ()))] = False
+            found |= (met & free).any(axis=1)
+        for item in self._open:
+            name = item.objective.name
+            burns = burning[name, item.kind][:, item.number]
+            if item.kind == EXHAUSTED:
+                well = again[name][:, item.number]
+            else:
+                well = sums.quiet(item.objective, item.kind, item.number)
+            if not item.superseded:
+                found |= _moves(item.record.alert, burns, well & ~burns, item.objective, ats)
+            if not item.held:
+                found |= self._silent(item, sums)
+        return found
 
-    def _begins(self, burning: Burning) -> bool:
-        return any(
-            met is not None and met.sum() > met[list(self._taken.get(key, ()))].sum() for key, met in burning.items()
-        )
-
-    def _spent(self, objective: Objective, at: datetime) -> tuple[Mask, Mask]:
+    def _spent(self, objective: Objective, sums: Sums, ats: Ints) -> tuple[Mask, Mask]:
         """Return whose budget is spent, but for plugins that have just come, and who has a share of one again."""
-        gone, again = self.windows.spent(objective)
+        gone, again = sums.spent(objective)
         if gone.any():
-            longest, taken = (
-                max(tier.long_seconds for tier in objective.tiers),
-                self._taken.get((objective.name, EXHAUSTED), ()),
-            )
-            for plugin, first_at in self._first.items():
-                number = self.windows.plugin(plugin)
-                if number is not None and gone[number] and number not in taken:
-                    gone[number] = at - first_at > timedelta(seconds=longest)
+            longest = max(tier.long_seconds for tier in objective.tiers)
+            first = np.array([self._first.get(name, 0) for name in self.names.plugins], np.int64)
+            first[list(self._taken.get((objective.name, EXHAUSTED), ()))] = 0  # it is told already
+            gone &= ats[:, None] - first > longest
         return gone, again
 
-    def _moves(self, item: _Open, burning: Burning, again: Mapping[str, Mask], at: datetime) -> bool:
-        objective = item.objective
-        if not item.superseded and _moves(item.record.alert, self._reading(item, burning, again), objective, at):
-            return True
-        if item.held:
-            return False
-        severity = item.record.severity
-        if item.record.version is not None:
-            shorts = [tier.short_seconds for tier in objective.tiers if tier.severity == severity]
-            if any(self.windows.called(objective, size, severity, item.number) for size in shorts):
-                return False
-            # Silence may end it (`cycle.endings`): its plugin goes on without the version, or nothing remembers it.
-            beside = self.names.versions_of(item.record.plugin)
-            if any(
-                number != item.number and self.windows.called(objective, min(shorts), severity, number)
-                for number in beside
-            ):
-                return True
+    def _silent(self, item: _Open, sums: Sums) -> Mask:
+        """Return when silence may end it (`cycle.endings`): its plugin goes on without the version, or nothing remembers it."""
+        objective, kind = item.objective, item.kind
         longest = max(tier.long_seconds for tier in objective.tiers)
-        return not self.windows.called(objective, longest, severity, item.number)
+        forgotten: Mask = ~sums.called(objective, longest, kind, item.number)
+        if kind != PAGE:
+            return forgotten
+        shorts = [tier.short_seconds for tier in objective.tiers if tier.severity == kind]
+        silent = np.ones(len(forgotten), bool)
+        for size in shorts:
+            silent &= ~sums.called(objective, size, kind, item.number)
+        if not silent.any():
+            return silent
+        found = forgotten
+        for number in self.names.versions_of(item.record.plugin):
+            if number != item.number:
+                found |= sums.called(objective, min(shorts), kind, number)
+        return found & silent
 
-    def _reading(self, item: _Open, burning: Burning, again: Mapping[str, Mask]) -> bool | None:
-        name = item.objective.name
-        met = burning[name, item.kind]
-        if met is not None and met[item.number]:
-            return True
-        if item.kind == EXHAUSTED:
-            over = bool(again[name][item.number])
-        else:
-            over = self.windows.quiet(item.objective, item.kind, item.number)
-        return False if over else None
 
-
-def _moves(alert: Alert, burning: bool | None, objective: Objective, at: datetime) -> bool:
-    """Whether `decide.alert.transition` makes another alert of it."""
-    if burning is None:
-        return False
+def _moves(alert: Alert, burns: Mask, quiet: Mask, objective: Objective, ats: Ints) -> Mask:
+    """Return when `decide.alert.transition` makes another alert of it."""
     if alert.state is AlertState.PENDING:
-        since = alert.pending_at or at
-        return not burning or at - since >= timedelta(seconds=objective.for_seconds)
-    if burning or alert.quiet_since is None:
-        return burning == (alert.quiet_since is not None)
-    return at - alert.quiet_since >= timedelta(seconds=objective.keep_firing_seconds)
+        waited = 0 if alert.pending_at is None else ats - second_of(alert.pending_at)
+        return quiet | (burns & (waited >= objective.for_seconds))
+    if alert.quiet_since is None:
+        return quiet
+    return burns | (quiet & (ats - second_of(alert.quiet_since) >= objective.keep_firing_seconds))

@@ -11,6 +11,8 @@ from plugwarden_collector.errors import StoreError
 from plugwarden_collector.rules.file import Rules, seconds
 from plugwarden_collector.store import stored_telemetry
 
+from .account import ASKED
+from .compared import SAME_TROUBLE
 from .replay import Replay
 from .report import Report
 from .tape import MINUTE, moment, second_of
@@ -50,5 +52,6 @@ def backtest(
         ended = replay.run(second_of(start), second_of(end), told, stop)
         until = end if ended else max(start, min(end, moment(replay.now)))
         return Report(
-            start, until, end, recorded.seconds_from, replay.looks, replay.turns, replay.account, replay.loop.refused, happened
+            start, until, end, recorded.seconds_from, replay.looks, replay.turns, replay.account, replay.loop.refused,
+            happened(start - SAME_TROUBLE, sorted(ASKED)),
         )  # fmt: skip

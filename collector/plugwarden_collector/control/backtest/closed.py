@@ -109,14 +109,24 @@ class ClosedLoop:
     def let_through(self, plugin: str, rows: Sequence[Row], held: Sequence[Quarantine], end: int) -> list[Row]:
         """Return the calls of a slice that come through, and remember them."""
         found = []
-        mine = [item for item in held if item.scope.plugin == plugin]
-        for row in rows:
-            covering = [item for item in mine if _in(item.scope, row)]
-            passed = self._pass(row, min(covering, key=_share)) if covering else row
+        for row, item in zip(rows, self.covering([row.names for row in rows], held), strict=True):
+            passed = row if item is None else self._pass(row, item)
             if passed is not None:
                 found.append(passed)
         self._logs[plugin].rows += [(end, row) for row in found]
         return found
+
+    def covering(self, parts: Sequence[tuple[str, ...]], held: Sequence[Quarantine]) -> list[Quarantine | None]:
+        """Return what isolates each of some parts, named as in `Row`; None: nothing does."""
+        return [min((item for item in held if _in(item.scope, names)), key=_share, default=None) for names in parts]
+
+    def let_many_through(self, rows: Sequence[tuple[int, Row]], held_back: Sequence[tuple[Row, Quarantine]]) -> None:
+        """Remember rows that came through, each with the end of its slice, and account for those that did not, while nothing is on
+        probation: what `let_through` does, for many slices at once. Rows held back may be sums of several slices."""
+        for end, row in rows:
+            self._logs[row.names[0]].rows.append((end, row))
+        for row, item in held_back:
+            self._account(row, item, 0, 0, (0,) * len(row.slow))
 
     def begin_of(self, plugin: str) -> int | None:
         """Return from when on the calls of a plugin are counted here; None: they are not."""
@@ -177,10 +187,11 @@ def _share(item: Quarantine) -> float:
     return item.share_ratio if item.state is QuarantineState.PROBATION else 0.0
 
 
-def _in(scope: Scope, row: Row) -> bool:
-    _, version, operation, _, instance, _, tenant, _ = row.names
+def _in(scope: Scope, names: tuple[str, ...]) -> bool:
+    plugin, version, operation, _, instance, _, tenant, _ = names
     return (
-        scope.version in {None, version}
+        scope.plugin == plugin
+        and scope.version in {None, version}
         and scope.operation in {None, operation}
         and scope.instance in {None, instance}
         and scope.tenant in {None, tenant}

@@ -36,8 +36,11 @@ from .alarms import Alarms
 from .closed import ClosedLoop
 from .evidence import TapeEvidence, cell_of
 from .past import PastHours, UsualAt
+from .seen import Seen
 from .sieve import Sieve
-from .tape import HOUR, LOOK_BACK, MINUTE, Chunk, Row, Slice, Tape, moment, rows_of, second_of
+from .stretch import Isolated, Stretch, stretch_of
+from .sums import Floats, Mask
+from .tape import EPOCH, HOUR, LOOK_BACK, MINUTE, MINUTES_CHUNK, Chunk, Ints, Row, Slice, Tape, moment, second_of
 from .windows import SlidingWindows
 
 __all__ = ["Replay"]
@@ -45,12 +48,12 @@ __all__ = ["Replay"]
 SECOND_LOOK = 3
 """Seconds after a minute that it is looked at again where something waits for its time: a minute's calls come all at once here, and
 what others have to tell of it is told by then; later than that nothing counts as failing now (`judge.watch.RECENT`)."""
+MOST_AT_ONCE = 60
+"""Slices that are brought in together, which bounds what is held of them: as many as an hour has minutes."""
 SEEN_SECONDS = 600
 """`control.live`: versions are told for as long."""
 KNOWN_FOR = timedelta(days=35)
 """`control.live.VERSION_HORIZON`."""
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Replay:
@@ -63,19 +66,19 @@ class Replay:
         self.tape = Tape(telemetry.replaying, recorded, self._thresholds)
         self.loop = ClosedLoop(rules)
         self._evidence = TapeEvidence(telemetry, self.tape, self.loop)
-        self._windows = SlidingWindows(rules)
-        self._alarms = Alarms(rules, self._windows, self.tape.names)
+        self._windows = SlidingWindows(rules, self.tape.names)
+        self._alarms = Alarms(rules, self.tape.names)
         self._past = PastHours(len(self._thresholds), self.tape.names)
         self._usual: UsualAt | None = None
         self._usual_at = 0
         self.standing, self.watch = Standing(), Watch()
         self.account = Account()
-        self._first: list[int] = []
-        """When each version was first called, by number."""
-        self._last: list[int] = []
+        self._seen = Seen(self.tape.names)
         self._watched = np.zeros(0, bool)
         """Operations that something speaks against, by number."""
         self._closed: tuple[frozenset[str], Any] = frozenset(), np.zeros(0, bool)
+        self._most_at_once = MOST_AT_ONCE
+        """Slices that are worth a try: few, after one of few."""
         self._newcomer = False
         """A version was called for the first time since the last full turn."""
         self._suspecting = False
@@ -83,8 +86,8 @@ class Replay:
         self._sieve, self._sieved = Sieve(rules.objectives, self.tape.names), False
         """Whether what is suspected is in the sieve, and not in the watch."""
         self.now = 0
-        self.looks = self.turns = 0
-        """Slices that were looked at, and turns that were evaluated in full."""
+        self.looks = self.turns = self.at_once = 0
+        """Slices that were looked at, turns that were evaluated in full, and slices that were brought in with others."""
 
     def run(self, since: int, before: int, told: Callable[[int, int], None], stop: Callable[[], bool]) -> bool:
         """Replay from one second to another. `told` hears how far it is. Return whether it came to its end, or `stop` said so."""
@@ -99,12 +102,17 @@ class Replay:
             if stop():
                 return False
             unit = chunk.unit
-            for part in chunk.slices():
+            slices = chunk.slices()
+            place = 0
+            while place < len(slices):
                 if stop():
                     return False
-                self._pass_time(part.end - unit, unit)
-                self._turn(chunk, part)
-            self.tape.forget(chunk.begin - LOOK_BACK - HOUR)
+                self._pass_time(slices[place].begin, unit)
+                calm = self._pass_calm(chunk, slices[place:])
+                if not calm:
+                    self._turn(chunk, slices[place])
+                place += max(1, calm)
+            self.tape.forget(chunk.begin - LOOK_BACK - MINUTES_CHUNK)
         self._pass_time(before, unit)
         return True
 
@@ -130,28 +138,98 @@ class Replay:
 
     def _take(self, second: int, stream: Ints, counts: Ints) -> None:
         """Count a slice for windows and for what is usual."""
-        self._past.add(second, stream, counts[[0, 1, *range(3, len(counts))]].astype(np.float64))
-        self._take_versions(second, stream)
+        self._past.add(second, stream, _ended(counts))
+        self._take_versions(np.full(len(stream), second), stream)
         self._take_windows(second, stream, counts)
 
-    def _take_versions(self, second: int, stream: Ints) -> None:
-        names = self.tape.names
-        while len(self._first) < len(names.versions):
-            self._first.append(-1)
-            self._last.append(-1)
-        for number in set(np.array(names.version_of, np.int64)[stream].tolist()):
-            if self._first[number] < 0:
-                self._first[number] = second
-                self._newcomer = self._newcomer or names.versions[number] not in self.standing.versions
-            self._last[number] = second
+    def _take_usual(self, chunk: Chunk, part: Slice) -> None:
+        rows = slice(part.first, part.before)
+        self._past.add(part.begin, chunk.stream[rows], _ended(chunk.counts[:, rows]))
 
     def _take_windows(self, second: int, stream: Ints, counts: Ints) -> None:
+        summed = self._by_version(1, np.zeros(len(stream), np.int64), stream, counts)
+        if len(stream):
+            self._windows.add(np.array([second]), summed)
+
+    def _take_versions(self, second: Ints, stream: Ints) -> None:
+        names = self.tape.names.versions
+        if any(names[number] not in self.standing.versions for number in self._seen.add(second, stream)):
+            self._newcomer = True
+
+    def _by_version(self, slices: int, place: Ints, stream: Ints, counts: Ints) -> Floats:
+        """Return counts as windows take them; `place` says of each column in which of so many slices it is."""
         names = self.tape.names
-        versions, place = np.unique(np.array(names.version_of, np.int64)[stream], return_inverse=True)
+        self._windows.know()
         total, bad, refused, *slow = counts
+        shape = slices, len(names.versions)
+        code = place * shape[1] + names.versions_by_stream[stream]
         rows = (total + refused, bad + refused, total, *slow)
-        summed = np.stack([np.bincount(place, row, len(versions)).astype(np.float64) for row in rows])
-        self._windows.add(second, versions, summed, names.versions)
+        return np.stack([np.bincount(code, row, shape[0] * shape[1]).reshape(shape) for row in rows], axis=1)
+
+    def _pass_calm(self, chunk: Chunk, slices: Sequence[Slice]) -> int:
+        """Bring in the next slices, up to one that may change something. Return how many: of each of them a turn would be a look that
+        suspects nobody."""
+        if self._every or chunk.unit == 1 or self._busy():
+            return 0
+        slices = slices[: self._most_at_once]
+        held = [item for item in self.standing.quarantines.values() if item.in_force]
+        self.loop.follow(held, slices[0].begin)
+        isolated = self._isolated(chunk, held)
+        beside = ~self._of_plugins(frozenset(self.loop.plugins))
+        stretch = stretch_of(chunk, slices, beside, isolated, self.tape.names)
+        summed = self._by_version(len(slices), stretch.place, stretch.stream, stretch.counts)
+        due = self._due_in(stretch, summed, chunk.unit)
+        rows = slice(slices[0].first, slices[-1].before)
+        second, stream = chunk.second[rows], chunk.stream[rows]
+        due[np.searchsorted(stretch.begins, second[self._seen.is_new(stream)])] = True
+        calm = self._pass_sieve(chunk, slices[: int(np.argmax(due)) if due.any() else len(slices)], stretch)
+        self._most_at_once = min(MOST_AT_ONCE, max(1, 2 * calm))
+        if calm:
+            brought = second < self.now
+            self._take_versions(second[brought], stream[brought])
+            self._windows.add(stretch.begins[:calm], summed[:calm])
+            self._windows.advance(self.now)
+            for item in isolated:
+                span = slices[0].begin, self.now
+                self.loop.let_many_through(item.passed(*span, chunk.unit), item.held_back(*span))
+            self.loop.follow(held, slices[calm - 1].begin)
+            self.looks += calm
+            self.at_once += calm
+        return calm
+
+    def _isolated(self, chunk: Chunk, held: Sequence[Quarantine]) -> list[Isolated]:
+        tables = self.tape.parts(sorted(self.loop.plugins), chunk)
+        return [Isolated(table, self.loop.covering(table.names, held)) for table in tables]
+
+    def _due_in(self, stretch: Stretch, summed: Floats, unit: int) -> Mask:
+        """Return in which slices of a stretch a turn may do something, whoever may be suspected."""
+        begins, ends = stretch.begins, stretch.begins + unit
+        due = self._alarms.due(self._windows.ahead(begins, ends, summed), ends)
+        due[1:] |= np.diff(begins) > unit
+        due[stretch.place[_tell_of_parts(stretch.counts)]] = True
+        for item in self.standing.quarantines.values():
+            held_until = _held_until(item)
+            if held_until is not None:
+                due |= begins + MINUTE >= (held_until - EPOCH).total_seconds()
+        return due
+
+    def _pass_sieve(self, chunk: Chunk, slices: Sequence[Slice], stretch: Stretch) -> int:
+        """Bring slices into the sieve for as long as it lets them pass. Return how many; they are the first of the stretch."""
+        self._to_sieve()
+        matters, known = self._sieve.matters(stretch.stream, stretch.counts), self._sieve.known
+        for place, part in enumerate(slices):
+            rows = stretch.rows(place)
+            stream, counts = stretch.stream[rows], stretch.counts[:, rows]
+            some = matters[rows] | known[stream]
+            if some.any():
+                usual = self._usual_at_now(part.end)
+                if not self._sieve.passes(stream[some], counts[:, some], usual, part.end, self.now):
+                    return place
+                known = self._sieve.known
+            self._take_usual(chunk, part)
+            self._skip(part.end)
+        self._usual_at_now(self.now)
+        return len(slices)
 
     def _pass_time(self, until: int, unit: int) -> None:
         """Turn where nothing arrived, for as long as something is on its way."""
@@ -160,12 +238,9 @@ class Replay:
         while self.now + unit <= until:
             if not self._every and self._windows.empty and not (self._busy() or self._alarms.open_alerts):
                 # Nothing happens until a hold is over, if one ends before the next calls.
-                ends = [
-                    second_of(item.hold_until or datetime.max)
-                    for item in self.standing.quarantines.values()
-                    if _holds(item)
-                ]
-                due = [end // unit * unit for end in ends if self.now < end // unit * unit <= until - unit]
+                holds = [_held_until(item) for item in self.standing.quarantines.values()]
+                ends = [second_of(held_until) // unit * unit for held_until in holds if held_until is not None]
+                due = [end for end in ends if self.now < end <= until - unit]
                 if not due:
                     break
                 self.now = min(due)
@@ -175,17 +250,20 @@ class Replay:
 
     def _quiet_turn(self, at: int, unit: int) -> None:
         self._windows.advance(at)
-        if self._every or self._busy() or self._alarms.due(moment(at)):
+        if self._every or self._busy() or self._due(at):
             self._evaluate(at, [], [])
         else:
             self.now = at
+
+    def _due(self, at: int) -> bool:
+        return bool(self._alarms.due(self._windows.now, np.array([at]))[0])
 
     def _turn(self, chunk: Chunk, part: Slice) -> None:
         """Bring in one slice."""
         at, rows = part.end, slice(part.first, part.before)
         stream, counts, telling = chunk.stream[rows], chunk.counts[:, rows], chunk.telling[rows]
-        self._past.add(part.begin, stream, counts[[0, 1, *range(3, len(counts))]].astype(np.float64))
-        self._take_versions(part.begin, stream)
+        self._take_usual(chunk, part)
+        self._take_versions(chunk.second[rows], stream)
         self.looks += 1
         held = [item for item in self.standing.quarantines.values() if item.in_force]
         self.loop.follow(held, part.begin)
@@ -193,17 +271,17 @@ class Replay:
         let: dict[str, list[Row]] = {}
         if closed:
             mine = ~self._of_plugins(closed)[stream]
+            if not mine.all():
+                self.tape.parts(sorted(closed), chunk)
             for plugin in closed if not mine.all() else ():
                 let[plugin] = self.loop.let_through(plugin, self.tape.rows(plugin, chunk, part), held, at)
             through, more = self._summed(let)
             stream = np.concatenate([stream[mine], through])
             counts = np.concatenate([counts[:, mine], more], axis=1)
             telling = counts[1:].sum(axis=0) > 0
-        self._windows.know(self.tape.names.versions)
-        if len(stream):
-            self._take_windows(part.begin, stream, counts)
+        self._take_windows(part.begin, stream, counts)
         self._windows.advance(at)
-        if self._every or self._busy() or self._alarms.due(moment(at)):
+        if self._every or self._busy() or self._due(at):
             self._to_watch()
             self._evaluate(at, self._told(stream, counts, telling), self._failing(chunk, part, let))
             return
@@ -215,8 +293,7 @@ class Replay:
         """A turn in which nothing goes on; where somebody is suspected, it becomes a full one."""
         at = part.end
         judged = judged_beside([item for item in self.standing.quarantines.values() if item.in_force])
-        # A minute's parts are forgotten before the next one comes, so that only what is enough by itself is looked at.
-        parts = chunk.unit == 1 or bool(counts[2].any()) or bool((counts[1] >= PART_FAILURES).any())
+        parts = chunk.unit == 1 or bool(_tell_of_parts(counts).any())
         if not parts and self._sieve_passes(let, stream, counts, at, judged):
             return
         self._to_watch()
@@ -243,14 +320,22 @@ class Replay:
             names = self.tape.names.streams
             mine = np.array([name[0] not in let or judged(*name) for name in (names[n] for n in stream.tolist())], bool)
             stream, counts = stream[mine], counts[:, mine]
+        self._to_sieve()
+        some = self._sieve.matters(stream, counts) | self._sieve.known[stream]
+        if not self._sieve.passes(stream[some], counts[:, some], self._usual_at_now(at), at, self.now):
+            return False
+        self._skip(at)
+        return True
+
+    def _skip(self, at: int) -> None:
+        """Take note of a look that found nothing."""
+        self.now = at
+        self.watch = replace(self.watch, mark=at, at=moment(at))
+
+    def _to_sieve(self) -> None:
         if not self._sieved:
             self._sieve.take_back(self.watch)
             self._sieved = True
-        if not self._sieve.passes(stream, counts, self._usual_at_now(at), at, self.now):
-            return False
-        self.now = at
-        self.watch = replace(self.watch, mark=at, at=moment(at))
-        return True
 
     def _to_watch(self) -> None:
         if self._sieved:
@@ -278,17 +363,17 @@ class Replay:
         self.account.take(changes, self.standing, watch, moment(at))
 
     def _observation(self, at: int, unit: int, arrivals: Arrivals) -> Observation:
-        names = self.tape.names.versions
-        since = at - SEEN_SECONDS
-        lately = {key: moment(last) for key, last in zip(names, self._last, strict=True) if last > since}
+        names, seen = self.tape.names.versions, self._seen
+        recent = np.flatnonzero(seen.last > at - SEEN_SECONDS).tolist()
+        lately = {names[number]: moment(int(seen.last[number])) for number in recent}
         running = {plugin for (plugin, _), seen_at in lately.items() if seen_at > moment(at - RUNNING_SECONDS)}
-        alerting = None if self._every else self._alarms.open_alerts
+        windows, periods = self._windows.counts(None if self._every else self._alarms.open_alerts)
         return Observation(
             moment(at),
-            self._windows.counts(alerting, names),
-            self._windows.periods(alerting, names),
+            windows,
+            periods,
             len(running),
-            {key: moment(self._first[number]) for number, key in enumerate(names) if key in lately},
+            {names[number]: moment(int(seen.first[number])) for number in recent},
             lately,
             arrivals,
             self._usual_at_now(at),
@@ -325,7 +410,7 @@ class Replay:
         if item.ended_at is not None:
             return False
         if item.state is QuarantineState.QUARANTINED:
-            held_until = None if item.superseded_by is not None else item.hold_until
+            held_until = _held_until(item)
             return held_until is not None and moment(self.now + MINUTE) >= held_until
         return True
 
@@ -354,7 +439,7 @@ class Replay:
 
     def _failing(self, chunk: Chunk, part: Slice, let: Mapping[str, list[Row]]) -> list[Cell]:
         """Return the parts with calls that count against them."""
-        rows = [row for row in rows_of(chunk.failing, part.begin) if row.names[0] not in let]
+        rows = [row for row in self.tape.failing(chunk, part) if row.names[0] not in let]
         rows += [row for passed in let.values() for row in passed if row.bad or row.refused]
         return [cell_of(*row) for row in rows]
 
@@ -371,5 +456,19 @@ class Replay:
         return np.array(list(sums), np.int64), np.array(list(sums.values()), np.int64).T
 
 
-def _holds(item: Quarantine) -> bool:
-    return item.state is QuarantineState.QUARANTINED and item.superseded_by is None and item.hold_until is not None
+def _ended(counts: Ints) -> Any:
+    """Return the rows of calls that ended, failed, and were slow."""
+    return counts[[0, 1, *range(3, len(counts))]].astype(np.float64)
+
+
+def _tell_of_parts(counts: Ints) -> Any:
+    """Return of which operations parts must be looked at as well: a minute's are forgotten before the next one comes, so that only what is
+    enough by itself counts."""
+    return (counts[2] > 0) | (counts[1] >= PART_FAILURES)
+
+
+def _held_until(item: Quarantine) -> datetime | None:
+    """Return when what is isolated comes on probation by itself; None: never, or it is not isolated."""
+    if item.state is not QuarantineState.QUARANTINED or item.superseded_by is not None or item.ended_at is not None:
+        return None
+    return item.hold_until

@@ -77,15 +77,33 @@ class Sieve:
         self._well_since: Ints = np.zeros(self._nats.shape[:2], np.int64)
         self._covered: Mask = np.zeros(self._nats.shape[:2], bool)
 
+    def matters(self, stream: Ints, counts: Ints) -> Mask:
+        """Return which rows, as `Chunk.counts`, may leave anything: whose bad calls may speak against an operation by themselves, however
+        well it was before. Of one that nothing speaks against, any other row leaves nothing."""
+        self._grow()
+        found: Mask = np.zeros(len(stream), bool)
+        for number, objective in enumerate(self._objectives):
+            bad = self._bad(objective, counts)
+            rows = np.flatnonzero((bad > 0) & self._covered[number, stream])
+            of_bad = _of_bad(np.array([tolerated_ratio(objective, 0.0)]))
+            step = bad[rows, None] * of_bad + (counts[0, rows] - bad[rows])[:, None] * _OF_GOOD
+            found[rows[step.max(axis=1) > -MARGIN_NATS]] = True
+        return found
+
+    @property
+    def known(self) -> Mask:
+        """By number, the operations that something speaks against."""
+        found: Mask = self._nats.max(axis=(0, 2), initial=0.0) > 0.0
+        return found
+
     def passes(self, stream: Ints, counts: Ints, usual: UsualAt, at: int, mark: int) -> bool:
         """Take in one slice, rows as `Chunk.counts`; False, and nothing is taken in, where somebody may come to be suspected, or is
-        still."""
+        still. Rows that do not matter may be left out."""
         self._grow()
         found = []
         for number, objective in enumerate(self._objectives):
-            index = objective.threshold_index
-            bad = counts[1] if index is None else counts[3 + self._thresholds.index(index)]
-            after = self._after(number, stream, (counts[0], bad), self._of_bad(number, stream, usual), at)
+            told = counts[0], self._bad(objective, counts)
+            after = self._after(number, stream, told, self._of_bad(number, stream, usual), at)
             others = self._mixed[number].copy()
             others[stream] = after.mixed
             if (others >= ATTENTION_NATS - MARGIN_NATS).any():
@@ -160,9 +178,13 @@ class Sieve:
         index = self._objectives[number].threshold_index
         past = usual.share(0 if index is None else 1 + self._thresholds.index(index), stream)
         least = tolerated_ratio(self._objectives[number], 0.0)
-        tolerated = np.clip(ABOVE_PAST * past, least, MOST_TOLERATED)[:, None]
-        found: Floats = np.log((tolerated + (1.0 - tolerated) * _PART) / tolerated)
+        found = _of_bad(np.clip(ABOVE_PAST * past, least, MOST_TOLERATED))
         found[~self._covered[number, stream]] = -1.0  # nothing ever speaks against them
+        return found
+
+    def _bad(self, objective: Objective, counts: Ints) -> Ints:
+        index = objective.threshold_index
+        found: Ints = counts[1] if index is None else counts[3 + self._thresholds.index(index)]
         return found
 
     def _grow(self) -> None:
@@ -177,6 +199,11 @@ class Sieve:
             self._mixed, self._well, self._bad_at, self._well_since = (
                 _wider(column, more) for column in (self._mixed, self._well, self._bad_at, self._well_since)
             )
+
+
+def _of_bad(tolerated: Floats) -> Floats:
+    found: Floats = np.log((tolerated[:, None] + (1.0 - tolerated[:, None]) * _PART) / tolerated[:, None])
+    return found
 
 
 def _wider(column: Any, more: int) -> Any:

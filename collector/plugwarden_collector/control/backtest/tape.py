@@ -1,4 +1,4 @@
-"""The past as it is kept, an hour at a time: what every operation did in each slice, and further parts for whoever asks."""
+"""The past as it is kept, some hours at a time: what every operation did in each slice, and further parts for whoever asks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,28 @@ import numpy as np
 
 from plugwarden_collector.store.replay import Counts, PartSlices, Recorded, Replaying
 
-__all__ = ["EPOCH", "LOOK_BACK", "MINUTE", "Chunk", "Names", "Row", "Slice", "Tape", "moment", "second_of"]
+__all__ = [
+    "EPOCH",
+    "LOOK_BACK",
+    "MINUTE",
+    "MINUTES_CHUNK",
+    "Chunk",
+    "Ints",
+    "Names",
+    "Row",
+    "Slice",
+    "Tape",
+    "moment",
+    "second_of",
+    "stacked",
+]
 
 EPOCH = datetime(1970, 1, 1)
 MINUTE, HOUR = 60, 3600
 SECONDS_CHUNK = 600
-"""Seconds that are in memory at a time where calls are kept by the second; minutes are read by the hour."""
+"""Seconds that are in memory at a time where calls are kept by the second."""
+MINUTES_CHUNK = 4 * HOUR
+"""Seconds that are in memory at a time where calls are kept by the minute: four questions of an hour cost half as much again."""
 LOOK_BACK = 2 * HOUR
 """The live judge finds parts among the seconds, which are kept for two hours; a replay looks back no further."""
 
@@ -46,16 +62,25 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class Names:
-    """Numbers for operations and versions, in the order in which they were first seen."""
+    """Numbers for operations, versions and plugins, in the order in which they were first seen."""
 
     streams: list[tuple[str, str, str]] = field(default_factory=list)
     versions: list[tuple[str, str]] = field(default_factory=list)
+    plugins: list[str] = field(default_factory=list)
     version_of: list[int] = field(default_factory=list)
     """By number of an operation."""
+    plugin_of: list[int] = field(default_factory=list)
+    """By number of a version."""
     _streams: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _versions: dict[tuple[str, str], int] = field(default_factory=dict)
+    _plugins: dict[str, int] = field(default_factory=dict)
     _of_plugins: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _versions_of: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def versions_by_stream(self) -> Ints:
+        """Numbers of versions, by number of an operation."""
+        return np.array(self.version_of, np.int64)
 
     def number(self, stream: tuple[str, str, str]) -> int:
         """Return the number of an operation."""
@@ -66,6 +91,10 @@ class Names:
             version = self._versions.setdefault(stream[:2], len(self.versions))
             if version == len(self.versions):
                 self.versions.append(stream[:2])
+                plugin = self._plugins.setdefault(stream[0], len(self.plugins))
+                if plugin == len(self.plugins):
+                    self.plugins.append(stream[0])
+                self.plugin_of.append(plugin)
                 self._versions_of.setdefault(stream[0], []).append(version)
             self.version_of.append(version)
             self._of_plugins.setdefault((stream[0], stream[2]), []).append(found)
@@ -78,6 +107,10 @@ class Names:
     def known_version(self, version: tuple[str, str]) -> int | None:
         """Return the number of a version of a plugin; None where it was not seen yet."""
         return self._versions.get(version)
+
+    def known_plugin(self, plugin: str) -> int | None:
+        """Return the number of a plugin; None where it was not seen yet."""
+        return self._plugins.get(plugin)
 
     def versions_of(self, plugin: str) -> Sequence[int]:
         """Return the numbers of all versions of a plugin."""
@@ -113,17 +146,15 @@ class Chunk:
     """Rows: total, bad, refused, slow by threshold; a column for each row of the tape."""
     telling: np.ndarray[Any, np.dtype[np.bool_]]
     """Whether a row has calls that may count against somebody."""
-    failing: PartSlices
 
-    def slices(self) -> Iterator[Slice]:
+    def slices(self) -> list[Slice]:
         """Return the slices with calls, in the order of time."""
-        if not len(self.second):
-            return
         begins, first = np.unique(self.second, return_index=True)
-        for begin, row, before in zip(
-            begins.tolist(), first.tolist(), [*first[1:].tolist(), len(self.second)], strict=True
-        ):
-            yield Slice(begin, begin + self.unit, row, before)
+        before = [*first[1:].tolist(), len(self.second)][: len(begins)]
+        return [
+            Slice(begin, begin + self.unit, row, end)
+            for begin, row, end in zip(begins.tolist(), first.tolist(), before, strict=True)
+        ]
 
 
 @dataclass(slots=True)
@@ -136,11 +167,13 @@ class Tape:
     names: Names = field(default_factory=Names)
     _parts: dict[tuple[int, str], PartSlices] = field(default_factory=dict)
     """What was read of a plugin, by beginning of the chunk."""
+    _failing: dict[int, PartSlices] = field(default_factory=dict)
+    """What was read last of the parts that fail, by beginning of the chunk."""
 
     def hours(self, since: int, before: int) -> tuple[Ints, Ints, Ints]:
         """Return hours, operations and counts of whole hours from before the replay."""
         found = self.replaying.hours(moment(since), moment(before), self.thresholds)
-        return found.second, self._numbered(found.names, found.stream), _stacked(found.counts)
+        return found.second, self._numbered(found.names, found.stream), stacked(found.counts)
 
     def chunks(self, since: int, before: int) -> Iterator[Chunk]:
         """Return the tape from one moment to another."""
@@ -150,17 +183,31 @@ class Tape:
             begin, end = max(begin, since // unit * unit), min(end, before)
             seconds = unit == 1
             found = self.replaying.streams(moment(begin), moment(end), self.thresholds, seconds=seconds)
-            counts = _stacked(found.counts)
+            counts = stacked(found.counts)
             telling = counts[1:].sum(axis=0) > 0
-            failing = self.replaying.failing(moment(begin), moment(end), self.thresholds, seconds=seconds)
             stream = self._numbered(found.names, found.stream)
-            yield Chunk(begin, end, unit, found.second, stream, counts, telling, failing)
+            yield Chunk(begin, end, unit, found.second, stream, counts, telling)
             at = end
+
+    def parts(self, plugins: Sequence[str], chunk: Chunk) -> list[PartSlices]:
+        """Return everything that some plugins did in a chunk: a table each."""
+        span = chunk.begin, chunk.before, chunk.unit
+        self._read([plugin for plugin in plugins if (chunk.begin, plugin) not in self._parts], *span)
+        return [self._of(plugin, *span) for plugin in plugins]
 
     def rows(self, plugin: str, chunk: Chunk, part: Slice) -> list[Row]:
         """Return everything that a plugin did in a slice."""
         found = self._of(plugin, chunk.begin, chunk.before, chunk.unit)
-        return rows_of(found, part.begin)
+        return _rows_of(found, part.begin)
+
+    def failing(self, chunk: Chunk, part: Slice) -> list[Row]:
+        """Return the parts with calls that count against them in a slice; of most chunks nobody asks."""
+        found = self._failing.get(chunk.begin)
+        if found is None:
+            span = moment(chunk.begin), moment(chunk.before)
+            found = self.replaying.failing(*span, self.thresholds, seconds=chunk.unit == 1)
+            self._failing = {chunk.begin: found}
+        return _rows_of(found, part.begin)
 
     def sums(
         self, plugin: str, after: int, upto: int, marks: Mapping[tuple[str, str], int]
@@ -182,7 +229,7 @@ class Tape:
             )
             end = table.second + unit
             chosen = np.flatnonzero((end > begins[table.part]) & (end <= upto))
-            part, counts = table.part[chosen], _stacked(table.counts)[:, chosen]
+            part, counts = table.part[chosen], stacked(table.counts)[:, chosen]
             summed = np.stack([np.bincount(part, row, len(table.names)) for row in counts]).astype(np.int64)
             for number in np.unique(part).tolist():
                 before_that = found.get(table.names[number])
@@ -238,15 +285,15 @@ class Tape:
         if at >= seconds_from:
             begin = at // SECONDS_CHUNK * SECONDS_CHUNK
             return max(begin, seconds_from), begin + SECONDS_CHUNK, 1
-        begin = at // HOUR * HOUR
-        return begin, min(begin + HOUR, seconds_from), MINUTE
+        begin = at // MINUTES_CHUNK * MINUTES_CHUNK
+        return begin, min(begin + MINUTES_CHUNK, seconds_from), MINUTE
 
     def _numbered(self, names: Sequence[tuple[str, str, str]], of: Ints) -> Ints:
         numbers: Ints = np.array([self.names.number(name) for name in names], np.int64)
         return numbers[of] if len(of) else of
 
 
-def rows_of(table: PartSlices, begin: int) -> list[Row]:
+def _rows_of(table: PartSlices, begin: int) -> list[Row]:
     """Return the rows of one slice."""
     first, before = np.searchsorted(table.second, [begin, begin + 1]).tolist()
     counts = table.counts
@@ -262,6 +309,7 @@ def rows_of(table: PartSlices, begin: int) -> list[Row]:
     ]
 
 
-def _stacked(counts: Any) -> Ints:
+def stacked(counts: Counts) -> Ints:
+    """Return counts as rows: total, bad, refused, slow by threshold."""
     found: Ints = np.stack([counts.total, counts.bad, counts.refused, *counts.slow])
     return found

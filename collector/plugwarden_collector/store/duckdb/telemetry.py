@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from plugwarden_collector.errors import StoreError
-from plugwarden_collector.store.ledger_rows import QuarantineRow
+from plugwarden_collector.store.happened import Asked, Happened
+from plugwarden_collector.store.ledger_rows import AlertEventRow, IncidentRow, QuarantineRow
 from plugwarden_collector.store.telemetry import Telemetry
 
 from .calls.fleet import FleetPages
@@ -44,16 +46,26 @@ def telemetry_of(database: Database, writer: Writer, log: AuditLog | None = None
 
 
 @contextmanager
-def stored_telemetry(folder: Path) -> Iterator[tuple[Telemetry, Sequence[QuarantineRow]]]:
-    """The telemetry in a folder that no collector uses, and the newest quarantines that were decided on it, for a block. Raises
-    `StoreError`, also where there is no store."""
+def stored_telemetry(folder: Path) -> Iterator[tuple[Telemetry, Callable[[datetime, Sequence[str]], Happened]]]:
+    """The telemetry in a folder that no collector uses, for a block, and what came of it from a moment on; of the decisions that
+    isolated nothing, it gives those of the kinds it is asked for. Raises `StoreError`, also where there is no store."""
     if not (folder / FILE_NAME).exists():
         raise StoreError(f"{folder}: there is no database here; name its folder with --data")
     database = Database(folder)
+
+    def happened(since: datetime, kinds: Sequence[str]) -> Happened:
+        span = {"since": since}
+        return Happened(
+            database.values(QuarantineRow, "happened_quarantines", span),
+            database.values(Asked, "happened_asked", {**span, "kinds": list(kinds)}),
+            database.values(AlertEventRow, "happened_alerts", span),
+            database.values(IncidentRow, "happened_incidents", span),
+        )
+
     try:
         writer = Writer(database)
         try:
-            yield telemetry_of(database, writer), database.values(QuarantineRow, "list_quarantines")
+            yield telemetry_of(database, writer), happened
         finally:
             writer.close(timeout=60.0)
     finally:

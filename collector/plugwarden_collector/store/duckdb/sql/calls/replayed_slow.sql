@@ -10,10 +10,15 @@ with rows as (
     union all
     select bucket_start, plugin_id, plugin_version, plugin_operation, outcome, calls, bucket_index, bucket_count
     from call_hours where $tier = 'hours' and bucket_start >= $first::timestamp and bucket_start < $before::timestamp
+),
+told as (
+    select
+        bucket_start, plugin_id, plugin_version, plugin_operation, fast, slow_calls(calls, bucket_index, bucket_count, fast) as slow
+    from rows join (select unnest($thresholds::integer[]) as fast) on list_max(bucket_index) > fast
+    where contract.ended(outcome) and plugin_id <> contract.overflow and plugin_version <> contract.overflow
 )
 select
-    epoch(bucket_start)::bigint as second, plugin_id, plugin_version, plugin_operation, fast,
-    bounded(sum(slow_calls(calls, bucket_index, bucket_count, fast))) as slow
-from rows join (select unnest($thresholds::integer[]) as fast) on list_max(bucket_index) > fast
-where contract.ended(outcome) and plugin_id <> contract.overflow and plugin_version <> contract.overflow
+    epoch(bucket_start)::bigint as second, plugin_id, plugin_version, plugin_operation, fast, bounded(sum(slow)) as slow
+from told
+where slow > 0
 group by all
