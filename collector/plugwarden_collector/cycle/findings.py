@@ -49,6 +49,8 @@ DOUBT_CHANCE = 0.05
 """Chance of as many of the others' bad calls in the place, if they fell where the calls do, below which they begin to fail there."""
 LONG_DOUBT_CHANCE = 1e-4
 """The chance below which that is beyond doubt."""
+STILL_CHANCE = 0.1
+"""The chance in the last seconds below which that goes on: two bad calls in a place that three in ten calls come to."""
 STILL = timedelta(seconds=5)
 """So far back others' bad calls say that it goes on."""
 NEWCOMER_AGE = 3
@@ -295,7 +297,7 @@ def _others_fail_there(tick: Tick, trouble: Trouble, fault: Fault, neighbours: N
     chance = neighbours.chance_there(trouble, fault, fault.since - SOONER)
     if passed < PLACE_DOUBT:
         return chance < DOUBT_CHANCE
-    return chance < LONG_DOUBT_CHANCE and neighbours.chance_there(trouble, fault, tick.at - STILL) < DOUBT_CHANCE
+    return chance < LONG_DOUBT_CHANCE and neighbours.chance_there(trouble, fault, tick.at - STILL) < STILL_CHANCE
 
 
 def _past_grace(tick: Tick, objective: Objective, scope: Scope) -> timedelta | None:
