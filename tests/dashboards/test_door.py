@@ -86,7 +86,7 @@ def test_what_no_page_uses_is_shut(local: Served, path: str) -> None:
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "via", "x-real-ip"])
 def test_who_comes_through_a_proxy_brings_a_token(local: Served, header: str) -> None:
-    shown = local.read("quarantine", **{header: "203.0.113.7"})
+    shown = local.read("audit", **{header: "203.0.113.7"})
     assert "Token" in shown
     assert "policy" not in shown
     assert "Decision log" not in shown
@@ -99,7 +99,7 @@ def test_once_they_are_told_a_name_everybody_brings_a_token(proxied: Served) -> 
         ("plugwarden.example", "https://plugwarden.example"),
         (proxied.host, f"http://{proxied.host}"),  # a proxy that hides itself looks like this
     ):
-        shown = proxied.read("quarantine", host=host, origin=origin)
+        shown = proxied.read("audit", host=host, origin=origin)
         assert "Token" in shown
         assert "Decision log" not in shown
     assert proxied.status_of_stream(origin="https://plugwarden.example") == 403  # it did not pass Host on

@@ -25,7 +25,7 @@ FLAGS = [
 ]  # fmt: skip
 PAGES = {
     "": "Calls per second", "plugin?plugin=markdown": "Throughput by outcome", "budgets": "Overspent", "alerts": "Firing",
-    "quarantine": "Decision log", "traces": "Outcome", "capacity": "CPU cores in plugins",
+    "quarantine": "Evidence at the decision", "audit": "Decision log", "traces": "Outcome", "capacity": "CPU cores in plugins",
     "platform": "Ingest lag p99",
 }  # fmt: skip
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'

@@ -23,7 +23,7 @@ def busy(collector: Running, sidecar: Sidecar) -> Running:
     call = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
     for _ in range(10):
         call()
-    assert sidecar.flush()
+    assert sidecar.flush(timeout=30)
     return collector
 
 
