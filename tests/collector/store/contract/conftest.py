@@ -73,3 +73,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     found: Engine = ENGINES[request.param](tmp_path)
     yield found
     found.close()
+
+
+@pytest.fixture
+def telemetry(engine: Engine) -> Telemetry:
+    """The telemetry of an empty store."""
+    return engine.telemetry
