@@ -31,7 +31,8 @@ from tests.collector.support.logged import entry_of
 
 from .fleet import STEP_SECONDS, Fleet, Harm
 from .layout import Layout
-from .store import Store, observation
+from .observed import observation
+from .store import Store
 from .world import Event, World
 
 __all__ = ["Moment", "Run", "run"]

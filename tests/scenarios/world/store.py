@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from plugwarden.contract import Scope
-from plugwarden_collector.cycle import Observation, within
+from plugwarden_collector.cycle import within
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
@@ -17,14 +17,13 @@ from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
-from plugwarden_collector.rules.file import Rules
-from plugwarden_collector.rules.objective import Sli
 
 from .fleet import EXPORT_SECONDS, Delivery
+from .history import hourly, leapt, usual
 from .layout import Ints, Layout
-from .world import Plugin, World
+from .world import World
 
-__all__ = ["START", "Store", "observation"]
+__all__ = ["BUDGETS_EVERY_SECONDS", "RUNNING_SECONDS", "START", "Store"]
 
 START = datetime(2026, 1, 1, 12)
 """When every world begins."""
@@ -45,10 +44,6 @@ BUDGETS_EVERY_SECONDS = 5.0
 """`control.live.BUDGET_SECONDS`."""
 WINDOWS_EVERY_SECONDS = 1.0
 """Budgets are counted by the second, and nothing is isolated for them."""
-
-_Hours = tuple[float, float, float, float]
-"""Calls per second, share that fails, share that is slow, hours of it."""
-_NOTHING: _Hours = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(slots=True)
@@ -89,7 +84,7 @@ class Store:
         self._by_second = np.zeros((3, len(layout.versions), span), dtype=np.int64)
         """Ended, failed, slow; by plugin version and second of the hosts' clocks."""
         self._rows: dict[str, list[_Row]] = {}
-        self._history = self._hourly()
+        self._history = hourly(world, layout)
         self.versions: dict[tuple[str, str], datetime] = {
             (plugin.name, plugin.version): START - timedelta(days=30)
             for plugin in world.plugins
@@ -105,7 +100,7 @@ class Store:
         """Seconds that passed without being simulated."""
         self._epoch = 0.0
         """Since when seconds are kept; before it there are the hours as numbers."""
-        self._past = self._usual()
+        self._past = usual(world)
 
     def at(self, now: float) -> datetime:
         """The moment that is `now` seconds into the world."""
@@ -333,13 +328,7 @@ class Store:
         self._windows_at = -WINDOWS_EVERY_SECONDS
         self._long.clear()
         self.called = {key: now for key, at in self.called.items() if now - at < 2 * EXPORT_SECONDS}
-        owners = {plugin.name: plugin for plugin in self._world.plugins}
-        self._history = [
-            _rates(owners[plugin], seconds / 3600.0)
-            if (plugin, version) in self.called and plugin in owners
-            else _NOTHING
-            for plugin, version in self._layout.versions
-        ]
+        self._history = leapt(self._world, self._layout, self.called, seconds)
 
     # -- what a tick asks further
 
@@ -475,65 +464,7 @@ class Store:
         found: Ints = self._by_second[:, :, begin:end].sum(axis=2)
         return found
 
-    def _hourly(self) -> list[_Hours]:
-        owners = {(plugin.name, plugin.version): plugin for plugin in self._world.plugins}
-        return [
-            _rates(owners[plugin, version], owners[plugin, version].history_hours)
-            if (plugin, version) in owners
-            else _NOTHING
-            for plugin, version in self._layout.versions
-        ]
-
-    def _usual(self) -> dict[tuple[str, str, str], tuple[int, float, float]]:
-        return {
-            (plugin.name, plugin.version, operation): (
-                int(plugin.rates.get(operation, plugin.calls_per_second) * plugin.history_hours * 3600), plugin.norm, plugin.slow
-            )
-            for plugin in self._world.plugins
-            for operation in plugin.operations
-            if plugin.history_hours > 0
-        }  # fmt: skip
-
 
 def _three(names: tuple[str, ...]) -> tuple[str, str, str]:
     plugin, version, operation = names
     return plugin, version, operation
-
-
-def _rates(plugin: Plugin, hours: float) -> _Hours:
-    rate = sum(plugin.rates.get(name, plugin.calls_per_second) for name in plugin.operations)
-    return rate, plugin.norm, plugin.slow, hours
-
-
-def observation(store: Store, rules: Rules, now: float) -> Observation:
-    """What one tick is handed: the one place that knows its form."""
-    sizes = sorted({size for item in rules.objectives for size in item.windows if size != item.period_seconds})
-    counted = store.windows(sizes, now)
-    windows = {
-        item.name: {key: found for key, found in counted.items() if item.covers(key[0])} for item in rules.objectives
-    }
-    periods = None
-    if now - store.budgets_at >= BUDGETS_EVERY_SECONDS:
-        store.budgets_at = now
-        periods = {
-            item.name: {
-                key: left for key, left in store.counted(item.period_seconds, now).items() if item.covers(key[0])
-            }
-            for item in rules.objectives
-        }
-    thresholds = len({item.threshold_index for item in rules.objectives if item.sli is Sli.LATENCY})
-    store.thresholds = thresholds
-    store.slow = {item.name for item in rules.objectives if item.sli is Sli.LATENCY}
-    usual = dict(store.past(thresholds))
-    for (plugin, _, operation), past in list(usual.items()):
-        usual.setdefault((plugin, "", operation), past)  # what is usual whatever the version (`control.observe`)
-    return Observation(
-        store.at(now),
-        windows,
-        periods,
-        store.running(now),
-        dict(store.versions),
-        {key: store.at(at) for key, at in store.called.items() if now - at < RUNNING_SECONDS},
-        store.arrivals(thresholds),
-        usual,
-    )
