@@ -61,3 +61,15 @@ def test_a_plugin_whose_breaker_is_open_fails_no_more_than_the_others_of_its_out
         [("simultaneous", "", ("a", "b", "c", "d", "e"))],
         [],
     )
+
+
+def test_a_process_in_doubt_is_told_by_its_name_alone() -> None:
+    """The machine may fail by its other process, too, for another reason: until that is clear nothing is said of the machine."""
+    well = [cell(name, host, "", 30) for name in ("read", "write") for host in ("h2", "h3", "h4")]
+    fleet = [
+        cell("read", "h0", "", 5, ValueError=3), cell("write", "h0", "", 3),
+        cell("read", "h1", "", 12, KeyError=10), cell("write", "h1", "", 5),
+    ]  # fmt: skip
+    (found,) = told([*well, *(replace(item, machine="m0") for item in fleet)]).values()
+    assert found.scope.conditions == (("operation", "read"), ("instance", "h1"))
+    assert "geo operation=read machine=m0" in {str(item.scope) for item in found.alternatives}

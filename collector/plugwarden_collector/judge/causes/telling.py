@@ -31,8 +31,10 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     apart = max((item.nats for item in weighed if item.unlike), default=-inf) - blamed.factor.score
     near = [item for item in weighed if item.narrower and item.nats > blamed.factor.score - CLEAR_NATS]
     if near:
-        weighed.append(_Weighed(blamed.factor, False, 0.0))
-        blamed = _narrowed(suspect, blamed, max(near, key=lambda item: (item.nats, item.factor.conditions)).factor)
+        chosen = max(near, key=lambda item: (item.nats, item.factor.conditions))
+        weighed = [item for item in weighed if item is not chosen] + [_Weighed(blamed.factor, False, 0.0)]
+        conditions = tuple(sorted({*chosen.factor.conditions, *blamed.conditions}))
+        blamed = blamed_for(cells, replace(chosen.factor, conditions=conditions), blamed.since)
     within = cells.table.meeting(blamed.conditions)
     return Fault(
         scope=scope_of(suspect.plugin, blamed.conditions),
@@ -47,7 +49,7 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         sender=blamed.sender,
         without=suspect.without,
         beside=beside,
-        alternatives=_alternatives(suspect, weighed, blamed),
+        alternatives=_alternatives(suspect.plugin, weighed),
         apart=max(suspect.apart, apart),
     )
 
@@ -83,20 +85,11 @@ class _Weighed:
         return self.factor.score + self.unlike
 
 
-def _narrowed(suspect: Suspect, blamed: Blamed, factor: Factor) -> Blamed:
-    """Return a fault as a part of itself."""
-    found = blamed_for(suspect.cells, factor, blamed.since)
-    return replace(found, conditions=tuple(sorted({*found.conditions, *blamed.conditions})))
-
-
-def _alternatives(suspect: Suspect, weighed: Iterable[_Weighed], blamed: Blamed) -> tuple[Alternative, ...]:
+def _alternatives(plugin: str, weighed: Iterable[_Weighed]) -> tuple[Alternative, ...]:
     """Return what else was near, the best first."""
-    found = sorted(
-        (item.factor for item in weighed if item.factor.conditions != blamed.factor.conditions),
-        key=lambda factor: (-factor.score, factor.conditions),
-    )
+    found = sorted((item.factor for item in weighed), key=lambda factor: (-factor.score, factor.conditions))
     return tuple(
-        Alternative(scope_of(suspect.plugin, item.conditions), round(item.total), round(item.bad), item.score)
+        Alternative(scope_of(plugin, item.conditions), round(item.total), round(item.bad), item.score)
         for item in found[:MOST_ALTERNATIVES]
     )
 
