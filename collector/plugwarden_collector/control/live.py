@@ -53,7 +53,7 @@ from plugwarden_collector.store.ledger import settled
 from .budget_rows import BudgetRows
 from .observe import LongWindows, StoredEvidence, UsualPast, foreseen, observe
 
-__all__ = ["TickStats", "Warden", "pace"]
+__all__ = ["TickStats", "Warden", "pace", "rest"]
 
 TICK_SECONDS = 1.0
 """Seconds between ticks while no data arrive."""
@@ -96,6 +96,12 @@ def pace(tick_seconds: float, counting_seconds: float) -> float:
     """Return the seconds from the begin of one tick to the next while data arrive, after one that took so long, counting included."""
     judging = tick_seconds - counting_seconds
     return min(TICK_SECONDS, max(EAGER_SECONDS, judging / MAX_SHARE, tick_seconds / MAX_SHARE_COUNTING))
+
+
+def rest(pause_seconds: float, look_seconds: float | None) -> float:
+    """Return the seconds until the next tick, when at least `pause_seconds` must pass: a look that is due soon after is the same tick."""
+    soon = look_seconds is not None and pause_seconds < look_seconds < pause_seconds + EAGER_SECONDS
+    return look_seconds if soon and look_seconds is not None else max(0.0, pause_seconds)
 
 
 class Warden:
@@ -142,21 +148,24 @@ class Warden:
     async def run_warden(self) -> None:
         """Tick for as long as the collector runs. A failed tick is counted and tried again; nothing of it is kept."""
         while True:
-            started = self._loop.time()
+            started, look_at = self._loop.time(), None
             try:
-                await self._loop.run_in_executor(self._thread, self.tick)
+                look_at = (await self._loop.run_in_executor(self._thread, self.tick)).look_at
             except Exception:  # noqa: BLE001 - counted, logged, and tried again
                 self.stats.failures += 1
                 _log.exception("a tick failed; the next one starts from the last stored state")
+            idle = TICK_SECONDS - (self._loop.time() - started)
             try:
-                async with asyncio.timeout(max(0.01, TICK_SECONDS - (self._loop.time() - started))):
+                async with asyncio.timeout(
+                    max(0.01, idle if look_at is None else min(idle, self._seconds_to(look_at)))
+                ):
                     await self._news.wait()
             except TimeoutError:
-                pass  # nothing arrived: time itself may still move an alert or a quarantine
+                pass  # nothing arrived: time itself may still move an alert, a suspicion or a quarantine
             self._news.clear()
             # Under load a turn takes longer; judging must not take what ingest needs.
-            pause = pace(self.stats.seconds_last, self.stats.counting_seconds_last)
-            await asyncio.sleep(max(0.0, pause - (self._loop.time() - started)))
+            pause = pace(self.stats.seconds_last, self.stats.counting_seconds_last) - (self._loop.time() - started)
+            await asyncio.sleep(rest(pause, None if look_at is None else self._seconds_to(look_at)))
 
     def tick(self) -> Changes:
         """One turn of the loop, in the caller's thread."""
@@ -269,6 +278,9 @@ class Warden:
             settled(self._ledger.audit.append([draft]), WRITE_TIMEOUT_SECONDS)
             self.rules = rules
         return rules
+
+    def _seconds_to(self, at: datetime) -> float:
+        return (at - self._clock()).total_seconds()
 
     def _override(self, asked: timedelta | None) -> timedelta:
         """As long as a person asked for, or the policy's. What is longer than an override may be stays the policy's to say."""

@@ -29,7 +29,7 @@ from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, part_of
 from .word import word_of
 
-__all__ = ["Finding", "findings_of"]
+__all__ = ["Finding", "Wait", "findings_of"]
 
 HARD = 0.9
 """Share of failing calls from which on nothing is gained by waiting: next to nothing works any more."""
@@ -70,6 +70,15 @@ SLOW_RECENT = timedelta(seconds=6)
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Why it is not yet time to act."""
+
+    why: str
+    until: datetime | None = None
+    """When that is over though nothing arrives; None where only what arrives can end it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One scope that is to blame for calls that are bad by one objective."""
 
@@ -78,8 +87,8 @@ class Finding:
     fault: Fault
     reason: str
     """In at most four sentences."""
-    waits_for: str | None
-    """Why it is not yet time to act; None when it is."""
+    waits_for: Wait | None
+    """None when it is time to act."""
     detail: Mapping[str, Any]
     """What was known, for the decision."""
     word: Word
@@ -119,11 +128,11 @@ def findings_of(tick: Tick, troubles: Sequence[Trouble], excuses: Excuses) -> li
             looks = LOOKS if past_grace is None else [back for back in NEWEST if back <= past_grace + NEWEST[0]]
             fails = lately.fails(trouble.objective, fault, scope, looks)
             if fails is False:
-                waits_for = "it fails no more than it may in the last seconds"
+                waits_for = Wait("it fails no more than it may in the last seconds")
             elif (
                 fails is None and past_grace is not None and lately.may_be_well(trouble.objective, fault, scope, looks)
             ):
-                waits_for = "the version is new, and its last calls leave it open whether it still fails"
+                waits_for = Wait("the version is new, and its last calls leave it open whether it still fails")
         found.append(_finding(tick, trouble, suspected, fault, scope, waits_for))
     return sorted(found, key=lambda item: -item.fault.weight)
 
@@ -146,7 +155,7 @@ def _scopes(fault: Fault) -> list[Scope]:
 
 
 def _finding(
-    tick: Tick, trouble: Trouble, suspected: Sequence[Fault], fault: Fault, scope: Scope, waits_for: str | None
+    tick: Tick, trouble: Trouble, suspected: Sequence[Fault], fault: Fault, scope: Scope, waits_for: Wait | None
 ) -> Finding:
     objective, plugin = trouble.objective, fault.scope.plugin
     why = indicator_of(objective).why()
@@ -245,32 +254,39 @@ def _cost(
 
 def _waits_for(
     tick: Tick, trouble: Trouble, fault: Fault, scope: Scope, excuses: Excuses, neighbours: Neighbours
-) -> str | None:
-    """Why it is not yet time to act on a fault."""
-    objective, policy = trouble.objective, tick.rules.policy
+) -> Wait | None:
+    """Return why it is not yet time to act on a fault; None when it is."""
+    objective, policy, passed = trouble.objective, tick.rules.policy, tick.at - fault.since
     if fault.weight < policy.enough_nats(scope.plugin):
-        return "there is too little evidence"
+        return Wait("there is too little evidence")
     excuse = excuses.of(objective, fault)
     if excuse is not None:
-        return excuse
+        return Wait(excuse)
     if scope.version is not None:
         first_at = tick.standing.versions.get((scope.plugin, scope.version))
-        if first_at is not None and tick.at - first_at < timedelta(seconds=policy.newcomer_grace_seconds):
-            return "the version has only just begun"
-    if tick.at - fault.since < _patience(objective, fault):
-        return "others may begin to fail as well, or it may pass"
-    if tick.at - fault.since < OUTWARD_LOOK and any(_concerns(fault, sample) for sample in trouble.unheard):
-        return "other processes have not told yet how they fare"
-    if tick.at - fault.since < OUTWARD_DOUBT and _is_outward(fault) and _others_began(tick, trouble, fault):
-        return "others begin to fail as well, and its errors point at something that they share"
-    if fault.margin < CLEAR_NATS and tick.at - fault.since < OUTWARD_LOOK:
-        return "it is not clear yet how far it reaches"
-    if -fault.apart < ONE_FAULT_NATS and tick.at - fault.since < APART_LOOK:
-        return "it may be several faults, told by their errors"
+        grace = timedelta(seconds=policy.newcomer_grace_seconds)
+        if first_at is not None and tick.at - first_at < grace:
+            return Wait("the version has only just begun", first_at + grace)
+
+    def look(why: str, wait: timedelta) -> Wait:
+        return Wait(why, fault.since + wait)
+
+    patience = _patience(objective, fault)
+    if passed < patience:
+        return look("others may begin to fail as well, or it may pass", patience)
+    if passed < OUTWARD_LOOK and any(_concerns(fault, sample) for sample in trouble.unheard):
+        return look("other processes have not told yet how they fare", OUTWARD_LOOK)
+    if passed < OUTWARD_DOUBT and _is_outward(fault) and _others_began(tick, trouble, fault):
+        return look("others begin to fail as well, and its errors point at something that they share", OUTWARD_DOUBT)
+    if fault.margin < CLEAR_NATS and passed < OUTWARD_LOOK:
+        return look("it is not clear yet how far it reaches", OUTWARD_LOOK)
+    if -fault.apart < ONE_FAULT_NATS and passed < APART_LOOK:
+        return look("it may be several faults, told by their errors", APART_LOOK)
     if not _lately(tick, objective, fault, scope):
-        return "nothing failed in the last seconds"
+        return Wait("nothing failed in the last seconds")
     if is_place(fault) and _others_fail_there(tick, trouble, fault, neighbours):
-        return "others begin to fail in the same place"
+        doubt = PLACE_DOUBT if passed < PLACE_DOUBT else LONG_PLACE_DOUBT
+        return look("others begin to fail in the same place", doubt)
     return None
 
 

@@ -42,6 +42,10 @@ def take_out(tick: Tick, findings: list[Finding]) -> None:
     asked = {item.scope.plugin for item in tick.standing.quarantines.values() if _is_question(item)}
     waiting = asked.union(item.scope.plugin for item in findings if item.waits_for)
     tick.watch = replace(tick.watch, waiting=frozenset(waiting))
+    ends = [
+        item.waits_for.until for item in findings if item.waits_for is not None and item.waits_for.until is not None
+    ]
+    tick.changes.look_at = min(ends, default=None)
     policy = tick.rules.policy
     for finding in findings:
         if finding.waits_for is not None:

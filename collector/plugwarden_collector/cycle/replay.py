@@ -193,7 +193,7 @@ def _why_not(entry: Mapping[str, Any], findings: Sequence[Finding]) -> str:
     return (
         "somebody else speaks for it this time"
         if waits_for is None
-        else f"it is not time to act this time: {waits_for}"
+        else f"it is not time to act this time: {waits_for.why}"
     )
 
 

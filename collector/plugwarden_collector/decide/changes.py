@@ -93,6 +93,8 @@ class Changes:
     """Budgets, by version and over all versions."""
     changes: list[Annotation] = field(default_factory=list)
     at: datetime | None = None
+    look_at: datetime | None = None
+    """When to look again though nothing arrives until then: something that waits may be acted on. None: no sooner than usual."""
     silences: list[Silence] = field(default_factory=list)
     """New ones, and those that were moved in time."""
     unsilenced: list[str] = field(default_factory=list)
@@ -107,4 +109,6 @@ class Changes:
     """What was said already, as text (`decide.noted`); None: what was kept before stands."""
 
     def __bool__(self) -> bool:
-        return any(getattr(self, item.name) not in (None, []) for item in fields(self) if item.name != "at")
+        return any(
+            getattr(self, item.name) not in (None, []) for item in fields(self) if item.name not in {"at", "look_at"}
+        )

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.audit.actor import Actor
-from plugwarden_collector.control.live import ACT_TRIES, pace
+from plugwarden_collector.control import live
+from plugwarden_collector.control.live import ACT_TRIES, pace, rest
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.errors import ConflictError, StaleError
 
 from tests.collector.conftest import Running, running
+from tests.collector.support.failing_plugin import entries, fail, rules_for
 from tests.collector.support.waiting import eventually
 
 ANN = Actor("ci", "ann")
@@ -70,3 +72,20 @@ def test_a_turn_is_paced_by_what_judging_takes_and_counting_weighs_half_as_much(
     assert pace(0.2, 0.12) == pytest.approx(0.4)
     assert pace(0.3, 0.3) == pytest.approx(0.6)
     assert pace(5.0, 0.0) == 1.0
+
+
+def test_a_look_that_is_due_soon_is_waited_for_and_is_the_next_turn() -> None:
+    assert rest(0.1, 0.2) == 0.2
+    assert rest(0.1, 0.05) == 0.1
+    assert rest(0.1, 0.5) == 0.1
+    assert rest(-0.1, None) == 0.0
+
+
+def test_what_waits_for_a_moment_is_looked_at_then_though_nothing_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "TICK_SECONDS", 600.0)
+    with running(tmp_path / "data", rules_for(tmp_path, "enforce")) as collector:
+        eventually(lambda: collector.collector.warden.stats.ticks)
+        fail(collector)
+        eventually(lambda: entries(collector, "quarantined"))

@@ -10,7 +10,7 @@ from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.rules.policy import Enforcement
 
 from tests.collector.decide.sentences import sentences
-from tests.collector.support.played_fleet import AT, Fleet, rules_with
+from tests.collector.support.played_fleet import AT, Fleet, kinds, rules_with
 
 
 def seconds_until_isolated(fleet: Fleet, bad: int, seconds: float = 20.0, **where: object) -> float:
@@ -30,6 +30,17 @@ def fleet() -> Fleet:
 
 def test_what_fails_wholly_is_isolated_within_a_second(fleet: Fleet) -> None:
     assert seconds_until_isolated(fleet, 10) <= 1.0
+
+
+def test_it_is_told_when_something_that_waits_may_be_acted_on(fleet: Fleet) -> None:
+    fleet.arrive("csv", "1", 10, 10)
+    begin, changes = fleet.at, fleet.tick()
+    assert changes.look_at is not None
+    assert changes.look_at > begin
+    fleet.at = changes.look_at
+    changes = fleet.tick()
+    assert kinds(changes) == ["quarantined"]
+    assert changes.look_at is None, "nothing waits any more"
 
 
 def test_what_fails_in_part_must_go_on_for_longer_than_a_hiccup(fleet: Fleet) -> None:
