@@ -67,7 +67,8 @@ ALL = Changes(
 
 
 def test_every_kind_of_change_has_its_example_here() -> None:
-    assert [item.name for item in fields(Changes) if getattr(ALL, item.name) in (None, [])] == ["unsilenced"]
+    # When to look again is for the loop alone; what a silence was taken back for has a test of its own.
+    assert [item.name for item in fields(Changes) if getattr(ALL, item.name) in (None, [])] == ["look_at", "unsilenced"]
 
 
 def test_what_one_process_bore_out_does_not_count_for_the_hour_of_the_others(engine: Engine) -> None:

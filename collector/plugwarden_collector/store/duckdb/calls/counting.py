@@ -138,9 +138,10 @@ class Counting:
             if also is not None:
                 also(self._connection)
             if what in CALL_TABLES:
-                table = as_calls(rows)
-                # They were counted when they arrived, and taken out again: judging has seen them.
-                late = add_calls(self._connection, table, tiers, NEVER)
+                table = as_calls(
+                    rows, NEVER
+                )  # they were counted when they arrived, and taken out again: judging has seen them
+                late = add_calls(self._connection, table, tiers)
                 return self._counted(tiers, batch, table, late, reopened)
             renumbered = rows.set_column(
                 rows.schema.get_field_index("batch"), "batch", pa.repeat(pa.scalar(batch, pa.uint64()), len(rows))

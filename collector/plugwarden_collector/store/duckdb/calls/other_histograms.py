@@ -115,6 +115,7 @@ def to_calls(points: pa.Table, streams: Streams, schema: pa.Schema) -> pa.Table:
             "cpu_seconds": np.where(cpu[rows], total[rows], 0.0),
             "bucket_index": index,
             "bucket_count": counts,
+            "batch": named["batch"],
         }
     ).cast(schema)
 

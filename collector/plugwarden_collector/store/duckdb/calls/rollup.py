@@ -49,10 +49,11 @@ CALLS = pa.schema(
         ("cpu_seconds", pa.float64()),
         ("bucket_index", pa.list_(pa.int32())),
         ("bucket_count", pa.list_(pa.uint64())),
+        ("batch", pa.uint64()),
     ]
 )
-
-"""What is counted, before it is known after which commit: rows of call_seconds without `batch`."""
+"""Freshly counted calls: rows of call_seconds. `batch` is the commit that each of them came with, and so the order of their arrival:
+what one process told before it failed, and what after it, are two commits, however many are counted in one turn."""
 NEVER = 0
 """The commit of calls that arrived before anybody looked, or that judging has seen already."""
 MAX_REOPENED = 24 * 35
@@ -95,10 +96,10 @@ def count(
     connection: Connection, tiers: Tiers, batch: int, at: datetime, tables: Collection[str], reopened: set[datetime]
 ) -> Tiers:
     """The first half: add the raw rows beyond what is counted, up to `batch`, to the seconds."""
-    fresh = [_named(connection, table, at) for table in _fresh(connection, tiers.rolled, batch, tables, at)]
+    fresh = [_named(connection, table, batch, at) for table in _fresh(connection, tiers.rolled, batch, tables, at)]
     late: set[datetime] = set()
     for table in fresh:
-        late |= add_calls(connection, table, tiers, batch)
+        late |= add_calls(connection, table, tiers)
     if len(reopened) < MAX_REOPENED:
         reopened |= late
     if "incoming_points" in tables:
@@ -129,8 +130,8 @@ def fold(connection: Connection, tiers: Tiers, at: datetime, reopened: set[datet
     return after
 
 
-def _named(connection: Connection, table: pa.Table, at: datetime) -> pa.Table:
-    """Under the names and words that are told apart; all that is beyond them in a few rows."""
+def _named(connection: Connection, table: pa.Table, batch: int, at: datetime) -> pa.Table:
+    """Under the names and words that are told apart; all that is beyond them in a few rows, which came with `batch`."""
     kept, strangers = tell_apart(connection, within_contract(table), at)
     kept, crowd = tell_words_apart(connection, kept, "error_type", "calls", at)
     kept, tenants = tell_tenants_apart(connection, kept, at)
@@ -139,17 +140,18 @@ def _named(connection: Connection, table: pa.Table, at: datetime) -> pa.Table:
         if rows is not None:
             with handed(connection, staged_calls=rows):
                 packed = _folded(connection, "second", "staged", EPOCH, _FAR, narrow=narrow)
-            packed = as_calls(packed.append_column("tenant_id", pa.repeat(tenant, len(packed))))
+            packed = as_calls(packed.append_column("tenant_id", pa.repeat(tenant, len(packed))), batch)
             found.append(packed.select(kept.column_names).cast(kept.schema))
     return pa.concat_tables(found)
 
 
-def as_calls(rows: pa.Table) -> pa.Table:
-    """Return rows of any tier as freshly counted calls; what a tier does not tell apart is empty."""
+def as_calls(rows: pa.Table, batch: int) -> pa.Table:
+    """Return rows of any tier as freshly counted calls that came with `batch`; what a tier does not tell apart is empty."""
     for name in ("tenant_id", "host_name"):
         if name not in rows.column_names:
             rows = rows.append_column(name, pa.repeat("", len(rows)))
-    return rows.select(CALLS.names).cast(CALLS)
+    rows = rows.drop_columns([name for name in ("batch",) if name in rows.column_names])
+    return rows.append_column("batch", pa.repeat(batch, len(rows))).select(CALLS.names).cast(CALLS)
 
 
 def _fresh(connection: Connection, after: int, until: int, tables: Collection[str], at: datetime) -> list[pa.Table]:
@@ -186,16 +188,15 @@ def _add_waits(connection: Connection, after: int, until: int, at: datetime) -> 
                 connection.execute(statement("insert_waits").sql)
 
 
-def add_calls(connection: Connection, table: pa.Table, tiers: Tiers, batch: int) -> set[datetime]:
+def add_calls(connection: Connection, table: pa.Table, tiers: Tiers) -> set[datetime]:
     """Add rows to the seconds tier; late rows also to the minute and hour tiers already closed. Return those hours.
 
-    `batch` is the commit up to which raw rows are counted with them: the order in which calls arrive. Raises `UncountableError`
-    where a row says what cannot be: once in, it would spoil every sum that it is part of.
+    Raises `UncountableError` where a row says what cannot be: once in, it would spoil every sum that it is part of.
     """
     check_calls(table)
     oldest = pc.min(table["bucket_start"]).as_py()
     with handed(connection, staged_calls=table):
-        connection.execute(statement("insert_seconds").sql, {"batch": batch})
+        connection.execute(statement("insert_seconds").sql)
         late = {
             unit: _folded(connection, unit, "staged", EPOCH, before)
             for unit, before in (("minute", tiers.minutes), ("hour", tiers.hours))

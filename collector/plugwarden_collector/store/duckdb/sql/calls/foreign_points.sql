@@ -12,7 +12,7 @@ with told as (
         coalesce(tenant_id, '') as tenant_id, '' as host_name, resource_id,
         kind, temporality, unit, started_at, time, count, coalesce(sum, 0) as sum, coalesce(max, 0) as max,
         coalesce(zero_count, 0)::ubigint as zero_count, scale, coalesce(bucket_index, []) as bucket_index,
-        coalesce(bucket_count, []) as bucket_count, coalesce(explicit_bounds, []) as explicit_bounds
+        coalesce(bucket_count, []) as bucket_count, coalesce(explicit_bounds, []) as explicit_bounds, batch
     from point_rows
     where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.invocation.duration' and kind in ('exponential_histogram', 'histogram')
       and not (kind = 'exponential_histogram' and temporality = 1 and scale = contract.scale and zero_count = 0 and unit in ('', 's')
@@ -24,7 +24,7 @@ with told as (
         0::ubigint, 0::ubigint, service_name, instance_id, plugin_id, coalesce(plugin_version, ''), coalesce(plugin_operation, ''),
         coalesce(outcome, 'success'), coalesce(error_source, ''), coalesce(error_type, ''), null,
         coalesce(tenant_id, ''), '', resource_id, 'sum', temporality, unit, started_at, time, 0::ubigint,
-        value, 0, 0::ubigint, null, [], [], []
+        value, 0, 0::ubigint, null, [], [], [], batch
     from point_rows
     where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.cpu.time' and temporality = 1 and plugin_id is not null
       and unit not in ('', 's') and isfinite(value) and value > 0

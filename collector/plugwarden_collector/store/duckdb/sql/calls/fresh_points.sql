@@ -11,7 +11,8 @@ with told as (
         coalesce(tenant_id, '') as tenant_id, '' as host_name, resource_id,
         count as calls, coalesce(sum, 0) as duration_seconds_sum, coalesce(max, 0) as duration_seconds_max, 0::double as cpu_seconds,
         if(list_min(bucket_index) < contract.least_index or list_max(bucket_index) > contract.most_index,
-           list_transform(bucket_index, lambda i: greatest(contract.least_index, least(contract.most_index, i))), bucket_index) as bucket_index, bucket_count
+           list_transform(bucket_index, lambda i: greatest(contract.least_index, least(contract.most_index, i))), bucket_index) as bucket_index, bucket_count,
+        batch
     from point_rows
     where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.invocation.duration' and kind = 'exponential_histogram'
       and temporality = 1 and scale = contract.scale and zero_count = 0 and unit in ('', 's') and plugin_id is not null and count between 1 and 4294967295
@@ -22,7 +23,7 @@ with told as (
     select
         date_trunc('second', time), service_name, instance_id, plugin_id, coalesce(plugin_version, ''),
         coalesce(plugin_operation, ''), coalesce(outcome, 'success'), coalesce(error_source, ''), coalesce(error_type, ''), null,
-        coalesce(tenant_id, ''), '', resource_id, 0, 0, 0, value, [], []
+        coalesce(tenant_id, ''), '', resource_id, 0, 0, 0, value, [], [], batch
     from point_rows
     where batch > $after::ubigint and batch <= $until::ubigint and metric = 'plugin.cpu.time' and temporality = 1 and plugin_id is not null
       and unit in ('', 's') and isfinite(value) and value > 0 and value <= 1e15

@@ -12,7 +12,7 @@ with invocations as (
         coalesce(outcome, if(status_code = 2, 'error', 'success')) as outcome, error_source,
         case when contract.refused(outcome) and (attributes ->> '$."plugin.rejection.reason"') in (contract.reasons)
             then attributes ->> '$."plugin.rejection.reason"' else error_type end as error_type,
-        coalesce(tenant_id, '') as tenant_id, duration_ns,
+        coalesce(tenant_id, '') as tenant_id, duration_ns, batch,
         if(trace_state is null, 1, floor(least(1e6,
             72057594037927936.0 / (72057594037927936.0 - least(72057594037927935.0,
                 coalesce(('0x' || nullif(rpad(regexp_extract(trace_state, '(?:^|,)\s*ot=(?:[^,]*;)?th:([0-9a-f]{1,14})', 1), 14, '0'),
@@ -23,7 +23,7 @@ with invocations as (
 ),
 cells as (
     select
-        bucket_start, resource_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, tenant_id,
+        bucket_start, resource_id, plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, tenant_id, batch,
         greatest(contract.least_index, least(contract.most_index, ceil(log2(greatest(duration_ns, 1) / 1e9) * contract.per_octave)::integer - 1)) as index,
         bounded(sum(weight))::ubigint as count, sum(duration_ns::double * weight) / 1e9 as seconds, max(duration_ns) / 1e9 as longest
     from invocations group by all
@@ -34,7 +34,8 @@ select
     if(outcome = 'success', '', coalesce(error_type, '_OTHER')) as error_type,
     tenant_id, left(coalesce(r.host_name, ''), contract.max_name) as host_name,
     bounded(sum(count))::ubigint as calls, sum(seconds) as duration_seconds_sum, max(longest) as duration_seconds_max,
-    0::double as cpu_seconds, list(index order by index) as bucket_index, list(count order by index)::ubigint[] as bucket_count
+    0::double as cpu_seconds, list(index order by index) as bucket_index, list(count order by index)::ubigint[] as bucket_count,
+    batch
 from cells join resource_rows as r on cells.resource_id = r.id
 where not r.counts_calls
 group by all

@@ -14,5 +14,5 @@ select
     if(beyond, '_OTHER', plugin_operation) as plugin_operation, outcome, error_source,
     if(beyond and error_type <> '', '_OTHER', error_type) as error_type,
     if(beyond, '', tenant_id) as tenant_id, if(beyond, '', host_name) as host_name, calls, duration_seconds_sum, duration_seconds_max,
-    cpu_seconds, bucket_index, bucket_count, beyond
+    cpu_seconds, bucket_index, bucket_count, batch, beyond
 from marked
