@@ -152,8 +152,8 @@ class StoredEvidence:
                 item.plugin,
                 item.since - STALE,
                 item.mark,
-                {stream: mark for stream, (mark, _) in item.streams.items()},
-                began={stream: at for stream, (_, at) in item.streams.items()} if item.objective in failing else {},
+                {stream: began.mark for stream, began in item.streams.items()},
+                began={stream: began.at for stream, began in item.streams.items()} if item.objective in failing else {},
             )
             for item in suspects
         ]

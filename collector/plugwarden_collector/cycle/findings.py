@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -295,11 +296,15 @@ def _is_outward(fault: Fault) -> bool:
 
 
 def _others_began(tick: Tick, trouble: Trouble, fault: Fault) -> bool:
-    """Whether another plugin that nothing explains yet has a little against it that began when a fault did."""
+    """Whether another plugin that nothing explains yet has errors like a fault's, a few, that began when it did."""
     told = {fault.scope.plugin, *trouble.blamed}
+    errors: dict[str, Counter[str]] = {}
+    for sample in trouble.samples:
+        errors.setdefault(sample.plugin, Counter()).update(sample.errors)
+    alike = {plugin for plugin, found in errors.items() if leading_kind(found) is ErrorKind.OUTWARD}
     return any(
         key.objective == trouble.objective.name
-        and key.plugin not in told
+        and key.plugin in alike - told
         and item.nats >= COMPANY_NATS
         and abs(item.lead.since - fault.since) <= OUTWARD_LOOK
         for key, item in tick.watch.streams.items()

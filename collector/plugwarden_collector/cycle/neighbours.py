@@ -41,10 +41,11 @@ class Neighbours:
         self._bad: dict[tuple[str, datetime], dict[tuple[str, str], int]] = {}
 
     def chance_there(self, trouble: Trouble, fault: Fault, since: datetime) -> float:
-        """Return the chance that as many of other plugins' bad calls since then lie in a fault's place, if they fell where calls do.
+        """Return the chance that as many of other plugins' bad calls since then lie in a fault's place, if they fell where they did before.
 
-        Those of a plugin whose own fault is known to lie elsewhere, or to be everywhere, say nothing of the place; nor do those that a
-        shared cause explains, which was weighed against this fault already.
+        Where that is not known, they fall where this plugin's calls do: others need not be called where it is. Those of a plugin whose
+        own fault is known to lie elsewhere, or to be everywhere, say nothing of the place; nor do those that a shared cause explains,
+        which was weighed against this fault already.
         """
         said, plugin = dict(fault.scope.conditions), fault.scope.plugin
         part = "tenant" if "tenant" in said and "instance" not in said else "instance"
@@ -58,11 +59,17 @@ class Neighbours:
             *(item.scope.plugin for item in explanation.faults if not _lies_in(item, part, values)),
             *(name for cause in explanation.shared for name in cause.plugins),
         }
-        here = elsewhere = 0
-        for (other, value), bad in self._bad_since(part, since).items():
-            if other not in passed_over:
-                here, elsewhere = (here + bad, elsewhere) if value in values else (here, elsewhere + bad)
-        return _chance(here, here + elsewhere, share) if here >= LEAST else 1.0
+
+        def counted(moment: datetime) -> tuple[int, int]:
+            found = {key: bad for key, bad in self._bad_since(part, moment).items() if key[0] not in passed_over}
+            return sum(bad for (_, value), bad in found.items() if value in values), sum(found.values())
+
+        here, everywhere = counted(since)
+        if here < LEAST:
+            return 1.0
+        (began_here, began), (ever_here, ever) = counted(fault.since - SOONER), counted(datetime.min)
+        share = max(share, (ever_here - began_here) / (ever - began + 1))
+        return _chance(here, everywhere, share)
 
     def _bad_since(self, part: str, since: datetime) -> dict[tuple[str, str], int]:
         """Return bad calls by plugin and value of a part."""

@@ -200,7 +200,7 @@ def _samples(
 ) -> list[Sample]:
     """Return what the suspects did, without what is isolated: of each finest part one value."""
     thresholds = thresholds_of(tick.rules.objectives)
-    began = {(item.plugin, *stream): since for item in suspects for stream, (_, since) in item.streams.items()}
+    began = {(item.plugin, *stream): own.failed_at for item in suspects for stream, own in item.streams.items()}
     taken = [item.scope for item in open_ones]
     gathered: dict[tuple[str, ...], Sample] = {}
     senders: dict[str, set[str]] = {}
@@ -250,7 +250,7 @@ def _silent(
     A sidecar tells of a failure within half a second and of all else within five: who is silent for longer than that is well.
     """
     heard = {(sample.plugin, sample.instance) for sample in samples}
-    since = {item.plugin: min(at for _, at in item.streams.values()) for item in suspects}
+    since = {item.plugin: min(own.failed_at for own in item.streams.values()) for item in suspects}
     quiet = [
         cell
         for cell in before

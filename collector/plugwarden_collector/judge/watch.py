@@ -16,11 +16,11 @@ from typing import NamedTuple
 from plugwarden_collector.rules.objective import Objective
 
 from .arrivals import Arrivals, Cell, Past, StreamCounts
-from .evidence import ATTENTION_NATS, Suspicion, tolerated_ratio, update
+from .evidence import ATTENTION_NATS, Line, Suspicion, tolerated_ratio, update
 from .parts import MAX_PARTS, BreakerKey, PartCount, PartKey, Rise, count_parts, rises
 from .sli import indicator_of
 
-__all__ = ["COMPANY_NATS", "RECENT", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of"]
+__all__ = ["COMPANY_NATS", "RECENT", "Began", "StreamKey", "Suspect", "Watch", "bad_by_process", "look", "tolerated_of"]
 
 COMPANY_NATS = 2.0
 """Where anything is looked at, so is what else has a little evidence against it: others that began to fail at the same time."""
@@ -39,9 +39,19 @@ RECENT = timedelta(seconds=2)
 """What failed this lately still fails: sidecars tell of failures within half a second, and of all else within five."""
 MAX_SUSPICIONS = 20_000
 
-Began = dict[tuple[str, str], tuple[int, datetime]]
 Usual = Mapping[tuple[str, str, str], Past]
 """What is usual, by plugin, version and operation."""
+
+
+class Began(NamedTuple):
+    """From where on the calls of an operation belong to a trouble."""
+
+    mark: int
+    """Arrivals after this one do."""
+    at: datetime
+    """When the first of those came."""
+    failed_at: datetime
+    """When its own calls began to fail; later than `at` where others of its plugin began before it."""
 
 
 class StreamKey(NamedTuple):
@@ -62,8 +72,8 @@ class Suspect:
     since: datetime
     mark: int
     """Arrivals after this one belong to the trouble, in operations of which nothing else is said."""
-    streams: Mapping[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
-    """What is suspected of it: (version, operation) -> the mark and the time that its own trouble began at."""
+    streams: Mapping[tuple[str, str], Began] = field(default_factory=dict)
+    """What is suspected of it, by (version, operation)."""
     before_mark: int | None = None
     """Arrivals after this one came at most `BEFORE` its trouble, whatever the clocks of their hosts say; None where that is not known."""
     parts: bool = False
@@ -252,13 +262,13 @@ def _still_kept(marks: Iterable[tuple[datetime, int]], at: datetime) -> Iterable
             yield item
 
 
-def _earliest(streams: Mapping[StreamKey, Suspicion]) -> dict[tuple[str, str], int]:
-    """Return the mark at which the first stream of each plugin began to fail that would be looked at for itself."""
-    found: dict[tuple[str, str], int] = {}
+def _earliest(streams: Mapping[StreamKey, Suspicion]) -> dict[tuple[str, str], Line]:
+    """Return the evidence of the stream of each plugin that began to fail first, of those that would be looked at for themselves."""
+    found: dict[tuple[str, str], Line] = {}
     for key, item in streams.items():
         if item.nats >= ATTENTION_NATS:
-            whose, mark = (key.objective, key.plugin), item.lead.mark
-            found[whose] = min(mark, found.get(whose, mark))
+            whose, lead = (key.objective, key.plugin), item.lead
+            found[whose] = min(lead, found.get(whose, lead), key=lambda line: line.mark)
     return found
 
 
@@ -269,32 +279,33 @@ def _suspects(
     looks: Sequence[tuple[datetime, int]],
 ) -> list[Suspect]:
     """Return plugins that are suspected as a whole, and, from other beginnings, those that are for their parts."""
-    whole: dict[tuple[str, str], Began] = {}
+    whole: dict[tuple[str, str], dict[tuple[str, str], Began]] = {}
     least = ATTENTION_NATS
     if risen or any(item.nats >= ATTENTION_NATS for item in streams.values()):
         least = COMPANY_NATS
     strong = _earliest(streams)
     for key, item in streams.items():
         if item.nats >= least:
-            mark, since = item.lead.mark, item.lead.since
+            first = lead = item.lead
             if (
                 item.nats < ATTENTION_NATS
-            ):  # a stray failure does not make it forgotten what went well since the others fail
-                mark = min(mark, strong.get((key.objective, key.plugin), mark))
-            whole.setdefault((key.objective, key.plugin), {})[key.version, key.operation] = (mark, since)
-    small: dict[tuple[str, str], Began] = {}
+            ):  # a stray failure makes nothing forgotten that went well since the others fail
+                first = min(lead, strong.get((key.objective, key.plugin), lead), key=lambda line: line.mark)
+            began = Began(first.mark, first.since, lead.since)
+            whole.setdefault((key.objective, key.plugin), {})[key.version, key.operation] = began
+    small: dict[tuple[str, str], dict[tuple[str, str], Began]] = {}
     for (plugin, *stream), rise in risen.items():
         for objective in objectives:
             # Slowness is not told of parts; streams that are slow are seen as a whole.
             if objective.threshold_index is None and objective.covers(plugin):
-                began = (rise.step.mark, rise.step.at)
+                began = Began(rise.step.mark, rise.step.at, rise.step.at)
                 small.setdefault((objective.name, plugin), {})[stream[0], stream[1]] = began
     found = []
     for parts, began_at in ((False, whole), (True, small)):
         for (name, plugin), marks in sorted(began_at.items()):
             if parts and whole.get((name, plugin)) == marks:
                 continue
-            mark, since = min(marks.values())
+            mark, since, _ = min(marks.values())
             before = next((until for at, until in reversed(looks) if at <= since - BEFORE), None)
             found.append(Suspect(name, plugin, since, mark, marks, before, parts))
     return found

@@ -67,7 +67,7 @@ def test_who_fails_is_looked_at_from_when_it_began() -> None:
     looking.come(cell(total=100))
     (suspect,) = looking.come(cell(total=10, bad=10))
     assert (suspect.objective, suspect.plugin, suspect.parts) == ("availability", "csv", False)
-    assert suspect.streams == {("1", "x"): (1, looking.at)}
+    assert suspect.streams == {("1", "x"): (1, looking.at, looking.at)}
 
 
 def test_slowness_is_suspected_by_the_objective_that_minds_it() -> None:
@@ -96,10 +96,10 @@ def test_what_went_well_of_another_operation_is_not_forgotten_for_a_stray_failur
         suspect = looking.come(cell(total=4, bad=4), cell(operation="y", total=2))[0]
     began = suspect.streams["1", "x"]
     suspect = looking.come(cell(total=4, bad=4), cell(operation="y", total=1, bad=1))[0]
-    assert suspect.streams == {("1", "x"): began, ("1", "y"): (began[0], looking.at)}
+    assert suspect.streams == {("1", "x"): began, ("1", "y"): (began.mark, began.at, looking.at)}
     for _ in range(3):
         suspect = looking.come(cell(total=4, bad=4), cell(operation="y", total=4, bad=4))[0]
-    assert suspect.streams["1", "y"][0] > began[0]
+    assert suspect.streams["1", "y"].mark > began.mark
 
 
 # -- breakers -----------------------------------------------------------------------------------------------------------

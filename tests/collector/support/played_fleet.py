@@ -129,8 +129,7 @@ class RememberedCalls:
         return _together(
             entry.cell
             for entry in self.entries[min(_first(item) for item in suspects) :]
-            if (item := marks.get(entry.cell.plugin)) is not None
-            and entry.mark > item.streams.get((entry.cell.version, entry.cell.operation), (item.mark, at))[0]
+            if (item := marks.get(entry.cell.plugin)) is not None and entry.mark > _first_mark(item, entry.cell)
         )
 
     def before(self, suspects: Sequence[Suspect], seconds: float) -> Sequence[Cell]:
@@ -184,7 +183,12 @@ class RememberedCalls:
 
 
 def _first(suspect: Suspect) -> int:
-    return min([suspect.mark, *(mark for mark, _ in suspect.streams.values())])
+    return min([suspect.mark, *(began.mark for began in suspect.streams.values())])
+
+
+def _first_mark(suspect: Suspect, cell: Cell) -> int:
+    began = suspect.streams.get((cell.version, cell.operation))
+    return suspect.mark if began is None else began.mark
 
 
 def _together(cells: Iterable[Cell]) -> list[Cell]:

@@ -23,7 +23,7 @@ from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
-from plugwarden_collector.judge.watch import Suspect, Watch
+from plugwarden_collector.judge.watch import Began, Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import parse_rules
 from plugwarden_collector.rules.policy import Policy
@@ -161,12 +161,12 @@ class _Fleet:
         """Nobody reads it."""
         return []
 
-    def _since(self, plugin: str, mark: int, streams: Mapping[tuple[str, str], tuple[int, datetime]]) -> list[Cell]:
+    def _since(self, plugin: str, mark: int, streams: Mapping[tuple[str, str], Began]) -> list[Cell]:
         first = int(plugin[1:]) * OPERATIONS
         found: list[Cell] = []
         for place in range(first, first + OPERATIONS):
             known = streams.get((self.names[place][1], self.names[place][2]))
-            after = known[0] if known is not None else mark
+            after = known.mark if known is not None else mark
             total, failed = 0, dict[tuple[int, int], int]()
             for number, calls, places in reversed(self.kept):
                 if number <= after:

@@ -340,7 +340,7 @@ class Store:
             for row in reversed(self._rows.get(suspect.plugin, [])):
                 part = self._layout.parts[row.cell]
                 known = suspect.streams.get((part["version"], part["operation"]))
-                if row.mark > (known[0] if known is not None else suspect.mark):
+                if row.mark > (known.mark if known is not None else suspect.mark):
                     sums.setdefault(row.cell, []).append(row)
                 elif row.mark <= suspect.mark:
                     break
@@ -365,7 +365,7 @@ class Store:
             mark, bad = first[key]
             known = suspect.streams.get((version, operation))
             if known is not None and not bad:
-                began = int(self._seconds(known[1]))
+                began = int(self._seconds(known.at))
                 rows[:] = [row for row in rows if row.mark > mark or int(row.stamped) > began]
 
     def _sender(self, cell: int) -> tuple[str, str, str]:

@@ -37,7 +37,7 @@ class TapeEvidence:
         plugins = [item.plugin for item in suspects]
         self._tape.load(plugins, min(min([item.mark, *_marks(item)]) for item in suspects), self.now)
         for item in suspects:
-            marks = {stream: mark for stream, (mark, _) in item.streams.items()}
+            marks = {stream: began.mark for stream, began in item.streams.items()}
             found += _cells(self._sums(item.plugin, item.mark, self.now, marks))
         return found
 
@@ -103,7 +103,7 @@ class TapeEvidence:
 
 
 def _marks(item: Suspect) -> list[int]:
-    return [mark for mark, _ in item.streams.values()]
+    return [began.mark for began in item.streams.values()]
 
 
 def _cells(sums: Mapping[tuple[str, ...], Sequence[int]], part: float = 1.0) -> list[Cell]:
