@@ -96,7 +96,7 @@ node:  # Node.js for the tests with its OpenTelemetry SDK, which they install fr
 fuzz: setup  ## a million hostile inputs at the receiver, and at what runs in a host; ARGS="--inputs 10000 --json"
 	@nice -n 19 $(BIN)/python benchmarks/fuzz.py $(or $(ARGS),--inputs 1000000)
 
-hosts: setup  ## hosts of others without us and with us, each in its own environment (the first time 10 min); ARGS="--only flask,celery"
+hosts: setup  ## hosts of others without us and with us, each in its own environment; goes on where it was stopped; ARGS="--only flask,celery --again"
 	@$(BIN)/python -m tests.hosts $(ARGS)
 
 otel-matrix:  ## the sidecar against OpenTelemetry's releases of the last 18 months; VERSIONS="1.33.1 1.45.2"

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' generators are 
 from tests.collector.conftest import running
 from tests.collector.support.fuzz_alerts import AlertPlace, push_body
 from tests.collector.support.fuzz_inputs import GENERATORS, Input
-from tests.collector.support.fuzz_receiver import Receiver, fault, kept
+from tests.collector.support.fuzz_receiver import LATE, Receiver, fault, kept
 from tests.collector.support.fuzz_statements import attempt, contents
 from tests.collector.support.http_bytes import almost_http, statuses
 from tests.collector.support.sql_grammar import statement
@@ -137,13 +137,17 @@ def _chunk(runner: asyncio.Runner, receiver: Receiver, drawn: list[tuple[str, In
     outcomes = runner.run(receiver.answers(item for _, item in drawn))
     promised, stored = kept(outcomes), receiver.stored()
     faulthandler.cancel_dump_traceback_later()
+    late = False
     for (kind, item), outcome in zip(drawn, outcomes, strict=True):
         report.results[str(outcome.status)] += 1
         what = fault(item, outcome, strict=True)
+        if what == LATE:  # it waited for all others of the chunk
+            late = True
+            what = fault(item, runner.run(receiver.answers([item]))[0], strict=True)
         if what is not None:
             report.found(what, kind, lambda item=item, what=what: _show(_smallest(runner, receiver, item, what)))
     receiver.stored()  # cutting down has stored its own
-    if promised != stored:
+    if promised != stored and not late:  # what is late is stored, and its sender was not told
         what = f"{promised} rows acknowledged, {stored} stored"
         report.found(what, "several", lambda: _show_culprit(runner, drawn))
     if (wrong := receiver.judged()) is not None:
@@ -293,14 +297,14 @@ def _in_the_host(
 ) -> None:
     """Inputs at what runs in the host's process. Its state is compared now and then; the first looks may still import."""
     before: dict[str, object] = {}
-    for _ in range(inputs):
+    for number in range(inputs):
         drawn = draw()
-        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+        if number % INPUTS_PER_LOOK == 0:  # setting it takes a thread: of texts, a quarter of the time
+            faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
         try:
             what = fault_of(drawn)
         except Exception as error:  # noqa: BLE001 - whatever is raised would be raised in the host's threads
             what = f"{type(error).__name__}: {error}"
-        faulthandler.cancel_dump_traceback_later()
         report.results["as it should be" if what is None else "a finding"] += 1
         if what is not None:
             report.found(what, kind, lambda drawn=drawn: show(drawn))
@@ -311,6 +315,7 @@ def _in_the_host(
                 report.found(f"changed in the host: {name}", kind, lambda: f"within the last {INPUTS_PER_LOOK}")
             before = after
             report.progress()
+    faulthandler.cancel_dump_traceback_later()
 
 
 def fuzz_frames(random: Random, inputs: int, report: Report) -> None:

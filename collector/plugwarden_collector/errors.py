@@ -8,6 +8,7 @@ CollectorError
 │   └── TooManyError          with the caller's own requests
 ├── StoreError                the database would not do it
 │   ├── StaleError            somebody else committed first: load again
+│   ├── UnstorableError      rows that the database can never take: permanent, do not send again
 │   ├── UncountableError      rows that say what cannot be: they are set aside, the rest is counted
 │   ├── QueryError            the caller's SQL is wrong or not allowed
 │   ├── QueryTimeoutError     the caller's SQL took too long
@@ -37,6 +38,7 @@ __all__ = [
     "TooManyError",
     "UncountableError",
     "UnreadableTelemetryError",
+    "UnstorableError",
 ]
 
 
@@ -85,6 +87,10 @@ class StaleError(StoreError):
         super().__init__(f"the ledger is at revision {found}, and this was decided at revision {expected}")
         self.expected, self.found = expected, found
         """Revisions."""
+
+
+class UnstorableError(StoreError):
+    """Rows that the database refuses for what they are, by themselves as well: the same bytes would be refused again."""
 
 
 class UncountableError(StoreError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import logging
 import time
@@ -11,7 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from plugwarden_collector.errors import BusyError, CollectorError, StoreError, UnreadableTelemetryError
+from plugwarden_collector.errors import (
+    BusyError,
+    CollectorError,
+    StoreError,
+    UnreadableTelemetryError,
+    UnstorableError,
+)
 from plugwarden_collector.receive.decode.half_pairs import InPart
 from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
 from plugwarden_collector.receive.decode.requests import Batch, Signal, read, read_many, reads_many
@@ -20,6 +27,7 @@ from plugwarden_collector.web.byte_budget import Allowance
 
 from .lane import MAX_DECODERS, Lane
 from .mailbox import Mailbox
+from .slow import SLOW_SECONDS, SlowRequests
 
 __all__ = ["Intake", "Receipt", "Unpack"]
 
@@ -94,6 +102,7 @@ class Intake:
         self.allowance = Allowance()
         """Both receivers account here for the bytes of the requests they hold."""
         self._failed_with: set[str] = set()
+        self._slow: SlowRequests[tuple[int, str], Batch | Exception] = SlowRequests()
         self._lanes: dict[Signal, Lane[_Request]] = {signal: Lane() for signal in Signal}
         self._in_hand = 0
         self._loop = asyncio.get_running_loop()
@@ -146,40 +155,58 @@ class Intake:
                 self._threads.submit(self._decode_some, lane)
 
     def _decode_group(self, group: Sequence[_Request]) -> None:
+        group = [request for request in group if not self._slow or not self._told_before(request)]
         together = self._decode_together(group) if len(group) > 1 and reads_many(group[0].signal) else None
         if together is not None:
             self._pass_on(group, together)
             return
         for request in group:  # each on its way before the next: what one takes in memory, all together might not
+            began = time.monotonic()
             try:
-                self._pass_on([request], [self._decode(request.signal, request.body, request.unpack)])
+                batch, digest = self._decode(request.signal, request.body, request.unpack)
             except CollectorError as error:
+                if not isinstance(error, BusyError) and time.monotonic() - began > SLOW_SECONDS:
+                    self._slow.remember(_key(request), copy.copy(error))
                 self._mailbox.post(_Outcome(request, error))
+            else:
+                self._pass_on([request], [(batch, digest)], slow=time.monotonic() - began > SLOW_SECONDS)
 
-    def _pass_on(self, group: Sequence[_Request], decoded: Sequence[tuple[Batch, int]]) -> None:
+    def _told_before(self, request: _Request) -> bool:
+        """Whether it was slow once, and is told what became of it then; it would be too late again."""
+        found = self._slow.known(_key(request))
+        if found is not None:
+            # A copy of an error is without its traceback, in whose frames the request's bytes would live on.
+            self._mailbox.post(_Outcome(request, copy.copy(found), stored=False))
+        return found is not None
+
+    def _pass_on(self, group: Sequence[_Request], decoded: Sequence[tuple[Batch, int]], *, slow: bool = False) -> None:
         try:
             self.on_read([batch for batch, _ in decoded])
         except Exception:  # noqa: BLE001 - whoever listens must not keep telemetry from being stored
             _log.exception("what was read could not be noted")
         for request, (batch, digest) in zip(group, decoded, strict=True):
-            self._store(request, batch, digest)
+            try:
+                self._store(request, batch, digest, slow=slow)
+            except CollectorError as error:
+                self._mailbox.post(_Outcome(request, error))
+            except BaseException as error:  # noqa: BLE001 - neither those behind it nor whoever sent it must wait for ever
+                self._mailbox.post(_Outcome(request, self._unforeseen(error, request.signal, len(request.body))))
 
-    def _store(self, request: _Request, batch: Batch, digest: int) -> None:
+    def _store(self, request: _Request, batch: Batch, digest: int, *, slow: bool) -> None:
         if not batch.accepted:
             self._mailbox.post(_Outcome(request, batch))
             return
 
         def committed(done: Future[bool]) -> None:
             error = done.exception()
+            if slow and (error is None or isinstance(error, UnstorableError)):
+                self._slow.remember(_key(request), copy.copy(error) if error else replace(batch, tables={}, nbytes=0))
             if error is None:
                 self._mailbox.post(_Outcome(request, batch, done.result()))
             else:
                 self._mailbox.post(_Outcome(request, error if isinstance(error, Exception) else StoreError(str(error))))
 
-        try:
-            self._ingest.append(digest, batch.tables, batch.nbytes).add_done_callback(committed)
-        except BusyError as error:
-            self._mailbox.post(_Outcome(request, error))
+        self._ingest.append(digest, batch.tables, batch.nbytes).add_done_callback(committed)
 
     def _deliver(self, outcomes: Sequence[_Outcome]) -> None:
         """Tell those who wait, on the loop."""
@@ -232,16 +259,25 @@ class Intake:
                 batch = replace(batch, rejected=batch.rejected + body.refused, reason=reason)
         except CollectorError:
             raise
-        except MemoryError as error:
-            raise BusyError("not enough memory to decode this now", retry_after_seconds=5) from error
         except BaseException as error:
-            kind = type(error).__name__
-            # Once each: whoever sends such bytes may send many; `requests` counts them.
-            if kind not in self._failed_with:
-                self._failed_with.add(kind)
-                _log.error("the decoder failed at a request of %d bytes of %s", len(body), signal, exc_info=error)
-            raise UnreadableTelemetryError(f"cannot be decoded ({kind})") from error
+            raise self._unforeseen(error, signal, len(body)) from error
         return batch, _digest(signal, body)
+
+    def _unforeseen(self, error: BaseException, signal: Signal, nbytes: int) -> CollectorError:
+        """What a sender is told of an error that its bytes led to and nobody foresaw: the same bytes would lead to it again."""
+        if isinstance(error, MemoryError):
+            return BusyError("not enough memory to decode this now", retry_after_seconds=5)
+        kind = type(error).__name__
+        # Once each: whoever sends such bytes may send many; `requests` counts them.
+        if kind not in self._failed_with:
+            self._failed_with.add(kind)
+            _log.error("the decoder failed at a request of %d bytes of %s", nbytes, signal, exc_info=error)
+        return UnreadableTelemetryError(f"cannot be decoded ({kind})")
+
+
+def _key(request: _Request) -> tuple[int, str]:
+    """Return what tells a request from others before it is unpacked: its bytes, and how they are to be unpacked."""
+    return _digest(request.signal, request.body), repr(request.unpack)
 
 
 def _digest(signal: Signal, body: bytes) -> int:

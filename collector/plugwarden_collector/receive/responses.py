@@ -18,6 +18,7 @@ from plugwarden_collector.errors import (
     PayloadTooLargeError,
     StoreError,
     UnreadableTelemetryError,
+    UnstorableError,
 )
 from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.web.auth import Principal
@@ -79,10 +80,16 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal(400, code_pb2.INVALID_ARGUMENT, told, "unreadable")
         case MalformedTelemetryError():
             return Refusal(400, code_pb2.INVALID_ARGUMENT, told, "malformed", field=error.field[:MAX_TEXT])
+        case UnstorableError():
+            return Refusal(400, code_pb2.INVALID_ARGUMENT, told, "unstorable")
         case BusyError():
             return Refusal(503, code_pb2.UNAVAILABLE, told, "busy", error.retry_after_seconds)
-    if isinstance(error, StoreError | TimeoutError):
-        _log.error("a request could not be stored: %s", error or "the commit took too long")
+    if isinstance(error, TimeoutError):
+        _log.error("a request could not be stored: it took too long")
+        text = "it was not on disk in time; send it again"
+        return Refusal(503, code_pb2.UNAVAILABLE, text, "late", STORE_RETRY_SECONDS)
+    if isinstance(error, StoreError):
+        _log.error("a request could not be stored: %s", error)
     else:
         _log.error("a request failed", exc_info=error)
     text = "the store did not take it; send it again"

@@ -14,7 +14,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-from plugwarden_collector.errors import BusyError, MalformedTelemetryError
+from plugwarden_collector.errors import (
+    BusyError,
+    CollectorError,
+    MalformedTelemetryError,
+    StoreError,
+    UnreadableTelemetryError,
+)
 from plugwarden_collector.receive import intake as intake_module
 from plugwarden_collector.receive.decode.batch import Signal
 from plugwarden_collector.receive.intake import MAX_UNPACKED_BYTES, Intake, Receipt
@@ -292,3 +298,81 @@ def test_a_full_writer_is_told_to_each_and_what_listens_may_fail() -> None:
         assert not (await intake.take(Signal.METRICS, b"")).accepted, "nothing to store, nothing to wait for"
 
     in_a_crowd(check, store)
+
+
+class Poisoned(Store):
+    """One at which appending fails for one request."""
+
+    def __init__(self, at: int, error: BaseException) -> None:
+        super().__init__()
+        self._at, self._error, self._asked = at, error, 0
+
+    def append(self, digest: int, tables: Mapping[str, pa.Table], nbytes: int) -> Future[bool]:
+        self._asked += 1
+        if self._asked == self._at:
+            raise self._error
+        return super().append(digest, tables, nbytes)
+
+
+class PanicException(BaseException):
+    """As Rust raises it into Python."""
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PanicException("slice index starts at 10 but ends at 9"), UnreadableTelemetryError),
+        (ValueError("unforeseen"), UnreadableTelemetryError),
+        (MemoryError(), BusyError),
+        (StoreError("the disk"), StoreError),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_rows_that_cannot_be_passed_on_are_refused_by_themselves(
+    together: bool, error: BaseException, told: type[CollectorError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not together:
+        monkeypatch.setattr(intake_module, "read_many", lambda *_, **__: None)
+
+    async def check(intake: Intake, store: Store) -> None:
+        taken = [intake.take(Signal.METRICS, metrics(number)) for number in range(10)]
+        outcomes = await asyncio.gather(*taken, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes].count(Receipt) == 9
+        assert [type(outcome) for outcome in outcomes].count(told) == 1
+
+    in_a_crowd(check, Poisoned(4, error))
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_request_that_takes_longer_to_decode_than_its_sender_waits_is_told_at_its_next_try(
+    good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "TAKE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(intake_module, "SLOW_SECONDS", 0.5)
+    decoded = threading.Event()
+
+    def slow(body: bytes) -> bytes:
+        assert not decoded.is_set(), "it is not decoded twice"
+        time.sleep(1)
+        decoded.set()
+        if not good:
+            raise MalformedTelemetryError("no good", "resourceLogs[0]")
+        return metrics(1)
+
+    async def check(intake: Intake, store: Store) -> None:
+        with pytest.raises(TimeoutError):
+            await intake.take(Signal.METRICS, b"slow", slow)
+        while not intake._slow:
+            await asyncio.sleep(0.01)
+        for _ in range(2):
+            if good:
+                receipt = await intake.take(Signal.METRICS, b"slow", slow)
+                assert (receipt.accepted, receipt.repeated) == (1, True)
+            else:
+                with pytest.raises(MalformedTelemetryError, match="no good") as found:
+                    await intake.take(Signal.METRICS, b"slow", slow)
+                assert found.value.field == "resourceLogs[0]"
+        assert intake.items["metrics", "accepted"] == len(store.stored) == int(good)
+
+    in_a_crowd(check)

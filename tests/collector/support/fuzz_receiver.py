@@ -30,7 +30,10 @@ from plugwarden_collector.web.auth import TokenBook
 from .fuzz_inputs import JSON, TOKENS, Input
 from .otlp_client import PROTOBUF, SIGNALS, VIEWS
 
-__all__ = ["Outcome", "Receiver", "fault", "kept"]
+__all__ = ["LATE", "Outcome", "Receiver", "fault", "kept"]
+
+LATE = "it was not on disk in time"
+"""What `fault` finds at a request that was too late: of one that is sent again, alone, it is a fault."""
 
 _RULES = Rules(
     (*DEFAULT_RULES.objectives, Objective("fast", Sli.LATENCY, 0.9, 86400.0, threshold_seconds=0.1)),
@@ -200,6 +203,8 @@ def fault(item: Input, outcome: Outcome, *, strict: bool = False) -> str | None:
             return "Retry-After belongs to 503 and to nothing else"
         if "the store did not take it" in found.message:
             return "a request that the store can never take is answered with 503"
+        if LATE in found.message:
+            return LATE
         return _place(outcome.cause) if strict and outcome.cause is not None else None
     if outcome.receipt is None:
         return "200 and no receipt"

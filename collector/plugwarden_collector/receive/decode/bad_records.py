@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 
 __all__ = ["Salvaged", "salvage"]
 
 MAX_TRIES = 512
 """A request of nothing but poison must not cost more than this many attempts; what is left then is refused unread."""
+MAX_FIELDS = 1 << 18
+"""Fields of groups and scopes that are looked at one by one, half a second of Python: 20 MiB of the smallest are ten million, and
+would keep a decode thread longer than a sender waits. Four times the records of a large request; what has more is refused whole."""
 _GROUPS, _SCOPES, _LEAVES = 1, 2, 2
 _LENGTH_DELIMITED = 2
 _FIXED = {1: 8, 5: 4}
@@ -47,9 +50,9 @@ class _Leaf:
 
 
 def salvage(body: bytes, reads: Reads) -> Salvaged | None:
-    """The readable part of a request; None where not even its frame can be told. `reads` says whether a request can be."""
+    """The readable part of a request; None where its frame cannot be told or is too much. `reads` says whether a request can be."""
     try:
-        leaves = list(_leaves(body))
+        leaves = list(_leaves(body, count()))
     except ValueError:
         return None
     if not leaves:
@@ -72,19 +75,20 @@ def salvage(body: bytes, reads: Reads) -> Salvaged | None:
     return Salvaged(_request(good) if good else b"", len(leaves) - len(good))
 
 
-def _leaves(body: bytes) -> Iterator[_Leaf]:
-    for number, group, _ in _fields(body):
+def _leaves(body: bytes, seen: Iterator[int]) -> Iterator[_Leaf]:
+    """Raises `ValueError`; `seen` counts the fields looked at."""
+    for number, group, _ in _fields(body, seen):
         if number == _GROUPS:
-            outer, scopes = _taken_apart(group, _SCOPES)
+            outer, scopes = _taken_apart(group, _SCOPES, seen)
             for scope in scopes:
-                inner, leaves = _taken_apart(scope, _LEAVES)
+                inner, leaves = _taken_apart(scope, _LEAVES, seen)
                 for leaf in leaves:
                     yield _Leaf(outer, inner, leaf)
 
 
-def _taken_apart(message: bytes, nested: int) -> tuple[_Frame, list[bytes]]:
+def _taken_apart(message: bytes, nested: int, seen: Iterator[int]) -> tuple[_Frame, list[bytes]]:
     others, inside = [], []
-    for number, data, whole in _fields(message):
+    for number, data, whole in _fields(message, seen):
         if number == nested:
             inside.append(data)
         else:
@@ -112,13 +116,17 @@ def _runs(leaves: Iterable[_Leaf], frame_of: Callable[[_Leaf], _Frame]) -> Itera
         yield frame_of(of_frame[0]), of_frame
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def _fields(data: bytes, seen: Iterator[int]) -> Iterator[tuple[int, bytes, bytes]]:
     """Field number, payload (of length-delimited fields) and the field as it stands; raises `ValueError`."""
     position = 0
     while position < len(data):
         begin = position
         tag, position = _varint(data, position)
         number, kind = tag >> 3, tag & 7
+        if number == 0:
+            raise ValueError("a field without a number")
+        if next(seen) >= MAX_FIELDS:
+            raise ValueError(f"more than {MAX_FIELDS} fields")
         payload = b""
         if kind == _LENGTH_DELIMITED:
             size, position = _varint(data, position)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from plugwarden_collector.receive.decode.bad_records import salvage
+from plugwarden_collector.receive.decode import bad_records
+from plugwarden_collector.receive.decode.bad_records import MAX_FIELDS, salvage
 from plugwarden_collector.receive.decode.requests import Signal, read
 
 from tests.collector.support.rolled_store import AT, ns, span
@@ -35,3 +37,27 @@ def test_a_resource_that_makes_the_parser_panic_costs_its_own_spans_alone() -> N
     inner = b"\x0a\x0b" + b"\x0a" + b"\xff" * 9 + b"\x01" + message.resource_spans[0].SerializeToString()
     batch = read(Signal.TRACES, good + b"\x0a" + bytes([len(inner)]) + inner, now_ns=ns(AT))
     assert (batch.accepted, batch.rejected) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        bytes(20 * 1024**2),  # fields without a number, some 20 KB when packed
+        b"\x78\x00" * 10 * 1024**2,
+        b"\x0a\x00" * 10 * 1024**2,
+        b"\x0a\xfe\xff\xff\x07" + b"\x12\x00" * 8_388_607,
+        b"\x0a\x84\x80\x80\x08\x12\x80\x80\x80\x08" + b"\x12\x00" * 8_388_608,
+    ],
+    ids=["zeros", "unknown fields", "groups", "scopes", "records"],
+)
+def test_what_no_sender_makes_is_not_taken_apart(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = []
+    varint = bad_records._varint
+
+    def counted(data: bytes, position: int) -> tuple[int, int]:
+        numbers.append(position)
+        return varint(data, position)
+
+    monkeypatch.setattr(bad_records, "_varint", counted)
+    assert salvage(body, lambda part: False) is None
+    assert len(numbers) <= 2 * MAX_FIELDS + 10

@@ -11,11 +11,12 @@ import duckdb
 import pyarrow as pa
 
 from plugwarden_collector.clock import Clock
+from plugwarden_collector.errors import StoreError, UnstorableError
 from plugwarden_collector.store.duckdb.handed import handed
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.duckdb.traces.index import TraceIndex
 
-__all__ = ["Committer"]
+__all__ = ["Committer", "explained"]
 
 _INSERTS = {
     "incoming_resources": "insert_resources",
@@ -185,6 +186,17 @@ class Committer:
                 return
         # A block that stays open would be tried again, larger, with every commit.
         self._traces.close_blindly()
+
+
+def explained(error: BaseException) -> StoreError:
+    """Return why a request could not be stored, by itself; `UnstorableError` where that is for what its rows are.
+
+    Only what an engine says of values is taken for that. It says of itself, at a fault of its own, that input is invalid, and to
+    a sender that believed it would be gone what can be stored a minute later.
+    """
+    if isinstance(error, duckdb.DataError | pa.ArrowInvalid | pa.ArrowTypeError):
+        return UnstorableError(f"the store can never take its rows: {error}")
+    return StoreError(str(error))
 
 
 def _short_of_memory(error: BaseException) -> bool:

@@ -26,7 +26,7 @@ from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.traces.index import TraceIndex, read_blocks
 
 from .backlog import Backlog, buckets_of
-from .commit import Committer
+from .commit import Committer, explained
 from .repeats import RecentRequests
 
 __all__ = ["Work", "Writer", "WriterStats"]
@@ -426,13 +426,13 @@ class Writer:
             else:
                 stats.failed_requests += 1
                 if not request.done.done():
-                    request.done.set_exception(StoreError(str(failure)))
+                    request.done.set_exception(explained(failure))
         for request in repeats:
             original = failures.get(request.hash)
             if original is None:
                 _settle(request.done, False)
             elif not request.done.done():
-                request.done.set_exception(StoreError(str(original)))
+                request.done.set_exception(explained(original))
         self._recent.forget(self._connection)
         self._on_commit()
 
