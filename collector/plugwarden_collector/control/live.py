@@ -158,6 +158,10 @@ class Warden:
             pause = pace(self.stats.seconds_last, self.stats.counting_seconds_last)
             await asyncio.sleep(max(0.0, pause - (self._loop.time() - started)))
 
+    def close(self) -> None:
+        """Let the loop's thread go; a turn that it still makes ends by itself."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     def tick(self) -> Changes:
         """One turn of the loop, in the caller's thread."""
         began = time.perf_counter()
