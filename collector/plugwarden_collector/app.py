@@ -124,6 +124,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         telemetry = telemetry_of(database, writer, audit)
         warden = Warden(telemetry, ledger, board, notifier, rules, clock)
         woken.append(warden)
+        stack.callback(warden.close)
         await asyncio.wrap_future(audit.record_lost_key(clock()))
         events = EventSender(
             ledger,
@@ -179,6 +180,8 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         )
 
         begun = time.monotonic()
+        parts: list[Any] = []
+        stack.callback(lambda: [made.close() for made in parts])
 
         def not_ready() -> str | None:
             if not telemetry.condition.health().writing:
@@ -191,27 +194,25 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             await asyncio.sleep(LOAD_SECONDS)
             made = await asyncio.to_thread(importlib.import_module, "plugwarden_collector.api.app")
             taking.set()
-            return with_headers(
-                made.api_app(
-                    made.Parts(
-                        database,
-                        writer,
-                        telemetry,
-                        warden,
-                        board,
-                        settings.tokens,
-                        registry,
-                        clock,
-                        not_ready,
-                        health,
-                        calls,
-                        pushed,
-                        ledger,
-                        access,
-                    )
-                ),
-                API_HEADERS,
+            parts.append(
+                made.Parts(
+                    database,
+                    writer,
+                    telemetry,
+                    warden,
+                    board,
+                    settings.tokens,
+                    registry,
+                    clock,
+                    not_ready,
+                    health,
+                    calls,
+                    pushed,
+                    ledger,
+                    access,
+                )
             )
+            return with_headers(made.api_app(parts[0]), API_HEADERS)
 
         server, grpc_port = await _listen_grpc(intake, settings)
         stack.push_async_callback(server.stop, 2.0)

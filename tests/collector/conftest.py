@@ -23,6 +23,7 @@ from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.store import Database
 
 from tests.collector.support.documented import watching
+from tests.collector.support.kept import kept_readers, kept_schema, own_schema
 from tests.collector.support.rolled_store import Store
 from tests.collector.support.still_clock import StillClock
 
@@ -120,6 +121,20 @@ def nobody_is_waiting_to_send() -> Iterator[None]:
     """A quarter of a second for those who have waited to send is time lost at each start of a collector here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "LOAD_SECONDS", 0.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Schema and reader processes are not what most tests are about."""
+    with kept_schema(tmp_path_factory.mktemp("schema")), kept_readers():
+        yield
+
+
+@pytest.fixture(scope="module")
+def migrated_anew() -> Iterator[None]:
+    """For tests of migrations and of files."""
+    with own_schema():
         yield
 
 

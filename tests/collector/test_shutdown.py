@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +17,9 @@ import pytest
 from plugwarden.contract import DirectiveSet
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.command.processes import collector_command
+
+from tests.collector.conftest import running
+from tests.collector.support.waiting import eventually
 
 HOLDERS = 50
 
@@ -148,6 +152,16 @@ async def ask_arrow(address: str, body: bytes) -> Line:
     )
     await line.writer.drain()
     return line
+
+
+def test_a_collector_leaves_no_thread_of_its_loop_or_its_pages(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with running(tmp_path) as collector:
+        for path in ("plugins", "capacity", "quarantine", "alerts"):
+            collector.api.get(path)
+        collector.api.post("quarantine", {"plugin": "csv", "reason": "a test"})
+        assert {thread.name for thread in set(threading.enumerate()) - before} > {"plugwarden-judge_0"}
+    eventually(lambda: not set(threading.enumerate()) - before)
 
 
 def test_a_board_that_closes_lets_nobody_wait_again() -> None:

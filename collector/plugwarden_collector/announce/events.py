@@ -21,6 +21,7 @@ from plugwarden_collector.rules.file import Receiver, ReceiverKind
 from plugwarden_collector.store.ledger import Delivery
 from plugwarden_collector.store.ledger_rows import DecisionRow
 
+from .certificates import certificates
 from .event import Event
 from .progress import Progress, ready
 from .receivers.answer import Verdict
@@ -81,7 +82,8 @@ class EventSender:
     async def run_events(self) -> None:
         """Deliver, for as long as the collector runs."""
         said = ""
-        async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client, asyncio.TaskGroup() as group:
+        made = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, verify=certificates())
+        async with made as client, asyncio.TaskGroup() as group:
             while True:
                 try:
                     await self._look(client, group)

@@ -18,6 +18,7 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.rules.file import Receiver, ReceiverKind
 from plugwarden_collector.store.ledger import Delivery, ToldSubject
 
+from .certificates import certificates
 from .message import FIRING, RESOLVED, Key, Known, Message, Told
 from .pipeline import due
 from .receivers.answer import Verdict
@@ -86,7 +87,8 @@ class Notifier:
 
     async def run_notifier(self) -> None:
         """Deliver, for as long as the collector runs."""
-        async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client, asyncio.TaskGroup() as group:
+        made = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, verify=certificates())
+        async with made as client, asyncio.TaskGroup() as group:
             while True:
                 self._look(client, group)
                 try:

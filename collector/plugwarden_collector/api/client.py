@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpx2
-import pyarrow as pa
 
 from plugwarden_collector.web.paths import path_of
 
-from .row_stream import ApiError, RowStream, Unreachable
+from .refusals import ApiError, Unreachable
 
 if TYPE_CHECKING:
-    import pandas as pd  # half of the time that a command takes to start; only `frame` needs it
+    # More than half of the time that a command takes to start; only rows need them.
+    import pandas as pd
+    import pyarrow as pa
 
-__all__ = ["ApiError", "CollectorClient", "Path", "RowStream", "Unreachable"]
+    from .row_stream import RowStream
+
+__all__ = ["ApiError", "CollectorClient", "Path", "Unreachable"]
 
 Path = str | tuple[str, ...]
 """A path that we wrote ourselves, or its segments, of which any may be a name from elsewhere: `("plugins", name, "series")`."""
@@ -44,7 +48,9 @@ class CollectorClient:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         if via is not None:
             headers["via"] = via
-        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        # Plain HTTP asks for no certificates, and the machine's take 40 ms to read.
+        verify = self.url.lower().startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False, verify=verify)
 
     def get(self, path: Path, **parameters: Any) -> Any:
         """The JSON answer of a GET below /api/v1; parameters that are None are left out."""
@@ -63,6 +69,8 @@ class CollectorClient:
         timeout_seconds: float = 15.0,
     ) -> pa.Table:
         """The rows of a read-only statement; the schema's metadata say under `truncated` whether there were more."""
+        import pyarrow as pa
+
         with self.stream(sql, parameters, limit=limit, timeout_seconds=timeout_seconds) as rows:
             table = pa.Table.from_batches(list(rows), rows.schema)
         return table.replace_schema_metadata({"truncated": str(rows.truncated).lower()})
@@ -82,6 +90,8 @@ class CollectorClient:
         timeout_seconds: float = 300.0,
     ) -> Iterator[RowStream]:
         """The same batch by batch, in little memory. Leaving the block early ends the query."""
+        from .row_stream import RowStream
+
         body = {"sql": sql, "params": dict(parameters or {}), "limit": limit, "timeout_seconds": timeout_seconds}
         patience = httpx2.Timeout(self._timeout, read=max(self._timeout, timeout_seconds + SLACK_SECONDS))
         try:

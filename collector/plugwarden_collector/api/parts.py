@@ -97,6 +97,12 @@ class Parts:
 
         return Depends(read)
 
+    def close(self) -> None:
+        """Let the threads go, once nobody is answered any more."""
+        self.acts.close()
+        self.reads.close()
+        self.fleet_threads.shutdown(wait=False, cancel_futures=True)
+
     async def in_fleet(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return what `work` answers, from a thread for questions about all plugins."""
         return await asyncio.get_running_loop().run_in_executor(self.fleet_threads, work, *arguments)

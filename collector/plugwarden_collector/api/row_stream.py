@@ -10,25 +10,11 @@ from typing import Any
 import httpx2
 import pyarrow as pa
 
-__all__ = ["ApiError", "RowStream", "Unreachable"]
+from .refusals import ApiError
+
+__all__ = ["RowStream"]
 
 TRAILER = b"plugwarden"
-
-
-class ApiError(Exception):
-    """The collector refused; the message says why and what to do."""
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        super().__init__(f"{title}: {detail}" if detail else title)
-        self.status = status
-        self.detail = detail
-
-
-class Unreachable(ApiError):
-    """There is no collector at the address."""
-
-    def __init__(self, url: str, why: str) -> None:
-        super().__init__(0, f"no collector answers at {url}", why)
 
 
 class RowStream:

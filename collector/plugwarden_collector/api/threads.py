@@ -38,5 +38,9 @@ class Room:
             raise
         return await asyncio.wrap_future(future)
 
+    def close(self) -> None:
+        """Take no more, and let the threads go; what they still do ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def _leave(self) -> None:
         self._inside -= 1

@@ -7,17 +7,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from plugwarden_collector.audit.entries import FACTS
-from plugwarden_collector.cycle.replay import Replayed, replay
 from plugwarden_collector.figures import counted
 
 from .audit_export import audit_export
 from .options import DEFAULT_URL, Actor, AsJson, Url, client
 from .output import clean, clock, console, emit_json, fail, prose, show
+
+if TYPE_CHECKING:
+    from plugwarden_collector.cycle.replay import Replayed  # the whole judging, which one command of these needs
 
 __all__ = ["audit_app"]
 
@@ -78,6 +80,8 @@ def audit_replay(
     as_json: AsJson = False,
 ) -> None:
     """Make a decision again from nothing but its own entry; exit code 1 when another one comes out, or it cannot be made again."""
+    from plugwarden_collector.cycle.replay import replay
+
     if entry.isdecimal():
         with client(url) as api:
             kept = api.get(("audit", entry))

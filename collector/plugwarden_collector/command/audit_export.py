@@ -6,20 +6,21 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.audit.entries import ACCESS, DECISIONS, FACTS
 from plugwarden_collector.figures import counted
 from plugwarden_collector.named_path import file_to_write
 from plugwarden_collector.private import create
-from plugwarden_collector.receive.decode.redacted import redacted_json
 
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import console, emit_json, fail
 from .progress import share
+
+if TYPE_CHECKING:
+    from plugwarden_collector.api.client import CollectorClient
 
 __all__ = ["audit_export"]
 
@@ -86,6 +87,8 @@ def _with_facts(api: CollectorClient, entries: Iterable[Entry]) -> Iterator[Entr
 
 def _redacted(entry: Entry) -> Entry:
     """The same without what looks like a secret or personal data; whether anything was masked stands in `redacted`."""
+    from plugwarden_collector.receive.decode.redacted import redacted_json
+
     facts = entry.get("facts")
     text = json.dumps({**entry, "facts": None}, ensure_ascii=False)
     kept, kept_facts = redacted_json(text), None if facts is None else redacted_json(facts)

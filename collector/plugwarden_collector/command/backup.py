@@ -30,8 +30,6 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Copy a running collector's store into a file, and verify it."""
-    from plugwarden_collector.store.rescue import check_backup, keep
-
     if not _is_folder(target):
         file_to_write("FILE_OR_FOLDER", target)
     file = target / f"plugwarden-{utc_now():%Y%m%dT%H%M%SZ}.duckdb" if _is_folder(target) else target
@@ -45,6 +43,8 @@ def backup(
             bar("copying", as_json) as progress,
         ):
             headers = api.download("backup", sink, progress)
+        from plugwarden_collector.store.rescue import check_backup, keep
+
         with steps("reading it back", as_json) as step:
             manifest, report = check_backup(draft, headers.get("x-plugwarden-manifest", ""), step)
         keep(draft, file)
@@ -74,11 +74,11 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Make a backup the store in a folder. Needs the collector stopped."""
+    file_to_read("BACKUP", file)
+    folder_to_make("--data", data)
     from plugwarden_collector.store.rescue import restore as run
     from plugwarden_collector.store.rescue import sum_rows
 
-    file_to_read("BACKUP", file)
-    folder_to_make("--data", data)
     with steps("restoring", as_json) as step:
         report, aside = run(file, data, at=utc_now(), actor=actor, force=force, progress=step)
     if as_json:

@@ -8,17 +8,17 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import uvloop
-
-from plugwarden_collector.app import Collector, open_app
 from plugwarden_collector.audit import Place
 from plugwarden_collector.errors import RulesError, SettingsError, StoreError
 from plugwarden_collector.settings import Address, Settings
 from plugwarden_collector.wording import HarmlessFormatter
 
 from .output import console, emit_json, fail
+
+if TYPE_CHECKING:
+    from plugwarden_collector.app import Collector
 
 __all__ = ["run_collector"]
 
@@ -57,6 +57,9 @@ def run_collector(
             Settings.keep_from(keep_raw, max_size, archive, max_deletion),
             Place.of(audit_key),
         )
+        settings.check()  # before all that a collector loads: who mistyped a path is told at once
+        import uvloop
+
         uvloop.run(_run(settings, as_json))
     except RulesError as error:
         fail(error.lines, 2)
@@ -76,6 +79,8 @@ def _log_to_stderr() -> None:
 
 
 async def _run(settings: Settings, as_json: bool) -> None:
+    from plugwarden_collector.app import open_app
+
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plugwarden_collector.api.client import ApiError, CollectorClient, Unreachable
+from plugwarden_collector.api.refusals import ApiError, Unreachable
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import counted
 
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import clean, console, emit_json, prose, show
+
+if TYPE_CHECKING:
+    from plugwarden_collector.api.client import CollectorClient
 
 __all__ = ["doctor"]
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plugwarden_collector.api.client import CollectorClient
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import counted
 
 from .output import clean, console, emit_json, fail
 from .progress import steps
+
+if TYPE_CHECKING:
+    from plugwarden_collector.api.client import CollectorClient
 
 __all__ = ["Isolated", "wait_for"]
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugwarden_collector.api.client import ApiError, CollectorClient
+from plugwarden_collector.api.refusals import ApiError
 from plugwarden_collector.figures import counted
 
 from .output import clean, console, emit_json, errors, fail
+
+if TYPE_CHECKING:
+    from plugwarden_collector.api.client import CollectorClient
 
 __all__ = ["DryRun", "Yes", "agree", "needed", "scope_of", "show_forecast"]
 

@@ -4,69 +4,100 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any, NoReturn
 
 import typer
+from typer.main import get_group
 
-from plugwarden_collector.api.client import ApiError
+from plugwarden_collector.api.refusals import ApiError
 from plugwarden_collector.errors import CollectorError, RulesError, SettingsError
+from plugwarden_collector.left_out import leave_out
 from plugwarden_collector.private import narrow_umask
 from plugwarden_collector.wording import harmless
 
 from . import sidecar
-from .alerts import alerts
-from .aside import aside
-from .audit import audit_app
-from .automation import freeze, unfreeze
-from .backup import backup, restore
-from .capacity import capacity
-from .collector import collector
-from .dashboards import dashboards, up
-from .demo import demo
-from .doctor import doctor
 from .output import fail
-from .plugins import plugins
-from .quarantine import approve, decline, quarantine, quarantines, release
-from .query import export, query
-from .retention import retention
-from .rules import rules_app
-from .store import store_app
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """What every mistake in arguments is to Typer, which exports only this kind of it."""
-Commands = tuple[Callable[..., None], ...]
-OF_STORES: Commands = (backup, restore, aside, retention)
-RUNNING: Commands = (collector, dashboards, up, demo)
-ASKING: Commands = (query, plugins, alerts, quarantines, capacity, export, doctor)
-ACTING: Commands = (quarantine, approve, decline, release, freeze, unfreeze)
+LOOKS: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+MODULES = {
+    "backup": "backup",
+    "restore": "backup",
+    "aside": "aside",
+    "retention": "retention",
+    **dict.fromkeys(sidecar.COMMANDS, "sidecar"),
+    "collector": "collector",
+    "dashboards": "dashboards",
+    "up": "dashboards",
+    "demo": "demo",
+    "query": "query",
+    "plugins": "plugins",
+    "alerts": "alerts",
+    "quarantines": "quarantine",
+    "capacity": "capacity",
+    "export": "query",
+    "doctor": "doctor",
+    "quarantine": "quarantine",
+    "approve": "quarantine",
+    "decline": "quarantine",
+    "release": "quarantine",
+    "freeze": "automation",
+    "unfreeze": "automation",
+    "rules": "rules",
+    "audit": "audit",
+    "store": "store",
+}
+"""Command -> the module beside this one that has it, in the order in which `plugwarden --help` lists them."""
 
-app = typer.Typer(
-    help="Watches the plugins inside a host, and isolates the ones that hurt it.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+
+class _Commands(Mapping[str, Any]):
+    """The commands, each loaded when it is asked for: none waits for what another one needs."""
+
+    def __getitem__(self, name: str) -> Any:
+        module = import_module(f".{MODULES[name]}", __package__)
+        one = typer.Typer(**LOOKS)
+        if name in sidecar.COMMANDS:
+            module.register(one, name)
+        elif hasattr(module, f"{name}_app"):
+            one.add_typer(getattr(module, f"{name}_app"), name=name)
+        else:
+            one.command(name)(getattr(module, name))
+        return get_group(one).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES)
+
+    def __len__(self) -> int:
+        return len(MODULES)
+
+
+app = get_group(
+    typer.Typer(
+        help="Watches the plugins inside a host, and isolates the ones that hurt it.", no_args_is_help=True, **LOOKS
+    )
 )
-# In the order in which `plugwarden --help` lists them.
-for command in OF_STORES:
-    app.command()(command)
-sidecar.register(app)
-for command in (*RUNNING, *ASKING, *ACTING):
-    app.command()(command)
-app.add_typer(rules_app, name="rules")
-app.add_typer(audit_app, name="audit")
-app.add_typer(store_app, name="store")
+app.commands = _Commands()  # type: ignore[assignment]  # it is only read
 
 
-def main() -> None:
-    """Run the command; errors become one line and an exit code."""
+def main() -> NoReturn:
+    """Be the process of a command."""
+    arguments = sys.argv[1:]
+    if not sidecar.is_handed_on(arguments):
+        narrow_umask()
+        # pyarrow loads pandas with the first array that it makes, and httpcore2 the loop trio: a third of a collector's start.
+        leave_out("pandas", "trio")
+    run(arguments)
+
+
+def run(arguments: Sequence[str]) -> NoReturn:
+    """Run a command in this process; errors become one line and an exit code."""
     try:
-        if not sidecar.is_handed_on(sys.argv[1:]):
-            narrow_umask()
-        raise SystemExit(app(standalone_mode=False))
+        raise SystemExit(app(list(arguments), standalone_mode=False))
     except UsageError as error:
         error.message = harmless(error.message)  # it quotes what was typed
         error.show()
@@ -88,6 +119,7 @@ def main() -> None:
         fail(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` had enough
+        raise SystemExit(0) from None
     except OSError as error:
         if error.filename is None:
             raise  # nothing that somebody named

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plugwarden_collector.api.client import CollectorClient
+if TYPE_CHECKING:
+    from plugwarden_collector.api.client import CollectorClient
 
 __all__ = ["DEFAULT_URL", "Actor", "AsJson", "Data", "Reason", "ReasonIfActing", "Rules", "Since", "Url", "client"]
 
@@ -26,4 +27,6 @@ DEFAULT_URL = "http://127.0.0.1:8420"
 
 def client(url: str) -> CollectorClient:
     """Return the client of the collector that commands talk to, with the token of the environment."""
+    from plugwarden_collector.api.client import CollectorClient
+
     return CollectorClient(url, token=os.environ.get("PLUGWARDEN_TOKEN"))

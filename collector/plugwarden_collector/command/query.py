@@ -7,19 +7,19 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pyarrow as pa
 import typer
 
-from plugwarden_collector.api.client import CollectorClient
-from plugwarden_collector.api.plain import plain_rows
 from plugwarden_collector.figures import counted
 from plugwarden_collector.named_path import file_to_read, file_to_write
 
 from .grid import grid
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import console, emit_json, fail
+
+if TYPE_CHECKING:
+    from plugwarden_collector.api.client import CollectorClient
 
 __all__ = ["export", "query"]
 
@@ -119,6 +119,10 @@ def _answer(
             write_csv(rows)
             sys.stdout.flush()
             return
+        import pyarrow as pa
+
+        from plugwarden_collector.api.plain import plain_rows
+
         table = pa.Table.from_batches(list(rows), rows.schema)
     if as_json:
         found = {"columns": table.column_names, "rows": plain_rows(table), "truncated": rows.truncated}

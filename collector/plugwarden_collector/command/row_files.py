@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from plugwarden_collector.api.client import RowStream
 from plugwarden_collector.api.plain import plain_rows
+from plugwarden_collector.api.row_stream import RowStream
 from plugwarden_collector.private import CHOICES, choice
 from plugwarden_collector.wording import FORMULA, cell
 

@@ -26,9 +26,9 @@ rules_app = typer.Typer(help="Check rules files, and try them on stored data.", 
 @rules_app.command("check")
 def rules_check(file: Path, as_json: AsJson = False) -> None:
     """Read a rules file and say everything that is wrong with it."""
+    file_to_read("FILE", file)
     from plugwarden_collector.rules.file import load_rules
 
-    file_to_read("FILE", file)
     try:
         rules = load_rules(file)
     except RulesError as error:
@@ -67,11 +67,11 @@ def rules_backtest(
     as_json: AsJson = False,
 ) -> None:
     """Replay stored calls through a rules file and show what it would have decided. Needs the collector stopped."""
+    file_to_read("FILE", file)
+    store_to_read("--data", data)
     from plugwarden_collector.control.backtest import backtest
     from plugwarden_collector.rules.file import load_rules
 
-    file_to_read("FILE", file)
-    store_to_read("--data", data)
     rules = load_rules(file)
     with share(f"trying {file.name}", as_json) as told, interrupted() as stop:
         report = backtest(data, rules, over=over or since, told=told, stop=stop)

@@ -12,7 +12,7 @@ from plugwarden.command import COMMANDS
 from plugwarden.command import main as sidecar_main
 from typer.core import TyperCommand
 
-__all__ = ["is_handed_on", "register"]
+__all__ = ["COMMANDS", "is_handed_on", "register"]
 
 
 def is_handed_on(arguments: list[str]) -> bool:
@@ -20,10 +20,9 @@ def is_handed_on(arguments: list[str]) -> bool:
     return arguments[:1] != [] and arguments[0] in COMMANDS
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    for name, help in COMMANDS.items():
-        app.command(name, help=help, cls=_HandedOn)(_handing_on(name))
+def register(app: typer.Typer, name: str) -> None:
+    """Add one of the commands."""
+    app.command(name, help=COMMANDS[name], cls=_HandedOn)(_handing_on(name))
 
 
 class _HandedOn(TyperCommand):

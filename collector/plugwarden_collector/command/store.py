@@ -30,9 +30,9 @@ store_app = typer.Typer(
 @store_app.command("verify")
 def store_verify(data: Data = Path("data"), as_json: AsJson = False) -> None:
     """Read everything in a store, and say what is intact. Needs the collector stopped; takes a backup's file too."""
+    store_to_read("--data", data)
     from plugwarden_collector.store.rescue import FILE_NAME, verify
 
-    store_to_read("--data", data)
     with steps("reading", as_json) as step:
         report = verify(data if data.is_file() else data / FILE_NAME, step, kept=not data.is_file())
     if as_json:
@@ -62,10 +62,10 @@ def store_salvage(
     as_json: AsJson = False,
 ) -> None:
     """Copy what can be read of a damaged store into a new one. Needs the collector stopped; changes nothing in --data."""
-    from plugwarden_collector.store.rescue import FILE_NAME, salvage
-
     store_to_read("--data", data)
     folder_to_make("--to", to)
+    from plugwarden_collector.store.rescue import FILE_NAME, salvage
+
     with steps("saving", as_json) as step:
         found = salvage(data if data.is_file() else data / FILE_NAME, to, at=utc_now(), actor=actor, progress=step)
     if as_json:

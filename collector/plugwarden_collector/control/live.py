@@ -167,6 +167,10 @@ class Warden:
             pause = pace(self.stats.seconds_last, self.stats.counting_seconds_last) - (self._loop.time() - started)
             await asyncio.sleep(rest(pause, None if look_at is None else self._seconds_to(look_at)))
 
+    def close(self) -> None:
+        """Let the loop's thread go; a turn that it still makes ends by itself."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     def tick(self) -> Changes:
         """One turn of the loop, in the caller's thread."""
         began = time.perf_counter()

@@ -17,18 +17,8 @@ from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.rules.file import DEFAULT_RULES
 
 from tests.collector.conftest import RULES, Running, running
-from tests.collector.support.command_line import plugwarden
+from tests.collector.support.command_line import plugwarden, plugwarden_process
 from tests.collector.support.stores import AT, crash, metrics, opened
-
-
-@pytest.fixture
-def busy(collector: Running, sidecar: Sidecar) -> Running:
-    call = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
-    for _ in range(10):
-        call()
-    assert sidecar.flush()
-    return collector
-
 
 ASKING = [
     ["plugins"], ["plugins", "csv"], ["alerts"], ["quarantines"], ["capacity"], ["audit", "list"], ["audit", "verify"],
@@ -76,7 +66,7 @@ def test_a_view_can_be_exported(busy: Running, tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_takes_one_line_and_says_what_to_do() -> None:
-    answer = plugwarden("plugins")
+    answer = plugwarden_process("plugins")
     assert answer.returncode == 1
     assert answer.stdout == ""
     assert len(answer.stderr.splitlines()) == 1
@@ -150,7 +140,7 @@ def test_a_collector_that_is_stopped_ends_without_a_word(tmp_path: Path, number:
 
 
 def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> None:
-    answer = plugwarden("collector", "--data", str(tmp_path / "other"), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0",
+    answer = plugwarden_process("collector", "--data", str(tmp_path / "other"), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0",
                         "--api", collector.url.removeprefix("http://"))  # fmt: skip
     assert answer.returncode == 2
     assert "--api: cannot listen" in answer.stderr

@@ -29,6 +29,7 @@ def test_a_scope_has_drained_once_its_last_call_has_ended(collector: Running, si
     thread.start()
     assert inside.wait(30)
     sidecar.flush()
+    eventually(lambda: collector.api.get("quarantine/forecast", plugin="csv")["running"])
 
     early = plugwarden("quarantine", "csv", "--reason", "drain it", "--drain", "--timeout", "0s", url=collector.url)
     assert early.returncode == 1

@@ -10,21 +10,11 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from plugwarden import Sidecar
 from plugwarden.contract import Scope
 
 from tests.collector.conftest import Running
 from tests.collector.support.command_line import plugwarden
 from tests.collector.support.suggested import suggested
-
-
-@pytest.fixture
-def busy(collector: Running, sidecar: Sidecar) -> Running:
-    call = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
-    for _ in range(10):
-        call()
-    assert sidecar.flush(timeout=30)
-    return collector
 
 
 def at_a_terminal(url: str, typed: str, *arguments: str) -> tuple[int, str]:

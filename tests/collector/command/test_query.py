@@ -18,16 +18,10 @@ from plugwarden_collector.api.plain import plain_rows
 from plugwarden_collector.command.grid import grid
 
 from tests.collector.conftest import Running
+from tests.collector.support.command_line import plugwarden, plugwarden_process
 
 
-def command(collector: Running, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-W", "ignore", "-m", "plugwarden_collector", *arguments]
-    if arguments[0] in ("query", "export"):
-        line += ["--url", collector.url]
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, input=given)
-
-
-def test_the_command_takes_sql_from_anywhere(collector: Running, tmp_path: Path) -> None:
+def test_the_command_takes_sql_from_anywhere(shared: Running, tmp_path: Path) -> None:
     file = tmp_path / "ask.sql"
     file.write_text("select 42 as answer")
     for arguments, given in (
@@ -35,30 +29,31 @@ def test_the_command_takes_sql_from_anywhere(collector: Running, tmp_path: Path)
         (["-f", str(file)], None),
         (["-"], "select 42 as answer"),
     ):
-        answer = command(collector, "query", *arguments, given=given)
+        answer = plugwarden("query", *arguments, url=shared.url, given=given)
         assert (answer.returncode, answer.stdout) == (0, "answer\n------\n    42\n\n1 row\n")
 
 
-def test_the_command_passes_typed_values(collector: Running) -> None:
-    answer = command(
-        collector, "query", "select $n + 1 as n, $t as t, $z as z, $l as l, $at::timestamp as at", "--json",
+def test_the_command_passes_typed_values(shared: Running) -> None:
+    answer = plugwarden(
+        "query", "select $n + 1 as n, $t as t, $z as z, $l as l, $at::timestamp as at", "--json",
         "--param", "n=41", "--param", "t=it's", "--param", "z:text=007", "--param", "l=[1,2]", "--param", "at=2026-01-01T00:00:00",
+        url=shared.url,
     )  # fmt: skip
     found = json.loads(answer.stdout)
     assert found["rows"] == [[42, "it's", "007", [1, 2], "2026-01-01T00:00:00Z"]]
     assert (found["columns"], found["truncated"]) == (["n", "t", "z", "l", "at"], False)
 
 
-def test_the_command_writes_csv_and_parquet(collector: Running, tmp_path: Path) -> None:
+def test_the_command_writes_csv_and_parquet(shared: Running, tmp_path: Path) -> None:
     sql = "select range as n, 'a,\"b' as t, [1, 2] as l, interval 1 day as i from range(3000)"
-    text = command(collector, "query", sql, "--csv").stdout
+    text = plugwarden_process("query", sql, "--csv", url=shared.url).stdout
     rows = list(csv.reader(io.StringIO(text)))
     assert (len(rows), rows[0]) == (3001, ["n", "t", "l", "i"])
     assert rows[3000] == ["2999", 'a,"b', "[1, 2]", '{"months": 0, "days": 1, "seconds": 0.0}']
     file = tmp_path / "out.parquet"
-    assert command(collector, "query", sql, "--parquet", str(file)).returncode == 0
+    assert plugwarden("query", sql, "--parquet", str(file), url=shared.url).returncode == 0
     assert pq.read_table(file).column("l").to_pylist()[-1] == [1, 2]
-    answer = command(collector, "query", "select nothing", "--parquet", str(file))
+    answer = plugwarden("query", "select nothing", "--parquet", str(file), url=shared.url)
     assert (answer.returncode, pq.read_table(file).num_rows) == (1, 3000)
     assert [item.name for item in tmp_path.iterdir() if item.name.startswith(".")] == []
 
@@ -71,10 +66,10 @@ def test_the_command_exports_a_view_whole(collector: Running, tmp_path: Path) ->
         connection.execute(sql)
 
     collector.collector.writer.run(fill).result(timeout=60)
-    answer = command(collector, "export", "changes", str(tmp_path / "c.parquet"), "--json")
+    answer = plugwarden("export", "changes", str(tmp_path / "c.parquet"), "--json", url=collector.url)
     assert json.loads(answer.stdout) == {"file": str(tmp_path / "c.parquet"), "rows": rows, "truncated": False}
     assert pq.read_metadata(tmp_path / "c.parquet").num_rows == rows
-    answer = command(collector, "export", "meta", str(tmp_path / "m.parquet"))
+    answer = plugwarden("export", "meta", str(tmp_path / "m.parquet"), url=collector.url)
     assert answer.returncode == 1
     assert "is not a view" in answer.stderr
 
@@ -90,17 +85,17 @@ def test_the_command_exports_a_view_whole(collector: Running, tmp_path: Path) ->
         (["-f", "/nonexistent"], "--file"),
     ],
 )
-def test_the_command_says_what_is_wrong_in_one_line(collector: Running, arguments: list[str], said: str) -> None:
-    answer = command(collector, "query", *arguments)
+def test_the_command_says_what_is_wrong_in_one_line(shared: Running, arguments: list[str], said: str) -> None:
+    answer = plugwarden("query", *arguments, url=shared.url)
     assert answer.returncode in (1, 2)
     assert said in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
 
 
-def test_a_watch_ends_cleanly_with_ctrl_c(collector: Running) -> None:
+def test_a_watch_ends_cleanly_with_ctrl_c(shared: Running) -> None:
     line = [sys.executable, "-W", "ignore", "-m", "plugwarden_collector", "query", "select 7 as a", "--watch", "0.5"]
     process = subprocess.Popen(
-        [*line, "--url", collector.url],
+        [*line, "--url", shared.url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

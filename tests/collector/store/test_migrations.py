@@ -23,6 +23,9 @@ from plugwarden_collector.store.duckdb.rescue.verify import verify
 from tests.collector.fixtures.make import FOLDER, QUESTIONS, answer
 from tests.collector.support.stores import AT, fill, opened, path_of
 
+# Migrations are what is tested.
+pytestmark = pytest.mark.usefixtures("migrated_anew")
+
 FIXTURES = sorted(file.name.removesuffix(".duckdb.xz") for file in FOLDER.glob("*.duckdb.xz"))
 
 

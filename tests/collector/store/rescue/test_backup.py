@@ -27,9 +27,12 @@ from plugwarden_collector.store.duckdb.rescue.restore import restore
 from plugwarden_collector.store.duckdb.rescue.verify import verify
 
 from tests.collector.conftest import Running, running
-from tests.collector.support.command_line import plugwarden
+from tests.collector.support.command_line import plugwarden, plugwarden_process
 from tests.collector.support.span_request import PROTOBUF, request
 from tests.collector.support.stores import AT, fill, opened, path_of
+
+# Files are what is tested, and to DuckDB a copy is not another file.
+pytestmark = pytest.mark.usefixtures("migrated_anew")
 
 PROBE_ROWS = 130_000
 """More than a row group: DuckDB writes such an insert into the file before it commits."""
@@ -152,7 +155,7 @@ def test_the_store_stays_locked_after_a_backup(collector: Running, tmp_path: Pat
         [sys.executable, "-c", code, str(path_of(data))], capture_output=True, text=True, check=False
     )
     assert "lock" in other.stderr
-    answer = plugwarden("store", "verify", "--data", str(data))
+    answer = plugwarden_process("store", "verify", "--data", str(data))
     assert (answer.returncode, "another process has it open" in answer.stderr) == (1, True)
 
 
@@ -297,10 +300,10 @@ def test_a_store_is_moved_aside_only_when_told_and_never_deleted(backup: Path, t
     with opened(tmp_path / "data") as store:
         fill(store, tmp_path / "rules.toml", seconds=2)
     before = hashlib.sha256(path_of(tmp_path / "data").read_bytes()).digest()
-    refused = plugwarden("restore", str(backup), "--data", str(tmp_path / "data"))
+    refused = plugwarden_process("restore", str(backup), "--data", str(tmp_path / "data"))
     assert (refused.returncode, "--force" in refused.stderr) == (1, True)
     assert hashlib.sha256(path_of(tmp_path / "data").read_bytes()).digest() == before
-    done = plugwarden("restore", str(backup), "--data", str(tmp_path / "data"), "--force", "--json")
+    done = plugwarden_process("restore", str(backup), "--data", str(tmp_path / "data"), "--force", "--json")
     assert done.returncode == 0, done.stderr
     aside = Path(json.loads(done.stdout)["moved_aside"])
     assert hashlib.sha256(path_of(aside).read_bytes()).digest() == before
@@ -309,7 +312,7 @@ def test_a_store_is_moved_aside_only_when_told_and_never_deleted(backup: Path, t
 
 def test_a_running_collectors_store_is_not_replaced(backup: Path, collector: Running) -> None:
     data = collector.collector.database.path.parent
-    answer = plugwarden("restore", str(backup), "--data", str(data), "--force")
+    answer = plugwarden_process("restore", str(backup), "--data", str(data), "--force")
     assert (answer.returncode, "another process has it open" in answer.stderr) == (1, True)
     assert collector.scalar("select count(*) from spans") == 0
 

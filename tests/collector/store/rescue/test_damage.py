@@ -37,9 +37,12 @@ from plugwarden_collector.store.duckdb.rescue.helper_process import Apart
 from plugwarden_collector.store.duckdb.rescue.verify import tables_in
 
 from tests.collector.conftest import running
-from tests.collector.support.command_line import plugwarden
+from tests.collector.support.command_line import plugwarden_process
 from tests.collector.support.span_request import PROTOBUF, request
 from tests.collector.support.stores import Crashed, crashed_store, fill, fingerprints, opened, path_of
+
+# Files are what is tested, and to DuckDB a copy is not another file.
+pytestmark = pytest.mark.usefixtures("migrated_anew")
 
 BLOCK = 262_144
 CHECKPOINT_KILLS = 8
@@ -178,7 +181,7 @@ def test_whatever_is_damaged_is_reported_or_harmless(
 )
 def test_a_file_that_is_no_store_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, word: str) -> None:
     path_of(tmp_path).write_bytes(content)
-    answer = plugwarden("collector", "--data", str(tmp_path), *FREE)
+    answer = plugwarden_process("collector", "--data", str(tmp_path), *FREE)
     assert (answer.returncode, answer.stdout) == (2, "")
     assert len(answer.stderr.splitlines()) == 1
     assert word in answer.stderr

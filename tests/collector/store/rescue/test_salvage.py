@@ -23,7 +23,7 @@ from plugwarden_collector.store.duckdb.rescue.salvage import salvage
 from plugwarden_collector.store.duckdb.rescue.verify import verify
 
 from tests.collector.conftest import running
-from tests.collector.support.command_line import plugwarden
+from tests.collector.support.command_line import plugwarden_process
 from tests.collector.support.span_request import PROTOBUF, request
 from tests.collector.support.stores import (
     AT,
@@ -35,6 +35,9 @@ from tests.collector.support.stores import (
     path_of,
     traces,
 )
+
+# Files are what is tested, and to DuckDB a copy is not another file.
+pytestmark = pytest.mark.usefixtures("migrated_anew")
 
 SPANS = 300_000
 BLOCK = 262_144
@@ -60,7 +63,7 @@ def test_a_log_broken_before_its_last_commit_is_refused_and_salvaged_up_to_there
         StoreError, match=rf"{read.commits} commits before that are whole, {read.lost_commits} after it"
     ):
         Database(tmp_path / "data")
-    answer = plugwarden("store", "verify", "--data", str(tmp_path / "data"), "--json")
+    answer = plugwarden_process("store", "verify", "--data", str(tmp_path / "data"), "--json")
     report = json.loads(answer.stdout)
     assert (answer.returncode, report["intact"]) == (1, False)
     assert all(table["problem"] is None for table in report["tables"])
@@ -168,7 +171,7 @@ def test_where_nothing_can_be_saved_it_is_said_so_and_nothing_is_left_behind(cra
     path = path_of(tmp_path / "data")
     os.truncate(path, 3 * HEADER_BYTES + 100)
     for arguments in (["--to", str(tmp_path / "saved")],):
-        answer = plugwarden("store", "salvage", "--data", str(tmp_path / "data"), *arguments)
+        answer = plugwarden_process("store", "salvage", "--data", str(tmp_path / "data"), *arguments)
         assert answer.returncode == 1
         assert "nothing can be read" in answer.stderr
         assert "plugwarden restore" in answer.stderr
