@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plugwarden_collector.judge.causes import Fault, Sample, explain
 
-from tests.collector.support.cells import AT, blamed, outage, shared
+from tests.collector.support.cells import AT, blamed, cells, outage, shared
 
 
 def cell(operation: str, instance: str, tenant: str, total: int, *, shut: int = 0, **errors: int) -> Sample:
@@ -73,3 +73,19 @@ def test_a_process_in_doubt_is_told_by_its_name_alone() -> None:
     (found,) = told([*well, *(replace(item, machine="m0") for item in fleet)]).values()
     assert found.scope.conditions == (("operation", "read"), ("instance", "h1"))
     assert "geo operation=read machine=m0" in {str(item.scope) for item in found.alternatives}
+
+
+def test_a_scope_that_another_fault_explains_does_not_stand_for_a_second_fault() -> None:
+    """Before, the second fault was told as the `write` of its version, which the first had explained, and was never acted on."""
+
+    def trouble(item: Sample) -> tuple[float, str] | None:
+        if item.operation == "write":
+            return 1.0, "KeyError"
+        return (0.4, "CsvError") if item.version == "2" else None
+
+    fleet = cells("geo", trouble, operations=("read", "list", "write"), tenants=("",), calls=10, expected_ratio=0.05)
+    found = told(fleet)
+    assert set(found) == {"geo operation=write", "geo version=2"}
+    second = found["geo version=2"]
+    assert second.weight > 24
+    assert second.apart < -5

@@ -95,12 +95,15 @@ def _alternatives(plugin: str, weighed: Iterable[_Weighed]) -> tuple[Alternative
 
 
 def _weighed(suspect: Suspect, blamed: Blamed) -> list[_Weighed]:
-    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone; of a
-    narrower one it counts what other faults of the plugin leave over, as of the one that was found."""
+    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone.
+
+    Of what is narrower than the scope that was found only what other faults of the plugin leave over counts, as it does of that one.
+    """
     cells, chosen = suspect.cells, set(blamed.conditions)
-    within = cells.table.meeting(blamed.conditions)
+    called = {at for at in cells.table.meeting(blamed.conditions) if cells.table.total[at]}
+    own = called.intersection(blamed.factor.cells)
     excess = {at: bad - cells.expected[at] for at, bad in enumerate(cells.table.bad) if bad > cells.expected[at]}
-    inside = {at: excess[at] for at in within if at in excess}
+    inside = {at: more for at, more in excess.items() if at in own}
     nearby: set[tuple[Condition, ...]] = {(), *((condition,) for condition in chosen)}
     nearby.update(tuple(sorted(chosen - {condition})) for condition in chosen)
     named = {attribute for attribute, _ in chosen}
@@ -109,16 +112,15 @@ def _weighed(suspect: Suspect, blamed: Blamed) -> list[_Weighed]:
             nearby.add(((attribute, _worst(column, excess)),))
         if inside and attribute not in named:
             nearby.add(tuple(sorted((*chosen, (attribute, _worst(column, inside))))))
-    called, own = {at for at in within if cells.table.total[at]}, set(blamed.factor.cells)
     weighed = []
     for conditions in nearby:
         meeting = cells.table.meeting(conditions)
         mine = {at for at in meeting if cells.table.total[at]}
         if mine < called and all(cells.tells(*condition) for condition in conditions):
-            left = [at for at in meeting if at in own]
-            weighed.append(
-                _Weighed(cells.search.weigh(conditions, left), True, _unlike_nats(suspect, mine, called - mine))
-            )
+            left = mine & own
+            factor = cells.search.weigh(conditions, sorted(left))
+            if factor.score > 0 and left < own:
+                weighed.append(_Weighed(factor, True, _unlike_nats(suspect, left, own - left)))
         elif mine != called:
             weighed.append(_Weighed(cells.search.weigh(conditions, meeting), False, 0.0))
     return weighed
