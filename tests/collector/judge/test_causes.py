@@ -307,6 +307,21 @@ def test_two_processes_that_fail_beside_one_that_is_well_are_two_faults() -> Non
     assert {fault.without for fault in explain(fleet, running=9).faults} == {""}
 
 
+def test_a_process_that_is_well_does_not_make_two_faults_of_others_the_version() -> None:
+    """Before, the version was blamed in all processes but h2: for h0, h1, and one operation of h3, whose other calls all went well."""
+    fleet = few(
+        read_h0=(4, 2, "KeyError"), write_h0=(5, 4, "KeyError"), list_h0=(2, 2, "KeyError"),
+        read_h1=(1, 0, ""), write_h1=(3, 3, "KeyError"), list_h1=(5, 4, "KeyError"),
+        read_h2=(3, 0, ""), write_h2=(5, 0, ""), list_h2=(3, 0, ""),
+        read_h3=(4, 0, ""), write_h3=(4, 4, "KeyError"), list_h3=(5, 0, ""),
+    )  # fmt: skip
+    machines = {"h0": "m0", "h1": "m0", "h2": "m1", "h3": "m1"}
+    assert blamed([replace(cell, machine=machines[cell.instance]) for cell in fleet]) == [
+        "geo machine=m0",
+        "geo operation=write instance=h3",
+    ]
+
+
 def test_healthy_calls_that_one_process_forges_hide_no_failures_of_others() -> None:
     machines = [f"m{number}" for number in range(20)]
     flood = Sample("geo", "2", "write", 10**6, 0, 0.01, "evil", "m7", "", "orders")
