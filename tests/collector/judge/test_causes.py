@@ -158,7 +158,6 @@ def test_few_errors_of_another_type_outside_of_a_fault_leave_it_open_whether_it_
     (alike,), (unlike,) = (explain(fleet(error), running=9).faults for error in ("RuntimeError", "KeyError"))
     assert str(alike.scope) == str(unlike.scope) == "csv version=1"
     assert alike.apart < -3.0 < unlike.apart
-    assert unlike.margin < alike.margin
 
 
 def test_where_error_types_lie_everywhere_no_two_faults_are_sought(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plugwarden_collector.judge.causes import Fault, Sample, explain
+from plugwarden_collector.judge.causes import ONE_FAULT_NATS, Fault, Sample, explain
 
 from tests.collector.support.cells import AT, blamed, cells, outage, shared
 
@@ -89,3 +89,19 @@ def test_a_scope_that_another_fault_explains_does_not_stand_for_a_second_fault()
     second = found["geo version=2"]
     assert second.weight > 24
     assert second.apart < -5
+
+
+def test_two_faults_with_errors_of_one_type_leave_it_open_whether_they_are_one() -> None:
+    """Before, the version was isolated at once: all that tells of two are three calls that went well."""
+
+    def fleet(*bad: int) -> list[Sample]:
+        read, write, other_read, other_write = ({"KeyError": calls} if calls else {} for calls in bad)
+        return [
+            cell("read", "h0", "", 6, **read), cell("write", "h0", "", 7, **write),
+            cell("read", "h1", "", 3, **other_read), cell("write", "h1", "", 8, **other_write),
+        ]  # fmt: skip
+
+    (two,), (one,) = told(fleet(6, 3, 0, 8)).values(), told(fleet(5, 5, 2, 6)).values()
+    assert str(two.scope) == str(one.scope) == "geo version=1"
+    assert two.weight > 24
+    assert -two.apart < ONE_FAULT_NATS < -one.apart

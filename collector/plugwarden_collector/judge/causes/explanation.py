@@ -8,10 +8,12 @@ from math import inf
 
 from .sample import ATTRIBUTES
 
-__all__ = ["CLEAR_NATS", "Alternative", "Excused", "Explanation", "Fault", "Scope", "SharedCause"]
+__all__ = ["CLEAR_NATS", "ONE_FAULT_NATS", "Alternative", "Excused", "Explanation", "Fault", "Scope", "SharedCause"]
 
 CLEAR_NATS = 2.0
 """Nats by which a scope explains more than the next: with fewer, one in ten is too narrow or too wide."""
+ONE_FAULT_NATS = 5.0
+"""Nats by which one fault explains more than several: with fewer, one in a hundred and fifty is several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Fault:
     alternatives: tuple[Alternative, ...] = ()
     """The best first, at most eight."""
     apart: float = -inf
-    """Nats by which several faults, told apart by their types of errors, describe the plugin better; below 0 where this one does."""
+    """Nats by which several faults describe the plugin better; below 0 where this one does."""
 
     @property
     def margin(self) -> float:
@@ -85,7 +87,7 @@ class Fault:
 
         Below 0 for a scope that was narrowed to where its evidence comes from, as a wider one explains as much.
         """
-        return min(self.weight - max((item.weight for item in self.alternatives), default=0.0), -self.apart)
+        return self.weight - max((item.weight for item in self.alternatives), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,10 @@ class Search:
         gain = self.table.gain_at(LIKE_RATIO * bad / total, cells)
         return None if gain < -APART_NATS else gain
 
+    def second(self, cells: Sequence[int]) -> Factor | None:
+        """Return the best factor of cells, priced for its conditions alone; None where none is worth these."""
+        return replace(self, base_nats=0.0)._best(list(cells), (), include_base=False, taboo=None)
+
     def _factor(self, conditions: tuple[Condition, ...], cells: list[int]) -> Factor:
         total, bad = self.table.counts(cells)
         return Factor(conditions, tuple(cells), total, bad, self.table.gain(cells), self.cost(conditions))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from math import inf, log
 
 from .cells import INSTANCE
-from .explanation import CLEAR_NATS, Alternative, Fault, Scope
-from .factors import Factor
+from .explanation import CLEAR_NATS, ONE_FAULT_NATS, Alternative, Fault, Scope
+from .factors import Factor, Search
 from .sample import ATTRIBUTES
 from .suspect import Blamed, Suspect, blamed_for
 from .table import Condition
@@ -28,7 +28,7 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     """
     cells = suspect.cells
     weighed = _weighed(suspect, blamed)
-    apart = max((item.nats for item in weighed if item.unlike), default=-inf) - blamed.factor.score
+    apart = _apart_nats(cells.search, blamed.factor, [item for item in weighed if item.narrower])
     near = [item for item in weighed if item.narrower and item.nats > blamed.factor.score - CLEAR_NATS]
     if near:
         chosen = max(near, key=lambda item: (item.nats, item.factor.conditions))
@@ -52,6 +52,20 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         alternatives=_alternatives(suspect.plugin, weighed),
         apart=max(suspect.apart, apart),
     )
+
+
+def _apart_nats(search: Search, found: Factor, narrower: Sequence[_Weighed]) -> float:
+    """Return the nats by which two faults describe what was found as one better: by their types of errors, or by where they lie.
+
+    A narrower scope and the best in what it leaves over are priced for their conditions alone, for that there is trouble is known; with
+    `ONE_FAULT_NATS` taken off, they are in doubt as soon as they describe it as well as the one.
+    """
+    if not narrower:
+        return -inf
+    first = max((item.factor for item in narrower), key=lambda factor: (factor.score, factor.conditions))
+    second = search.second(sorted(set(found.cells) - set(first.cells)))
+    two = first.score + (0.0 if second is None else second.score) - ONE_FAULT_NATS
+    return max([two, *(item.nats for item in narrower if item.unlike)]) - found.score
 
 
 def _called_in(suspect: Suspect, within: Iterable[int]) -> tuple[str, ...]:
