@@ -14,7 +14,7 @@ from plugwarden_collector.decide.word import WORD, Word
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.arrivals import Cell
-from plugwarden_collector.judge.causes import CLEAR_NATS, Fault, Sample
+from plugwarden_collector.judge.causes import CLEAR_NATS, ONE_FAULT_NATS, Fault, Sample
 from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.watch import COMPANY_NATS, RECENT
@@ -60,8 +60,6 @@ OUTWARD_LOOK = timedelta(seconds=6)
 """Errors that point at something else than the plugin: others that wait for the same have time to fail as well."""
 OUTWARD_DOUBT = timedelta(seconds=12)
 """Longer where others have a little against them since the same time: they are called less often, and have shown it by then."""
-ONE_FAULT_NATS = 5.0
-"""Nats by which one fault explains more than several: with fewer, one in a hundred and fifty is several."""
 APART_LOOK = timedelta(seconds=12)
 """So long it is waited for where two faults may be one: each of them by itself has enough evidence by then, or it is one."""
 SLOW_LOOK = timedelta(seconds=5)
@@ -282,7 +280,7 @@ def _waits_for(
     if fault.margin < CLEAR_NATS and passed < OUTWARD_LOOK:
         return look("it is not clear yet how far it reaches", OUTWARD_LOOK)
     if -fault.apart < ONE_FAULT_NATS and passed < APART_LOOK:
-        return look("it may be several faults, told by their errors", APART_LOOK)
+        return look("it may be several faults", APART_LOOK)
     if not _lately(tick, objective, fault, scope):
         return Wait("nothing failed in the last seconds")
     if is_place(fault) and _others_fail_there(tick, trouble, fault, neighbours):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plugwarden_collector.judge.causes import Fault, Sample, explain
+from plugwarden_collector.judge.causes import CLEAR_NATS, ONE_FAULT_NATS, Fault, Sample, explain
 
-from tests.collector.support.cells import AT, blamed, outage, shared
+from tests.collector.support.cells import AT, blamed, cells, outage, shared
 
 
 def cell(operation: str, instance: str, tenant: str, total: int, *, shut: int = 0, **errors: int) -> Sample:
@@ -73,3 +73,45 @@ def test_a_process_in_doubt_is_told_by_its_name_alone() -> None:
     (found,) = told([*well, *(replace(item, machine="m0") for item in fleet)]).values()
     assert found.scope.conditions == (("operation", "read"), ("instance", "h1"))
     assert "geo operation=read machine=m0" in {str(item.scope) for item in found.alternatives}
+
+
+def test_a_scope_that_another_fault_explains_does_not_stand_for_a_second_fault() -> None:
+    """Before, the second fault was told as the `write` of its version, which the first had explained, and was never acted on."""
+
+    def trouble(item: Sample) -> tuple[float, str] | None:
+        if item.operation == "write":
+            return 1.0, "KeyError"
+        return (0.4, "CsvError") if item.version == "2" else None
+
+    fleet = cells("geo", trouble, operations=("read", "list", "write"), tenants=("",), calls=10, expected_ratio=0.05)
+    found = told(fleet)
+    assert set(found) == {"geo operation=write", "geo version=2"}
+    second = found["geo version=2"]
+    assert second.weight > 24
+    assert second.apart < -5
+
+
+def test_two_faults_with_errors_of_one_type_leave_it_open_whether_they_are_one() -> None:
+    """Before, the version was isolated at once: all that tells of two are three calls that went well."""
+
+    def fleet(*bad: int) -> list[Sample]:
+        read, write, other_read, other_write = ({"KeyError": calls} if calls else {} for calls in bad)
+        return [
+            cell("read", "h0", "", 6, **read), cell("write", "h0", "", 7, **write),
+            cell("read", "h1", "", 3, **other_read), cell("write", "h1", "", 8, **other_write),
+        ]  # fmt: skip
+
+    (two,), (one,) = told(fleet(6, 3, 0, 8)).values(), told(fleet(5, 5, 2, 6)).values()
+    assert str(two.scope) == str(one.scope) == "geo version=1"
+    assert two.weight > 24
+    assert -two.apart < ONE_FAULT_NATS < -one.apart
+
+
+def test_a_scope_that_was_narrowed_in_doubt_waits_for_no_wider_one() -> None:
+    """Before, one stray failure of another type in another operation of the tenant delayed its isolation by ten seconds."""
+    everybody = [cell(name, host, "b", 60) for name in ("write", "read") for host in ("h0", "h1")]
+    fault = [cell("write", host, "a", 14, KeyError=14) for host in ("h0", "h1")]
+    (found,) = told([*everybody, *fault, cell("read", "h1", "a", 1, ValueError=1)]).values()
+    assert str(found.scope) == "geo version=1 operation=write tenant=a"
+    assert found.margin > CLEAR_NATS
+    assert -found.apart > ONE_FAULT_NATS

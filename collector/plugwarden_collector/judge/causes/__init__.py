@@ -11,12 +11,13 @@ machine names its processes in `instances`, as directives know no machines.
 """
 
 from .explain import explain
-from .explanation import CLEAR_NATS, Alternative, Excused, Explanation, Fault, Scope, SharedCause
+from .explanation import CLEAR_NATS, ONE_FAULT_NATS, Alternative, Excused, Explanation, Fault, Scope, SharedCause
 from .sample import ATTRIBUTES, Sample
 
 __all__ = [
     "ATTRIBUTES",
     "CLEAR_NATS",
+    "ONE_FAULT_NATS",
     "Alternative",
     "Excused",
     "Explanation",

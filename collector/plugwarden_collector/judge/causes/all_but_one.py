@@ -7,11 +7,13 @@ split what the others say together into as many faults as there are processes, e
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import replace
 
 from plugwarden.contract import OVERFLOW
 
-from .cells import INSTANCE, MACHINE, SERVICE
+from .cells import INSTANCE, MACHINE, SERVICE, Cells
+from .factors import Factor
 from .suspect import Suspect, suspect
 
 __all__ = ["all_but_one"]
@@ -43,7 +45,8 @@ def all_but_one(whole: Suspect) -> Suspect:
     left_out = max(well, key=lambda name: (total[name], name))
     if left_out in {"", OVERFLOW}:  # it may be many
         return whole
-    samples = [sample for sample in whole.cells.samples if sample.instance != left_out]
+    kept = [at for at, name in enumerate(table.columns[INSTANCE]) if name != left_out]
+    samples = [whole.cells.samples[at] for at in kept]
     if not any(sample.since is not None and not sample.ended for sample in samples):
         return whole
     others = suspect(whole.plugin, samples)
@@ -51,7 +54,18 @@ def all_but_one(whole: Suspect) -> Suspect:
         return whole
     if _score(others) <= _score(whole) + CLEAR_NATS:
         return whole
+    told = {at for item in whole.blamed for at in item.factor.cells}
+    explained = {at for at, place in enumerate(kept) if place in told}
+    if any(_takes_healthy(others.cells, item.factor, explained) for item in others.blamed):
+        return whole
     return replace(others, without=left_out)
+
+
+def _takes_healthy(cells: Cells, factor: Factor, explained: Set[int]) -> bool:
+    """Whether a factor covers more than is explained without it, and that is known to be healthy."""
+    total, bad = cells.table.counts(at for at in factor.cells if at in explained)
+    more = [at for at in factor.cells if at not in explained]
+    return total > 0 and cells.search.beside(total, bad, more) is None
 
 
 def _score(part: Suspect) -> float:

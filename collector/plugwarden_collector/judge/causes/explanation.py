@@ -8,10 +8,12 @@ from math import inf
 
 from .sample import ATTRIBUTES
 
-__all__ = ["CLEAR_NATS", "Alternative", "Excused", "Explanation", "Fault", "Scope", "SharedCause"]
+__all__ = ["CLEAR_NATS", "ONE_FAULT_NATS", "Alternative", "Excused", "Explanation", "Fault", "Scope", "SharedCause"]
 
 CLEAR_NATS = 2.0
 """Nats by which a scope explains more than the next: with fewer, one in ten is too narrow or too wide."""
+ONE_FAULT_NATS = 5.0
+"""Nats by which one fault explains more than several: with fewer, one in a hundred and fifty is several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +78,13 @@ class Fault:
     """The shared cause that it fails beside, or that does not explain it; empty where there is none."""
     alternatives: tuple[Alternative, ...] = ()
     """The best first, at most eight."""
+    margin: float = inf
+    """Nats by which it explains more than the next best: e^-margin is how likely that one is instead.
+
+    For one that was narrowed to where its evidence comes from, the next best that is as narrow: that a wider one explains as much is known.
+    """
     apart: float = -inf
-    """Nats by which several faults, told apart by their types of errors, describe the plugin better; below 0 where this one does."""
-
-    @property
-    def margin(self) -> float:
-        """Return the nats by which the scope explains more than the next best: e^-margin is how likely that one is instead.
-
-        Below 0 for a scope that was narrowed to where its evidence comes from, as a wider one explains as much.
-        """
-        return min(self.weight - max((item.weight for item in self.alternatives), default=0.0), -self.apart)
+    """Nats by which several faults describe the plugin better; below 0 where this one does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,15 @@ class Search:
         """Return the nats that describe a conjunction."""
         return self.base_nats + sum(self._condition_nats[attribute] for attribute, _ in conditions)
 
+    def beside(self, total: float, bad: float, cells: Sequence[int]) -> float | None:
+        """Return what cells gain as a part of factors with so many calls and bad ones; None where they are known to be healthy."""
+        gain = self.table.gain_at(LIKE_RATIO * bad / total, cells)
+        return None if gain < -APART_NATS else gain
+
+    def second(self, cells: Sequence[int]) -> Factor | None:
+        """Return the best factor of cells, priced for its conditions alone; None where none is worth these."""
+        return replace(self, base_nats=0.0)._best(list(cells), (), include_base=False, taboo=None)
+
     def _factor(self, conditions: tuple[Condition, ...], cells: list[int]) -> Factor:
         total, bad = self.table.counts(cells)
         return Factor(conditions, tuple(cells), total, bad, self.table.gain(cells), self.cost(conditions))
@@ -232,8 +241,8 @@ class Search:
                 members = [factor for factor in found if set(common) <= set(factor.conditions)]
                 total, bad = sum(item.total for item in members), sum(item.bad for item in members)
                 between = [at for at in self.table.meeting(common) if at not in covered]
-                apart = self.table.gain_at(LIKE_RATIO * bad / total, between)
-                if apart < -APART_NATS:
+                apart = self.beside(total, bad, between)
+                if apart is None:
                     continue
                 gain = sum(item.gain for item in members) + apart
                 saved = gain - self.cost(common) - sum(item.score for item in members)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from math import inf, log
 
 from .cells import INSTANCE
-from .explanation import CLEAR_NATS, Alternative, Fault, Scope
-from .factors import Factor
+from .explanation import CLEAR_NATS, ONE_FAULT_NATS, Alternative, Fault, Scope
+from .factors import Factor, Search
 from .sample import ATTRIBUTES
 from .suspect import Blamed, Suspect, blamed_for
 from .table import Condition
@@ -24,17 +24,21 @@ MOST_NAMED = 100
 def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it.
 
-    Where a narrower scope explains nearly as much it is that one: calls that are not known to fail are left alone.
+    Where a narrower scope explains nearly as much it is that one: calls that are not known to fail are left alone. The doubt about the wider
+    one is paid for with that: only another that is as narrow leaves it open how far the fault reaches.
     """
-    cells = suspect.cells
-    weighed = _weighed(suspect, blamed)
-    apart = max((item.nats for item in weighed if item.unlike), default=-inf) - blamed.factor.score
-    near = [item for item in weighed if item.narrower and item.nats > blamed.factor.score - CLEAR_NATS]
+    cells, apart, told = suspect.cells, suspect.apart, _Weighed(blamed.factor, False, 0.0)
+    others = rivals = _weighed(suspect, blamed)
+    narrower = [item for item in others if item.narrower]
+    near = [item for item in narrower if item.nats > told.nats - CLEAR_NATS]
     if near:
-        chosen = max(near, key=lambda item: (item.nats, item.factor.conditions))
-        weighed = [item for item in weighed if item is not chosen] + [_Weighed(blamed.factor, False, 0.0)]
-        conditions = tuple(sorted({*chosen.factor.conditions, *blamed.conditions}))
-        blamed = blamed_for(cells, replace(chosen.factor, conditions=conditions), blamed.since)
+        wide, told = told, max(near, key=lambda item: (item.nats, item.factor.conditions))
+        others = [wide, *(item for item in others if item.factor.cells != told.factor.cells)]
+        rivals = [item for item in others if item.narrower]
+        conditions = tuple(sorted({*told.factor.conditions, *blamed.conditions}))
+        blamed = blamed_for(cells, replace(told.factor, conditions=conditions), blamed.since)
+    else:
+        apart = max(apart, _apart_nats(cells.search, told.factor, narrower))
     within = cells.table.meeting(blamed.conditions)
     return Fault(
         scope=scope_of(suspect.plugin, blamed.conditions),
@@ -49,9 +53,24 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         sender=blamed.sender,
         without=suspect.without,
         beside=beside,
-        alternatives=_alternatives(suspect.plugin, weighed),
-        apart=max(suspect.apart, apart),
+        alternatives=_alternatives(suspect.plugin, others),
+        margin=told.nats - max((item.nats for item in rivals), default=0.0),
+        apart=apart,
     )
+
+
+def _apart_nats(search: Search, found: Factor, narrower: Sequence[_Weighed]) -> float:
+    """Return the nats by which two faults describe what was found as one better: by their types of errors, or by where they lie.
+
+    A narrower scope and the best in what it leaves over are priced for their conditions alone, for that there is trouble is known; with
+    `ONE_FAULT_NATS` taken off, they are in doubt as soon as they describe it as well as the one.
+    """
+    if not narrower:
+        return -inf
+    first = max((item.factor for item in narrower), key=lambda factor: (factor.score, factor.conditions))
+    second = search.second(sorted(set(found.cells) - set(first.cells)))
+    two = first.score + (0.0 if second is None else second.score) - ONE_FAULT_NATS
+    return max([two, *(item.nats for item in narrower if item.unlike)]) - found.score
 
 
 def _called_in(suspect: Suspect, within: Iterable[int]) -> tuple[str, ...]:
@@ -95,12 +114,15 @@ def _alternatives(plugin: str, weighed: Iterable[_Weighed]) -> tuple[Alternative
 
 
 def _weighed(suspect: Suspect, blamed: Blamed) -> list[_Weighed]:
-    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone; of a
-    narrower one it counts what other faults of the plugin leave over, as of the one that was found."""
+    """Return what else was near, if it means other calls: wider by a condition, narrower by one, or of one condition alone.
+
+    Of what is narrower than the scope that was found only what other faults of the plugin leave over counts, as it does of that one.
+    """
     cells, chosen = suspect.cells, set(blamed.conditions)
-    within = cells.table.meeting(blamed.conditions)
+    called = {at for at in cells.table.meeting(blamed.conditions) if cells.table.total[at]}
+    own = called.intersection(blamed.factor.cells)
     excess = {at: bad - cells.expected[at] for at, bad in enumerate(cells.table.bad) if bad > cells.expected[at]}
-    inside = {at: excess[at] for at in within if at in excess}
+    inside = {at: more for at, more in excess.items() if at in own}
     nearby: set[tuple[Condition, ...]] = {(), *((condition,) for condition in chosen)}
     nearby.update(tuple(sorted(chosen - {condition})) for condition in chosen)
     named = {attribute for attribute, _ in chosen}
@@ -109,16 +131,15 @@ def _weighed(suspect: Suspect, blamed: Blamed) -> list[_Weighed]:
             nearby.add(((attribute, _worst(column, excess)),))
         if inside and attribute not in named:
             nearby.add(tuple(sorted((*chosen, (attribute, _worst(column, inside))))))
-    called, own = {at for at in within if cells.table.total[at]}, set(blamed.factor.cells)
     weighed = []
     for conditions in nearby:
         meeting = cells.table.meeting(conditions)
         mine = {at for at in meeting if cells.table.total[at]}
         if mine < called and all(cells.tells(*condition) for condition in conditions):
-            left = [at for at in meeting if at in own]
-            weighed.append(
-                _Weighed(cells.search.weigh(conditions, left), True, _unlike_nats(suspect, mine, called - mine))
-            )
+            left = mine & own
+            factor = cells.search.weigh(conditions, sorted(left))
+            if factor.score > 0 and left < own:
+                weighed.append(_Weighed(factor, True, _unlike_nats(suspect, left, own - left)))
         elif mine != called:
             weighed.append(_Weighed(cells.search.weigh(conditions, meeting), False, 0.0))
     return weighed
