@@ -7,24 +7,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
-from plugwarden_collector.judge.causes import Fault, SharedCause
+from plugwarden_collector.judge.causes import SharedCause
 from plugwarden_collector.judge.evidence import ATTENTION_NATS
 from plugwarden_collector.judge.pace import slow_hosts
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.waits import troubled_downstreams
-from plugwarden_collector.rules.objective import Objective
 
+from .excuses import Excuse, Excuses, is_slowness
 from .tick import Tick
 from .trouble import Trouble
 
-__all__ = ["Excuses", "covering", "find_causes", "inhibit"]
+__all__ = ["covering", "find_causes", "inhibit"]
 
 LINGER = timedelta(seconds=30)
 """Plugins recover from one cause one after the other: who is last is not to blame for it this long after the others are well."""
@@ -32,8 +31,10 @@ MAX_PLACES = 100
 """A plugin that is slow in more processes is slow everywhere."""
 MAX_ASKED = 2_000
 """Processes whose pace is asked for at once."""
-SLOWS_ONLY = ("downstream", "host")
-"""Causes that make plugins slow and not fail: waits that fail are no failures of the plugin, and a busy host answers."""
+SLOW = "slow "
+"""How the kind of a cause begins that was found by slow calls, and that failing ones may show as well: it is another cause then."""
+OF_SLOWNESS = ("downstream", "host")
+"""Kinds that slow calls alone show, and that need not say so: waits that fail are no failures of the plugin."""
 OPEN_NATS = 24.0
 """Evidence that its plugins fail at all, from which on people are told of what they share: what a fault must have before it is acted on
 (`rules.policy`). With less, two that fail a little in one place are one of many coincidences in a large fleet."""
@@ -49,63 +50,47 @@ class _Cause:
     name: str
     plugins: tuple[str, ...]
     explanation: str
+    slow: bool
+    """Whether slow calls show it, so that it excuses these alone."""
     since: datetime | None = None
-    """When the first of them began to fail; None where it excuses slowness alone."""
+    """When the first of them began to fail, or to be slow; None of what keeps them waiting."""
     weight: float = math.inf
     """Nats that say that they fail at all."""
 
     @property
     def key(self) -> str:
         """What it is known by from tick to tick."""
-        return f"{self.kind}:{self.name}"
+        told = SLOW if self.slow and self.kind not in OF_SLOWNESS else ""
+        return f"{told}{self.kind}:{self.name}"
 
 
-class Excuses(NamedTuple):
-    """Who is not to blame for its trouble: plugin -> the incident that explains it."""
-
-    all: dict[str, dict[str, str]]
-    """Whatever is bad of their calls, by what makes it so, in words."""
-    slow: dict[str, dict[str, str]]
-    """Slow calls, likewise; a plugin that fails as well is to blame for that."""
-
-    def of(self, objective: Objective, fault: Fault) -> str | None:
-        """Return what excuses a plugin's fault for an objective; what it fails beside does not."""
-        plugin = fault.scope.plugin
-        found = self.of_failing(plugin, fault.beside)
-        if found is None and indicator_of(objective).waits_explain:
-            found = next(
-                (text for cause, text in self.slow.get(plugin, {}).items() if not _is(cause, fault.beside)), None
-            )
-        return found
-
-    def of_failing(self, plugin: str, beside: str) -> str | None:
-        """Return what excuses whatever is bad of a plugin; `beside` is the cause that is known not to explain it."""
-        return next((text for cause, text in self.all.get(plugin, {}).items() if not _is(cause, beside)), None)
+def _excuse(incident: Incident, since: datetime | None) -> Excuse:
+    """Return what an incident excuses its plugins with."""
+    kind, _, name = incident.cause.partition(":")
+    slow = kind in OF_SLOWNESS or kind.startswith(SLOW)
+    why = f"{incident.summary} (incident {incident.id})"
+    return Excuse(f"{kind.removeprefix(SLOW)} {name}".strip(), slow, why, since)
 
 
-def _is(cause: str, other: str) -> bool:
-    """Whether two causes, in words, are one: what began at one moment is `simultaneous` or `everything`, as more join it."""
-    return cause == other or (bool(other) and " " not in cause and " " not in other)
-
-
-def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[Excuses, dict[str, datetime]]:
-    """Open, widen and end incidents. Return who is not to blame for its trouble, and who something shared makes fail at this moment
-    (plugin -> since when)."""
+def find_causes(tick: Tick, troubles: list[Trouble]) -> Excuses:
+    """Open, widen and end incidents. Return who is not to blame for its trouble."""
     open_ones = {incident.cause for incident in tick.standing.incidents.values()}
     # What is too weak to tell of is too weak to act on, too.
     causes = [cause for cause in _causes(tick, troubles) if cause.weight >= OPEN_NATS or cause.key in open_ones]
     for cause in causes:
         _see(tick, cause)
     _end_what_is_over(tick)
-    excuses = Excuses({}, {})
-    pointed_at = {cause.key: cause.plugins for cause in causes}
+    pointed_at: defaultdict[str, dict[str, datetime | None]] = defaultdict(dict)
+    """By cause: plugins that it explains now, with since when. Several objectives may show one cause."""
+    for cause in causes:
+        for plugin in cause.plugins:
+            pointed_at[cause.key][plugin] = cause.since
+    excuses = Excuses()
     for incident in tick.standing.incidents.values():
-        kind, _, name = incident.cause.partition(":")
-        excused = excuses.slow if kind in SLOWS_ONLY else excuses.all
         # While something points at it, it speaks for those it explains now, and for all of its plugins while they recover.
-        for plugin in pointed_at.get(incident.cause, incident.plugins):
-            excused.setdefault(plugin, {})[f"{kind} {name}".strip()] = f"{incident.summary} (incident {incident.id})"
-    return excuses, {name: cause.since for cause in causes if cause.since is not None for name in cause.plugins}
+        for plugin, since in pointed_at.get(incident.cause, dict.fromkeys(incident.plugins)).items():
+            excuses.by_plugin[plugin].append(_excuse(incident, since))
+    return excuses
 
 
 def _causes(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
@@ -115,9 +100,8 @@ def _causes(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
         for shared in trouble.explanation.shared:
             # What plugins have in common without a name has one now.
             if not (_is_unnamed(trouble, shared) and named.issuperset(shared.plugins)):
-                yield _Cause(
-                    shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why, shared.since, shared.weight
-                )
+                slow = is_slowness(trouble.objective, dict(shared.errors))
+                yield _Cause(shared.kind, shared.name, shared.plugins, shared.why, slow, shared.since, shared.weight)
     yield from slowed
 
 
@@ -164,10 +148,10 @@ def _slowed(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
     for downstream, plugins in sorted(downstreams.items()):
         if plugins:
             hit = tuple(sorted(plugins))
-            yield _Cause("downstream", downstream, hit, "; ".join(plugins[name] for name in hit))
+            yield _Cause("downstream", downstream, hit, "; ".join(plugins[name] for name in hit), slow=True)
     for instance, slowdowns in sorted(hosts.items()):
         why = f"everything there takes {min(slowdowns.values()):.1f} times as long as before"
-        yield _Cause("host", instance, tuple(sorted(slowdowns)), why)
+        yield _Cause("host", instance, tuple(sorted(slowdowns)), why, slow=True)
 
 
 def _minute(at: datetime) -> datetime:
@@ -184,7 +168,7 @@ def _see(tick: Tick, cause: _Cause) -> None:
     what = f"{cause.kind} {cause.name}" if cause.name else "a cause that several plugins share"
     summary = f"{what} hurts {', '.join(plugins)}: {cause.explanation}"
     if before is None:
-        identity = new_id("i", cause.kind, cause.name, tick.at)
+        identity = new_id("i", cause.key, tick.at)
         incident = Incident(identity, cause.key, summary, plugins, tick.at, seen_at=tick.at)
     else:
         incident = replace(before, summary=summary, plugins=plugins, seen_at=tick.at)

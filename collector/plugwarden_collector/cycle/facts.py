@@ -64,7 +64,7 @@ them is still below it. With more, an entry says so and cannot be replayed; writ
 ACTED_WITHIN = timedelta(hours=1)
 """How far back the guard rails count what was isolated."""
 DECIDES = (
-    "approved_by", "beside", "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until",
+    "approved_by", "beside", "declined", "errors", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until",
     "probation_mark", "released_by", SAME_ACTION, "taken_back", WORD,
 )  # fmt: skip
 """What deciding reads of the evidence of a quarantine; the rest is for people."""

@@ -20,7 +20,7 @@ from plugwarden_collector.judge.watch import COMPANY_NATS, RECENT
 from plugwarden_collector.judge.ways_back import WaysBack
 from plugwarden_collector.rules.objective import Objective
 
-from .causes import Excuses
+from .excuses import Excuses, is_slowness
 from .forecast import called_in, cost
 from .impact import Called, Impact
 from .lately import LOOKS, NEWEST, Lately
@@ -259,9 +259,9 @@ def _waits_for(
     objective, policy, passed = trouble.objective, tick.rules.policy, tick.at - fault.since
     if fault.weight < policy.enough_nats(scope.plugin):
         return Wait("there is too little evidence")
-    excuse = excuses.of(objective, fault)
+    excuse = next(excuses.of(scope.plugin, fault.beside, slow=is_slowness(objective, dict(fault.errors))), None)
     if excuse is not None:
-        return Wait(excuse)
+        return Wait(excuse.why)
     if scope.version is not None:
         first_at = tick.standing.versions.get((scope.plugin, scope.version))
         grace = timedelta(seconds=policy.newcomer_grace_seconds)
