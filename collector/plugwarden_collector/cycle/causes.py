@@ -100,7 +100,7 @@ def _causes(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
         for shared in trouble.explanation.shared:
             # What plugins have in common without a name has one now.
             if not (_is_unnamed(trouble, shared) and named.issuperset(shared.plugins)):
-                slow = is_slowness(trouble.objective, dict(shared.errors))
+                slow = indicator_of(trouble.objective).waits_explain
                 yield _Cause(shared.kind, shared.name, shared.plugins, shared.why, slow, shared.since, shared.weight)
     yield from slowed
 
@@ -112,23 +112,23 @@ def _is_unnamed(trouble: Trouble, shared: SharedCause) -> bool:
 def _slowed(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
     """What makes plugins slow that is not theirs: a downstream that keeps them waiting, or a host that is slow with everything.
 
-    Only slowness needs this excuse, for waits that fail are no failures of the plugin. Each trouble is compared with what came before
-    it: another one may be hours old.
+    Only slowness needs this excuse, that of deadlines that passed among it, for waits that fail are no failures of the plugin. Each
+    trouble is compared with what came before it: another one may be hours old.
     """
     began: defaultdict[datetime, dict[str, tuple[str, ...]]] = defaultdict(dict)
     """Minute -> the plugins whose slowness began in it, each with the processes that saw it."""
     onsets: defaultdict[datetime, list[datetime]] = defaultdict(list)
     for trouble in troubles:
-        if indicator_of(trouble.objective).waits_explain:
-            for fault in trouble.explanation.faults:
+        for fault in trouble.explanation.faults:
+            if is_slowness(trouble.objective, dict(fault.errors)):
                 mine = began[_minute(fault.since)]
                 mine[fault.scope.plugin] = (*mine.get(fault.scope.plugin, ()), *fault.instances)
                 onsets[_minute(fault.since)].append(fault.since)
-            for shared in trouble.explanation.shared:
-                if _is_unnamed(trouble, shared):
-                    for plugin in shared.plugins:
-                        began[_minute(shared.since)].setdefault(plugin, ())
-                    onsets[_minute(shared.since)].append(shared.since)
+        for shared in trouble.explanation.shared:
+            if _is_unnamed(trouble, shared):
+                for plugin in shared.plugins:
+                    began[_minute(shared.since)].setdefault(plugin, ())
+                onsets[_minute(shared.since)].append(shared.since)
     downstreams: defaultdict[str, dict[str, str]] = defaultdict(dict)
     hosts: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for minute, slow in began.items():

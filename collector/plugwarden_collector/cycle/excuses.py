@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from plugwarden_collector.judge.causes.error_kinds import waited_out
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.rules.objective import Objective
 
@@ -42,8 +43,8 @@ class Excuses:
 
 
 def is_slowness(objective: Objective, errors: Mapping[str, int]) -> bool:
-    """Whether calls that are bad by an objective, with these errors, are slow ones."""
-    return indicator_of(objective).waits_explain
+    """Whether calls that are bad by an objective, with these errors, are slow ones: a deadline that passed is a slow call."""
+    return indicator_of(objective).waits_explain or waited_out(errors)
 
 
 def _is(cause: str, other: str) -> bool:

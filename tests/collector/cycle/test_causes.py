@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.cycle.excuses import Excuse, Excuses
+from plugwarden_collector.judge.pace import Pace
 
 from tests.collector.support.played_fleet import Fleet
 
@@ -49,6 +50,61 @@ def test_some_that_fail_and_others_that_get_slow_meanwhile_are_two_incidents(fle
     fleet.play(65, each)
     assert {incident.plugins for incident in fleet.standing.incidents.values()} == {tuple("xyz")}
     assert fleet.told == set()
+
+
+STARVED = tuple(f"p{number}" for number in range(9))
+
+
+def _starved(*, hung: str = "") -> Fleet:
+    """In both processes every call takes eight times as long as before; of what hangs by itself, five hundred times."""
+    fleet = Fleet(running=60)
+    for name in STARVED:
+        fleet.has_past(name)
+    fleet.calls.paced = [
+        Pace(name, "web", instance, 50, 25.0 if name == hung else 0.4, 0.01, 500, 0.05, 0.01)
+        for name in STARVED
+        for instance in ("h1", "h2")
+    ]
+    return fleet
+
+
+def test_plugins_of_a_starved_host_whose_deadlines_pass_one_after_the_other_are_not_to_blame() -> None:
+    """A deadline that passed is a slow call. Before, all of them were isolated: hardly two of them were visible at once."""
+    fleet = _starved()
+    turn = 0
+
+    def each() -> None:
+        nonlocal turn
+        turn += 1
+        for number, name in enumerate(STARVED):
+            passes = number < 5 and turn > 18 * number
+            fleet.arrive(name, "1", 5, 3 if passes else 0, error="timeout")
+
+    assert "quarantined" not in fleet.play(60, each)
+    told = [draft.reason for draft in fleet.made if draft.kind == "common_cause"]
+    assert any(reason.startswith("host h1 hurts p0: everything there takes 8.0 times as long") for reason in told)
+
+
+def test_a_plugin_of_a_starved_host_that_hangs_by_itself_is_isolated() -> None:
+    fleet = _starved(hung="p0")
+
+    def each() -> None:
+        for name in STARVED:
+            fleet.arrive(name, "1", 5, 3 if name == "p0" else 0, error="timeout")
+
+    assert "quarantined" in fleet.play(20, each)
+    assert fleet.told == {Scope("p0", "1")}
+
+
+def test_a_starved_host_excuses_no_failures_but_deadlines() -> None:
+    fleet = _starved()
+
+    def each() -> None:
+        for name in STARVED:
+            fleet.arrive(name, "1", 5, 3 if name == "p0" else 0, error="ConnectionError")
+
+    assert "quarantined" in fleet.play(20, each)
+    assert fleet.told == {Scope("p0", "1")}
 
 
 def test_what_excuses_slow_calls_excuses_no_others_and_never_what_is_beside_it() -> None:
