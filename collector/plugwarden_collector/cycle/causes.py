@@ -13,6 +13,7 @@ from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.durations import duration
 from plugwarden_collector.judge.causes import SharedCause
 from plugwarden_collector.judge.evidence import ATTENTION_NATS
 from plugwarden_collector.judge.pace import slow_hosts
@@ -20,6 +21,7 @@ from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.waits import troubled_downstreams
 
 from .excuses import Excuse, Excuses, is_slowness
+from .outage import isolated_for_it, outages
 from .tick import Tick
 from .trouble import Trouble
 
@@ -97,11 +99,20 @@ def _causes(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
     slowed = list(_slowed(tick, troubles))
     named = {plugin for cause in slowed for plugin in cause.plugins}
     for trouble in troubles:
+        slow = indicator_of(trouble.objective).waits_explain
         for shared in trouble.explanation.shared:
             # What plugins have in common without a name has one now.
             if not (_is_unnamed(trouble, shared) and named.issuperset(shared.plugins)):
-                slow = indicator_of(trouble.objective).waits_explain
-                yield _Cause(shared.kind, shared.name, shared.plugins, shared.why, slow, shared.since, shared.weight)
+                onsets = dict.fromkeys(shared.plugins, shared.since)
+                if not slow and not shared.name:
+                    onsets = isolated_for_it(tick, shared.since, dict(shared.errors)) | onsets
+                since = min(onsets.values())
+                yield _Cause(shared.kind, shared.name, tuple(sorted(onsets)), shared.why, slow, since, shared.weight)
+        for onsets in () if slow else outages(tick, trouble):
+            since = min(onsets.values())
+            span = duration((max(onsets.values()) - since).total_seconds())
+            why = f"{len(onsets)} plugins began to fail within {span} of each other, by errors that point at what they share"
+            yield _Cause("simultaneous", "", tuple(sorted(onsets)), why, slow, since)
     yield from slowed
 
 

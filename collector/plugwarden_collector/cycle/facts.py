@@ -39,6 +39,7 @@ from plugwarden_collector.rules.policy import Enforcement, Policy
 from .asked import Asked
 from .lately import LOOKS
 from .neighbours import SOONER, is_place
+from .outage import EVERYWHERE
 from .tick import Tick
 from .trouble import Trouble
 
@@ -64,8 +65,8 @@ them is still below it. With more, an entry says so and cannot be replayed; writ
 ACTED_WITHIN = timedelta(hours=1)
 """How far back the guard rails count what was isolated."""
 DECIDES = (
-    "approved_by", "beside", "declined", "errors", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until",
-    "probation_mark", "released_by", SAME_ACTION, "taken_back", WORD,
+    "approved_by", "beside", "declined", "errors", EVERYWHERE, "failed_ratio", "inconclusive", "known", "mark", "objective",
+    "override_until", "probation_mark", "released_by", SAME_ACTION, "since", "taken_back", WORD,
 )  # fmt: skip
 """What deciding reads of the evidence of a quarantine; the rest is for people."""
 

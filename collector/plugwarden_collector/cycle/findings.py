@@ -25,6 +25,7 @@ from .forecast import called_in, cost
 from .impact import Called, Impact
 from .lately import LOOKS, NEWEST, Lately
 from .neighbours import SOONER, Neighbours, is_place
+from .outage import EVERYWHERE, fails_everywhere
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, part_of
 from .word import word_of
@@ -202,6 +203,7 @@ def _finding(
         "conditions": dict(fault.scope.conditions),
         "without": fault.without,
         "beside": fault.beside,
+        EVERYWHERE: fails_everywhere(trouble, fault),
         "known": fault.known,
         WORD: word.as_dict(),
         "scope": elsewhere,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.cycle.excuses import Excuse, Excuses
@@ -105,6 +107,69 @@ def test_a_starved_host_excuses_no_failures_but_deadlines() -> None:
 
     assert "quarantined" in fleet.play(20, each)
     assert fleet.told == {Scope("p0", "1")}
+
+
+@pytest.mark.parametrize("gap", [8, 15, 30])
+@pytest.mark.parametrize("running", [20, 60])
+def test_an_outage_that_plugins_show_one_after_the_other_takes_back_who_showed_it_first(gap: int, running: int) -> None:
+    """Before, each of them was isolated in its turn: what is isolated fails no more, so that two of them were never seen together."""
+    fleet = Fleet(running=running)
+    for name in STARVED[:5]:
+        fleet.has_past(name)
+    turn = 0
+
+    def each() -> None:
+        nonlocal turn
+        turn += 1
+        for number, name in enumerate(STARVED[:5]):
+            fleet.arrive(name, "1", 5, 4 if turn > 2 * gap * number else 0, error="ConnectionError")
+
+    made = [kind for kind in fleet.play(5 * gap + 10, each) if kind in {"quarantined", "taken_back"}]
+    assert made == ["quarantined", "taken_back"]
+    assert fleet.told == set()
+    (incident,) = fleet.standing.incidents.values()
+    assert incident.plugins == STARVED[:5]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"error": "ConnectionError"}, {"error": "KeyError"}),
+        ({"error": "KeyError"}, {"error": "ConnectionError"}),
+        ({"error": "ConnectionError", "version": "2"}, {"error": "ConnectionError"}),
+        ({"error": "ConnectionError"}, {"error": "ConnectionError", "version": "2"}),
+        ({"error": "ConnectionError", "on": ("h1",)}, {"error": "ConnectionError"}),
+    ],
+)
+def test_nobody_is_taken_back_for_another_that_fails_otherwise_or_where_others_are_well(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    fleet = Fleet()
+    for name in STARVED[:2]:
+        fleet.has_past(name)
+    turn = 0
+
+    def each() -> None:
+        nonlocal turn
+        turn += 1
+        for name, how, after in ((STARVED[0], first, 0), (STARVED[1], second, 20)):
+            fleet.arrive(name, "1", 5)
+            if turn > after:
+                fleet.arrive(name, **{"version": "1", "on": ("h1", "h2"), "total": 10, "bad": 10} | how)
+
+    fleet.play(30, each)
+    assert "taken_back" not in [draft.kind for draft in fleet.made]
+    assert {scope.plugin for scope in fleet.told} == set(STARVED[:2])
+
+
+def test_one_failure_of_another_takes_nobody_back() -> None:
+    fleet = Fleet()
+    for name in STARVED[:2]:
+        fleet.has_past(name)
+    fleet.play(10, lambda: fleet.arrive("p0", "1", 5, 4, error="ConnectionError"))
+    assert fleet.told == {Scope("p0", "1")}
+    fleet.arrive("p1", "1", 3, 2, error="ConnectionError")
+    assert fleet.play(15, lambda: fleet.arrive("p1", "1", 2)) == []
 
 
 def test_what_excuses_slow_calls_excuses_no_others_and_never_what_is_beside_it() -> None:
