@@ -1,4 +1,4 @@
-"""Causes that several plugins share: one incident for people, and no plugin is taken down for it. Also who speaks for an alert."""
+"""Causes that several plugins share: one incident for people, and no plugin is taken down for it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.identity import new_id
-from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
-from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.decide.quarantine import AUTOMATION
+from plugwarden_collector.decide.standing import Incident
 from plugwarden_collector.durations import duration
 from plugwarden_collector.judge.causes import SharedCause
-from plugwarden_collector.judge.evidence import ATTENTION_NATS
 from plugwarden_collector.judge.pace import slow_hosts
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.waits import troubled_downstreams
@@ -25,7 +23,7 @@ from .outage import isolated_for_it, outages
 from .tick import Tick
 from .trouble import Trouble
 
-__all__ = ["covering", "find_causes", "inhibit"]
+__all__ = ["find_causes"]
 
 LINGER = timedelta(seconds=30)
 """Plugins recover from one cause one after the other: who is last is not to blame for it this long after the others are well."""
@@ -40,8 +38,6 @@ OF_SLOWNESS = ("downstream", "host")
 OPEN_NATS = 24.0
 """Evidence that its plugins fail at all, from which on people are told of what they share: what a fault must have before it is acted on
 (`rules.policy`). With less, two that fail a little in one place are one of many coincidences in a large fleet."""
-OBEYED_SECONDS = 30.0
-"""From a quarantine until the last of its calls are in: sidecars hear of it at once, and export every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,49 +200,3 @@ def _end_what_is_over(tick: Tick) -> None:
                 Draft(tick.at, "common_cause_over", AUTOMATION, ", ".join(incident.plugins),
                       f"nothing points at it any more: {incident.summary}", "enforce", incident.id)
             )  # fmt: skip
-
-
-def inhibit(tick: Tick) -> None:
-    """Mark alerts that somebody else speaks for: a quarantine, a suggestion or an incident, which people are told of instead."""
-    for fingerprint, record in tick.standing.alerts.items():
-        if record.alert.state is AlertState.INACTIVE and record.inhibited_by is None:
-            continue
-        by = None
-        if record.alert.state is not AlertState.INACTIVE:
-            by = _speaker(tick, record)
-        if by != record.inhibited_by:
-            marked = replace(record, inhibited_by=by)
-            tick.standing.alerts[fingerprint] = marked
-            tick.changes.alerts.append(marked)
-
-
-def _speaker(tick: Tick, record: AlertRecord) -> str | None:
-    """Who speaks for an alert; nobody where it goes on although its cause was dealt with or is gone."""
-    held = covering(tick.standing, record)
-    if held is not None and not (held.in_force and _goes_on(tick, held, record)):
-        return held.id
-    for incident in tick.standing.incidents.values():
-        if record.plugin in incident.plugins:
-            return incident.id
-    return None
-
-
-def _goes_on(tick: Tick, held: Quarantine, record: AlertRecord) -> bool:
-    """Whether calls still fail long after the quarantine, in what is judged beside it: it is too narrow."""
-    settled = held.changed_at + timedelta(seconds=OBEYED_SECONDS)
-    return any(
-        key.plugin == record.plugin
-        and record.version in {None, key.version}
-        and item.nats >= ATTENTION_NATS
-        and item.bad_at > settled
-        for key, item in tick.watch.streams.items()
-    )
-
-
-def covering(standing: Standing, record: AlertRecord) -> Quarantine | None:
-    """The quarantine or suggestion that answers an alert."""
-    for item in standing.quarantines.values():
-        scope = item.scope
-        if item.ended_at is None and scope.plugin == record.plugin and scope.version in {None, record.version}:
-            return item
-    return None

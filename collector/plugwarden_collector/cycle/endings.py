@@ -12,7 +12,7 @@ from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import TICKET
 
-from .causes import covering
+from .speaker import covering
 from .tick import Tick
 
 __all__ = ["end_alert", "expire"]
