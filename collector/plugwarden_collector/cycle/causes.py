@@ -1,4 +1,4 @@
-"""Causes that several plugins share: one incident for people, and no plugin is taken down for it. Also who speaks for an alert."""
+"""Causes that several plugins share: one incident for people, and no plugin is taken down for it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.identity import new_id
-from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
-from plugwarden_collector.decide.standing import Incident, Standing
-from plugwarden_collector.judge.causes import Fault, SharedCause
-from plugwarden_collector.judge.evidence import ATTENTION_NATS
+from plugwarden_collector.decide.quarantine import AUTOMATION
+from plugwarden_collector.decide.standing import Incident
+from plugwarden_collector.durations import duration
+from plugwarden_collector.judge.causes import SharedCause
 from plugwarden_collector.judge.pace import slow_hosts
 from plugwarden_collector.judge.sli import indicator_of
 from plugwarden_collector.judge.waits import troubled_downstreams
-from plugwarden_collector.rules.objective import Objective
 
+from .excuses import Excuse, Excuses, is_slowness
+from .outage import isolated_for_it, outages
 from .tick import Tick
 from .trouble import Trouble
 
-__all__ = ["Excuses", "covering", "find_causes", "inhibit"]
+__all__ = ["find_causes"]
 
 LINGER = timedelta(seconds=30)
 """Plugins recover from one cause one after the other: who is last is not to blame for it this long after the others are well."""
@@ -32,13 +31,13 @@ MAX_PLACES = 100
 """A plugin that is slow in more processes is slow everywhere."""
 MAX_ASKED = 2_000
 """Processes whose pace is asked for at once."""
-SLOWS_ONLY = ("downstream", "host")
-"""Causes that make plugins slow and not fail: waits that fail are no failures of the plugin, and a busy host answers."""
+SLOW = "slow "
+"""How the kind of a cause begins that was found by slow calls, and that failing ones may show as well: it is another cause then."""
+OF_SLOWNESS = ("downstream", "host")
+"""Kinds that slow calls alone show, and that need not say so: waits that fail are no failures of the plugin."""
 OPEN_NATS = 24.0
 """Evidence that its plugins fail at all, from which on people are told of what they share: what a fault must have before it is acted on
 (`rules.policy`). With less, two that fail a little in one place are one of many coincidences in a large fleet."""
-OBEYED_SECONDS = 30.0
-"""From a quarantine until the last of its calls are in: sidecars hear of it at once, and export every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,75 +48,67 @@ class _Cause:
     name: str
     plugins: tuple[str, ...]
     explanation: str
+    slow: bool
+    """Whether slow calls show it, so that it excuses these alone."""
     since: datetime | None = None
-    """When the first of them began to fail; None where it excuses slowness alone."""
+    """When the first of them began to fail, or to be slow; None of what keeps them waiting."""
     weight: float = math.inf
     """Nats that say that they fail at all."""
 
     @property
     def key(self) -> str:
         """What it is known by from tick to tick."""
-        return f"{self.kind}:{self.name}"
+        told = SLOW if self.slow and self.kind not in OF_SLOWNESS else ""
+        return f"{told}{self.kind}:{self.name}"
 
 
-class Excuses(NamedTuple):
-    """Who is not to blame for its trouble: plugin -> the incident that explains it."""
-
-    all: dict[str, dict[str, str]]
-    """Whatever is bad of their calls, by what makes it so, in words."""
-    slow: dict[str, dict[str, str]]
-    """Slow calls, likewise; a plugin that fails as well is to blame for that."""
-
-    def of(self, objective: Objective, fault: Fault) -> str | None:
-        """Return what excuses a plugin's fault for an objective; what it fails beside does not."""
-        plugin = fault.scope.plugin
-        found = self.of_failing(plugin, fault.beside)
-        if found is None and indicator_of(objective).waits_explain:
-            found = next(
-                (text for cause, text in self.slow.get(plugin, {}).items() if not _is(cause, fault.beside)), None
-            )
-        return found
-
-    def of_failing(self, plugin: str, beside: str) -> str | None:
-        """Return what excuses whatever is bad of a plugin; `beside` is the cause that is known not to explain it."""
-        return next((text for cause, text in self.all.get(plugin, {}).items() if not _is(cause, beside)), None)
+def _excuse(incident: Incident, since: datetime | None) -> Excuse:
+    """Return what an incident excuses its plugins with."""
+    kind, _, name = incident.cause.partition(":")
+    slow = kind in OF_SLOWNESS or kind.startswith(SLOW)
+    why = f"{incident.summary} (incident {incident.id})"
+    return Excuse(f"{kind.removeprefix(SLOW)} {name}".strip(), slow, why, since)
 
 
-def _is(cause: str, other: str) -> bool:
-    """Whether two causes, in words, are one: what began at one moment is `simultaneous` or `everything`, as more join it."""
-    return cause == other or (bool(other) and " " not in cause and " " not in other)
-
-
-def find_causes(tick: Tick, troubles: list[Trouble]) -> tuple[Excuses, dict[str, datetime]]:
-    """Open, widen and end incidents. Return who is not to blame for its trouble, and who something shared makes fail at this moment
-    (plugin -> since when)."""
+def find_causes(tick: Tick, troubles: list[Trouble]) -> Excuses:
+    """Open, widen and end incidents. Return who is not to blame for its trouble."""
     open_ones = {incident.cause for incident in tick.standing.incidents.values()}
     # What is too weak to tell of is too weak to act on, too.
     causes = [cause for cause in _causes(tick, troubles) if cause.weight >= OPEN_NATS or cause.key in open_ones]
     for cause in causes:
         _see(tick, cause)
     _end_what_is_over(tick)
-    excuses = Excuses({}, {})
-    pointed_at = {cause.key: cause.plugins for cause in causes}
+    pointed_at: defaultdict[str, dict[str, datetime | None]] = defaultdict(dict)
+    """By cause: plugins that it explains now, with since when. Several objectives may show one cause."""
+    for cause in causes:
+        for plugin in cause.plugins:
+            pointed_at[cause.key][plugin] = cause.since
+    excuses = Excuses()
     for incident in tick.standing.incidents.values():
-        kind, _, name = incident.cause.partition(":")
-        excused = excuses.slow if kind in SLOWS_ONLY else excuses.all
         # While something points at it, it speaks for those it explains now, and for all of its plugins while they recover.
-        for plugin in pointed_at.get(incident.cause, incident.plugins):
-            excused.setdefault(plugin, {})[f"{kind} {name}".strip()] = f"{incident.summary} (incident {incident.id})"
-    return excuses, {name: cause.since for cause in causes if cause.since is not None for name in cause.plugins}
+        for plugin, since in pointed_at.get(incident.cause, dict.fromkeys(incident.plugins)).items():
+            excuses.by_plugin[plugin].append(_excuse(incident, since))
+    return excuses
 
 
 def _causes(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
     slowed = list(_slowed(tick, troubles))
     named = {plugin for cause in slowed for plugin in cause.plugins}
     for trouble in troubles:
+        slow = indicator_of(trouble.objective).waits_explain
         for shared in trouble.explanation.shared:
             # What plugins have in common without a name has one now.
             if not (_is_unnamed(trouble, shared) and named.issuperset(shared.plugins)):
-                yield _Cause(
-                    shared.kind, shared.name, tuple(sorted(shared.plugins)), shared.why, shared.since, shared.weight
-                )
+                onsets = dict.fromkeys(shared.plugins, shared.since)
+                if not slow and not shared.name:
+                    onsets = isolated_for_it(tick, shared.since, dict(shared.errors)) | onsets
+                since = min(onsets.values())
+                yield _Cause(shared.kind, shared.name, tuple(sorted(onsets)), shared.why, slow, since, shared.weight)
+        for onsets in () if slow else outages(tick, trouble):
+            since = min(onsets.values())
+            span = duration((max(onsets.values()) - since).total_seconds())
+            why = f"{len(onsets)} plugins began to fail within {span} of each other, by errors that point at what they share"
+            yield _Cause("simultaneous", "", tuple(sorted(onsets)), why, slow, since)
     yield from slowed
 
 
@@ -128,23 +119,23 @@ def _is_unnamed(trouble: Trouble, shared: SharedCause) -> bool:
 def _slowed(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
     """What makes plugins slow that is not theirs: a downstream that keeps them waiting, or a host that is slow with everything.
 
-    Only slowness needs this excuse, for waits that fail are no failures of the plugin. Each trouble is compared with what came before
-    it: another one may be hours old.
+    Only slowness needs this excuse, that of deadlines that passed among it, for waits that fail are no failures of the plugin. Each
+    trouble is compared with what came before it: another one may be hours old.
     """
     began: defaultdict[datetime, dict[str, tuple[str, ...]]] = defaultdict(dict)
     """Minute -> the plugins whose slowness began in it, each with the processes that saw it."""
     onsets: defaultdict[datetime, list[datetime]] = defaultdict(list)
     for trouble in troubles:
-        if indicator_of(trouble.objective).waits_explain:
-            for fault in trouble.explanation.faults:
+        for fault in trouble.explanation.faults:
+            if is_slowness(trouble.objective, dict(fault.errors)):
                 mine = began[_minute(fault.since)]
                 mine[fault.scope.plugin] = (*mine.get(fault.scope.plugin, ()), *fault.instances)
                 onsets[_minute(fault.since)].append(fault.since)
-            for shared in trouble.explanation.shared:
-                if _is_unnamed(trouble, shared):
-                    for plugin in shared.plugins:
-                        began[_minute(shared.since)].setdefault(plugin, ())
-                    onsets[_minute(shared.since)].append(shared.since)
+        for shared in trouble.explanation.shared:
+            if _is_unnamed(trouble, shared):
+                for plugin in shared.plugins:
+                    began[_minute(shared.since)].setdefault(plugin, ())
+                onsets[_minute(shared.since)].append(shared.since)
     downstreams: defaultdict[str, dict[str, str]] = defaultdict(dict)
     hosts: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for minute, slow in began.items():
@@ -164,10 +155,10 @@ def _slowed(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
     for downstream, plugins in sorted(downstreams.items()):
         if plugins:
             hit = tuple(sorted(plugins))
-            yield _Cause("downstream", downstream, hit, "; ".join(plugins[name] for name in hit))
+            yield _Cause("downstream", downstream, hit, "; ".join(plugins[name] for name in hit), slow=True)
     for instance, slowdowns in sorted(hosts.items()):
         why = f"everything there takes {min(slowdowns.values()):.1f} times as long as before"
-        yield _Cause("host", instance, tuple(sorted(slowdowns)), why)
+        yield _Cause("host", instance, tuple(sorted(slowdowns)), why, slow=True)
 
 
 def _minute(at: datetime) -> datetime:
@@ -184,7 +175,7 @@ def _see(tick: Tick, cause: _Cause) -> None:
     what = f"{cause.kind} {cause.name}" if cause.name else "a cause that several plugins share"
     summary = f"{what} hurts {', '.join(plugins)}: {cause.explanation}"
     if before is None:
-        identity = new_id("i", cause.kind, cause.name, tick.at)
+        identity = new_id("i", cause.key, tick.at)
         incident = Incident(identity, cause.key, summary, plugins, tick.at, seen_at=tick.at)
     else:
         incident = replace(before, summary=summary, plugins=plugins, seen_at=tick.at)
@@ -209,49 +200,3 @@ def _end_what_is_over(tick: Tick) -> None:
                 Draft(tick.at, "common_cause_over", AUTOMATION, ", ".join(incident.plugins),
                       f"nothing points at it any more: {incident.summary}", "enforce", incident.id)
             )  # fmt: skip
-
-
-def inhibit(tick: Tick) -> None:
-    """Mark alerts that somebody else speaks for: a quarantine, a suggestion or an incident, which people are told of instead."""
-    for fingerprint, record in tick.standing.alerts.items():
-        if record.alert.state is AlertState.INACTIVE and record.inhibited_by is None:
-            continue
-        by = None
-        if record.alert.state is not AlertState.INACTIVE:
-            by = _speaker(tick, record)
-        if by != record.inhibited_by:
-            marked = replace(record, inhibited_by=by)
-            tick.standing.alerts[fingerprint] = marked
-            tick.changes.alerts.append(marked)
-
-
-def _speaker(tick: Tick, record: AlertRecord) -> str | None:
-    """Who speaks for an alert; nobody where it goes on although its cause was dealt with or is gone."""
-    held = covering(tick.standing, record)
-    if held is not None and not (held.in_force and _goes_on(tick, held, record)):
-        return held.id
-    for incident in tick.standing.incidents.values():
-        if record.plugin in incident.plugins:
-            return incident.id
-    return None
-
-
-def _goes_on(tick: Tick, held: Quarantine, record: AlertRecord) -> bool:
-    """Whether calls still fail long after the quarantine, in what is judged beside it: it is too narrow."""
-    settled = held.changed_at + timedelta(seconds=OBEYED_SECONDS)
-    return any(
-        key.plugin == record.plugin
-        and record.version in {None, key.version}
-        and item.nats >= ATTENTION_NATS
-        and item.bad_at > settled
-        for key, item in tick.watch.streams.items()
-    )
-
-
-def covering(standing: Standing, record: AlertRecord) -> Quarantine | None:
-    """The quarantine or suggestion that answers an alert."""
-    for item in standing.quarantines.values():
-        scope = item.scope
-        if item.ended_at is None and scope.plugin == record.plugin and scope.version in {None, record.version}:
-            return item
-    return None

@@ -12,7 +12,7 @@ from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import TICKET
 
-from .causes import covering
+from .speaker import covering
 from .tick import Tick
 
 __all__ = ["end_alert", "expire"]
@@ -32,13 +32,14 @@ def expire(tick: Tick) -> None:
     for record in list(tick.standing.alerts.values()):
         if record.alert.state is AlertState.INACTIVE:
             continue
+        if record.severity == TICKET and record.version is not None:  # an earlier version made it
+            end_alert(tick, record, f"expired: tickets are of {record.plugin} over all of its versions")
+            continue
         speaker = covering(tick.standing, record)
         if speaker is not None and speaker.in_force:
             continue
         objective = objectives.get(record.slo)
-        if record.severity == TICKET and record.version is not None:  # an earlier version made it
-            end_alert(tick, record, f"expired: tickets are of {record.plugin} over all of its versions")
-        elif objective is None:
+        if objective is None:
             end_alert(tick, record, f"expired: there is no objective {record.slo} any more")
         elif why := _replaced(tick, objective, record) or _gone(tick, objective, record):
             end_alert(tick, record, f"expired: {why}")

@@ -17,10 +17,10 @@ from plugwarden_collector.rules.file import Rules
 from .alerts import judge, note_versions
 from .asked import Asked
 from .budgets import keep_budgets
-from .causes import inhibit
 from .directives import next_set
 from .facts import facts_of, with_facts
 from .response import respond
+from .speaker import inhibit
 from .tick import Evidence, Observation, Tick
 from .trouble import find_trouble
 

@@ -27,22 +27,37 @@ from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.decide.word import MANY, WORD, word_in
 from plugwarden_collector.judge.arrivals import Cell, Past
 from plugwarden_collector.judge.causes import Sample
+from plugwarden_collector.judge.evidence import Line, Suspicion
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.parts import PartCount, PartKey
 from plugwarden_collector.judge.waits import Waits
-from plugwarden_collector.judge.watch import MARKS_KEPT, StreamKey, Watch
+from plugwarden_collector.judge.watch import COMPANY_NATS, StreamKey, Watch
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 from .asked import Asked
+from .lately import LOOKS
 from .neighbours import SOONER, is_place
+from .outage import EVERYWHERE
 from .tick import Tick
 from .trouble import Trouble
 
-__all__ = ["FORM", "MOST_ROWS", "Facts", "Held", "Looked", "facts_of", "read", "rows_of", "with_facts", "written"]
+__all__ = [
+    "FORM",
+    "MOST_ROWS",
+    "Facts",
+    "Held",
+    "Looked",
+    "Suspected",
+    "facts_of",
+    "read",
+    "rows_of",
+    "with_facts",
+    "written",
+]
 
-FORM = 4
+FORM = 5
 """Grows when the text, or what its values mean, changes; another form is not read. A test holds the fields of each."""
 MOST_ROWS = 10_000
 """Cells and other values that are kept at most: a plugin has some hundreds of cells (`judge.causes.factors`), and an outage of twenty of
@@ -50,8 +65,8 @@ them is still below it. With more, an entry says so and cannot be replayed; writ
 ACTED_WITHIN = timedelta(hours=1)
 """How far back the guard rails count what was isolated."""
 DECIDES = (
-    "approved_by", "beside", "declined", "failed_ratio", "inconclusive", "known", "mark", "objective", "override_until",
-    "probation_mark", "released_by", SAME_ACTION, "taken_back", WORD,
+    "approved_by", "beside", "declined", "errors", EVERYWHERE, "failed_ratio", "inconclusive", "known", "mark", "objective",
+    "override_until", "probation_mark", "released_by", SAME_ACTION, "since", "taken_back", WORD,
 )  # fmt: skip
 """What deciding reads of the evidence of a quarantine; the rest is for people."""
 
@@ -68,6 +83,31 @@ class Looked:
     """Parts that ran before it began, and had not told since."""
     before: tuple[Cell, ...]
     """What was called in the seconds before it began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """What spoke against one stream, without what only the next look at it reads (`judge.evidence.Suspicion`)."""
+
+    key: StreamKey
+    """The stream."""
+    nats: float
+    """Logarithm of the e-value."""
+    since: datetime
+    """When its trouble began."""
+    mark: int
+    """Arrivals after this one are of it."""
+    bad_at: datetime
+    """When its last bad call came."""
+
+    @classmethod
+    def of(cls, key: StreamKey, item: Suspicion) -> Suspected:
+        """Return what is kept of a suspicion."""
+        return cls(key, item.nats, item.lead.since, item.lead.mark, item.bad_at)
+
+    def suspicion(self) -> Suspicion:
+        """Return the suspicion, as if one alternative alone made up its evidence."""
+        return Suspicion((Line(self.nats, self.since, self.mark),), self.bad_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +184,8 @@ class Facts:
     """What was looked at, in the order in which it was found."""
     recent: tuple[Cell, ...]
     """With bad calls that arrived in the last seconds."""
-    streams: tuple[tuple[StreamKey, datetime], ...]
-    """What was suspected, and when its last bad call came."""
+    streams: tuple[Suspected, ...]
+    """What was suspected of the plugins in question, and whatever had enough against it to be looked at beside them."""
     mark: int
     """Up to where calls had arrived."""
     marks: tuple[tuple[datetime, int], ...]
@@ -203,9 +243,13 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
             for item in troubles
         ),
         recent=tuple(cell for cell in watch.recent_cells() if cell.plugin in slow),
-        streams=tuple((key, item.bad_at) for key, item in watch.streams.items() if key.plugin in concerned),
+        streams=tuple(
+            Suspected.of(key, item)
+            for key, item in watch.streams.items()
+            if key.plugin in concerned or item.nats >= COMPANY_NATS
+        ),
         mark=watch.mark,
-        marks=tuple(item for item in watch.marks if tick.at - item[0] <= MARKS_KEPT),
+        marks=tuple(item for item in watch.marks if tick.at - item[0] <= max(LOOKS)),
         parts=tuple(_beside_places(watch, troubles)),
         usual=tuple(past for past in tick.seen.usual.values() if past.plugin in isolated),
         versions=tuple(

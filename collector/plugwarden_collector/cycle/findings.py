@@ -21,11 +21,12 @@ from plugwarden_collector.judge.watch import COMPANY_NATS, RECENT
 from plugwarden_collector.judge.ways_back import WaysBack
 from plugwarden_collector.rules.objective import Objective
 
-from .causes import Excuses
+from .excuses import Excuses, is_slowness
 from .forecast import called_in, cost
 from .impact import Called, Impact
 from .lately import LOOKS, NEWEST, Lately
 from .neighbours import SOONER, Neighbours, is_place
+from .outage import EVERYWHERE, fails_everywhere
 from .tick import Tick
 from .trouble import BEFORE_SECONDS, Trouble, part_of
 from .word import word_of
@@ -201,6 +202,7 @@ def _finding(
         "conditions": dict(fault.scope.conditions),
         "without": fault.without,
         "beside": fault.beside,
+        EVERYWHERE: fails_everywhere(trouble, fault),
         "known": fault.known,
         WORD: word.as_dict(),
         "scope": elsewhere,
@@ -258,9 +260,9 @@ def _waits_for(
     objective, policy, passed = trouble.objective, tick.rules.policy, tick.at - fault.since
     if fault.weight < policy.enough_nats(scope.plugin):
         return Wait("there is too little evidence")
-    excuse = excuses.of(objective, fault)
+    excuse = next(excuses.of(scope.plugin, fault.beside, slow=is_slowness(objective, dict(fault.errors))), None)
     if excuse is not None:
-        return Wait(excuse)
+        return Wait(excuse.why)
     if scope.version is not None:
         first_at = tick.standing.versions.get((scope.plugin, scope.version))
         grace = timedelta(seconds=policy.newcomer_grace_seconds)

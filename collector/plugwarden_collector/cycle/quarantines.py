@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from plugwarden.contract import QuarantineState, Scope
 
@@ -18,7 +17,7 @@ from plugwarden_collector.decide.word import MANY, Word, word_in
 from plugwarden_collector.durations import duration
 from plugwarden_collector.rules.policy import Enforcement
 
-from .causes import Excuses
+from .excuses import Excuses, is_slowness
 from .findings import Finding
 from .made import decide, put
 from .newcomers import knowing_more, supersede
@@ -255,14 +254,17 @@ def _note(tick: Tick, finding: Finding, kind: str, reason: str) -> None:
     )
 
 
-def take_back(tick: Tick, excuses: Excuses, shared: Mapping[str, datetime]) -> None:
+def take_back(tick: Tick, excuses: Excuses) -> None:
     """Release what was isolated for a cause that turns out to be shared; what was isolated before it began is not touched, nor what
     was isolated beside it."""
+    objectives = {item.name: item for item in tick.rules.objectives}
     for item in list(tick.standing.quarantines.values()):
-        plugin = item.scope.plugin
-        since, why = shared.get(plugin), excuses.of_failing(plugin, str(item.evidence.get("beside", "")))
-        mine = item.in_force and item.actor == AUTOMATION and item.successor_of is None
-        if since is not None and why is not None and mine and item.started_at >= since:
-            _end(
-                tick, item, "taken_back", f"{why} explains its failures: {item.scope} is not to blame.", taken_back=True
-            )
+        if not (item.in_force and item.actor == AUTOMATION and item.successor_of is None):
+            continue
+        objective, beside = objectives.get(item.evidence.get("objective", "")), str(item.evidence.get("beside", ""))
+        slow = objective is not None and is_slowness(objective, item.evidence.get("errors", {}))
+        for excuse in excuses.of(item.scope.plugin, beside, slow=slow):
+            if excuse.since is not None and item.started_at >= excuse.since:
+                why = f"{excuse.why} explains its failures: {item.scope} is not to blame."
+                _end(tick, item, "taken_back", why, taken_back=True)
+                break

@@ -16,7 +16,6 @@ from plugwarden_collector.decide.quarantine import AUTOMATION
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import Arrivals
 from plugwarden_collector.judge.causes import explain
-from plugwarden_collector.judge.evidence import Suspicion
 from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.file import Rules
 
@@ -126,7 +125,7 @@ def _decided(facts: Facts) -> tuple[list[Finding], list[Draft]]:
         _standing(facts),
         Watch(
             facts.mark,
-            {key: Suspicion((), bad_at) for key, bad_at in facts.streams},
+            {item.key: item.suspicion() for item in facts.streams},
             dict(facts.parts),
             recent=((facts.at, facts.recent),),
             marks=facts.marks,

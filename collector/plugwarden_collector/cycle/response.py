@@ -19,8 +19,8 @@ __all__ = ["respond"]
 
 def respond(tick: Tick, troubles: Sequence[Trouble]) -> list[Finding]:
     """Open and end incidents, take back, isolate, bring quarantines forward, admit newcomers. Return what was found to be to blame."""
-    excuses, shared = find_causes(tick, list(troubles))
-    take_back(tick, excuses, shared)
+    excuses = find_causes(tick, list(troubles))
+    take_back(tick, excuses)
     findings = findings_of(tick, troubles, excuses)
     take_out(tick, findings)
     advance(tick)

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugwarden.contract import Scope
 from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.cycle.alerts import fingerprint_of
 from plugwarden_collector.cycle.budgets import LEFT_AGAIN_RATIO, spent
@@ -20,7 +21,7 @@ from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 
-from tests.collector.support.played_fleet import AT, AVAILABILITY, OBSERVED, RULES, Fleet, RememberedCalls
+from tests.collector.support.played_fleet import AT, AVAILABILITY, OBSERVED, RULES, Fleet, RememberedCalls, by_hand
 
 LIFE_SECONDS = 2_700
 """A version is replaced so soon; its objective's period is six hours."""
@@ -136,7 +137,20 @@ def test_what_is_not_called_any_more_is_not_told_of(fleet: Fleet) -> None:
     assert left(fleet.tick(1), None).bad == 300, "its budget is kept all the same"
 
 
+@pytest.mark.parametrize("superseded_by", [None, "2"])
+def test_a_ticket_of_a_version_that_an_earlier_collector_left_ends_though_the_version_is_isolated(
+    fleet: Fleet, superseded_by: str | None
+) -> None:
+    """Before, the quarantine held it: for as long as that was in force, which is for good of a version that others have replaced."""
+    fleet.standing.quarantines["q-hand"] = replace(by_hand(Scope("csv", "1")), superseded_by=superseded_by)
+    old_ticket_ends(fleet)
+
+
 def test_a_ticket_of_a_version_that_an_earlier_collector_left_ends(fleet: Fleet) -> None:
+    old_ticket_ends(fleet)
+
+
+def old_ticket_ends(fleet: Fleet) -> None:
     live(fleet, "1", 5, 0)
     old = AlertRecord(
         Alert("a-old", AlertState.FIRING, AT, AT),

@@ -12,6 +12,8 @@ from plugwarden_collector.rules.policy import Enforcement
 from tests.collector.decide.sentences import sentences
 from tests.collector.support.played_fleet import AT, Fleet, kinds, rules_with
 
+pytestmark = pytest.mark.usefixtures("comes_out_again")
+
 
 def seconds_until_isolated(fleet: Fleet, bad: int, seconds: float = 20.0, **where: object) -> float:
     """Calls fail from now on. Return after how long the plugin is isolated."""
@@ -309,6 +311,23 @@ def test_errors_that_point_outward_wait_where_others_begin_to_fail_like_it_at_th
     assert fleet.told == {Scope("csv", "1")}
 
 
+def test_errors_of_its_own_are_acted_on_while_another_waits_for_who_began_at_the_same_time(fleet: Fleet) -> None:
+    """What the other waits for stands in what the decision rests on: before, such a decision could not be made again."""
+    for name in ("geo", "pdf"):
+        fleet.has_past(name)
+    turn = 0
+
+    def one() -> None:
+        nonlocal turn
+        turn += 1
+        fleet.arrive("csv", "1", 10, 10, error="KeyError")
+        fleet.arrive("pdf", "1", 10, 8, error="ConnectionError")
+        fleet.arrive("geo", "1", 10, int(turn % 3 == 0), on=("h1",))
+
+    fleet.play(8, one)
+    assert fleet.told == {Scope("csv", "1"), Scope("pdf", "1")}
+
+
 def test_where_the_others_are_well_a_tenant_is_isolated_soon(fleet: Fleet) -> None:
     begin = fleet.at
 
@@ -347,6 +366,13 @@ def test_a_version_that_stumbled_long_ago_is_not_isolated_for_stray_failures(fle
             fleet.arrive("csv", "2", 1, 1, on=("h1",))
 
     assert fleet.play(15, one) == []
+
+    def another_fails() -> None:
+        one()
+        fleet.arrive("geo", "1", 10, 10)
+
+    fleet.has_past("geo")
+    assert fleet.play(1, another_fails) == ["quarantined"]
 
 
 def test_a_new_version_that_fails_on_behind_its_breakers_is_isolated(fleet: Fleet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plugwarden_collector.judge.causes.error_kinds import ErrorKind, alike, kind_of, leading_kind
+from plugwarden_collector.judge.causes.error_kinds import ErrorKind, alike, kind_of, leading_kind, waited_out
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,20 @@ def test_errors_are_alike_by_name_or_by_pointing_outward() -> None:
     assert not alike({"KeyError": 5}, {"TypeError": 5})
     assert not alike({"KeyError": 5}, {"ConnectionError": 5})
     assert alike({}, {"ConnectionError": 5})
+
+
+@pytest.mark.parametrize(
+    ("errors", "passed"),
+    [
+        ({"timeout": 6, "KeyError": 5}, True),
+        ({"overdue": 3, "socket.timeout": 3, "ConnectionError": 5}, True),
+        ({"DEADLINE_EXCEEDED": 1}, True),
+        ({"asyncio.exceptions.TimeoutError": 1}, True),
+        ({"timeout": 5, "KeyError": 5}, False),
+        ({"ConnectionError": 9}, False),
+        ({"timeouts.KeyError": 9}, False),
+        ({}, False),
+    ],
+)
+def test_deadlines_passed_where_most_errors_say_so(errors: dict[str, int], *, passed: bool) -> None:
+    assert waited_out(errors) is passed

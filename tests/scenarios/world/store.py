@@ -18,9 +18,9 @@ from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
 
-from .fleet import EXPORT_SECONDS, Delivery
+from .fleet import EXPORT_SECONDS, LOST_SECONDS, Delivery
 from .history import hourly, leapt, usual
-from .layout import Ints, Layout
+from .layout import LOST, Ints, Layout
 from .world import World
 
 __all__ = ["BUDGETS_EVERY_SECONDS", "RUNNING_SECONDS", "START", "Store"]
@@ -285,24 +285,27 @@ class Store:
         """How long calls take in some processes, which sidecars tell beside how many are slow."""
         now, found = self._seconds(at), []
         begin = max(self._seconds(since) - EXPORT_SECONDS, now - LATELY_SECONDS)
+        hung = self._layout.error(LOST, "plugin")
         for plugin in self._world.plugins:
-            counts: dict[str, list[int]] = {}
+            counts: dict[str, tuple[int, float]] = {}
             parts: dict[str, dict[str, str]] = {}
             for row in reversed(self._rows.get(plugin.name, [])):
                 if row.stamped < begin:
                     break
                 part = self._layout.parts[row.cell]
                 if part["instance"] in instances:
-                    counted = counts.setdefault(part["instance"], [0, 0])
-                    counted[0], counted[1] = counted[0] + row.total, counted[1] + row.slow
+                    calls, seconds = counts.get(part["instance"], (0, 0.0))
+                    lost = row.errors.get(hung, 0)
+                    seconds += (row.slow - lost) * SLOW_CALL_SECONDS + lost * LOST_SECONDS
+                    counts[part["instance"]] = calls + row.total, seconds
                     parts[part["instance"]] = part
-            for instance, (calls, slow) in counts.items():
+            for instance, (calls, seconds) in counts.items():
                 felt = [
                     item for item in self._world.troubles if item.strength(now) and item.where.matches(parts[instance])
                 ]
                 drag = max([1.0, *(item.drag for item in felt)])
                 work = max([1.0, *(item.work for item in felt)])
-                each = CALL_SECONDS * drag + (slow * SLOW_CALL_SECONDS / calls if calls else 0.0)
+                each = CALL_SECONDS * drag + (seconds / calls if calls else 0.0)
                 usual = int(600 * plugin.calls_per_second)
                 found.append(
                     Pace(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from plugwarden_collector.cycle.causes import covering
+from plugwarden_collector.cycle.speaker import covering
 from plugwarden_collector.decide.alert import EXHAUSTED, Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.rules.file import Rules

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 
-__all__ = ["ErrorKind", "alike", "kind_of", "leading_kind"]
+__all__ = ["ErrorKind", "alike", "kind_of", "leading_kind", "waited_out"]
 
 
 class ErrorKind(Enum):
@@ -24,14 +24,16 @@ class ErrorKind(Enum):
     """Its name tells nothing."""
 
 
+_DEADLINES = (r"time(d)? ?_?-?out", r"deadline", r"etimedout", r"^overdue$")
+"""Whoever waits names what it waited for; `overdue` is what a sidecar tells of a call that runs still."""
+_WAITED_OUT = re.compile("|".join(_DEADLINES), re.IGNORECASE)
 _OUTWARD = re.compile(
     "|".join(
         (
             # Sockets and names: Python's, Node's (ECONNREFUSED), Java's and gRPC's words for a peer that is not there.
             r"connect", r"socket", r"network", r"unreachable", r"broken ?pipe", r"hostunknown|unknownhost", r"\beof",
             r"\beconn", r"\behost", r"\benet", r"\bepipe", r"dns", r"gaierror|getaddrinfo|enotfound|eai_again|resol(ve|ution)",
-            # Deadlines: whoever waits names what it waited for.
-            r"time(d)? ?_?-?out", r"deadline", r"etimedout", r"^overdue$",
+            *_DEADLINES,
             # A server that answers that it cannot: gRPC's codes, HTTP's 5xx and 429, and clients' names for them.
             r"unavailable", r"\b5\d\d\b", r"http_?5\d\d", r"\b429\b", r"too ?many ?requests", r"throttl", r"rate ?limit",
             r"bad ?gateway", r"gateway", r"internal ?server", r"server ?error", r"remote ?(disconnected|protocol)",
@@ -68,10 +70,14 @@ ALIKE_RATIO = 0.5
 
 def kind_of(error_type: str) -> ErrorKind:
     """Return where an error comes from, by the last part of its name; a name that says both, such as `SSLValueError`, is outward."""
-    name = re.split(r"[.:/](?=[A-Za-z_])", error_type)[-1]
+    name = _last_part(error_type)
     if _OUTWARD.search(name):
         return ErrorKind.OUTWARD
     return ErrorKind.INWARD if _INWARD.search(name) else ErrorKind.UNTOLD
+
+
+def _last_part(error_type: str) -> str:
+    return re.split(r"[.:/](?=[A-Za-z_])", error_type)[-1]
 
 
 def leading_kind(errors: Mapping[str, int]) -> ErrorKind:
@@ -81,6 +87,12 @@ def leading_kind(errors: Mapping[str, int]) -> ErrorKind:
         counted[kind_of(name)] += calls
     most = max(counted, key=lambda kind: counted[kind])
     return most if counted[most] * 2 > sum(counted.values()) else ErrorKind.UNTOLD
+
+
+def waited_out(errors: Mapping[str, int]) -> bool:
+    """Whether most of the errors are deadlines that passed: calls that took too long for whoever waited, whatever else is wrong."""
+    passed = sum(calls for name, calls in errors.items() if _WAITED_OUT.search(_last_part(name)))
+    return 2 * passed > sum(errors.values())
 
 
 def alike(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
