@@ -11,7 +11,7 @@ import typer
 from plugwarden_collector.api.client import ApiError, CollectorClient
 from plugwarden_collector.figures import counted
 
-from .output import clean, console, emit_json, errors, fail
+from .output import clean, clock, console, emit_json, errors, fail
 
 __all__ = ["DryRun", "Yes", "agree", "needed", "scope_of", "show_forecast"]
 
@@ -58,10 +58,14 @@ def needed(reason: str | None) -> str:
 
 
 def scope_of(api: CollectorClient, identity: str) -> Scope:
-    """Return the scope of a suggestion or quarantine; end the command where there is none of that id."""
+    """Return the scope of a suggestion; end the command where there is none of that id, or none any more, as the act would."""
     row = next((item for item in api.get("quarantine") if item["id"] == identity), None)
     if row is None:
         fail(f"there is no quarantine {identity!r}; `plugwarden quarantines` lists them")
+    if row["ended_at"] is not None:
+        fail(f"conflict: {identity} ended at {clock(row['ended_at'])} already")
+    if row["state"] != "degraded":
+        fail(f"conflict: {identity} is no suggestion: it is {row['state']} already")
     return {
         "plugin": row["plugin_id"], "version": row["plugin_version"], "operation": row["plugin_operation"],
         "instance": row["instance_id"], "tenant": row["tenant_id"],

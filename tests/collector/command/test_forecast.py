@@ -126,6 +126,28 @@ def test_a_suggestion_shows_it_before_it_is_followed(busy: Running) -> None:
     assert held(busy) == ["degraded"]
 
 
+def test_a_suggestion_that_is_followed_says_what_it_costs(busy: Running) -> None:
+    identity = suggested(busy, Scope("csv", "1"), "it fails")
+    answer = plugwarden("approve", identity, "--reason", "a test", url=busy.url)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert HIT in answer.stdout
+    identity = suggested(busy, Scope("csv"), "it fails")
+    answer = plugwarden("approve", identity, "--reason", "a test", "--json", url=busy.url)
+    assert "csv@1" in json.loads(answer.stdout)["forecast"], "what is isolated already"
+
+
+def test_what_is_no_suggestion_any_more_is_a_conflict_in_a_dry_run_as_in_the_act(busy: Running) -> None:
+    declined = suggested(busy, Scope("csv", "1"), "it fails")
+    busy.api.post(("quarantine", declined, "decline"), {"reason": "a known blip"})
+    isolated = busy.api.post("quarantine", {"plugin": "csv", "version": "1", "reason": "by hand"})["id"]
+    for identity, why in ((declined, "ended at"), (isolated, "is no suggestion")):
+        dry = plugwarden("approve", identity, "--dry-run", url=busy.url)
+        act = plugwarden("approve", identity, "--reason", "a test", url=busy.url)
+        assert (dry.returncode, act.returncode) == (1, 1)
+        assert why in dry.stderr
+        assert why in act.stderr
+
+
 def test_what_is_isolated_already_is_a_conflict_in_a_dry_run_too(busy: Running) -> None:
     plugwarden("quarantine", "csv", "--reason", "a test", url=busy.url)
     answer = plugwarden("quarantine", "csv", "--dry-run", url=busy.url)
