@@ -40,8 +40,7 @@ def agree(api: CollectorClient, scope: Callable[[], Scope], *, yes: bool, as_jso
     try:
         lines = _said(_forecast(api, scope()))
     except ApiError as error:
-        # An earlier version makes none, and a store in trouble may not: neither keeps anybody from isolating.
-        if error.status not in {404, 405} and error.status < 500:
+        if not error.unanswered:  # the want of a number keeps nobody from isolating
             raise
         lines = [f"No forecast: {clean(error)}"]
     for line in lines:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pytest
 from plugwarden import Sidecar
 from plugwarden.contract import Scope
+from plugwarden_collector.api.client import CollectorClient, Path, Unreachable
+from plugwarden_collector.command.forecast import agree
 
 from tests.collector.conftest import Running
 from tests.collector.support.command_line import plugwarden
@@ -87,6 +91,27 @@ def test_at_a_terminal_a_person_sees_it_and_says_yes(busy: Running) -> None:
     code, shown = at_a_terminal(busy.url, "y\n", "quarantine", "csv", "--reason", "a test")
     assert shown.index(HIT) < shown.index("Isolate it?") < shown.index("csv is quarantined")
     assert (code, held(busy)) == (0, ["quarantined"])
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_a_forecast_that_does_not_come_in_time_keeps_nobody_from_isolating_and_a_collector_that_is_gone_does(
+    monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    class Late(CollectorClient):
+        def get(self, path: Path, **parameters: object) -> object:
+            raise Unreachable(self.url, "it did not answer in time" if slow else "connection refused", slow=slow)
+
+    shown = Terminal()
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    monkeypatch.setattr("sys.stderr", shown)
+    with Late() as api, nullcontext() if slow else pytest.raises(Unreachable):
+        agree(api, lambda: {"plugin": "csv"}, yes=False, as_json=False)
+    assert ("did not answer in time" in shown.getvalue()) is slow
 
 
 @pytest.mark.parametrize("option", [("--yes",), ("--json",)])
