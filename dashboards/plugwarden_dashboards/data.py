@@ -13,7 +13,7 @@ from plugwarden_collector.api.client import ApiError, CollectorClient, Path, Unr
 
 from plugwarden_dashboards.visitor import VIA, at_this_machine
 
-__all__ = ["Answer", "fetch", "login_required", "post"]
+__all__ = ["Answer", "ask", "fetch", "login_required", "post"]
 
 CACHE_SECONDS = 1.0
 """So many viewers cost one request; well below the quickest refresh."""
@@ -69,10 +69,16 @@ def _ask(
     return _client(url, token, via).get(path, **dict(parameters)), time.time()
 
 
+def ask(path: Path, **parameters: Any) -> Any:
+    """The answer to a GET below /api/v1, of a second ago at most; raises `ApiError`."""
+    url, token, via = _address()
+    return _ask(url, token, via, path, _given(parameters))[0]
+
+
 def fetch(path: Path, **parameters: Any) -> Answer:
     """The answer to a GET below /api/v1. Never raises for a collector that is gone; refusals raise `ApiError`."""
     url, token, via = _address()
-    items = tuple(sorted((name, value) for name, value in parameters.items() if value not in (None, "")))
+    items = _given(parameters)
     key = (url, token, via, path, items)
     try:
         value, at = _ask(url, token, via, path, items)
@@ -81,6 +87,10 @@ def fetch(path: Path, **parameters: Any) -> Answer:
         return Answer(None, 0.0, str(error)) if known is None else Answer(known[0], known[1], str(error))
     _remembered().put(key, value, at)
     return Answer(value, at, None)
+
+
+def _given(parameters: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted((name, value) for name, value in parameters.items() if value not in (None, "")))
 
 
 def post(path: Path, body: dict[str, Any]) -> Any:

@@ -15,8 +15,9 @@ MOST_TRACES = 3
 """Traces that are offered; a decision names five."""
 
 
-def show(evidence: dict[str, Any]) -> None:
-    """Draw the evidence of a decision; of a person's, what was foreseen."""
+def show(evidence: dict[str, Any], key: str) -> None:
+    """Draw the evidence of a decision; of a person's, what was foreseen. `key` tells it from others on the same page, which may name
+    the same traces: a suggestion and what it became do."""
     if evidence.get("forecast"):
         st.text(f"Foreseen: {words.plain(evidence['forecast'], 2000)}")
     if evidence.get("nats") is not None:
@@ -34,9 +35,9 @@ def show(evidence: dict[str, Any]) -> None:
         st.text(f"{calls} × {words.plain(error)}")
     if evidence.get("scope"):
         st.text(words.plain(evidence["scope"]))
-    for trace_id in evidence.get("traces", [])[:MOST_TRACES]:
+    for trace_id in list(dict.fromkeys(evidence.get("traces", [])))[:MOST_TRACES]:
         st.button(
-            f"Trace {trace_id[:8]}…", key=f"evidence_{trace_id}", on_click=goto, args=("trace",),
+            f"Trace {trace_id[:8]}…", key=f"evidence_{key}_{trace_id}", on_click=goto, args=("trace",),
             kwargs={"trace_id": trace_id},
         )  # fmt: skip
 

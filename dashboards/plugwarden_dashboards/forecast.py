@@ -20,15 +20,12 @@ def show(scope: Scope) -> bool:
     with st.container(border=True, key="forecast"):
         st.markdown("**If it is isolated now**")
         try:
-            answer = data.fetch("quarantine/forecast", **scope)
+            found = data.ask("quarantine/forecast", **scope)
         except ApiError as error:
-            st.text(words.plain(error.detail or error))
-            # One that makes no forecast, or cannot just now, keeps nobody from isolating; a scope that is isolated already does.
-            return error.status in {404, 405} or error.status >= 500
-        if answer.value is None or answer.problem is not None:
-            st.text("Nobody knows: the collector does not answer.")
-            return False
-        found = answer.value
+            st.text(words.plain(f"Nobody knows what it would cost: {error}" if error.unanswered else error))
+            return (
+                error.unanswered
+            )  # the want of a number keeps nobody from isolating; a scope that is isolated already does
         st.text(words.plain(found["forecast"], 2000))
         if found["running"]:
             calls = "1 call runs" if found["running"] == 1 else f"{words.count(found['running'])} calls run"

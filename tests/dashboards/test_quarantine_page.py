@@ -11,6 +11,8 @@ import streamlit as st
 from playwright.sync_api import Page, TimeoutError, expect, sync_playwright
 from plugwarden import Sidecar
 from plugwarden.contract import Scope
+from plugwarden_collector.api.client import Unreachable
+from plugwarden_dashboards import data
 from plugwarden_dashboards.views import quarantine
 from streamlit.testing.v1 import AppTest
 
@@ -148,6 +150,15 @@ def test_a_forecast_of_before_there_was_a_way_back_is_shown_as_it_was(
     assert not any(text.startswith(("Answered", "Refused")) for text in said)
 
 
+def test_what_was_approved_shows_its_traces_beside_the_suggestion_that_it_was(
+    collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = suggested(collector, SCOPE, "it fails", errors={"OSError": 9}, traces=["ab" * 16, "ab" * 16])
+    collector.api.post(("quarantine", identity, "approve"), {"reason": "so it is"})
+    page = draw("quarantine", collector.url, monkeypatch)
+    assert [button.label for button in page.button].count("Trace abababab…") == 2
+
+
 def test_what_is_isolated_says_how_many_calls_still_run(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
     page = draw("quarantine", collector.url, monkeypatch)
@@ -196,6 +207,39 @@ def test_the_forecast_is_in_the_form_before_the_button_can_act(busy: Running, mo
     page.text_input(key="quarantine_version").set_value("11").run()
     assert any("nobody called it in the last 5 min" in text for text in texts(page))
     assert any("did you mean 1" in warning.value.replace("&#63;", "?") for warning in page.warning)
+
+
+def test_a_forecast_that_does_not_come_in_time_keeps_nobody_from_isolating(
+    busy: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*of: object, **scope: object) -> None:
+        raise Unreachable(busy.url, "it did not answer in time", slow=True)
+
+    monkeypatch.setattr(data, "ask", late)
+    page = asked(busy, monkeypatch)
+    page.selectbox(key="quarantine_plugin").set_value("csv").run()
+    assert any("it did not answer in time" in text for text in texts(page))
+    page.text_area(key="quarantine_reason").set_value("by hand")
+    (button,) = [item for item in page.button if item.label == "Quarantine"]
+    assert not button.disabled
+    button.click().run()
+    assert [row["state"] for row in busy.api.get("quarantine")] == ["quarantined"]
+
+
+def test_an_act_that_is_not_answered_in_time_is_not_said_to_have_failed(
+    busy: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*of: object, **scope: object) -> None:
+        raise Unreachable(busy.url, "it did not answer in time", slow=True)
+
+    page = asked(busy, monkeypatch)
+    page.selectbox(key="quarantine_plugin").set_value("csv").run()
+    page.text_area(key="quarantine_reason").set_value("by hand")
+    (button,) = [item for item in page.button if item.label == "Quarantine"]
+    monkeypatch.setattr(data, "post", late)
+    button.click().run()
+    assert [item.value for item in page.error] == []
+    assert any("may be done all the same" in item.value for item in page.warning)
 
 
 def test_what_is_isolated_already_cannot_be_isolated_again(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:

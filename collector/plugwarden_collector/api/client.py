@@ -153,8 +153,9 @@ class CollectorClient:
         return answer
 
     def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
-        slow = isinstance(error, httpx2.TimeoutException)
-        return Unreachable(self.url, "it did not answer in time" if slow else str(error) or type(error).__name__)
+        late = isinstance(error, httpx2.TimeoutException)
+        why = "it did not answer in time" if late else str(error) or type(error).__name__
+        return Unreachable(self.url, why, slow=isinstance(error, httpx2.ReadTimeout))
 
 
 def _below(path: Path) -> str:

@@ -13,9 +13,21 @@ class ApiError(Exception):
         self.status = status
         self.detail = detail
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether the collector is there and cannot answer: it knows no such route, is in trouble, or takes too long."""
+        return self.status in {404, 405} or self.status >= 500
+
 
 class Unreachable(ApiError):
-    """There is no collector at the address."""
+    """There is no collector at the address, or it did not answer in time."""
 
-    def __init__(self, url: str, why: str) -> None:
+    def __init__(self, url: str, why: str, *, slow: bool = False) -> None:
         super().__init__(0, f"no collector answers at {url}", why)
+        self.slow = slow
+        """Whether the question reached it: an act may be done all the same."""
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the collector is there and cannot answer."""
+        return self.slow

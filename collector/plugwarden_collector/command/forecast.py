@@ -11,7 +11,7 @@ import typer
 from plugwarden_collector.api.refusals import ApiError
 from plugwarden_collector.figures import counted
 
-from .output import clean, console, emit_json, errors, fail
+from .output import clean, clock, console, emit_json, errors, fail
 
 if TYPE_CHECKING:
     from plugwarden_collector.api.client import CollectorClient
@@ -43,8 +43,7 @@ def agree(api: CollectorClient, scope: Callable[[], Scope], *, yes: bool, as_jso
     try:
         lines = _said(_forecast(api, scope()))
     except ApiError as error:
-        # An earlier version makes none, and a store in trouble may not: neither keeps anybody from isolating.
-        if error.status not in {404, 405} and error.status < 500:
+        if not error.unanswered:  # the want of a number keeps nobody from isolating
             raise
         lines = [f"No forecast: {clean(error)}"]
     for line in lines:
@@ -61,10 +60,14 @@ def needed(reason: str | None) -> str:
 
 
 def scope_of(api: CollectorClient, identity: str) -> Scope:
-    """Return the scope of a suggestion or quarantine; end the command where there is none of that id."""
+    """Return the scope of a suggestion; end the command where there is none of that id, or none any more, as the act would."""
     row = next((item for item in api.get("quarantine") if item["id"] == identity), None)
     if row is None:
         fail(f"there is no quarantine {identity!r}; `plugwarden quarantines` lists them")
+    if row["ended_at"] is not None:
+        fail(f"conflict: {identity} ended at {clock(row['ended_at'])} already")
+    if row["state"] != "degraded":
+        fail(f"conflict: {identity} is no suggestion: it is {row['state']} already")
     return {
         "plugin": row["plugin_id"], "version": row["plugin_version"], "operation": row["plugin_operation"],
         "instance": row["instance_id"], "tenant": row["tenant_id"],

@@ -36,13 +36,14 @@ from plugwarden_collector.decide.acts import (
     isolate,
     release,
     silence,
+    suggestion,
     unsilence,
 )
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.errors import ConflictError, RulesError, StaleError, StoreError
+from plugwarden_collector.errors import ConflictError, RulesError, StaleError
 from plugwarden_collector.figures import counted
 from plugwarden_collector.judge.kept_watch import kept, resumed
 from plugwarden_collector.judge.watch import Watch
@@ -73,6 +74,9 @@ VERSION_HORIZON = timedelta(days=35)
 """How far back versions are looked for at start: as long as minute rollups are kept."""
 WRITE_TIMEOUT_SECONDS = 30.0
 """Seconds that a commit may wait for the writer before it is taken back."""
+FORECAST_SECONDS = 1.0
+"""Seconds that an act waits for its forecast. The dashboards give the whole act five (`data`): whoever is told that an act did not work
+must be able to believe it."""
 ACT_TRIES = 3
 """How often an act is tried while others commit first."""
 
@@ -124,6 +128,8 @@ class Warden:
         self._news = asyncio.Event()
         # Of its own: six slow queries take all threads that asyncio has for everybody on two cores, and judging must not wait.
         self._thread = ThreadPoolExecutor(1, "plugwarden-judge")
+        # An act waits for its forecast no longer than it is worth; one that hangs keeps this thread, and none of the API's.
+        self._forecasts = ThreadPoolExecutor(1, "plugwarden-forecast")
         self._budgets_at = 0.0
         self._budgets = BudgetRows()
         self._long, self._usual = LongWindows(), UsualPast()
@@ -222,15 +228,9 @@ class Warden:
     def quarantine(self, scope: Scope, reason: str, actor: Actor, *, hold: timedelta | None = None) -> Quarantine:
         """Isolate a scope until a person releases it, or for `hold`. Return the quarantine, with what was foreseen of it; raises
         `ConflictError`."""
-        evidence: dict[str, Any] = {}
-        previous: frozenset[str] = frozenset()
-        try:
-            told = self.forecast(scope)
-            evidence, previous = told.as_dict(), told.previous
-        except StoreError as error:  # whoever must isolate something now does not go without, for want of a number
-            _log.warning("%s is isolated without a forecast: %s", scope, error)
+        evidence, _ = self._foreseen(scope)
         return self._act(
-            lambda now, at: isolate(now, scope, reason, actor, at, hold=hold, evidence=evidence, previous=previous)
+            lambda now, at: isolate(now, scope, reason, actor, at, hold=hold, evidence=evidence)
         ).quarantines[-1]
 
     def forecast(self, scope: Scope) -> Forecast:
@@ -240,10 +240,13 @@ class Warden:
         return foreseen(self._telemetry.judging, standing, scope, self._clock())
 
     def approve(self, identity: str, reason: str, actor: Actor) -> Quarantine:
-        """Follow a suggestion, for as long as the policy holds a first quarantine. Return the quarantine that it became; raises
-        `NotFoundError` and `ConflictError`."""
+        """Follow a suggestion, for as long as the policy holds a first quarantine. Return the quarantine that it became, with what was
+        foreseen of it; raises `NotFoundError` and `ConflictError`."""
         hold = timedelta(seconds=self.rules.policy.hold_seconds)
-        return self._act(lambda now, at: approve(now, identity, reason, actor, at, hold=hold)).quarantines[-1]
+        evidence, previous = self._foreseen(suggestion(self.standing, identity).scope)
+        return self._act(
+            lambda now, at: approve(now, identity, reason, actor, at, hold=hold, evidence=evidence, previous=previous)
+        ).quarantines[-1]
 
     def decline(self, identity: str, reason: str, actor: Actor, *, override: timedelta | None = None) -> Quarantine:
         """End a suggestion. Return it as it ended; raises `NotFoundError` and `ConflictError`."""
@@ -289,6 +292,20 @@ class Warden:
     def _override(self, asked: timedelta | None) -> timedelta:
         """As long as a person asked for, or the policy's. What is longer than an override may be stays the policy's to say."""
         return timedelta(seconds=self.rules.policy.human_override_seconds) if asked is None else asked
+
+    def _foreseen(self, scope: Scope) -> tuple[dict[str, Any], frozenset[str]]:
+        """Return what a decision keeps of its forecast, and the versions that hosts still have to go back to: nothing where it cannot be
+        made within `FORECAST_SECONDS`. Raises `ConflictError` when the scope is isolated already."""
+        asked = self._forecasts.submit(self.forecast, scope)
+        try:
+            told = asked.result(FORECAST_SECONDS)
+        except ConflictError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever must isolate something now does not go without, for want of a number
+            asked.cancel()
+            _log.warning("%s is isolated without a forecast: %r", scope, error)
+            return {}, frozenset()
+        return told.as_dict(), told.previous
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

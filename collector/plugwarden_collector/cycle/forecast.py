@@ -11,7 +11,7 @@ from plugwarden.contract import QuarantineState, Scope
 
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.decide.wider import covers
+from plugwarden_collector.decide.wider import covers, overlap
 from plugwarden_collector.durations import duration
 from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.ways_back import WayBack, WaysBack
@@ -24,6 +24,8 @@ __all__ = ["SPAN", "Forecast", "called_in", "cost", "forecast"]
 SPAN = timedelta(minutes=5)
 """So much of the calls is looked at for a person: a plugin with a call this recently is running (`control.observe`), and what sidecars
 have not told yet, five seconds of it, is less than a fiftieth."""
+MOST_NAMED = 3
+"""Scopes that a sentence names: it is kept in the decision log, and hundreds of tenants may be isolated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,14 @@ class Forecast:
     impact: Impact | None
     """Whom it hits; None: nobody calls what is not isolated already."""
     isolated: tuple[str, ...] = ()
-    """What is isolated already and lies within, or around, in words: its calls are refused as it is, and are not counted."""
+    """What is isolated already and has calls in common with it, in words: those are refused as it is, and are not counted."""
     previous: frozenset[str] = frozenset()
     """Versions that hosts still have to go back to: they are no newcomers when they are called again."""
 
     def __str__(self) -> str:
         span = f"the last {duration(self.over_seconds)}"
         beside = (
-            f" Calls of what is isolated already are not counted: {', '.join(self.isolated)}." if self.isolated else ""
+            f" Calls of what is isolated already are not counted: {_named(self.isolated)}." if self.isolated else ""
         )
         if self.impact is None:
             return f"It hits no call: nobody called it in {span}.{beside}"
@@ -55,6 +57,11 @@ class Forecast:
         return {"forecast": str(self), "impact": hit, "impact_seconds": self.over_seconds}
 
 
+def _named(scopes: Sequence[str]) -> str:
+    few, more = scopes[:MOST_NAMED], len(scopes) - MOST_NAMED
+    return ", ".join(few) + (f" and {more:,} more" if more > 0 else "")
+
+
 def forecast(
     standing: Standing, scope: Scope, cells: Sequence[Cell], told: Iterable[WayBack], at: datetime
 ) -> Forecast:
@@ -63,7 +70,7 @@ def forecast(
         item.scope
         for item in standing.quarantines.values()
         if item.in_force and item.state is QuarantineState.QUARANTINED
-        if covers(item.scope, scope) or covers(scope, item.scope)
+        if overlap(item.scope, scope)
     ]
     free = [cell for cell in cells if not any(within(taken, cell) for taken in held)]
     called = called_in(scope, free)

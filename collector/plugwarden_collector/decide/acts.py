@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope
@@ -34,6 +35,7 @@ __all__ = [
     "isolate",
     "release",
     "silence",
+    "suggestion",
     "unsilence",
 ]
 
@@ -57,19 +59,17 @@ def isolate(
     *,
     hold: timedelta | None = None,
     evidence: Mapping[str, Any] | None = None,
-    previous: Collection[str] = (),
 ) -> Acted:
     """Return a standing in which a scope is isolated until a person releases it, or for `hold`.
 
-    `evidence` is what was known, such as the forecast of what it costs; `previous` are versions that hosts still have to go back to.
-    The new quarantine is the last one of the changes. Raises `ConflictError` when the scope is isolated already.
+    `evidence` is what was known, such as the forecast of what it costs. The new quarantine is the last one of the changes. Raises
+    `ConflictError` when the scope is isolated already.
     """
     ensure_free(standing, scope)
     fresh, changes = standing.copy(), Changes(at=at)
     for other in standing.quarantines.values():
         if other.ended_at is None and other.scope == scope:
             _put(fresh, changes, ended(other, at))  # a suggestion that is hereby followed
-    known = {*standing.versions_beside(scope.plugin, scope.version), *previous}
     item = Quarantine(
         id=new_id("q", scope, at),
         scope=scope,
@@ -80,7 +80,7 @@ def isolate(
         started_at=at,
         changed_at=at,
         hold_until=None if hold is None else at + hold,
-        known_versions=tuple(sorted(known)) if scope.version is not None else (),
+        known_versions=_known_beside(standing, scope),
         evidence=evidence or {},
     )
     _put(fresh, changes, item)
@@ -92,18 +92,38 @@ def isolate(
     return fresh, changes
 
 
-def approve(standing: Standing, identity: str, reason: str, actor: Actor, at: datetime, *, hold: timedelta) -> Acted:
+def suggestion(standing: Standing, identity: str) -> Quarantine:
+    """Return the suggestion of that id; raises `NotFoundError` when there is none, `ConflictError` when it is none any more."""
+    item = _open(standing, identity)
+    if item.state is not QuarantineState.DEGRADED:
+        raise ConflictError(f"{identity} is no suggestion: {item.scope} is {item.state.word} already")
+    return item
+
+
+def approve(
+    standing: Standing,
+    identity: str,
+    reason: str,
+    actor: Actor,
+    at: datetime,
+    *,
+    hold: timedelta,
+    evidence: Mapping[str, Any] | None = None,
+    previous: Collection[str] = (),
+) -> Acted:
     """Return a standing in which a suggestion has become a quarantine of the automation's, with its evidence and who approved it.
 
-    The suggestion ends, for whoever was told of it; the new quarantine is the last one of the changes. Its hold is `hold`, and its
-    probation is as any. Raises `NotFoundError` when there is none of that id, `ConflictError` when it is no suggestion any more or its
-    scope is isolated already.
+    `evidence` is what is known now, such as the forecast of what it costs, and stands in for what was then; `previous` are versions
+    that hosts still have to go back to, and no newcomers. The suggestion ends, for whoever was told of it; the new quarantine is the
+    last one of the changes. Its hold is `hold`, and its probation is as any. Raises `NotFoundError` when there is none of that id,
+    `ConflictError` when it is no suggestion any more or its scope is isolated already.
     """
-    item = _suggested(standing, identity)
+    item = suggestion(standing, identity)
     ensure_free(standing, item.scope)
     fresh, changes = standing.copy(), Changes(at=at)
-    evidence = {
+    known = {
         **item.evidence,
+        **(evidence or {}),
         "approved_by": str(actor),
         "suggestion": item.id,
         "suggested_at": item.started_at.isoformat(),
@@ -116,11 +136,9 @@ def approve(standing: Standing, identity: str, reason: str, actor: Actor, at: da
         started_at=at,
         changed_at=at,
         hold_until=at + hold,
-        known_versions=() if item.scope.version is None else tuple(
-            sorted({*standing.versions_beside(item.scope.plugin, item.scope.version), *item.known_versions})
-        ),
-        evidence=evidence,
-    )  # fmt: skip
+        known_versions=_known_beside(standing, item.scope, item.known_versions, previous),
+        evidence=known,
+    )
     followed = ended(item, at)
     _put(
         fresh,
@@ -129,7 +147,7 @@ def approve(standing: Standing, identity: str, reason: str, actor: Actor, at: da
     )
     _put(fresh, changes, opened)
     changes.decisions.append(
-        Draft(at, "approved", actor.name, str(item.scope), reason, quarantine_id=opened.id, evidence=evidence, says=actor.says)
+        Draft(at, "approved", actor.name, str(item.scope), reason, quarantine_id=opened.id, evidence=known, says=actor.says)
     )  # fmt: skip
     return fresh, changes
 
@@ -141,7 +159,7 @@ def decline(
 
     Raises `NotFoundError` when there is none of that id, `ConflictError` when it is no suggestion any more.
     """
-    return _end(standing, _suggested(standing, identity), "declined", reason, actor, at, override)
+    return _end(standing, suggestion(standing, identity), "declined", reason, actor, at, override)
 
 
 def release(
@@ -206,19 +224,19 @@ def adopt_clock(standing: Standing, total_seconds: float, at: datetime) -> Acted
     return fresh, changes
 
 
+def _known_beside(standing: Standing, scope: Scope, *besides: Collection[str]) -> tuple[str, ...]:
+    """Return the versions that are no newcomers beside a scope that is isolated; none where all versions are."""
+    if scope.version is None:
+        return ()
+    return tuple(sorted({*standing.versions_beside(scope.plugin, scope.version), *chain(*besides)}))
+
+
 def _open(standing: Standing, identity: str) -> Quarantine:
     item = standing.quarantines.get(identity)
     if item is None:
         raise NotFoundError(f"there is no quarantine {identity!r}; `plugwarden quarantines` lists them")
     if item.ended_at is not None:
         raise ConflictError(f"{identity} ended at {item.ended_at:%Y-%m-%d %H:%M:%S} already")
-    return item
-
-
-def _suggested(standing: Standing, identity: str) -> Quarantine:
-    item = _open(standing, identity)
-    if item.state is not QuarantineState.DEGRADED:
-        raise ConflictError(f"{identity} is no suggestion: {item.scope} is {item.state.word} already")
     return item
 
 

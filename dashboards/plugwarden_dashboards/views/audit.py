@@ -99,7 +99,7 @@ def _decision(sequence: int, decisions: list[dict[str, Any]]) -> None:
         st.markdown(f"#{sequence} · {words.moment(row['time'])} · by {words.md(row['actor'])}{says}")
         st.text(words.plain(row["reason"], 2000))
         with st.expander("Evidence at the decision"):
-            evidence.show(row["evidence"])
+            evidence.show(row["evidence"], str(sequence))
             st.text("Seal of the entry, and of all before it:")
             st.code(row["hash"], language=None, wrap_lines=True)
         with st.container(horizontal=True):

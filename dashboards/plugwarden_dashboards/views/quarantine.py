@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
-from plugwarden_collector.api.client import ApiError, Path
+from plugwarden_collector.api.client import ApiError, Path, Unreachable
 
 from plugwarden_dashboards import data, evidence, forecast, words
 from plugwarden_dashboards.page import live
@@ -88,7 +88,7 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
             st.text(_still(running[row["id"]]))
         if row["evidence"].get("errors") is not None or row["evidence"].get("forecast"):
             with st.expander("Evidence at the decision"):
-                evidence.show(row["evidence"])
+                evidence.show(row["evidence"], row["id"])
         _stands(row)
         if row["ended_at"] is None:
             with st.container(horizontal=True):
@@ -185,7 +185,12 @@ def _act(path: Path, body: dict[str, Any], reason: str, done: str) -> None:
     try:
         data.post(path, body)
     except ApiError as error:
-        st.error("That did not work.")
+        if isinstance(error, Unreachable) and error.slow:
+            st.warning(
+                "Nobody knows whether it worked: it may be done all the same. Look at the board before you try again."
+            )
+        else:
+            st.error("That did not work.")
         st.text(words.plain(error))
         return
     st.session_state["flash"] = done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,8 @@ from plugwarden_collector.web.auth import read_tokens
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.collector.conftest import RULES, Running, running
+from tests.collector.support.refused import refused
 from tests.collector.support.waiting import eventually, while_calling
-
-
-def refused(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except PluginQuarantined:
-        return True
-    return False
 
 
 def test_a_person_quarantines_and_releases_in_every_host(collector: Running, sidecar: Sidecar) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pytest
 from plugwarden.contract import Scope
+from plugwarden_collector.api.client import CollectorClient, Path, Unreachable
+from plugwarden_collector.command.forecast import agree
 
 from tests.collector.conftest import Running
 from tests.collector.support.command_line import plugwarden
@@ -79,6 +83,27 @@ def test_at_a_terminal_a_person_sees_it_and_says_yes(busy: Running) -> None:
     assert (code, held(busy)) == (0, ["quarantined"])
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_a_forecast_that_does_not_come_in_time_keeps_nobody_from_isolating_and_a_collector_that_is_gone_does(
+    monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    class Late(CollectorClient):
+        def get(self, path: Path, **parameters: object) -> object:
+            raise Unreachable(self.url, "it did not answer in time" if slow else "connection refused", slow=slow)
+
+    shown = Terminal()
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    monkeypatch.setattr("sys.stderr", shown)
+    with Late() as api, nullcontext() if slow else pytest.raises(Unreachable):
+        agree(api, lambda: {"plugin": "csv"}, yes=False, as_json=False)
+    assert ("did not answer in time" in shown.getvalue()) is slow
+
+
 @pytest.mark.parametrize("option", [("--yes",), ("--json",)])
 def test_who_does_not_want_to_be_asked_is_not(busy: Running, option: Sequence[str]) -> None:
     code, shown = at_a_terminal(busy.url, "", "quarantine", "csv", "--reason", "a test", *option)
@@ -114,6 +139,28 @@ def test_a_suggestion_shows_it_before_it_is_followed(busy: Running) -> None:
     code, shown = at_a_terminal(busy.url, "n\n", "approve", identity, "--reason", "a test")
     assert (code, HIT in shown) == (1, True)
     assert held(busy) == ["degraded"]
+
+
+def test_a_suggestion_that_is_followed_says_what_it_costs(busy: Running) -> None:
+    identity = suggested(busy, Scope("csv", "1"), "it fails")
+    answer = plugwarden("approve", identity, "--reason", "a test", url=busy.url)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert HIT in answer.stdout
+    identity = suggested(busy, Scope("csv"), "it fails")
+    answer = plugwarden("approve", identity, "--reason", "a test", "--json", url=busy.url)
+    assert "csv@1" in json.loads(answer.stdout)["forecast"], "what is isolated already"
+
+
+def test_what_is_no_suggestion_any_more_is_a_conflict_in_a_dry_run_as_in_the_act(busy: Running) -> None:
+    declined = suggested(busy, Scope("csv", "1"), "it fails")
+    busy.api.post(("quarantine", declined, "decline"), {"reason": "a known blip"})
+    isolated = busy.api.post("quarantine", {"plugin": "csv", "version": "1", "reason": "by hand"})["id"]
+    for identity, why in ((declined, "ended at"), (isolated, "is no suggestion")):
+        dry = plugwarden("approve", identity, "--dry-run", url=busy.url)
+        act = plugwarden("approve", identity, "--reason", "a test", url=busy.url)
+        assert (dry.returncode, act.returncode) == (1, 1)
+        assert why in dry.stderr
+        assert why in act.stderr
 
 
 def test_what_is_isolated_already_is_a_conflict_in_a_dry_run_too(busy: Running) -> None:

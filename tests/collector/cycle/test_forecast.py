@@ -92,6 +92,33 @@ def test_what_is_isolated_already_is_said_and_not_counted() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("isolated", "calls_per_minute"),
+    [(Scope("csv", tenant="acme"), 60.0), (Scope("csv", operation="x"), 20.0), (Scope("csv", instance="h2"), 60.0)],
+)
+def test_what_is_isolated_across_the_scope_is_said_and_not_counted_either(
+    isolated: Scope, calls_per_minute: float
+) -> None:
+    told = forecast(standing(by_hand(isolated)), NEW, CELLS, [], AT)
+    assert told.impact is not None
+    assert told.impact.whole.calls_per_minute == calls_per_minute
+    assert told.isolated == (str(isolated),)
+
+
+@pytest.mark.parametrize("beside", [Scope("csv", "1"), Scope("csv", "1", tenant="acme"), Scope("geo")])
+def test_what_is_isolated_beside_the_scope_is_not_said(beside: Scope) -> None:
+    told = forecast(standing(by_hand(beside)), NEW, CELLS, [], AT)
+    assert told == forecast(standing(), NEW, CELLS, [], AT)
+
+
+def test_of_much_that_is_isolated_a_few_are_named() -> None:
+    many = [replace(by_hand(Scope("csv", "2", tenant=f"t-{number:03}")), id=f"q-{number}") for number in range(500)]
+    said = str(forecast(standing(*many), NEW, CELLS, [], AT))
+    assert said.endswith("are not counted: csv@2 tenant=t-000, csv@2 tenant=t-001, csv@2 tenant=t-002 and 497 more.")
+    two = str(forecast(standing(*many[:2]), NEW, CELLS, [], AT))
+    assert two.endswith("are not counted: csv@2 tenant=t-000, csv@2 tenant=t-001.")
+
+
 def test_what_is_on_probation_or_suggested_is_counted_as_it_is_called() -> None:
     for state in (QuarantineState.PROBATION, QuarantineState.DEGRADED):
         told = forecast(standing(replace(by_hand(NEW), state=state)), Scope("csv"), CELLS, [], AT)

@@ -137,6 +137,18 @@ def test_only_a_suggestion_is_approved_or_declined(act: Callable[..., Acted]) ->
         act(now, "q-9", "so it is", ANN, AT)
 
 
+def test_what_is_approved_keeps_what_was_foreseen_of_it_and_what_calls_go_back_to_is_no_newcomer() -> None:
+    told = {"forecast": "it hits no call", "impact": None}
+    suggestion = replace(SUGGESTED, evidence={"errors": {"OSError": 50}, "impact": {"instances": 3}})
+    _, changes = approve(
+        standing(suggestion), "q-1", "so it is", ANN, AT, hold=HOUR, evidence=told, previous={"0.9"}
+    )  # fmt: skip
+    before, after = changes.quarantines
+    assert after.known_versions == ("0.9", "1")
+    assert {**after.evidence, "errors": {"OSError": 50}, **told} == after.evidence == changes.decisions[0].evidence
+    assert before.evidence["impact"] == {"instances": 3}, "the suggestion says what was foreseen when it was made"
+
+
 def test_what_a_person_has_isolated_meanwhile_is_not_approved_beside_it() -> None:
     now = standing(SUGGESTED)
     now.quarantines["q-2"] = replace(HELD, id="q-2", actor="ann")

@@ -71,7 +71,7 @@ class QuarantineAct(Answer):
     warning: str | None = None
     """What may be a mistake in what was isolated, such as a version that nobody has called; it is isolated all the same."""
     forecast: str | None = None
-    """What isolating it costs, in sentences; null where nothing was isolated by hand."""
+    """What isolating it costs, in sentences; null where nothing was isolated, or where it could not be said within a second."""
 
 
 @value

@@ -53,7 +53,7 @@ def quarantine_routes(parts: Parts) -> Routes:
         hold = None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds)
         item = await acts.run(warden.quarantine, scope, body.reason, actor(who, body.actor), hold=hold)
         warning = None if item.evidence.get("impact") else never_called(scope, warden.standing)
-        return as_json({**_act(item), "warning": warning, "forecast": item.evidence.get("forecast")}, 201)
+        return as_json(_act(item, warning, item.evidence.get("forecast")), 201)
 
     @routes.get(
         "/api/v1/quarantine/forecast",
@@ -101,7 +101,7 @@ def quarantine_routes(parts: Parts) -> Routes:
     async def approve(identity: str, body: ReasonedRequest, who: Annotated[Principal, operating]) -> Any:
         """Follow a suggestion: its scope is isolated, with hold and probation as if the automation had done it."""
         item = await acts.run(warden.approve, identity, body.reason, actor(who, body.actor))
-        return as_json(_act(item))
+        return as_json(_act(item, forecast=item.evidence.get("forecast")))
 
     @routes.post(
         "/api/v1/quarantine/{identity:name}/decline", response_model=QuarantineAct, responses=problems(404, 409)
@@ -131,8 +131,8 @@ def quarantine_routes(parts: Parts) -> Routes:
     return routes
 
 
-def _act(item: Quarantine) -> dict[str, Any]:
+def _act(item: Quarantine, warning: str | None = None, forecast: str | None = None) -> dict[str, Any]:
     """Return what became of a quarantine."""
     return {
-        "id": item.id, "scope": str(item.scope), "state": item.state.word, "warning": None, "forecast": None,
+        "id": item.id, "scope": str(item.scope), "state": item.state.word, "warning": warning, "forecast": forecast,
     }  # fmt: skip
