@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plugwarden_collector.judge.causes import ONE_FAULT_NATS, Fault, Sample, explain
+from plugwarden_collector.judge.causes import CLEAR_NATS, ONE_FAULT_NATS, Fault, Sample, explain
 
 from tests.collector.support.cells import AT, blamed, cells, outage, shared
 
@@ -105,3 +105,13 @@ def test_two_faults_with_errors_of_one_type_leave_it_open_whether_they_are_one()
     assert str(two.scope) == str(one.scope) == "geo version=1"
     assert two.weight > 24
     assert -two.apart < ONE_FAULT_NATS < -one.apart
+
+
+def test_a_scope_that_was_narrowed_in_doubt_waits_for_no_wider_one() -> None:
+    """Before, one stray failure of another type in another operation of the tenant delayed its isolation by ten seconds."""
+    everybody = [cell(name, host, "b", 60) for name in ("write", "read") for host in ("h0", "h1")]
+    fault = [cell("write", host, "a", 14, KeyError=14) for host in ("h0", "h1")]
+    (found,) = told([*everybody, *fault, cell("read", "h1", "a", 1, ValueError=1)]).values()
+    assert str(found.scope) == "geo version=1 operation=write tenant=a"
+    assert found.margin > CLEAR_NATS
+    assert -found.apart > ONE_FAULT_NATS

@@ -78,16 +78,13 @@ class Fault:
     """The shared cause that it fails beside, or that does not explain it; empty where there is none."""
     alternatives: tuple[Alternative, ...] = ()
     """The best first, at most eight."""
+    margin: float = inf
+    """Nats by which it explains more than the next best: e^-margin is how likely that one is instead.
+
+    For one that was narrowed to where its evidence comes from, the next best that is as narrow: that a wider one explains as much is known.
+    """
     apart: float = -inf
     """Nats by which several faults describe the plugin better; below 0 where this one does."""
-
-    @property
-    def margin(self) -> float:
-        """Return the nats by which the scope explains more than the next best: e^-margin is how likely that one is instead.
-
-        Below 0 for a scope that was narrowed to where its evidence comes from, as a wider one explains as much.
-        """
-        return self.weight - max((item.weight for item in self.alternatives), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

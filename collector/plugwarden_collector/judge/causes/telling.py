@@ -24,17 +24,21 @@ MOST_NAMED = 100
 def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it.
 
-    Where a narrower scope explains nearly as much it is that one: calls that are not known to fail are left alone.
+    Where a narrower scope explains nearly as much it is that one: calls that are not known to fail are left alone. The doubt about the
+    wider one is paid for with that: only another that is as narrow leaves it open how far the fault reaches.
     """
-    cells = suspect.cells
-    weighed = _weighed(suspect, blamed)
-    apart = _apart_nats(cells.search, blamed.factor, [item for item in weighed if item.narrower])
-    near = [item for item in weighed if item.narrower and item.nats > blamed.factor.score - CLEAR_NATS]
+    cells, apart, told = suspect.cells, suspect.apart, _Weighed(blamed.factor, False, 0.0)
+    others = rivals = _weighed(suspect, blamed)
+    narrower = [item for item in others if item.narrower]
+    near = [item for item in narrower if item.nats > told.nats - CLEAR_NATS]
     if near:
-        chosen = max(near, key=lambda item: (item.nats, item.factor.conditions))
-        weighed = [item for item in weighed if item is not chosen] + [_Weighed(blamed.factor, False, 0.0)]
-        conditions = tuple(sorted({*chosen.factor.conditions, *blamed.conditions}))
-        blamed = blamed_for(cells, replace(chosen.factor, conditions=conditions), blamed.since)
+        wide, told = told, max(near, key=lambda item: (item.nats, item.factor.conditions))
+        others = [wide, *(item for item in others if item.factor.cells != told.factor.cells)]
+        rivals = [item for item in others if item.narrower]
+        conditions = tuple(sorted({*told.factor.conditions, *blamed.conditions}))
+        blamed = blamed_for(cells, replace(told.factor, conditions=conditions), blamed.since)
+    else:
+        apart = max(apart, _apart_nats(cells.search, told.factor, narrower))
     within = cells.table.meeting(blamed.conditions)
     return Fault(
         scope=scope_of(suspect.plugin, blamed.conditions),
@@ -49,8 +53,9 @@ def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
         sender=blamed.sender,
         without=suspect.without,
         beside=beside,
-        alternatives=_alternatives(suspect.plugin, weighed),
-        apart=max(suspect.apart, apart),
+        alternatives=_alternatives(suspect.plugin, others),
+        margin=told.nats - max((item.nats for item in rivals), default=0.0),
+        apart=apart,
     )
 
 
