@@ -103,11 +103,6 @@ def test_one_failure_of_one_call_in_another_version_does_not_make_it_the_plugin(
     assert blamed([*cells("geo", where(), versions=("2",)), stray]) == ["geo version=2"]
 
 
-def test_a_version_that_is_well_again_widens_nothing() -> None:
-    before = [replace(cell, ended=True) for cell in cells("geo", where(), versions=("1",))]
-    assert blamed(before + cells("geo", where(), versions=("2",))) == ["geo version=2"]
-
-
 def test_where_nothing_else_is_called_the_wider_scope_is_named() -> None:
     quiet = [replace(cell, total=0) for cell in cells("geo", operations=("read",))]
     assert blamed(cells("geo", where(), operations=("write",)) + quiet) == ["geo"]

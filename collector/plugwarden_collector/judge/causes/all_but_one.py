@@ -47,7 +47,7 @@ def all_but_one(whole: Suspect) -> Suspect:
         return whole
     kept = [at for at, name in enumerate(table.columns[INSTANCE]) if name != left_out]
     samples = [whole.cells.samples[at] for at in kept]
-    if not any(sample.since is not None and not sample.ended for sample in samples):
+    if not any(sample.since is not None for sample in samples):
         return whole
     others = suspect(whole.plugin, samples)
     if not others.blamed or any(item.has(_PROCESSES) or item.sender for item in others.blamed):

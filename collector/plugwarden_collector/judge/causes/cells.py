@@ -50,7 +50,7 @@ class Cells:
     expected: Sequence[float]
     """Bad calls of each that would be nothing to mind."""
     table: Table
-    """The counts; of bad calls none above the expected where the trouble is over."""
+    """The counts."""
     search: Search
 
     def called(self, cells: Iterable[int]) -> int:
@@ -106,7 +106,7 @@ def cells_of(samples: Iterable[Sample]) -> Cells:
     table = Table(
         list(zip(*keys, strict=True)),
         [sample.total for sample in ordered],
-        [_bad(sample) for sample in ordered],
+        [min(sample.bad, sample.total) for sample in ordered],
         [sample.expected_ratio for sample in ordered],
     )
     expected = [sample.total * sample.expected_ratio for sample in ordered]
@@ -158,20 +158,14 @@ def _with_errors(sample: Sample, names: Set[str], *, untold: bool) -> Sample:
 
 
 def _sum(one: Sample, other: Sample) -> Sample:
-    onsets = [sample.since for sample in (one, other) if sample.since is not None and not sample.ended]
+    onsets = [sample.since for sample in (one, other) if sample.since is not None]
     return replace(
         one,
         total=one.total + other.total,
-        bad=round(_bad(one) + _bad(other)),
+        bad=min(one.bad, one.total) + min(other.bad, other.total),
         expected_ratio=max(one.expected_ratio, other.expected_ratio),
         errors=Counter(one.errors) + Counter(other.errors),
         shut=one.shut + other.shut,
         since=min(onsets, default=None),
-        ended=one.ended and other.ended,
         known=one.known or other.known,
     )
-
-
-def _bad(sample: Sample) -> float:
-    bad = min(sample.bad, sample.total)
-    return min(bad, sample.total * sample.expected_ratio) if sample.ended else bad

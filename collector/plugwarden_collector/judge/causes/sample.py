@@ -39,8 +39,6 @@ class Sample:
     """Bad calls by `error.type`; may be empty where slowness is what is bad."""
     since: datetime | None = None
     """When its stream began to fail; None for a stream that nothing was found against. One is enough to make a plugin suspicious."""
-    ended: bool = False
-    """Its stream had failed and is well again: its bad calls are history, and count as calls that went well."""
     shut: int = 0
     """Calls among the bad ones, and among all, that stand for the seconds in which a breaker of ours refused what came: nobody knows how
     these would have ended."""

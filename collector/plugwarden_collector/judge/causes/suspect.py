@@ -53,7 +53,7 @@ class Suspect:
 def suspects_of(samples: Iterable[Sample]) -> list[Suspect]:
     """Return the plugins that something was found against, each with the factors that describe its failures."""
     samples = list(samples)
-    names = {sample.plugin for sample in samples if sample.since is not None and not sample.ended}
+    names = {sample.plugin for sample in samples if sample.since is not None}
     failing: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         if sample.plugin in names:
@@ -64,7 +64,7 @@ def suspects_of(samples: Iterable[Sample]) -> list[Suspect]:
 def suspect(plugin: str, samples: Iterable[Sample]) -> Suspect:
     """Return one plugin with the factors that describe its failures."""
     cells = cells_of(samples)
-    since = min(sample.since for sample in cells.samples if sample.since is not None and not sample.ended)
+    since = min(sample.since for sample in cells.samples if sample.since is not None)
     blamed = [blamed_for(cells, factor, since) for factor in cells.search.run()]
     return Suspect(plugin, cells, any(sample.known for sample in cells.samples), _without_repeats(blamed))
 
@@ -86,7 +86,7 @@ def blamed_for(cells: Cells, factor: Factor, since: datetime) -> Blamed:
             conditions[INSTANCE] = sender = only
     if INSTANCE in conditions:
         conditions.pop(MACHINE, None)
-    failing = [at for at in factor.cells if cells.table.bad[at] and not cells.samples[at].ended]
+    failing = [at for at in factor.cells if cells.table.bad[at]]
     bad = [cells.samples[at] for at in failing]
     errors = cells.errors(failing)
     onsets = [sample.since for sample in bad if sample.since is not None]

@@ -24,8 +24,8 @@ MOST_NAMED = 100
 def fault_of(suspect: Suspect, blamed: Blamed, *, beside: str = "") -> Fault:
     """Return a factor as the fault of a plugin; `beside` names the shared cause that does not explain it.
 
-    Where a narrower scope explains nearly as much it is that one: calls that are not known to fail are left alone. The doubt about the wider
-    one is paid for with that: only another that is as narrow leaves it open how far the fault reaches.
+    Where a narrower scope explains nearly as much it is that one: calls that are not known to fail are left alone. The doubt about the
+    wider one is paid for with that: only another that is as narrow leaves it open how far the fault reaches.
     """
     cells, apart, told = suspect.cells, suspect.apart, _Weighed(blamed.factor, False, 0.0)
     others = rivals = _weighed(suspect, blamed)
