@@ -16,11 +16,13 @@ def main() -> None:
     leave_out(
         "pandas"
     )  # pyarrow loads it with the first array that it makes: a third of a start, and no statement's need
+    from plugwarden_collector import store
     from plugwarden_collector.api import render  # noqa: F401 - its forms are what answers are made into
-    from plugwarden_collector.store import serve_reader
 
+    for name in store.__all__:
+        getattr(store, name)  # with all that these load: once a reader has given up its rights, it can open no file
     try:
-        serve_reader(int(sys.argv[1]))
+        store.serve_reader(int(sys.argv[1]))
     except (BrokenPipeError, ConnectionResetError):
         pass  # the collector has gone
 

@@ -51,7 +51,10 @@ def test_fifty_readers_that_hold_every_thread_keep_no_act_waiting(
         assert [item.result().status_code for item in asked] == [200] * READERS
 
 
-def test_fifty_statements_keep_no_act_waiting(collector: Running) -> None:
+def test_fifty_statements_keep_no_act_waiting(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        query_seats, "WAIT_SECONDS", 1.0
+    )  # those without a seat give up, and need none when the act is done
     with ThreadPoolExecutor(READERS) as pool:
         asked = [pool.submit(ask, collector, ENDLESS, timeout_seconds=2.0) for _ in range(READERS)]
         eventually(lambda: metric(collector, "plugwarden_queries_running") == query_seats.AT_ONCE)
