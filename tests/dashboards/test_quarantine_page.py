@@ -154,9 +154,13 @@ def test_what_was_approved_shows_its_traces_beside_the_suggestion_that_it_was(
     collector: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = suggested(collector, SCOPE, "it fails", errors={"OSError": 9}, traces=["ab" * 16, "ab" * 16])
-    collector.api.post(("quarantine", identity, "approve"), {"reason": "so it is"})
+    held = collector.api.post(("quarantine", identity, "approve"), {"reason": "so it is"})
     page = draw("quarantine", collector.url, monkeypatch)
     assert [button.label for button in page.button].count("Trace abababab…") == 2
+    approved = [text for text in texts(page) if text.startswith("approved by local operator")]
+    assert sorted(approved, key=len) == [
+        "approved by local operator", f"approved by local operator; it became quarantine {held['id']}",
+    ]  # fmt: skip
 
 
 def test_what_is_isolated_says_how_many_calls_still_run(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:

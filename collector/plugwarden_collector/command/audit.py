@@ -16,7 +16,7 @@ from plugwarden_collector.figures import counted
 
 from .audit_export import audit_export
 from .options import DEFAULT_URL, Actor, AsJson, Url, client
-from .output import clean, clock, console, emit_json, fail, prose, show
+from .output import clean, clock, console, emit_json, fail, paragraph, prose, say, show
 
 if TYPE_CHECKING:
     from plugwarden_collector.cycle.replay import Replayed  # the whole judging, which one command of these needs
@@ -43,12 +43,14 @@ def audit_list(
     if as_json:
         emit_json(found)
         return
-    show(
-        [{**row, "times": row["evidence"].get("count", "") if access else ""} for row in found],
-        {"sequence": "#", "time": ("time", clock), "kind": "what", "actor": ("by", prose), "says": ("says to be", prose),
-         "scope": ("scope", prose), "reason": ("why", prose), **({"times": "times"} if access else {})},
-        empty="nobody asked for anything yet" if access else "nothing was decided yet",
-    )  # fmt: skip
+    if not found:
+        console.print("nobody asked for anything yet" if access else "nothing was decided yet")
+    # No table: what is said of a decision is sentences, and in a narrow column they are a word a line.
+    for row in found:
+        times = row["evidence"].get("count") if access else None
+        paragraph(_title(row) + (f", {counted(times, 'time')}" if times else ""))
+        if row["reason"]:
+            paragraph(clean(row["reason"]), indent=2)
 
 
 @audit_app.command("show")
@@ -63,14 +65,14 @@ def audit_show(
     if as_json:
         emit_json(found)
         return
-    console.print(_title(found), soft_wrap=True)
-    console.print(prose(found["reason"]), soft_wrap=True)
+    say(_title(found))
+    say(clean(found["reason"]))
     kept = (
         "not kept"
         if found["facts"] is None
         else f"{counted(len(found['facts'].encode()), 'byte')}, sha256 {found['evidence'][FACTS]}"
     )
-    console.print(f"what it rests on: {clean(kept)}", soft_wrap=True)
+    say(f"what it rests on: {clean(kept)}")
 
 
 @audit_app.command("replay")
@@ -118,7 +120,7 @@ def audit_verify(
         emit_json(found)
     else:
         for text in found["problems"]:
-            console.print(f"BROKEN: {clean(text)}")
+            paragraph(f"BROKEN: {clean(text)}")
         state = (
             f", unbroken; head {found['head'][:16]}…"
             if found["valid"]
@@ -126,7 +128,7 @@ def audit_verify(
         )
         console.print(f"{counted(found['decisions'], 'decision')}{state}")
         for text in found["notes"]:
-            console.print(f"- {clean(text)}")
+            paragraph(f"- {clean(text)}")
     if not found["valid"]:
         raise SystemExit(1)
 
@@ -161,29 +163,29 @@ def audit_accept(
         emit_json(found)
         return
     for text in found["accepted"]:
-        console.print(f"accepted: {clean(text)}", soft_wrap=True)
+        say(f"accepted: {clean(text)}")
     if not found["accepted"]:
         console.print("there is nothing to explain")
 
 
 def _title(entry: Mapping[str, Any]) -> str:
-    return f"{clean(entry['sequence'])} {clock(entry['time'])} {clean(entry['kind'])} {clean(entry['scope'])} by {clean(entry['actor'])}"
+    says = f" (says: {clean(entry['says'])})" if entry.get("says") else ""
+    what = f"{clean(entry['kind'])} {clean(entry['scope'])}"
+    return f"{clean(entry['sequence'])}  {clock(entry['time'])}  {what} by {clean(entry['actor'])}{says}"
 
 
 def _show_replayed(entry: Mapping[str, Any], found: Replayed) -> None:
     """Say in words what became of an entry that was made again."""
-    console.print(_title(entry), soft_wrap=True)
+    say(_title(entry))
     if found.same is None:
-        console.print(f"cannot be made again: {clean(found.problem)}", soft_wrap=True)
+        say(f"cannot be made again: {clean(found.problem)}")
         return
     if found.same:
         told = found.decided["evidence"] if found.decided is not None else {}
         weights = f": {told['nats']:g} nats, {told['enough_nats']:g} are enough" if "nats" in told else ""
         console.print(f"the same comes out{weights}")
     else:
-        console.print(
-            "something else comes out" + (f": {clean(found.problem)}" if found.problem else ""), soft_wrap=True
-        )
+        say("something else comes out" + (f": {clean(found.problem)}" if found.problem else ""))
         show(
             [
                 {"part": item.part, "entry": _text(item.entry), "replay": _text(item.replay)}

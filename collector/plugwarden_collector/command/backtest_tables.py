@@ -9,7 +9,7 @@ from typing import Any
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import counted
 
-from .output import clean, clock, console, prose, show
+from .output import clean, clock, console, paragraph, prose, show
 
 __all__ = ["show_backtest"]
 
@@ -52,40 +52,42 @@ def show_backtest(found: Mapping[str, Any]) -> None:
         console.print()
     for row in found["only_happened"]:
         done = f"{row['actor']} {HAPPENED[row['kind']]} {row['scope']}"
-        console.print(clean(f"{clock(row['time'].isoformat())}  {done}; these rules would not have"))
+        paragraph(f"{clock(row['time'].isoformat())}  {clean(done)}; these rules would not have")
     _show_differences(found)
     _show_end(found)
 
 
 def _show_trouble(item: Mapping[str, Any]) -> None:
-    console.print(f"{clock(item['decided'].isoformat())}  {clean(item['scope'])}: {DONE[item['kind']]}")
-    console.print(f"  {clean(item['reason'])}")
+    paragraph(f"{clock(item['decided'].isoformat())}  {clean(item['scope'])}: {DONE[item['kind']]}")
+    paragraph(clean(item["reason"]), indent=2)
     line = f"began {clock(item['began'].isoformat())}, found {_after(item['began'], item['detected'])}"
     if item["isolated"] is not None:
         line += f", isolated {_after(item['began'], item['isolated'])}, "
         line += "to the end" if item["until"] is None else f"until {clock(item['until'].isoformat())}"
-    console.print(f"  {line}.")
+    paragraph(f"{line}.", indent=2)
     refused = item["refused"]
     if refused is not None:
-        console.print(
-            f"  {counted(refused['calls'], 'call')} would have been refused: {refused['failures_avoided']} that failed, "
+        paragraph(
+            f"{counted(refused['calls'], 'call')} would have been refused: {refused['failures_avoided']} that failed, "
             f"{refused['refused_wrongly']} that were well. Hosts: {_named(refused['hosts'])}; "
-            f"tenants: {_named(refused['tenants'])}."
+            f"tenants: {_named(refused['tenants'])}.",
+            indent=2,
         )
-    console.print(f"  In truth {clean(item['happened']['says'])}.")
+    paragraph(f"In truth {clean(item['happened']['says'])}.", indent=2)
     console.print()
 
 
 def _show_differences(found: Mapping[str, Any]) -> None:
-    """Print how much of what is found and told was so in truth; nothing where nothing was in either."""
-    for words, mine, others, agrees in (
-        ("alert", found["alerts_fired"], found["only_happened_alerts"], "fired"),
-        ("incident", found["incidents"], found["only_happened_incidents"], "found"),
+    """Print how much of what these rules would have come to was so in truth, and what besides; nothing where neither was anything."""
+    for word, mine, others, agrees, done in (
+        ("alert", found["alerts_fired"], found["only_happened_alerts"], "fired", "raised"),
+        ("incident", found["incidents"], found["only_happened_incidents"], "found", "found"),
     ):
         if mine or others:
             both = sum(1 for item in mine if item["happened"][agrees])
-            console.print(
-                f"of {counted(len(mine), words)}, {both} came in truth; {len(others)} more came in truth alone"
+            paragraph(
+                f"These rules would have {done} {counted(len(mine), word)}, of which {both} {_were(both)} {done} in truth. "
+                f"{counted(len(others), word)} {_were(len(others))} {done} in truth that these rules would not have {done}."
             )
 
 
@@ -96,9 +98,13 @@ def _show_end(found: Mapping[str, Any]) -> None:
     )
     if found["seconds_from"] > found["from"]:
         text += f"; before {clock(found['seconds_from'].isoformat())} to the minute"
-    console.print(text)
+    paragraph(text)
     if not found["complete"]:
         console.print(f"interrupted: {clock(found['until'].isoformat())} was not reached")
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _after(began: datetime, at: datetime) -> str:

@@ -11,7 +11,7 @@ import typer
 from plugwarden_collector.api.refusals import ApiError
 from plugwarden_collector.figures import counted
 
-from .output import clean, clock, console, emit_json, errors, fail
+from .output import clean, clock, emit_json, errors, fail, say
 
 if TYPE_CHECKING:
     from plugwarden_collector.api.client import CollectorClient
@@ -33,7 +33,7 @@ def show_forecast(api: CollectorClient, scope: Scope, as_json: bool) -> None:
         emit_json(found)
         return
     for line in _said(found):
-        console.print(line, soft_wrap=True)
+        say(line)
 
 
 def agree(api: CollectorClient, scope: Callable[[], Scope], *, yes: bool, as_json: bool) -> None:
@@ -47,7 +47,7 @@ def agree(api: CollectorClient, scope: Callable[[], Scope], *, yes: bool, as_jso
             raise
         lines = [f"No forecast: {clean(error)}"]
     for line in lines:
-        errors.print(line, soft_wrap=True)
+        say(line, to=errors)
     if not typer.confirm("Isolate it?", err=True):
         fail("nothing was isolated")
 

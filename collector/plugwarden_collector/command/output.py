@@ -16,7 +16,7 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import MISSING, budget, number, percent
 from plugwarden_collector.wording import escaped_json, harmless, one_line
 
-__all__ = ["clean", "clock", "console", "emit_json", "errors", "fail", "prose", "show"]
+__all__ = ["clean", "clock", "console", "emit_json", "errors", "fail", "paragraph", "prose", "say", "show"]
 
 
 class _Harmless(Console):
@@ -52,6 +52,20 @@ def prose(value: object) -> str:
 def clock(value: object) -> str:
     """A time of the API, to the second."""
     return MISSING if not value else one_line(value)[:19].replace("T", " ")
+
+
+def paragraph(text: str, *, to: Console = console, indent: int = 0) -> None:
+    """Print prose, broken between words; each line begins after `indent` columns."""
+    for line in Text(harmless(text)).wrap(to, max(1, to.width - indent)):
+        to.print(" " * indent + line.plain.rstrip(), soft_wrap=True)
+
+
+def say(text: str, *, to: Console = console) -> None:
+    """Print a sentence: broken between words at a terminal, and one line for a program."""
+    if to.is_terminal:
+        paragraph(text, to=to)
+    else:
+        to.print(text, soft_wrap=True)
 
 
 def emit_json(value: Any) -> None:

@@ -11,7 +11,7 @@ from plugwarden_collector.figures import percent
 from .drain import Isolated, wait_for
 from .forecast import DryRun, Yes, agree, needed, scope_of, show_forecast
 from .options import DEFAULT_URL, Actor, AsJson, Reason, ReasonIfActing, Url, client
-from .output import clean, console, emit_json, fail, prose, show
+from .output import clean, console, emit_json, fail, prose, say, show
 
 __all__ = ["approve", "decline", "quarantine", "quarantines", "release"]
 
@@ -146,11 +146,12 @@ def _end(
 
 
 def _isolated(answer: dict[str, str | None]) -> None:
-    console.print(f"{clean(answer['scope'])} is quarantined; undo with: plugwarden release {answer['id']} --reason …")
+    say(f"{clean(answer['scope'])} is quarantined")
+    console.print(f"undo with: plugwarden release {answer['id']} --reason …", soft_wrap=True)  # whole, to be copied
     if answer.get("forecast"):
-        console.print(clean(answer["forecast"]), soft_wrap=True)
+        say(clean(answer["forecast"]))
     if answer.get("warning"):
-        console.print(f"It is isolated all the same, for when it comes: {clean(answer['warning'])}", soft_wrap=True)
+        say(f"It is isolated all the same, for when it comes: {clean(answer['warning'])}")
 
 
 def _seconds(option: str, text: str | None) -> float | None:

@@ -105,7 +105,8 @@ def _stands(row: dict[str, Any]) -> None:
     """Who decided, and for how long the automation leaves it alone."""
     known = row["evidence"]
     if known.get("approved_by"):
-        st.text(f"approved by {words.plain(known['approved_by'])}")
+        became = f"; it became quarantine {words.plain(known['quarantine'])}" if known.get("quarantine") else ""
+        st.text(f"approved by {words.plain(known['approved_by'])}{became}")
     prevented = [text for text in map(str, known.get("prevented") or ()) if text not in row["reason"]]
     if prevented and row["ended_at"] is None:
         st.text(f"the automation may not isolate it: {words.plain('; '.join(prevented), 600)}")
@@ -124,7 +125,9 @@ def _quarantine_dialog() -> None:
     may = plugin is not None and forecast.show(scope)
     with st.form("quarantine_form", border=False):
         reason = st.text_area("Reason", key="quarantine_reason", max_chars=2000, required=True)
-        st.text("Calls will be answered by their fallback, or raise PluginQuarantined, in every host, until released.")
+        st.text(
+            "What no earlier version answers goes to the fallback, or raises PluginQuarantined, in every host, until released."
+        )
         sent = st.form_submit_button("Quarantine", type="primary", disabled=not may)
     # Who leaves the field of the version by pressing the button has not seen what that version would cost.
     if sent and may and st.session_state.get(FORESEEN) == scope:
@@ -144,7 +147,8 @@ def _approve_dialog(row: dict[str, Any]) -> None:
     with st.form("approve_form", border=False):
         reason = st.text_area("Reason", key="approve_reason", max_chars=2000, required=True)
         st.text(
-            "Calls will be answered by their fallback, or raise PluginQuarantined, until probation shows that it is well."
+            "What no earlier version answers goes to the fallback, or raises PluginQuarantined, until probation shows that it is "
+            "well."
         )
         sent = st.form_submit_button("Approve", type="primary", disabled=not may)
     if sent:
