@@ -20,7 +20,7 @@ __all__ = ["all_but_one"]
 
 LEAST_FAILING = 3
 """Processes that must fail: of fewer, each is a fault of its own."""
-CLEAR_NATS = 3.0
+TOGETHER_NATS = 3.0
 """Nats by which the others say more together than all do: one chance in twenty (e^-3)."""
 _PROCESSES = (INSTANCE, MACHINE, SERVICE)
 
@@ -52,7 +52,7 @@ def all_but_one(whole: Suspect) -> Suspect:
     others = suspect(whole.plugin, samples)
     if not others.blamed or any(item.has(_PROCESSES) or item.sender for item in others.blamed):
         return whole
-    if _score(others) <= _score(whole) + CLEAR_NATS:
+    if _score(others) <= _score(whole) + TOGETHER_NATS:
         return whole
     told = {at for item in whole.blamed for at in item.factor.cells}
     explained = {at for at, place in enumerate(kept) if place in told}

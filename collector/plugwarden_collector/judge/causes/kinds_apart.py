@@ -24,8 +24,9 @@ LEAST_CALLS = 3
 """Bad calls that a group of types must have: two stray failures are no fault."""
 MOST_TYPES = 4
 """Types that are tried as a group of their own, those with most calls first."""
-CLEAR_NATS = 3.0
-"""Nats by which faults of their own must describe the errors better than the factors of them all: one chance in twenty (e^-3)."""
+SEVERAL_NATS = 3.0
+"""Nats by which faults of their own must describe the errors better than the factors of them all: one chance in twenty (e^-3); down to
+`ONE_FAULT_NATS` in favour of one fault that is in doubt."""
 
 
 def told_apart(whole: Suspect) -> list[Suspect]:
@@ -43,7 +44,7 @@ def told_apart(whole: Suspect) -> list[Suspect]:
         saved = _score(one) + _score(other) - _together(whole, (one, other))
         if best is None or saved > best[0]:
             best = saved, one, other
-    if best is None or best[0] <= CLEAR_NATS:
+    if best is None or best[0] <= SEVERAL_NATS:
         return [whole if best is None else replace(whole, apart=best[0])]
     _, one, other = best
     return [one, *told_apart(other)]
@@ -66,7 +67,7 @@ def _lies_apart(whole: Suspect, name: str) -> bool:
         if spare < 1:
             continue
         gain = sum(_share_nats(calls, all_of[value]) for value, calls in mine.items())
-        if gain - _share_nats(sum(mine.values()), sum(all_of.values())) > CLEAR_NATS + spare / 2 + UNEVEN * sqrt(
+        if gain - _share_nats(sum(mine.values()), sum(all_of.values())) > SEVERAL_NATS + spare / 2 + UNEVEN * sqrt(
             spare / 2
         ):
             return True
