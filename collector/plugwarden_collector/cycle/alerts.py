@@ -57,11 +57,7 @@ def judge(tick: Tick) -> None:
     Pages are of a version: what is done about one is done to a version. Tickets are of a plugin, over all of its versions, for so is the
     budget: a release neither ends one nor begins anew (ADR 0048).
     """
-    superseded = {
-        (item.scope.plugin, item.scope.version)
-        for item in tick.standing.quarantines.values()
-        if item.superseded_by is not None and item.ended_at is None
-    }
+    replaced = tick.standing.replaced
     recorded = {(record.slo, record.plugin, record.version) for record in tick.standing.alerts.values()}
     for objective in tick.rules.objectives:
         good, failures = indicator_of(objective).good, max(1, objective.min_failures)
@@ -75,7 +71,7 @@ def judge(tick: Tick) -> None:
             # Without so many failures in any window no alert begins, and there is none to bring forward: nearly all names.
             if bad < failures and (objective.name, plugin, version) not in recorded:
                 continue
-            if (plugin, version) not in superseded:  # its windows still hold old failures, but it will not run again
+            if (plugin, version) not in replaced:  # its windows still hold old failures, but it will not run again
                 _burn(tick, objective, PAGE, plugin, version, {version: windows})
         for plugin, versions in ran.items():
             if most[plugin] >= failures or (objective.name, plugin, None) in recorded:

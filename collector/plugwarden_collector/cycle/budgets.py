@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from plugwarden_collector.decide.alert import EXHAUSTED, Reading
 from plugwarden_collector.decide.changes import BudgetStatus
@@ -32,7 +32,10 @@ def keep_budgets(tick: Tick) -> None:
     if tick.seen.periods is None:
         return
     told = {(record.slo, record.plugin) for record in tick.standing.alerts.values() if record.exhausted}
+    first_calls = _first_calls(tick.standing.versions)
     for objective in tick.rules.objectives:
+        # Of a plugin that is younger than the longest window few calls are the whole budget, and burn rates tell.
+        young_from = tick.at - timedelta(seconds=max(tier.long_seconds for tier in objective.tiers))
         fastest, running = fastest_window(objective), dict[str, list[CallCounts]]()
         periods = tick.seen.periods.get(objective.name, {})
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
@@ -47,7 +50,8 @@ def keep_budgets(tick: Tick) -> None:
             left = budget(objective, summed(versions.values()))
             _keep(tick, objective, plugin, None, left, summed(running.get(plugin, ())), len(versions))
             if plugin in running and (
-                (objective.name, plugin) in told or (spent(objective, left) and _is_old(tick, objective, plugin))
+                (objective.name, plugin) in told
+                or (spent(objective, left) and first_calls.get(plugin, tick.at) < young_from)
             ):
                 _tell(tick, objective, plugin, left, versions)
 
@@ -106,9 +110,9 @@ def _tell(tick: Tick, objective: Objective, plugin: str, left: Budget, versions:
     bring_forward(tick, objective, TICKET, plugin, None, reading, described, EXHAUSTED)
 
 
-def _is_old(tick: Tick, objective: Objective, plugin: str) -> bool:
-    """Whether a plugin was called before the longest window began: until then few calls are the whole budget, and burn rates tell."""
-    longest = timedelta(seconds=max(tier.long_seconds for tier in objective.tiers))
-    return any(
-        name == plugin and tick.at - first_at > longest for (name, _), first_at in tick.standing.versions.items()
-    )
+def _first_calls(versions: Mapping[tuple[str, str], datetime]) -> dict[str, datetime]:
+    """Return when each plugin was first called, in any of its versions."""
+    found: dict[str, datetime] = {}
+    for (plugin, _), first_at in versions.items():
+        found[plugin] = min(first_at, found.get(plugin, first_at))
+    return found

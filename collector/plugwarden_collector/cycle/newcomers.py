@@ -61,9 +61,9 @@ def supersede(tick: Tick, released: Quarantine) -> None:
         put(tick, original)
         reason = f"{released.scope} passed probation; {original.scope} stays isolated and is no longer probed"
         decide(tick, original, "superseded", reason)
+        replaced = tick.standing.replaced & {(original.scope.plugin, original.scope.version)}
         for record in list(tick.standing.alerts.values()):
-            same = record.plugin == original.scope.plugin and record.version == original.scope.version is not None
-            if same and record.alert.state is not AlertState.INACTIVE:
+            if (record.plugin, record.version) in replaced and record.alert.state is not AlertState.INACTIVE:
                 end_alert(tick, record, f"superseded by {released.scope.version}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from plugwarden.contract import DirectiveSet
+from plugwarden.contract import DirectiveSet, Scope
 
 from .alert import AlertRecord
 from .noted import NotedKey
@@ -77,6 +77,18 @@ class Standing:
             if item.seen_at is not None:
                 fresh.incidents[identity] = replace(item, seen_at=item.seen_at + length)
         return fresh
+
+    @property
+    def replaced(self) -> set[tuple[str, str]]:
+        """Plugin versions that will not run again: isolated as a whole, while a later one came through probation."""
+        return {
+            (item.scope.plugin, item.scope.version)
+            for item in self.quarantines.values()
+            if item.superseded_by is not None
+            and item.ended_at is None
+            and item.scope.version is not None
+            and item.scope == Scope(item.scope.plugin, item.scope.version)
+        }
 
     def versions_beside(self, plugin: str, version: str | None) -> tuple[str, ...]:
         """Versions of a plugin that ran before, but for one of them: the newest, as many as a directive holds with room to spare."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from plugwarden.contract import Action, QuarantineState, Scope
 from plugwarden_collector.rules.policy import Enforcement
+from plugwarden_collector.rules.tiers import PAGE
 
 from tests.collector.support.played_fleet import AT, OBSERVED, RULES, Fleet, by_hand, kinds, rules_with
 
@@ -217,6 +219,25 @@ def test_what_a_quarantine_stopped_is_held(burning: Fleet) -> None:
     assert burning.play(10, lambda: second_fails(burning)) == ["quarantined"]
     burning.play(300, lambda: burning.arrive("csv", "1"), step=20)
     assert burning.alerts("2") == {"firing"}
+
+
+@pytest.mark.parametrize(("operation", "told"), [(None, False), ("read", True)])
+def test_a_version_that_others_have_replaced_wakes_nobody_unless_only_a_part_of_it_is_isolated(
+    operation: str | None, *, told: bool
+) -> None:
+    """Before, what a later version replaced in one operation was taken for the whole of it, and it failed in others unheard."""
+    fleet = Fleet(OBSERVED, windows=True)
+    isolated = replace(by_hand(Scope("csv", "1", operation=operation)), superseded_by="2")
+    fleet.standing.quarantines[isolated.id] = isolated
+
+    def fails_in_another() -> None:
+        fleet.arrive("csv", "1", 100, 30, operation="write", on=("h1",), obeyed=False)
+        fleet.arrive("csv", "2", 5, operation="read", on=("h1",))
+
+    fleet.play(1_800, fails_in_another, step=60)
+    pages = [record for record in fleet.standing.alerts.values() if record.severity == PAGE]
+    assert bool(pages) is told
+    assert all(record.inhibited_by is None for record in pages)
 
 
 # -- successors ---------------------------------------------------------------------------------------------------------

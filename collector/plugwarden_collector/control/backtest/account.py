@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,10 +15,12 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.judge.watch import Watch
 
-__all__ = ["ASKED", "Account", "Alert", "Told", "Trouble", "plugin_of"]
+__all__ = ["ASKED", "Account", "Alert", "Told", "Trouble", "is_about", "plugin_of"]
 
 ASKED = frozenset({"suggested", "warned", "prevented", "would_quarantine"})
 """Decisions that speak of a trouble and isolate nothing."""
+_FURTHER = re.compile(r"$|@| (operation|instance|tenant)=")
+"""What comes after the plugin's name in a scope in words."""
 
 
 @dataclass(slots=True)
@@ -101,7 +105,7 @@ class Account:
 
     def _add(self, draft: Draft, standing: Standing, known: dict[str, datetime], at: datetime) -> None:
         evidence = draft.evidence or {}
-        plugin = plugin_of(draft.scope)
+        plugin = plugin_of(draft.scope, {name for name, _ in standing.versions})
         if draft.quarantine_id in standing.quarantines:
             plugin = standing.quarantines[draft.quarantine_id].scope.plugin
         began = evidence.get("since")
@@ -142,6 +146,11 @@ class Account:
             self._subjects.pop(key).until = at
 
 
-def plugin_of(scope: str) -> str:
-    """Return the plugin of a scope in words."""
-    return scope.split("@")[0].split(" ")[0]
+def is_about(scope: str, plugin: str) -> bool:
+    """Whether a scope in words (`plugwarden.contract.Scope`) is of a plugin, or of a part of it. Names may have spaces and `@` in them."""
+    return scope.startswith(plugin) and _FURTHER.match(scope, len(plugin)) is not None
+
+
+def plugin_of(scope: str, names: Iterable[str]) -> str:
+    """Return which of the plugins a scope in words is about, the longest name that fits; empty where none does."""
+    return max((name for name in names if is_about(scope, name)), key=len, default="")

@@ -40,8 +40,8 @@ class _Open:
     """Number of its version (pages) or of its plugin (all others), as the tape counts them."""
     held: bool
     """A quarantine in force speaks for it, so that silence does not end it."""
-    superseded: bool
-    """Its version is isolated for good, so that its windows move nothing."""
+    replaced: bool
+    """Its version will not run again, so that its windows move nothing."""
 
 
 @dataclass(slots=True)
@@ -71,16 +71,8 @@ class Alarms:
     def follow(self, standing: Standing) -> None:
         """Take over where a turn left things."""
         objectives = {item.name: item for item in self.rules.objectives}
-        superseded = {
-            (item.scope.plugin, item.scope.version)
-            for item in standing.quarantines.values()
-            if item.superseded_by is not None and item.ended_at is None
-        }
-        over = [
-            number
-            for plugin, version in superseded
-            if version is not None and (number := self.names.known_version((plugin, version))) is not None
-        ]
+        replaced = standing.replaced
+        over = [number for name in replaced if (number := self.names.known_version(name)) is not None]
         self._taken = {(name, kind): set(over if kind == PAGE else ()) for name in objectives for kind in KINDS}
         if len(standing.versions) != self._versions:
             self._versions = len(standing.versions)
@@ -101,7 +93,7 @@ class Alarms:
                 continue
             speaker = covering(standing, record)
             held = speaker is not None and speaker.in_force
-            mine = (record.plugin, record.version) in superseded
+            mine = (record.plugin, record.version) in replaced
             self._open.append(_Open(record, objectives[record.slo], kind, number, held, mine))
             self._taken[record.slo, kind].add(number)
 
@@ -125,7 +117,7 @@ class Alarms:
                 well = again[name][:, item.number]
             else:
                 well = sums.quiet(item.objective, item.kind, item.number)
-            if not item.superseded:
+            if not item.replaced:
                 found |= _moves(item.record.alert, burns, well & ~burns, item.objective, ats)
             if not item.held:
                 found |= self._silent(item, sums)

@@ -17,7 +17,7 @@ from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store.happened import Happened
 from plugwarden_collector.store.ledger_rows import QuarantineRow
 
-from .account import Alert, Trouble, plugin_of
+from .account import Alert, Trouble, is_about
 
 __all__ = ["SAME_TROUBLE", "Comparison"]
 
@@ -60,7 +60,7 @@ class Comparison:
         found = self._isolation(item)
         if found is not None:
             return found
-        near = [row for row in self._asked if plugin_of(row.scope) == item.plugin]
+        near = [row for row in self._asked if is_about(row.scope, item.plugin)]
         asked = self._nearest(near, item.decided_at)
         if asked is None:
             return {"isolated": False, "says": "it was never isolated"}
