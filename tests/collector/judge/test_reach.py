@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plugwarden_collector.judge.causes import CLEAR_NATS, ONE_FAULT_NATS, Fault, Sample, explain
 
-from tests.collector.support.cells import AT, blamed, cells, outage, shared
+from tests.collector.support.cells import AT, blamed, cells, either, outage, shared, where
 
 
 def cell(operation: str, instance: str, tenant: str, total: int, *, shut: int = 0, **errors: int) -> Sample:
@@ -114,4 +114,12 @@ def test_a_scope_that_was_narrowed_in_doubt_waits_for_no_wider_one() -> None:
     (found,) = told([*everybody, *fault, cell("read", "h1", "a", 1, ValueError=1)]).values()
     assert str(found.scope) == "geo version=1 operation=write tenant=a"
     assert found.margin > CLEAR_NATS
+    assert -found.apart > ONE_FAULT_NATS
+
+
+def test_a_fault_whose_parts_fail_at_rates_of_their_own_is_one_where_nothing_of_it_is_well() -> None:
+    """A version that fails for both of its tenants, not quite alike: no call would be spared by telling them apart."""
+    fleet = cells("geo", either(where(1.0, version="2", tenant="acme"), where(0.96, version="2")))
+    (found,) = told(fleet).values()
+    assert str(found.scope) == "geo version=2"
     assert -found.apart > ONE_FAULT_NATS

@@ -63,13 +63,15 @@ def _apart_nats(search: Search, found: Factor, narrower: Sequence[_Weighed]) -> 
     """Return the nats by which two faults describe what was found as one better: by their types of errors, or by where they lie.
 
     A narrower scope and the best in what it leaves over are priced for their conditions alone, for that there is trouble is known; with
-    `ONE_FAULT_NATS` taken off, they are in doubt as soon as they describe it as well as the one.
+    `ONE_FAULT_NATS` taken off, they are in doubt as soon as they describe it as well as the one. Two that leave no calls over are the one.
     """
     if not narrower:
         return -inf
     first = max((item.factor for item in narrower), key=lambda factor: (factor.score, factor.conditions))
-    second = search.second(sorted(set(found.cells) - set(first.cells)))
-    two = first.score + (0.0 if second is None else second.score) - ONE_FAULT_NATS
+    rest = sorted(set(found.cells) - set(first.cells))
+    second, two = search.second(rest), -inf
+    if second is not None and search.table.counts(set(rest) - set(second.cells))[0]:
+        two = first.score + second.score - ONE_FAULT_NATS
     return max([two, *(item.nats for item in narrower if item.unlike)]) - found.score
 
 
