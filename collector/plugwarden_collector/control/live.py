@@ -176,6 +176,7 @@ class Warden:
     def close(self) -> None:
         """Let the loop's thread go; a turn that it still makes ends by itself."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._forecasts.shutdown(wait=False, cancel_futures=True)
 
     def tick(self) -> Changes:
         """One turn of the loop, in the caller's thread."""

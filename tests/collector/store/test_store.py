@@ -45,7 +45,7 @@ def test_every_statement_binds_against_a_new_database(database: Database) -> Non
         connection.execute(f"create temp view {staging} as select * exclude (batch) from {rows}")
     connection.execute("create temp view incoming_resources as from resource_rows")
     connection.execute("create temp view incoming_requests as select hash from requests")
-    connection.execute("create temp view staged_calls as select * exclude (batch) from call_seconds")
+    connection.execute("create temp view staged_calls as from call_seconds")
     connection.execute("create temp view folded_calls as from call_minutes")
     connection.execute(
         "create temp view staged_words as "
