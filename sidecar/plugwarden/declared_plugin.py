@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack
 
@@ -16,9 +17,6 @@ from plugwarden.nearest import hint
 from plugwarden.terms import Terms
 
 __all__ = ["DeclaredPlugin", "KeptVersions", "Wrapping"]
-
-MANY = 2
-"""Forms of one operation from which on it cannot be said which is meant."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -35,26 +33,32 @@ class Wrapping(Protocol):
 
 
 class KeptVersions:
-    """The wrapped forms of declared operations, by version: a manifest names the version that it goes back to, and no function."""
+    """The wrapped forms of declared operations, by version: a manifest names the version that it goes back to, and no function.
+
+    What the host has let go of, as one that loads its plugins anew does, is not kept alive.
+    """
 
     def __init__(self) -> None:
-        self._forms: dict[tuple[str, str, str], list[Any]] = {}
+        self._forms: dict[tuple[str, str, str], list[weakref.ref[Any]]] = {}
 
     def add(self, plugin: str, version: str, operation: str, form: Any) -> None:
-        """Keep a form; of an operation that is wrapped again and again, only that there are several."""
+        """Know a form for as long as the host has it."""
         forms = self._forms.setdefault((plugin, version, operation), [])
-        if len(forms) < MANY:
-            forms.append(form)
+        if isinstance(form, staticmethod | classmethod):
+            form = form.__func__  # they cannot be referred to weakly
+        forms.append(weakref.ref(form, forms.remove))
 
     def form(self, plugin: str, version: str, operation: str) -> Any:
         """Return the form of an earlier version. Raises `ConfigurationError` where there is none, or where there are several: a host
         that wraps for each of its tenants must not have the calls of one answered for another."""
-        forms = self._forms.get((plugin, version, operation), [])
+        refs = list(self._forms.get((plugin, version, operation), ()))
+        forms = [form for form in (ref() for ref in refs) if form is not None]
         if not forms:
             raise ConfigurationError(
-                f"operations.{operation}.previous: {plugin}@{version} is not wrapped here; declare and wrap it first, with this sidecar"
+                f"operations.{operation}.previous: {plugin}@{version} is not wrapped here; declare and wrap it first, "
+                "with this sidecar, and keep it"
             )
-        if len(forms) == MANY:
+        if len(forms) > 1:
             raise ConfigurationError(
                 f"operations.{operation}.previous: {plugin}@{version} is wrapped several times here; "
                 "give the form that is meant: wrap(function, previous=…)"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +172,13 @@ def test_a_manifest_names_the_version_that_calls_go_back_to(sidecar: Sidecar) ->
     assert newer() == "1.9"
 
 
+def test_static_methods_are_found_by_their_version_too(sidecar: Sidecar) -> None:
+    older = sidecar.declare(version("1.9")).wrap(staticmethod(lambda: "1.9"), "find")
+    newer = sidecar.declare(version("2.0", previous="1.9")).wrap(lambda: "2.0", "find")
+    isolate(sidecar, "geo", "2.0")
+    assert (older(), newer()) == ("1.9", "1.9")
+
+
 def test_a_version_that_is_not_wrapped_is_said_by_its_field(sidecar: Sidecar) -> None:
     plugin = sidecar.declare(version("2.0", previous="1.9"))
     with pytest.raises(ConfigurationError, match=r"operations\.find\.previous: geo@1\.9 is not wrapped here; declare"):
@@ -191,6 +200,20 @@ def test_where_a_host_wraps_for_each_tenant_nobodys_calls_are_answered_for_anoth
     newer = plugin.wrap(lambda: "alice 2.0", "find", previous=alice)
     isolate(sidecar, "geo", "2.0")
     assert newer() == "alice"
+
+
+def test_a_version_that_is_loaded_anew_is_one_version_and_the_form_before_is_let_go(sidecar: Sidecar) -> None:
+    before, plugin = sidecar.declare(version("1.9")), sidecar.declare(version("2.0", previous="1.9"))
+    older = before.wrap(lambda: "before", "find")
+    gone = weakref.ref(older)
+    older = before.wrap(lambda: "1.9", "find")
+    gc.collect()
+    assert gone() is None
+    newer = plugin.wrap(lambda: "2.0", "find")
+    del older
+    gc.collect()
+    isolate(sidecar, "geo", "2.0")
+    assert newer() == "1.9", "what goes back to it keeps it"
 
 
 def test_a_plugin_that_goes_back_is_tried_by_itself() -> None:

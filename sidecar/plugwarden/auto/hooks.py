@@ -210,14 +210,21 @@ class Placed:
 
         earlier = self.wanted.earlier(wanted)
         previous = None if earlier is None else self._form_of(earlier, wanted)
-        observed: Any = self.sidecar.wrap(
+        wrap: Callable[..., Any] = functools.partial(
+            self.sidecar.wrap,
             function,
             plugin=wanted.plugin,
             version=wanted.version or version_of(module.__name__),
             operation=wanted.operation,
-            previous=previous,
             **wanted.terms,
         )
+        try:
+            observed = wrap(previous=previous)
+        except ConfigurationError as error:
+            if previous is None:
+                raise
+            observed = wrap()  # where it is not the way back that is wrong, this says so
+            self._stays(wanted, error)
         setattr(owner, name, observed if descriptor is None else descriptor(observed))
         self._forms[_identity(wanted)] = observed
         self.count(f"callable {_target(wanted)}", 1)
@@ -232,12 +239,15 @@ class Placed:
             module = importlib.import_module(earlier.module)
             if not self.exchanged(earlier):
                 self.exchange(module, earlier)
-        except Exception as error:  # noqa: BLE001 - the newer version is observed all the same
-            why = f"previous: {earlier.version} cannot be had: {type(error).__name__}: {error}"
-            if self.note(f"callable {_target(wanted)}", why, "goes back to nothing"):
-                _log.warning("callable %s: goes back to nothing: %s", _target(wanted), why)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the host did not ask for it, and the newer version is observed
+            self._stays(wanted, f"previous: {earlier.version} cannot be had: {type(error).__name__}: {error}")
             return None
         return self._forms.get(_identity(earlier))
+
+    def _stays(self, wanted: WantedCallable, why: object) -> None:
+        """Note that calls go back to nothing, and say so in the log."""
+        if self.note(f"callable {_target(wanted)}", why, "goes back to nothing"):
+            _log.warning("callable %s: goes back to nothing: %s", _target(wanted), why)
 
 
 @dataclass

@@ -119,8 +119,12 @@ class WantedPlugins(NamedTuple):
         """Return what a callable goes back to; None where nothing is named, or it is not there."""
         if item.previous is None:
             return None
+        return next(iter(self.candidates(item)), None)
+
+    def candidates(self, item: WantedCallable) -> list[WantedCallable]:
+        """Return all that have the version which a callable goes back to; a file that was read has one at most."""
         wanted = (item.plugin, item.previous, item.operation)
-        return next((one for one in self.callables if (one.plugin, one.version, one.operation) == wanted), None)
+        return [one for one in self.callables if (one.plugin, one.version, one.operation) == wanted]
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], os.stat_result]:
@@ -172,6 +176,11 @@ def _check_way_back(path: str, item: WantedCallable, wanted: WantedPlugins) -> N
     if further is None:
         raise ConfigurationError(
             f"{path}.previous: no [[callable]] has version {item.previous} of plugin {item.plugin}, operation {item.operation}"
+        )
+    if len(found := wanted.candidates(item)) > 1:
+        raise ConfigurationError(
+            f"{path}.previous: {len(found)} [[callable]] have version {item.previous} of plugin {item.plugin}, operation "
+            f"{item.operation}; give each pair an operation of its own"
         )
     while further is not None:
         if further.version in passed:

@@ -226,7 +226,7 @@ def _ways_back(previous: PluginApp | Iterable[Any] | None) -> Callable[[Any], Pl
                 raise ConfigurationError(
                     f"previous: route {name} is not wrapped; wrap its router first, with its version"
                 )
-            known[_place(route)] = route.handle
+            known.setdefault(_place(route), route.handle)  # a router serves the first
     return lambda route: known.get(_place(route))
 
 

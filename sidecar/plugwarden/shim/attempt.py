@@ -91,7 +91,7 @@ class Attempt:
         self.over = False
         """The earlier form has returned, raised, or handed out its first item."""
         self.taken_up = False
-        """The gate refused the call, and what the earlier version declares for that answers."""
+        """The call ran and failed, or the gate refused it and what the earlier version declares for that answers."""
         self.waits = False
         """The call goes on where its result is wanted, and can still be refused there."""
         self.refused: CallNotPermitted | None = None

@@ -94,7 +94,10 @@ class Form:
     # -- the fallback ---------------------------------------------------------------------------------------------------
 
     def enter(self, occasion: str) -> bool:
-        """Take a place in the fallback, where it answers that; False where it does not, or has none."""
+        """Take a place in the fallback, where it answers that; False where it does not, or has none. What failed has run, so that
+        no later refusal may end the try that it was."""
+        if occasion != REFUSED and (attempt := self.attempt()) is not None:
+            attempt.taken_up = True
         fallback = self.fallback
         return fallback is not None and occasion in fallback.answers and fallback.enter(self.operation.answers)
 

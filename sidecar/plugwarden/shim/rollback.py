@@ -181,11 +181,13 @@ class Way:
 
 
 def _operation_of(wrapped: Any) -> Operation | None:
-    """Whose observed form it is: a static method stands around it."""
-    found = getattr(wrapped, "__plugwarden__", None) or getattr(
-        getattr(wrapped, "__func__", None), "__plugwarden__", None
-    )
+    """Whose observed form it is: a static method or something of the host's (`functools.wraps`) may stand around it."""
+    found = getattr(inspect.unwrap(wrapped, stop=_is_observed), "__plugwarden__", None)
     return found if isinstance(found, Operation) else None
+
+
+def _is_observed(form: Any) -> bool:
+    return isinstance(getattr(form, "__plugwarden__", None), Operation)
 
 
 def _named(scope: Scope) -> str:

@@ -256,6 +256,12 @@ def test_a_host_file_that_goes_wrong_later_costs_the_host_nothing(host: Path) ->
             r"callable\[1\].previous: 1 goes back to 2 itself",
         ),
         (
+            "[[callable]]\ntarget = 'a:b'\nversion = '2'\nprevious = '1'\n"
+            "[[callable]]\ntarget = 'c:b'\nplugin = 'a'\nversion = '1'\n"
+            "[[callable]]\ntarget = 'd:b'\nplugin = 'a'\nversion = '1'",
+            r"callable\[1\].previous: 2 \[\[callable\]\] have version 1 of plugin a, operation b; give",
+        ),
+        (
             "[[entry_points]]\ngroup = 'x'\nprevious = '1'",
             r"entry_points\[1\].previous: only a \[\[callable\]\] names one",
         ),
@@ -334,6 +340,25 @@ def test_a_host_file_names_the_version_that_calls_go_back_to_which_no_host_impor
         assert (
             "callable geo_2:find: goes back to nothing: previous: 1.9 cannot be had: ModuleNotFoundError" in done.stderr
         )
+
+
+@pytest.mark.parametrize(
+    ("old", "why"),
+    [
+        ("async def find(place): return place", "previous: geo@1.9 operation=find is of another kind"),
+        ("raise SystemExit('wants a display')", "previous: 1.9 cannot be had: SystemExit: wants a display"),
+    ],
+    ids=["another kind", "ends"],
+)
+def test_a_way_back_that_cannot_be_costs_the_way_back_alone(tmp_path: Path, old: str, why: str) -> None:
+    (tmp_path / "host.py").write_text("import geo_2\nprint(geo_2.find('Bern'))")
+    (tmp_path / "geo_2.py").write_text(GEO.replace("VERSION", "2.0"))
+    (tmp_path / "geo_1.py").write_text(old)
+    (tmp_path / "plugwarden.toml").write_text(GOES_BACK)
+    done = run(tmp_path, "run", "--report", "--", sys.executable, "host.py")
+    assert (done.returncode, done.stdout.strip()) == (0, "Bern by 2.0"), done.stderr
+    assert "callable geo_2:find: 1 wrapped" in done.stderr
+    assert f"callable geo_2:find: goes back to nothing: {why}" in done.stderr
 
 
 def test_what_is_installed_makes_a_host_file_that_can_be_read(tmp_path: Path) -> None:

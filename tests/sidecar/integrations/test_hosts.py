@@ -312,6 +312,27 @@ def test_what_routes_cannot_go_back_to_is_said_before_any_is_wrapped(sidecar: Si
     assert routes[0].handle == plain
 
 
+@needs("starlette")
+def test_a_route_goes_back_to_the_first_of_two_alike_which_the_earlier_router_served(sidecar: Sidecar) -> None:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    def route(answer: str) -> Route:
+        async def item(request: Request) -> PlainTextResponse:
+            return PlainTextResponse(answer)
+
+        return Route("/item", item)
+
+    before, routes = [route("first"), route("second")], [route("2")]
+    wrap_routes(before, sidecar, plugin="shop", version="1")
+    wrap_routes(routes, sidecar, plugin="shop", version="2", previous=before)
+    isolate(sidecar, "shop", "2")
+    assert TestClient(Starlette(routes=routes)).get("/item").text == "first"
+
+
 @needs("fastapi")
 def test_a_fastapi_router_goes_back_to_the_earlier_versions_with_parameters_and_body(sidecar: Sidecar) -> None:
     from fastapi import APIRouter, FastAPI

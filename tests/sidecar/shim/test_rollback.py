@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import os
 import subprocess
@@ -473,3 +474,87 @@ def test_the_page_for_hosts_is_true(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
     assert "4 passed" in done.stdout
+
+
+# -- nothing runs on top of what has run ------------------------------------------------------------------------------
+
+
+def test_what_the_fallback_of_an_earlier_version_that_ran_is_refused_is_the_answer(recorder: Recorder) -> None:
+    oldest = version(recorder.sidecar, 0)
+
+    def fails(*_: object) -> str:
+        raise ValueError
+
+    old = recorder.sidecar.wrap(fails, plugin="geo", version="1", operation="find", fallback=lambda *_: oldest())
+    new = version(recorder.sidecar, 2, previous=old, fallback=Value("of 2"))
+    recorder.isolate("geo", "2")
+    recorder.isolate("geo", "0")
+    with pytest.raises(PluginQuarantined) as caught:
+        new()
+    assert caught.value.scope.version == "0"
+
+
+def test_what_the_fallback_of_an_earlier_coroutine_that_ran_is_refused_is_the_answer(recorder: Recorder) -> None:
+    async def answers() -> str:
+        return "0"
+
+    async def fails() -> str:
+        raise ValueError
+
+    sidecar = recorder.sidecar
+    oldest = sidecar.wrap(answers, plugin="geo", version="0", operation="find")
+    old = sidecar.wrap(fails, plugin="geo", version="1", operation="find", fallback=lambda: oldest())
+    new = sidecar.wrap(answers, plugin="geo", version="2", operation="find", previous=old, fallback=Value("of 2"))
+    recorder.isolate("geo", "2")
+    recorder.isolate("geo", "0")
+    with pytest.raises(PluginQuarantined) as caught:
+        asyncio.run(new())
+    assert caught.value.scope.version == "0"
+
+
+def test_a_host_that_tries_an_earlier_version_again_gets_what_its_breaker_says(recorder: Recorder) -> None:
+    runs = []
+
+    def fails(*_: object) -> str:
+        runs.append(1)
+        raise ValueError
+
+    old = recorder.sidecar.wrap(fails, plugin="geo", version="1", operation="find")
+
+    @functools.wraps(old)
+    def again(*args: object) -> str:
+        while True:
+            try:
+                return old(*args)
+            except ValueError:
+                if len(runs) > 100:
+                    raise
+
+    new = version(recorder.sidecar, 2, previous=again, fallback=Value("of 2"))
+    recorder.isolate("geo", "2")
+    with pytest.raises(CallNotPermitted) as caught:
+        new()
+    assert caught.value.scope.version == "1"
+    assert runs
+
+
+# -- something of the host's around the earlier form ------------------------------------------------------------------
+
+
+def annotated(place: str) -> str:
+    """At the top of a module and with annotations: its observed form is a stand-in for it, which has no attributes to copy."""
+    return f"1 {place}"
+
+
+def test_the_earlier_form_of_an_annotated_function_may_have_something_of_the_hosts_around_it(
+    recorder: Recorder,
+) -> None:
+    old = version(recorder.sidecar, 1, annotated)
+
+    @functools.wraps(old)
+    def around(place: str) -> str:
+        return f"{old(place)}, logged"
+
+    new = version(recorder.sidecar, 2, previous=around)
+    recorder.isolate("geo", "2")
+    assert new("here") == "1 here, logged"
