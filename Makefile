@@ -30,7 +30,7 @@ up: setup  ## collector and dashboards, until Ctrl-C
 
 # A fifth of the million calls of test_no_harm and a fourth of other long repetitions (tests/share.py): the whole suite has to
 # end within 15 minutes. `make repeated` makes all.
-test: export PLUGWARDEN_NO_HARM_CALLS ?= 200000
+test: export PLUGWARDEN_NO_HARM_CALLS ?= 100000
 test: export PLUGWARDEN_TEST_SHARE ?= 0.25
 # Two processes, on two cores: half of the time of a test is waiting. The tests of a file stay together and share what it starts.
 PROCESSES ?= 2

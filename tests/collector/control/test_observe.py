@@ -14,7 +14,7 @@ from plugwarden_collector.judge.watch import look as look_at
 from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.rules.file import DEFAULT_RULES
 
-from tests.collector.support.rolled_store import AT, BEGIN, Store, call_each, span
+from tests.collector.support.rolled_store import AT, BEGIN, Store, span
 
 MINUTE = timedelta(minutes=1)
 
@@ -30,9 +30,12 @@ def test_windows_are_counted_again_when_the_clock_was_set_back(store: Store) -> 
 @pytest.mark.parametrize("minute", [10, 50])
 def test_windows_of_less_than_six_hours_are_counted_to_the_minute(store: Store, minute: int) -> None:
     at, time = BEGIN.replace(hour=16, minute=minute, second=0), BEGIN.replace(minute=0, second=0)
+    message = trace_service_pb2.ExportTraceServiceRequest()
     while time <= at:
-        call_each(store, ["geo"], time)
+        span(message, 0.05, time, attributes={"plugin.id": "geo", "plugin.outcome": "success", "plugin.version": "1"})
         time += 5 * MINUTE
+    store.send(Signal.TRACES, message, at)
+    store.roll(at)
     counted = observe(
         store.telemetry.judging, DEFAULT_RULES, at, mark=0, since=BEGIN - timedelta(days=1), budgets=False
     ).windows
