@@ -21,11 +21,16 @@ EVERYWHERE = "everywhere"
 
 
 def fails_everywhere(trouble: Trouble, fault: Fault) -> bool:
-    """Whether neither another place nor another version is well, which a reason outside of the plugin does not spare."""
+    """Whether neither another place nor another version is well, which a reason outside of the plugin does not spare.
+
+    Of whom one sender alone tells that is not known, and whom it made up is not hit by anything: neither is a member of a shared cause
+    either (`judge/causes/moment.py`).
+    """
     scope = fault.scope
-    return not is_place(fault) and (
-        scope.version is None
-        or all(item.version == scope.version for item in trouble.samples if item.plugin == scope.plugin and item.total)
+    if is_place(fault) or not fault.known or fault.sender:
+        return False
+    return scope.version is None or all(
+        item.version == scope.version for item in trouble.samples if item.plugin == scope.plugin and item.total
     )
 
 

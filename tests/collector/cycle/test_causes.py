@@ -131,6 +131,27 @@ def test_an_outage_that_plugins_show_one_after_the_other_takes_back_who_showed_i
     assert incident.plugins == STARVED[:5]
 
 
+@pytest.mark.parametrize("ghost_first", [False, True])
+def test_a_plugin_that_one_sender_made_up_takes_nobody_back_and_excuses_nobody(*, ghost_first: bool) -> None:
+    """Before, who could send telemetry of one process undid the isolation of a plugin that fails everywhere, or kept it from being isolated."""
+    fleet = Fleet()
+    fleet.has_past("p0")
+    turn = 0
+
+    def each() -> None:
+        nonlocal turn
+        turn += 1
+        if turn > (20 if ghost_first else 0):
+            fleet.arrive("p0", "1", 10, 10, error="ConnectionError")
+        if turn > (0 if ghost_first else 20):
+            fleet.arrive("ghost", "1", 10, 10, on=("evil",), error="ConnectionError")
+
+    fleet.play(60, each)
+    assert Scope("p0", "1") in fleet.told
+    assert "taken_back" not in [item.kind for item in fleet.made]
+    assert fleet.standing.incidents == {}
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
