@@ -102,10 +102,16 @@ def pace(tick_seconds: float, counting_seconds: float) -> float:
     return min(TICK_SECONDS, max(EAGER_SECONDS, judging / MAX_SHARE, tick_seconds / MAX_SHARE_COUNTING))
 
 
-def rest(pause_seconds: float, look_seconds: float | None) -> float:
-    """Return the seconds until the next tick, when at least `pause_seconds` must pass: a look that is due soon after is the same tick."""
-    soon = look_seconds is not None and pause_seconds < look_seconds < pause_seconds + EAGER_SECONDS
-    return look_seconds if soon and look_seconds is not None else max(0.0, pause_seconds)
+def rest(passed_seconds: float, pause_seconds: float, look_seconds: float | None) -> float:
+    """Return the seconds until the next tick, `passed_seconds` after the last one began, from whose begin on `pause_seconds` are to pass.
+
+    A look that is due in `look_seconds` is not put off by the pace, for there is one for each thing that waits; one that is due
+    soon after is the same tick.
+    """
+    pause = max(0.0, pause_seconds - passed_seconds)
+    if look_seconds is None or look_seconds >= pause + EAGER_SECONDS:
+        return pause
+    return max(look_seconds, min(pause, EAGER_SECONDS - passed_seconds), 0.0)
 
 
 class Warden:
@@ -170,8 +176,9 @@ class Warden:
                 pass  # nothing arrived: time itself may still move an alert, a suspicion or a quarantine
             self._news.clear()
             # Under load a turn takes longer; judging must not take what ingest needs.
-            pause = pace(self.stats.seconds_last, self.stats.counting_seconds_last) - (self._loop.time() - started)
-            await asyncio.sleep(rest(pause, None if look_at is None else self._seconds_to(look_at)))
+            pause = pace(self.stats.seconds_last, self.stats.counting_seconds_last)
+            look = None if look_at is None else self._seconds_to(look_at)
+            await asyncio.sleep(rest(self._loop.time() - started, pause, look))
 
     def close(self) -> None:
         """Let the loop's thread go; a turn that it still makes ends by itself."""

@@ -74,11 +74,22 @@ def test_a_turn_is_paced_by_what_judging_takes_and_counting_weighs_half_as_much(
     assert pace(5.0, 0.0) == 1.0
 
 
-def test_a_look_that_is_due_soon_is_waited_for_and_is_the_next_turn() -> None:
-    assert rest(0.1, 0.2) == 0.2
-    assert rest(0.1, 0.05) == 0.1
-    assert rest(0.1, 0.5) == 0.1
-    assert rest(-0.1, None) == 0.0
+@pytest.mark.parametrize(
+    ("passed", "pause", "look", "seconds"),
+    [
+        (0.1, 0.3, None, 0.2),
+        (0.5, 0.3, None, 0.0),
+        (0.1, 0.3, 0.3, 0.3),  # soon after: the same tick
+        (0.1, 0.3, 0.5, 0.2),
+        (0.2, 0.9, 0.3, 0.3),  # a slow tick does not put it off
+        (0.2, 0.9, 0.01, 0.05),  # but ticks stay as far apart as they are while data arrive
+        (0.5, 0.9, -1.0, 0.0),
+    ],
+)
+def test_a_look_that_is_due_is_not_put_off_and_one_that_is_due_soon_is_the_same_tick(
+    passed: float, pause: float, look: float | None, seconds: float
+) -> None:
+    assert rest(passed, pause, look) == pytest.approx(seconds)
 
 
 def test_what_waits_for_a_moment_is_looked_at_then_though_nothing_arrives(

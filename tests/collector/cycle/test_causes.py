@@ -133,7 +133,7 @@ def test_an_outage_that_plugins_show_one_after_the_other_takes_back_who_showed_i
 
 @pytest.mark.parametrize("ghost_first", [False, True])
 def test_a_plugin_that_one_sender_made_up_takes_nobody_back_and_excuses_nobody(*, ghost_first: bool) -> None:
-    """Before, who could send telemetry of one process undid the isolation of a plugin that fails everywhere, or kept it from being isolated."""
+    """Before, who could send telemetry of one process undid the isolation of a plugin that fails everywhere."""
     fleet = Fleet()
     fleet.has_past("p0")
     turn = 0
