@@ -137,6 +137,8 @@ class Pipeline:
         self._last_cut = self._last_heartbeat = time.monotonic()
         self._wake = threading.Event()
         self._resting = False
+        self._tell_at: float | None = None
+        """Monotonic time at which what failed is told; None while nothing of the kind waits."""
         self._ending = False
         self.started = False
 
@@ -286,11 +288,12 @@ class Pipeline:
     # -- the drain thread ---------------------------------------------------------------------------------------------
 
     def _run_drain(self) -> None:
+        idle = min(IDLE_SECONDS, self._settings.export_interval_seconds)
         while not self._stopping:
-            self._resting = not self._waiting
-            self._wake.wait(
-                min(IDLE_SECONDS, self._settings.export_interval_seconds) if self._resting else DRAIN_SECONDS
-            )
+            tell_at = self._tell_at
+            self._resting = tell_at is None and not self._waiting
+            left = DRAIN_SECONDS if tell_at is None else min(DRAIN_SECONDS, max(0.0, tell_at - time.monotonic()))
+            self._wake.wait(idle if self._resting else left)
             self._wake.clear()
             if self._resting:
                 self._resting = False
@@ -325,7 +328,11 @@ class Pipeline:
             if due or (trouble and since >= TROUBLE_SECONDS):
                 heartbeat = now - self._last_heartbeat >= self._settings.export_interval_seconds
                 self._cut(everything=self._ending, heartbeat=heartbeat)
+                self._tell_at = None
+            else:
+                self._tell_at = self._last_cut + TROUBLE_SECONDS if trouble else None
         except Exception:  # noqa: BLE001 - the loop must outlive any one bad item
+            self._tell_at = None  # it is tried again with the next turn, and not at once and for ever
             self.count_drop("internal", "drain_fault")
             _log.debug("drain failed", exc_info=True)
 

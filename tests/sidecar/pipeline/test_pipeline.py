@@ -315,6 +315,37 @@ def test_the_good_calls_before_a_trouble_are_in_an_interval_of_their_own(outbox:
         assert bad.point.start_time_unix_nano >= good.point.time_unix_nano
 
 
+def test_a_failure_that_no_call_follows_is_told_as_soon_as_one_that_many_do(
+    outbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, it waited for the next call, or for a second."""
+    monkeypatch.setattr(pipeline_module, "IDLE_SECONDS", 60.0)
+    with contextlib.closing(Sidecar(service="test", export_interval_seconds=60.0)) as sidecar:
+        broken = False
+
+        def run() -> None:
+            if broken:
+                raise ValueError
+
+        wrapped = sidecar.wrap(run, plugin="csv", version="1", operation="x")
+        wrapped()
+        time.sleep(pipeline_module.TROUBLE_SECONDS + 0.2)
+        broken = True
+        with contextlib.suppress(ValueError):
+            wrapped()
+        wait_for(lambda: outbox.calls(plugin_outcome="error") == 1)
+
+
+def test_a_turn_that_fails_while_a_failure_waits_is_not_made_again_at_once(
+    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = sidecar._pipeline
+    pipeline._tell_at = 0.0
+    monkeypatch.setattr(pipeline, "_trouble_begins", lambda: 1 / 0)
+    pipeline._take_turn()
+    assert pipeline._tell_at is None
+
+
 @pytest.mark.parametrize("source", ["plugin", "downstream"])
 def test_a_refusal_by_the_breaker_says_who_was_to_blame_for_what_opened_it(outbox: Any, source: str) -> None:
     with contextlib.closing(Sidecar(service="test", export_interval_seconds=60.0)) as sidecar:
