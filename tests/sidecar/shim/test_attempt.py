@@ -16,16 +16,9 @@ from opentelemetry.context import Context, attach, detach
 from plugwarden import CallNotPermitted, PluginQuarantined, Sidecar, Value
 from plugwarden.contract import Scope
 from plugwarden.integrations.answering import answering
-from plugwarden.testing import Recorder, recording
+from plugwarden.testing import Recorder
 
 from tests.sidecar.support.kept_versions import isolated, one, told, two, version
-
-
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    with recording(seed=4) as made:
-        yield made
-
 
 # -- whose refusal it is --------------------------------------------------------------------------------------------------
 

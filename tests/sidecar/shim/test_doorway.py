@@ -27,11 +27,13 @@ ROOT = Path(__file__).parents[3]
 WITHOUT = (
     "test_shim",
     "test_callables",
+    "test_copies",
     "test_plain_calls",
     "test_counted",
     "test_later",
     "test_form",
     "test_rollback",
+    "test_rollback_kinds",
     "test_attempt",
 )
 """Tests of the shim that hold for a package without C as well."""

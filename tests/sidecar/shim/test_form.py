@@ -12,16 +12,9 @@ from typing import Any
 import pytest
 from plugwarden import Fallback, LastGood, PluginQuarantined, Sidecar, Value
 from plugwarden.contract import Scope
-from plugwarden.testing import Recorder, recording
+from plugwarden.testing import Recorder
 
 from tests.sidecar.support.kept_versions import isolated, told, version
-
-
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    with recording(seed=4) as made:
-        yield made
-
 
 # -- whose form answers -------------------------------------------------------------------------------------------------
 
