@@ -296,7 +296,7 @@ def _is_outward(fault: Fault) -> bool:
 
 
 def _others_began(tick: Tick, trouble: Trouble, fault: Fault) -> bool:
-    """Whether another plugin that nothing explains yet has errors like a fault's, a few, that began when it did."""
+    """Whether another plugin that nothing explains yet has a few errors that point outward, too, and began when a fault did."""
     told = {fault.scope.plugin, *trouble.blamed}
     errors: dict[str, Counter[str]] = {}
     for sample in trouble.samples:
