@@ -6,7 +6,11 @@ import os
 from collections.abc import Iterator
 
 import httpcore2
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("unhurried", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("unhurried")  # no test asserts a wall-clock time: a busy machine is no fault
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.memory import memory_from, parse_size
 from plugwarden_collector.named_path import file_to_read, folder_to_make
 from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
-from plugwarden_collector.rules.file import seconds
+from plugwarden_collector.rules.duration import seconds
 from plugwarden_collector.store.upkeep import Keep
 from plugwarden_collector.web.auth import TokenBook, read_tokens
 

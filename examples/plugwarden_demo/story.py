@@ -26,7 +26,7 @@ from plugwarden_collector.command.output import clean, console, fail
 from plugwarden_collector.command.processes import collector_process, dashboards_process
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import budget
-from plugwarden_collector.rules.file import seconds as parse_seconds
+from plugwarden_collector.rules.duration import seconds as parse_seconds
 
 from .children import Child
 

@@ -17,7 +17,7 @@ import httpx2
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import CollectorError
-from plugwarden_collector.rules.file import Receiver, ReceiverKind
+from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
 from plugwarden_collector.store.ledger import Delivery
 from plugwarden_collector.store.ledger_rows import DecisionRow
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.rules.file import Receiver
+from plugwarden_collector.rules.receiver import Receiver
 
 from .subject import Subject
 

@@ -15,7 +15,7 @@ import httpx2
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.durations import duration
-from plugwarden_collector.rules.file import Receiver, ReceiverKind
+from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
 from plugwarden_collector.store.ledger import Delivery, ToldSubject
 
 from .certificates import certificates

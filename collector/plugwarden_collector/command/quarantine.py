@@ -155,7 +155,7 @@ def _isolated(answer: dict[str, str | None]) -> None:
 
 
 def _seconds(option: str, text: str | None) -> float | None:
-    from plugwarden_collector.rules.file import seconds
+    from plugwarden_collector.rules.duration import seconds
 
     try:
         return None if text is None else seconds(text)

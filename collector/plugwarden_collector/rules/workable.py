@@ -103,18 +103,22 @@ def name_problem(name: object) -> str | None:
 
 
 def url_problem(url: object) -> str | None:
-    """What is wrong with the address of a receiver."""
+    """What is wrong with the address of a receiver. Such an address is a secret as often as not: no answer holds any of it."""
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-        return f"{shown(url)} must start with http:// or https://"
+        return "must be a text that starts with http:// or https:// (it is not shown, for it may be a secret)"
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        return f"{shown(url)} is not an address: {error}"
+        host = parts.hostname
+    except ValueError:
+        return "is not an address: its host cannot be read"
+    try:
+        port = parts.port
+    except ValueError:
+        return "is not an address: its port must be a number from 1 to 65535"
     if not host or port == 0:
-        return f"{shown(url)} names no host; write for instance http://127.0.0.1:9093/webhook"
+        return "names no host; write for instance https://hooks.example.net/plugwarden"
     if not url.isprintable() or " " in url:
-        return f"{shown(url)} holds a space, or characters that cannot be seen"
+        return "holds a space, or characters that cannot be seen"
     return None
 
 

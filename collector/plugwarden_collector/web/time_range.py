@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from plugwarden_collector.rules.file import seconds
+from plugwarden_collector.rules.duration import seconds
 
 __all__ = ["TimeRange"]
 

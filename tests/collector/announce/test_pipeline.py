@@ -15,7 +15,7 @@ from plugwarden_collector.announce.receivers.webhook import payload, subject_in
 from plugwarden_collector.announce.stages.dedup import UPDATE
 from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.rules.file import Receiver
+from plugwarden_collector.rules.receiver import Receiver
 
 from tests.collector.support.played_fleet import AT
 

@@ -28,7 +28,7 @@ from plugwarden_collector.announce.stages.retry import (
 from plugwarden_collector.announce.stages.route import route
 from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.rules.file import Receiver
+from plugwarden_collector.rules.receiver import Receiver
 
 from tests.collector.support.played_fleet import AT
 

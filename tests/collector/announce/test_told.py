@@ -21,8 +21,8 @@ from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
-from plugwarden_collector.rules.file import Receiver
 from plugwarden_collector.rules.policy import Enforcement
+from plugwarden_collector.rules.receiver import Receiver
 
 from tests.collector.support.stores import AT
 

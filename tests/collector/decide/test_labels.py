@@ -20,8 +20,8 @@ from plugwarden_collector.decide.labels import LABELS, labels_of
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
-from plugwarden_collector.rules.file import Receiver
 from plugwarden_collector.rules.policy import Enforcement
+from plugwarden_collector.rules.receiver import Receiver
 
 from tests.collector.conftest import running
 from tests.collector.support.played_fleet import AT

@@ -9,7 +9,8 @@ from plugwarden_collector.decide.alert import Alert, AlertState, Reading, transi
 from plugwarden_collector.errors import RulesError
 from plugwarden_collector.judge.burn import budget, burn_rate, burns
 from plugwarden_collector.judge.sli import CallCounts
-from plugwarden_collector.rules.file import parse_rules, seconds
+from plugwarden_collector.rules.duration import seconds
+from plugwarden_collector.rules.file import parse_rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.tiers import max_burn_rate, tiers_for
 

@@ -96,9 +96,9 @@ def test_a_file_that_is_no_rules_is_refused_in_one_line(tmp_path: Path, data: by
         (RECEIVER + 'kind = "mail"', "receiver[0].kind: 'mail' must be webhook or cloudevents"),
         (RECEIVER + 'kind = "cloudevents"\nseverities = ["page"]', "receiver[0].severities: only a webhook has them"),
         (RECEIVER + RECEIVER, "receiver.name: 'x' is given twice"),
-        ('[[receiver]]\nname = "x"\nurl = "http://"', "receiver[0].url: 'http://' names no host"),
-        ('[[receiver]]\nname = "x"\nurl = "http://a:99999/"', "receiver[0].url: 'http://a:99999/' is not an address"),
-        ('[[receiver]]\nname = "x"\nurl = "http://a/\\n"', "receiver[0].url: 'http://a/\\n' holds a space"),
+        ('[[receiver]]\nname = "x"\nurl = "http://"', "receiver[0].url: names no host"),
+        ('[[receiver]]\nname = "x"\nurl = "http://a:99999/"', "receiver[0].url: is not an address: its port"),
+        ('[[receiver]]\nname = "x"\nurl = "http://a/\\n"', "receiver[0].url: holds a space"),
         ('[[receiver]]\nname = ""\nurl = "http://a/"', "receiver[0].name: '' must be a non-empty string"),
         ("[receiver]\n", "receiver: write each one as a table headed [[receiver]]"),
     ],
@@ -125,6 +125,27 @@ def test_an_objective_at_which_a_page_can_never_fire_is_refused_with_the_least_a
 def test_on_every_period_that_is_taken_a_page_means_its_share_of_the_budget(period: float) -> None:
     for tier in tiers_for(period):
         assert tier.factor * tier.long_seconds / period == pytest.approx(tier.budget_ratio)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "htps://{}",
+        "{}",
+        "http://a:{}/",
+        "http://[{}",
+        "http:///{}",
+        "http://a/ {}",
+        "http://{}@",
+        "http://a/{}\\u0000",
+        "http://a:{}99",
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said_without_it(address: str) -> None:
+    with pytest.raises(RulesError) as raised:
+        parse_rules(f'{GOOD}[[receiver]]\nname = "x"\nurl = "{address.format("S3CR3T")}"\n', "rules.toml")
+    assert any("receiver[0].url: " in line for line in raised.value.lines)
+    assert "s3cr3t" not in "".join(raised.value.lines).lower()
 
 
 def test_a_problem_names_its_line() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from plugwarden_collector.clock import utc_now
 from plugwarden_collector.errors import StoreError
-from plugwarden_collector.rules.file import Rules, seconds
+from plugwarden_collector.rules.duration import seconds
+from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.store import stored_telemetry
 
 from .account import ASKED

@@ -1,0 +1,64 @@
+"""The keys of an `[[slo]]` table: an objective, or what is wrong with each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .objective import SLI_KEYS, Objective, Sli
+from .table import duration_at, unknown_keys
+from .workable import MAX_COUNT, name_problem, objective_problems, shown
+
+__all__ = ["objective_in"]
+
+
+def objective_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Objective | None:
+    keys = {
+        "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for",
+    }  # fmt: skip
+    unknown_keys(table, keys, place, problems)
+    before = len(problems)
+    name, plugins = table.get("name"), table.get("plugins", "*")
+    if wrong := name_problem(name):
+        problems.append(f"{place}.name: {wrong}")
+    if wrong := name_problem(plugins):
+        problems.append(f'{place}.plugins: {wrong}: a pattern such as "*" or "image-*"')
+    try:
+        sli = Sli(table.get("sli", "availability"))
+    except ValueError:
+        problems.append(f"{place}.sli: {shown(table['sli'])} must be {' or '.join(Sli)}")
+        sli = Sli.AVAILABILITY
+    target = table.get("objective")
+    if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
+        problems.append(f"{place}.objective: {shown(target)} must be a ratio between 0 and 1, such as 0.99 for 99 %")
+        target = 0.5
+    period = duration_at(table, "period", "30d", place, problems)
+    threshold = duration_at(table, "threshold", None, place, problems)
+    for owner, needed in SLI_KEYS.items():
+        for key, example in needed.items():
+            if owner is sli and key not in table:
+                problems.append(f"{place}.{key}: a {owner} objective needs one, such as {example}")
+            elif owner is not sli and key in table:
+                problems.append(f"{place}.{key}: only a {owner} objective has one")
+    for key in ("min_events", "min_failures"):
+        value = table.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
+            problems.append(f"{place}.{key}: {shown(value)} must be a whole number from 1 to {MAX_COUNT}")
+    hold = duration_at(table, "for", 0, place, problems)
+    keep = duration_at(table, "keep_firing_for", 30, place, problems)
+    if len(problems) > before or period is None:
+        return None
+    found = Objective(
+        str(name),
+        sli,
+        float(target),
+        period,
+        str(plugins),
+        threshold,
+        int(table.get("min_events", 20)),
+        int(table.get("min_failures", 5)),
+        hold or 0.0,
+        keep or 0.0,
+    )
+    problems += [f"{place}.{key}: {wrong}" for key, wrong in objective_problems(found)]
+    return found if len(problems) == before else None
