@@ -349,6 +349,16 @@ def test_a_new_version_that_stumbled_is_left_alone_while_its_last_calls_may_be_w
     assert fleet.play(30, lambda: fleet.arrive("csv", "2", 10)) == []
 
 
+def test_two_ordinary_failures_of_a_new_version_weigh_no_more_than_the_good_calls_before_them(fleet: Fleet) -> None:
+    """Before, the newest two seconds alone said whether its last calls leave it open: two of nine failed, of thirteen in four."""
+    fleet.versions["csv", "2"] = fleet.at
+    fleet.arrive("csv", "1")
+    fleet.play(3, lambda: fleet.arrive("csv", "2", 3, 3, on=("h1",)))
+    fleet.play(3, lambda: None)
+    told = iter([(1, 0), (3, 0), (0, 0), (3, 0), (6, 2), (0, 0), (0, 0)])
+    assert fleet.play(3.5, lambda: fleet.arrive("csv", "2", *next(told), on=("h1",)), step=0.5) == []
+
+
 def test_a_version_that_stumbled_long_ago_is_not_isolated_for_stray_failures(fleet: Fleet) -> None:
     """Before, its last six seconds were too few calls to say anything, and the stumble's evidence stood."""
     hosts = ("h1", "h2", "h3", "h4")
