@@ -94,14 +94,12 @@ class Operation:
         scope: Scope,
         declaration: Declaration,
         *,
-        append: Callable[[Invocation], None] = _NOWHERE.append,
-        gap: Callable[[], int] = lambda: sys.maxsize,
         attend: Callable[[], None] = lambda: None,
         world: World = _REAL,
     ) -> None:
         self.scope = scope
         """Plugin, version, operation and instance."""
-        self.append = append
+        self.append: Callable[[Invocation], None] = _NOWHERE.append
         """Takes a finished invocation: a deque's own method, so it neither raises nor blocks."""
         self.tally: deque[int] = deque()
         """Durations (ns) of plain successes that wait for the fold."""
@@ -109,7 +107,7 @@ class Operation:
         """Takes the duration of a plain success of which no span will be made."""
         self.choose: Callable[[Invocation], None] = _NOWHERE.append
         """Takes a plain success whose span is kept as one of the share that is."""
-        self.gap = gap
+        self.gap: Callable[[], int] = lambda: sys.maxsize
         """How many plain successes to leave out until the next that is kept, drawn anew each time."""
         self.keep_at = -1
         """The number of the next call that is kept; below 0: all go to `append`, which decides."""

@@ -84,7 +84,7 @@ def test_a_plugin_is_wrapped_as_it_declares_itself(sidecar: Sidecar, outbox: Any
     (operation,) = sidecar.operations
     assert operation.declaration.bulkhead is not None
     assert (operation.declaration.timeout_seconds, operation.declaration.bulkhead.concurrent) == (2.0, 8)
-    sidecar._pipeline._cut(everything=True, heartbeat=True)
+    sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
     assert sidecar.flush()
     assert outbox.calls(plugin_outcome="error", plugin_error_source="downstream") == 1
     declared = {found.attributes["plugin.term"] for found in outbox.named("plugin.terms.declared")}
