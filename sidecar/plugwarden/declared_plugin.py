@@ -15,6 +15,7 @@ from plugwarden.grants import Grants
 from plugwarden.manifest import EXEMPT, Manifest, asked_names
 from plugwarden.nearest import hint
 from plugwarden.terms import Terms
+from plugwarden.way_back import Versioned, check_way_back
 
 __all__ = ["DeclaredPlugin", "KeptVersions", "Wrapping"]
 
@@ -39,7 +40,7 @@ class KeptVersions:
     """
 
     def __init__(self) -> None:
-        self._forms: dict[tuple[str, str, str], list[weakref.ref[Any]]] = {}
+        self._forms: dict[tuple[str, str, str | None], list[weakref.ref[Any]]] = {}
 
     def add(self, plugin: str, version: str, operation: str, form: Any) -> None:
         """Know a form for as long as the host has it."""
@@ -48,21 +49,17 @@ class KeptVersions:
             form = form.__func__  # they cannot be referred to weakly
         forms.append(weakref.ref(form, forms.remove))
 
-    def form(self, plugin: str, version: str, operation: str) -> Any:
+    def form(self, newer: Versioned, version: str) -> Any:
         """Return the form of an earlier version. Raises `ConfigurationError` where there is none, or where there are several: a host
         that wraps for each of its tenants must not have the calls of one answered for another."""
-        refs = list(self._forms.get((plugin, version, operation), ()))
+        earlier, path = newer._replace(version=version), f"operations.{newer.operation}."
+        refs = list(self._forms.get((newer.plugin, version, newer.operation), ()))
         forms = [form for form in (ref() for ref in refs) if form is not None]
         if not forms:
             raise ConfigurationError(
-                f"operations.{operation}.previous: {plugin}@{version} is not wrapped here; declare and wrap it first, "
-                "with this sidecar, and keep it"
+                f"{path}previous: {earlier} is not wrapped here; declare and wrap it first, with this sidecar, and keep it"
             )
-        if len(forms) > 1:
-            raise ConfigurationError(
-                f"operations.{operation}.previous: {plugin}@{version} is wrapped several times here; "
-                "give the form that is meant: wrap(function, previous=…)"
-            )
+        check_way_back(newer, [earlier] * len(forms), path)
         return forms[0]
 
 
@@ -112,7 +109,7 @@ class DeclaredPlugin:
             if key in declared:
                 declared[key] = _bound(key, Errors.of(key, declared[key]))
         if "previous" in declared and "previous" not in terms:
-            declared["previous"] = self._kept.form(manifest.id, declared["previous"], name)
+            declared["previous"] = self._kept.form(manifest.versioned(name), declared["previous"])
         declared |= {"owner": manifest.owner, "criticality": manifest.criticality, "downstream_errors": failures}
         wrapped = self._sidecar.wrap(
             function, plugin=manifest.id, version=manifest.version, operation=name, **{**declared, **terms}

@@ -42,6 +42,7 @@ from plugwarden.gate import BreakerPolicy, BulkheadPolicy, QuotaPolicy, RatePoli
 from plugwarden.grants import Grants
 from plugwarden.nearest import hint
 from plugwarden.touches import Touches
+from plugwarden.way_back import Versioned, check_way_back
 
 __all__ = ["EXEMPT", "Manifest", "Objective", "asked_names", "previous_of", "terms_of"]
 
@@ -147,22 +148,23 @@ class Manifest:
         operations = _table("operations", raw.get("operations"))
         if not operations:
             raise ConfigurationError("operations: at least one is needed, as [operations.NAME]")
-        for name, one in operations.items():
+        for name in operations:
             _nameable("operations", "operation", name)
-            if isinstance(one, Mapping) and one.get("previous") == about["version"]:
-                raise ConfigurationError(f"operations.{name}.previous: {about['version']} is the version itself")
-        return cls(
-            about["id"],
-            about["version"],
-            about.get("owner"),
-            Criticality(criticality),
-            downstreams,
-            touches,
-            {
-                name: terms_of(f"operations.{name}", _table(f"operations.{name}", one))
-                for name, one in operations.items()
-            },
+        told = {
+            name: terms_of(f"operations.{name}", _table(f"operations.{name}", one)) for name, one in operations.items()
+        }
+        made = cls(
+            about["id"], about["version"], about.get("owner"), Criticality(criticality), downstreams, touches, told
         )
+        for name, terms in told.items():
+            if "previous" in terms:
+                newer = made.versioned(name)
+                check_way_back(newer, [newer._replace(version=terms["previous"])], f"operations.{name}.")
+        return made
+
+    def versioned(self, operation: str) -> Versioned:
+        """One of its operations, for what it may go back to."""
+        return Versioned(self.id, self.version, operation, self.criticality is Criticality.SECURITY)
 
     @property
     def asked(self) -> Grants:

@@ -320,8 +320,6 @@ class Sidecar:
                 known = Operation(
                     scope,
                     declaration or Declaration(),
-                    append=self._pipeline.append,
-                    gap=self._pipeline.gap,
                     attend=self._pipeline.attend,
                     world=self._world,
                 )

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from plugwarden.contract import Action, Directive, DirectiveSet, Newcomers, Scope
-from plugwarden.pipeline import pipeline
+from plugwarden.pipeline import drain
 from plugwarden.settings import Settings
 from plugwarden_collector.cycle import facts
 
@@ -62,7 +62,7 @@ def counted(fleet: Fleet, sent: list[Delivery], name: str, **parts: str) -> int:
 def test_hosts_send_as_often_as_the_sidecar_does() -> None:
     default = {item.name: item.default for item in dataclasses.fields(Settings)}["export_interval_seconds"]
     assert default == hosts.EXPORT_SECONDS
-    assert pipeline.TROUBLE_SECONDS < hosts.TROUBLE_SECONDS <= pipeline.TROUBLE_SECONDS + pipeline.DRAIN_SECONDS
+    assert drain.TROUBLE_SECONDS < hosts.TROUBLE_SECONDS <= drain.TROUBLE_SECONDS + drain.DRAIN_SECONDS
     _, calm = lived(HARD, 20)
     assert len(calm) == 3 * 4
     _, troubled = lived(HARD, 24, breakers=False)

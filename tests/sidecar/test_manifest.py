@@ -84,7 +84,7 @@ def test_a_plugin_is_wrapped_as_it_declares_itself(sidecar: Sidecar, outbox: Any
     (operation,) = sidecar.operations
     assert operation.declaration.bulkhead is not None
     assert (operation.declaration.timeout_seconds, operation.declaration.bulkhead.concurrent) == (2.0, 8)
-    sidecar._pipeline._cut(everything=True, heartbeat=True)
+    sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
     assert sidecar.flush()
     assert outbox.calls(plugin_outcome="error", plugin_error_source="downstream") == 1
     declared = {found.attributes["plugin.term"] for found in outbox.named("plugin.terms.declared")}
@@ -145,7 +145,11 @@ def test_an_operation_that_is_not_declared_cannot_be_wrapped(sidecar: Sidecar, t
         ("timeout = 2.0", "previous = 1.3", r"operations\.export\.previous: must be the earlier version, as a text"),
         ("timeout = 2.0", 'previous = ""', r"operations\.export\.previous: must be the earlier version"),
         ("timeout = 2.0", 'previous = "\\n"', r"operations\.export\.previous: "),
-        ("timeout = 2.0", 'previous = "1.4.0"', r"operations\.export\.previous: 1\.4\.0 is the version itself"),
+        (
+            "timeout = 2.0",
+            'previous = "1.4.0"',
+            r"operations\.export\.previous: .*@1\.4\.0 operation=export is the version itself",
+        ),
     ],
 )
 def test_a_mistake_is_named_by_file_and_field(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -181,7 +185,9 @@ def test_static_methods_are_found_by_their_version_too(sidecar: Sidecar) -> None
 
 def test_a_version_that_is_not_wrapped_is_said_by_its_field(sidecar: Sidecar) -> None:
     plugin = sidecar.declare(version("2.0", previous="1.9"))
-    with pytest.raises(ConfigurationError, match=r"operations\.find\.previous: geo@1\.9 is not wrapped here; declare"):
+    with pytest.raises(
+        ConfigurationError, match=r"operations\.find\.previous: geo@1\.9 operation=find is not wrapped here; declare"
+    ):
         plugin.wrap(lambda: "2.0", "find")
     assert plugin.wrap(lambda: "2.0", "find", previous=None)() == "2.0", "the host's own word goes before"
     other = Sidecar(service="other")
@@ -195,7 +201,9 @@ def test_where_a_host_wraps_for_each_tenant_nobodys_calls_are_answered_for_anoth
     before, plugin = sidecar.declare(version("1.9")), sidecar.declare(version("2.0", previous="1.9"))
     alice, bob = (before.wrap(lambda name=name: name, "find") for name in ("alice", "bob"))
     assert (alice(), bob()) == ("alice", "bob")
-    with pytest.raises(ConfigurationError, match=r"operations\.find\.previous: geo@1\.9 is wrapped several times here"):
+    with pytest.raises(
+        ConfigurationError, match=r"operations\.find\.previous: geo@1\.9 operation=find is here 2 times; give"
+    ):
         plugin.wrap(lambda: "alice 2.0", "find")
     newer = plugin.wrap(lambda: "alice 2.0", "find", previous=alice)
     isolate(sidecar, "geo", "2.0")

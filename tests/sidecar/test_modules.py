@@ -1,4 +1,4 @@
-"""The sidecar's modules: none imports another in a circle, also not for type checkers alone."""
+"""The sidecar's modules: none is long, and none imports another in a circle, also not for type checkers alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from tests.circles import circles
 
 INVOCATION = {"plugwarden.invocation", "plugwarden.operation"}
 """An invocation names its operation, for type checkers, and an operation makes invocations."""
+
+MOST_LINES = 500
+"""More than one noun fits into fewer (CONTRIBUTING.md)."""
+
+
+def test_no_module_is_long() -> None:
+    lines = {path: path.read_text("utf-8").count("\n") for path in Path(plugwarden.__file__).parent.rglob("*.py")}
+    assert [path for path, count in lines.items() if count > MOST_LINES] == []
 
 
 def test_no_module_imports_another_in_a_circle() -> None:

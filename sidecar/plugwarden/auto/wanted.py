@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 from plugwarden.contract.names import name_fault
 from plugwarden.errors import ConfigurationError
+from plugwarden.way_back import Versioned, check_way_back
 
 __all__ = ["WantedCallable", "WantedGroup", "WantedManager", "WantedPlugins", "read"]
 
@@ -166,27 +167,26 @@ def _callable(path: str, table: Mapping[str, Any]) -> WantedCallable:
 
 
 def _check_way_back(path: str, item: WantedCallable, wanted: WantedPlugins) -> None:
-    """Raise `ConfigurationError` for a way back that leads nowhere, or to where it began."""
+    """Raise `ConfigurationError` for a way back that leads nowhere, or to where it must not."""
     if item.previous is None:
         return
     if item.version is None:
         raise ConfigurationError(f"{path}.version: is missing; what goes back to {item.previous} needs one")
-    passed: set[str | None] = {item.version}
-    further = wanted.earlier(item)
-    if further is None:
+    found = wanted.candidates(item)
+    if not found:
         raise ConfigurationError(
             f"{path}.previous: no [[callable]] has version {item.previous} of plugin {item.plugin}, operation {item.operation}"
         )
-    if len(found := wanted.candidates(item)) > 1:
-        raise ConfigurationError(
-            f"{path}.previous: {len(found)} [[callable]] have version {item.previous} of plugin {item.plugin}, operation "
-            f"{item.operation}; give each pair an operation of its own"
-        )
-    while further is not None:
-        if further.version in passed:
-            raise ConfigurationError(f"{path}.previous: {item.previous} goes back to {further.version} itself")
-        passed.add(further.version)
-        further = wanted.earlier(further)
+    check_way_back(_versioned(item, wanted), [_versioned(one, wanted) for one in found], f"{path}.")
+
+
+def _versioned(item: WantedCallable, wanted: WantedPlugins) -> Versioned:
+    further: list[str | None] = []
+    passed = wanted.earlier(item)
+    while passed is not None and passed.version not in further:
+        further.append(passed.version)
+        passed = wanted.earlier(passed)
+    return Versioned(item.plugin, item.version, item.operation, further=tuple(further))
 
 
 def _tables(raw: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:

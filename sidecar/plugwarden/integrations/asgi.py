@@ -23,6 +23,7 @@ from plugwarden.errors import CallNotPermitted, ConfigurationError
 from plugwarden.integrations.answering import is_of
 from plugwarden.integrations.refusal import http_refusal
 from plugwarden.terms import OwnTerms, Terms
+from plugwarden.way_back import Versioned, check_way_back
 
 if TYPE_CHECKING:
     from plugwarden.sidecar import Sidecar
@@ -78,6 +79,7 @@ class PluginApp:
         self._operation = operation
         previous = terms.pop("previous", None)
         self._terms: Terms = {"failed_result": _fault, **terms}
+        self._previous: PluginApp | None = None
         self._previous = self._checked(previous)
         self._wrapped: dict[str, Callable[[Scope, Receive, Send], Awaitable[int]]] = {}
 
@@ -117,14 +119,16 @@ class PluginApp:
             return None
         if not isinstance(previous, PluginApp) or previous._sidecar is not self._sidecar:
             raise ConfigurationError("previous: must be a PluginApp of the same sidecar, with the earlier version")
-        if previous._plugin != self._plugin or previous._version == self._version:
-            raise ConfigurationError(
-                f"previous: {previous._plugin}@{previous._version} is no other version of {self._plugin}@{self._version}"
-            )
-        closed = [one._terms.get("criticality") == Criticality.SECURITY for one in (self, previous)]
-        if closed == [True, False]:
-            raise ConfigurationError("previous: a plugin of criticality security goes back only to one that is as well")
+        check_way_back(self._versioned(), [previous._versioned()])
         return previous
+
+    def _versioned(self) -> Versioned:
+        further, passed = [], self._previous
+        while passed is not None:
+            further.append(passed._version)
+            passed = passed._previous
+        closed = self._terms.get("criticality") == Criticality.SECURITY
+        return Versioned(self._plugin, self._version, None, closed, tuple(further))
 
     def _observed(self, name: str) -> Callable[[Scope, Receive, Send], Awaitable[int]]:
         """What serves the requests of one operation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plugwarden import settlement
 from plugwarden.invocation import Invocation, context_access
 from plugwarden.operation import Operation
 
@@ -28,7 +29,7 @@ class Block:
         invocation, context, refusal = open_invocation(self._form, self._access[0]())
         if refusal is not None:
             if invocation is not None:
-                self._form.operation.refuse(invocation, refusal, answered=False)
+                settlement.refuse(self._form.operation, invocation, refusal, answered=False)
             raise self._form.as_error(refusal)
         if invocation is not None and context is not None:
             self._invocation = invocation

@@ -9,6 +9,7 @@ from typing import Any
 
 from opentelemetry.context import Context
 
+from plugwarden import admission, settlement
 from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, Invocation, adopt, context_access
 from plugwarden.operation import NEVER_NS, Operation
 
@@ -52,7 +53,7 @@ def observe_coroutine(
                 invocation.operation = operation
                 invocation.ids = invocation.more = None
                 context = adopt(invocation, outer)
-                nested = operation.within_itself(invocation) if running else False
+                nested = admission.within_itself(operation, invocation) if running else False
                 special = special or operation.guarded or invocation.deadline_ns != 0
             else:
                 pair, spare = spare, None  # in one step: no other thread may come in between
@@ -71,14 +72,14 @@ def observe_coroutine(
             if special:
                 operation.attend()
                 operation.watch(operation)
-                refusal = operation.decide(invocation)
+                refusal = admission.decide(operation, invocation)
             if refusal is None and not nested:
                 enter(invocation)
                 if len(running) > operation.limit:
-                    refusal = await operation.squeeze_in_async(invocation)
+                    refusal = await admission.squeeze_in_async(operation, invocation)
             if refusal is None:
                 if operation.inspects:
-                    operation.look_at(invocation, args[skip:], kwargs, form)
+                    admission.look_at(operation, invocation, args[skip:], kwargs, form)
                 invocation.started_ns = started = clock()
                 if operation.timeout_ns:
                     invocation.deadline_ns = min(started + operation.timeout_ns, invocation.deadline_ns or NEVER_NS)
@@ -120,7 +121,7 @@ def observe_coroutine(
                 invocation.duration_ns = ended - started
                 if operation.waiting:
                     operation.release(invocation)
-                answered = operation.failed(invocation, error, ended, -1, form)
+                answered = settlement.failed(operation, invocation, error, ended, -1, form)
             except Exception:  # noqa: BLE001 - no room on the stack for us, for one
                 operation.faults += 1
             if not answered:
@@ -143,7 +144,7 @@ def observe_coroutine(
                     if resume is None:
                         usual = type(result)
                 if special or took > operation.limit_ns:
-                    overrun = operation.settle(invocation, result, ended, -1, form)
+                    overrun = settlement.settle(operation, invocation, result, ended, -1, form)
                 else:
                     breaker = operation.breaker
                     if breaker is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
+from plugwarden import settlement
 from plugwarden.errors import CallNotPermitted
 from plugwarden.fallback import REFUSED
 from plugwarden.gate.refusal import Refusal
@@ -61,7 +62,7 @@ class Form:
                 attempt = self.attempt()
             back = self.rollback if refusal.version_alone and (attempt is None or attempt.may_go_on) else None
             entered = back is None and self.enter(REFUSED)
-            recorded = operation.refuse(invocation, refusal, answered=back is not None or entered)
+            recorded = settlement.refuse(operation, invocation, refusal, answered=back is not None or entered)
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             operation.faults += 1
             recorded = False

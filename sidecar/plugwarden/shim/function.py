@@ -1,8 +1,8 @@
 """The hot path: a plain function, observed.
 
 Written out straight, without helpers, because a call of a helper costs as much as the work it would do; what is rare
-(`special`: a guarded or sampled call) goes through `Operation`. The order of the steps matters: whatever can fail
-before the plugin runs is undone by `Operation.fault`, and a result or exception once there is never replaced.
+(`special`: a guarded or sampled call) goes through `admission` and `settlement`. The order of the steps matters: whatever
+can fail before the plugin runs is undone by `Operation.fault`, and a result or exception once there is never replaced.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
+from plugwarden import admission, settlement
 from plugwarden.invocation import INVOCATION_KEY, SPAN_KEY, Invocation, adopt, context_access
 from plugwarden.operation import NEVER_NS
 
@@ -64,7 +65,7 @@ def observe_function(form: Form, function: Callable[..., Any], skip: int = 0) ->
                 invocation.operation = operation
                 invocation.ids = invocation.more = None
                 context = adopt(invocation, outer)
-                nested = operation.within_itself(invocation) if running else False
+                nested = admission.within_itself(operation, invocation) if running else False
                 special = special or operation.guarded or invocation.deadline_ns != 0
             else:
                 pair, spare = spare, None  # in one step: no other thread may come in between
@@ -82,14 +83,14 @@ def observe_function(form: Form, function: Callable[..., Any], skip: int = 0) ->
                 special = special or operation.guarded
             if special:
                 operation.attend()
-                refusal = operation.decide(invocation)
+                refusal = admission.decide(operation, invocation)
             if refusal is None and not nested:
                 enter(invocation)
                 if len(running) > operation.limit:
-                    refusal = operation.squeeze_in(invocation)
+                    refusal = admission.squeeze_in(operation, invocation)
             if refusal is None:
                 if special and operation.inspects:
-                    operation.look_at(invocation, args[skip:], kwargs, form)
+                    admission.look_at(operation, invocation, args[skip:], kwargs, form)
                 invocation.started_ns = started = clock()
                 if operation.timeout_ns:
                     invocation.deadline_ns = min(started + operation.timeout_ns, invocation.deadline_ns or NEVER_NS)
@@ -130,7 +131,7 @@ def observe_function(form: Form, function: Callable[..., Any], skip: int = 0) ->
                 invocation.duration_ns = ended - started
                 if operation.waiting:
                     operation.release(invocation)
-                answered = operation.failed(invocation, error, ended, cpu, form)
+                answered = settlement.failed(operation, invocation, error, ended, cpu, form)
             except Exception:  # noqa: BLE001 - no room on the stack for us, for one
                 operation.faults += 1
             if not answered:
@@ -153,7 +154,7 @@ def observe_function(form: Form, function: Callable[..., Any], skip: int = 0) ->
                     if resume is None:
                         usual = type(result)
                 if special or took > operation.limit_ns:
-                    overrun = operation.settle(invocation, result, ended, cpu, form)
+                    overrun = settlement.settle(operation, invocation, result, ended, cpu, form)
                 else:
                     breaker = operation.breaker
                     if breaker is not None:
@@ -219,9 +220,9 @@ def _ways_out(form: Form, skip: int) -> tuple[Callable[..., Any], Callable[..., 
             elif rest := resume(form, invocation, context, result, args[skip:], kwargs):
                 return rest[0]
             if invocation.duration_ns > operation.limit_ns:
-                overrun = operation.settle(invocation, result, ended, -1, form)
+                overrun = settlement.settle(operation, invocation, result, ended, -1, form)
             else:
-                operation.succeeded(invocation, ended)
+                settlement.succeeded(operation, invocation, ended)
         except Exception:  # noqa: BLE001 - as above
             operation.faults += 1
         if overrun is None:
@@ -231,6 +232,6 @@ def _ways_out(form: Form, skip: int) -> tuple[Callable[..., Any], Callable[..., 
     def fail(invocation: Invocation, error: BaseException, ended: int) -> bool:
         if operation.waiting:
             operation.release(invocation)
-        return operation.failed(invocation, error, ended, -1, form)
+        return settlement.failed(operation, invocation, error, ended, -1, form)
 
     return finish, fail

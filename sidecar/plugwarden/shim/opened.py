@@ -6,11 +6,13 @@ from typing import Any
 
 from opentelemetry.context import Context
 
+from plugwarden import admission, settlement
 from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.gate.refusal import Refusal
 from plugwarden.inspection import is_a
 from plugwarden.invocation import Invocation, begin, context_access
-from plugwarden.operation import CPU_SAMPLE_MASK, NOTHING, Operation
+from plugwarden.operation import CPU_SAMPLE_MASK, Operation
+from plugwarden.settlement import NOTHING
 
 from .form import Form
 
@@ -29,7 +31,7 @@ def open_invocation(
         invocation, context = begin(operation, 0, outer)
         refusal = _decide(operation, invocation)
         if refusal is None and len(operation.running) > operation.limit:
-            refusal = operation.squeeze_in(invocation)
+            refusal = admission.squeeze_in(operation, invocation)
         return _begun(form, invocation, context, refusal, args, kwargs)
     except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
         return None, None, operation.fault(invocation)
@@ -45,7 +47,7 @@ async def open_invocation_async(form: Form, outer: Context, args: tuple[Any, ...
         invocation, context = begin(operation, 0, outer)
         refusal = _decide(operation, invocation)
         if refusal is None and len(operation.running) > operation.limit:
-            refusal = await operation.squeeze_in_async(invocation)
+            refusal = await admission.squeeze_in_async(operation, invocation)
         return _begun(form, invocation, context, refusal, args, kwargs)
     except Exception:  # noqa: BLE001 - as above
         return None, None, operation.fault(invocation)
@@ -62,8 +64,8 @@ def _decide(operation: Operation, invocation: Invocation) -> Refusal | None:
     if special or not tick & CPU_SAMPLE_MASK:
         operation.attend()
     if special:
-        refusal = operation.decide(invocation)
-    if refusal is None and not (operation.running and operation.within_itself(invocation)):
+        refusal = admission.decide(operation, invocation)
+    if refusal is None and not (operation.running and admission.within_itself(operation, invocation)):
         operation.running.add(invocation)
     return refusal
 
@@ -80,7 +82,7 @@ def _begun(
         return invocation, None, refusal
     operation = form.operation
     if operation.inspects:
-        operation.look_at(invocation, args, kwargs or {}, form)
+        admission.look_at(operation, invocation, args, kwargs or {}, form)
     invocation.started_ns = operation.clock()
     return invocation, context, None
 
@@ -106,19 +108,14 @@ def close_invocation(
             if error is thrown and is_a(error, Exception):
                 invocation.enforced = True
                 invocation.outcome, invocation.source = Outcome.ERROR, ErrorSource.CALLER
-            operation.failed(invocation, error, ended, -1, form, final=True)
+            settlement.failed(operation, invocation, error, ended, -1, form, final=True)
             return
         if invocation.more is not None and invocation.child_errors is not None:
             invocation.child_errors = None
         if operation.guarded or active_ns > operation.limit_ns:
-            operation.settle(invocation, NOTHING, ended, -1, form, keep=False)
+            settlement.settle(operation, invocation, NOTHING, ended, -1, form, keep=False)
             return
-        breaker = operation.breaker
-        if breaker is not None:
-            if ended >= breaker.slot_ends_ns:
-                breaker.turn(ended)
-            breaker.calls += 1
-        operation.record(invocation, alone=alone)
+        settlement.record(operation, invocation, ended, alone=alone)
     except Exception:  # noqa: BLE001 - as above
         operation.faults += 1
 

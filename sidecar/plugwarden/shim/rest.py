@@ -7,12 +7,13 @@ from typing import Any
 
 from opentelemetry.context import Context
 
+from plugwarden import admission, settlement
 from plugwarden.contract import ErrorSource, Outcome
 from plugwarden.errors import QuotaExceeded
 from plugwarden.gate.refusal import Refusal
 from plugwarden.inspection import is_a
 from plugwarden.invocation import STEPWISE_NS, Invocation
-from plugwarden.operation import NOTHING
+from plugwarden.settlement import NOTHING
 
 from .form import Form
 from .opened import Opened, close_invocation
@@ -100,7 +101,7 @@ class Rest:
         operation, invocation = self._operation, self.invocation
         self._note_pause()
         try:
-            refusal = operation.squeeze_in(invocation) if self._is_crowded() else None
+            refusal = admission.squeeze_in(operation, invocation) if self._is_crowded() else None
         except Exception:  # noqa: BLE001 - the host must not pay for an error of ours
             refusal = operation.fault()
             if refusal is not None:
@@ -113,7 +114,7 @@ class Rest:
         operation, invocation = self._operation, self.invocation
         self._note_pause()
         try:
-            refusal = await operation.squeeze_in_async(invocation) if self._is_crowded() else None
+            refusal = await admission.squeeze_in_async(operation, invocation) if self._is_crowded() else None
         except Exception:  # noqa: BLE001 - as above
             refusal = operation.fault()
             if refusal is not None:
@@ -132,7 +133,7 @@ class Rest:
 
     def _is_crowded(self) -> bool:
         operation = self._operation
-        if operation.within_itself(self.invocation):
+        if admission.within_itself(operation, self.invocation):
             return False
         operation.running.add(self.invocation)
         return len(operation.running) > operation.limit
@@ -154,7 +155,7 @@ class Rest:
         try:
             operation.release(invocation)
             invocation.duration_ns = active_ns
-            return operation.failed(invocation, error, operation.clock(), -1, self._form)
+            return settlement.failed(operation, invocation, error, operation.clock(), -1, self._form)
         except Exception:  # noqa: BLE001 - as above
             operation.faults += 1
             return False
@@ -168,7 +169,7 @@ class Rest:
             invocation.duration_ns = active_ns
             if invocation.child_errors is not None:
                 invocation.child_errors = None  # they would keep their frames alive
-            return operation.settle(invocation, result, operation.clock(), -1, self._form, keep=keep)
+            return settlement.settle(operation, invocation, result, operation.clock(), -1, self._form, keep=keep)
         except Exception:  # noqa: BLE001 - as above
             operation.faults += 1
             return None

@@ -19,6 +19,7 @@ from plugwarden.gate.refusal import Refusal
 from plugwarden.invocation import context_access
 from plugwarden.loops import first_step
 from plugwarden.operation import Operation
+from plugwarden.way_back import Versioned, check_way_back
 
 from .attempt import Attempt
 from .codes import unseen
@@ -57,33 +58,16 @@ class Rollback:
             raise ConfigurationError(
                 f"previous: {previous!r:.200} is not observed; wrap it first, with its own version"
             )
-        there, known = found.scope, operations.get(scope)
-        if operations.get(there) is not found:
-            raise ConfigurationError(
-                f"previous: {_named(there)} was wrapped by another sidecar; wrap both with the same one"
-            )
-        if (there.plugin, there.operation) != (scope.plugin, scope.operation):
-            raise ConfigurationError(f"previous: {_named(there)} is not an earlier version of {_named(scope)}")
-        if there.version == scope.version:
-            raise ConfigurationError(
-                f"previous: {_named(there)} is the version itself; give another version's function"
-            )
-        passed = found
-        while passed.rollback is not None:
-            passed = passed.rollback.operation
-            if passed is known:
-                raise ConfigurationError(f"previous: {_named(there)} goes back to {_named(scope)} itself")
+        newer = Versioned(scope.plugin, scope.version, scope.operation, terms.criticality is Criticality.SECURITY)
+        earlier = _versioned(found)
+        if operations.get(found.scope) is not found:
+            raise ConfigurationError(f"previous: {earlier} was wrapped by another sidecar; wrap both with the same one")
+        check_way_back(newer, [earlier])
         if isinstance(function, type):
             raise ConfigurationError("previous: nothing can be answered in the place of an instance of a class")
         kind, wanted = kind_of(previous), kind_of(function)
         if kind != wanted:
-            raise ConfigurationError(
-                f"previous: {_named(there)} is of another kind, {kind}, than {_named(scope)}, {wanted}"
-            )
-        if terms.criticality is Criticality.SECURITY and not found.fails_closed:
-            raise ConfigurationError(
-                f"previous: {_named(scope)} is of criticality security and fails closed; so must {_named(there)}"
-            )
+            raise ConfigurationError(f"previous: {earlier} is of another kind, {kind}, than {newer}, {wanted}")
         return cls(previous, found)
 
     def instead(self, form: Form, refusal: Refusal, attempt: Attempt | None) -> Way:
@@ -190,5 +174,9 @@ def _is_observed(form: Any) -> bool:
     return isinstance(getattr(form, "__plugwarden__", None), Operation)
 
 
-def _named(scope: Scope) -> str:
-    return f"{scope.plugin}@{scope.version} operation={scope.operation}"
+def _versioned(operation: Operation) -> Versioned:
+    scope, further, passed = operation.scope, [], operation
+    while passed.rollback is not None:
+        passed = passed.rollback.operation
+        further.append(passed.scope.version)
+    return Versioned(scope.plugin, scope.version, scope.operation, operation.fails_closed, tuple(further))

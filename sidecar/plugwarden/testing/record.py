@@ -193,11 +193,11 @@ class _Kept(Pipeline):
 
     def __init__(self, settings: Settings, keep: Callable[[Recorded], None], say: Callable[[str], None]) -> None:
         super().__init__(settings, lambda: ())
-        self.append = lambda invocation: keep(Recorded.of(invocation))
+        self._append = lambda invocation: keep(Recorded.of(invocation))
         self._say = say
 
     def connect(self, operation: Operation) -> None:
-        operation.append = self.append
+        operation.append = self._append
         operation.keep_at = -1  # no share is chosen: plain successes come here too, each of them
 
     def attend(self) -> None: ...

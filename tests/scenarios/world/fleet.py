@@ -21,7 +21,7 @@ OBEYED_SECONDS = 0.25
 EXPORT_SECONDS = 5.0
 """Seconds between two exports while all is well (`plugwarden.settings.Settings.export_interval_seconds`)."""
 TROUBLE_SECONDS = 0.5
-"""Seconds between two exports while calls fail: 0.4 (`pipeline.TROUBLE_SECONDS`), and the turn of the drain."""
+"""Seconds between two exports while calls fail: 0.4 (`drain.TROUBLE_SECONDS`), and the turn of the drain."""
 BURST_SHARE = 0.5
 """Share of the calls that fail within a burst, of hosts whose ordinary failures come in runs."""
 LOST_SECONDS = 11.0
@@ -325,7 +325,7 @@ class Fleet:
             harm.wrongly += int(lost[~hit].sum())
 
     def _set_apart(self, step: int, failed: Ints) -> None:
-        """Where calls begin to fail, what went well until then is sent by itself (`pipeline._set_apart`)."""
+        """Where calls begin to fail, what went well until then is sent by itself (`Interval.set_apart`)."""
         failing = failed.sum(axis=0) > 0
         for name, process in self._processes.items():
             cells = process.cells

@@ -248,18 +248,18 @@ def test_a_host_file_that_goes_wrong_later_costs_the_host_nothing(host: Path) ->
         ),
         (
             "[[callable]]\ntarget = 'a:b'\nversion = '2'\nprevious = '2'",
-            r"callable\[1\].previous: 2 goes back to 2 itself",
+            r"callable\[1\].previous: a@2 operation=b is the version itself",
         ),
         (
             "[[callable]]\ntarget = 'a:b'\nversion = '2'\nprevious = '1'\n"
             "[[callable]]\ntarget = 'c:b'\nplugin = 'a'\nversion = '1'\nprevious = '2'",
-            r"callable\[1\].previous: 1 goes back to 2 itself",
+            r"callable\[1\].previous: a@1 operation=b goes back to a@2 operation=b itself",
         ),
         (
             "[[callable]]\ntarget = 'a:b'\nversion = '2'\nprevious = '1'\n"
             "[[callable]]\ntarget = 'c:b'\nplugin = 'a'\nversion = '1'\n"
             "[[callable]]\ntarget = 'd:b'\nplugin = 'a'\nversion = '1'",
-            r"callable\[1\].previous: 2 \[\[callable\]\] have version 1 of plugin a, operation b; give",
+            r"callable\[1\].previous: a@1 operation=b is here 2 times; give",
         ),
         (
             "[[entry_points]]\ngroup = 'x'\nprevious = '1'",

@@ -302,7 +302,7 @@ def test_what_was_declared_is_told_beside_what_was_seen(sidecar: Sidecar, outbox
     sidecar.wrap(
         lambda: time.sleep(0.01), plugin="p", version="1", operation="x", timeout=5.0, concurrency=3, owner="team-a"
     )()
-    sidecar._pipeline._cut(everything=True, heartbeat=True)
+    sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
     assert sidecar.flush()
     declared = {p.attributes["plugin.term"]: p for p in outbox.named("plugin.terms.declared")}
     observed = {p.attributes["plugin.term"]: p for p in outbox.named("plugin.terms.observed")}

@@ -15,10 +15,10 @@ from plugwarden import (
     BulkheadPolicy,
     CallNotPermitted,
     Sidecar,
+    admission,
 )
 from plugwarden.contract import BreakerState, RejectionReason
 from plugwarden.gate import Breaker
-from plugwarden.operation import Operation
 
 
 def test_a_security_plugin_fails_closed_and_all_others_open(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ def test_a_security_plugin_fails_closed_and_all_others_open(sidecar: Sidecar, mo
     def broken(*args: object) -> None:
         raise RuntimeError("a bug in the gate")
 
-    monkeypatch.setattr("plugwarden.operation.Operation.decide", broken)
+    monkeypatch.setattr("plugwarden.admission.decide", broken)
     with pytest.raises(CallNotPermitted) as caught:
         guard()
     assert caught.value.reason is RejectionReason.GATE_FAULT
@@ -104,7 +104,7 @@ def test_a_probe_that_our_own_fault_keeps_from_running_is_given_back(
         raise fault("after the gate, before the plugin")
 
     with monkeypatch.context() as patch:
-        patch.setattr("plugwarden.operation.Operation.look_at", broken)
+        patch.setattr("plugwarden.admission.look_at", broken)
         with suppress(KeyboardInterrupt):
             _to_its_end(wrapped())
     assert breaker.state is BreakerState.HALF_OPEN
@@ -124,16 +124,16 @@ def test_a_place_that_our_own_fault_lets_go_is_given_to_who_waits(
     (operation,) = sidecar.operations
     answers: list[str] = []
     waiting = threading.Thread(target=lambda: answers.append(wrapped()))
-    look_at = Operation.look_at
+    look_at = admission.look_at
 
     def broken_while_one_waits(*args: Any) -> None:
-        monkeypatch.setattr(Operation, "look_at", look_at)
+        monkeypatch.setattr(admission, "look_at", look_at)
         waiting.start()
         while not operation.waiting:
             time.sleep(0.001)
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(Operation, "look_at", broken_while_one_waits)
+    monkeypatch.setattr(admission, "look_at", broken_while_one_waits)
     assert wrapped() == "ran"
     waiting.join(10)
     assert answers == ["ran"]

@@ -293,7 +293,7 @@ def test_routes_go_back_to_those_of_the_earlier_version_by_name_path_and_methods
     [
         ("unwrapped", "previous: route item is not wrapped; wrap its router first"),
         ("other", "previous: none of its routes has the name, path and methods of one of these"),
-        ("same version", "previous: shop@2 is no other version of shop@2"),
+        ("same version", "previous: shop@2 is the version itself; give another version's"),
         ("a number", "previous: must be the routes of the earlier version's router, or a PluginApp"),
     ],
 )

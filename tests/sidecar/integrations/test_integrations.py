@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.metadata
 import subprocess
 import sys
@@ -267,6 +268,13 @@ def test_an_application_that_is_no_earlier_version_is_refused_when_it_is_mounted
     level: Any = "security" if wrong == "open" else "normal"
     with pytest.raises(ConfigurationError, match="previous: "):
         PluginApp(app, sidecar, plugin="reports", version="2", previous=previous, criticality=level)
+
+
+def test_applications_that_go_back_to_each_other_are_refused_when_they_are_mounted(sidecar: Sidecar) -> None:
+    made = functools.partial(PluginApp, Starlette(), sidecar, plugin="reports")
+    before = made(version="1", previous=made(version="2"))
+    with pytest.raises(ConfigurationError, match="previous: reports@1 goes back to reports@2 itself"):
+        made(version="2", previous=before)
 
 
 def test_a_refusal_that_a_host_lets_through_is_its_answer(sidecar: Sidecar) -> None:

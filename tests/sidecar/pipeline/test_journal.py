@@ -358,7 +358,7 @@ for _ in range(5): call()
 child = os.fork()
 if child == 0:
     call()
-    assert sidecar._pipeline._readings.answers().new == {(next(iter(sidecar.operations)), 'step 1'): 1}
+    assert sidecar._pipeline._interval._readings.answers().new == {(next(iter(sidecar.operations)), 'step 1'): 1}
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 """
@@ -367,6 +367,6 @@ assert os.waitpid(child, 0)[1] == 0
 
 def test_without_a_state_folder_or_a_parent_nothing_is_mapped(sidecar: Sidecar) -> None:
     sidecar.wrap(lambda: 1, plugin="p", version="1", operation="x")()
-    assert sidecar._pipeline._journal is None
-    assert sidecar._pipeline.append == sidecar._pipeline.queue.append
+    assert sidecar._pipeline.intake.journal is None
+    assert sidecar._pipeline.intake.append == sidecar._pipeline.intake.queue.append
     assert journal_module.PUBLISH_EVERY + pipeline_module.QUEUE_LIMIT < RING

@@ -15,6 +15,7 @@ from plugwarden import CallNotPermitted, Sidecar, Value
 from plugwarden.contract import Action, Directive, DirectiveSet, Scope
 from plugwarden.gate.subscription import DirectiveFile
 from plugwarden.pipeline import dispatch as dispatch_module
+from plugwarden.pipeline import drain as drain_module
 from plugwarden.pipeline import pipeline as pipeline_module
 from plugwarden.pipeline.exposition import PluginCollector
 from plugwarden.pipeline.outlet import Verdict
@@ -42,7 +43,7 @@ def test_no_count_is_lost_while_nothing_can_be_sent(
     wrapped = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
     for _ in range(30):
         wrapped()
-        sidecar._pipeline._cut(everything=True, heartbeat=False)
+        sidecar._pipeline.drain.cut(everything=True, heartbeat=False)
     assert len(sidecar._pipeline.dispatch._metrics) <= 3
     outbox.works = True
     assert sidecar.flush(timeout=10)
@@ -51,11 +52,11 @@ def test_no_count_is_lost_while_nothing_can_be_sent(
 
 def test_a_full_queue_is_folded_by_the_caller(sidecar: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_module, "QUEUE_LIMIT", 10)
-    monkeypatch.setattr(pipeline_module, "DRAIN_SECONDS", 60.0)
+    monkeypatch.setattr(drain_module, "DRAIN_SECONDS", 60.0)
     wrapped = sidecar.wrap(lambda: None, plugin="csv", version="1", operation="x")
     for _ in range(500):
         wrapped()
-    assert len(sidecar._pipeline.queue) <= 10 + 64  # a caller looks at every 64th call
+    assert len(sidecar._pipeline.intake.queue) <= 10 + 64  # a caller looks at every 64th call
     assert sidecar.flush(timeout=5)
     assert outbox.calls(plugin_id="csv") == 500
 
@@ -118,7 +119,7 @@ def test_wrapping_more_while_telemetry_leaves_loses_nothing(sidecar: Sidecar, ou
     for number in range(300):
         sidecar.wrap(lambda: None, plugin=f"p{number}", version="1", operation="x")()
         if number % 10 == 0:
-            sidecar._pipeline._cut(everything=True, heartbeat=True)
+            sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
     assert sidecar.flush(timeout=20)
     assert outbox.calls() == 300
 
@@ -281,9 +282,9 @@ def test_a_long_failing_call_keeps_its_span_though_its_children_were_let_go(outb
 
     def work() -> None:
         inner()
-        quiet._pipeline._cut(everything=False, heartbeat=False)
+        quiet._pipeline.drain.cut(everything=False, heartbeat=False)
         time.sleep(0.01)
-        quiet._pipeline._cut(everything=False, heartbeat=False)
+        quiet._pipeline.drain.cut(everything=False, heartbeat=False)
         raise ValueError("late")
 
     with pytest.raises(ValueError):
@@ -303,7 +304,7 @@ def test_the_good_calls_before_a_trouble_are_in_an_interval_of_their_own(outbox:
         wrapped = sidecar.wrap(run, plugin="csv", version="1", operation="x")
         for _ in range(200):
             wrapped()
-        time.sleep(pipeline_module.TROUBLE_SECONDS + 0.2)
+        time.sleep(drain_module.TROUBLE_SECONDS + 0.2)
         broken = True
         for _ in range(8):
             with contextlib.suppress(ValueError):
@@ -319,7 +320,7 @@ def test_a_failure_that_no_call_follows_is_told_as_soon_as_one_that_many_do(
     outbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before, it waited for the next call, or for a second."""
-    monkeypatch.setattr(pipeline_module, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(drain_module, "IDLE_SECONDS", 60.0)
     with contextlib.closing(Sidecar(service="test", export_interval_seconds=60.0)) as sidecar:
         broken = False
 
@@ -329,7 +330,7 @@ def test_a_failure_that_no_call_follows_is_told_as_soon_as_one_that_many_do(
 
         wrapped = sidecar.wrap(run, plugin="csv", version="1", operation="x")
         wrapped()
-        time.sleep(pipeline_module.TROUBLE_SECONDS + 0.2)
+        time.sleep(drain_module.TROUBLE_SECONDS + 0.2)
         broken = True
         with contextlib.suppress(ValueError):
             wrapped()
@@ -339,11 +340,11 @@ def test_a_failure_that_no_call_follows_is_told_as_soon_as_one_that_many_do(
 def test_a_turn_that_fails_while_a_failure_waits_is_not_made_again_at_once(
     sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = sidecar._pipeline
-    pipeline._tell_at = 0.0
-    monkeypatch.setattr(pipeline, "_trouble_begins", lambda: 1 / 0)
-    pipeline._take_turn()
-    assert pipeline._tell_at is None
+    drain = sidecar._pipeline.drain
+    drain._tell_at = 0.0
+    monkeypatch.setattr(drain, "_trouble_begins", lambda: 1 / 0)
+    drain._take_turn()
+    assert drain._tell_at is None
 
 
 @pytest.mark.parametrize("source", ["plugin", "downstream"])

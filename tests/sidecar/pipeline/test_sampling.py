@@ -15,7 +15,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 from plugwarden import Sidecar
-from plugwarden.pipeline import pipeline as pipeline_module
+from plugwarden.pipeline import drain as drain_module
 from plugwarden.pipeline import sampling
 
 CUT = "plugin.trace.cut"
@@ -24,7 +24,7 @@ Make = Callable[[float], Sidecar]
 
 @pytest.fixture
 def made(outbox: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    monkeypatch.setattr(pipeline_module, "TROUBLE_SECONDS", 1e9)
+    monkeypatch.setattr(drain_module, "TROUBLE_SECONDS", 1e9)
     sidecars: list[Sidecar] = []
 
     def make(ratio: float) -> Sidecar:
@@ -59,7 +59,7 @@ def run(sidecar: Sidecar, work: Callable[[], object], name: str = "run") -> None
 
 
 def settle(sidecar: Sidecar, *, everything: bool = False) -> None:
-    sidecar._pipeline._cut(everything=everything, heartbeat=False)
+    sidecar._pipeline.drain.cut(everything=everything, heartbeat=False)
 
 
 def fold(sidecar: Sidecar) -> None:
@@ -363,7 +363,7 @@ def test_memory_for_what_waits_is_bounded(made: Make, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sampling, "MAX_DECIDED", 50)
     sidecar = made(0.0)
     child, failing = good(sidecar), bad(sidecar)
-    traces = sidecar._pipeline._traces
+    traces = sidecar._pipeline._interval._traces
 
     def nested(depth: int) -> None:
         """Roots that run on: of none of them is it known how it will end."""

@@ -86,7 +86,7 @@ def test_past_its_deadline_a_thread_is_abandoned_and_keeps_its_place(sidecar: Si
     assert len(operation.running) == 2
     with pytest.raises(CallNotPermitted, match="2 calls run"):
         wrapped()
-    sidecar._pipeline._cut(everything=True, heartbeat=True)
+    sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
     assert sidecar.flush()
     release.set()
     deadline = time.monotonic() + 10
@@ -374,7 +374,7 @@ def test_cpu_memory_and_ends_of_workers_are_told(sidecar: Sidecar, outbox: Any) 
     assert first == second  # the same worker
     with pytest.raises(WorkerDied):
         in_process(sidecar, plugins.exit_now)(1)
-    sidecar._pipeline._cut(everything=True, heartbeat=True)
+    sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
     assert sidecar.flush()
     assert sum(found.point.as_double for found in outbox.named("plugin.cpu.time", plugin_operation="burn")) > 0.15
     peaks = outbox.named("plugin.memory.peak", plugin_operation="burn")

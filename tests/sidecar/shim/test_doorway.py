@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import context as otel_context
-from plugwarden import CallNotPermitted, Sidecar
+from plugwarden import CallNotPermitted, Sidecar, settlement
 from plugwarden.contract import Outcome
 from plugwarden.invocation import current_invocation
 from plugwarden.operation import CPU_SAMPLE_MASK, Operation
@@ -84,14 +84,14 @@ def test_most_calls_take_it_and_are_all_counted(sidecar: Sidecar) -> None:
     call = sidecar.wrap(lambda: passed.append(True), plugin="p", version="1", operation="x")
     operation = operation_of(call)
     seen: list[str] = []
-    settle = Operation.settle
+    settle = settlement.settle
 
-    def counted(self: Operation, *args: Any, **named: Any) -> Any:
+    def counted(*args: Any, **named: Any) -> Any:
         seen.append("settled")
-        return settle(self, *args, **named)
+        return settle(*args, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Operation, "settle", counted)
+        patch.setattr(settlement, "settle", counted)
         for _ in range(640):
             call()
     assert operation.calls == len(passed) == 640

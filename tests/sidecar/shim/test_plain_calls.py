@@ -15,6 +15,7 @@ import pytest
 from opentelemetry import trace
 from plugwarden import Sidecar
 from plugwarden.contract.histogram import bucket_index_of_ns, bucket_indexes_of_ns
+from plugwarden.pipeline import drain as drain_module
 from plugwarden.pipeline import pipeline as pipeline_module
 from plugwarden.pipeline import sampling
 from plugwarden.pipeline.sampling import gaps
@@ -277,7 +278,7 @@ def test_a_trace_that_was_decided_on_before_its_root_ended_says_that_it_is_cut(o
             for _ in range(1_000):
                 inner()
             sidecar._pipeline.totals()
-        sidecar._pipeline._cut(everything=True, heartbeat=False)
+        sidecar._pipeline.drain.cut(everything=True, heartbeat=False)
 
     sidecar.wrap(run, plugin="p", version="1", operation="run")()
     assert sidecar.close(timeout=10)
@@ -316,7 +317,7 @@ def test_durations_that_nobody_folds_are_folded_by_the_caller(
     thrifty: Sidecar, outbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline_module, "QUEUE_LIMIT", 1_000)
-    monkeypatch.setattr(pipeline_module, "DRAIN_SECONDS", 60.0)
+    monkeypatch.setattr(drain_module, "DRAIN_SECONDS", 60.0)
     call = thrifty.wrap(lambda: None, plugin="p", version="1", operation="x")
     (operation,) = thrifty.operations
     most = 0
@@ -339,7 +340,7 @@ def test_a_journal_holds_what_leaves_no_span_too(outbox: Any, tmp_path: Any) -> 
     call = sidecar.wrap(lambda: None, plugin="p", version="1", operation="x")
     for _ in range(64):
         call()
-    journal = sidecar._pipeline._journal
+    journal = sidecar._pipeline.intake.journal
     assert journal is not None
     before = journal.head
     call_from_threads(3, call, calls=6_000)

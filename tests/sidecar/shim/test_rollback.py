@@ -238,7 +238,7 @@ def test_spans_of_both_stand_beside_each_other(sidecar: Sidecar, outbox: Any) ->
 
 def test_the_collector_is_told_to_which_version_calls_could_go_back(sidecar: Sidecar, outbox: Any) -> None:
     version(sidecar, 2, previous=version(sidecar, 1), owner="maps")()
-    sidecar._pipeline._cut(everything=True, heartbeat=True)
+    sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
     assert sidecar.flush()
     (point,) = outbox.named("plugin.terms.declared", plugin_term="previous")
     assert point.attributes["plugin.version"] == "2"

@@ -333,9 +333,9 @@ def test_a_fault_of_the_shims_own_never_reaches_the_host(sidecar: Sidecar, monke
     def broken(*args: object) -> None:
         raise RuntimeError("a bug in the shim")
 
-    for part in ("decide", "settle"):
+    for part in ("admission.decide", "settlement.settle"):
         with monkeypatch.context() as patch:
-            patch.setattr(type(operation), part, broken)
+            patch.setattr(f"plugwarden.{part}", broken)
             operation.calls = 0  # the next call is one of those that are looked at closely
             assert wrapped() == "ran"
     assert operation.faults == 2
