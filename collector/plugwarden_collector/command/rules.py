@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -39,15 +40,19 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
                 console.print(f"{file}: {clean(problem)}", soft_wrap=True)
         raise SystemExit(1) from error
     if as_json:
-        emit_json({"valid": True, "problems": [], "warnings": rules.warnings, "objectives": len(rules.objectives)})
+        emit_json(
+            {"valid": True, "problems": [], "warnings": rules.warnings, "objectives": len(rules.objectives),
+             "slos": [asdict(item) for item in rules.objectives]}
+        )  # fmt: skip
         return
     for warning in rules.warnings:
         console.print(f"{file}: warning: {clean(warning)}", soft_wrap=True)
+    owned = {"owner": "owner"} if any(item.owner for item in rules.objectives) else {}
     show(
-        [{"slo": item.name, "plugins": item.plugins, "sli": item.sli.value, "objective": item.target_ratio,
+        [{"slo": item.name, "owner": item.owner, "plugins": item.plugins, "sli": item.sli.value, "objective": item.target_ratio,
           "severity": tier.severity, "windows": f"{duration(tier.long_seconds)} and {duration(tier.short_seconds)}",
           "factor": tier.factor} for item in rules.objectives for tier in item.tiers],
-        {"slo": "objective", "plugins": "plugins", "sli": "SLI", "objective": ("target", percent),
+        {"slo": "objective", **owned, "plugins": "plugins", "sli": "SLI", "objective": ("target", percent),
          "severity": "tier", "windows": "windows", "factor": ("burn rate", number)},
     )  # fmt: skip
     console.print(

@@ -1,14 +1,17 @@
-"""The rules file (TOML): objectives, policy, receivers. Read as a whole or not at all; every problem names its place."""
+"""The rules file (TOML): objectives, groups, templates, policy, receivers. Read as a whole or not at all; every problem names its place."""
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plugwarden_collector.errors import RulesError
 
-from .lines import line_of
+from .group_keys import expanded, groups_in
+from .lines import line_of, lines_in
 from .objective import Objective, Sli
 from .policy import Policy
 from .policy_keys import policy_in
@@ -20,6 +23,10 @@ from .text import decoded
 from .workable import shown
 
 __all__ = ["DEFAULT_RULES", "Rules", "load_rules", "parse_rules"]
+
+_TABLES = {"group", "policy", "receiver", "slo", "template"}
+_AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+"""Where `tomllib` says that something is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +65,24 @@ def parse_rules(text: str, source: str) -> Rules:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # beside what tomllib names, numbers of thousands of digits
-        raise RulesError(source, [f"not valid TOML: {shown(str(error))[1:-1]}"]) from error
+        raise RulesError(source, [_syntax(str(error), text)]) from error
     problems: list[str] = []
-    unknown_keys(document, {"slo", "policy", "receiver"}, "", problems)
-    objectives = [objective_in(item, f"slo[{index}]", problems) for index, item in tables(document, "slo", problems)]
-    receivers = [
-        receiver_in(item, f"receiver[{index}]", problems) for index, item in tables(document, "receiver", problems)
-    ]
+    unknown_keys(document, _TABLES, "", problems)
+    groups = groups_in(document, problems)
+    written = [(f"slo[{index}]", item) for index, item in tables(document, "slo", problems)]
+    written += expanded(document, groups, problems)
+    objectives = [objective_in(item, place, problems) for place, item in written]
+    addressed = [(f"receiver[{index}]", item) for index, item in tables(document, "receiver", problems)]
+    receivers = [receiver_in(item, place, problems) for place, item in addressed]
     policy = policy_in(document.get("policy", {}), problems)
-    for table in ("slo", "receiver"):
-        problems += given_twice(document, table)
-    if not document.get("slo") and not problems:
-        problems.append("slo: there is none; add at least one [[slo]] table")
+    for named in (written, addressed):
+        problems += given_twice((place, item.get("name")) for place, item in named)
+    if not written and not problems:
+        problems.append("slo: there is none; add at least one [[slo]] table, or a [[template]] and a [group.NAME]")
     if problems:
-        raise RulesError(source, [_with_line(problem, text) for problem in problems])
+        lines = lines_in(text)
+        # What is wrong with a template is wrong for each group that it is for.
+        raise RulesError(source, [_with_line(problem, lines) for problem in dict.fromkeys(problems)])
     return Rules(
         tuple(item for item in objectives if item is not None),
         policy,
@@ -80,7 +91,22 @@ def parse_rules(text: str, source: str) -> Rules:
     )
 
 
-def _with_line(problem: str, text: str) -> str:
+def _syntax(said: str, text: str) -> str:
+    """Return what is wrong with a text that is no TOML, with its line."""
+    at = _AT.search(said)
+    if at is None:
+        return f"not valid TOML: {shown(said)[1:-1]}"
+    number = int(at[1] or text.rstrip("\n").count("\n") + 1)
+    key = re.match(
+        r"\s*([\w-]+)\s*=", text.split("\n")[number - 1]
+    )  # no more of the line: it may be the address of a receiver
+    return (
+        f"{key[1] + ': ' if key else ''}not valid TOML: {shown(said[: at.start()])[1:-1]}; each line is KEY = VALUE with texts in "
+        f"quotes, or the [HEADER] of a table (line {number})"
+    )
+
+
+def _with_line(problem: str, lines: Mapping[str, int]) -> str:
     """Return a problem with the line of the file where it is, as far as that can be told."""
-    line = line_of(text, problem.partition(":")[0])
+    line = line_of(lines, problem.partition(":")[0])
     return problem if line is None else f"{problem} (line {line})"

@@ -95,7 +95,7 @@ def test_a_file_that_is_no_rules_is_refused_in_one_line(tmp_path: Path, data: by
         (RECEIVER + "severities = [[1]]", "receiver[0].severities: [[1]] must be a list"),
         (RECEIVER + 'kind = "mail"', "receiver[0].kind: 'mail' must be webhook or cloudevents"),
         (RECEIVER + 'kind = "cloudevents"\nseverities = ["page"]', "receiver[0].severities: only a webhook has them"),
-        (RECEIVER + RECEIVER, "receiver.name: 'x' is given twice"),
+        (RECEIVER + RECEIVER, "receiver[1].name: 'x' is given twice"),
         ('[[receiver]]\nname = "x"\nurl = "http://"', "receiver[0].url: names no host"),
         ('[[receiver]]\nname = "x"\nurl = "http://a:99999/"', "receiver[0].url: is not an address: its port"),
         ('[[receiver]]\nname = "x"\nurl = "http://a/\\n"', "receiver[0].url: holds a space"),
