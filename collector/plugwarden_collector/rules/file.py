@@ -1,4 +1,4 @@
-"""The rules file (TOML): objectives, groups, templates, policy, receivers. Read as a whole or not at all; every problem names its place."""
+"""The rules file (TOML), with all its tables. Read as a whole or not at all; every problem names its place."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from .receiver_keys import receiver_in
 from .slo_keys import objective_in
 from .table import given_twice, tables, unknown_keys
 from .text import decoded
+from .windows_keys import windows_in
 from .workable import shown
 
 __all__ = ["DEFAULT_RULES", "Rules", "load_rules", "parse_rules"]
 
-_TABLES = {"group", "policy", "receiver", "slo", "template"}
+_TABLES = {"group", "policy", "receiver", "slo", "template", "windows"}
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 """Where `tomllib` says that something is wrong."""
 
@@ -68,10 +69,10 @@ def parse_rules(text: str, source: str) -> Rules:
         raise RulesError(source, [_syntax(str(error), text)]) from error
     problems: list[str] = []
     unknown_keys(document, _TABLES, "", problems)
-    groups = groups_in(document, problems)
+    groups, known = groups_in(document, problems), windows_in(document, problems)
     written = [(f"slo[{index}]", item) for index, item in tables(document, "slo", problems)]
     written += expanded(document, groups, problems)
-    objectives = [objective_in(item, place, problems) for place, item in written]
+    objectives = [objective_in(item, place, problems, known) for place, item in written]
     addressed = [(f"receiver[{index}]", item) for index, item in tables(document, "receiver", problems)]
     receivers = [receiver_in(item, place, problems) for place, item in addressed]
     policy = policy_in(document.get("policy", {}), problems)

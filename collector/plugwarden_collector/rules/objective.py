@@ -9,7 +9,7 @@ from enum import StrEnum
 from plugwarden.contract.histogram import threshold_index
 
 from .pattern import matches
-from .tiers import Tier, tiers_for
+from .tiers import SRE, BurnWindows, Tier, tiers_for
 
 __all__ = ["FOR_PEOPLE", "SLI_KEYS", "Objective", "Sli"]
 
@@ -59,6 +59,8 @@ class Objective:
     """What to do when it burns: an address, or the text itself."""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     """More that people sort and route by; names are those of Prometheus' labels."""
+    burn_windows: BurnWindows = SRE
+    """The table of window pairs that people are alerted by."""
 
     def covers(self, plugin: str) -> bool:
         """Whether this objective is about a plugin."""
@@ -67,7 +69,7 @@ class Objective:
     @property
     def tiers(self) -> tuple[Tier, ...]:
         """The burn-rate tiers for this objective's period."""
-        return tiers_for(self.period_seconds)
+        return tiers_for(self.period_seconds, self.burn_windows)
 
     @property
     def threshold_index(self) -> int | None:
@@ -88,5 +90,5 @@ class Objective:
         return tuple(sorted(sizes))
 
 
-FOR_PEOPLE = frozenset({"display_name", "description", "owner", "runbook", "labels"})
-"""Fields of an objective that no decision rests on: they are not kept with what was decided."""
+FOR_PEOPLE = frozenset({"display_name", "description", "owner", "runbook", "labels", "burn_windows"})
+"""Fields of an objective that no decision rests on (burn rates wake people, and isolate nobody): they are not kept with one."""

@@ -8,17 +8,21 @@ from typing import Any
 from .about_keys import ABOUT_KEYS, about_in
 from .objective import SLI_KEYS, Objective, Sli
 from .pattern import ALTERNATIVE_SIGNS, joined
-from .table import duration_at, unknown_keys
+from .table import duration_at, nearest, unknown_keys
+from .tiers import BUILT_IN, SRE, BurnWindows
 from .workable import MAX_COUNT, name_problem, objective_problems, shown
 
 __all__ = ["SLO_KEYS", "objective_in", "plugins_in"]
 
 SLO_KEYS = ABOUT_KEYS | {
-    "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for",
+    "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for", "windows",
 }  # fmt: skip
 
 
-def objective_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Objective | None:
+def objective_in(
+    table: Mapping[str, Any], place: str, problems: list[str], known: Mapping[str, BurnWindows] = BUILT_IN
+) -> Objective | None:
+    """Return the objective of a table; `known` are the tables of windows that it may name."""
     unknown_keys(table, SLO_KEYS, place, problems)
     before = len(problems)
     name = table.get("name")
@@ -49,6 +53,9 @@ def objective_in(table: Mapping[str, Any], place: str, problems: list[str]) -> O
     hold = duration_at(table, "for", 0, place, problems)
     keep = duration_at(table, "keep_firing_for", 30, place, problems)
     about = about_in(table, place, problems)
+    windows = table.get("windows", SRE.name)
+    if not isinstance(windows, str) or windows not in known:
+        problems.append(f"{place}.windows: {shown(windows)} is no table of windows{nearest(str(windows), known)}")
     if len(problems) > before or period is None:
         return None
     found = Objective(
@@ -63,6 +70,7 @@ def objective_in(table: Mapping[str, Any], place: str, problems: list[str]) -> O
         hold or 0.0,
         keep or 0.0,
         **about,
+        burn_windows=known[windows],
     )
     problems += [f"{place}.{key}: {wrong}" for key, wrong in objective_problems(found)]
     return found if len(problems) == before else None

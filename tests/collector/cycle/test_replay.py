@@ -23,6 +23,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.rules.objective import FOR_PEOPLE, Objective
 from plugwarden_collector.rules.policy import Enforcement
+from plugwarden_collector.rules.tiers import BUILT_IN
 
 from tests.collector.support.logged import entry_of
 from tests.collector.support.played_fleet import AVAILABILITY, LATENCY, Fleet, rules_with
@@ -294,7 +295,7 @@ def test_facts_are_read_as_they_were_written() -> None:
 
 def test_what_an_objective_says_to_people_changes_nothing_of_what_is_kept_or_decided() -> None:
     told = {"display_name": "Exports", "owner": "media", "runbook": "https://a/", "labels": {"tier": "2"}}
-    named = replace(AVAILABILITY, description="Exports come out.", **told)  # type: ignore[arg-type]
+    named = replace(AVAILABILITY, description="Exports come out.", burn_windows=BUILT_IN["pyrra"], **told)  # type: ignore[arg-type]
     entry = isolated()
     facts = read(entry["facts"])
     assert {
@@ -326,8 +327,8 @@ def _fields(kind: Any, found: dict[str, list[str]]) -> dict[str, list[str]]:
         hints = get_type_hints(kind)
         left_out = FOR_PEOPLE if kind is Objective else frozenset()
         found[kind.__name__] = [item.name for item in fields(kind) if item.name not in left_out]
-        for hint in hints.values():
-            _fields(hint, found)
+        for name in found[kind.__name__]:
+            _fields(hints[name], found)
     for part in get_args(kind):
         _fields(part, found)
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from plugwarden_collector.errors import RulesError
-from plugwarden_collector.rules.file import Rules, parse_rules
+from plugwarden_collector.rules.file import Rules, load_rules, parse_rules
 from plugwarden_collector.rules.lines import line_of, lines_in
 
 from tests.collector.conftest import running
@@ -134,9 +134,10 @@ def test_the_api_and_the_command_show_whose_an_objective_is(tmp_path: Path) -> N
     assert [item["runbook"] for item in found["slos"]] == ["https://wiki.example.net/media", ""]
 
 
-def test_the_pages_groups_are_read(tmp_path: Path) -> None:
-    assert write_files("how-to/rules.md", tmp_path) == ["groups.toml"]
-    found = parse_rules((tmp_path / "groups.toml").read_text("utf-8"), "groups.toml").objectives
+def test_the_pages_groups_and_windows_are_read(tmp_path: Path) -> None:
+    assert write_files("how-to/rules.md", tmp_path) == ["groups.toml", "windows.toml"]
+    found, (brisk,) = (load_rules(tmp_path / name).objectives for name in ("groups.toml", "windows.toml"))
+    assert brisk.burn_windows.name == "brisk"
     assert [(item.name, item.labels.get("tier")) for item in found] == [
         ("media/works", "2"), ("billing/works", None), ("media/fast", "3"),
     ]  # fmt: skip
