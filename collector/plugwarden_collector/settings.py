@@ -13,7 +13,7 @@ from pathlib import Path
 from plugwarden_collector.audit import Place
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.memory import memory_from, parse_size
-from plugwarden_collector.named_path import file_to_read, folder_to_make
+from plugwarden_collector.named_path import folder_to_make, rules_to_read
 from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
 from plugwarden_collector.rules.duration import seconds
 from plugwarden_collector.store.upkeep import Keep
@@ -82,7 +82,7 @@ class Settings:
         memory_from(os.environ)
         folder_to_make("--data", self.data, make=True)
         if self.rules is not None:
-            file_to_read("--rules", self.rules)
+            rules_to_read("--rules", self.rules)
         if self.keep.archive is not None:
             folder_to_make("--archive", self.keep.archive, make=True)
         self.audit.check(self.data)

@@ -29,11 +29,11 @@ def unknown_keys(table: Mapping[str, Any], known: Set[str], place: str, problems
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """Return the end of a sentence about a word that is not known: the one that is like it, else all that are."""
+    """Return the end of a sentence about a word that is not known: the one that is like it, else all that are known."""
     alike = difflib.get_close_matches(word, known, 1)
     if alike:
         return f"; did you mean {alike[0]}?"
-    return f"; known are {', '.join(sorted(known))}" if known else "; there is none"
+    return f"; known are {', '.join(sorted(known))}" if known else "; add it"
 
 
 def given_twice(names: Iterable[tuple[str, object]]) -> Iterable[str]:

@@ -48,10 +48,11 @@ def objective_problems(objective: Objective) -> Iterator[tuple[str, str]]:
         yield "objective", f"{target!r} must be {MAX_TARGET} or less"
     fastest = max(tier.factor for tier in objective.burn_windows.tiers if tier.severity == PAGE)
     if max_burn_rate(target) <= fastest * (1 + 1e-9):
+        least = math.ceil(1000 * (1 - 1 / fastest)) / 1000
         yield (
             "objective",
             f"{target!r} has a page that can never fire: the burn rate cannot exceed {max_burn_rate(target):.3g}, and must for the page at "
-            f"{fastest:.3g} that wakes people of a hard failure; write at least {math.ceil(1000 * (1 - 1 / fastest)) / 1000}",
+            f"{fastest:.3g} that wakes people of a hard failure; write at least {least} ({100 * least:.4g} %)",
         )
     shortest = _shortest_period(objective.burn_windows)
     if not shortest <= period <= MAX_PERIOD_SECONDS:

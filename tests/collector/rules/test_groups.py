@@ -135,9 +135,11 @@ def test_the_api_and_the_command_show_whose_an_objective_is(tmp_path: Path) -> N
 
 
 def test_the_pages_groups_and_windows_are_read(tmp_path: Path) -> None:
-    assert write_files("how-to/rules.md", tmp_path) == ["groups.toml", "windows.toml"]
-    found, (brisk,) = (load_rules(tmp_path / name).objectives for name in ("groups.toml", "windows.toml"))
-    assert brisk.burn_windows.name == "brisk"
+    assert write_files("how-to/rules.md", tmp_path) == ["groups.toml", "openslo.yaml", "windows.toml"]
+    found, (exports,), (brisk,) = (
+        load_rules(tmp_path / name).objectives for name in ("groups.toml", "openslo.yaml", "windows.toml")
+    )
+    assert (exports.plugins, exports.owner, brisk.burn_windows.name) == ("export-*", "media", "brisk")
     assert [(item.name, item.labels.get("tier")) for item in found] == [
         ("media/works", "2"), ("billing/works", None), ("media/fast", "3"),
     ]  # fmt: skip
