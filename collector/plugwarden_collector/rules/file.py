@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from plugwarden_collector.errors import RulesError
@@ -28,6 +29,8 @@ __all__ = ["DEFAULT_RULES", "Rules", "load_rules", "parse_rules"]
 _TABLES = {"group", "policy", "receiver", "slo", "template", "windows"}
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 """Where `tomllib` says that something is wrong."""
+MAX_OBJECTIVES = 10_000
+"""Objectives of a file: as many as one without templates can hold."""
 _NO_SLO = "kind: there is no SLO, and of what is there nothing follows without one; add it, or name the folder with all files (line 1)"
 _NOTHING = "slo: there is none; add at least one [[slo]] table, or a [[template]] and a [group.NAME]"
 
@@ -141,7 +144,9 @@ def _toml(text: str) -> _Part:
     unknown_keys(document, _TABLES, "", problems)
     groups, known = groups_in(document, problems), windows_in(document, problems)
     written = [(f"slo[{index}]", item) for index, item in tables(document, "slo", problems)]
-    written += expanded(document, groups, problems)
+    written += islice(expanded(document, groups, problems), MAX_OBJECTIVES + 1)
+    if len(written) > MAX_OBJECTIVES:
+        problems.append(f"template: makes more than {MAX_OBJECTIVES} objectives in all; name fewer groups")
     objectives = [objective_in(item, place, problems, known) for place, item in written]
     addressed = [(f"receiver[{index}]", item) for index, item in tables(document, "receiver", problems)]
     receivers = [receiver_in(item, place, problems) for place, item in addressed]

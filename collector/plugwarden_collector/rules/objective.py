@@ -49,17 +49,18 @@ class Objective:
     """How long it must burn before the alert fires."""
     keep_firing_seconds: float = 30.0
     """How long it must not burn before the alert resolves, so that it does not flap."""
-    display_name: str = ""
+    # What follows is left out of the hash: objectives are looked up by it for every plugin.
+    display_name: str = field(default="", hash=False)
     """What people call it; empty: its name."""
-    description: str = ""
+    description: str = field(default="", hash=False)
     """What it promises, and to whom."""
-    owner: str = ""
+    owner: str = field(default="", hash=False)
     """Team or person that answers for what it covers."""
-    runbook: str = ""
+    runbook: str = field(default="", hash=False)
     """What to do when it burns: an address, or the text itself."""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     """More that people sort and route by; names are those of Prometheus' labels."""
-    burn_windows: BurnWindows = SRE
+    burn_windows: BurnWindows = field(default=SRE, hash=False)
     """The table of window pairs that people are alerted by."""
 
     def covers(self, plugin: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import lru_cache
 
 __all__ = ["ALTERNATIVE_SIGNS", "EVERY", "alternatives", "from_regex", "joined", "literal", "matches", "to_regex"]
@@ -18,7 +18,7 @@ _REGEX = re.compile(r"\.\*|\\.|\[\^?\]?[^]\\[]*\]|.", re.DOTALL)
 """Those of the regular expressions that such a pattern can be."""
 _META = frozenset("\\.+*?()|[]{}^$")
 MAX_CACHED = 4096
-"""Patterns whose alternatives are remembered: a rules file has hundreds."""
+"""Patterns that are kept compiled: a rules file has hundreds."""
 
 
 def joined(patterns: Iterable[str]) -> str:
@@ -27,7 +27,6 @@ def joined(patterns: Iterable[str]) -> str:
     return found[0] if len(found) == 1 else "{" + ",".join(found) + "}"
 
 
-@lru_cache(MAX_CACHED)
 def alternatives(pattern: str) -> tuple[str, ...]:
     """Return the shell patterns that a pattern is made of: itself, where it is not several."""
     if pattern.startswith("{") and pattern.endswith("}") and "," in pattern:
@@ -37,7 +36,12 @@ def alternatives(pattern: str) -> tuple[str, ...]:
 
 def matches(pattern: str, plugin: str) -> bool:
     """Whether a plugin id is meant by a pattern."""
-    return pattern == EVERY or any(fnmatchcase(plugin, one) for one in alternatives(pattern))
+    return pattern == EVERY or _compiled(pattern).match(plugin) is not None
+
+
+@lru_cache(MAX_CACHED)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, alternatives(pattern))))
 
 
 def literal(pattern: str) -> str | None:

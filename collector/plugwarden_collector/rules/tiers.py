@@ -61,8 +61,8 @@ class BurnWindows:
     round_seconds: float = 0.0
     """What scaled windows of at least this length are rounded to; 0: nothing."""
 
-    def __hash__(self) -> int:  # of what tells tables apart: objectives are looked up by their hash for every plugin
-        return hash((self.name, self.period_seconds))
+    def __hash__(self) -> int:  # of what tells tables apart: tiers are looked up by it for every plugin
+        return hash(self.name)
 
 
 def _built_in() -> dict[str, BurnWindows]:

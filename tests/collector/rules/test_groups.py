@@ -102,6 +102,12 @@ def test_a_template_without_a_group_makes_no_objective() -> None:
     assert problem == "group: write each one as a table headed [group.NAME] (line 1)"
 
 
+def test_what_templates_make_is_bounded() -> None:
+    groups = "".join(f'[group.g{number}]\nplugins = "p{number}-*"\n' for number in range(101))
+    templates = "".join(f'[[template]]\nname = "t{number}"\nobjective = 0.99\n' for number in range(100))
+    assert problems_of(groups + templates)[0].startswith("template: makes more than 10000 objectives in all")
+
+
 def test_a_text_that_is_no_toml_names_its_line_and_none_of_an_address() -> None:
     (problem,) = problems_of('[[slo]]\nname = "a"\n[[receiver]]\nurl = "http://a/S3CR3T\nname = "b"\n')
     assert problem.startswith("url: not valid TOML: Illegal character")

@@ -25,6 +25,8 @@ __all__ = ["COUNT", "WINDOW", "Meaning", "Queries", "QueryError", "meaning_of", 
 
 COUNT = INVOCATION_DURATION.name.replace(".", "_") + "_seconds_count"
 BUCKET = INVOCATION_DURATION.name.replace(".", "_") + "_seconds_bucket"
+MAX_QUERY = 10_000
+"""Characters of a query that is read; Sloth's longest example has 300."""
 WINDOW = "{{.window}}"
 """Place of a window in a query, as Sloth writes it."""
 _ENDED = "|".join(sorted(item for item in Outcome if item.ended))
@@ -160,6 +162,8 @@ class _Query:
     """A query taken apart."""
 
     def __init__(self, text: str) -> None:
+        if len(text) > MAX_QUERY:
+            raise QueryError(f"has {len(text)} characters; {MAX_QUERY} are read at most. {_instead().capitalize()}")
         self._selectors: list[tuple[str, str | None]] = []
         shape = re.sub(r"\s+", "", _SELECTOR.sub(self._note, text)).replace("increase(", "rate(")
         if not self._selectors:
