@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from plugwarden_collector.rules.objective import Objective, Sli
@@ -36,7 +36,7 @@ def _slug(name: str, taken: set[str]) -> str:
 
 
 def _document(objective: Objective, slug: str) -> dict[str, Any]:
-    table, latency = slo_table(objective), objective.sli is Sli.LATENCY
+    table, (metric, compared) = slo_table(objective), _METRICS[objective.sli](objective)
     short = len(objective.description) <= MAX_DESCRIPTION
     period = (
         table["period"] if isinstance(table["period"], str) and re.fullmatch(r"\d+[mhd]", table["period"]) else "30d"
@@ -46,14 +46,13 @@ def _document(objective: Objective, slug: str) -> dict[str, Any]:
     }
     kept |= {"name": slug, "period": period, "objective": objective.target_ratio}
     kept |= {"description": objective.description} if short else {}
-    kept |= {"threshold": table["threshold"]} if latency else {}
+    kept |= {"threshold": table["threshold"]} if "value" in compared else {}
     metadata = {
         "name": slug,
         "displayName": objective.display_name,
         "labels": ({"owner": objective.owner} if objective.owner else {}) | dict(objective.labels),
         "annotations": texts_of(objective, kept, PREFIX),
     }
-    plugins = list(alternatives(objective.plugins))
     return {
         "apiVersion": V1,
         "kind": "SLO",
@@ -61,23 +60,29 @@ def _document(objective: Objective, slug: str) -> dict[str, Any]:
         "spec": {
             **({"description": objective.description} if objective.description and short else {}),
             "service": objective.labels.get("service", TYPE),
-            "indicator": {"metadata": {"name": f"{slug}-sli"}, "spec": _sli(plugins, latency)},
+            "indicator": {"metadata": {"name": f"{slug}-sli"}, "spec": metric},
             "timeWindow": [{"duration": period, "isRolling": True}],
             "budgetingMethod": "Occurrences",
-            "objectives": [
-                {
-                    **({"op": "lte", "value": objective.threshold_seconds} if latency else {}),
-                    "target": objective.target_ratio,
-                }
-            ],
+            "objectives": [{**compared, "target": objective.target_ratio}],
         },
     }
 
 
-def _sli(plugins: list[str], latency: bool) -> dict[str, Any]:
-    def source(**spec: str) -> dict[str, Any]:
-        return {"metricSource": {"type": TYPE, "spec": {"plugins": list(plugins), **spec}}}
+def _ratio(objective: Objective) -> tuple[dict[str, Any], dict[str, Any]]:
+    good, total = (_source(objective, calls=calls) for calls in ("good", "total"))
+    return {"ratioMetric": {"counter": True, "good": good, "total": total}}, {}
 
-    if latency:
-        return {"thresholdMetric": source()}
-    return {"ratioMetric": {"counter": True, "good": source(calls="good"), "total": source(calls="total")}}
+
+def _threshold(objective: Objective) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"thresholdMetric": _source(objective)}, {"op": "lte", "value": objective.threshold_seconds}
+
+
+def _source(objective: Objective, **spec: str) -> dict[str, Any]:
+    return {"metricSource": {"type": TYPE, "spec": {"plugins": list(alternatives(objective.plugins)), **spec}}}
+
+
+_METRICS: Mapping[Sli, Callable[[Objective], tuple[dict[str, Any], dict[str, Any]]]] = {
+    Sli.AVAILABILITY: _ratio,
+    Sli.LATENCY: _threshold,
+}
+"""What makes the `spec` of an SLI, and what its values are compared with."""

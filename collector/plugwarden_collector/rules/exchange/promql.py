@@ -8,7 +8,7 @@ what else the gate refused, by `plugin_outcome` and `plugin_error_source` (the s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ MAX_QUERY = 10_000
 """Characters of a query that is read; Sloth's longest example has 300."""
 WINDOW = "{{.window}}"
 """Place of a window in a query, as Sloth writes it."""
-_ENDED = "|".join(sorted(item for item in Outcome if item.ended))
+_OF_ENDED = 'plugin_outcome=~"{}"'.format("|".join(sorted(item for item in Outcome if item.ended)))
 _BAD = "|".join(sorted([*(item for item in Outcome if item.failed), Outcome.REJECTED]))
 _BLAMED = f'plugin_error_source="{ErrorSource.PLUGIN}"'
 _REFUSED = f'{_BLAMED},plugin_outcome="{Outcome.REJECTED}"'
@@ -86,14 +86,22 @@ class Meaning:
 
 def queries_of(objective: Objective) -> Queries:
     """Return the queries of an objective."""
-    plugins = _plugin_matcher(objective.plugins)
-    if objective.sli is Sli.LATENCY and objective.threshold_seconds is not None:
-        total = _summed(_rate(COUNT, plugins, f'plugin_outcome=~"{_ENDED}"'))
-        good = _summed(_rate(BUCKET, plugins, f'plugin_outcome=~"{_ENDED}"', f'le="{objective.threshold_seconds!r}"'))
-        return Queries(f"{total} - {good}", total)
-    total = _summed(_rate(COUNT, plugins, f'plugin_outcome=~"{_ENDED}"'), _rate(COUNT, plugins, _REFUSED))
+    return _QUERIES[objective.sli](objective, _plugin_matcher(objective.plugins))
+
+
+def _availability(objective: Objective, plugins: str) -> Queries:
+    total = _summed(_rate(COUNT, plugins, _OF_ENDED), _rate(COUNT, plugins, _REFUSED))
     bad = _summed(_rate(COUNT, plugins, _BLAMED, f'plugin_outcome=~"{_BAD}"'))
     return Queries(f"{bad} or 0 * {total}", total)
+
+
+def _latency(objective: Objective, plugins: str) -> Queries:
+    total = _summed(_rate(COUNT, plugins, _OF_ENDED))
+    good = _summed(_rate(BUCKET, plugins, _OF_ENDED, f'le="{objective.threshold_seconds!r}"'))
+    return Queries(f"{total} - {good}", total)
+
+
+_QUERIES: Mapping[Sli, Callable[[Objective, str], Queries]] = {Sli.AVAILABILITY: _availability, Sli.LATENCY: _latency}
 
 
 def threshold_problem(objective: Objective) -> str | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from plugwarden.contract.histogram import CLASSIC_EDGES_SECONDS
 from plugwarden_collector.rules.exchange.formats import Format, export_problems, exported
 from plugwarden_collector.rules.file import DEFAULT_RULES, parse_rules
-from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.objective import SLI_KEYS, Objective, Sli
 from plugwarden_collector.rules.pattern import from_regex, joined, to_regex
 from plugwarden_collector.rules.tiers import BUILT_IN, BurnWindows, tier_of
 from plugwarden_collector.rules.workable import objective_problems
@@ -194,3 +194,11 @@ def test_a_threshold_without_a_bucket_is_refused_for_prometheus_with_those_besid
             "slow.threshold: 0.4 s is no bucket that a sidecar shows to Prometheus; write 0.25 s or 0.5 s"
         ]
     assert parse_rules(exported([slow], Format.OPENSLO), "x").objectives == (slow,)
+
+
+@pytest.mark.parametrize("kind", Format)
+def test_every_kind_of_sli_has_its_words(kind: Format) -> None:
+    every = [
+        Objective(sli.value, sli, 0.99, 30 * DAY, threshold_seconds=0.25 if SLI_KEYS[sli] else None) for sli in Sli
+    ]
+    assert all(sli.value in exported(every, kind) for sli in Sli)
