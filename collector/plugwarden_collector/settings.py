@@ -67,7 +67,7 @@ class Settings:
     api: Address = Address("127.0.0.1", 8420)
     """The HTTP API."""
     rules: Path | None = None
-    """Rules file; none: the built-in rules, which only observe."""
+    """Rules file, or a folder of some; none: the built-in rules, which only observe."""
     tokens: TokenBook = field(default_factory=lambda: TokenBook(()))
     """Who may do what. Empty: everyone on this machine may do everything."""
     identity: Identity = DEFAULT_IDENTITY
