@@ -8,7 +8,7 @@ NATIVE := collector/hatch_build.py $(wildcard collector/plugwarden_collector/rec
 	sidecar/hatch_build.py $(wildcard sidecar/plugwarden/shim/c/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser node demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
+.PHONY: help setup browser node prometheus demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,7 +34,7 @@ test: export PLUGWARDEN_NO_HARM_CALLS ?= 100000
 test: export PLUGWARDEN_TEST_SHARE ?= 0.25
 # Two processes, on two cores: half of the time of a test is waiting. The tests of a file stay together and share what it starts.
 PROCESSES ?= 2
-test: setup browser node otel-instrument  ## all tests, in two processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
+test: setup browser node prometheus otel-instrument  ## all tests, in two processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 repeated: setup  ## all tests with all of their repetitions
@@ -92,6 +92,12 @@ node:  # Node.js for the tests with its OpenTelemetry SDK, which they install fr
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm >/dev/null; \
 	  else echo "npm is missing: tests with the SDK of Node.js are skipped (Debian: apt install nodejs npm)"; fi; }
+
+prometheus:  # promtool, which checks the rules that are exported, and a Prometheus that scrapes
+	@command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; \
+	  else echo "promtool is missing: exported rules are not checked by it (Debian: apt install prometheus)"; fi; }
 
 fuzz: setup  ## a million hostile inputs at the receiver, and at what runs in a host; ARGS="--inputs 10000 --json"
 	@nice -n 19 $(BIN)/python benchmarks/fuzz.py $(or $(ARGS),--inputs 1000000)

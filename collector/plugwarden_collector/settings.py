@@ -13,7 +13,7 @@ from pathlib import Path
 from plugwarden_collector.audit import Place
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.memory import memory_from, parse_size
-from plugwarden_collector.named_path import file_to_read, folder_to_make
+from plugwarden_collector.named_path import folder_to_make, rules_to_read
 from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
 from plugwarden_collector.rules.duration import seconds
 from plugwarden_collector.store.upkeep import Keep
@@ -67,7 +67,7 @@ class Settings:
     api: Address = Address("127.0.0.1", 8420)
     """The HTTP API."""
     rules: Path | None = None
-    """Rules file; none: the built-in rules, which only observe."""
+    """Rules file, or a folder of some; none: the built-in rules, which only observe."""
     tokens: TokenBook = field(default_factory=lambda: TokenBook(()))
     """Who may do what. Empty: everyone on this machine may do everything."""
     identity: Identity = DEFAULT_IDENTITY
@@ -82,7 +82,7 @@ class Settings:
         memory_from(os.environ)
         folder_to_make("--data", self.data, make=True)
         if self.rules is not None:
-            file_to_read("--rules", self.rules)
+            rules_to_read("--rules", self.rules)
         if self.keep.archive is not None:
             folder_to_make("--archive", self.keep.archive, make=True)
         self.audit.check(self.data)
