@@ -8,7 +8,7 @@ NATIVE := collector/hatch_build.py $(wildcard collector/plugwarden_collector/rec
 	sidecar/hatch_build.py $(wildcard sidecar/plugwarden/shim/c/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser node demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
+.PHONY: help setup browser node demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start chaos fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -68,9 +68,10 @@ advisories: setup  ## known faults of the locked packages, where a source can be
 SCALE := benchmarks/scale_queries.py
 START := benchmarks/start.py
 DECISIONS := benchmarks/decisions.py
+CHAOS := benchmarks/delivery_chaos.py
 
-bench: setup  ## every claim in the README, measured, but for bench-scale, bench-start and bench-decisions
-	@for file in $(sort $(filter-out $(SCALE) $(START) $(DECISIONS),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench: setup  ## every claim in the README, measured, but for bench-scale, bench-start, bench-decisions and chaos
+	@for file in $(sort $(filter-out $(SCALE) $(START) $(DECISIONS) $(CHAOS),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 bench-scale: setup  ## pages at 50 million spans: builds the store once (15 min, 5 GB); ARGS="--spans 1000000"
 	@$(BIN)/python $(SCALE) $(ARGS)
@@ -80,6 +81,9 @@ bench-start: setup  ## a start after kill -9 at 10 million spans: builds the sto
 
 bench-decisions: setup  ## isolation, right and in time: all worlds and 1,000 fleets by chance (20 min); ARGS="--false-alarms", "--fleets 100"
 	@$(BIN)/python $(DECISIONS) $(ARGS)
+
+chaos: setup  ## failing receivers and 50 kills of a collector: is everybody told of everything? (4 min); ARGS="--kills 10 --seed 2"
+	@$(BIN)/python $(CHAOS) $(or $(ARGS),--kills 50)
 
 browser:  # Chromium for the tests that look at pages
 	@command -v chromium >/dev/null || { \

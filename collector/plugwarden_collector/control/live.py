@@ -145,8 +145,8 @@ class Warden:
         self.stats = TickStats()
         self.standing = Standing()
         self._revision = 0
-        self._load()
         notifier.follow(lambda: self.rules.receivers, lambda: self.standing.silences)
+        self._load()
 
     @property
     def silences(self) -> tuple[Silence, ...]:

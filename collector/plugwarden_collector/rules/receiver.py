@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 __all__ = ["Receiver", "ReceiverKind"]
@@ -22,7 +23,16 @@ class Receiver:
     """Where notifications go."""
 
     name: str
-    url: str
+    url: str = field(repr=False)
+    """Its address, which is often its secret."""
     severities: tuple[str, ...] = ("page", "ticket")
-    """Severities that a webhook is told of; events have none."""
+    """Severities that it is told of; events have none."""
     kind: ReceiverKind = ReceiverKind.WEBHOOK
+    group_by: tuple[str, ...] | None = None
+    """Labels by which what belongs together is told at once; None: each subject by itself, and without waiting."""
+    group_wait: timedelta = timedelta(seconds=30)
+    """How long a new group waits for more of it."""
+    group_interval: timedelta = timedelta(minutes=5)
+    """How long after a notice of a group the next one of it comes at the soonest."""
+    repeat: timedelta = timedelta(hours=4)
+    """How long after it was told last what still lasts is told again."""
