@@ -8,7 +8,7 @@ NATIVE := collector/hatch_build.py $(wildcard collector/plugwarden_collector/rec
 	sidecar/hatch_build.py $(wildcard sidecar/plugwarden/shim/c/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser node demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start chaos fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
+.PHONY: help setup browser node alertmanager demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start chaos fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,7 +34,7 @@ test: export PLUGWARDEN_NO_HARM_CALLS ?= 100000
 test: export PLUGWARDEN_TEST_SHARE ?= 0.25
 # Two processes, on two cores: half of the time of a test is waiting. The tests of a file stay together and share what it starts.
 PROCESSES ?= 2
-test: setup browser node otel-instrument  ## all tests, in two processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
+test: setup browser node alertmanager otel-instrument  ## all tests, in two processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 repeated: setup  ## all tests with all of their repetitions
@@ -90,6 +90,12 @@ browser:  # Chromium for the tests that look at pages
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 	  else echo "chromium is missing: tests of the pages are skipped (Debian: apt install chromium)"; fi; }
+
+alertmanager:  # Alertmanager for the test that tells one
+	@command -v prometheus-alertmanager >/dev/null || command -v alertmanager >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq prometheus-alertmanager >/dev/null; \
+	  else echo "alertmanager is missing: its test is skipped (Debian: apt install prometheus-alertmanager)"; fi; }
 
 node:  # Node.js for the tests with its OpenTelemetry SDK, which they install from their lock
 	@command -v npm >/dev/null || { \

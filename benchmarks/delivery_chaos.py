@@ -1,8 +1,8 @@
 """Receivers that fail, hang, drip and vanish, and `kill -9` of the collector meanwhile: is everybody told of everything?
 
-A real collector process is killed at random moments while quarantines begin and end, of which two receivers must be told. In the end
-both are well. Then every quarantine that is in the store was told to each receiver, with its end; nothing was told more often than
-attempts without a known result explain; and every request that a receiver heard is in the log of attempts.
+A real collector process is killed at random moments while quarantines begin and end, of which a webhook, Slack's API and a mail server
+must be told. In the end all are well. Then every quarantine that is in the store was told to each receiver, with its end; nothing was
+told more often than attempts without a known result explain; and every request that a receiver heard is in the log of attempts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from plugwarden_collector.errors import CollectorError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.collector.support.moody_hook import AWAY, MOODS, TAKES, Heard, MoodyHook
+from tests.collector.support.mail_server import HANGS, LATER, MailServer
+from tests.collector.support.mail_server import TAKES as MAIL_TAKES
+from tests.collector.support.moody_hook import AWAY, MOODS, TAKES, MoodyHook
 
 UP_SECONDS = (0.05, 2.5)
 """How long a collector lives, once it is ready, before it is killed."""
@@ -90,15 +92,22 @@ def act(api: CollectorClient, chance: random.Random, number: int, held: list[str
 def run(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     """Return what was found: counts, each of which but the first few must be 0."""
     chance, number, held = random.Random(seed), 0, list[str]()
-    hooks = {"first": MoodyHook(seed), "second": MoodyHook(seed + 1)}
+    hooks = {"webhook": MoodyHook(seed), "slack": MoodyHook(seed + 1)}
+    mail = MailServer()
     (folder / "rules.toml").write_text(
-        RULES + "".join(f'[[receiver]]\nname = "{name}"\nurl = "{hook.url}"\n' for name, hook in hooks.items())
+        RULES
+        + "".join(
+            f'[[receiver]]\nname = "{kind}"\nkind = "{kind}"\nurl = "{hook.url}"\n' for kind, hook in hooks.items()
+        )
+        + f'[[receiver]]\nname = "mail"\nkind = "email"\nsmarthost = "127.0.0.1:{mail.port}"\ntls = "none"\n'
+        + 'from = "plugwarden@example.net"\nto = "ann@example.net"\n'
     )
     process = Process(folder)
     try:
         for _ in range(kills):
             for hook in hooks.values():
                 hook.moods = (AWAY,) if chance.random() < 0.3 else MOODS
+            mail.mood = chance.choice((MAIL_TAKES, LATER, HANGS))
             api = process.start()
             end = time.monotonic() + chance.uniform(*UP_SECONDS)
             while time.monotonic() < end:
@@ -109,6 +118,7 @@ def run(folder: Path, kills: int, seed: int) -> dict[str, Any]:
             api.close()
         for hook in hooks.values():
             hook.moods = (TAKES,)
+        mail.mood = MAIL_TAKES
         api = process.start()
         until = time.monotonic() + CATCH_UP_SECONDS
         while api.query(OWED).column(0)[0].as_py() and time.monotonic() < until:
@@ -121,10 +131,13 @@ def run(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         process.close()
         for hook in hooks.values():
             hook.stop()
+        mail.stop()
     assert "Traceback" not in (folder / "errors").read_text()
     found: Counter[str] = Counter()
-    for name, hook in hooks.items():
-        found += judged(quarantines, [row for row in log if row["receiver"] == name], hook.heard)
+    heard = {name: [(item.attempt, item.taken) for item in hook.heard] for name, hook in hooks.items()}
+    heard["mail"] = [(item["Plugwarden-Attempt"], True) for item in mail.taken]
+    for name, attempts in heard.items():
+        found += judged(quarantines, [row for row in log if row["receiver"] == name], attempts)
     results = dict(Counter(row["status"] for row in log))
     return {
         "kills": kills, "quarantines": len(quarantines), "attempts": len(log), "results": results, "still owed": owed,
@@ -132,10 +145,13 @@ def run(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def judged(quarantines: list[dict[str, Any]], log: list[dict[str, Any]], heard: list[Heard]) -> Counter[str]:
-    """Return what is wrong with what one receiver heard."""
+def judged(quarantines: list[dict[str, Any]], log: list[dict[str, Any]], heard: list[tuple[str, bool]]) -> Counter[str]:
+    """Return what is wrong with what one receiver heard: attempts, and whether it took them."""
     found: Counter[str] = Counter()
-    told = Counter((item.body["alerts"][0]["fingerprint"], item.body["status"]) for item in heard if item.taken)
+    rows = {row["id"]: row for row in log}
+    found["not in the log"] += sum(attempt not in rows for attempt, _ in heard)
+    took = [rows[attempt] for attempt, taken in heard if taken and attempt in rows]
+    told = Counter((row["fingerprint"], row["told"]) for row in took)
     sent = Counter((row["fingerprint"], row["told"]) for row in log if row["status"] == "sent")
     unknown = Counter((row["fingerprint"], row["told"]) for row in log if row["status"] != "sent")
     for item in quarantines:
@@ -145,8 +161,6 @@ def judged(quarantines: list[dict[str, Any]], log: list[dict[str, Any]], heard: 
             found["told too often"] += (
                 sent[item["id"], status] > 1 or told[item["id"], status] > 1 + unknown[item["id"], status]
             )
-    ids = {row["id"] for row in log}
-    found["not in the log"] += sum(item.attempt not in ids for item in heard)
     return found
 
 

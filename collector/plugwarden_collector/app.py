@@ -118,7 +118,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         stack.callback(ledger.close)
         notes = Notes(ledger)
         stack.callback(notes.close, NOTES_SECONDS)
-        notifier = Notifier(clock, ledger, notes)
+        notifier = Notifier(clock, ledger, notes, settings.public_url)
         notifier.stamp = audit.stamp
         board = Board(DirectiveSet())
         telemetry = telemetry_of(database, writer, audit)

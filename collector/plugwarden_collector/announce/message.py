@@ -28,6 +28,8 @@ class Ending:
     """Kind of the decision that ended it, such as `released`; `resolved` of an alert; `over` where nothing says how."""
     actor: str = ""
     reason: str = ""
+    told_at: datetime | None = None
+    """When its beginning was told, where that was not before it had ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Known:
     tellings: Mapping[Key, Telling]
     receivers: Sequence[Receiver]
     silences: Sequence[Silence]
+    apart: Collection[tuple[str, str]] = ()
+    """Receivers and groups that are told one message at a time, for the receiver refused several at once."""
 
 
 Stage = Callable[[Sequence[Message], Known, datetime], list[Message]]

@@ -21,6 +21,8 @@ class Notice:
     """What its members have in common by the receiver's `group_by`."""
     messages: tuple[Message, ...]
     """At least one; beside those that are due, what the receiver holds for open of the group."""
+    first: bool = True
+    """Whether the receiver was told nothing of the group before."""
 
     @property
     def status(self) -> str:

@@ -13,8 +13,6 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
 
-import httpx2
-
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.errors import CollectorError
@@ -22,14 +20,12 @@ from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
 from plugwarden_collector.store.ledger import Delivery, EndingRow, TellingGone, TellingRow
 
 from .attempt import Notebook, attempted
-from .certificates import certificates
 from .message import Ending, Key, Known, Message, Telling
 from .notice import Notice
 from .pipeline import due
 from .receivers.answer import Verdict
-from .receivers.post import TIMEOUT_SECONDS
 from .receivers.sender import Occasion, Sender
-from .receivers.webhook import Webhook
+from .receivers.senders import open_senders
 from .stages.group import group
 from .stages.retry import Attempts, retry
 from .stored import row_of, telling_in
@@ -58,8 +54,9 @@ class Log(Protocol):
 class Notifier:
     """Knows what each receiver was told and is owed. Delivers in the event loop; `report` may be called from any thread."""
 
-    def __init__(self, clock: Clock, ledger: Log, notes: Notebook) -> None:
-        self._clock, self._ledger, self._notes = clock, ledger, notes
+    def __init__(self, clock: Clock, ledger: Log, notes: Notebook, public_url: str = "") -> None:
+        """`public_url` is where people reach the dashboards, for links; empty where nobody said."""
+        self._clock, self._ledger, self._notes, self._public_url = clock, ledger, notes, public_url
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._lock = threading.Lock()
@@ -72,6 +69,8 @@ class Notifier:
         self._reckoned = float("-inf")
         self._attempts: dict[str, Attempts] = {}
         """By receiver."""
+        self._apart: set[tuple[str, str]] = set()
+        """Receivers and groups that are told one message at a time since the receiver refused several at once."""
         self._receivers: Callable[[], Sequence[Receiver]] | None = None
         self._silences: Callable[[], Sequence[Silence]] = tuple
         self._seen: tuple[Any, Any] = (None, None)
@@ -99,11 +98,9 @@ class Notifier:
 
     async def run_notifier(self) -> None:
         """Deliver, for as long as the collector runs."""
-        made = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, verify=certificates())
-        async with made as client, asyncio.TaskGroup() as tasks:
-            sender = Webhook(client)
+        async with open_senders() as senders, asyncio.TaskGroup() as tasks:
             while True:
-                self._look(sender, tasks)
+                self._look(senders, tasks)
                 try:
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._news.wait()
@@ -116,7 +113,7 @@ class Notifier:
         receivers = () if self._receivers is None else self._receivers()
         return [item for item in receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
 
-    def _look(self, sender: Sender, tasks: asyncio.TaskGroup) -> None:
+    def _look(self, senders: Mapping[ReceiverKind, Sender], tasks: asyncio.TaskGroup) -> None:
         if self._receivers is None:
             return
         now, seen = self._loop.time(), (self._receivers(), self._silences())
@@ -133,7 +130,7 @@ class Notifier:
                 if self._notes.full:
                     return
                 self._attempts[receiver.name] = self._attempts_at(receiver.name).begun(notice.group)
-                tasks.create_task(self._deliver(sender, receiver, notice))
+                tasks.create_task(self._deliver(senders[receiver.kind], receiver, notice))
 
     def _reckon(self, at: datetime) -> None:
         """Work out anew what is due and owed. The caller holds the lock."""
@@ -143,7 +140,7 @@ class Notifier:
         names = {receiver.name for receiver in receivers}
         self._let_go([key for key in self._tellings if key[0] not in names], "the receiver is not in the rules", at)
         active = {key: item for found in self._active.values() for key, item in found.items()}
-        known = Known(active, self._active.keys(), self._tellings, receivers, self._silences())
+        known = Known(active, self._active.keys(), self._tellings, receivers, self._silences(), self._apart)
         known = replace(known, tellings=settled(known, self._endings(just_over(known), at), at))
         messages = due(known, at)
         after = owing(known, messages, at)
@@ -195,7 +192,7 @@ class Notifier:
 
     async def _deliver(self, sender: Sender, receiver: Receiver, notice: Notice) -> None:
         name, at = receiver.name, self._clock()
-        form = sender.form(receiver, notice, Occasion(at, self.stamp()))
+        form = sender.form(receiver, notice, Occasion(at, self.stamp(), self._public_url))
         attempt = self._attempts_at(name).of(notice.group) + 1
         draft = Delivery(at, name, notice.keys, "begun", attempt, None, json.dumps(form), uuid4().hex)
         answer, result = await attempted(self._notes, draft, lambda: sender.send(receiver, form, draft.id), self._clock)
@@ -212,6 +209,8 @@ class Notifier:
                 self._attempts[name] = found.delivered(notice.group)
             case Verdict.REFUSED:
                 self._attempts[name] = found.refused(notice.group, now)
+                if len(notice.messages) > 1:
+                    self._apart.add((name, notice.group))
             case Verdict.MISSED:
                 self._attempts[name] = found.missed(notice.group, now, answer.wait_seconds)
         self.counts[name, result.status] += 1

@@ -47,7 +47,9 @@ def _read(kind: type[T], text: str) -> T:
     found: dict[str, Any] = json.loads(text)
     known = {item.name for item in fields(kind)}
     values = {name: value for name, value in found.items() if name in known}
-    for name in values.keys() & {"at", "started_at"}:
+    for name in values.keys() & {"at", "started_at", "told_at"}:
+        if values[name] is None:
+            continue
         at = datetime.fromisoformat(values[name])
         values[name] = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo is not None else at
     if "labels" in values:

@@ -64,7 +64,10 @@ def taken(tellings: Tellings, message: Message, at: datetime) -> dict[Key, Telli
     found, item = dict(tellings), tellings.get(message.key)
     if message.status == FIRING:
         before = item or Telling(message.subject, at)
-        found[message.key] = replace(before, subject=message.subject, told_at=at, given_up_by=None)
+        ended = before.ended
+        if ended is not None and before.told_at is None:
+            ended = replace(ended, told_at=at)
+        found[message.key] = replace(before, subject=message.subject, told_at=at, ended=ended, given_up_by=None)
     else:
         found.pop(message.key, None)
     return found

@@ -47,7 +47,9 @@ SAME_RULES = timedelta(days=30)
 """A start records the text of rules again after this long: a collector that crashes over and over must not fill the log."""
 _ADDRESS = re.compile(r"""([a-z][a-z0-9+.-]*://)(?:[^"'\s/@]*@)?([^"'\s/?#]*)[^"'\s]*""", re.IGNORECASE)
 """Webhooks carry their secret in their path, user and query."""
-_SECRET = re.compile(r"""((?:token|secret|password|authorization|api_?key)\w*["']?\s*[=:]\s*)\S.*""", re.IGNORECASE)
+_SECRET = re.compile(
+    r"""((?:token|secret|password|authorization|api_?key|routing_?key)\w*["']?\s*[=:]\s*)\S.*""", re.IGNORECASE
+)
 _log = logging.getLogger(__name__)
 
 

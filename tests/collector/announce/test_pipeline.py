@@ -196,7 +196,7 @@ def test_what_a_person_gave_up_is_told_again_only_when_there_is_more_to_say() ->
 
 def test_what_a_receiver_knows_is_read_back_as_it_was_kept() -> None:
     item = Telling(
-        subject("a", started_at=AT + timedelta(microseconds=1500)), AT, AT, Ending(AT, "released", "ann", "enough")
+        subject("a", started_at=AT + timedelta(microseconds=1500)), AT, AT, Ending(AT, "released", "ann", "enough", AT)
     )
     key = ("all", "a")
     row = row_of(key, item)

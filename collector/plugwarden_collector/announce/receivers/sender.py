@@ -23,6 +23,8 @@ class Occasion:
     """When it is sent."""
     stamp: Mapping[str, Any] = field(default_factory=dict)
     """The head of the decision log, for receivers that keep what they get."""
+    public_url: str = ""
+    """Where people reach the dashboards; empty where nobody said."""
 
 
 class Sender(Protocol):

@@ -13,12 +13,12 @@ from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import RESOLVED, Message
 from ..notice import Notice
-from ..text import describe
+from ..text import describe, text_of
 from .answer import Answer
 from .post import post
 from .sender import Occasion
 
-__all__ = ["Webhook", "payload"]
+__all__ = ["Webhook", "annotations_of", "payload", "timestamp"]
 
 _ZERO = "0001-01-01T00:00:00Z"
 """Alertmanager's time for "not ended"."""
@@ -51,21 +51,31 @@ def payload(notice: Notice, occasion: Occasion) -> dict[str, Any]:
         "groupLabels": dict(notice.labels),
         "commonLabels": _common([entry["labels"] for entry in entries]),
         "commonAnnotations": _common([entry["annotations"] for entry in entries]),
-        "externalURL": "",
+        "externalURL": occasion.public_url,
         "alerts": entries,
     }
 
 
-def _entry(message: Message, occasion: Occasion) -> dict[str, Any]:
+def annotations_of(message: Message) -> dict[str, str]:
+    """Return what Alertmanager calls annotations: the summary, and each part of the text that is known."""
     subject = message.subject
+    parts = {name: getattr(subject, name) for name in ("scope", "sure", "error", "trace", "done", "until", "todo")}
+    if message.ended is not None:
+        parts = {name: value for name, value in parts.items() if name not in ("done", "until", "todo")}
+    found = {"summary": subject.summary, "description": describe(message), **parts}
+    return {name: value for name, value in found.items() if value}
+
+
+def _entry(message: Message, occasion: Occasion) -> dict[str, Any]:
+    subject, text = message.subject, text_of(message, occasion.public_url)
     ended = occasion.at if message.ended is None else message.ended.at
     return {
         "status": message.status,
         "labels": dict(subject.labels),
-        "annotations": {"summary": subject.summary, "description": describe(message)},
-        "startsAt": _text(subject.started_at),
-        "endsAt": _text(ended) if message.status == RESOLVED else _ZERO,
-        "generatorURL": "",
+        "annotations": annotations_of(message),
+        "startsAt": timestamp(subject.started_at),
+        "endsAt": timestamp(ended) if message.status == RESOLVED else _ZERO,
+        "generatorURL": text.link,
         "fingerprint": subject.key,
     }
 
@@ -74,5 +84,6 @@ def _common(found: list[dict[str, str]]) -> dict[str, str]:
     return {name: value for name, value in found[0].items() if all(other.get(name) == value for other in found)}
 
 
-def _text(at: datetime) -> str:
+def timestamp(at: datetime) -> str:
+    """Return a time as Alertmanager writes it, to the millisecond."""
     return at.isoformat(timespec="milliseconds") + "Z"

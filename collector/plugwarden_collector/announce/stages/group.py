@@ -15,7 +15,7 @@ __all__ = ["GROUPED_BY", "MAX_MESSAGES", "group", "group_labels"]
 GROUPED_BY = ("plugin", "component")
 """Labels by which a receiver of subjects one by one may join what belongs together."""
 MAX_MESSAGES = 100
-"""Messages of one notice: with texts of a few hundred characters it stays below the 256 KiB that receivers take at the least."""
+"""Messages of one notice: of a thousand or two characters each, it stays within the 512 KiB that receivers take."""
 
 
 def group(messages: Sequence[Message], known: Known, at: datetime) -> list[Notice]:
@@ -41,7 +41,8 @@ def group_labels(labels: Mapping[str, str], group_by: Sequence[str] | None = Non
 def _notices(receiver: Receiver, identity: str, due: list[Message], known: Known, at: datetime) -> list[Notice]:
     labels = group_labels(due[0].subject.labels, receiver.group_by)
     if receiver.group_by is None:
-        return [Notice(receiver.name, identity, labels, tuple(due))]
+        last = known.tellings.get(due[0].key)
+        return [Notice(receiver.name, identity, labels, tuple(due), last is None or last.told_at is None)]
     known_here = {
         key: item
         for (name, key), item in known.tellings.items()
@@ -54,6 +55,11 @@ def _notices(receiver: Receiver, identity: str, due: list[Message], known: Known
         ready = at - min((item.due_at for item in known_here.values()), default=at) >= receiver.group_wait
     if not ready:
         return []
+    if (receiver.name, identity) in known.apart:
+        return [
+            Notice(receiver.name, f"{identity}/{item.subject.key}", labels, (item,), item.subject.key not in known_here)
+            for item in due
+        ]
     keys = {item.subject.key for item in due}
     open_still = [
         Message(receiver.name, FIRING, known.active.get(key, item.subject))
@@ -62,7 +68,7 @@ def _notices(receiver: Receiver, identity: str, due: list[Message], known: Known
     ]
     together = [*due, *open_still]
     return [
-        Notice(receiver.name, identity, labels, tuple(together[first : first + MAX_MESSAGES]))
+        Notice(receiver.name, identity, labels, tuple(together[first : first + MAX_MESSAGES]), not told)
         for first in range(0, len(together), MAX_MESSAGES)
     ][: 1 + (len(due) - 1) // MAX_MESSAGES]
 
