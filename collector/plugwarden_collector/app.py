@@ -210,6 +210,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
                     pushed,
                     ledger,
                     access,
+                    notifier,
                 )
             )
             return with_headers(made.api_app(parts[0]), API_HEADERS)

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -30,7 +30,7 @@ from .stages.group import group
 from .stages.retry import Attempts, retry
 from .stored import row_of, telling_in
 from .subject import Subject
-from .tellings import just_over, owing, settled, taken
+from .tellings import Owed, given_up, just_over, owed_now, owing, settled, taken
 
 __all__ = ["Notifier"]
 
@@ -95,6 +95,44 @@ class Notifier:
         """Receiver -> messages that it has not got yet."""
         found = Counter(item.receiver for item in self._due)
         return {receiver.name: found[receiver.name] for receiver in self._told()}
+
+    @property
+    def owed(self) -> list[Owed]:
+        """What receivers are owed, the oldest first."""
+        return owed_now(self._tellings)
+
+    def untold_seconds(self, at: datetime) -> dict[str, float]:
+        """Return for how long each receiver has been owed something, beyond what its groups wait for; 0 where it is owed nothing."""
+        receivers = {item.name: item for item in self._told()}
+        found = dict.fromkeys(receivers, 0.0)
+        for item in self.owed:
+            receiver = receivers.get(item.receiver)
+            if receiver is not None:
+                grouped = receiver.group_by is not None
+                waits = max(receiver.group_wait, receiver.group_interval) if grouped else timedelta(0)
+                found[receiver.name] = max(found[receiver.name], (at - item.since - waits).total_seconds())
+        return found
+
+    def give_up(self, receiver: str, fingerprint: str | None, by: str, why: str) -> list[str]:
+        """Give up what a receiver is owed, of one subject or of all, as a person said. Return the keys of the subjects. May be called
+        from any thread."""
+        at = self._clock()
+        with self._lock:
+            owed = [
+                key
+                for key, item in self._tellings.items()
+                if key[0] == receiver and fingerprint in (None, key[1]) and item.owed is not None
+            ]
+            after: Mapping[Key, Telling] = self._tellings
+            records = []
+            for key in owed:
+                records.append(self._given_up(key, self._tellings[key], f"given up by {by}: {why}", at))
+                after = given_up(after, key, by)
+            if owed:
+                self._keep(after, *records)
+                self._reckon(at)
+        self._loop.call_soon_threadsafe(self._news.set)
+        return [fingerprint for _, fingerprint in owed]
 
     async def run_notifier(self) -> None:
         """Deliver, for as long as the collector runs."""

@@ -6,18 +6,50 @@ What is owed stays until the receiver took it or a person gave it up, though wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .message import FIRING, Ending, Key, Known, Message, Telling
 from .subject import source_of
 
-__all__ = ["MAX_TELLINGS", "given_up", "just_over", "owing", "settled", "taken"]
+__all__ = ["MAX_TELLINGS", "Owed", "given_up", "just_over", "owed_now", "owing", "settled", "taken"]
 
 MAX_TELLINGS = 10_000
 """Subjects that receivers hold for open or are owed; beyond, further ones wait until others end."""
 
 Tellings = Mapping[Key, Telling]
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a receiver is owed of one subject."""
+
+    receiver: str
+    """Name of the receiver in the rules."""
+    fingerprint: str
+    """Alert, quarantine or incident."""
+    status: str
+    """`firing`: its beginning, and its end where it is over; `resolved`: its end."""
+    since: datetime
+    """Since when, UTC."""
+    severity: str
+    """`page` or `ticket`."""
+    summary: str
+    """One sentence."""
+
+
+def owed_now(tellings: Tellings) -> list[Owed]:
+    """Return what receivers are owed, the oldest first."""
+    found = [
+        Owed(
+            receiver, fingerprint, item.owed,
+            item.due_at if item.owed == FIRING or item.ended is None else item.ended.at,
+            item.subject.severity, item.subject.summary,
+        )
+        for (receiver, fingerprint), item in tellings.items()
+        if item.owed is not None
+    ]  # fmt: skip
+    return sorted(found, key=lambda item: (item.since, item.receiver, item.fingerprint))
 
 
 def just_over(known: Known) -> set[str]:

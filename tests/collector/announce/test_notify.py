@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from plugwarden_collector.announce import attempt
 from plugwarden_collector.announce.receivers import post
+from plugwarden_collector.health import conditions, watch
 from plugwarden_collector.store import notes
 
 from tests.collector.conftest import RULES as RULES_TEXT
 from tests.collector.conftest import Running, running
+from tests.collector.support.command_line import plugwarden
 from tests.collector.support.moody_hook import DRIPS, FAILS, HANGS, REFUSES, TAKES, MoodyHook
 from tests.collector.support.waiting import eventually
 
@@ -161,3 +163,52 @@ def test_a_silence_by_the_name_of_an_alert_holds_for_as_long_as_it_lasts(tmp_pat
         collector.api.post(f"silences/{silence['id']}/end", {"reason": "enough"})
         eventually(lambda: hook.taken)
         assert collector.scalar("select count(*) from notifications") <= 1
+
+
+def test_what_a_receiver_is_owed_is_listed_until_a_person_gives_it_up(tmp_path: Path, hook: MoodyHook) -> None:
+    hook.moods = (FAILS,)
+    with running(tmp_path / "data", rules_for(tmp_path, hook.server_port)) as collector:
+        held = collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        other = collector.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+        collector.api.post(f"quarantine/{held['id']}/release", {"reason": "enough"})
+        eventually(lambda: collector.scalar("select count(*) from notifications where status = 'failed'"))
+        found = collector.api.get("notifications")
+        assert {(item["receiver"], item["fingerprint"], item["status"]) for item in found["owed"]} == {
+            ("hook", held["id"], "firing"), ("hook", other["id"], "firing"),
+        }  # fmt: skip
+        assert {item["status"] for item in found["attempts"]} <= {"begun", "failed"}
+        listed = plugwarden("notifications", url=collector.url).stdout
+        assert held["id"] in listed
+        assert "the receiver answered 503" in " ".join(listed.split())
+        nobody = plugwarden("notifications", "give-up", "nobody", "--reason", "a test", url=collector.url)
+        assert nobody.returncode == 1
+        assert "'nobody' is not owed anything" in nobody.stderr
+        one = plugwarden("notifications", "give-up", "hook", held["id"], "--reason", "a test", url=collector.url)
+        assert one.stdout == "hook is not told of 1 subject any more\n"
+        answer = collector.api.post("notifications/give-up", {"receiver": "hook", "reason": "its channel is gone"})
+        assert answer["fingerprints"] == [other["id"]]
+        assert collector.api.get("notifications")["owed"] == []
+        log = collector.api.get("audit", stream="decisions")
+        assert [row["scope"] for row in log if row["kind"] == "given_up"] == ["receiver hook"] * 2
+        sql = "select count(*) from notifications where status = 'given_up' and error like 'given up by local operator: %'"
+        eventually(lambda: collector.scalar(sql) == 2)
+        hook.moods = (TAKES,)
+        collector.api.post(f"quarantine/{other['id']}/release", {"reason": "enough"})
+        eventually(lambda: collector.scalar("select count(*) from tellings") == 0)
+        assert hook.taken == [], "neither the beginning nor the end of what was given up"
+
+
+def test_that_a_receiver_takes_nothing_is_told_to_the_others(
+    tmp_path: Path, hook: MoodyHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "UNTOLD_SECONDS", 0.5)
+    monkeypatch.setattr(watch, "EVERY_SECONDS", 0.2)
+    hook.moods = (FAILS,)
+    well = MoodyHook()
+    rules = rules_for(tmp_path, hook.server_port)
+    rules.write_text(f'{rules.read_text()}[[receiver]]\nname = "well"\nurl = "{well.url}"\n')
+    with running(tmp_path / "data", rules) as collector:
+        collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        eventually(lambda: "receiver_untold" in str([item.body for item in well.taken]))
+        assert "'hook' for" in str([item.body for item in well.taken])
+    well.stop()
