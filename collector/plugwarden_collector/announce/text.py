@@ -28,6 +28,7 @@ _WORDS = {
     "approved": "It was followed",
     "taken_back": "It was taken back",
     "widened": "A wider scope was isolated",
+    "unfrozen": "The automation was switched on",
 }
 """Kind of an ending -> how the sentence about it begins; other kinds are verbs, such as `released`."""
 

@@ -31,6 +31,7 @@ from .ledger_rows import (
     DecisionRow,
     IncidentRow,
     QuarantineRow,
+    SaidRow,
     SloRow,
 )
 
@@ -262,6 +263,9 @@ class Ledger(Protocol):
 
     def endings(self, keys: Sequence[str]) -> list[EndingRow]:
         """Return how alerts, quarantines and shared causes ended, of those keys whose last entry says so."""
+
+    def said(self, kinds: Sequence[str]) -> list[SaidRow]:
+        """Return the last decision of each of some kinds on each scope, the newest 1,000."""
 
     def notifications(self, limit: int) -> list[Delivery]:
         """Return attempts to tell somebody, those that began last first."""

@@ -35,6 +35,7 @@ from plugwarden_collector.store.ledger_rows import (
     DecisionRow,
     IncidentRow,
     QuarantineRow,
+    SaidRow,
     SloRow,
 )
 
@@ -99,6 +100,10 @@ class DuckdbLedger:
     def endings(self, keys: Sequence[str]) -> list[EndingRow]:
         """Return how alerts, quarantines and shared causes ended."""
         return self._list("list_endings", EndingRow, {"keys": list(keys)})
+
+    def said(self, kinds: Sequence[str]) -> list[SaidRow]:
+        """Return the last decision of each of some kinds on each scope."""
+        return self._list("list_said", SaidRow, {"kinds": list(kinds)})
 
     def notifications(self, limit: int) -> list[Delivery]:
         """Return attempts to tell somebody."""

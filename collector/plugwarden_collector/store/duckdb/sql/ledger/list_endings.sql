@@ -2,7 +2,8 @@
 -- ended with that. Takes: keys (varchar[]). Gives: fingerprint, time, kind, actor, reason.
 with said as (
     select
-        if(kind = 'approved', evidence ->> '$.suggestion', quarantine_id) as fingerprint, time, kind, actor, reason, sequence
+        case kind when 'approved' then evidence ->> '$.suggestion' when 'unfrozen' then 'frozen' else quarantine_id end as fingerprint,
+        time, kind, actor, reason, sequence
     from decisions
 ),
 happened as (
