@@ -24,6 +24,8 @@ class ReceiverKind(StrEnum):
     """Events for PagerDuty, version 2."""
     EMAIL = "email"
     """A message by SMTP."""
+    APPRISE = "apprise"
+    """A message by any service that the library Apprise knows, where it is installed."""
 
 
 class Tls(StrEnum):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any
 
 from .mail_keys import MAIL_KEYS, mail_in
@@ -28,6 +30,7 @@ _KEYS: Mapping[ReceiverKind, set[str]] = {
     ReceiverKind.SLACK: {*secret_keys("url"), "severities", "repeat_interval", *_GROUPING},
     ReceiverKind.PAGERDUTY: {*secret_keys("url"), *secret_keys("routing_key"), "severities", "repeat_interval"},
     ReceiverKind.EMAIL: {*MAIL_KEYS, "severities", "repeat_interval", *_GROUPING},
+    ReceiverKind.APPRISE: {*secret_keys("url"), "severities", "repeat_interval", *_GROUPING},
 }
 """Kind -> its keys beside `name` and `kind`. What a receiver groups or repeats itself it is not grouped or repeated for."""
 
@@ -87,10 +90,20 @@ def _address(kind: ReceiverKind, table: Mapping[str, Any], place: str, problems:
             )
     if len(problems) == before:
         key_name = "urls" if urls is not None else next(iter(sorted(secret_keys("url") & table.keys())), "url")
-        wrong = next(filter(None, (url_problem(url) for url in (found["url"], *found.get("others", ())))), None)
+        problem = _service_problem if kind is ReceiverKind.APPRISE else url_problem
+        wrong = next(filter(None, (problem(url) for url in (found["url"], *found.get("others", ())))), None)
         if wrong is not None:
             problems.append(f"{place}.{key_name}: {wrong}")
     return found
+
+
+def _service_problem(url: object) -> str | None:
+    """What is wrong with an address of Apprise, whose own schemes hold keys and names in any place; no answer holds any of it."""
+    if find_spec("apprise") is None:
+        return "apprise is not installed here; install plugwarden-collector[apprise], or pip install apprise, where the collector runs"
+    if not isinstance(url, str) or not re.fullmatch(r"[a-z][a-z0-9+.-]*://[!-~]+", url, re.IGNORECASE):
+        return "must be an address of Apprise, such as tgram://… or ntfys://… (it is not shown, for it is a secret)"
+    return None
 
 
 def _pace(kind: ReceiverKind, table: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:

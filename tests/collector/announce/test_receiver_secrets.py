@@ -118,4 +118,8 @@ def test_no_log_line_holds_the_address_of_a_receiver(level: str, hook: int, tmp_
     assert "token=" not in text
     assert SECRET not in str(told), "nor do the reasons that are stored"
     assert SECRET not in kept, "nor what was sent, the rules, metrics and the access log, as they are kept and shown"
-    assert {name.split()[0] for name in tables} >= {kind.value for kind in ReceiverKind} - {"webhook", "cloudevents"}
+    assert {name.split()[0] for name in tables} >= {kind.value for kind in ReceiverKind} - {
+        "webhook",
+        "cloudevents",
+        "apprise",
+    }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from plugwarden_collector.announce.notice import Notice
 from plugwarden_collector.announce.receivers import email as email_receiver
 from plugwarden_collector.announce.receivers.alertmanager import LASTS, LATE, Alertmanager
 from plugwarden_collector.announce.receivers.answer import Answer, Verdict
+from plugwarden_collector.announce.receivers.apprise import Apprise
 from plugwarden_collector.announce.receivers.email import Email, message_of
 from plugwarden_collector.announce.receivers.pagerduty import PagerDuty
 from plugwarden_collector.announce.receivers.post import verdict_of
@@ -137,7 +140,8 @@ def test_pagerduty_gets_a_trigger_and_a_resolve_with_one_key(hook: MoodyHook) ->
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in ReceiverKind if kind not in (ReceiverKind.CLOUDEVENTS, ReceiverKind.EMAIL)]
+    "kind",
+    [kind for kind in ReceiverKind if kind not in (ReceiverKind.CLOUDEVENTS, ReceiverKind.EMAIL, ReceiverKind.APPRISE)],
 )
 def test_what_answers_over_http_mean(kind: ReceiverKind, hook: MoodyHook) -> None:
     to = receiver(kind, hook.url, routing_key="k")
@@ -229,6 +233,27 @@ def test_no_starttls_where_it_is_asked_for_is_refused(server: MailServer) -> Non
     assert server.taken == []
 
 
+def test_without_apprise_what_it_would_take_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    answers, _ = deliver(receiver(ReceiverKind.APPRISE, f"json://127.0.0.1/{SECRET}"), notice(BEGUN))
+    assert answers == [Answer(Verdict.MISSED, "apprise is not installed; pip install apprise")]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own, while it is loaded
+@pytest.mark.skipif(find_spec("apprise") is None, reason="apprise is not installed (pip install apprise)")
+def test_apprise_takes_a_title_and_a_text(hook: MoodyHook, caplog: pytest.LogCaptureFixture) -> None:
+    to = receiver(ReceiverKind.APPRISE, f"json://127.0.0.1:{hook.server_port}/{SECRET}")
+    answers, forms = deliver(to, notice(BEGUN))
+    assert [answer.verdict for answer in answers] == [Verdict.TAKEN]
+    assert hook.taken[0].body["title"] == "csv@2 is quarantined"
+    assert "plugwarden release q-1 --reason" in hook.taken[0].body["message"]
+    hook.moods = (FAILS,)
+    missed, _ = deliver(to, notice(BEGUN))
+    unknown, _ = deliver(replace(to, url=f"nosuch://{SECRET}"), notice(BEGUN))
+    assert [answer.verdict for answer in (*missed, *unknown)] == [Verdict.MISSED, Verdict.REFUSED]
+    assert SECRET not in f"{forms} {missed} {unknown} {caplog.text}"
+
+
 TEXTS = st.text(max_size=300)
 
 
@@ -247,6 +272,7 @@ def test_whatever_telemetry_says_every_form_holds_it_as_text(summary: str, label
         (ReceiverKind.SLACK, Slack(client)), (ReceiverKind.PAGERDUTY, PagerDuty(client)),
     ):  # fmt: skip
         json.dumps(sender.form(receiver(kind), notice(message), OCCASION))
+    json.dumps(Apprise().form(receiver(ReceiverKind.APPRISE), notice(message), OCCASION))
     form = Email().form(receiver(ReceiverKind.EMAIL, mail=MAIL), notice(message), OCCASION)
     sent = message_of(json.loads(json.dumps(form)), "n-1").as_bytes()
     head = sent.partition(b"\r\n\r\n")[0].decode("ascii")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from plugwarden_collector.audit.access_log import content_of
 from plugwarden_collector.errors import RulesError
+from plugwarden_collector.rules import receiver_keys
 from plugwarden_collector.rules.file import parse_rules
 from plugwarden_collector.rules.receiver import Mail, Receiver, ReceiverKind, Tls
 
@@ -104,6 +105,17 @@ def test_what_is_wrong_is_named_with_what_to_write_and_without_secrets(text: str
     assert SECRET not in str(found)
 
 
+def test_apprise_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f'kind = "apprise"\nurl = "tgram://{SECRET}/1"'
+    monkeypatch.setattr(receiver_keys, "find_spec", lambda name: None)
+    assert problems(text)[0].startswith("url: apprise is not installed here; install plugwarden-collector[apprise]")
+    monkeypatch.setattr(receiver_keys, "find_spec", lambda name: name)
+    assert read(text).url == f"tgram://{SECRET}/1"
+    (said,) = problems(f'kind = "apprise"\nurl = "{SECRET}"')
+    assert said.startswith("url: must be an address of Apprise")
+    assert SECRET not in said
+
+
 def test_a_file_without_a_secret_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "key"
     for content in (b"", b"x" * 9000, b"\xff\xfe"):
@@ -115,6 +127,7 @@ def test_the_access_log_keeps_no_secret_of_the_rules(tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(
         f'url = "https://ann:{SECRET}@a/{SECRET}"\nrouting_key = "{SECRET}"\npassword = "{SECRET}"\n'
+        f'url = "tgram://{SECRET}/{SECRET}"\n'
         f'urls = ["http://a/{SECRET}", "http://b/?x={SECRET}"]\n'
     )
     assert SECRET not in content_of(file)["content"]

@@ -11,6 +11,7 @@ from plugwarden_collector.rules.receiver import ReceiverKind
 
 from ..certificates import certificates
 from .alertmanager import Alertmanager
+from .apprise import Apprise
 from .email import Email
 from .pagerduty import PagerDuty
 from .post import TIMEOUT_SECONDS
@@ -24,7 +25,7 @@ __all__ = ["open_senders"]
 @asynccontextmanager
 async def open_senders() -> AsyncIterator[Mapping[ReceiverKind, Sender]]:
     """Give a sender for each kind of receiver that people are told by; of events, `announce.events` knows more than a sender would."""
-    email = Email()
+    email, apprise = Email(), Apprise()
     async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, verify=certificates()) as client:
         try:
             yield {
@@ -33,6 +34,8 @@ async def open_senders() -> AsyncIterator[Mapping[ReceiverKind, Sender]]:
                 ReceiverKind.SLACK: Slack(client),
                 ReceiverKind.PAGERDUTY: PagerDuty(client),
                 ReceiverKind.EMAIL: email,
+                ReceiverKind.APPRISE: apprise,
             }
         finally:
             email.close()
+            apprise.close()
