@@ -91,7 +91,7 @@ def subject_of_alert(record: AlertRecord) -> Subject:
         one_line(record.summary),
         one_line(record.description),
         alert.firing_at or record.changed_at,
-        record.component or record.about,
+        one_line(record.component or record.about),
         sureness(record.detail),
         speaker=record.inhibited_by,
         quiet=alert.quiet_since is not None,
@@ -121,7 +121,7 @@ def _of_quarantine(item: Quarantine) -> Subject | None:
     )
     done, until, todo = _course_of(item)
     return Subject(
-        item.id, labels, one_line(summary), one_line(description), item.started_at, str(item.scope), sureness(item.evidence),
+        item.id, labels, one_line(summary), one_line(description), item.started_at, one_line(item.scope), sureness(item.evidence),
         worst_error(item.evidence), first_trace(item.evidence), done, until, todo, "quarantine",
     )  # fmt: skip
 
@@ -172,6 +172,6 @@ def _of_incident(item: Incident) -> Subject:
     labels = labels_of("shared cause", "page", cause=item.cause, incident=item.id)
     description = f"One incident for people; none of its plugins is quarantined for it: {', '.join(item.plugins)}."
     return Subject(
-        item.id, labels, one_line(item.summary), one_line(description), item.started_at, ", ".join(item.plugins),
+        item.id, labels, one_line(item.summary), one_line(description), item.started_at, one_line(", ".join(item.plugins)),
         done="Nobody is isolated for it.", until="nothing points at it any more", todo=f"Look at {one_line(item.cause)}.", path="alerts",
     )  # fmt: skip
