@@ -16,6 +16,7 @@ from plugwarden_collector.memory import memory_from, parse_size
 from plugwarden_collector.named_path import folder_to_make, rules_to_read
 from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
 from plugwarden_collector.rules.duration import seconds
+from plugwarden_collector.rules.workable import url_problem
 from plugwarden_collector.store.upkeep import Keep
 from plugwarden_collector.web.auth import TokenBook, read_tokens
 
@@ -76,6 +77,8 @@ class Settings:
     """How long, and how much."""
     audit: Place = field(default_factory=Place.of)
     """Where the key of the decision log and its heads lie."""
+    public_url: str = ""
+    """Where people reach the dashboards, for links in what they are told; empty: nobody said, and there are none."""
 
     def check(self) -> None:
         """Raises `SettingsError` where these settings would leave a door open, or could not work."""
@@ -86,6 +89,8 @@ class Settings:
         if self.keep.archive is not None:
             folder_to_make("--archive", self.keep.archive, make=True)
         self.audit.check(self.data)
+        if self.public_url and (wrong := url_problem(self.public_url)) is not None:
+            raise SettingsError(f"--public-url: {wrong}")
         for name, address in (("--grpc", self.grpc), ("--http", self.http), ("--api", self.api)):
             if not address.loopback and not self.tokens:
                 raise SettingsError(

@@ -46,9 +46,13 @@ MAX_CONTENT = 64 * 1024
 """Characters of a rules file that its entry holds."""
 SAME_RULES = timedelta(days=30)
 """A start records the text of rules again after this long: a collector that crashes over and over must not fill the log."""
-_ADDRESS = re.compile(r"""([a-z][a-z0-9+.-]*://)(?:[^"'\s/@]*@)?([^"'\s/?#]*)[^"'\s]*""", re.IGNORECASE)
+_ADDRESS = re.compile(r"""(https?://)(?:[^"'\s/@]*@)?([^"'\s/?#]*)[^"'\s]*""", re.IGNORECASE)
 """Webhooks carry their secret in their path, user and query."""
-_SECRET = re.compile(r"""((?:token|secret|password|authorization|api_?key)\w*["']?\s*[=:]\s*)\S.*""", re.IGNORECASE)
+_SERVICE = re.compile(r"""((?!https?:)\b[a-z][a-z0-9+.-]*://)[^"'\s]*""", re.IGNORECASE)
+"""Other schemes carry theirs anywhere, also where a host would be."""
+_SECRET = re.compile(
+    r"""((?:token|secret|password|authorization|api_?key|routing_?key)\w*["']?\s*[=:]\s*)\S.*""", re.IGNORECASE
+)
 _log = logging.getLogger(__name__)
 
 
@@ -173,5 +177,5 @@ def content_of(path: Path | None) -> dict[str, Any]:
     except OSError as error:
         return {"sha256": "", "bytes": 0, "content": f"cannot be read: {error.strerror}"}
     content = harmless(raw[:MAX_CONTENT].decode("utf-8", "replace"))
-    content = _SECRET.sub(r"\g<1>…", _ADDRESS.sub(r"\g<1>\g<2>/…", content))
+    content = _SECRET.sub(r"\g<1>…", _SERVICE.sub(r"\g<1>…", _ADDRESS.sub(r"\g<1>\g<2>/…", content)))
     return {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw), "content": content}

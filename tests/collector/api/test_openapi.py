@@ -57,6 +57,8 @@ OPERATIONS = {
     "rules": "GET /api/v1/rules",
     "running_calls": "GET /api/v1/quarantine/running",
     "silence": "POST /api/v1/silences",
+    "notifications": "GET /api/v1/notifications",
+    "give_up": "POST /api/v1/notifications/give-up",
     "silences": "GET /api/v1/silences",
     "slos": "GET /api/v1/slos",
     "budgets": "GET /api/v1/budgets",

@@ -129,7 +129,11 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
     def people(connection: Any) -> None:
         written(changes)(connection)
         connection.execute(
-            "insert into notifications values (?, 'pager', 'f', 'firing', 1, null, ?)", [AT, json.dumps({"a": 1})]
+            "insert into notifications values (?, 'pager', 'f', 'sent', 1, null, ?, 'n-1', ?)",
+            [AT, json.dumps({"a": 1}), AT],
+        )
+        connection.execute(
+            "insert into tellings values ('pager', 'f', ?, ?, null, ?, null)", [AT, AT, json.dumps({"key": "f"})]
         )
 
     store.writer.run(people).result(60)
