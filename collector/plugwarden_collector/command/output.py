@@ -97,7 +97,9 @@ def show(
     for row in rows:
         table.add_row(*(Text(form(row.get(key))) for key, form in formats))
     unbounded = console.options.update(max_width=10_000)
-    if console.measure(table, options=unbounded).minimum > console.width:  # what may not wrap would be cut, without a sign
+    if (
+        console.measure(table, options=unbounded).minimum > console.width
+    ):  # what may not wrap would be cut, without a sign
         for column in table.columns:
             column.no_wrap = False
     console.print(table)

@@ -93,7 +93,7 @@ def test_a_secret_may_stand_in_a_file_or_a_variable(
         (MAIL.replace("p@", "Ann <p@"), "from: 'Ann <p@example.net' must be one address"),
         (MAIL.replace("ann@", "ann@x, b@"), "to: "),
         (MAIL.replace("mail.example.net", "mail.example.net:0"), "smarthost: "),
-        (MAIL + 'tls = "ssl"', "tls: 'ssl' must be starttls, tls, none"),
+        (MAIL + 'tls = "ssl"', "tls: 'ssl' must be starttls, tls or none"),
         (MAIL + 'username = "ann"', "username: a username and a password"),
         (MAIL + f'tls = "none"\nusername = "ann"\npassword = "{SECRET}"', "tls: a password would be sent in the open"),
         (MAIL + 'url = "http://a/"', "url: unknown"),
