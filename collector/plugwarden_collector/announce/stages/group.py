@@ -7,7 +7,7 @@ from datetime import datetime
 
 from plugwarden_collector.rules.receiver import Receiver
 
-from ..message import FIRING, Known, Message
+from ..message import FIRING, Known, Message, Telling
 from ..notice import Notice
 
 __all__ = ["GROUPED_BY", "MAX_MESSAGES", "group", "group_labels"]
@@ -26,10 +26,16 @@ def group(messages: Sequence[Message], known: Known, at: datetime) -> list[Notic
     for item in messages:
         if item.receiver in receivers:
             groups.setdefault((item.receiver, _identity(receivers[item.receiver], item)), []).append(item)
+    members: dict[tuple[str, str], dict[str, Telling]] = {place: {} for place in groups}
+    for (name, key), telling in known.tellings.items():
+        if name in receivers and receivers[name].group_by is not None:
+            place = name, _group(receivers[name], telling.subject.labels)
+            if place in members:
+                members[place][key] = telling
     return [
         notice
         for (name, identity), due in groups.items()
-        for notice in _notices(receivers[name], identity, due, known, at)
+        for notice in _notices(receivers[name], identity, due, members[name, identity], known, at)
     ]
 
 
@@ -38,16 +44,13 @@ def group_labels(labels: Mapping[str, str], group_by: Sequence[str] | None = Non
     return {name: labels[name] for name in (GROUPED_BY if group_by is None else group_by) if name in labels}
 
 
-def _notices(receiver: Receiver, identity: str, due: list[Message], known: Known, at: datetime) -> list[Notice]:
+def _notices(
+    receiver: Receiver, identity: str, due: list[Message], known_here: Mapping[str, Telling], known: Known, at: datetime
+) -> list[Notice]:
     labels = group_labels(due[0].subject.labels, receiver.group_by)
     if receiver.group_by is None:
         last = known.tellings.get(due[0].key)
         return [Notice(receiver.name, identity, labels, tuple(due), last is None or last.told_at is None)]
-    known_here = {
-        key: item
-        for (name, key), item in known.tellings.items()
-        if name == receiver.name and _group(receiver, item.subject.labels) == identity
-    }
     told = [item.told_at for item in known_here.values() if item.told_at is not None]
     if told:
         ready = at - max(told) >= receiver.group_interval
