@@ -9,8 +9,9 @@ from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import FIRING, Known, Message, Telling
 from ..notice import Notice
+from ..subject import Subject
 
-__all__ = ["GROUPED_BY", "MAX_MESSAGES", "group", "group_labels"]
+__all__ = ["GROUPED_BY", "MAX_MESSAGES", "group", "group_labels", "group_of"]
 
 GROUPED_BY = ("plugin", "component")
 """Labels by which a receiver of subjects one by one may join what belongs together."""
@@ -25,7 +26,7 @@ def group(messages: Sequence[Message], known: Known, at: datetime) -> list[Notic
     groups: dict[tuple[str, str], list[Message]] = {}
     for item in messages:
         if item.receiver in receivers:
-            groups.setdefault((item.receiver, _identity(receivers[item.receiver], item)), []).append(item)
+            groups.setdefault((item.receiver, group_of(receivers[item.receiver], item.subject)), []).append(item)
     members: dict[tuple[str, str], dict[str, Telling]] = {place: {} for place in groups}
     for (name, key), telling in known.tellings.items():
         if name in receivers and receivers[name].group_by is not None:
@@ -42,6 +43,13 @@ def group(messages: Sequence[Message], known: Known, at: datetime) -> list[Notic
 def group_labels(labels: Mapping[str, str], group_by: Sequence[str] | None = None) -> dict[str, str]:
     """Return those of a subject's labels that name its group."""
     return {name: labels[name] for name in (GROUPED_BY if group_by is None else group_by) if name in labels}
+
+
+def group_of(receiver: Receiver, subject: Subject) -> str:
+    """Return what the group of a subject is known by at a receiver."""
+    if receiver.group_by is None:
+        return f"{{}}:{{fingerprint={subject.key}}}"
+    return _group(receiver, subject.labels)
 
 
 def _notices(
@@ -74,12 +82,6 @@ def _notices(
         Notice(receiver.name, identity, labels, tuple(together[first : first + MAX_MESSAGES]), not told)
         for first in range(0, len(together), MAX_MESSAGES)
     ][: 1 + (len(due) - 1) // MAX_MESSAGES]
-
-
-def _identity(receiver: Receiver, message: Message) -> str:
-    if receiver.group_by is None:
-        return f"{{}}:{{fingerprint={message.subject.key}}}"
-    return _group(receiver, message.subject.labels)
 
 
 def _group(receiver: Receiver, labels: Mapping[str, str]) -> str:
