@@ -6,9 +6,11 @@ likes, and a restart begins where the last one ended.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from .message import FIRING, RESOLVED, Known, Message, Stage
+from .stages.acknowledge import acknowledge
 from .stages.dedup import dedup
 from .stages.group import group
 from .stages.inhibit import inhibit
@@ -18,12 +20,14 @@ from .subject import source_of
 
 __all__ = ["STAGES", "due"]
 
-STAGES: tuple[Stage, ...] = (route, mute, inhibit, dedup, group)
+STAGES: tuple[Stage, ...] = (route, mute, inhibit, acknowledge, dedup, group)
 """In this order: a message inhibits another only where it reaches the same receiver and is not muted, told before or not."""
 
 
 def due(known: Known, at: datetime) -> list[Message]:
     """Return every message that should have been delivered by now, in the order in which to deliver."""
+    active = {key: item for key, item in known.active.items() if item.is_active(at)}
+    known = replace(known, active=active)
     messages = _everything(known)
     for stage in STAGES:
         messages = stage(messages, known, at)

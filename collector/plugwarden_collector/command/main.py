@@ -38,6 +38,8 @@ MODULES = {
     "query": "query",
     "plugins": "plugins",
     "alerts": "alerts",
+    "silences": "silences",
+    "ack": "silences",
     "quarantines": "quarantine",
     "capacity": "capacity",
     "export": "query",

@@ -18,6 +18,7 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import DECISIONS, Draft, Verdict
 from plugwarden_collector.clock import Timekeeping
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import BusyError
 
@@ -221,6 +222,9 @@ class Ledger(Protocol):
 
         The future gives the new revision. It ends with `StaleError` when the ledger is not at `expected` any more.
         """
+
+    def ended_silences(self, at: datetime, since: datetime) -> list[Silence]:
+        """Return silences that ended by `at`, or were taken back, and not before `since`; the last first, a thousand at most."""
 
     def told(self) -> list[ToldSubject]:
         """Return what receivers hold for open."""

@@ -15,6 +15,7 @@ from plugwarden_collector.announce.receivers.webhook import payload, subject_in
 from plugwarden_collector.announce.stages.dedup import UPDATE
 from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject
 from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.receiver import Receiver
 
 from tests.collector.support.played_fleet import AT
@@ -68,13 +69,13 @@ def test_more_to_say_is_said_after_a_while() -> None:
 
 
 def test_what_fires_under_a_silence_is_told_when_it_ends() -> None:
-    silence = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
     assert told(subject("a"), silences=(silence,)) == []
     assert told(subject("a"), silences=(silence,), at=AT + timedelta(hours=1)) == [("all", FIRING, "a")]
 
 
 def test_an_end_is_told_under_a_silence_too() -> None:
-    silence = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
     assert told(known={("all", "a"): Told(AT, subject("a"))}, silences=(silence,)) == [("all", RESOLVED, "a")]
 
 
@@ -88,7 +89,7 @@ def test_whoever_is_told_of_the_speaker_need_not_be_told_of_what_it_speaks_for()
 
 def test_a_silence_on_the_speaker_does_not_silence_what_it_speaks_for() -> None:
     speaker = subject("q-1", labels={"alertname": "plugin quarantined", "severity": "page"})
-    silence = Silence("s", {"alertname": "plugin quarantined"}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({"alertname": "plugin quarantined"}), AT, AT + timedelta(hours=1), "ann", "known")
     assert told(subject("a", speaker="q-1"), speaker, silences=(silence,)) == [("all", FIRING, "a")]
 
 
@@ -133,7 +134,7 @@ def test_whatever_happens_what_fires_is_told_once_nothing_covers_it(steps: list[
                 active.pop(key, None)
             case "silence":
                 if silent.pop(key, None) is None:
-                    silent[key] = Silence(key, {"alertname": key}, AT, AT + timedelta(days=1), "", "")
+                    silent[key] = Silence(key, equal({"alertname": key}), AT, AT + timedelta(days=1), "", "")
             case "speak":
                 if key in active:
                     active[key] = replace(active[key], speaker="q" if active[key].speaker is None else None)

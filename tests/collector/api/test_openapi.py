@@ -56,7 +56,11 @@ OPERATIONS = {
     "retention_allow": "POST /api/v1/retention/allow",
     "rules": "GET /api/v1/rules",
     "running_calls": "GET /api/v1/quarantine/running",
+    "acknowledge": "POST /api/v1/acknowledgements",
+    "acknowledgements": "GET /api/v1/acknowledgements",
+    "extend_silence": "POST /api/v1/silences/{identity}/extend",
     "silence": "POST /api/v1/silences",
+    "silence_preview": "POST /api/v1/silences/preview",
     "silences": "GET /api/v1/silences",
     "slos": "GET /api/v1/slos",
     "budgets": "GET /api/v1/budgets",
@@ -91,7 +95,8 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         ):
             assert time.monotonic() < until, "no alert, trace or budget in time"
             time.sleep(0.1)
-        found.api.post("quarantine", {"plugin": "geo", "reason": "it leaks", "hold_seconds": 3600})
+        item = found.api.post("quarantine", {"plugin": "geo", "reason": "it leaks", "hold_seconds": 3600})
+        found.api.post("acknowledgements", {"subject": item["id"], "seconds": 600, "reason": "known"})
         found.api.post("silences", {"matchers": {"plugin": "geo"}, "seconds": 600, "comment": "known"})
         push = [{"labels": {"alertname": "HostDown", "plugin": "csv"}}]
         assert httpx2.post(f"{found.url}/api/v2/alerts", json=push).status_code == 200
@@ -191,7 +196,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
 ROWS: Mapping[str, tuple[type, set[str]]] = {
     "plugin_budgets": (models.BudgetRow, set()),
     "slo_status": (models.SloRow, set()),
-    "alerts": (alerts.AlertRow, {"silenced_by"}),
+    "alerts": (alerts.AlertRow, {"silenced_by", "acknowledged_by", "acknowledged_until"}),
     "alert_events": (alerts.AlertEventRow, set()),
     "incidents": (alerts.IncidentRow, set()),
     "quarantines": (models.QuarantineRow, set()),
