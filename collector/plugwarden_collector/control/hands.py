@@ -33,7 +33,7 @@ class Hands:
     def preview(self, matchers: Sequence[Matcher]) -> list[Hidden]:
         """Return what a silence would hide now; nothing is done."""
         warden = self._warden
-        return hidden_by(matchers, self._subjects(), warden.rules.receivers, warden.silences, self._clock())
+        return hidden_by(matchers, self.subjects(), warden.rules.receivers, warden.silences, self._clock())
 
     def silence(
         self,
@@ -62,6 +62,33 @@ class Hands:
             lambda now, at: extend(now, identity, ends_at, reason, actor, at, limit=MAX_SILENCE)
         ).silences[-1]
 
+    def change(
+        self,
+        identity: str | None,
+        matchers: Sequence[Matcher],
+        starts_at: datetime,
+        ends_at: datetime,
+        comment: str,
+        actor: Actor,
+    ) -> Silence:
+        """Make a silence from one moment to another. Where `identity` names one in force or to come, that one ends later if nothing else
+        differs, and else the new one takes its place. Return it; raises `NotFoundError` and `ConflictError`."""
+        if identity is not None:
+            at = self._clock()
+            item = next((known for known in self._warden.silences if known.id == identity and known.ends_at > at), None)
+            if item is None:
+                raise NotFoundError(
+                    f"there is no silence {identity!r} in force or to come; leave the id out to make one"
+                )
+            begins = item.starts_at == starts_at or max(item.starts_at, starts_at) <= at
+            if begins and set(item.matchers) == set(matchers) and ends_at > item.ends_at:
+                return self.extend_to(identity, ends_at, comment, actor)
+        begin = max(self._clock(), starts_at)
+        made = self.silence(matchers, ends_at - begin, comment, actor, starts_at=begin)
+        if identity is not None:  # only now, so that nothing is told in between
+            self.unsilence(identity, f"{made.id} takes its place", actor)
+        return made
+
     def unsilence(self, identity: str, reason: str, actor: Actor) -> None:
         """Take a silence back; raises `NotFoundError`."""
         self._warden.act(lambda now, at: unsilence(now, identity, reason, actor, at))
@@ -71,7 +98,7 @@ class Hands:
 
         Raises `NotFoundError` when people are told of nothing of that id now.
         """
-        found = next((item for item in self._subjects() if item.key == subject), None)
+        found = next((item for item in self.subjects() if item.key == subject), None)
         if found is None:
             raise NotFoundError(
                 f"people are told of nothing of the id {subject!r}; `plugwarden alerts` lists what they are told of"
@@ -81,6 +108,6 @@ class Hands:
             lambda now, at: acknowledge(now, subject, about, length, reason, actor, at)
         ).acknowledgements[-1]
 
-    def _subjects(self) -> list[Subject]:
+    def subjects(self) -> list[Subject]:
         """Return all that people must know of now, whoever told it."""
         return [*subjects_of(self._warden.standing), *self._own()]

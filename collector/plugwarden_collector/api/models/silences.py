@@ -18,7 +18,7 @@ from .words import Asked, Name, Reason, Said
 
 __all__ = [
     "Acknowledgement", "AcknowledgementRequest", "Hidden", "Silence", "SilenceEnd", "SilenceExtension", "SilenceMade",
-    "SilencePreview", "SilencePreviewRequest", "SilenceRequest",
+    "SilencePreview", "SilencePreviewRequest", "SilenceRequest", "utc",
 ]  # fmt: skip
 
 MAX_SECONDS = 31 * 86_400
@@ -51,7 +51,7 @@ def matchers_of(written: Written) -> tuple[Matcher, ...]:
     return read_matchers(map(str, equal(written)) if isinstance(written, dict) else written)
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
     """Return a moment as all times here are: UTC without a zone."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
 
@@ -66,7 +66,7 @@ class SilenceRequest(SilencePreviewRequest):
     """Tell nobody of some alerts for a while."""
 
     seconds: Annotated[float, Field(ge=1, le=MAX_SECONDS)]
-    starts_at: Annotated[datetime | None, AfterValidator(lambda at: at and _utc(at))] = Field(
+    starts_at: Annotated[datetime | None, AfterValidator(lambda at: at and utc(at))] = Field(
         None, description="When it begins, ISO 8601 (UTC unless it says otherwise); none, or in the past: now"
     )
     owner: Name | None = Field(None, description="Who answers for it, such as a team; none: who makes it")
