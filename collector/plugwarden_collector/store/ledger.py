@@ -122,6 +122,16 @@ class PushedRecord:
         return self.labels.get("severity", "ticket")
 
     @property
+    def plugin(self) -> str | None:
+        """Plugin that it is about: the label `plugin`, or `plugin_id` as our own metrics have it."""
+        return self.labels.get("plugin") or self.labels.get("plugin_id")
+
+    @property
+    def version(self) -> str | None:
+        """Version that it is about: the label `version`, or `plugin_version`."""
+        return self.labels.get("version") or self.labels.get("plugin_version")
+
+    @property
     def state(self) -> str:
         """`firing` or `inactive`."""
         return "firing" if self.firing else "inactive"
