@@ -8,7 +8,7 @@ NATIVE := collector/hatch_build.py $(wildcard collector/plugwarden_collector/rec
 	sidecar/hatch_build.py $(wildcard sidecar/plugwarden/shim/c/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser node demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
+.PHONY: help setup browser node prometheus alertmanager demo up test repeated no-harm check format lint types imports sbom advisories bench bench-scale bench-start chaos fuzz hosts otel-matrix otel-instrument test-compose screenshots lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,7 +34,7 @@ test: export PLUGWARDEN_NO_HARM_CALLS ?= 100000
 test: export PLUGWARDEN_TEST_SHARE ?= 0.25
 # Two processes, on two cores: half of the time of a test is waiting. The tests of a file stay together and share what it starts.
 PROCESSES ?= 2
-test: setup browser node otel-instrument  ## all tests, in two processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
+test: setup browser node prometheus alertmanager otel-instrument  ## all tests, in two processes; PROCESSES=0 for one, ARGS="tests/sidecar -x"
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 repeated: setup  ## all tests with all of their repetitions
@@ -68,9 +68,10 @@ advisories: setup  ## known faults of the locked packages, where a source can be
 SCALE := benchmarks/scale_queries.py
 START := benchmarks/start.py
 DECISIONS := benchmarks/decisions.py
+CHAOS := benchmarks/delivery_chaos.py
 
-bench: setup  ## every claim in the README, measured, but for bench-scale, bench-start and bench-decisions
-	@for file in $(sort $(filter-out $(SCALE) $(START) $(DECISIONS),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench: setup  ## every claim in the README, measured, but for bench-scale, bench-start, bench-decisions and chaos
+	@for file in $(sort $(filter-out $(SCALE) $(START) $(DECISIONS) $(CHAOS),$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 bench-scale: setup  ## pages at 50 million spans: builds the store once (15 min, 5 GB); ARGS="--spans 1000000"
 	@$(BIN)/python $(SCALE) $(ARGS)
@@ -81,17 +82,32 @@ bench-start: setup  ## a start after kill -9 at 10 million spans: builds the sto
 bench-decisions: setup  ## isolation, right and in time: all worlds and 1,000 fleets by chance (20 min); ARGS="--false-alarms", "--fleets 100"
 	@$(BIN)/python $(DECISIONS) $(ARGS)
 
+chaos: setup  ## failing receivers and 50 kills of a collector: is everybody told of everything? (4 min); ARGS="--kills 10 --seed 2"
+	@$(BIN)/python $(CHAOS) $(or $(ARGS),--kills 50)
+
 browser:  # Chromium for the tests that look at pages
 	@command -v chromium >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 	  else echo "chromium is missing: tests of the pages are skipped (Debian: apt install chromium)"; fi; }
 
+alertmanager:  # Alertmanager for the test that tells one
+	@command -v prometheus-alertmanager >/dev/null || command -v alertmanager >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq prometheus-alertmanager >/dev/null; \
+	  else echo "alertmanager is missing: its test is skipped (Debian: apt install prometheus-alertmanager)"; fi; }
+
 node:  # Node.js for the tests with its OpenTelemetry SDK, which they install from their lock
 	@command -v npm >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm >/dev/null; \
 	  else echo "npm is missing: tests with the SDK of Node.js are skipped (Debian: apt install nodejs npm)"; fi; }
+
+prometheus:  # promtool, which checks the rules that are exported, and a Prometheus that scrapes
+	@command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; \
+	  else echo "promtool is missing: exported rules are not checked by it (Debian: apt install prometheus)"; fi; }
 
 fuzz: setup  ## a million hostile inputs at the receiver, and at what runs in a host; ARGS="--inputs 10000 --json"
 	@nice -n 19 $(BIN)/python benchmarks/fuzz.py $(or $(ARGS),--inputs 1000000)

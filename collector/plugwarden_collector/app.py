@@ -118,7 +118,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         stack.callback(ledger.close)
         notes = Notes(ledger)
         stack.callback(notes.close, NOTES_SECONDS)
-        notifier = Notifier(clock, notes.add, ledger.told())
+        notifier = Notifier(clock, ledger, notes, settings.public_url)
         notifier.stamp = audit.stamp
         board = Board(DirectiveSet())
         telemetry = telemetry_of(database, writer, audit)
@@ -132,7 +132,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             lambda: warden.rules.receivers,
             source_of_events(database.epoch),
             clock,
-            notes.add,
+            notes,
         )
         access = AccessLog(ledger, clock)
         stack.push_async_callback(access.close)
@@ -210,6 +210,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
                     pushed,
                     ledger,
                     access,
+                    notifier,
                 )
             )
             return with_headers(made.api_app(parts[0]), API_HEADERS)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.private import make_folder
+from plugwarden_collector.rules.text import files_of
 
-__all__ = ["file_to_make", "file_to_read", "file_to_write", "folder_to_make", "store_to_read"]
+__all__ = ["file_to_make", "file_to_read", "file_to_write", "folder_to_make", "rules_to_read", "store_to_read"]
 
 SHOWN = 120
 """Characters of a path: one that is too long is known by its beginning."""
@@ -28,6 +29,19 @@ def file_to_read(name: str, path: Path) -> None:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
     except OSError as error:
         raise _wrong(name, path, f"cannot be read: {error.strerror}; name a file that you may read") from error
+
+
+def rules_to_read(name: str, path: Path) -> None:
+    """There must be a file that can be read, or a folder of some."""
+    if _kind(name, path) != "folder":
+        file_to_read(name, path)
+        return
+    try:
+        files_of(path)
+    except OSError as error:
+        raise _wrong(name, path, f"cannot be read: {error.strerror}; name a folder that you may read") from error
+    except ValueError as error:
+        raise _wrong(name, path, f"cannot be read: {error}") from error
 
 
 def file_to_write(name: str, path: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from plugwarden_collector.audit import Place
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.memory import memory_from, parse_size
-from plugwarden_collector.named_path import file_to_read, folder_to_make
+from plugwarden_collector.named_path import folder_to_make, rules_to_read
 from plugwarden_collector.receive.decode.identity import DEFAULT_IDENTITY, Identity
 from plugwarden_collector.rules.duration import seconds
+from plugwarden_collector.rules.workable import url_problem
 from plugwarden_collector.store.upkeep import Keep
 from plugwarden_collector.web.auth import TokenBook, read_tokens
 
@@ -67,7 +68,7 @@ class Settings:
     api: Address = Address("127.0.0.1", 8420)
     """The HTTP API."""
     rules: Path | None = None
-    """Rules file; none: the built-in rules, which only observe."""
+    """Rules file, or a folder of some; none: the built-in rules, which only observe."""
     tokens: TokenBook = field(default_factory=lambda: TokenBook(()))
     """Who may do what. Empty: everyone on this machine may do everything."""
     identity: Identity = DEFAULT_IDENTITY
@@ -76,16 +77,20 @@ class Settings:
     """How long, and how much."""
     audit: Place = field(default_factory=Place.of)
     """Where the key of the decision log and its heads lie."""
+    public_url: str = ""
+    """Where people reach the dashboards, for links in what they are told; empty: nobody said, and there are none."""
 
     def check(self) -> None:
         """Raises `SettingsError` where these settings would leave a door open, or could not work."""
         memory_from(os.environ)
         folder_to_make("--data", self.data, make=True)
         if self.rules is not None:
-            file_to_read("--rules", self.rules)
+            rules_to_read("--rules", self.rules)
         if self.keep.archive is not None:
             folder_to_make("--archive", self.keep.archive, make=True)
         self.audit.check(self.data)
+        if self.public_url and (wrong := url_problem(self.public_url)) is not None:
+            raise SettingsError(f"--public-url: {wrong}")
         for name, address in (("--grpc", self.grpc), ("--http", self.http), ("--api", self.api)):
             if not address.loopback and not self.tokens:
                 raise SettingsError(

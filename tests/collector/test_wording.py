@@ -22,6 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.announce.message import Message
+from plugwarden_collector.announce.notice import Notice
+from plugwarden_collector.announce.receivers.sender import Occasion
 from plugwarden_collector.announce.receivers.webhook import payload
 from plugwarden_collector.announce.subject import subject_of_alert
 from plugwarden_collector.command.row_files import write_csv
@@ -242,7 +244,9 @@ def test_a_file_with_a_hostile_name_is_named_harmlessly(tmp_path: Path) -> None:
 
 def test_what_is_sent_to_people_is_harmless_and_labels_stay_true() -> None:
     record = AlertRecord(Alert("f"), "a", "page", "slo", "csv\u202e", "1", EVIL, EVIL, datetime(2026, 1, 1))
-    body = payload(Message("pager", "firing", subject_of_alert(record)), datetime(2026, 1, 1))
-    assert hostile(body["alerts"][0]["annotations"]["summary"]) == set()
+    message = Message("pager", "firing", subject_of_alert(record))
+    body = payload(Notice("pager", "g", {}, (message,)), Occasion(datetime(2026, 1, 1)))
+    assert all(hostile(text) == set() for text in body["alerts"][0]["annotations"].values())
+    assert {"scope", "summary"} <= body["alerts"][0]["annotations"].keys()
     assert hostile(body["commonAnnotations"]["description"]) == set()
     assert body["commonLabels"]["plugin"] == "csv\u202e"

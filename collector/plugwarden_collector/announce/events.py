@@ -10,7 +10,9 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Protocol
+from uuid import uuid4
 
 import httpx2
 
@@ -21,12 +23,13 @@ from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
 from plugwarden_collector.store.ledger import Delivery
 from plugwarden_collector.store.ledger_rows import DecisionRow
 
+from .attempt import Notebook, attempted
 from .certificates import certificates
 from .event import Event
 from .progress import Progress, ready
-from .receivers.answer import Verdict
+from .receivers.answer import Answer, Verdict
 from .receivers.cloudevents import CONTENT_TYPE, event_of
-from .receivers.webhook import TIMEOUT_SECONDS, deliver
+from .receivers.post import TIMEOUT_SECONDS, post
 from .stages.retry import RESOLVED_FOR
 
 __all__ = ["EventSender", "Log"]
@@ -59,11 +62,11 @@ class EventSender:
         receivers: Callable[[], Sequence[Receiver]],
         source: str,
         clock: Clock,
-        record: Callable[[Delivery], None],
+        notes: Notebook,
     ) -> None:
         """`head` is the sequence of the newest decision that is committed; a new receiver begins after the one at its first look."""
         self._ledger, self._head, self._receivers = log, head, receivers
-        self._source, self._clock, self._record = source, clock, record
+        self._source, self._clock, self._notes = source, clock, notes
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._progress: dict[str, Progress] = {}
@@ -111,7 +114,7 @@ class EventSender:
             await self._read(name, head)
             self._keep(name)
             event = ready(self._progress[name], self._loop.time())
-            if event is not None:
+            if event is not None and not self._notes.full:
                 self._progress[name] = self._progress[name].begun(event)
                 group.create_task(self._deliver(client, receiver, event))
 
@@ -138,26 +141,30 @@ class EventSender:
 
     async def _deliver(self, client: httpx2.AsyncClient, receiver: Receiver, event: Event) -> None:
         name = receiver.name
-        answer = await deliver(client, receiver.url, event.body, CONTENT_TYPE)
-        at, now, error = self._clock(), self._loop.time(), answer.error
+        attempt = self._progress[name].attempts.of(event.subject) + 1
+        draft = Delivery(self._clock(), name, f"e-{event.sequence}", "begun", attempt, None, event.body, uuid4().hex)
+
+        async def send() -> Answer:
+            return await post(client, receiver.url, event.body, draft.id, content_type=CONTENT_TYPE)
+
+        answer, result = await attempted(self._notes, draft, send, self._clock)
+        at, now = result.finished_at or draft.at, self._loop.time()
+        given_up: tuple[Delivery, ...] = ()
         progress = self._progress.get(name)
-        if progress is None:
-            return  # gone from the rules meanwhile
-        attempt, result = progress.attempts.of(event.subject) + 1, "failed"
-        match answer.verdict:
-            case Verdict.TAKEN:
-                progress, result = progress.taken(event), "sent"
-            case Verdict.MISSED:
-                progress = progress.missed(event, now)
-            case Verdict.REFUSED:
-                progress = progress.refused(event, now, at)
-                if progress.gives_up(event, at):
-                    progress, result = progress.given_up(event), "given_up"
-                    error = f"{error}, and has for {duration(RESOLVED_FOR.total_seconds())}"
-        self._progress[name] = progress
-        self.counts[name, result] += 1
-        if (
-            result != "failed" or attempt & (attempt - 1) == 0
-        ):  # the first, second, fourth, ...: weeks of absence are few rows
-            self._record(Delivery(at, name, f"e-{event.sequence}", result, attempt, error, event.body))
+        if progress is not None:  # else it is gone from the rules meanwhile
+            match answer.verdict:
+                case Verdict.TAKEN:
+                    progress = progress.taken(event)
+                case Verdict.MISSED:
+                    progress = progress.missed(event, now, answer.wait_seconds)
+                case Verdict.REFUSED:
+                    progress = progress.refused(event, now, at)
+                    if progress.gives_up(event, at):
+                        progress = progress.given_up(event)
+                        why = f"{answer.error}, and has for {duration(RESOLVED_FOR.total_seconds())}"
+                        given_up = (replace(draft, status="given_up", error=why, id=uuid4().hex, finished_at=at),)
+            self._progress[name] = progress
+        self._notes.add(result, *given_up)
+        for item in (result, *given_up):
+            self.counts[name, item.status] += 1
         self._news.set()

@@ -11,12 +11,25 @@ from plugwarden_collector.rules.receiver import Receiver
 
 from .subject import Subject
 
-__all__ = ["FIRING", "RESOLVED", "Key", "Known", "Message", "Stage", "Told"]
+__all__ = ["FIRING", "RESOLVED", "Ending", "Key", "Known", "Message", "Stage", "Telling"]
 
 FIRING, RESOLVED = "firing", "resolved"
 
 Key = tuple[str, str]
 """Name of a receiver, and key of a subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a subject ended."""
+
+    at: datetime
+    kind: str = "over"
+    """Kind of the decision that ended it, such as `released`; `resolved` of an alert; `over` where nothing says how."""
+    actor: str = ""
+    reason: str = ""
+    told_at: datetime | None = None
+    """When its beginning was told, where that was not before it had ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,8 @@ class Message:
     status: str
     """`firing` or `resolved`."""
     subject: Subject
+    ended: Ending | None = None
+    """How it ended: an end has one, and so has a beginning that is told late. No stage holds such a message back."""
 
     @property
     def key(self) -> Key:
@@ -35,11 +50,26 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a receiver was last told of a subject that it holds for open."""
+class Telling:
+    """What one receiver holds for open of a subject, or is owed of it."""
 
-    at: datetime
     subject: Subject
+    """What was told last; before that, what is to be told."""
+    due_at: datetime
+    """Since when its beginning has been due."""
+    told_at: datetime | None = None
+    """When it was told last; None: the beginning is owed."""
+    ended: Ending | None = None
+    """How it ended; None while it lasts."""
+    given_up_by: str | None = None
+    """Who gave it up: nothing of it is owed any more, unless there is more to say."""
+
+    @property
+    def owed(self) -> str | None:
+        """What the receiver is owed: `firing`, `resolved`, or None."""
+        if self.told_at is None:
+            return FIRING if self.given_up_by is None else None
+        return RESOLVED if self.ended is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +80,12 @@ class Known:
     """All subjects by key."""
     reported: Collection[str]
     """Sources (`source_of`) that have said what is active: of others, nothing is known to be over."""
-    told: Mapping[Key, Told]
+    tellings: Mapping[Key, Telling]
     receivers: Sequence[Receiver]
     silences: Sequence[Silence]
+    apart: Collection[tuple[str, str]] = ()
+    """Receivers and groups that are told one message at a time, for the receiver refused several at once."""
 
 
 Stage = Callable[[Sequence[Message], Known, datetime], list[Message]]
-"""Returns the messages that go on, at a time. A message of an end passes every stage: the receiver holds its subject for open."""
+"""Returns the messages that go on, at a time. What has ended passes every stage: the receiver holds it for open, or is owed it."""

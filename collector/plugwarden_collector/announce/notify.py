@@ -1,30 +1,36 @@
-"""Tells receivers what is due: the loop around the pipeline. Delivers, tries again, and has every delivery recorded."""
+"""Tells receivers what is due: the loop around the pipeline. Delivers, tries again, and has what is owed and every attempt recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
-
-import httpx2
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import uuid4
 
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.durations import duration
+from plugwarden_collector.errors import CollectorError
 from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
-from plugwarden_collector.store.ledger import Delivery, ToldSubject
+from plugwarden_collector.store.ledger import Delivery, EndingRow, TellingGone, TellingRow
 
-from .certificates import certificates
-from .message import FIRING, RESOLVED, Key, Known, Message, Told
+from .attempt import Notebook, attempted
+from .message import Ending, Key, Known, Message, Telling
+from .notice import Notice
 from .pipeline import due
 from .receivers.answer import Verdict
-from .receivers.webhook import TIMEOUT_SECONDS, deliver, payload, subject_in
-from .stages.retry import RESOLVED_FOR, Attempts, given_up, retry
+from .receivers.sender import Occasion, Sender
+from .receivers.senders import open_senders
+from .stages.group import group
+from .stages.retry import Attempts, retry
+from .stored import row_of, telling_in
 from .subject import Subject
+from .tellings import Owed, given_up, just_over, owed_now, owing, settled, taken
 
 __all__ = ["Notifier"]
 
@@ -32,37 +38,40 @@ LOOK_SECONDS = 1.0
 """Time itself makes things due: a silence ends, a receiver may be asked again."""
 RECKON_SECONDS = 5.0
 """What is due is worked out at news, and otherwise this often."""
-MAX_TOLD = 10_000
-"""Subjects that receivers hold for open; beyond, further ones wait until others end."""
 _log = logging.getLogger(__name__)
 
 
-Record = Callable[[Delivery], None]
-"""Sees to it that a delivery is recorded, and does not wait for that."""
+class Log(Protocol):
+    """The part of the ledger that says what receivers know, and how things ended."""
+
+    def tellings(self) -> Sequence[TellingRow]:
+        """Return what receivers hold for open, or are owed."""
+
+    def endings(self, keys: Sequence[str]) -> Sequence[EndingRow]:
+        """Return how subjects ended."""
 
 
 class Notifier:
-    """Knows what each receiver was told. Lives in the event loop; `report` may be called from any thread."""
+    """Knows what each receiver was told and is owed. Delivers in the event loop; `report` may be called from any thread."""
 
-    def __init__(self, clock: Clock, record: Record, told: Iterable[ToldSubject] = ()) -> None:
-        """`told` is what the ledger knows of deliveries: every subject that a receiver still holds for open."""
-        self._clock, self._record = clock, record
+    def __init__(self, clock: Clock, ledger: Log, notes: Notebook, public_url: str = "") -> None:
+        """`public_url` is where people reach the dashboards, for links; empty where nobody said."""
+        self._clock, self._ledger, self._notes, self._public_url = clock, ledger, notes, public_url
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
+        self._lock = threading.Lock()
+        """Held by whoever reckons: what a report makes due is on its way to disk when the report returns."""
         self._active: dict[str, dict[str, Subject]] = {}
         """By source."""
-        self._told: dict[Key, Told] = {}
-        for item in told:
-            subject = subject_in(item.body)
-            if subject is not None:
-                self._told[item.receiver, subject.key] = Told(item.at, subject)
-        self._over: dict[Key, datetime] = {}
-        """Since when an end has been due."""
+        self._tellings: dict[Key, Telling] = dict(filter(None, map(telling_in, ledger.tellings())))
         self._due: list[Message] = []
+        self._notices: list[Notice] = []
         self._reckoned = float("-inf")
         self._attempts: dict[str, Attempts] = {}
         """By receiver."""
-        self._receivers: Callable[[], Sequence[Receiver]] = tuple
+        self._apart: set[tuple[str, str]] = set()
+        """Receivers and groups that are told one message at a time since the receiver refused several at once."""
+        self._receivers: Callable[[], Sequence[Receiver]] | None = None
         self._silences: Callable[[], Sequence[Silence]] = tuple
         self._seen: tuple[Any, Any] = (None, None)
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -71,26 +80,65 @@ class Notifier:
         """What every notification carries beside its alert."""
 
     def follow(self, receivers: Callable[[], Sequence[Receiver]], silences: Callable[[], Sequence[Silence]]) -> None:
-        """Where to look for receivers and silences, each time."""
+        """Look here for receivers and silences, each time; before that nothing is due."""
         self._receivers, self._silences = receivers, silences
 
     def report(self, source: str, subjects: Iterable[Subject]) -> None:
-        """All that is active of a source, from now on. May be called from any thread."""
-        found = {item.key: item for item in subjects}
-        self._loop.call_soon_threadsafe(self._take, source, found)
+        """Take all that is active of a source, from now on. May be called from any thread."""
+        with self._lock:
+            self._active[source] = {item.key: item for item in subjects}
+            self._reckon(self._clock())
+        self._loop.call_soon_threadsafe(self._news.set)
 
     @property
     def waiting(self) -> dict[str, int]:
         """Receiver -> messages that it has not got yet."""
         found = Counter(item.receiver for item in self._due)
-        return {receiver.name: found[receiver.name] for receiver in _webhooks(self._receivers())}
+        return {receiver.name: found[receiver.name] for receiver in self._told()}
+
+    @property
+    def owed(self) -> list[Owed]:
+        """What receivers are owed, the oldest first."""
+        return owed_now(self._tellings)
+
+    def untold_seconds(self, at: datetime) -> dict[str, float]:
+        """Return for how long each receiver has been owed something, beyond what its groups wait for; 0 where it is owed nothing."""
+        receivers = {item.name: item for item in self._told()}
+        found = dict.fromkeys(receivers, 0.0)
+        for item in self.owed:
+            receiver = receivers.get(item.receiver)
+            if receiver is not None:
+                grouped = receiver.group_by is not None
+                waits = max(receiver.group_wait, receiver.group_interval) if grouped else timedelta(0)
+                found[receiver.name] = max(found[receiver.name], (at - item.since - waits).total_seconds())
+        return found
+
+    def give_up(self, receiver: str, fingerprint: str | None, by: str, why: str) -> list[str]:
+        """Give up what a receiver is owed, of one subject or of all, as a person said. Return the keys of the subjects. May be called
+        from any thread."""
+        at = self._clock()
+        with self._lock:
+            owed = [
+                key
+                for key, item in self._tellings.items()
+                if key[0] == receiver and fingerprint in (None, key[1]) and item.owed is not None
+            ]
+            after: Mapping[Key, Telling] = self._tellings
+            records = []
+            for key in owed:
+                records.append(self._given_up(key, self._tellings[key], f"given up by {by}: {why}", at))
+                after = given_up(after, key, by)
+            if owed:
+                self._keep(after, *records)
+                self._reckon(at)
+        self._loop.call_soon_threadsafe(self._news.set)
+        return [fingerprint for _, fingerprint in owed]
 
     async def run_notifier(self) -> None:
         """Deliver, for as long as the collector runs."""
-        made = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, verify=certificates())
-        async with made as client, asyncio.TaskGroup() as group:
+        async with open_senders() as senders, asyncio.TaskGroup() as tasks:
             while True:
-                self._look(client, group)
+                self._look(senders, tasks)
                 try:
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._news.wait()
@@ -98,86 +146,110 @@ class Notifier:
                     pass
                 self._news.clear()
 
-    def _take(self, source: str, subjects: dict[str, Subject]) -> None:
-        self._active[source] = subjects
-        self._wake()
+    def _told(self) -> list[Receiver]:
+        """Those that are told what people must know of; others are sent events."""
+        receivers = () if self._receivers is None else self._receivers()
+        return [item for item in receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
 
-    def _wake(self) -> None:
-        self._reckoned = float("-inf")
-        self._news.set()
-
-    def _look(self, client: httpx2.AsyncClient, group: asyncio.TaskGroup) -> None:
-        now, receivers = self._loop.time(), self._receivers()
-        seen = (receivers, self._silences())
-        if now - self._reckoned >= RECKON_SECONDS or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
-            self._seen, self._reckoned = seen, now
-            self._reckon(self._clock())
-        waiting: dict[str, list[Message]] = {}
-        full = len(self._told) >= MAX_TOLD
-        for message in self._due:
-            if not full or message.status == RESOLVED or message.key in self._told:
-                waiting.setdefault(message.receiver, []).append(message)
-        for receiver in receivers:
-            for message in retry(waiting.get(receiver.name, ()), self._attempts_at(receiver.name), now):
-                self._attempts[receiver.name] = self._attempts_at(receiver.name).begun(message.subject.key)
-                group.create_task(self._deliver(client, receiver, message))
+    def _look(self, senders: Mapping[ReceiverKind, Sender], tasks: asyncio.TaskGroup) -> None:
+        if self._receivers is None:
+            return
+        now, seen = self._loop.time(), (self._receivers(), self._silences())
+        with self._lock:
+            if now - self._reckoned >= RECKON_SECONDS or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
+                self._seen, self._reckoned = seen, now
+                self._reckon(self._clock())
+            notices = self._notices
+        waiting: dict[str, list[Notice]] = {}
+        for notice in notices:
+            waiting.setdefault(notice.receiver, []).append(notice)
+        for receiver in self._told():
+            for notice in retry(waiting.get(receiver.name, ()), self._attempts_at(receiver.name), now):
+                if self._notes.full:
+                    return
+                self._attempts[receiver.name] = self._attempts_at(receiver.name).begun(notice.group)
+                tasks.create_task(self._deliver(senders[receiver.kind], receiver, notice))
 
     def _reckon(self, at: datetime) -> None:
-        """Work out anew what is due."""
-        everybody, silences = self._seen
-        receivers = _webhooks(everybody)
+        """Work out anew what is due and owed. The caller holds the lock."""
+        if self._receivers is None:
+            return
+        receivers = self._told()
         names = {receiver.name for receiver in receivers}
-        for key in [key for key in self._told if key[0] not in names]:
-            del self._told[key]  # a receiver that is gone from the rules
-        self._attempts = {name: found for name, found in self._attempts.items() if name in names}
+        self._let_go([key for key in self._tellings if key[0] not in names], "the receiver is not in the rules", at)
         active = {key: item for found in self._active.values() for key, item in found.items()}
-        self._due = due(Known(active, self._active.keys(), self._told, receivers, silences), at)
-        ends = {item.key: item for item in self._due if item.status == RESOLVED}
-        self._over = {key: self._over.get(key, at) for key in ends}
-        for key in given_up(self._over, at):
-            self._give_up(ends[key], at)
-        self._due = [item for item in self._due if item.status == FIRING or item.key in self._told]
-        for name, found in self._attempts.items():
-            self._attempts[name] = found.keeping({item.subject.key for item in self._due if item.receiver == name})
+        known = Known(active, self._active.keys(), self._tellings, receivers, self._silences(), self._apart)
+        known = replace(known, tellings=settled(known, self._endings(just_over(known), at), at))
+        messages = due(known, at)
+        after = owing(known, messages, at)
+        self._keep(after)
+        self._due = [item for item in messages if item.key in after]
+        self._notices = group(self._due, replace(known, tellings=after), at)
+        for name, found in list(self._attempts.items()):
+            if name not in names:
+                del self._attempts[name]
+                continue
+            self._attempts[name] = found.keeping({item.group for item in self._notices if item.receiver == name})
+
+    def _endings(self, keys: set[str], at: datetime) -> dict[str, Ending]:
+        """Return how subjects ended, by key; the ends alone where the store does not answer."""
+        if not keys:
+            return {}
+        try:
+            rows = self._ledger.endings(sorted(keys))
+        except CollectorError as error:
+            _log.warning("how %d subjects ended is not told: %s", len(keys), error)
+            return {}
+        return {row.fingerprint: Ending(row.time, row.kind, row.actor, row.reason) for row in rows}
+
+    def _keep(self, after: Mapping[Key, Telling], *besides: Delivery) -> None:
+        """Take over what receivers hold for open and are owed, and have what changed of it stored, all at once."""
+        before, self._tellings = self._tellings, dict(after)
+        gone = [TellingGone(*key) for key in before.keys() - after.keys()]
+        kept = [row_of(key, item) for key, item in after.items() if before.get(key) is not item]
+        if besides or gone or kept:
+            self._notes.add(*besides, *gone, *kept)
+
+    def _let_go(self, keys: Sequence[Key], why: str, at: datetime) -> None:
+        """Forget what some receivers hold for open, and record what they were owed."""
+        if not keys:
+            return
+        owed = [(key, self._tellings[key]) for key in keys if self._tellings[key].owed is not None]
+        records = [self._given_up(key, item, why, at) for key, item in owed]
+        self._keep({key: item for key, item in self._tellings.items() if key not in set(keys)}, *records)
+
+    def _given_up(self, key: Key, item: Telling, why: str, at: datetime) -> Delivery:
+        receiver, fingerprint = key
+        self.counts[receiver, "given_up"] += 1
+        body = json.dumps({"status": item.owed, "summary": item.subject.summary})
+        attempts = self._attempts_at(receiver).of(fingerprint)
+        return Delivery(at, receiver, fingerprint, "given_up", attempts, why, body, uuid4().hex, at)
 
     def _attempts_at(self, receiver: str) -> Attempts:
         return self._attempts.get(receiver, Attempts())
 
-    def _give_up(self, message: Message, at: datetime) -> None:
-        del self._told[message.key]
-        self.counts[message.receiver, "given_up"] += 1
-        attempts = self._attempts_at(message.receiver).of(message.subject.key)
-        body = json.dumps(payload(message, at))
-        error = f"not taken within {duration(RESOLVED_FOR.total_seconds())}"
-        self._record(Delivery(at, message.receiver, message.subject.key, "given_up", attempts, error, body))
-
-    async def _deliver(self, client: httpx2.AsyncClient, receiver: Receiver, message: Message) -> None:
-        key, name = message.subject.key, receiver.name
-        at = self._clock()
-        text = json.dumps({**payload(message, at), **self.stamp()})
-        attempt = self._attempts_at(name).of(key) + 1
-        answer = await deliver(client, receiver.url, text)
-        error, now = answer.error, self._loop.time()
+    async def _deliver(self, sender: Sender, receiver: Receiver, notice: Notice) -> None:
+        name, at = receiver.name, self._clock()
+        form = sender.form(receiver, notice, Occasion(at, self.stamp(), self._public_url))
+        attempt = self._attempts_at(name).of(notice.group) + 1
+        draft = Delivery(at, name, notice.keys, "begun", attempt, None, json.dumps(form), uuid4().hex)
+        answer, result = await attempted(self._notes, draft, lambda: sender.send(receiver, form, draft.id), self._clock)
+        found, now = self._attempts_at(name), self._loop.time()
+        with self._lock:
+            after: Mapping[Key, Telling] = self._tellings
+            if answer.verdict is Verdict.TAKEN:
+                for message in notice.messages:
+                    after = taken(after, message, result.finished_at or at)
+            self._keep(after, result)
+            self._reckoned = float("-inf")
         match answer.verdict:
             case Verdict.TAKEN:
-                self._attempts[name] = self._attempts_at(name).delivered(key)
-                if message.status == FIRING:
-                    self._told[message.key] = Told(at, message.subject)
-                else:
-                    self._told.pop(message.key, None)
+                self._attempts[name] = found.delivered(notice.group)
             case Verdict.REFUSED:
-                self._attempts[name] = self._attempts_at(name).refused(key, now)
+                self._attempts[name] = found.refused(notice.group, now)
+                if len(notice.messages) > 1:
+                    self._apart.add((name, notice.group))
             case Verdict.MISSED:
-                self._attempts[name] = self._attempts_at(name).missed(key, now)
-        result = "sent" if error is None else "failed"
-        self.counts[message.receiver, result] += 1
-        if (
-            error is None or attempt & (attempt - 1) == 0
-        ):  # the first, second, fourth, eighth, ...: weeks of absence are few rows
-            self._record(Delivery(at, receiver.name, key, result, attempt, error, text))
-        self._wake()
-
-
-def _webhooks(receivers: Sequence[Receiver]) -> list[Receiver]:
-    """Those that are told what people must know of; others are sent events."""
-    return [item for item in receivers if item.kind is ReceiverKind.WEBHOOK]
+                self._attempts[name] = found.missed(notice.group, now, answer.wait_seconds)
+        self.counts[name, result.status] += 1
+        self._news.set()

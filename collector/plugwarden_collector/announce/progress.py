@@ -50,9 +50,9 @@ class Progress:
         """Return the progress after the receiver has taken an event."""
         return self._without(event, {key: at for key, at in self.refused_since.items() if key != event.subject})
 
-    def missed(self, event: Event, now: float) -> Progress:
-        """Return the progress after no answer, or one that says that the receiver is in trouble."""
-        return replace(self, attempts=self.attempts.missed(event.subject, now))
+    def missed(self, event: Event, now: float, wait_seconds: float = 0.0) -> Progress:
+        """Return the progress after no answer, or one that says that the receiver is in trouble and wants to be left alone for so long."""
+        return replace(self, attempts=self.attempts.missed(event.subject, now, wait_seconds))
 
     def refused(self, event: Event, now: float, at: datetime) -> Progress:
         """Return the progress after the receiver was there and did not want an event as it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from plugwarden.contract import QuarantineState
 
@@ -14,6 +15,8 @@ from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.figures import percent
 from plugwarden_collector.wording import one_line
+
+from .evidence import first_trace, sureness, worst_error
 
 __all__ = [
     "HEALTH",
@@ -49,6 +52,22 @@ class Subject:
     description: str
     started_at: datetime
     """When it began; beginning anew is told anew."""
+    scope: str = ""
+    """Whom it is about, in words."""
+    sure: str = ""
+    """How sure that is, and on what."""
+    error: str = ""
+    """The error that carries it."""
+    trace: str = ""
+    """Id of a trace that shows it."""
+    done: str = ""
+    """What was done about it, or would be."""
+    until: str = ""
+    """How long that stays so."""
+    todo: str = ""
+    """What a person can do."""
+    path: str = ""
+    """Page of the dashboards that shows it, below their address."""
     speaker: str | None = field(default=None, compare=False)
     """Key of the subject that speaks for it: whoever is told of that one need not be told of this."""
     quiet: bool = field(default=False, compare=False)
@@ -94,8 +113,11 @@ def subject_of_alert(record: AlertRecord) -> Subject:
         one_line(record.summary),
         one_line(record.description),
         alert.firing_at or record.changed_at,
-        record.inhibited_by,
-        alert.quiet_since is not None,
+        one_line(record.component or record.about),
+        sureness(record.detail),
+        speaker=record.inhibited_by,
+        quiet=alert.quiet_since is not None,
+        path="platform" if record.component else f"plugin?plugin={quote(record.plugin, safe='')}",
     )
 
 
@@ -152,7 +174,11 @@ def _of_quarantine(item: Quarantine) -> Subject | None:
     labels = labels_of(
         name, "page" if item.actor == AUTOMATION else "ticket", **item.scope.as_dict(), quarantine=item.id
     )
-    return Subject(item.id, labels, one_line(summary), one_line(description), item.started_at)
+    done, until, todo = _course_of(item)
+    return Subject(
+        item.id, labels, one_line(summary), one_line(description), item.started_at, one_line(item.scope), sureness(item.evidence),
+        worst_error(item.evidence), first_trace(item.evidence), done, until, todo, "quarantine",
+    )  # fmt: skip
 
 
 def _said_of(item: Quarantine) -> tuple[str, str, str] | None:
@@ -183,7 +209,24 @@ def _said_of(item: Quarantine) -> tuple[str, str, str] | None:
     return QUARANTINED, summary, f"Calls are refused until probation shows that it is well, or: {release}."
 
 
+def _course_of(item: Quarantine) -> tuple[str, str, str]:
+    """Return what was done, until when that stays so, and what a person can do."""
+    end = f"plugwarden release {item.id} --reason …, or the page of quarantines"
+    if item.state is QuarantineState.DEGRADED:
+        ways = f"plugwarden approve {item.id} --reason …, or plugwarden decline {item.id} --reason …"
+        return "Nothing: a person decides.", "a person decides, or nothing speaks for it any more", ways
+    if item.state is QuarantineState.PROBATION:
+        done = f"{percent(item.share_ratio)} of its calls are let through, and judged."
+        return done, "a person decides" if item.inconclusive else "it has passed, or failed again", end
+    if item.hold_until is None:
+        return "Its calls are refused.", "a person decides", end
+    return "Its calls are refused.", f"{item.hold_until:%Y-%m-%d %H:%M:%S} UTC; then it is on probation", end
+
+
 def _of_incident(item: Incident) -> Subject:
     labels = labels_of("shared cause", "page", cause=item.cause, incident=item.id)
     description = f"One incident for people; none of its plugins is quarantined for it: {', '.join(item.plugins)}."
-    return Subject(item.id, labels, one_line(item.summary), one_line(description), item.started_at)
+    return Subject(
+        item.id, labels, one_line(item.summary), one_line(description), item.started_at, one_line(", ".join(item.plugins)),
+        done="Nobody is isolated for it.", until="nothing points at it any more", todo=f"Look at {one_line(item.cause)}.", path="alerts",
+    )  # fmt: skip

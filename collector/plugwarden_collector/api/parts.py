@@ -12,6 +12,7 @@ from fastapi import Depends, HTTPException, Query, Request
 from prometheus_client.registry import CollectorRegistry
 
 from plugwarden_collector.announce.board import Board
+from plugwarden_collector.announce.notify import Notifier
 from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.clock import Clock
@@ -52,6 +53,7 @@ class Parts:
     pushed: PushedAlerts
     ledger: Ledger
     access: AccessLog
+    notifier: Notifier
     acts: Room = field(default_factory=lambda: Room("act", ACT_THREADS, WAITING))
     """Threads for what people do, which never waits for readers."""
     reads: Room = field(default_factory=lambda: Room("read", READ_THREADS, WAITING))

@@ -21,6 +21,7 @@ from typing import Any
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.figures import counted
+from plugwarden_collector.rules.text import files_of
 from plugwarden_collector.store import Ledger
 from plugwarden_collector.wording import harmless, one_line
 
@@ -45,9 +46,13 @@ MAX_CONTENT = 64 * 1024
 """Characters of a rules file that its entry holds."""
 SAME_RULES = timedelta(days=30)
 """A start records the text of rules again after this long: a collector that crashes over and over must not fill the log."""
-_ADDRESS = re.compile(r"""([a-z][a-z0-9+.-]*://)(?:[^"'\s/@]*@)?([^"'\s/?#]*)[^"'\s]*""", re.IGNORECASE)
+_ADDRESS = re.compile(r"""(https?://)(?:[^"'\s/@]*@)?([^"'\s/?#]*)[^"'\s]*""", re.IGNORECASE)
 """Webhooks carry their secret in their path, user and query."""
-_SECRET = re.compile(r"""((?:token|secret|password|authorization|api_?key)\w*["']?\s*[=:]\s*)\S.*""", re.IGNORECASE)
+_SERVICE = re.compile(r"""((?!https?:)\b[a-z][a-z0-9+.-]*://)[^"'\s]*""", re.IGNORECASE)
+"""Other schemes carry theirs anywhere, also where a host would be."""
+_SECRET = re.compile(
+    r"""((?:token|secret|password|authorization|api_?key|routing_?key)\w*["']?\s*[=:]\s*)\S.*""", re.IGNORECASE
+)
 _log = logging.getLogger(__name__)
 
 
@@ -155,14 +160,22 @@ class AccessLog:
             _log.warning("the access log could not be written out in time")
 
 
+def _folder(path: Path) -> bytes:
+    """Return the files of a folder, each below a comment with its name."""
+    try:
+        return b"\n".join(f"# {file.name}\n".encode() + file.read_bytes() for file in files_of(path))
+    except ValueError as error:
+        return str(error).encode()
+
+
 def content_of(path: Path | None) -> dict[str, Any]:
-    """A rules file's digest and its text, bounded, as evidence of what was loaded. What may be a secret is left out."""
+    """Digest and text, bounded, of a rules file or a folder of them, as evidence of what was loaded. What may be a secret is left out."""
     if path is None:
         return {"content": "the built-in rules"}
     try:
-        raw = path.read_bytes()
+        raw = path.read_bytes() if not path.is_dir() else _folder(path)
     except OSError as error:
         return {"sha256": "", "bytes": 0, "content": f"cannot be read: {error.strerror}"}
     content = harmless(raw[:MAX_CONTENT].decode("utf-8", "replace"))
-    content = _SECRET.sub(r"\g<1>…", _ADDRESS.sub(r"\g<1>\g<2>/…", content))
+    content = _SECRET.sub(r"\g<1>…", _SERVICE.sub(r"\g<1>…", _ADDRESS.sub(r"\g<1>\g<2>/…", content)))
     return {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw), "content": content}

@@ -51,6 +51,13 @@ def collector(
             help="Of a view's rows, the share that may go at once for their age; more waits for a person.",
         ),
     ] = "50%",
+    public_url: Annotated[
+        str,
+        typer.Option(
+            envvar="PLUGWARDEN_PUBLIC_URL",
+            help="Where people reach the dashboards, such as https://plugwarden.example.net: for links in what they are told.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Run the collector until Ctrl-C. SIGHUP reads the rules file again. Port 0 picks a free port."""
@@ -59,5 +66,5 @@ def collector(
     run_collector(
         data, grpc, http, api, rules, as_json,
         plugin_from=plugin_from, keep_raw=keep_raw, max_size=max_size, archive=archive,
-        audit_key=audit_key, max_deletion=max_deletion,
+        audit_key=audit_key, max_deletion=max_deletion, public_url=public_url,
     )  # fmt: skip

@@ -41,6 +41,7 @@ def run_collector(
     archive: Path | None,
     audit_key: Path | None,
     max_deletion: str,
+    public_url: str = "",
 ) -> None:
     """Run until SIGINT or SIGTERM; ends with 1 when a part fails, 2 when it could not start."""
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -56,6 +57,7 @@ def run_collector(
             Settings.identity_from(plugin_from),
             Settings.keep_from(keep_raw, max_size, archive, max_deletion),
             Place.of(audit_key),
+            public_url,
         )
         settings.check()  # before all that a collector loads: who mistyped a path is told at once
         import uvloop

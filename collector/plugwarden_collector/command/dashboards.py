@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plugwarden_collector.named_path import file_to_read, folder_to_make
+from plugwarden_collector.named_path import folder_to_make, rules_to_read
 
 from .options import DEFAULT_URL, AsJson, Data, Rules, Url
 from .output import emit_json
@@ -42,5 +42,5 @@ def up(
 
     folder_to_make("--data", data)
     if rules is not None:
-        file_to_read("--rules", rules)
+        rules_to_read("--rules", rules)
     run_up(data, rules, as_json)

@@ -40,6 +40,7 @@ MODULES = {
     "alerts": "alerts",
     "silences": "silences",
     "ack": "silences",
+    "notifications": "notifications",
     "quarantines": "quarantine",
     "capacity": "capacity",
     "export": "query",

@@ -16,7 +16,7 @@ __all__ = ["DEFAULT_URL", "Actor", "AsJson", "Data", "Reason", "ReasonIfActing",
 Url = Annotated[str, typer.Option("--url", envvar="PLUGWARDEN_COLLECTOR_URL", help="The collector's HTTP API.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder of the database.")]
-Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file (TOML).")]
+Rules = Annotated[Path | None, typer.Option("--rules", help="Rules file, or a folder of some.")]
 Since = Annotated[str, typer.Option("--since", help='How far back: "15m", "6h", or ISO 8601.')]
 Reason = Annotated[str, typer.Option("--reason", help="Why; goes into the audit log.")]
 ReasonIfActing = Annotated[str | None, typer.Option("--reason", help="Why; goes into the audit log.")]

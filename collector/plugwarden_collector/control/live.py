@@ -18,7 +18,8 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
-from plugwarden_collector.announce.subject import JUDGING, subjects_of
+from plugwarden_collector.announce.said import KINDS, Said, SaidKey, subjects_said
+from plugwarden_collector.announce.subject import JUDGING, Subject, subjects_of
 from plugwarden_collector.audit.access_log import content_of
 from plugwarden_collector.audit.actor import LOCAL, Actor
 from plugwarden_collector.audit.entries import Draft
@@ -143,8 +144,12 @@ class Warden:
         self.stats = TickStats()
         self.standing = Standing()
         self._revision = 0
-        self._load()
+        self._said: dict[SaidKey, Said] = {}
+        """The last of decisions that are told for as long as they hold."""
+        self._told: list[Subject] = []
+        """What is told of these."""
         notifier.follow(lambda: self.rules.receivers, lambda: self.standing.silences)
+        self._load()
 
     @property
     def silences(self) -> tuple[Silence, ...]:
@@ -340,8 +345,12 @@ class Warden:
         self.standing = standing
         if changes.directives is not None:
             self._board.publish(changes.directives)
-        if changes.moves_subjects:
-            self._notifier.report(JUDGING, subjects_of(standing))
+        for draft in changes.decisions:
+            if draft.kind in KINDS:
+                self._said[draft.kind, draft.scope] = Said(draft.at, draft.reason, draft.evidence or {})
+        told, self._told = self._told, subjects_said(standing, self._said)
+        if changes.moves_subjects or told != self._told:
+            self._notifier.report(JUDGING, [*subjects_of(standing), *self._told])
 
     def _load(self) -> None:
         """Take over where things stand in the ledger, and tell it."""
@@ -357,7 +366,11 @@ class Warden:
         self.standing = standing
         self.watch = watch or self.watch
         self._board.publish(standing.directives)
-        self._notifier.report(JUDGING, subjects_of(standing))
+        self._said = {
+            (row.kind, row.scope): Said(row.time, row.reason, row.evidence) for row in self._ledger.said(KINDS)
+        }
+        self._told = subjects_said(standing, self._said)
+        self._notifier.report(JUDGING, [*subjects_of(standing), *self._told])
 
     def _adopted(self) -> float:
         """By how much steps of the clock that were taken for true moved it, in seconds, over all."""

@@ -33,7 +33,7 @@ from plugwarden_collector.judge.parts import PartCount, PartKey
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import COMPANY_NATS, StreamKey, Watch
 from plugwarden_collector.judge.ways_back import WayBack
-from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.objective import FOR_PEOPLE, Objective
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 from .asked import Asked
@@ -299,8 +299,8 @@ def rows_of(facts: Facts) -> int:
 
 
 def written(facts: Facts) -> str:
-    """Return facts as JSON."""
-    return _adapter().dump_json(facts).decode()
+    """Return facts as JSON, without what objectives say to people alone."""
+    return _adapter().dump_json(facts, exclude={"objectives": {"__all__": set(FOR_PEOPLE)}}).decode()
 
 
 def with_facts(drafts: Iterable[Draft], facts: Facts) -> list[Draft]:

@@ -23,6 +23,8 @@ __all__ = ["RULES", "Change", "Condition", "ConditionRule", "Verdict", "judge", 
 
 PAGE, TICKET = "page", "ticket"
 DAY_SECONDS = 86_400.0
+UNTOLD_SECONDS = 600.0
+"""Seconds for which a receiver may be away: as long as its own restart or a deployment of it takes, ten times over."""
 _KINDS = {"error_type": "error types", "downstream": "downstreams"}
 
 
@@ -236,6 +238,15 @@ def _unannounced(now: Readings) -> Reading:
     )
 
 
+def _untold(now: Readings) -> Reading:
+    late = {name: seconds for name, seconds in now.untold_seconds.items() if seconds >= UNTOLD_SECONDS}
+    if late:
+        names = ", ".join(f"{name[:MAX_NAME]!r} for {duration(late[name])}" for name in sorted(late)[:5])
+        return Reading(True, f"{counted(len(late), 'receiver')} took nothing that they are owed: {names}")
+    waiting = any(now.untold_seconds.values())
+    return Reading(None if waiting else False, "no receiver has been owed anything for long")
+
+
 def _store(now: Readings) -> Reading:
     if not now.writer_alive:
         return Reading(True, "the writer has ended: nothing can be stored until the collector is started again")
@@ -368,6 +379,11 @@ RULES = (
         "identities_shared", "Processes share identity and start", TICKET,
         "Their cumulative counts fall and rise in one stream; of what fell nothing is counted. Set a service.instance.id for each "
         "worker of the named services, after the fork (docs/reference/otlp.md).", _shared, keep_seconds=300.0,
+    ),
+    ConditionRule(
+        "receiver_untold", "A receiver has not taken what it is to be told", PAGE,
+        "Look at `plugwarden notifications` for what it answers, and mend it or its table in the rules. Nothing is lost meanwhile; what "
+        "nobody needs any more: `plugwarden notifications give-up RECEIVER --reason …`.", _untold, keep_seconds=0.0,
     ),
     ConditionRule(
         "quarantines_untold", "Quarantines that sidecars cannot be told of", TICKET,

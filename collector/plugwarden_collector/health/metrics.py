@@ -204,6 +204,10 @@ class _Decisions(Collector):
         found = {**self._notifier.waiting, **self._events.waiting}
         waiting = {(name,): float(count) for name, count in found.items()}
         yield _gauges("plugwarden_notifications_waiting", "What a receiver has not got yet", waiting, "receiver")
+        late = {(name,): seconds for name, seconds in self._health.readings.untold_seconds.items()}
+        yield _gauges(
+            "plugwarden_notifications_untold_seconds", "How long a receiver has been owed something", late, "receiver"
+        )
         firing = sum(1 for item in list(standing.alerts.values()) if item.alert.state.value == "firing")
         untold = len(self._health.readings.unannounced)
         in_force = sum(1 for item in list(standing.quarantines.values()) if item.in_force)

@@ -70,6 +70,8 @@ class Readings:
     """Calls ever counted under one name with others."""
     unannounced: tuple[str, ...] = ()
     """Quarantines in force that no sidecar can be told of."""
+    untold_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Receiver -> for how long it has been owed something; 0 where it is owed nothing."""
     set_aside: tuple[str, ...] = ()
     """What could not be counted, an entry each: commit, whose rows, why. Newest first."""
     set_aside_rows: int = 0

@@ -232,6 +232,7 @@ class HealthWatch:
             "words": names.words,
             "calls_beyond_words": names.calls_beyond_words,
             "words_beyond": tuple((item.kind, item.plugin, item.service) for item in names.words_beyond[:NAMED]),
+            "untold_seconds": self._notifier.untold_seconds(at),
             "unannounced": tuple(
                 ascii(f"{item.id} {item.scope}")[1:201] for item in unannounced(self._warden.standing)
             ),

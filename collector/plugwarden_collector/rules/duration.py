@@ -7,7 +7,7 @@ import re
 
 from .workable import shown
 
-__all__ = ["seconds"]
+__all__ = ["seconds", "written"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -28,4 +28,13 @@ def seconds(value: object) -> float:
         raise ValueError(f'{shown(value)} is not a duration; write for instance "250ms", "90s", "1h30m" or "30d"')
     if not math.isfinite(amount) or amount < 0:
         raise ValueError(f"{shown(value)} must be 0 or more")
+    return amount
+
+
+def written(amount: float) -> str | float:
+    """Return a duration as people write it, in one unit; as a number of seconds where that would not be exact."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        text = f"{round(amount / _UNITS[unit])}{unit}"
+        if amount > 0 and seconds(text) == amount:
+            return text
     return amount

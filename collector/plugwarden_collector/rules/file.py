@@ -1,14 +1,18 @@
-"""The rules file (TOML): objectives, policy, receivers. Read as a whole or not at all; every problem names its place."""
+"""Rules files: TOML with all its tables, or objectives of other tools. Read as a whole or not at all; every problem names its place."""
 
 from __future__ import annotations
 
+import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from plugwarden_collector.errors import RulesError
 
-from .lines import line_of
+from .group_keys import expanded, groups_in
+from .lines import line_of, lines_in
 from .objective import Objective, Sli
 from .policy import Policy
 from .policy_keys import policy_in
@@ -16,10 +20,19 @@ from .receiver import Receiver
 from .receiver_keys import receiver_in
 from .slo_keys import objective_in
 from .table import given_twice, tables, unknown_keys
-from .text import decoded
+from .text import decoded, files_of, is_yaml
+from .windows_keys import windows_in
 from .workable import shown
 
 __all__ = ["DEFAULT_RULES", "Rules", "load_rules", "parse_rules"]
+
+_TABLES = {"group", "policy", "receiver", "slo", "template", "windows"}
+_AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+"""Where `tomllib` says that something is wrong."""
+MAX_OBJECTIVES = 10_000
+"""Objectives of a file: as many as one without templates can hold."""
+_NO_SLO = "kind: there is no SLO, and of what is there nothing follows without one; add it, or name the folder with all files (line 1)"
+_NOTHING = "slo: there is none; add at least one [[slo]] table, or a [[template]] and a [group.NAME]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,7 @@ class Rules:
     source: str = "built in"
     """The file they come from."""
     warnings: tuple[str, ...] = ()
-    """What is allowed but surely not meant; nothing is at present, for what cannot work is refused."""
+    """What is read otherwise than another tool's file says, or left out; of TOML nothing, for what cannot work is refused."""
 
 
 DEFAULT_RULES = Rules(
@@ -43,44 +56,129 @@ DEFAULT_RULES = Rules(
 
 
 def load_rules(path: Path) -> Rules:
-    """The rules in a file; raises `RulesError` with every problem found."""
+    """The rules in a file, or in the files of a folder together; raises `RulesError` with every problem found."""
+    texts: dict[str, str] = {}
+    name = ""
     try:
-        text = decoded(path.read_bytes())
+        for file in files_of(path):
+            name = f"{file.name}: " if path.is_dir() else ""
+            texts[file.name] = decoded(file.read_bytes())
     except OSError as error:
-        raise RulesError(str(path), [f"cannot be read: {error.strerror}"]) from error
+        raise RulesError(str(path), [f"{name}cannot be read: {error.strerror}"]) from error
     except ValueError as error:
-        raise RulesError(str(path), [str(error)]) from error
-    return parse_rules(text, str(path))
+        raise RulesError(str(path), [f"{name}{error}"]) from error
+    if not path.is_dir():
+        return parse_rules(texts[path.name], str(path))
+    return _together(texts, str(path))
 
 
 def parse_rules(text: str, source: str) -> Rules:
-    """The rules in a text; raises `RulesError` with every problem found."""
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # beside what tomllib names, numbers of thousands of digits
-        raise RulesError(source, [f"not valid TOML: {shown(str(error))[1:-1]}"]) from error
-    problems: list[str] = []
-    unknown_keys(document, {"slo", "policy", "receiver"}, "", problems)
-    objectives = [objective_in(item, f"slo[{index}]", problems) for index, item in tables(document, "slo", problems)]
-    receivers = [
-        receiver_in(item, f"receiver[{index}]", problems) for index, item in tables(document, "receiver", problems)
-    ]
-    policy = policy_in(document.get("policy", {}), problems)
-    for table in ("slo", "receiver"):
-        problems += given_twice(document, table)
-    if not document.get("slo") and not problems:
-        problems.append("slo: there is none; add at least one [[slo]] table")
-    if problems:
-        raise RulesError(source, [_with_line(problem, text) for problem in problems])
+    """The rules in a text of TOML, or the objectives in one of YAML; raises `RulesError` with every problem found."""
+    part = _foreign(text, ()) if is_yaml(text) else _toml(text)
+    if not part.objectives and not part.problems:
+        part.problems.append(_NO_SLO if is_yaml(text) else _NOTHING)
+    if part.problems:
+        raise RulesError(source, part.problems)
+    return Rules(tuple(part.objectives), part.policy or Policy(), tuple(part.receivers), source, tuple(part.warnings))
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one file says."""
+
+    objectives: list[Objective] = field(default_factory=list)
+    policy: Policy | None = None
+    receivers: list[Receiver] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def _together(texts: Mapping[str, str], source: str) -> Rules:
+    """Return the rules of some files by their names; objects of OpenSLO may stand in another file than what refers to them."""
+    whole = _Part()
+    yaml = {name: text for name, text in texts.items() if is_yaml(text)}
+    policies, names = list[str](), dict[tuple[str, str], str]()
+    for name, text in texts.items():
+        part = (
+            _foreign(text, [other for there, other in yaml.items() if there != name]) if name in yaml else _toml(text)
+        )
+        whole.problems += [f"{name}: {problem}" for problem in part.problems]
+        whole.warnings += [f"{name}: {warning}" for warning in part.warnings]
+        named = [("slo", item.name) for item in part.objectives]
+        named += [("receiver", receiver.name) for receiver in part.receivers]
+        for kind, called in named:
+            first = names.setdefault((kind, called), name)
+            if first != name:
+                whole.problems.append(
+                    f"{name}: {kind} {shown(called)} stands in {first} already; each needs a name of its own"
+                )
+        whole.objectives += part.objectives
+        whole.receivers += part.receivers
+        if part.policy is not None:
+            policies.append(name)
+            whole.policy = part.policy
+    if len(policies) > 1:
+        whole.problems.append(f"{policies[1]}: policy stands in {policies[0]} already; keep one")
+    if not whole.objectives and not whole.problems:
+        whole.problems.append(_NOTHING)
+    if whole.problems:
+        raise RulesError(source, whole.problems)
     return Rules(
-        tuple(item for item in objectives if item is not None),
-        policy,
-        tuple(item for item in receivers if item is not None),
-        source,
+        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, tuple(whole.warnings)
     )
 
 
-def _with_line(problem: str, text: str) -> str:
+def _foreign(text: str, beside: Iterable[str]) -> _Part:
+    from .exchange.formats import read_foreign  # rules in TOML, which most are, need none of it
+
+    found = read_foreign(text, beside)
+    return _Part(found.objectives, problems=found.problems, warnings=found.warnings)
+
+
+def _toml(text: str) -> _Part:
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # beside what tomllib names, numbers of thousands of digits
+        return _Part(problems=[_syntax(str(error), text)])
+    problems: list[str] = []
+    unknown_keys(document, _TABLES, "", problems)
+    groups, known = groups_in(document, problems), windows_in(document, problems)
+    written = [(f"slo[{index}]", item) for index, item in tables(document, "slo", problems)]
+    written += islice(expanded(document, groups, problems), MAX_OBJECTIVES + 1)
+    if len(written) > MAX_OBJECTIVES:
+        problems.append(f"template: makes more than {MAX_OBJECTIVES} objectives in all; name fewer groups")
+    objectives = [objective_in(item, place, problems, known) for place, item in written]
+    addressed = [(f"receiver[{index}]", item) for index, item in tables(document, "receiver", problems)]
+    receivers = [receiver_in(item, place, problems) for place, item in addressed]
+    policy = policy_in(document["policy"], problems) if "policy" in document else None
+    for named in (written, addressed):
+        problems += given_twice((place, item.get("name")) for place, item in named)
+    lines = lines_in(text) if problems else {}
+    return _Part(
+        [item for item in objectives if item is not None],
+        policy,
+        [item for item in receivers if item is not None],
+        # What is wrong with a template is wrong for each group that it is for.
+        [_with_line(problem, lines) for problem in dict.fromkeys(problems)],
+    )
+
+
+def _syntax(said: str, text: str) -> str:
+    """Return what is wrong with a text that is no TOML, with its line."""
+    at = _AT.search(said)
+    if at is None:
+        return f"not valid TOML: {shown(said)[1:-1]}"
+    number = int(at[1] or text.rstrip("\n").count("\n") + 1)
+    key = re.match(
+        r"\s*([\w-]+)\s*=", text.split("\n")[number - 1]
+    )  # no more of the line: it may be the address of a receiver
+    return (
+        f"{key[1] + ': ' if key else ''}not valid TOML: {shown(said[: at.start()])[1:-1]}; each line is KEY = VALUE with texts in "
+        f"quotes, or the [HEADER] of a table (line {number})"
+    )
+
+
+def _with_line(problem: str, lines: Mapping[str, int]) -> str:
     """Return a problem with the line of the file where it is, as far as that can be told."""
-    line = line_of(text, problem.partition(":")[0])
+    line = line_of(lines, problem.partition(":")[0])
     return problem if line is None else f"{problem} (line {line})"

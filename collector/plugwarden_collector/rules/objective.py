@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from plugwarden.contract.histogram import threshold_index
 
-from .tiers import Tier, tiers_for
+from .pattern import matches
+from .tiers import SRE, BurnWindows, Tier, tiers_for
 
-__all__ = ["SLI_KEYS", "Objective", "Sli"]
+__all__ = ["FOR_PEOPLE", "SLI_KEYS", "Objective", "Sli"]
 
 
 class Sli(StrEnum):
@@ -38,7 +38,7 @@ class Objective:
     period_seconds: float
     """Over which the error budget counts; it rolls."""
     plugins: str = "*"
-    """A shell pattern for plugin ids."""
+    """A shell pattern for plugin ids, or several as `{image-*,thumb-*}`."""
     threshold_seconds: float | None = None
     """For latency: what still counts as fast."""
     min_events: int = 20
@@ -49,15 +49,28 @@ class Objective:
     """How long it must burn before the alert fires."""
     keep_firing_seconds: float = 30.0
     """How long it must not burn before the alert resolves, so that it does not flap."""
+    # What follows is left out of the hash: objectives are looked up by it for every plugin.
+    display_name: str = field(default="", hash=False)
+    """What people call it; empty: its name."""
+    description: str = field(default="", hash=False)
+    """What it promises, and to whom."""
+    owner: str = field(default="", hash=False)
+    """Team or person that answers for what it covers."""
+    runbook: str = field(default="", hash=False)
+    """What to do when it burns: an address, or the text itself."""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """More that people sort and route by; names are those of Prometheus' labels."""
+    burn_windows: BurnWindows = field(default=SRE, hash=False)
+    """The table of window pairs that people are alerted by."""
 
     def covers(self, plugin: str) -> bool:
         """Whether this objective is about a plugin."""
-        return self.plugins == "*" or fnmatchcase(plugin, self.plugins)
+        return matches(self.plugins, plugin)
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
         """The burn-rate tiers for this objective's period."""
-        return tiers_for(self.period_seconds)
+        return tiers_for(self.period_seconds, self.burn_windows)
 
     @property
     def threshold_index(self) -> int | None:
@@ -76,3 +89,7 @@ class Objective:
         for tier in self.tiers:
             sizes |= {tier.long_seconds, tier.short_seconds}
         return tuple(sorted(sizes))
+
+
+FOR_PEOPLE = frozenset({"display_name", "description", "owner", "runbook", "labels", "burn_windows"})
+"""Fields of an objective that no decision rests on (burn rates wake people, and isolate nobody): they are not kept with one."""

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .about_keys import ABOUT_KEYS, about_in
 from .objective import SLI_KEYS, Objective, Sli
-from .table import duration_at, unknown_keys
+from .pattern import ALTERNATIVE_SIGNS, joined
+from .table import duration_at, nearest, unknown_keys
+from .tiers import BUILT_IN, SRE, BurnWindows
 from .workable import MAX_COUNT, name_problem, objective_problems, shown
 
-__all__ = ["objective_in"]
+__all__ = ["SLO_KEYS", "objective_in", "plugins_in"]
+
+SLO_KEYS = ABOUT_KEYS | {
+    "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for", "windows",
+}  # fmt: skip
 
 
-def objective_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Objective | None:
-    keys = {
-        "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for",
-    }  # fmt: skip
-    unknown_keys(table, keys, place, problems)
+def objective_in(
+    table: Mapping[str, Any], place: str, problems: list[str], known: Mapping[str, BurnWindows] = BUILT_IN
+) -> Objective | None:
+    """Return the objective of a table; `known` are the tables of windows that it may name."""
+    unknown_keys(table, SLO_KEYS, place, problems)
     before = len(problems)
-    name, plugins = table.get("name"), table.get("plugins", "*")
+    name = table.get("name")
     if wrong := name_problem(name):
         problems.append(f"{place}.name: {wrong}")
-    if wrong := name_problem(plugins):
-        problems.append(f'{place}.plugins: {wrong}: a pattern such as "*" or "image-*"')
+    plugins = plugins_in(table, "*", place, problems)
     try:
         sli = Sli(table.get("sli", "availability"))
     except ValueError:
@@ -46,6 +52,10 @@ def objective_in(table: Mapping[str, Any], place: str, problems: list[str]) -> O
             problems.append(f"{place}.{key}: {shown(value)} must be a whole number from 1 to {MAX_COUNT}")
     hold = duration_at(table, "for", 0, place, problems)
     keep = duration_at(table, "keep_firing_for", 30, place, problems)
+    about = about_in(table, place, problems)
+    windows = table.get("windows", SRE.name)
+    if not isinstance(windows, str) or windows not in known:
+        problems.append(f"{place}.windows: {shown(windows)} is no table of windows{nearest(str(windows), known)}")
     if len(problems) > before or period is None:
         return None
     found = Objective(
@@ -53,12 +63,30 @@ def objective_in(table: Mapping[str, Any], place: str, problems: list[str]) -> O
         sli,
         float(target),
         period,
-        str(plugins),
+        plugins,
         threshold,
         int(table.get("min_events", 20)),
         int(table.get("min_failures", 5)),
         hold or 0.0,
         keep or 0.0,
+        **about,
+        burn_windows=known[windows],
     )
     problems += [f"{place}.{key}: {wrong}" for key, wrong in objective_problems(found)]
     return found if len(problems) == before else None
+
+
+def plugins_in(table: Mapping[str, Any], default: object, place: str, problems: list[str]) -> str:
+    """Return the pattern of a table's key `plugins`, which is one or a list of some."""
+    value = table.get("plugins", default)
+    patterns = value if isinstance(value, list) else [value]
+    if not patterns:
+        problems.append(f'{place}.plugins: [] matches no plugin; write a pattern such as "image-*"')
+    for item in patterns:
+        if wrong := name_problem(item):
+            problems.append(f'{place}.plugins: {wrong}: a pattern such as "*" or "image-*"')
+        elif len(patterns) > 1 and any(sign in item for sign in ALTERNATIVE_SIGNS):
+            problems.append(
+                f"{place}.plugins: {shown(item)} is one of several, and holds {{, }} or a comma; write ? there"
+            )
+    return joined(map(str, patterns)) if patterns else "*"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from typing import Any
 
 from .duration import seconds
 from .workable import shown
 
-__all__ = ["duration_at", "given_twice", "tables", "unknown_keys"]
+__all__ = ["duration_at", "given_twice", "nearest", "tables", "unknown_keys"]
 
 
 def tables(document: Mapping[str, Any], name: str, problems: list[str]) -> list[tuple[int, Mapping[str, Any]]]:
@@ -21,24 +21,29 @@ def tables(document: Mapping[str, Any], name: str, problems: list[str]) -> list[
     return list(enumerate(value))
 
 
-def unknown_keys(table: Mapping[str, Any], known: set[str], place: str, problems: list[str]) -> None:
+def unknown_keys(table: Mapping[str, Any], known: Set[str], place: str, problems: list[str]) -> None:
     for key in table:
         if key not in known:
-            nearest = difflib.get_close_matches(key, known, 1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else f"; known are {', '.join(sorted(known))}"
             name = key if re.fullmatch(r"[\w-]+", key) else shown(key)
-            problems.append(f"{place}{'.' if place else ''}{name}: unknown{hint}")
+            problems.append(f"{place}{'.' if place else ''}{name}: unknown{nearest(key, known)}")
 
 
-def given_twice(document: Mapping[str, Any], table: str) -> Iterable[str]:
-    """Names that two tables of a kind have: what is said of the one would be done to the other."""
-    items = document.get(table)
-    names = [item.get("name") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    texts = [name for name in names if isinstance(name, str)]
-    return [
-        f"{table}.name: {shown(name)} is given twice; each needs a name of its own"
-        for name in sorted({name for name in texts if texts.count(name) > 1})
-    ]
+def nearest(word: str, known: Collection[str]) -> str:
+    """Return the end of a sentence about a word that is not known: the one that is like it, else all that are known."""
+    alike = difflib.get_close_matches(word, known, 1)
+    if alike:
+        return f"; did you mean {alike[0]}?"
+    return f"; known are {', '.join(sorted(known))}" if known else "; add it"
+
+
+def given_twice(names: Iterable[tuple[str, object]]) -> Iterable[str]:
+    """Yield what is wrong with the names in (place, name) pairs: what is said of one table would be done to another of its name."""
+    seen: set[str] = set()
+    for place, name in names:
+        if isinstance(name, str):
+            if name in seen:
+                yield f"{place}.name: {shown(name)} is given twice; each needs a name of its own"
+            seen.add(name)
 
 
 def duration_at(table: Mapping[str, Any], key: str, default: object, place: str, problems: list[str]) -> float | None:

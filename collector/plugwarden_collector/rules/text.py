@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import re
+from pathlib import Path
 
-__all__ = ["MAX_BYTES", "decoded"]
+__all__ = ["MAX_BYTES", "decoded", "files_of", "is_yaml"]
 
 MAX_BYTES = 1024 * 1024
 """Bytes of a rules file: ten thousand objectives take half of it."""
@@ -16,8 +18,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """Byte order marks, and the encodings that they announce: what editors and shells on Windows write."""
-_YAML = ("apiVersion:", "kind:", "version:", "slos:", "groups:", "---")
-"""How files of OpenSLO, Sloth and Prometheus begin their lines."""
+_YAML = re.compile(r"---|%YAML|- |\{|[\w.\"'/-]+\s*:(\s|$)")
+"""How a file of YAML, or of JSON, begins its first line that says something; none of TOML does."""
+SUFFIXES = frozenset({".toml", ".yaml", ".yml", ".json"})
+"""Ends of the names of files that are read of a folder."""
+MAX_FILES = 200
+"""Files of a folder; a fleet has a file for each team."""
 
 
 def decoded(data: bytes) -> str:
@@ -28,11 +34,27 @@ def decoded(data: bytes) -> str:
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise ValueError(f"line {line} holds a NUL character: this is no text file, or UTF-16 without its mark")
-    text = text.replace("\r\n", "\n")
-    first = next((line for line in text.split("\n") if line.strip() and not line.startswith("#")), "")
-    if first.startswith(_YAML):
-        raise ValueError("this is YAML; rules are TOML, each objective a table headed [[slo]]")
-    return text
+    return text.replace("\r\n", "\n")
+
+
+def is_yaml(text: str) -> bool:
+    """Whether a text is meant to be YAML, and not TOML."""
+    first = next((line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")), "")
+    return _YAML.match(first) is not None
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of rules that a path names: itself, or those in a folder, by name. Raises `OSError`; `ValueError` for too many."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(
+        file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
+    if not found:
+        raise ValueError(f"holds no file of rules; put one there whose name ends with {', '.join(sorted(SUFFIXES))}")
+    if len(found) > MAX_FILES:
+        raise ValueError(f"holds {len(found)} files of rules; {MAX_FILES} are read at most")
+    return found
 
 
 def _text(data: bytes) -> str:

@@ -1,13 +1,27 @@
-"""Burn-rate tiers: pairs of windows, and how fast a budget may burn in them. The workbook's table, scaled to a period."""
+"""Burn-rate tiers: pairs of windows, and how fast a budget may burn in them. Tables of them, scaled to a period."""
 
 from __future__ import annotations
 
+import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
-__all__ = ["MIN_WINDOW_SECONDS", "PAGE", "TICKET", "Tier", "max_burn_rate", "tiers_for"]
+__all__ = [
+    "BUILT_IN",
+    "MIN_WINDOW_SECONDS",
+    "PAGE",
+    "SRE",
+    "TICKET",
+    "BurnWindows",
+    "Tier",
+    "max_burn_rate",
+    "tier_of",
+    "tiers_for",
+]
 
 PAGE = "page"
 """Severity of what wakes somebody."""
@@ -34,18 +48,74 @@ class Tier:
     """The share of the period's budget gone when the long window burns at `factor`."""
 
 
-@cache
-def tiers_for(period_seconds: float) -> tuple[Tier, ...]:
-    """Return the workbook's tiers, their windows scaled to a period; windows never fall below `MIN_WINDOW_SECONDS`."""
+@dataclass(frozen=True, slots=True)
+class BurnWindows:
+    """A table of tiers for one period, which is scaled to an objective's."""
+
+    name: str
+    """What objectives call it by."""
+    period_seconds: float
+    """The period that its windows are given for."""
+    tiers: tuple[Tier, ...]
+    """Tiers for that period: at least a page and a ticket."""
+    round_seconds: float = 0.0
+    """What scaled windows of at least this length are rounded to; 0: nothing."""
+
+    def __hash__(self) -> int:  # of what tells tables apart: tiers are looked up by it for every plugin
+        return hash(self.name)
+
+
+def _built_in() -> dict[str, BurnWindows]:
     data = tomllib.loads(resources.files(__package__).joinpath("burn_windows.toml").read_text("utf-8"))
-    scale = period_seconds / data["period_seconds"]
-    tiers = []
-    for row in data["tier"]:
-        factor = row["budget_ratio"] * data["period_seconds"] / row["long_seconds"]
-        long_seconds = max(row["long_seconds"] * scale, 2 * MIN_WINDOW_SECONDS)
-        short_seconds = max(row["short_seconds"] * scale, MIN_WINDOW_SECONDS)
-        tiers.append(Tier(row["severity"], factor, long_seconds, short_seconds, row["budget_ratio"]))
-    return tuple(tiers)
+    return {row["name"]: _table(row) for row in data["windows"]}
+
+
+def _table(row: Mapping[str, Any]) -> BurnWindows:
+    period = row["period_seconds"]
+    tiers = (tier_of(period_seconds=period, **tier) for tier in row["tier"])
+    return BurnWindows(row["name"], period, tuple(tiers), row.get("round_seconds", 0.0))
+
+
+def tier_of(
+    severity: str,
+    long_seconds: float,
+    short_seconds: float,
+    period_seconds: float,
+    factor: float | None = None,
+    budget_ratio: float | None = None,
+) -> Tier:
+    """Return a tier of a period by its factor, or by the share of the budget that it means: one of both must be given."""
+    if factor is None:
+        factor = (budget_ratio or 0.0) * period_seconds / long_seconds
+    if budget_ratio is None:
+        budget_ratio = factor * long_seconds / period_seconds
+    return Tier(severity, factor, long_seconds, short_seconds, budget_ratio)
+
+
+BUILT_IN: Mapping[str, BurnWindows] = _built_in()
+"""Tables that every rules file can name."""
+SRE = BUILT_IN["sre"]
+"""The table of objectives that name none."""
+
+
+@cache
+def tiers_for(period_seconds: float, table: BurnWindows = SRE) -> tuple[Tier, ...]:
+    """Return a table's tiers, their windows scaled to a period; windows never fall below `MIN_WINDOW_SECONDS`."""
+    scale = period_seconds / table.period_seconds
+    return tuple(
+        Tier(
+            tier.severity,
+            tier.factor,
+            max(_rounded(tier.long_seconds * scale, table.round_seconds), 2 * MIN_WINDOW_SECONDS),
+            max(_rounded(tier.short_seconds * scale, table.round_seconds), MIN_WINDOW_SECONDS),
+            tier.budget_ratio,
+        )
+        for tier in table.tiers
+    )
+
+
+def _rounded(seconds: float, to: float) -> float:
+    return seconds if to == 0 or seconds < to else math.floor(seconds / to + 0.5) * to
 
 
 def max_burn_rate(target_ratio: float) -> float:

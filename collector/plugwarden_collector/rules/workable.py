@@ -10,7 +10,7 @@ from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, lower_bound_seco
 
 from .objective import Objective
 from .policy import Policy
-from .tiers import max_burn_rate, tiers_for
+from .tiers import MIN_WINDOW_SECONDS, PAGE, TICKET, BurnWindows, max_burn_rate
 
 __all__ = [
     "DAY",
@@ -23,6 +23,7 @@ __all__ = [
     "policy_problems",
     "shown",
     "url_problem",
+    "windows_problems",
 ]
 
 DAY = 86_400.0
@@ -45,17 +46,19 @@ def objective_problems(objective: Objective) -> Iterator[tuple[str, str]]:
     target, period = objective.target_ratio, objective.period_seconds
     if target > MAX_TARGET:
         yield "objective", f"{target!r} must be {MAX_TARGET} or less"
-    fastest = max(tier.factor for tier in tiers_for(MAX_PERIOD_SECONDS) if tier.severity == "page")
+    fastest = max(tier.factor for tier in objective.burn_windows.tiers if tier.severity == PAGE)
     if max_burn_rate(target) <= fastest * (1 + 1e-9):
+        least = math.ceil(1000 * (1 - 1 / fastest)) / 1000
         yield (
             "objective",
             f"{target!r} has a page that can never fire: the burn rate cannot exceed {max_burn_rate(target):.3g}, and must for the page at "
-            f"{fastest:.3g} that wakes people of a hard failure; write at least {math.ceil(1000 * (1 - 1 / fastest)) / 1000}",
+            f"{fastest:.3g} that wakes people of a hard failure; write at least {least} ({100 * least:.4g} %)",
         )
-    if not MIN_PERIOD_SECONDS <= period <= MAX_PERIOD_SECONDS:
+    shortest = _shortest_period(objective.burn_windows)
+    if not shortest <= period <= MAX_PERIOD_SECONDS:
         yield (
             "period",
-            f"{_length(period)} must be from {_length(MIN_PERIOD_SECONDS)} to {_length(MAX_PERIOD_SECONDS)}: below it the window of the "
+            f"{_length(period)} must be from {_length(shortest)} to {_length(MAX_PERIOD_SECONDS)}: below it the window of the "
             f"fastest page is shorter than 10 s and means more of the budget than it says, and calls are kept for 400 days; write for "
             'instance "6h" where windows of seconds are wanted, and "30d" for people',
         )
@@ -67,7 +70,7 @@ def objective_problems(objective: Objective) -> Iterator[tuple[str, str]]:
                 "threshold",
                 f"{objective.threshold_seconds:g} s must be from 1 ns to {high / 3600:.0f} h, as calls are measured",
             )
-    longest = max(tier.long_seconds for tier in objective.tiers if tier.severity == "page")
+    longest = max(tier.long_seconds for tier in objective.tiers if tier.severity == PAGE)
     if objective.for_seconds > longest:
         yield "for", f"{_length(objective.for_seconds)} is longer than the longest window of a page, {_length(longest)}"
     if objective.keep_firing_seconds > period:
@@ -75,6 +78,38 @@ def objective_problems(objective: Objective) -> Iterator[tuple[str, str]]:
             "keep_firing_for",
             f"{_length(objective.keep_firing_seconds)} is longer than the period, {_length(period)}",
         )
+
+
+def _shortest_period(table: BurnWindows) -> float:
+    """Return the shortest period, in seconds, for which no window that matters is lengthened."""
+    fastest = min(tier.long_seconds for tier in table.tiers)
+    return max(MIN_PERIOD_SECONDS, 2 * MIN_WINDOW_SECONDS * table.period_seconds / fastest)
+
+
+def windows_problems(table: BurnWindows) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong) of a table of windows whose values have the right types; keys of a tier are `tier[0].long`."""
+    if not MIN_PERIOD_SECONDS <= table.period_seconds <= MAX_PERIOD_SECONDS:
+        yield (
+            "period",
+            f"{_length(table.period_seconds)} must be from {_length(MIN_PERIOD_SECONDS)} to {_length(MAX_PERIOD_SECONDS)}",
+        )
+        return
+    for index, tier in enumerate(table.tiers):
+        if tier.short_seconds >= tier.long_seconds:
+            text = f"{_length(tier.short_seconds)} must be shorter than long, {_length(tier.long_seconds)}: it says that it still burns"
+            yield f"tier[{index}].short", text
+        if tier.long_seconds >= table.period_seconds:
+            text = f"{_length(tier.long_seconds)} must be shorter than the period, {_length(table.period_seconds)}"
+            yield f"tier[{index}].long", text
+        elif tier.budget_ratio > 1:
+            yield (
+                f"tier[{index}].factor",
+                f"{tier.factor:.3g} over {_length(tier.long_seconds)} means {tier.budget_ratio:.3g} times the whole budget; write at most "
+                f"{table.period_seconds / tier.long_seconds:.3g}",
+            )
+    for severity in (PAGE, TICKET):
+        if not any(tier.severity == severity for tier in table.tiers):
+            yield "tier", f'has no {severity}; write at least one [[windows.tier]] with severity = "{severity}"'
 
 
 def policy_problems(policy: Policy) -> Iterator[tuple[str, str]]:

@@ -32,6 +32,7 @@ from .ledger_rows import (
     DecisionRow,
     IncidentRow,
     QuarantineRow,
+    SaidRow,
     SloRow,
 )
 
@@ -39,13 +40,16 @@ __all__ = [
     "Audit",
     "AuditReport",
     "Delivery",
+    "EndingRow",
     "KeptTime",
     "Ledger",
     "Loaded",
+    "Note",
     "PushedEnd",
     "PushedRecord",
     "PushedStored",
-    "ToldSubject",
+    "TellingGone",
+    "TellingRow",
     "settled",
 ]
 
@@ -54,13 +58,38 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class ToldSubject:
-    """What a receiver was told of last, and not of its end."""
+class TellingRow:
+    """What one receiver holds for open, or is owed."""
 
     receiver: str
-    at: datetime
-    body: str
-    """The notification, JSON."""
+    fingerprint: str
+    due_at: datetime
+    told_at: datetime | None
+    given_up_by: str | None
+    subject: str
+    """What was told last, or is to be told; JSON."""
+    ended: str | None
+    """How it ended; JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellingGone:
+    """A receiver neither holds something for open any more nor is owed anything of it."""
+
+    receiver: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndingRow:
+    """How an alert, a quarantine or a shared cause ended."""
+
+    fingerprint: str
+    time: datetime
+    kind: str
+    """Kind of the decision that ended it, such as `released`; `resolved` of an alert."""
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +105,25 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to tell a receiver of something."""
+    """One attempt to tell a receiver of something: recorded when it begins, and again with its result."""
 
     at: datetime
     receiver: str
     fingerprint: str
-    """Key of the subject."""
+    """Keys of the subjects, with spaces between."""
     status: str
-    """`sent`, `failed` or `given_up`."""
+    """`begun`, then `sent` or `failed`; `given_up` of what is not tried any more."""
     attempt: int
     error: str | None
     body: str
-    """The notification, JSON."""
+    """What is sent, JSON; without what is secret."""
+    id: str
+    finished_at: datetime | None = None
+    """When the result was known; None while there is none."""
+
+
+Note = Delivery | TellingRow | TellingGone | ConditionEvent
+"""What the ledger records on the side of what is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +272,20 @@ class Ledger(Protocol):
     def ended_silences(self, at: datetime, since: datetime) -> list[Silence]:
         """Return silences that ended by `at`, or were taken back, and not before `since`; the last first, a thousand at most."""
 
-    def told(self) -> list[ToldSubject]:
-        """Return what receivers hold for open."""
+    def tellings(self) -> list[TellingRow]:
+        """Return what receivers hold for open, or are owed."""
 
-    def record(self, deliveries: Sequence[Delivery] = (), conditions: Sequence[ConditionEvent] = ()) -> Future[None]:
-        """Store what was told and what happened to the collector itself, in order, all or none."""
+    def endings(self, keys: Sequence[str]) -> list[EndingRow]:
+        """Return how alerts, quarantines and shared causes ended, of those keys whose last entry says so."""
+
+    def said(self, kinds: Sequence[str]) -> list[SaidRow]:
+        """Return the last decision of each of some kinds on each scope, the newest 1,000."""
+
+    def notifications(self, limit: int) -> list[Delivery]:
+        """Return attempts to tell somebody, those that began last first."""
+
+    def record(self, notes: Sequence[Note]) -> Future[None]:
+        """Store what was told, what is owed, and what happened to the collector itself: in order, before what waits, all or none."""
 
     def events_sent(self, receiver: str) -> int | None:
         """Return up to which sequence of the decision log a receiver has got all events; None where it is new."""

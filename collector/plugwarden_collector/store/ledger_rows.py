@@ -17,6 +17,7 @@ __all__ = [
     "DecisionRow",
     "IncidentRow",
     "QuarantineRow",
+    "SaidRow",
     "SloRow",
 ]
 
@@ -265,3 +266,14 @@ class ChangeRow:
     """Service; null when it is about none."""
     text: str
     """What happened, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidRow:
+    """The last decision of its kind on a scope."""
+
+    kind: str
+    scope: str
+    time: datetime
+    reason: str
+    evidence: Mapping[str, Any]

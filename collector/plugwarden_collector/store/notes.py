@@ -1,6 +1,7 @@
-"""The one place where deliveries and changes of the collector's own conditions are recorded. Whoever notes one need not wait.
+"""The one place where deliveries, what is owed, and changes of the collector's own conditions are recorded, in order.
 
-What the ledger does not take is counted, said once, and tried again; what it will never take costs itself alone.
+Whoever notes something need not wait, and may. What the ledger does not take is counted, said once, and tried again; what it will
+never take costs itself alone. Of attempts to tell somebody none is let go for want of room: none begins while `full`.
 """
 
 from __future__ import annotations
@@ -13,29 +14,34 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
 from typing import Protocol
 
 from plugwarden_collector.errors import CollectorError
 
-from .ledger import Delivery
+from .ledger import Note
 from .ledger_rows import ConditionEvent
 
-__all__ = ["Note", "Notes", "run_notes"]
+__all__ = ["Notes", "run_notes"]
 
 RETRY_SECONDS = 1.0
 """Seconds until notes that the ledger did not take are tried again."""
 MAX_WAITING = 1_000
-"""Notes that wait for the ledger; beyond, the oldest go."""
+"""Notes that wait for the ledger; beyond, no attempt to tell somebody begins, and the oldest changes of conditions go."""
 _log = logging.getLogger(__name__)
-
-Note = Delivery | ConditionEvent
 
 
 class Recording(Protocol):
     """The part of the ledger that notes go to."""
 
-    def record(self, deliveries: Sequence[Delivery] = (), conditions: Sequence[ConditionEvent] = ()) -> Future[None]:
+    def record(self, notes: Sequence[Note]) -> Future[None]:
         """Store notes, in order, all or none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    note: Note
+    stored: Future[None]
 
 
 class Notes:
@@ -44,7 +50,7 @@ class Notes:
     def __init__(self, ledger: Recording) -> None:
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._waiting: deque[Note] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._under_way: Future[None] | None = None
         self._alone = False
         """Whether notes are tried one at a time, because several at once were not taken."""
@@ -59,14 +65,24 @@ class Notes:
         with self._lock:
             return len(self._waiting)
 
-    def add(self, note: Note) -> None:
-        """Note something, and begin to store it."""
+    @property
+    def full(self) -> bool:
+        """Whether so many wait that no attempt to tell somebody may begin."""
+        return self.waiting >= MAX_WAITING
+
+    def add(self, *notes: Note) -> Future[None]:
+        """Note something, and begin to store it; what is noted together is stored together. The future ends when the last of it is
+        stored, or has to go."""
+        added = [_Waiting(note, Future()) for note in notes]
         with self._lock:
-            self._waiting.append(note)
-            oldest = self._waiting[0] if len(self._waiting) > MAX_WAITING else None
+            self._waiting.extend(added)
+            beyond = len(self._waiting) - MAX_WAITING
+            events = (item for item in self._waiting if isinstance(item.note, ConditionEvent)) if beyond > 0 else ()
+            oldest = next(iter(events), None)
         if oldest is not None:
             self._drop(oldest, f"more than {MAX_WAITING} wait for the store")
         self.flush()
+        return added[-1].stored
 
     def flush(self) -> None:
         """Begin to store what waits, unless that is under way."""
@@ -76,10 +92,7 @@ class Notes:
             notes = [self._waiting[0]] if self._alone else list(self._waiting)
             done = self._under_way = Future()
         try:
-            stored = self._ledger.record(
-                [note for note in notes if isinstance(note, Delivery)],
-                [note for note in notes if isinstance(note, ConditionEvent)],
-            )
+            stored = self._ledger.record([item.note for item in notes])
         except Exception as error:  # noqa: BLE001 - as if it had failed later
             stored = Future()
             stored.set_exception(error)
@@ -102,34 +115,40 @@ class Notes:
             self.lost += left
             _log.error("%d deliveries and changes of conditions are not recorded: the store did not take them", left)
 
-    def _ended(self, stored: Future[None], notes: Sequence[Note], done: Future[None]) -> None:
+    def _ended(self, stored: Future[None], notes: Sequence[_Waiting], done: Future[None]) -> None:
         error = CancelledError() if stored.cancelled() else stored.exception()
         with self._lock:
             alone, self._alone, self._under_way = self._alone, error is not None, None
             self.failures += error is not None
             if error is None:
-                for note in notes:
-                    if self._waiting and self._waiting[0] is note:  # unless it had to go meanwhile
+                for item in notes:
+                    if self._waiting and self._waiting[0] is item:  # unless it had to go meanwhile
                         self._waiting.popleft()
         if error is None:
             if alone:
                 _log.info("what was told and what happened is recorded again")
             self.flush()
+            for item in notes:
+                if not item.stored.done():
+                    item.stored.set_result(None)
         elif len(notes) == 1 and not isinstance(error, CollectorError | CancelledError):
             self._drop(notes[0], f"it cannot be stored: {type(error).__name__}: {error}")
         elif not alone:
             _log.error("%d deliveries and changes of conditions wait to be recorded: %s", self.waiting, error)
         done.set_result(None)
 
-    def _drop(self, note: Note, why: str) -> None:
+    def _drop(self, item: _Waiting, why: str) -> None:
+        note = item.note
         with self._lock:
-            if not self._waiting or self._waiting[0] is not note:
+            if item not in self._waiting:
                 return
-            self._waiting.popleft()
+            self._waiting.remove(item)
             self.lost += 1
             told = self.lost & (self.lost - 1) == 0
         if told:  # the first, second, fourth, eighth, ...: many lost notes are few lines
             _log.error("%s of %s is not recorded (%d lost): %s", type(note).__name__, note.fingerprint, self.lost, why)
+        if not item.stored.done():
+            item.stored.set_result(None)
 
 
 async def run_notes(notes: Notes) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "BASE",
+    "CLASSIC_EDGES_SECONDS",
     "MAX_INDEX",
     "MIDDLE",
     "MIN_INDEX",
@@ -37,6 +38,8 @@ MIN_INDEX: int = -30 << SCALE
 """About a nanosecond: a shorter call cannot be measured, so the histogram's size is bounded."""
 MAX_INDEX: int = (17 << SCALE) - 1
 """About 36 hours."""
+CLASSIC_EDGES_SECONDS: tuple[float, ...] = tuple(2.0**power for power in range(-13, 7))
+"""Seconds of the classic buckets that `/metrics` shows, from 122 µs to 64 s: powers of two, which are bounds of buckets here too."""
 MIDDLE: float = 2 * BASE / (BASE + 1)
 """Point of a bucket from 1 to BASE whose relative error to both edges is the same."""
 _log2 = math.log2

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from plugwarden.contract.histogram import upper_bound_seconds
+from plugwarden.contract.histogram import CLASSIC_EDGES_SECONDS, upper_bound_seconds
 
 from .aggregate import Cell, CellKey
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PluginCollector"]
 
-EDGES_SECONDS = tuple(2.0**power for power in range(-13, 7))
-"""122 µs to 64 s."""
 _LABELS = ("plugin_id", "plugin_version", "plugin_operation")
 _CALL_LABELS = (*_LABELS, "plugin_outcome", "plugin_error_source", "error_type")
 
@@ -90,7 +88,7 @@ def _classic(cell: Cell) -> list[tuple[str, float]]:
     ordered = sorted(cell.buckets.items())
     classic: list[tuple[str, float]] = []
     position = seen = 0
-    for edge in EDGES_SECONDS:
+    for edge in CLASSIC_EDGES_SECONDS:
         while position < len(ordered) and upper_bound_seconds(ordered[position][0]) <= edge * (1 + 1e-9):
             seen += ordered[position][1]
             position += 1

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Message, Told
+from plugwarden_collector.announce.message import FIRING, RESOLVED, Ending, Known, Telling
 from plugwarden_collector.announce.pipeline import due
-from plugwarden_collector.announce.receivers.webhook import payload, subject_in
 from plugwarden_collector.announce.stages.dedup import UPDATE
+from plugwarden_collector.announce.stored import row_of, telling_in
 from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject
+from plugwarden_collector.announce.tellings import given_up, just_over, owing, settled, taken
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.receiver import Receiver
@@ -32,19 +32,20 @@ def subject(key: str, severity: str = "page", **more: Any) -> Subject:
 def told(
     *subjects: Subject,
     receivers: tuple[Receiver, ...] = (ALL,),
-    known: dict[tuple[str, str], Told] | None = None,
+    known: dict[tuple[str, str], Telling] | None = None,
     silences: tuple[Silence, ...] = (),
     at: datetime = AT,
     reported: tuple[str, ...] = (JUDGING, HEALTH),
 ) -> list[tuple[str, str, str]]:
     active = {item.key: item for item in subjects}
-    found = due(Known(active, reported, known or {}, receivers, silences), at)
+    looked_at = Known(active, reported, known or {}, receivers, silences)
+    found = due(replace(looked_at, tellings=settled(looked_at, {}, at)), at)
     return [(item.receiver, item.status, item.subject.key) for item in found]
 
 
 def test_what_was_told_is_not_told_again_and_its_end_is() -> None:
     item = subject("a")
-    known = {("all", "a"): Told(AT, item)}
+    known = {("all", "a"): Telling(item, AT, AT)}
     assert told(item) == [("all", FIRING, "a")]
     assert told(item, known=known) == []
     assert told(known=known) == [("all", RESOLVED, "a")]
@@ -58,11 +59,11 @@ def test_each_receiver_is_told_what_it_asked_for() -> None:
 
 def test_beginning_anew_is_told_anew() -> None:
     again = subject("a", started_at=AT + timedelta(minutes=5))
-    assert told(again, known={("all", "a"): Told(AT, subject("a"))}) == [("all", FIRING, "a")]
+    assert told(again, known={("all", "a"): Telling(subject("a"), AT, AT)}) == [("all", FIRING, "a")]
 
 
 def test_more_to_say_is_said_after_a_while() -> None:
-    known = {("all", "a"): Told(AT, subject("a"))}
+    known = {("all", "a"): Telling(subject("a"), AT, AT)}
     wider = subject("a", summary="and more")
     assert told(wider, known=known, at=AT + UPDATE - timedelta(seconds=1)) == []
     assert told(wider, known=known, at=AT + UPDATE) == [("all", FIRING, "a")]
@@ -76,7 +77,7 @@ def test_what_fires_under_a_silence_is_told_when_it_ends() -> None:
 
 def test_an_end_is_told_under_a_silence_too() -> None:
     silence = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
-    assert told(known={("all", "a"): Told(AT, subject("a"))}, silences=(silence,)) == [("all", RESOLVED, "a")]
+    assert told(known={("all", "a"): Telling(subject("a"), AT, AT)}, silences=(silence,)) == [("all", RESOLVED, "a")]
 
 
 def test_whoever_is_told_of_the_speaker_need_not_be_told_of_what_it_speaks_for() -> None:
@@ -96,33 +97,45 @@ def test_a_silence_on_the_speaker_does_not_silence_what_it_speaks_for() -> None:
 def test_what_is_on_its_way_to_its_end_is_not_told_any_more() -> None:
     quiet = subject("a", quiet=True)
     assert told(quiet) == []
-    assert told(quiet, known={("all", "a"): Told(AT, quiet)}) == []
+    assert told(quiet, known={("all", "a"): Telling(quiet, AT, AT)}) == []
 
 
 def test_nothing_is_over_until_its_source_has_said_so() -> None:
-    known = {("all", "c-disk"): Told(AT, subject("c-disk")), ("all", "a"): Told(AT, subject("a"))}
+    known = {("all", "c-disk"): Telling(subject("c-disk"), AT, AT), ("all", "a"): Telling(subject("a"), AT, AT)}
     assert told(known=known, reported=(JUDGING,)) == [("all", RESOLVED, "a")]
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("abc"), st.sampled_from(["fire", "end", "silence", "speak", "deliver"])), max_size=40
+        st.tuples(
+            st.sampled_from("abc"), st.sampled_from(["fire", "end", "silence", "speak", "deliver", "lose", "restart"])
+        ),
+        max_size=40,
     )
 )
-def test_whatever_happens_what_fires_is_told_once_nothing_covers_it(steps: list[tuple[str, str]]) -> None:
+def test_whatever_happens_all_that_was_due_is_told_once_with_its_end(steps: list[tuple[str, str]]) -> None:
     active: dict[str, Subject] = {}
-    known: dict[tuple[str, str], Told] = {}
+    known: dict[tuple[str, str], Telling] = {}
     silent: dict[str, Silence] = {}
-    delivered: list[tuple[str, str]] = []
+    delivered: list[tuple[str, str, datetime]] = []
+    owed: set[tuple[str, datetime]] = set()
     at = AT
 
-    def deliver() -> None:
-        for item in due(Known(active, (JUDGING,), known, (ALL,), list(silent.values())), at):
-            delivered.append((item.status, item.subject.key))
-            if item.status == FIRING:
-                known[item.key] = Told(at, item.subject)
-            else:
-                del known[item.key]
+    def look(*, deliver: bool) -> None:
+        nonlocal known
+        looked_at = Known(active, (JUDGING,), known, (ALL,), list(silent.values()))
+        looked_at = replace(looked_at, tellings=settled(looked_at, {}, at))
+        assert not just_over(looked_at)
+        messages = due(looked_at, at)
+        known = owing(looked_at, messages, at)
+        owed.update(
+            (item.subject.key, item.subject.started_at)
+            for item in messages
+            if item.status == FIRING and item.ended is None
+        )
+        for item in messages if deliver else ():
+            delivered.append((item.status, item.subject.key, item.subject.started_at))
+            known = taken(known, item, at)
 
     for key, what in steps:
         at += timedelta(seconds=1)
@@ -138,23 +151,56 @@ def test_whatever_happens_what_fires_is_told_once_nothing_covers_it(steps: list[
             case "speak":
                 if key in active:
                     active[key] = replace(active[key], speaker="q" if active[key].speaker is None else None)
-            case _:
-                deliver()
+            case "deliver":
+                look(deliver=True)
+            case "restart":
+                known = dict(filter(None, (telling_in(row_of(key, item)) for key, item in known.items())))
+        look(deliver=False)
     silent.clear()
-    deliver()
-    assert {key for _, key in known} == set(active)
+    for _ in range(2):
+        look(deliver=True)
+    assert {key for _, key in known} == set(active), "what is over is forgotten once its end was told"
+    told = [(key, at) for status, key, at in delivered if status == FIRING]
+    assert {key for key, _ in owed} <= {key for key, _ in told}, "whatever was due once was told, though it is over"
+    assert len(told) == len(set(told)), "and once"
     last: dict[str, str] = {}
-    for status, key in delivered:
+    for status, key, _ in delivered:
         assert (status, last.get(key)) != (RESOLVED, None)
         assert (status, last.get(key)) != (RESOLVED, RESOLVED)
         last[key] = status
 
 
-def test_a_message_is_read_back_as_what_was_told() -> None:
-    item = subject("a", started_at=AT + timedelta(microseconds=1500))
-    body = json.dumps(payload(Message("all", FIRING, item), AT))
-    found = subject_in(body)
-    assert found is not None
-    assert told(item, known={("all", "a"): Told(AT, found)}) == []
-    assert subject_in("{}") is None
-    assert subject_in("[1") is None
+def test_what_ended_before_it_could_be_told_is_told_with_its_end() -> None:
+    known = {("all", "a"): Telling(subject("a"), AT)}
+    assert told(known=known, at=AT + timedelta(days=3)) == [("all", FIRING, "a")]
+    assert told(known={("all", "a"): Telling(subject("a"), AT, AT)}) == [("all", RESOLVED, "a")]
+
+
+def test_what_is_owed_is_owed_no_more_under_a_silence_and_kept_until_its_source_has_spoken() -> None:
+    silence = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+    item, known = subject("a"), {("all", "a"): Telling(subject("a"), AT)}
+    quiet = Known({"a": item}, (JUDGING,), known, (ALL,), (silence,))
+    assert owing(quiet, due(quiet, AT), AT) == {}
+    starting = Known({}, (), known, (ALL,), ())
+    assert owing(starting, due(starting, AT), AT) == known
+
+
+def test_what_a_person_gave_up_is_told_again_only_when_there_is_more_to_say() -> None:
+    item = subject("a")
+    after = given_up({("all", "a"): Telling(item, AT)}, ("all", "a"), "ann")
+    assert told(item, known=after, at=AT + timedelta(days=3)) == []
+    assert told(known=after) == [], "nor its end"
+    assert told(subject("a", summary="and more"), known=after, at=AT + UPDATE) == [("all", FIRING, "a")]
+    ending = settled(Known({}, (JUDGING,), {("all", "a"): Telling(item, AT, AT)}, (ALL,), ()), {}, AT)
+    assert given_up(ending, ("all", "a"), "ann") == {}
+
+
+def test_what_a_receiver_knows_is_read_back_as_it_was_kept() -> None:
+    item = Telling(
+        subject("a", started_at=AT + timedelta(microseconds=1500)), AT, AT, Ending(AT, "released", "ann", "enough", AT)
+    )
+    key = ("all", "a")
+    row = row_of(key, item)
+    assert telling_in(row) == (key, item)
+    assert telling_in(replace(row, subject="{}")) is None
+    assert telling_in(replace(row, subject='{"key": "f"}')) is None

@@ -15,8 +15,10 @@ from typing import ClassVar
 
 import httpx2
 import pytest
+from plugwarden_collector.rules.receiver import ReceiverKind
 
 from tests.collector.conftest import RULES
+from tests.collector.support.mail_server import MailServer
 
 SECRET = "T0PS3CR3T"
 AT_LEVEL = """
@@ -62,13 +64,19 @@ def test_no_log_line_holds_the_address_of_a_receiver(level: str, hook: int, tmp_
         "away": f"http://127.0.0.1:9/{SECRET}",
     }
     rules = tmp_path / "rules.toml"
-    rules.write_text(
-        RULES
-        + "".join(
-            f'\n[[receiver]]\nname = "{name}"\nurl = "{url}"\nseverities = ["page", "ticket"]\n'
-            for name, url in addresses.items()
-        )
+    tables = {name: f'url = "{url}"' for name, url in addresses.items()}
+    for kind in ("alertmanager", "slack", "pagerduty"):
+        key = f'\nrouting_key = "{SECRET}"' if kind == "pagerduty" else ""
+        for way in ("good", "bad"):
+            tables[f"{kind} {way}"] = f'kind = "{kind}"\nurl = "http://u:{SECRET}@127.0.0.1:{hook}/{way}/{SECRET}"{key}'
+    mail = MailServer()
+    password = tmp_path / "password"
+    password.write_text(SECRET)
+    tables["email"] = (
+        f'kind = "email"\nsmarthost = "127.0.0.1:{mail.port}"\nfrom = "p@a.net"\nto = "b@a.net"\nusername = "ann"\n'
+        f'password_file = "{password}"'
     )
+    rules.write_text(RULES + "".join(f'\n[[receiver]]\nname = "{name}"\n{text}\n' for name, text in tables.items()))
     free = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
     arguments = ["collector", "--json", "--data", "data", "--rules", str(rules), *free]
     log = tmp_path / "log"
@@ -86,20 +94,32 @@ def test_no_log_line_holds_the_address_of_a_receiver(level: str, hook: int, tmp_
         assert httpx2.post(f"{url}/api/v1/quarantine", json={"plugin": "a", "reason": "a test"}).status_code < 300
         until = time.monotonic() + 60
         told: dict[str, str] = {}
-        while set(told) < {"good", "bad", "away"}:
+        while set(told) < set(tables):
             assert time.monotonic() < until, (Hook.paths, told, log.read_text()[-2000:])
             asked = {
-                "sql": "select receiver, string_agg(coalesce(error, 'taken'), ' ') from notifications group by all"
+                "sql": "select receiver, string_agg(coalesce(error, 'taken'), ' ') from notifications where status <> 'begun' group by all"
             }
             told = dict(httpx2.post(f"{url}/api/v1/query", json=asked).json()["rows"])
+            kept = httpx2.post(
+                f"{url}/api/v1/query", json={"sql": "select body::varchar, error from notifications"}
+            ).text
+            kept += httpx2.get(f"{url}/api/v1/rules").text + httpx2.get(f"{url}/metrics").text
+            kept += httpx2.get(f"{url}/api/v1/audit", params={"stream": "access"}).text
             time.sleep(0.1)
     finally:
         process.terminate()
         process.wait(30)
         if process.stdout is not None:
             process.stdout.close()
+        mail.stop()
     text = log.read_text()
     assert {path.split("/")[1] for path in Hook.paths} == {"good", "bad"}
     assert SECRET not in text
     assert "token=" not in text
     assert SECRET not in str(told), "nor do the reasons that are stored"
+    assert SECRET not in kept, "nor what was sent, the rules, metrics and the access log, as they are kept and shown"
+    assert {name.split()[0] for name in tables} >= {kind.value for kind in ReceiverKind} - {
+        "webhook",
+        "cloudevents",
+        "apprise",
+    }

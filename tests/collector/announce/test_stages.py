@@ -10,19 +10,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Message, Told
-from plugwarden_collector.announce.pipeline import STAGES
+from plugwarden_collector.announce.message import FIRING, RESOLVED, Ending, Known, Message, Telling
+from plugwarden_collector.announce.notice import Notice
+from plugwarden_collector.announce.pipeline import STAGES, due
 from plugwarden_collector.announce.stages.dedup import UPDATE, dedup
-from plugwarden_collector.announce.stages.group import group, group_labels
+from plugwarden_collector.announce.stages.group import MAX_MESSAGES, group, group_labels
 from plugwarden_collector.announce.stages.inhibit import inhibit
 from plugwarden_collector.announce.stages.mute import mute
 from plugwarden_collector.announce.stages.retry import (
     AWAY_SECONDS,
     MAX_AT_ONCE,
     REFUSED_SECONDS,
-    RESOLVED_FOR,
     Attempts,
-    given_up,
     retry,
 )
 from plugwarden_collector.announce.stages.route import route
@@ -42,12 +41,18 @@ def subject(key: str = "a", severity: str = "page", **more: Any) -> Subject:
 
 
 def message(key: str = "a", status: str = FIRING, receiver: str = "all", **more: Any) -> Message:
-    return Message(receiver, status, subject(key, **more))
+    return Message(receiver, status, subject(key, **more), Ending(AT) if status == RESOLVED else None)
+
+
+def notices(keys: str) -> list[Notice]:
+    return [Notice("all", key, {}, (message(key),)) for key in keys]
 
 
 def known(*messages: Message, told: Sequence[Message] = (), silences: Sequence[Silence] = ()) -> Known:
     active = {item.subject.key: item.subject for item in messages if item.status == FIRING}
-    return Known(active, (), {item.key: Told(AT, item.subject) for item in told}, (ALL, PAGER), silences)
+    return Known(
+        active, (), {item.key: Telling(item.subject, AT, AT, item.ended) for item in told}, (ALL, PAGER), silences
+    )
 
 
 def test_route_gives_each_receiver_the_severities_that_it_asked_for() -> None:
@@ -81,11 +86,59 @@ def test_dedup_takes_away_what_was_told_until_there_is_more_to_say() -> None:
     assert dedup([message(quiet=True)], known(item), AT) == []
 
 
-def test_group_puts_pages_first_and_names_what_belongs_together() -> None:
+def test_what_is_owed_is_due_until_it_is_taken_and_what_is_told_after_a_long_while() -> None:
+    item = message()
+    owing = replace(known(item), tellings={item.key: Telling(item.subject, AT)})
+    assert dedup([message(quiet=True)], owing, AT) == [message(quiet=True)], "it began, and nobody was told"
+    assert dedup([item], known(item, told=[item]), AT + ALL.repeat) == [item]
+    assert dedup([item], known(item, told=[item]), AT + ALL.repeat - timedelta(seconds=1)) == []
+    given_up = replace(known(item), tellings={item.key: Telling(item.subject, AT, given_up_by="ann")})
+    assert dedup([item], given_up, AT + 2 * ALL.repeat) == []
+    assert dedup([message(summary="and more")], given_up, AT + UPDATE) == [message(summary="and more")]
+
+
+def test_pages_go_first() -> None:
     items = [message("t", severity="ticket"), message("b", started_at=AT + timedelta(seconds=1)), message("a")]
-    assert [item.subject.key for item in group(items, known(*items), AT)] == ["a", "b", "t"]
+    looked_at = replace(known(*items), receivers=(ALL,))
+    assert [item.subject.key for item in due(looked_at, AT)] == ["a", "b", "t"]
+
+
+def test_group_names_what_belongs_together() -> None:
     assert group_labels({"plugin": "csv", "version": "1"}) == {"plugin": "csv"}
     assert group_labels({"component": "collector", "severity": "page"}) == {"component": "collector"}
+    assert group_labels({"plugin": "csv", "version": "1"}, ("version",)) == {"version": "1"}
+
+
+def test_without_group_by_each_is_told_by_itself_and_at_once() -> None:
+    items = [message("a"), message("b")]
+    assert [item.keys for item in group(items, known(*items), AT)] == ["a", "b"]
+
+
+def test_a_group_waits_for_its_members_and_then_for_its_interval() -> None:
+    by_plugin = replace(ALL, group_by=("plugin",))
+    items = [message("a"), message("b")]
+    owed = {item.key: Telling(item.subject, AT) for item in items}
+    looked_at = replace(known(*items), receivers=(by_plugin,), tellings=owed)
+    assert group(items, looked_at, AT + timedelta(seconds=29)) == []
+    (both,) = group(items, looked_at, AT + timedelta(seconds=30))
+    assert (both.keys, both.labels, both.status) == ("a b", {"plugin": "csv"}, FIRING)
+    told = {item.key: Telling(item.subject, AT, AT) for item in items}
+    later = message("c")
+    after = replace(looked_at, active={**looked_at.active, "c": later.subject}, tellings=told)
+    assert group([later], after, AT + timedelta(seconds=299)) == []
+    (all_three,) = group([later], after, AT + timedelta(seconds=300))
+    assert all_three.keys == "c a b", "with what is held for open, so that the group is told as it is"
+    end = Message("all", RESOLVED, items[0].subject, Ending(AT))
+    ending = replace(after, tellings={**told, items[0].key: replace(told[items[0].key], ended=Ending(AT))})
+    (mixed,) = group([end], ending, AT + timedelta(seconds=300))
+    assert (mixed.status, [item.status for item in mixed.messages]) == (FIRING, [RESOLVED, FIRING])
+
+
+def test_a_group_of_very_many_goes_in_several_notices() -> None:
+    by_plugin = replace(ALL, group_by=("plugin",), group_wait=timedelta(0))
+    items = [message(f"a{number:03}") for number in range(MAX_MESSAGES + 1)]
+    found = group(items, replace(known(*items), receivers=(by_plugin,)), AT)
+    assert [len(item.messages) for item in found] == [MAX_MESSAGES, 1]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -124,16 +177,16 @@ def test_a_stage_makes_nothing_up_and_is_content_with_what_it_let_go_on(
 
 def test_a_receiver_that_is_away_is_asked_with_one_message_another_each_time() -> None:
     attempts, now, asked = Attempts(), 0.0, []
-    waiting = [message(key) for key in "abc"]
+    waiting = notices("abc")
     assert len(retry(waiting, attempts, now)) == 3
     for _ in range(12):
         found = retry(waiting, attempts, now)
-        asked += [item.subject.key for item in found]
+        asked += [item.group for item in found]
         for item in found:
-            attempts = attempts.begun(item.subject.key)
+            attempts = attempts.begun(item.group)
         assert attempts.failures == 0 or retry(waiting, attempts, now) == []
         for item in found:
-            attempts = attempts.missed(item.subject.key, now)
+            attempts = attempts.missed(item.group, now)
         assert retry(waiting, attempts, now) == []
         assert attempts.not_before - now <= AWAY_SECONDS
         now = attempts.not_before
@@ -142,12 +195,12 @@ def test_a_receiver_that_is_away_is_asked_with_one_message_another_each_time() -
 
 
 def test_no_more_than_a_few_are_under_way_to_a_receiver() -> None:
-    waiting, attempts = [message(key) for key in "abcdefg"], Attempts()
+    waiting, attempts = notices("abcdefg"), Attempts()
     for item in retry(waiting, attempts, 0.0):
-        attempts = attempts.begun(item.subject.key)
+        attempts = attempts.begun(item.group)
     assert len(attempts.under_way) == MAX_AT_ONCE
     assert retry(waiting, attempts, 0.0) == []
-    assert [item.subject.key for item in retry(waiting, attempts.delivered("b"), 0.0)] == ["b"]
+    assert [item.group for item in retry(waiting, attempts.delivered("b"), 0.0)] == ["b"]
 
 
 def test_a_receiver_may_be_away_or_refuse_for_months() -> None:
@@ -165,7 +218,6 @@ def test_what_waits_no_more_is_forgotten() -> None:
     assert attempts.keeping({"b"}).of("b") == 1
 
 
-def test_an_end_that_nobody_takes_is_given_up() -> None:
-    key = ("all", "a")
-    assert given_up({key: AT}, AT + RESOLVED_FOR - timedelta(seconds=1)) == []
-    assert given_up({key: AT}, AT + RESOLVED_FOR) == [key]
+def test_a_receiver_that_asks_to_be_left_alone_is() -> None:
+    assert Attempts().missed("a", 0.0, 30.0).not_before == 30.0
+    assert Attempts().missed("a", 0.0, 1e9).not_before == 3600.0

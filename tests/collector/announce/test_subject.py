@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from plugwarden.contract import QuarantineState, Scope
+from plugwarden_collector.announce.evidence import first_trace, sureness, worst_error
 from plugwarden_collector.announce.subject import subjects_of
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.decide.acts import approve
@@ -170,3 +171,48 @@ def test_a_suggestion_and_what_it_becomes_are_two_subjects_each_with_labels_of_i
     (suggested,), (isolated,) = subjects_of(before), subjects_of(after)
     assert suggested.key != isolated.key
     assert (suggested.labels["quarantine"], isolated.labels["quarantine"]) == (suggested.key, isolated.key)
+
+
+EVIDENCE = {
+    "total": 40,
+    "bad": 37,
+    "nats": 23.5,
+    "errors": {"TimeoutError": 30, "ValueError": 7},
+    "traces": ["ab" * 16],
+}
+
+
+def test_a_quarantine_says_all_that_a_person_needs() -> None:
+    item = quarantine(evidence=EVIDENCE, hold_until=AT + timedelta(hours=1))
+    (found,) = subjects_of(Standing(quarantines={item.id: item}))
+    assert found.scope == "csv@2"
+    assert found.sure == "37 of 40 calls were bad; by chance that would be seen once in 10^10 times"
+    assert found.error == "TimeoutError (30 of 37)"
+    assert found.trace == "ab" * 16
+    assert found.done == "Its calls are refused."
+    assert found.until == f"{AT + timedelta(hours=1):%Y-%m-%d %H:%M:%S} UTC; then it is on probation"
+    assert found.todo.startswith("plugwarden release q-1 --reason")
+    asked = quarantine(state=QuarantineState.DEGRADED, evidence=EVIDENCE)
+    (found,) = subjects_of(Standing(quarantines={asked.id: asked}))
+    assert found.done == "Nothing: a person decides."
+    assert found.todo.startswith("plugwarden approve q-1 --reason")
+
+
+def test_what_a_failing_plugin_is_told_with_comes_from_its_evidence() -> None:
+    fleet = judged(Enforcement.ENFORCE)
+    fleet.play(20, lambda: second_fails(fleet), step=1)
+    (found,) = [item for item in subjects_of(fleet.standing) if item.labels["alertname"] == "plugin quarantined"]
+    assert "calls were bad; by chance" in found.sure
+    assert found.error
+    alert = next(item for item in subjects_of(fleet.standing) if "slo" in item.labels)
+    assert "the budget burns" in alert.sure
+    assert alert.path == "plugin?plugin=csv"
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [{}, {"total": "x", "bad": None, "nats": float("nan"), "errors": [], "traces": "no"}, {"errors": {"a": "b"}, "traces": [1]},
+     {"traces": ["../../etc/passwd"], "long": 5, "errors": {}}],
+)  # fmt: skip
+def test_evidence_of_any_form_makes_no_text_that_was_not_meant(evidence: dict[str, Any]) -> None:
+    assert (sureness(evidence), worst_error(evidence), first_trace(evidence)) == ("", "", "")

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.announce.hidden import hidden_by
-from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Told
+from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Telling
 from plugwarden_collector.announce.pipeline import due
 from plugwarden_collector.announce.stages.dedup import UPDATE
 from plugwarden_collector.announce.subject import JUDGING, SILENCE_NOTICE, subjects_of
+from plugwarden_collector.announce.tellings import owing, settled, taken
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.decide.acts import acknowledge, approve, decline, isolate, release
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
@@ -67,18 +68,18 @@ class Receiving:
     """A receiver that takes what is due, unless it is away."""
 
     def __init__(self) -> None:
-        self.told: dict[tuple[str, str], Told] = {}
+        self.told: dict[tuple[str, str], Telling] = {}
         self.got: list[tuple[str, str]] = []
 
     def look(self, standing: Standing, at: datetime, *silences: Silence) -> list[tuple[str, str]]:
         """Take what is due; return status and name of each."""
         active = {item.key: item for item in subjects_of(standing)}
-        messages = due(Known(active, (JUDGING,), self.told, (HOOK,), silences), at)
+        known = Known(active, (JUDGING,), self.told, (HOOK,), silences)
+        known = replace(known, tellings=settled(known, {}, at))
+        messages = due(known, at)
+        self.told = owing(known, messages, at)
         for message in messages:
-            if message.status == FIRING:
-                self.told[message.key] = Told(at, message.subject)
-            else:
-                del self.told[message.key]
+            self.told = taken(self.told, message, at)
         return [(message.status, message.subject.labels["alertname"]) for message in messages]
 
 

@@ -254,23 +254,23 @@ def test_a_frozen_automation_takes_nothing_down(collector: Running, sidecar: Sid
     ],
 )
 def test_errors_are_problem_documents_that_name_the_field(
-    collector: Running, method: str, path: str, body: Any, status: int, word: str
+    shared: Running, method: str, path: str, body: Any, status: int, word: str
 ) -> None:
-    answer = httpx2.request(method, f"{collector.url}/api/v1/{path}", json=body)
+    answer = httpx2.request(method, f"{shared.url}/api/v1/{path}", json=body)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert word in answer.json()["detail"]
 
 
-def test_a_query_answers_as_json_and_as_arrow(collector: Running) -> None:
+def test_a_query_answers_as_json_and_as_arrow(shared: Running) -> None:
     body = {"sql": "select $a::integer as a, timestamp '2026-01-01' as t", "params": {"a": 7}}
-    answer = httpx2.post(f"{collector.url}/api/v1/query", json=body).json()
+    answer = httpx2.post(f"{shared.url}/api/v1/query", json=body).json()
     assert (answer["columns"], answer["rows"], answer["truncated"]) == (
         ["a", "t"],
         [[7, "2026-01-01T00:00:00Z"]],
         False,
     )
-    assert collector.api.query("select 1 as a").to_pylist() == [{"a": 1}]
+    assert shared.api.query("select 1 as a").to_pylist() == [{"a": 1}]
 
 
 def test_tokens_open_only_their_scopes(tmp_path: Path) -> None:
@@ -350,10 +350,10 @@ async def _open(settings: Settings) -> None:
         pass
 
 
-def test_a_web_page_elsewhere_cannot_speak_to_a_collector_without_tokens(collector: Running) -> None:
-    answer = httpx2.get(f"{collector.url}/api/v1/quarantine", headers={"host": "evil.example"})
+def test_a_web_page_elsewhere_cannot_speak_to_a_collector_without_tokens(shared: Running) -> None:
+    answer = httpx2.get(f"{shared.url}/api/v1/quarantine", headers={"host": "evil.example"})
     assert answer.status_code == 400
-    answer = httpx2.post(f"{collector.http}/v1/traces", headers={"host": "evil.example"})
+    answer = httpx2.post(f"{shared.http}/v1/traces", headers={"host": "evil.example"})
     assert answer.status_code == 400
 
 
@@ -378,8 +378,8 @@ def test_prometheus_can_scrape_us_and_push_alerts_to_us(collector: Running) -> N
     assert (row["name"], row["state"], row["source"], row["summary"]) == ("DiskFull", "firing", "prometheus", "full")
 
 
-def test_the_openapi_document_describes_every_route(collector: Running) -> None:
-    document = httpx2.get(f"{collector.url}/openapi.json").json()
+def test_the_openapi_document_describes_every_route(shared: Running) -> None:
+    document = httpx2.get(f"{shared.url}/openapi.json").json()
     for path, methods in document["paths"].items():
         for method, route in methods.items():
             assert route.get("description"), f"{method} {path} says nothing about itself"

@@ -71,13 +71,13 @@ def test_what_was_foreseen_is_what_happens_also_to_a_version_that_nobody_called_
 @pytest.mark.parametrize("act", [by_hand, approved])
 @pytest.mark.parametrize("error", [StoreError("the disk is gone"), ValueError("cannot convert float infinity")])
 def test_a_scope_is_isolated_where_its_forecast_cannot_be_made(
-    collector: Running, monkeypatch: pytest.MonkeyPatch, error: Exception, act: Act
+    shared: Running, name: str, monkeypatch: pytest.MonkeyPatch, error: Exception, act: Act
 ) -> None:
     def fail(*of: object) -> None:
         raise error
 
     monkeypatch.setattr(live, "foreseen", fail)
-    held = act(collector, Scope("csv"))
+    held = act(shared, Scope(name))
     assert (held["state"], held["forecast"]) == ("quarantined", None)
 
 

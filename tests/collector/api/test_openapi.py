@@ -69,6 +69,8 @@ OPERATIONS = {
     "extend_silence": "POST /api/v1/silences/{identity}/extend",
     "silence": "POST /api/v1/silences",
     "silence_preview": "POST /api/v1/silences/preview",
+    "notifications": "GET /api/v1/notifications",
+    "give_up": "POST /api/v1/notifications/give-up",
     "silences": "GET /api/v1/silences",
     "slos": "GET /api/v1/slos",
     "budgets": "GET /api/v1/budgets",

@@ -30,7 +30,7 @@ def metric(collector: Running, name: str) -> float:
     return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
 
 
-def test_json_holds_every_type_safely(collector: Running) -> None:
+def test_json_holds_every_type_safely(shared: Running) -> None:
     cells = {
         "9007199254740991::bigint": 9007199254740991,
         "9007199254740993::bigint": "9007199254740993",
@@ -57,7 +57,7 @@ def test_json_holds_every_type_safely(collector: Running) -> None:
         "'x'::enum('x')": "x",
         "union_value(k := 1)": 1,
     }
-    answer = ask(collector, "select " + ", ".join(f"{sql} as a" for sql in cells))
+    answer = ask(shared, "select " + ", ".join(f"{sql} as a" for sql in cells))
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert found["columns"] == ["a"] * len(cells)
@@ -67,19 +67,19 @@ def test_json_holds_every_type_safely(collector: Running) -> None:
     assert found["elapsed_ms"] > 0
 
 
-def test_arrow_says_at_its_end_how_it_went(collector: Running) -> None:
-    table = collector.api.query("from range(100000)", limit=100_000)
+def test_arrow_says_at_its_end_how_it_went(shared: Running) -> None:
+    table = shared.api.query("from range(100000)", limit=100_000)
     assert (len(table), table.schema.metadata[b"truncated"]) == (100_000, b"false")
-    table = collector.api.query("from range(100000)", limit=99_999)
+    table = shared.api.query("from range(100000)", limit=99_999)
     assert (len(table), table.schema.metadata[b"truncated"]) == (99_999, b"true")
-    empty = collector.api.query("select map {'a': [1]} as m, union_value(k := 1) as u, 'x'::enum('x') as e where false")
+    empty = shared.api.query("select map {'a': [1]} as m, union_value(k := 1) as u, 'x'::enum('x') as e where false")
     assert (len(empty), empty.column_names) == (0, ["m", "u", "e"])
-    with collector.api.stream("from range(40000)") as rows:
+    with shared.api.stream("from range(40000)") as rows:
         assert sum(len(batch) for batch in rows) == 40_000
         assert rows.elapsed_ms is not None
     with (
         pytest.raises(ApiError, match=r"took too long.*interrupted after 0.3 s"),
-        collector.api.stream(
+        shared.api.stream(
             f"select a from range(100000) t(a) union all ({ENDLESS})",
             timeout_seconds=0.3,
         ) as rows,
@@ -88,7 +88,7 @@ def test_arrow_says_at_its_end_how_it_went(collector: Running) -> None:
             pass
     with (
         pytest.raises(ApiError, match=r"failed under way.*convert"),
-        collector.api.stream("select if(a < 20000000, '1', 'x')::integer from range(20000001) t(a)") as rows,
+        shared.api.stream("select if(a < 20000000, '1', 'x')::integer from range(20000001) t(a)") as rows,
     ):
         for _ in rows:
             pass
@@ -226,8 +226,8 @@ def test_a_step_that_hears_no_interrupt_does_not_keep_its_caller(
         ({"sql": "select 1", "params": 3}, "params"),
     ],
 )
-def test_a_wrong_request_names_its_field(collector: Running, body: dict[str, Any], word: str) -> None:
-    answer = httpx2.post(f"{collector.url}/api/v1/query", json=body)
+def test_a_wrong_request_names_its_field(shared: Running, body: dict[str, Any], word: str) -> None:
+    answer = httpx2.post(f"{shared.url}/api/v1/query", json=body)
     assert answer.status_code == 422
     assert word in answer.json()["detail"]
 
@@ -245,6 +245,6 @@ def test_a_wrong_request_names_its_field(collector: Running, body: dict[str, Any
         {"sql": "select \ud800"},
     ],
 )
-def test_wrong_values_are_answered_with_400(collector: Running, body: dict[str, Any]) -> None:
-    answer = httpx2.post(f"{collector.url}/api/v1/query", content=json.dumps(body).encode())
+def test_wrong_values_are_answered_with_400(shared: Running, body: dict[str, Any]) -> None:
+    answer = httpx2.post(f"{shared.url}/api/v1/query", content=json.dumps(body).encode())
     assert answer.status_code in (400, 422), answer.text

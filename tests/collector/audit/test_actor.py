@@ -44,11 +44,11 @@ def test_who_acts_is_the_token_and_who_they_say_to_be_stands_apart(guarded: Runn
 @pytest.mark.parametrize(
     "name", ["automation", " Automation ", "auto\u200bmation", "ａutomation", "Local  Operator", "plugwarden"]
 )
-def test_nobody_can_say_to_be_the_automation(collector: Running, name: str) -> None:
+def test_nobody_can_say_to_be_the_automation(shared: Running, name: str) -> None:
     with pytest.raises(ApiError, match="stands for the collector itself") as refusal:
-        collector.api.post("quarantine", {"plugin": "a", "reason": "why", "actor": name})
+        shared.api.post("quarantine", {"plugin": "a", "reason": "why", "actor": name})
     assert refusal.value.status == 422
-    assert collector.api.get("audit", stream="decisions") == []
+    assert shared.api.get("audit", stream="decisions") == []
 
 
 @given(st.text(max_size=300))

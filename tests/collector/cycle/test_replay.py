@@ -21,7 +21,9 @@ from plugwarden_collector.decide.acts import freeze, release
 from plugwarden_collector.figures import size
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
+from plugwarden_collector.rules.objective import FOR_PEOPLE, Objective
 from plugwarden_collector.rules.policy import Enforcement
+from plugwarden_collector.rules.tiers import BUILT_IN
 
 from tests.collector.support.logged import entry_of
 from tests.collector.support.played_fleet import AVAILABILITY, LATENCY, Fleet, rules_with
@@ -291,6 +293,19 @@ def test_facts_are_read_as_they_were_written() -> None:
     assert json.loads(entry["facts"])["version"] == facts.version
 
 
+def test_what_an_objective_says_to_people_changes_nothing_of_what_is_kept_or_decided() -> None:
+    told = {"display_name": "Exports", "owner": "media", "runbook": "https://a/", "labels": {"tier": "2"}}
+    named = replace(AVAILABILITY, description="Exports come out.", burn_windows=BUILT_IN["pyrra"], **told)  # type: ignore[arg-type]
+    entry = isolated()
+    facts = read(entry["facts"])
+    assert {
+        item.name for item in fields(named) if getattr(named, item.name) != getattr(AVAILABILITY, item.name)
+    } <= FOR_PEOPLE
+    assert AVAILABILITY in facts.objectives
+    swapped = tuple(named if item == AVAILABILITY else item for item in facts.objectives)
+    assert written(replace(facts, objectives=swapped)) == entry["facts"]
+
+
 def test_facts_with_a_value_that_is_no_part_of_them_any_more_are_read() -> None:
     """Form 4 once told of each cell whether its trouble had ended, which was never so."""
     entry = isolated()
@@ -310,9 +325,10 @@ def _fields(kind: Any, found: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return the fields of a dataclass and of those that it holds, by name."""
     if is_dataclass(kind) and isinstance(kind, type) and kind.__name__ not in found:
         hints = get_type_hints(kind)
-        found[kind.__name__] = [item.name for item in fields(kind)]
-        for hint in hints.values():
-            _fields(hint, found)
+        left_out = FOR_PEOPLE if kind is Objective else frozenset()
+        found[kind.__name__] = [item.name for item in fields(kind) if item.name not in left_out]
+        for name in found[kind.__name__]:
+            _fields(hints[name], found)
     for part in get_args(kind):
         _fields(part, found)
     return found

@@ -36,6 +36,7 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "too_many_names": {"names_beyond": ("host",), "names": 2_000},
     "too_many_words": {"words_beyond": (("error_type", "csv", "host"),), "words": 50},
     "identities_shared": {"shared_starts": ("host",)},
+    "receiver_untold": {"untold_seconds": {"pager": 3600.0, "mail": 5.0}},
     "quarantines_untold": {"unannounced": ("q-1 geo",)},
     "checkpoint_late": {"wal_bytes": 300 * 2**20},
     "senders_silent": {"silent": ("host a",)},

@@ -315,15 +315,15 @@ def test_pushed_alerts_cannot_crowd_out_our_own(place: Place) -> None:
         "traces?max_seconds=inf", "traces?min_seconds=-1", "alerts?history_hours=nan", "directives?wait=nan", "directives?after=x",
     ],
 )  # fmt: skip
-def test_no_parameter_makes_the_collector_fail(collector: Running, path: str) -> None:
-    answer = httpx2.get(f"{collector.url}/api/v1/{path}")
+def test_no_parameter_makes_the_collector_fail(shared: Running, path: str) -> None:
+    answer = httpx2.get(f"{shared.url}/api/v1/{path}")
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_silence_of_no_length_is_refused(collector: Running) -> None:
+def test_a_silence_of_no_length_is_refused(shared: Running) -> None:
     body = {"matchers": {"plugin": "x"}, "seconds": 1e-9, "comment": "nothing"}
-    assert httpx2.post(f"{collector.url}/api/v1/silences", json=body).status_code == 422
+    assert httpx2.post(f"{shared.url}/api/v1/silences", json=body).status_code == 422
 
 
 def test_the_labels_of_our_own_metrics_name_the_plugin_as_well(collector: Running) -> None:

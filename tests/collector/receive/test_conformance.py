@@ -354,13 +354,13 @@ def test_nothing_is_inflated_or_parsed_on_the_event_loop(
 
 @pytest.mark.parametrize("transport", ["grpc", "http", "json"])
 def test_a_refusal_is_no_longer_than_trailers_can_be(
-    collector: Running, transport: str, monkeypatch: pytest.MonkeyPatch
+    shared: Running, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object, **options: object) -> None:
         raise MalformedTelemetryError("x" * 100_000, "y" * 100_000)
 
     monkeypatch.setattr(intake, "read", fail)
-    reply = send(collector, transport, "traces", spans("any"))
+    reply = send(shared, transport, "traces", spans("any"))
     assert (reply.verdict, len(reply.text)) == ("refused", 1000)
 
 

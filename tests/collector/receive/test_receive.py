@@ -116,24 +116,24 @@ def test_gzip_arrives_and_a_bomb_costs_nothing(collector: Running) -> None:
 
 
 @pytest.mark.parametrize("kind", ["application/x-protobuf", "application/json"])
-def test_garbage_is_a_permanent_error_in_the_requests_own_encoding(collector: Running, kind: str) -> None:
-    answer = httpx2.post(f"{collector.http}/v1/logs", content=b"\xff{garbage", headers={"content-type": kind})
+def test_garbage_is_a_permanent_error_in_the_requests_own_encoding(shared: Running, kind: str) -> None:
+    answer = httpx2.post(f"{shared.http}/v1/logs", content=b"\xff{garbage", headers={"content-type": kind})
     assert answer.status_code == 400
     assert answer.headers["content-type"] == kind
     text = answer.json()["message"] if "json" in kind else status_pb2.Status.FromString(answer.content).message
     assert text
 
 
-def test_grpc_garbage_is_an_invalid_argument(collector: Running) -> None:
-    with grpc.insecure_channel(collector.grpc) as channel:
+def test_grpc_garbage_is_an_invalid_argument(shared: Running) -> None:
+    with grpc.insecure_channel(shared.grpc) as channel:
         export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
         with pytest.raises(grpc.RpcError) as caught:
             export(b"\xff garbage", timeout=10)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_an_empty_request_is_a_success(collector: Running) -> None:
-    answer = httpx2.post(f"{collector.http}/v1/traces", content=b"", headers=PROTOBUF)
+def test_an_empty_request_is_a_success(shared: Running) -> None:
+    answer = httpx2.post(f"{shared.http}/v1/traces", content=b"", headers=PROTOBUF)
     assert (answer.status_code, answer.content) == (200, b"")
 
 

@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from plugwarden_collector.announce.message import Telling
+from plugwarden_collector.announce.stored import telling_in
+from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.audit.entries import verify as verify_chain
 from plugwarden_collector.store import Database, statement
 from plugwarden_collector.store.duckdb.rescue.verify import verify
@@ -103,6 +106,27 @@ def test_calls_of_an_earlier_store_had_arrived_and_new_ones_arrive(name: str, tm
         with store.database.reading() as cursor:
             columns = [row[0] for row in cursor.execute("describe plugin_calls").fetchall()]
     assert not {"tenant_id", "host_name", "batch"} & set(columns)
+
+
+def test_what_receivers_held_for_open_in_an_earlier_store_they_hold_for_open(tmp_path: Path) -> None:
+    unpack("schema-13", tmp_path / "data")
+    alert = {"labels": {"alertname": "x", "severity": "page"}, "annotations": {"summary": "it fails", "description": "so"},
+             "startsAt": "2026-01-02T03:04:05.500Z"}  # fmt: skip
+    connection = duckdb.connect(str(path_of(tmp_path / "data")))
+    for second, key, status, told in (
+        (0, "open", "sent", "firing"), (0, "ended", "sent", "firing"), (1, "ended", "sent", "resolved"),
+        (0, "untold", "failed", "firing"), (0, "given up", "sent", "firing"), (1, "given up", "given_up", "resolved"),
+    ):  # fmt: skip
+        body = json.dumps({"status": told, "alerts": [alert]})
+        connection.execute(
+            "insert into notifications values (?, 'pager', ?, ?, 1, null, ?)", [AT + timedelta(seconds=second), key, status, body]
+        )  # fmt: skip
+    connection.close()
+    with opened(tmp_path / "data") as store:
+        found = [telling_in(row) for row in store.ledger.tellings()]
+    at = datetime(2026, 1, 2, 3, 4, 5, 500_000)
+    subject = Subject("open", alert["labels"], "it fails", "so", at)  # type: ignore[arg-type]
+    assert found == [(("pager", "open"), Telling(subject, AT, AT))]
 
 
 MIGRATING = """

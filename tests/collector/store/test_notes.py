@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.store import Notes, notes
-from plugwarden_collector.store.ledger import Delivery
+from plugwarden_collector.store.ledger import Delivery, Note
 from plugwarden_collector.store.ledger_rows import ConditionEvent
-from plugwarden_collector.store.notes import MAX_WAITING, Note
+from plugwarden_collector.store.notes import MAX_WAITING
 
 from tests.collector.conftest import running
 from tests.collector.support.sealed_log import condition, write
@@ -27,7 +27,7 @@ from tests.collector.support.waiting import eventually
 
 
 def told(number: int) -> Delivery:
-    return Delivery(AT + timedelta(seconds=number), "pager", f"a-{number}", "sent", 1, None, "{}")
+    return Delivery(AT + timedelta(seconds=number), "pager", f"a-{number}", "begun", 1, None, "{}", f"n-{number}")
 
 
 def event(number: int) -> ConditionEvent:
@@ -44,10 +44,10 @@ class Ledger:
         self.held: list[tuple[list[Note], Future[None]]] | None = None
         self.attempts = 0
 
-    def record(self, deliveries: Sequence[Delivery] = (), conditions: Sequence[ConditionEvent] = ()) -> Future[None]:
+    def record(self, notes: Sequence[Note]) -> Future[None]:
         self.attempts += 1
         done: Future[None] = Future()
-        found = [*deliveries, *conditions]
+        found = list(notes)
         if self.held is not None:
             self.held.append((found, done))
         elif self.error is not None or self.poison in found:
@@ -102,15 +102,30 @@ def test_while_one_is_under_way_others_wait_and_go_together() -> None:
     assert (ledger.attempts, ledger.stored) == (2, [told(number) for number in range(4)])
 
 
-def test_more_than_may_wait_are_counted_and_the_newest_stay() -> None:
+def test_of_more_than_may_wait_conditions_go_and_attempts_do_not_begin() -> None:
     ledger = Ledger()
     book, ledger.error = Notes(ledger), StoreError("no room")
+    book.add(event(0))
     for number in range(MAX_WAITING + 7):
         book.add(told(number))
-    assert (book.waiting, book.lost) == (MAX_WAITING, 7)
+    assert (book.waiting, book.lost, book.full) == (MAX_WAITING + 7, 1, True)
     ledger.error = None
     book.flush()
-    assert ledger.stored == [told(number) for number in range(7, MAX_WAITING + 7)]
+    assert (ledger.stored, book.full) == ([told(number) for number in range(MAX_WAITING + 7)], False)
+
+
+def test_whoever_notes_something_may_wait_until_it_is_stored_or_gone() -> None:
+    ledger = Ledger()
+    book, ledger.held = Notes(ledger), []
+    first = book.add(told(0), told(1))
+    assert not first.done()
+    ledger.let()
+    assert first.done()
+    assert ledger.stored == [told(0), told(1)]
+    ledger.poison = told(2)
+    second = book.add(told(2))
+    book.flush()
+    assert (second.done(), book.lost) == (True, 1)
 
 
 @pytest.mark.parametrize("error", [None, StoreError("the collector is shutting down")])

@@ -38,8 +38,9 @@ ROW = Row(
     command=("python", "client.py"),
     plugins=frozenset({"weather"}),
     varies=(
+        # Before the blanks: the second of a line is left out where it is that of the line before.
+        r"\[\d\d/\d\d/\d\d [\d:]+\]",
         r"(?m)^ +",
         r"(?m) +$",
-        r"\[\d\d/\d\d/\d\d [\d:]+\]",
     ),
 )

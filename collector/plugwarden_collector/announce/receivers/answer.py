@@ -24,4 +24,6 @@ class Answer:
 
     verdict: Verdict
     error: str | None = None
-    """In a sentence; None when it was taken."""
+    """In a sentence; None when it was taken. It holds nothing of the receiver's address."""
+    wait_seconds: float = 0.0
+    """How long the receiver wants to be left alone; 0 where it did not say."""

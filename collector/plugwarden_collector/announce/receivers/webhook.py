@@ -1,92 +1,89 @@
-"""Webhooks: Alertmanager's payload, version 4, what it tells us when we read it again, and its delivery over HTTP."""
+"""Webhooks: Alertmanager's payload, version 4."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import httpx2
 
+from plugwarden_collector.rules.receiver import Receiver
+
 from ..message import RESOLVED, Message
-from ..stages.group import group_labels
-from ..subject import Subject
-from .answer import Answer, Verdict
+from ..notice import Notice
+from ..text import describe, text_of
+from .answer import Answer
+from .post import post
+from .sender import Occasion
 
-__all__ = ["TIMEOUT_SECONDS", "deliver", "payload", "subject_in"]
+__all__ = ["Webhook", "annotations_of", "payload", "timestamp"]
 
-TIMEOUT_SECONDS = 5.0
-"""Longest wait for a connection, and for each piece of an answer."""
-WHOLE_SECONDS = 10.0
-"""Longest time of one delivery in all: a receiver that answers a byte at a time must not hold its place for ever."""
-
-_AGAIN = frozenset({408, 425, 429})
-"""Answers that say "later", beside those of 500 and above."""
 _ZERO = "0001-01-01T00:00:00Z"
 """Alertmanager's time for "not ended"."""
 
 
-def payload(message: Message, at: datetime) -> dict[str, Any]:
-    """Return the webhook body for one message; `at` is when it is sent."""
-    subject = message.subject
-    labels = dict(subject.labels)
-    annotations = {"summary": subject.summary, "description": subject.description}
-    entry = {
-        "status": message.status,
-        "labels": labels,
-        "annotations": annotations,
-        "startsAt": _text(subject.started_at),
-        "endsAt": _text(at) if message.status == RESOLVED else _ZERO,
-        "generatorURL": "",
-        "fingerprint": subject.key,
-    }
+class Webhook:
+    """What a webhook is sent, and how."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+
+    def form(self, receiver: Receiver, notice: Notice, occasion: Occasion) -> dict[str, Any]:
+        """Return Alertmanager's payload, with the head of the decision log beside it."""
+        return {**payload(notice, occasion), **occasion.stamp}
+
+    async def send(self, receiver: Receiver, form: Mapping[str, Any], attempt: str) -> Answer:
+        """Post it."""
+        return await post(self._client, receiver.url, json.dumps(form), attempt)
+
+
+def payload(notice: Notice, occasion: Occasion) -> dict[str, Any]:
+    """Return the webhook body of a notice."""
+    entries = [_entry(message, occasion) for message in notice.messages]
     return {
         "version": "4",
-        "groupKey": f"{{}}:{{fingerprint={subject.key}}}",
+        "groupKey": notice.group,
         "truncatedAlerts": 0,
-        "status": message.status,
-        "receiver": message.receiver,
-        "groupLabels": group_labels(labels),
-        "commonLabels": labels,
-        "commonAnnotations": annotations,
-        "externalURL": "",
-        "alerts": [entry],
+        "status": notice.status,
+        "receiver": notice.receiver,
+        "groupLabels": dict(notice.labels),
+        "commonLabels": _common([entry["labels"] for entry in entries]),
+        "commonAnnotations": _common([entry["annotations"] for entry in entries]),
+        "externalURL": occasion.public_url,
+        "alerts": entries,
     }
 
 
-def subject_in(body: str) -> Subject | None:
-    """Return the subject that a stored body told of; None where it is not one of ours."""
-    try:
-        (entry,) = json.loads(body)["alerts"]
-        labels, notes = _texts(entry["labels"]), _texts(entry["annotations"])
-        at = datetime.fromisoformat(entry["startsAt"]).astimezone(UTC).replace(tzinfo=None)
-        if "severity" not in labels:
-            return None
-        return Subject(str(entry["fingerprint"]), labels, notes.get("summary", ""), notes.get("description", ""), at)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
+def annotations_of(message: Message) -> dict[str, str]:
+    """Return what Alertmanager calls annotations: the summary, and each part of the text that is known."""
+    subject = message.subject
+    parts = {name: getattr(subject, name) for name in ("scope", "sure", "error", "trace", "done", "until", "todo")}
+    if message.ended is not None:
+        parts = {name: value for name, value in parts.items() if name not in ("done", "until", "todo")}
+    found = {"summary": subject.summary, "description": describe(message), **parts}
+    return {name: value for name, value in found.items() if value}
 
 
-async def deliver(client: httpx2.AsyncClient, url: str, body: str, content_type: str = "application/json") -> Answer:
-    """Post a body, and return what the receiver made of it. Whatever goes wrong is an answer, for a receiver may be anything."""
-    try:
-        async with asyncio.timeout(WHOLE_SECONDS):
-            # Streamed, so that an answer without an end is not read.
-            async with client.stream("POST", url, content=body, headers={"content-type": content_type}) as answer:
-                status = answer.status_code
-    except Exception as problem:  # noqa: BLE001 - told to whoever asked, and the others want their alerts
-        return Answer(Verdict.MISSED, f"{type(problem).__name__}: {problem}")
-    if 200 <= status < 300:
-        return Answer(Verdict.TAKEN)
-    later = status >= 500 or status in _AGAIN
-    return Answer(Verdict.MISSED if later else Verdict.REFUSED, f"the receiver answered {status}")
+def _entry(message: Message, occasion: Occasion) -> dict[str, Any]:
+    subject, text = message.subject, text_of(message, occasion.public_url)
+    ended = occasion.at if message.ended is None else message.ended.at
+    return {
+        "status": message.status,
+        "labels": dict(subject.labels),
+        "annotations": annotations_of(message),
+        "startsAt": timestamp(subject.started_at),
+        "endsAt": timestamp(ended) if message.status == RESOLVED else _ZERO,
+        "generatorURL": text.link,
+        "fingerprint": subject.key,
+    }
 
 
-def _texts(found: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(value) for name, value in found.items()}
+def _common(found: list[dict[str, str]]) -> dict[str, str]:
+    return {name: value for name, value in found[0].items() if all(other.get(name) == value for other in found)}
 
 
-def _text(at: datetime) -> str:
+def timestamp(at: datetime) -> str:
+    """Return a time as Alertmanager writes it, to the millisecond."""
     return at.isoformat(timespec="milliseconds") + "Z"

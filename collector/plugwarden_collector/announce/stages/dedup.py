@@ -1,32 +1,48 @@
-"""Dedup: nobody is told twice, unless there is more to say."""
+"""Dedup: nobody is told twice, unless there is more to say, or it has lasted for long."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ..message import RESOLVED, Known, Message, Told
+from plugwarden_collector.rules.receiver import Receiver
+
+from ..message import FIRING, Known, Message, Telling
 from ..subject import Subject
 
 __all__ = ["UPDATE", "dedup"]
 
 PRECISION = timedelta(milliseconds=1)
-"""Times in a message are this exact: what was told is read from it after a restart."""
+"""Stores of earlier versions kept times this exact."""
 UPDATE = timedelta(seconds=60)
 """A subject of which there is more to say, such as an incident that spreads, is told again no sooner than this."""
 
 
 def dedup(messages: Sequence[Message], known: Known, at: datetime) -> list[Message]:
-    """Return the messages that say something new. What is on its way to its end is not told any more."""
+    """Return the messages that say something new, or that are to be repeated. What is on its way to its end is not told any more,
+    unless it is owed."""
+    receivers = {item.name: item for item in known.receivers}
     return [
         item
         for item in messages
-        if item.status == RESOLVED or (not item.subject.quiet and _news(item.subject, known.told.get(item.key), at))
+        if item.ended is not None or _due(item.subject, known.tellings.get(item.key), receivers.get(item.receiver), at)
     ]
 
 
-def _news(subject: Subject, last: Told | None, at: datetime) -> bool:
-    if last is None or abs(last.subject.started_at - subject.started_at) >= PRECISION:
+def _due(subject: Subject, last: Telling | None, receiver: Receiver | None, at: datetime) -> bool:
+    if last is not None and last.owed == FIRING:
         return True
-    recent = timedelta(0) <= at - last.at < UPDATE
+    if subject.quiet:
+        return False
+    return last is None or _news(subject, last, at) or (receiver is not None and _again(last, receiver, at))
+
+
+def _news(subject: Subject, last: Telling, at: datetime) -> bool:
+    if abs(last.subject.started_at - subject.started_at) >= PRECISION:
+        return True
+    recent = timedelta(0) <= at - (last.told_at or last.due_at) < UPDATE
     return last.subject.summary != subject.summary and not recent
+
+
+def _again(last: Telling, receiver: Receiver, at: datetime) -> bool:
+    return last.told_at is not None and last.given_up_by is None and at - last.told_at >= receiver.repeat

@@ -1,25 +1,84 @@
-"""Group: what belongs together, and what goes first. One subject is one message; receivers may join those of one plugin."""
+"""Group: what is sent at once. Without `group_by` each subject is a group of its own and is told at once; a group waits for its members."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from ..message import Known, Message
+from plugwarden_collector.rules.receiver import Receiver
 
-__all__ = ["GROUPED_BY", "group", "group_labels"]
+from ..message import FIRING, Known, Message
+from ..notice import Notice
+
+__all__ = ["GROUPED_BY", "MAX_MESSAGES", "group", "group_labels"]
 
 GROUPED_BY = ("plugin", "component")
-"""Labels by which a receiver may join what belongs together."""
+"""Labels by which a receiver of subjects one by one may join what belongs together."""
+MAX_MESSAGES = 100
+"""Messages of one notice: of a thousand or two characters each, it stays within the 512 KiB that receivers take."""
 
 
-def group(messages: Sequence[Message], known: Known, at: datetime) -> list[Message]:
-    """Return the messages in the order in which to deliver: pages first, then what began first."""
-    return sorted(
-        messages, key=lambda item: (item.subject.severity != "page", item.subject.started_at, item.subject.key)
-    )
+def group(messages: Sequence[Message], known: Known, at: datetime) -> list[Notice]:
+    """Return what to send now, in the order of the messages. A new group waits for `group_wait`, and one of which the receiver was told
+    for `group_interval` after that."""
+    receivers = {item.name: item for item in known.receivers}
+    groups: dict[tuple[str, str], list[Message]] = {}
+    for item in messages:
+        if item.receiver in receivers:
+            groups.setdefault((item.receiver, _identity(receivers[item.receiver], item)), []).append(item)
+    return [
+        notice
+        for (name, identity), due in groups.items()
+        for notice in _notices(receivers[name], identity, due, known, at)
+    ]
 
 
-def group_labels(labels: Mapping[str, str]) -> dict[str, str]:
+def group_labels(labels: Mapping[str, str], group_by: Sequence[str] | None = None) -> dict[str, str]:
     """Return those of a subject's labels that name its group."""
-    return {name: labels[name] for name in GROUPED_BY if name in labels}
+    return {name: labels[name] for name in (GROUPED_BY if group_by is None else group_by) if name in labels}
+
+
+def _notices(receiver: Receiver, identity: str, due: list[Message], known: Known, at: datetime) -> list[Notice]:
+    labels = group_labels(due[0].subject.labels, receiver.group_by)
+    if receiver.group_by is None:
+        last = known.tellings.get(due[0].key)
+        return [Notice(receiver.name, identity, labels, tuple(due), last is None or last.told_at is None)]
+    known_here = {
+        key: item
+        for (name, key), item in known.tellings.items()
+        if name == receiver.name and _group(receiver, item.subject.labels) == identity
+    }
+    told = [item.told_at for item in known_here.values() if item.told_at is not None]
+    if told:
+        ready = at - max(told) >= receiver.group_interval
+    else:
+        ready = at - min((item.due_at for item in known_here.values()), default=at) >= receiver.group_wait
+    if not ready:
+        return []
+    if (receiver.name, identity) in known.apart:
+        return [
+            Notice(receiver.name, f"{identity}/{item.subject.key}", labels, (item,), item.subject.key not in known_here)
+            for item in due
+        ]
+    keys = {item.subject.key for item in due}
+    open_still = [
+        Message(receiver.name, FIRING, known.active.get(key, item.subject))
+        for key, item in known_here.items()
+        if item.told_at is not None and item.ended is None and key not in keys
+    ]
+    together = [*due, *open_still]
+    return [
+        Notice(receiver.name, identity, labels, tuple(together[first : first + MAX_MESSAGES]), not told)
+        for first in range(0, len(together), MAX_MESSAGES)
+    ][: 1 + (len(due) - 1) // MAX_MESSAGES]
+
+
+def _identity(receiver: Receiver, message: Message) -> str:
+    if receiver.group_by is None:
+        return f"{{}}:{{fingerprint={message.subject.key}}}"
+    return _group(receiver, message.subject.labels)
+
+
+def _group(receiver: Receiver, labels: Mapping[str, str]) -> str:
+    found = group_labels(labels, receiver.group_by)
+    return "{}:{" + ", ".join(f"{name}={found[name]!r}" for name in sorted(found)) + "}"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from plugwarden_collector.decide.silence import silenced_by
 
-from ..message import RESOLVED, Known, Message
+from ..message import Known, Message
 
 __all__ = ["mute"]
 
@@ -15,4 +15,4 @@ __all__ = ["mute"]
 def mute(messages: Sequence[Message], known: Known, at: datetime) -> list[Message]:
     """Return the messages that no silence covers."""
     covered = {key for key, item in known.active.items() if silenced_by(known.silences, item.labels, at) is not None}
-    return [item for item in messages if item.status == RESOLVED or item.subject.key not in covered]
+    return [item for item in messages if item.ended is not None or item.subject.key not in covered]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from ..message import Key, Message
+from ..notice import Notice
 
-__all__ = ["AWAY_SECONDS", "RESOLVED_FOR", "Attempts", "Failed", "given_up", "picked", "retry"]
+__all__ = ["AWAY_SECONDS", "RESOLVED_FOR", "Attempts", "Failed", "picked", "retry"]
 
 MAX_AT_ONCE = 4
 """Deliveries under way to one receiver."""
-AWAY_SECONDS = 10.0
-"""While a receiver does not answer it is asked this often, so that it hears everything this soon after it came back."""
-REFUSED_SECONDS = 300.0
-"""A message that the receiver answers with a refusal (4xx) is offered again this often: it may have been mended."""
+AWAY_SECONDS = 60.0
+"""Longest pause while a receiver does not answer: it hears everything this soon after it came back. Every attempt is kept, and a
+receiver that is away for a day leaves 1,440 rows."""
+REFUSED_SECONDS = 3600.0
+"""Longest pause until what the receiver answers with a refusal (4xx) is offered again: it may have been mended."""
+MAX_WAIT_SECONDS = 3600.0
+"""Longest pause that a receiver may ask for (`Retry-After`)."""
 RESOLVED_FOR = timedelta(hours=1)
-"""An end that a receiver did not take within this is given up; a beginning is offered for as long as it lasts."""
+"""An event whose subject was refused for so long on end goes, so that those after it are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,9 @@ class Attempts:
     not_before: float = 0.0
     """While it is away: when it is asked again, in loop time."""
     under_way: frozenset[str] = frozenset()
-    """Keys of subjects."""
+    """Groups, or subjects of events."""
     failed: Mapping[str, Failed] = field(default_factory=dict)
-    """By key of the subject."""
+    """By group, or subject of events."""
 
     def of(self, key: str) -> int:
         """Return how often a message has failed."""
@@ -61,9 +64,9 @@ class Attempts:
         again = Failed(attempts, now + _pause(attempts, REFUSED_SECONDS))
         return Attempts(under_way=self.under_way - {key}, failed={**self.failed, key: again})
 
-    def missed(self, key: str, now: float) -> Attempts:
-        """Return the attempts after no answer, or one that says that the receiver is in trouble."""
-        not_before = now + _pause(self.failures, AWAY_SECONDS)
+    def missed(self, key: str, now: float, wait_seconds: float = 0.0) -> Attempts:
+        """Return the attempts after no answer, or one that says that the receiver is in trouble and wants to be left alone for so long."""
+        not_before = now + max(_pause(self.failures, AWAY_SECONDS), min(wait_seconds, MAX_WAIT_SECONDS))
         failed = {**self.failed, key: Failed(self.of(key) + 1, not_before)}
         return Attempts(self.failures + 1, not_before, self.under_way - {key}, failed)
 
@@ -72,12 +75,14 @@ class Attempts:
         return replace(self, failed={key: value for key, value in self.failed.items() if key in keys})
 
 
-def retry(waiting: Iterable[Message], attempts: Attempts, now: float) -> list[Message]:
+def retry(waiting: Iterable[Notice], attempts: Attempts, now: float) -> list[Notice]:
     """Return what to send to a receiver now, of what waits for it in order of importance.
 
-    A receiver that is away is asked with one message, another one each time: it may be a single one that it fails at.
+    A receiver that is away is asked with one notice, another one each time: it may be a single one that it fails at.
     """
-    found = {item.subject.key: item for item in waiting}
+    found: dict[str, Notice] = {}
+    for item in waiting:
+        found.setdefault(item.group, item)  # a group of very many goes in several notices, one after the other
     return [found[key] for key in picked(found, attempts, now)]
 
 
@@ -90,11 +95,6 @@ def picked(keys: Iterable[str], attempts: Attempts, now: float) -> list[str]:
     if attempts.failures:
         ready.sort(key=attempts.of)
     return ready[:room]
-
-
-def given_up(due_since: Mapping[Key, datetime], at: datetime) -> list[Key]:
-    """Return those ends, by since when they have been due, that nobody took in time."""
-    return [key for key, since in due_since.items() if at - since >= RESOLVED_FOR]
 
 
 def _may_be_sent(key: str, attempts: Attempts, now: float) -> bool:

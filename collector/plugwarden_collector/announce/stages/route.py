@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..message import RESOLVED, Known, Message
+from ..message import Known, Message
 
 __all__ = ["route"]
 
@@ -14,5 +14,5 @@ def route(messages: Sequence[Message], known: Known, at: datetime) -> list[Messa
     """Return the messages that their receivers want."""
     wanted = {receiver.name: receiver.severities for receiver in known.receivers}
     return [
-        item for item in messages if item.status == RESOLVED or item.subject.severity in wanted.get(item.receiver, ())
+        item for item in messages if item.ended is not None or item.subject.severity in wanted.get(item.receiver, ())
     ]

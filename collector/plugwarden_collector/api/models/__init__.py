@@ -6,6 +6,7 @@ from .alerts import Alerts, ChangeRow, Pushed, PushProblem
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
 from .directives import Directives
 from .health import Health, Status
+from .notifications import GivenUp, GiveUpRequest, Notifications
 from .plugins import FleetSeries, Plugin, PluginDetail, PluginSeries
 from .problem import Problem
 from .quarantine import (
@@ -50,7 +51,10 @@ __all__ = [
     "Deletion",
     "Directives",
     "FleetSeries",
+    "GiveUpRequest",
+    "GivenUp",
     "Health",
+    "Notifications",
     "Plugin",
     "PluginDemand",
     "PluginDetail",

@@ -7,6 +7,7 @@ from .backup import backup_routes
 from .capacity import capacity_routes
 from .directives import directive_routes
 from .health import health_routes
+from .notifications import notification_routes
 from .plugins import plugin_routes
 from .pushed_alerts import pushed_routes
 from .quarantine import quarantine_routes
@@ -25,6 +26,7 @@ ROUTERS = (
     rules_routes,
     alert_routes,
     silence_routes,
+    notification_routes,
     capacity_routes,
     trace_routes,
     quarantine_routes,

@@ -25,7 +25,15 @@ from plugwarden_collector.decide.word import MANY, WORD, Word
 from plugwarden_collector.errors import StaleError
 from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.policy import Enforcement
-from plugwarden_collector.store.ledger import Delivery, KeptTime, PushedEnd, PushedRecord, ToldSubject
+from plugwarden_collector.store.ledger import (
+    Delivery,
+    EndingRow,
+    KeptTime,
+    PushedEnd,
+    PushedRecord,
+    TellingGone,
+    TellingRow,
+)
 from plugwarden_collector.store.ledger_rows import ConditionEvent
 
 from tests.collector.support.stores import AT
@@ -304,28 +312,46 @@ def test_rules_are_known_by_the_text_that_a_start_recorded(engine: Engine) -> No
 # -- notes, pushed alerts, time ---------------------------------------------------------------------------------------
 
 
-def delivery(receiver: str, key: str, status: str, body: str, second: int = 0) -> Delivery:
-    return Delivery(AT + timedelta(seconds=second), receiver, key, status, 1, None, f'{{"status": "{body}"}}')
-
-
-def test_what_a_receiver_holds_for_open_is_the_last_it_was_told(engine: Engine) -> None:
-    engine.ledger.record(
-        [
-            delivery("pager", "a", "sent", "firing"),
-            delivery("pager", "b", "sent", "firing"),
-            delivery("pager", "b", "failed", "resolved", 1),
-            delivery("pager", "c", "failed", "firing"),
-        ]
-    ).result(30)
-    engine.ledger.record(
-        [delivery("pager", "a", "sent", "resolved", -60), delivery("ops", "a", "sent", "firing")]
-    ).result(30)
+def test_what_a_receiver_holds_for_open_or_is_owed_is_what_was_kept_last(engine: Engine) -> None:
+    owed = TellingRow("pager", "a", AT, None, None, '{"key":"a"}', None)
+    told = replace(owed, told_at=AT, ended='{"at":"now"}')
+    other = replace(owed, receiver="ops", given_up_by="ann")
+    engine.ledger.record([owed, other, TellingGone("pager", "b")]).result(30)
+    engine.ledger.record([TellingGone("pager", "a"), told, other, TellingGone("ops", "a")]).result(30)
     engine.reopen()
-    found = sorted(engine.ledger.told(), key=lambda item: item.receiver)
-    assert [(item.receiver, item.at) for item in found] == [("ops", AT), ("pager", AT)], (
-        "in the order told; a clock may step"
-    )
-    assert found[1] == ToldSubject("pager", AT, '{"status": "firing"}')
+    assert engine.ledger.tellings() == [told]
+
+
+def test_an_attempt_is_one_row_from_its_beginning_to_its_result(engine: Engine) -> None:
+    begun = Delivery(AT, "pager", "a", "begun", 1, None, '{"status": "firing"}', "n-1")
+    failed = replace(begun, status="failed", error="no answer", finished_at=AT + timedelta(seconds=5))
+    cut_short = replace(begun, id="n-2", attempt=2)
+    given_up = replace(begun, id="n-3", status="given_up", error="given up by ann", finished_at=AT)
+    engine.ledger.record([begun]).result(30)
+    engine.ledger.record([failed, cut_short, given_up]).result(30)
+    engine.reopen()
+    assert engine.ledger.notifications(3) == [given_up, cut_short, failed]
+    assert engine.ledger.notifications(1) == [given_up]
+
+
+def test_how_something_ended_is_what_its_last_entry_says(engine: Engine) -> None:
+    entries = [
+        Draft(AT, "quarantined", "automation", "csv", "it fails", quarantine_id="q-1"),
+        Draft(AT, "released", "ann", "csv", "enough", quarantine_id="q-1"),
+        Draft(AT, "quarantined", "automation", "geo", "it fails", quarantine_id="q-2"),
+        Draft(AT, "approved", "bob", "tar", "so it is", quarantine_id="q-4", evidence={"suggestion": "q-3"}),
+    ]
+    engine.ledger.audit.append(entries).result(30)
+    engine.ledger.record(
+        [ConditionEvent(AT, "c-disk", "disk", "page", before, after, why)
+         for before, after, why in (("inactive", "firing", "full"), ("firing", "inactive", "there is room"))]
+    ).result(30)  # fmt: skip
+    found = engine.ledger.endings(["q-1", "q-2", "q-3", "q-4", "c-disk"])
+    assert sorted(found, key=lambda row: row.fingerprint) == [
+        EndingRow("c-disk", AT, "resolved", "automation", "there is room"),
+        EndingRow("q-1", AT, "released", "ann", "enough"),
+        EndingRow("q-3", AT, "approved", "bob", "so it is"),
+    ]
 
 
 def test_conditions_of_the_collector_are_kept_apart_from_alerts_on_plugins(engine: Engine) -> None:
@@ -333,7 +359,7 @@ def test_conditions_of_the_collector_are_kept_apart_from_alerts_on_plugins(engin
         ConditionEvent(AT + timedelta(seconds=number), "c-disk", "disk", "page", "inactive", "firing", str(number))
         for number in range(3)
     ]
-    engine.ledger.record(conditions=events).result(30)
+    engine.ledger.record(events).result(30)
     assert engine.ledger.condition_events(2) == events[1:]
     assert engine.ledger.alert_events(AT - timedelta(days=1)) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -249,14 +250,20 @@ def test_the_command_writes_one_verified_file_and_replaces_none(collector: Runni
     assert (gone.returncode, (tmp_path / "none.duckdb").exists()) == (1, False)
 
 
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory, migrated_anew: None) -> Path:
+    """The folder of a store with a bit of everything."""
+    folder = tmp_path_factory.mktemp("origin")
+    with opened(folder / "data") as store:
+        fill(store, folder / "rules.toml", seconds=16)
+    return folder / "data"
+
+
 @pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    """A backup of a store with a bit of everything."""
-    with opened(tmp_path / "origin") as store:
-        fill(store, tmp_path / "rules.toml", seconds=16)
-    file = tmp_path / "backup.duckdb"
-    file.write_bytes(path_of(tmp_path / "origin").read_bytes())
-    return file
+def backup(origin: Path, tmp_path: Path) -> Path:
+    """A backup of a store with a bit of everything, which is beside it."""
+    shutil.copytree(origin, tmp_path / "origin")
+    return Path(shutil.copyfile(path_of(origin), tmp_path / "backup.duckdb"))
 
 
 def told_by(database: Database) -> DirectiveSet:

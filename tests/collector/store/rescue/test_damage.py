@@ -39,19 +39,15 @@ from plugwarden_collector.store.duckdb.rescue.verify import tables_in
 from tests.collector.conftest import running
 from tests.collector.support.command_line import plugwarden_process
 from tests.collector.support.span_request import PROTOBUF, request
-from tests.collector.support.stores import Crashed, crashed_store, fill, fingerprints, opened, path_of
+from tests.collector.support.stores import Crashed, fill, fingerprints, opened, path_of
+from tests.share import repetitions
 
 # Files are what is tested, and to DuckDB a copy is not another file.
 pytestmark = pytest.mark.usefixtures("migrated_anew")
 
 BLOCK = 262_144
-CHECKPOINT_KILLS = 8
+CHECKPOINT_KILLS = repetitions(16)
 FREE = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"]
-
-
-@pytest.fixture(scope="module")
-def crashed(tmp_path_factory: pytest.TempPathFactory) -> Crashed:
-    return crashed_store(tmp_path_factory.mktemp("crashed"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +138,7 @@ DAMAGES = st.builds(
 
 
 @given(DAMAGES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=repetitions(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_damaged_is_reported_or_harmless(
     crashed: Crashed, apart: Apart, tmp_path_factory: pytest.TempPathFactory, damage: Damage
 ) -> None:

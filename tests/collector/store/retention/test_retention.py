@@ -163,7 +163,7 @@ def test_what_happened_is_archived_before_it_goes(store: Store, tmp_path: Path) 
         insert(
             store,
             f"insert into alert_events values (timestamp '{at}', 'f', '{word}', 'page', 'csv', null, 'pending', 'firing', 'why')",
-            f"insert into notifications values (timestamp '{at}', '{word}', 'f', 'sent', 1, null, '{{\"a\": [1]}}')",
+            f"insert into notifications values (timestamp '{at}', '{word}', 'f', 'sent', 1, null, '{{\"a\": [1]}}', 'n', null)",
             f"insert into changes values (timestamp '{at}', '{word}', 'csv', '1', 'host', 'text')",
         )
     clean_up(store.database, store.writer, replace(KEEP, archive=tmp_path), RetentionStats(), AT)
@@ -171,7 +171,7 @@ def test_what_happened_is_archived_before_it_goes(store: Store, tmp_path: Path) 
     assert read_archive(tmp_path, "alert_events") == [
         (old, "f", "old", "page", "csv", None, "pending", "firing", "why", day)
     ]
-    assert read_archive(tmp_path, "notifications") == [(old, "old", "f", "sent", 1, None, '{"a": [1]}', day)]
+    assert read_archive(tmp_path, "notifications") == [(old, "old", "f", "sent", 1, None, '{"a": [1]}', "n", None, day)]
     assert read_archive(tmp_path, "changes") == [(old, "old", "csv", "1", "host", "text", day)]
     for view in ("alert_events", "notifications", "changes"):
         assert store.database.cursor().execute(f"select time from {view}").fetchall() == [(new,)]

@@ -18,12 +18,14 @@ from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.duckdb.write.writer import Writer
 from plugwarden_collector.store.ledger import (
     Delivery,
+    EndingRow,
     KeptTime,
     Loaded,
+    Note,
     PushedEnd,
     PushedRecord,
     PushedStored,
-    ToldSubject,
+    TellingRow,
 )
 from plugwarden_collector.store.ledger_rows import (
     AccessRow,
@@ -35,6 +37,7 @@ from plugwarden_collector.store.ledger_rows import (
     DecisionRow,
     IncidentRow,
     QuarantineRow,
+    SaidRow,
     SloRow,
 )
 
@@ -51,7 +54,7 @@ from .facts import (
     store_time,
 )
 from .lists import list_rows
-from .notes import load_told, store_conditions, store_deliveries
+from .notes import store_notes
 from .pushed_alerts import end_pushed, forget_pushed, load_pushed, store_pushed
 from .sealing import Sealing
 from .state import apply_changes, load_standing, load_versions, silence_of
@@ -98,20 +101,25 @@ class DuckdbLedger:
             asked = {"at": at, "since": since}
             return [*map(silence_of, fetch_rows(cursor, statement("list_ended_silences").sql, asked))]
 
-    def told(self) -> list[ToldSubject]:
-        """Return what receivers hold for open."""
-        with self._database.reading() as cursor:
-            return load_told(cursor)
+    def tellings(self) -> list[TellingRow]:
+        """Return what receivers hold for open, or are owed."""
+        return self._list("list_tellings", TellingRow)
 
-    def record(self, deliveries: Sequence[Delivery] = (), conditions: Sequence[ConditionEvent] = ()) -> Future[None]:
-        """Store what was told and what happened to the collector itself."""
+    def endings(self, keys: Sequence[str]) -> list[EndingRow]:
+        """Return how alerts, quarantines and shared causes ended."""
+        return self._list("list_endings", EndingRow, {"keys": list(keys)})
 
-        def work(sealing: Sealing) -> None:
-            if deliveries:
-                store_deliveries(sealing.connection, deliveries)
-            store_conditions(sealing.connection, conditions)
+    def said(self, kinds: Sequence[str]) -> list[SaidRow]:
+        """Return the last decision of each of some kinds on each scope."""
+        return self._list("list_said", SaidRow, {"kinds": list(kinds)})
 
-        return self.audit.run(work)
+    def notifications(self, limit: int) -> list[Delivery]:
+        """Return attempts to tell somebody."""
+        return self._list("list_notifications", Delivery, {"limit": limit})
+
+    def record(self, notes: Sequence[Note]) -> Future[None]:
+        """Store what was told, what is owed, and what happened to the collector itself."""
+        return self.audit.run(lambda sealing: store_notes(sealing.connection, notes), first=True)
 
     def events_sent(self, receiver: str) -> int | None:
         """Return up to which sequence of the decision log a receiver has got all events."""

@@ -10,7 +10,7 @@ import duckdb
 
 from plugwarden_collector.store.duckdb.rows import Row, fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
-from plugwarden_collector.store.ledger_rows import AccessRow, AlertRow, DecisionRow, QuarantineRow
+from plugwarden_collector.store.ledger_rows import AccessRow, AlertRow, DecisionRow, QuarantineRow, SaidRow
 
 __all__ = ["list_rows"]
 
@@ -19,6 +19,7 @@ _PARSED: Mapping[type, tuple[str, ...]] = {
     QuarantineRow: ("evidence",),
     DecisionRow: ("evidence",),
     AccessRow: ("evidence",),
+    SaidRow: ("evidence",),
 }
 """Kind of row -> columns of JSON that are given as what they hold."""
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""What was told to receivers, and what happened to the collector itself: stored in order, each kind in one statement."""
+"""What was told to receivers, what they are owed, and what happened to the collector itself: each kind in one statement."""
 
 from __future__ import annotations
 
@@ -7,17 +7,35 @@ from dataclasses import asdict
 
 import duckdb
 
-from plugwarden_collector.store.duckdb.rows import fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
-from plugwarden_collector.store.ledger import Delivery, ToldSubject
+from plugwarden_collector.store.ledger import Delivery, Note, TellingGone, TellingRow
 from plugwarden_collector.store.ledger_rows import ConditionEvent
 
-__all__ = ["load_told", "store_conditions", "store_deliveries"]
+__all__ = ["store_notes"]
 
 
-def store_deliveries(connection: duckdb.DuckDBPyConnection, deliveries: Sequence[Delivery]) -> None:
-    """Keep attempts, in order."""
-    columns = {
+def store_notes(connection: duckdb.DuckDBPyConnection, notes: Sequence[Note]) -> None:
+    """Keep notes; of one attempt and of one telling, the later stands."""
+    deliveries = [note for note in notes if isinstance(note, Delivery)]
+    # What never began is written with its end: it was given up.
+    fresh = {item.id: item for item in deliveries if item.finished_at is None or item.status == "given_up"}
+    if fresh:
+        connection.execute(statement("store_notifications").sql, _columns(list(fresh.values())))
+    ended = {item.id: item for item in deliveries if item.finished_at is not None and item.status != "given_up"}
+    if ended:
+        connection.execute(statement("finish_notifications").sql, _results(list(ended.values())))
+    last = {(note.receiver, note.fingerprint): note for note in notes if isinstance(note, TellingRow | TellingGone)}
+    if kept := [note for note in last.values() if isinstance(note, TellingRow)]:
+        connection.executemany(statement("store_telling").sql, [asdict(note) for note in kept])
+    if gone := [note for note in last.values() if isinstance(note, TellingGone)]:
+        connection.executemany(statement("forget_telling").sql, [asdict(note) for note in gone])
+    for note in notes:
+        if isinstance(note, ConditionEvent):
+            connection.execute(statement("insert_condition_event").sql, asdict(note))
+
+
+def _columns(deliveries: Sequence[Delivery]) -> dict[str, list[object]]:
+    return {
         "times": [item.at for item in deliveries],
         "receivers": [item.receiver for item in deliveries],
         "fingerprints": [item.fingerprint for item in deliveries],
@@ -25,17 +43,15 @@ def store_deliveries(connection: duckdb.DuckDBPyConnection, deliveries: Sequence
         "attempts": [item.attempt for item in deliveries],
         "errors": [item.error for item in deliveries],
         "bodies": [item.body for item in deliveries],
+        "ids": [item.id for item in deliveries],
+        "ends": [item.finished_at for item in deliveries],
     }
-    connection.execute(statement("store_notifications").sql, columns)
 
 
-def store_conditions(connection: duckdb.DuckDBPyConnection, events: Sequence[ConditionEvent]) -> None:
-    """Keep changes of state of our own conditions, in order."""
-    for event in events:
-        connection.execute(statement("insert_condition_event").sql, asdict(event))
-
-
-def load_told(cursor: duckdb.DuckDBPyConnection) -> list[ToldSubject]:
-    """Return all that a receiver was told of and not of its end."""
-    rows = fetch_rows(cursor, statement("list_told").sql)
-    return [ToldSubject(row["receiver"], row["time"], row["body"]) for row in rows]
+def _results(deliveries: Sequence[Delivery]) -> dict[str, list[object]]:
+    return {
+        "ids": [item.id for item in deliveries],
+        "statuses": [item.status for item in deliveries],
+        "errors": [item.error for item in deliveries],
+        "ends": [item.finished_at for item in deliveries],
+    }

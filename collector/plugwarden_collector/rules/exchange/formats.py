@@ -1,0 +1,149 @@
+"""Which tool a file is of, and what it says in the words of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.table import nearest
+from plugwarden_collector.rules.workable import shown
+from plugwarden_collector.rules.yaml_text import Value, YamlError, documents_in
+
+from .draft import Found
+from .openslo import VERSIONS, read_openslo
+from .openslo_text import openslo_documents
+from .prometheus import prometheus_rules
+from .promql import threshold_problem
+from .pyrra import read_pyrra
+from .sloth import read_sloth, sloth_document
+from .sloth_windows import KIND, read_windows
+from .toml_text import toml_text
+
+__all__ = ["Format", "export_problems", "exported", "read_foreign"]
+
+_PYRRA, _SLOTH, _SLOTH_KUBERNETES = "pyrra.dev/v1alpha1", "prometheus/v1", "sloth.slok.dev/v1"
+_KNOWN = (*VERSIONS, _PYRRA, _SLOTH_KUBERNETES)
+
+
+MAX_WIDTH = 1_000_000
+"""Characters of a line that is written: queries stay whole."""
+
+
+class Format(StrEnum):
+    """What objectives can be exported as."""
+
+    OPENSLO = "openslo"
+    SLOTH = "sloth"
+    PROMETHEUS = "prometheus"
+    TOML = "toml"
+
+
+def read_foreign(text: str, beside: Iterable[str] = ()) -> Found:
+    """Return what the documents of a text of YAML or JSON say; objects of OpenSLO may refer to those of the texts `beside`."""
+    found, openslo = Found(), list[Value]()
+    others = [item for other in beside for item in _objects_beside(other)]
+    for item in filter(_is_windows, others):
+        read_windows(item, Found(tables=found.tables))
+    try:
+        objects = list(_objects(text))
+    except YamlError as error:
+        found.problems.append(str(error))
+        return found
+    for item in sorted(objects, key=_is_windows, reverse=True):  # what objectives name goes before them
+        _read(item, openslo, found)
+    read_openslo(openslo, found, [item for item in others if _version(item).text in VERSIONS])
+    found.problems = sorted(
+        dict.fromkeys(found.problems), key=_line
+    )  # what is wrong with an SLO is so for each of its objectives
+    return found
+
+
+def _objects(text: str) -> Iterator[Value]:
+    """Yield the objects of a text: its documents, and what stands in those that are lists."""
+    for document in documents_in(text):
+        yield from document.items if isinstance(document.value, list) else [document]
+
+
+def _objects_beside(text: str) -> list[Value]:
+    """Return the objects of another text; what is wrong with it is said of that one."""
+    try:
+        return list(_objects(text))
+    except YamlError:
+        return []
+
+
+def _version(document: Value) -> Value:
+    return document.at("apiVersion") or document.at("version") or Value(None, document.line)
+
+
+def _is_windows(document: Value) -> bool:
+    kind = document.at("kind")
+    return _version(document).text == _SLOTH_KUBERNETES and kind is not None and kind.text == KIND
+
+
+def _line(problem: str) -> int:
+    return int(problem.rpartition("(line ")[2].removesuffix(")") or 0) if problem.endswith(")") else 0
+
+
+def _read(document: Value, openslo: list[Value], found: Found) -> None:
+    version = _version(document)
+    if version.value is None:
+        if (groups := document.at("groups")) is not None:
+            found.refuse(
+                groups,
+                "rules of Prometheus say when to alert, and not of what; give the file of Sloth, Pyrra or OpenSLO they were made of",
+            )
+        else:
+            found.refuse(document, f"apiVersion is missing; write one of {', '.join(_KNOWN)}, or version: {_SLOTH}")
+    elif version.text in VERSIONS:
+        openslo.append(document)
+    elif version.text == _PYRRA:
+        read_pyrra(document, found)
+    elif _is_windows(document):
+        read_windows(document, found)
+    elif version.text in (_SLOTH, _SLOTH_KUBERNETES):
+        read_sloth(document, found)
+    elif version.text == "openslo/v1alpha":
+        found.refuse(
+            version,
+            "OpenSLO's v1alpha is not read; write openslo/v1, where the metric is in spec.indicator and the window in timeWindow",
+        )
+    else:
+        found.refuse(version, f"{shown(version.text)} is not read{nearest(version.text, (*_KNOWN, _SLOTH))}")
+
+
+def export_problems(objectives: Sequence[Objective], kind: Format) -> list[str]:
+    """Return what keeps objectives from being exported, each with its objective and what to write instead."""
+    if kind not in (Format.SLOTH, Format.PROMETHEUS):
+        return []
+    return [f"{item.name}.threshold: {wrong}" for item in objectives if (wrong := threshold_problem(item)) is not None]
+
+
+def exported(objectives: Sequence[Objective], kind: Format) -> str:
+    """Return objectives as a file; those of `export_problems` must be none."""
+    if kind is Format.TOML:
+        return toml_text(objectives)
+    import yaml  # most commands and collectors write no YAML
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML tells no types
+        """Writes every value out, and texts of several lines as they are."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    Dumper.add_representer(
+        str,
+        lambda dumper, text: dumper.represent_scalar(
+            "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+        ),
+    )
+    made: Mapping[Format, Callable[[Iterable[Objective]], Iterable[Any]]] = {
+        Format.OPENSLO: openslo_documents,
+        Format.SLOTH: sloth_document,
+        Format.PROMETHEUS: lambda items: [prometheus_rules(items)],
+    }
+    return str(
+        yaml.dump_all(made[kind](objectives), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=MAX_WIDTH)
+    )

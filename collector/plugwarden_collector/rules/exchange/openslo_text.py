@@ -1,0 +1,88 @@
+"""Objectives as SLOs of `openslo/v1`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.pattern import alternatives
+
+from .openslo import MAX_DESCRIPTION, PREFIX, V1
+from .openslo_metric import TYPE
+from .tables import slo_table, texts_of
+
+__all__ = ["openslo_documents"]
+
+
+def openslo_documents(objectives: Iterable[Objective]) -> Iterator[dict[str, Any]]:
+    """Yield an SLO of `openslo/v1` for each objective, with what OpenSLO has no key for in annotations."""
+    taken: set[str] = set()
+    for item in objectives:
+        yield _document(item, _slug(item.name, taken))
+
+
+def _slug(name: str, taken: set[str]) -> str:
+    """Return a name as Kubernetes takes it, that no other objective has. Source: RFC 1123, labels."""
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:55].strip("-") or "objective"
+    found = next(
+        slug
+        for number in range(1, len(taken) + 2)
+        if (slug := words if number == 1 else f"{words}-{number}") not in taken
+    )
+    taken.add(found)
+    return found
+
+
+def _document(objective: Objective, slug: str) -> dict[str, Any]:
+    table, (metric, compared) = slo_table(objective), _METRICS[objective.sli](objective)
+    short = len(objective.description) <= MAX_DESCRIPTION
+    period = (
+        table["period"] if isinstance(table["period"], str) and re.fullmatch(r"\d+[mhd]", table["period"]) else "30d"
+    )
+    kept: dict[str, Any] = {
+        key: table[key] for key in ("display_name", "owner", "labels", "plugins", "sli") if key in table
+    }
+    kept |= {"name": slug, "period": period, "objective": objective.target_ratio}
+    kept |= {"description": objective.description} if short else {}
+    kept |= {"threshold": table["threshold"]} if "value" in compared else {}
+    metadata = {
+        "name": slug,
+        "displayName": objective.display_name,
+        "labels": ({"owner": objective.owner} if objective.owner else {}) | dict(objective.labels),
+        "annotations": texts_of(objective, kept, PREFIX),
+    }
+    return {
+        "apiVersion": V1,
+        "kind": "SLO",
+        "metadata": {key: value for key, value in metadata.items() if value},
+        "spec": {
+            **({"description": objective.description} if objective.description and short else {}),
+            "service": objective.labels.get("service", TYPE),
+            "indicator": {"metadata": {"name": f"{slug}-sli"}, "spec": metric},
+            "timeWindow": [{"duration": period, "isRolling": True}],
+            "budgetingMethod": "Occurrences",
+            "objectives": [{**compared, "target": objective.target_ratio}],
+        },
+    }
+
+
+def _ratio(objective: Objective) -> tuple[dict[str, Any], dict[str, Any]]:
+    good, total = (_source(objective, calls=calls) for calls in ("good", "total"))
+    return {"ratioMetric": {"counter": True, "good": good, "total": total}}, {}
+
+
+def _threshold(objective: Objective) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"thresholdMetric": _source(objective)}, {"op": "lte", "value": objective.threshold_seconds}
+
+
+def _source(objective: Objective, **spec: str) -> dict[str, Any]:
+    return {"metricSource": {"type": TYPE, "spec": {"plugins": list(alternatives(objective.plugins)), **spec}}}
+
+
+_METRICS: Mapping[Sli, Callable[[Objective], tuple[dict[str, Any], dict[str, Any]]]] = {
+    Sli.AVAILABILITY: _ratio,
+    Sli.LATENCY: _threshold,
+}
+"""What makes the `spec` of an SLI, and what its values are compared with."""

@@ -1,0 +1,78 @@
+"""Objectives and windows as the tables of a rules file: what each format writes, and what none but TOML has a place for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from plugwarden_collector.rules.duration import written
+from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.pattern import alternatives
+from plugwarden_collector.rules.tiers import BUILT_IN, BurnWindows, Tier, tier_of
+
+__all__ = ["slo_table", "texts_of", "value_of", "windows_table"]
+
+_NUMBERS = frozenset({"min_events", "min_failures"})
+_AMOUNTS = frozenset({"for", "keep_firing_for", "objective", "period", "threshold"})
+
+
+def slo_table(objective: Objective) -> dict[str, Any]:
+    """Return the `[[slo]]` table of an objective; what is as it is without a key is left out."""
+    plain = Objective(objective.name, objective.sli, objective.target_ratio, objective.period_seconds)
+    several = alternatives(objective.plugins)
+    table = {
+        "name": objective.name,
+        "display_name": objective.display_name,
+        "description": objective.description,
+        "owner": objective.owner,
+        "runbook": objective.runbook,
+        "labels": dict(objective.labels),
+        "plugins": objective.plugins if len(several) == 1 else list(several),
+        "sli": objective.sli.value,
+        "objective": objective.target_ratio,
+        "threshold": None if objective.threshold_seconds is None else written(objective.threshold_seconds),
+        "period": written(objective.period_seconds),
+        "windows": "" if objective.burn_windows is plain.burn_windows else objective.burn_windows.name,
+        "min_events": _changed(objective.min_events, plain.min_events),
+        "min_failures": _changed(objective.min_failures, plain.min_failures),
+        "for": None if objective.for_seconds == plain.for_seconds else written(objective.for_seconds),
+        "keep_firing_for": None
+        if objective.keep_firing_seconds == plain.keep_firing_seconds
+        else written(objective.keep_firing_seconds),
+    }
+    return {key: value for key, value in table.items() if value not in (None, "", {})}
+
+
+def _changed(value: int, usual: int) -> int | None:
+    return None if value == usual else value
+
+
+def windows_table(table: BurnWindows) -> dict[str, Any]:
+    """Return the `[[windows]]` table of a table of windows."""
+    tiers = [_tier_table(tier, table.period_seconds) for tier in table.tiers]
+    return {"name": table.name, "period": written(table.period_seconds), "tier": tiers}
+
+
+def _tier_table(tier: Tier, period: float) -> dict[str, Any]:
+    """Return a tier by its factor, or by its share of the budget where the one does not follow from the other to the last digit."""
+    row = {"severity": tier.severity, "long": written(tier.long_seconds), "short": written(tier.short_seconds)}
+    same = tier_of(tier.severity, tier.long_seconds, tier.short_seconds, period, factor=tier.factor) == tier
+    return row | ({"factor": tier.factor} if same else {"budget_ratio": tier.budget_ratio})
+
+
+def texts_of(objective: Objective, kept: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """Return annotations with what an objective says beside `kept`, the keys and values that a format has a place for."""
+    table = slo_table(objective)
+    if objective.burn_windows.name not in BUILT_IN:
+        table["windows"] = json.dumps(windows_table(objective.burn_windows))
+    carried = {key: value for key, value in table.items() if kept.get(key) != value}
+    return {f"{prefix}{key}": str(value) for key, value in carried.items()}
+
+
+def value_of(key: str, text: str) -> Any:
+    """Return the value of a key from its annotation."""
+    try:
+        return int(text) if key in _NUMBERS else float(text) if key in _AMOUNTS else text
+    except ValueError:
+        return text
