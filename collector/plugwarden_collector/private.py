@@ -14,7 +14,17 @@ from pathlib import Path
 
 from plugwarden_collector.errors import SettingsError, StoreError
 
-__all__ = ["CHOICES", "choice", "close_own", "create", "make_folder", "narrow_umask", "replace_text", "tighten"]
+__all__ = [
+    "CHOICES",
+    "choice",
+    "close_own",
+    "create",
+    "make_folder",
+    "narrow_umask",
+    "read_secret",
+    "replace_text",
+    "tighten",
+]
 
 CHOICES = {"private": (0o700, 0o600), "group": (0o750, 0o640), "unchanged": (0o700, 0o600)}
 """`PLUGWARDEN_FILES` -> modes of folders and files."""
@@ -54,6 +64,26 @@ def make_folder(path: Path) -> None:
             continue  # somebody else was quicker
         if mode != 0o700:
             folder.chmod(mode)
+
+
+def read_secret(path: Path, most_bytes: int) -> str:
+    """The text of a file that holds a secret; raises `OSError`, and `ValueError` for what is no file or no text, or is longer.
+
+    What is no file is not read: a pipe would be waited for, a device has no end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("is no file; write the secret into one")
+        data = os.read(descriptor, most_bytes + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > most_bytes:
+        raise ValueError(f"has more than {most_bytes} bytes")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError("is no text in UTF-8") from error
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -15,10 +15,12 @@ from pathlib import Path
 import httpx2
 import pytest
 from plugwarden_collector.command.processes import collector_command
-from plugwarden_collector.errors import SettingsError, StoreError
-from plugwarden_collector.private import choice
+from plugwarden_collector.errors import RulesError, SettingsError, StoreError
+from plugwarden_collector.private import choice, read_secret
+from plugwarden_collector.rules.file import parse_rules
 from plugwarden_collector.store import Database
 from plugwarden_collector.store.duckdb.retention.archive import archive_slice
+from plugwarden_collector.web.auth import read_tokens
 
 from tests.collector.support.stores import AT, fill, metrics, opened, path_of, traces
 
@@ -183,3 +185,23 @@ def test_folders_stay_as_they_are_where_that_is_asked_for(tmp_path: Path, monkey
 def test_a_choice_that_there_is_not_is_said_so() -> None:
     with pytest.raises(SettingsError, match="private, group, unchanged"):
         choice({"PLUGWARDEN_FILES": "public"})
+
+
+@pytest.mark.timeout(20)
+def test_a_secret_is_read_from_a_file_and_nothing_else_is_waited_for(tmp_path: Path) -> None:
+    """Before, a pipe that nobody writes to held up a start, a check of the rules and their reload for ever."""
+    file, pipe, link = tmp_path / "file", tmp_path / "pipe", tmp_path / "link"
+    file.write_text("s3cret\n")
+    link.symlink_to(file)  # as Kubernetes mounts them
+    os.mkfifo(pipe)
+    assert read_secret(file, 7) == read_secret(link, 7) == "s3cret\n"
+    with pytest.raises(ValueError, match="more than 6 bytes"):
+        read_secret(file, 6)
+    for other in (pipe, tmp_path, Path("/dev/zero")):
+        with pytest.raises(ValueError, match="is no file"):
+            read_secret(other, 7)
+    rules = '[[slo]]\nname = "a"\nobjective = 0.99\n[[receiver]]\nname = "r"\nurl_file = "{}"\n'
+    with pytest.raises(RulesError, match=r"url_file: .*pipe' is no file"):
+        parse_rules(rules.format(pipe), "rules.toml")
+    with pytest.raises(SettingsError, match=r"_FILE: .*pipe: cannot be read: is no file"):
+        read_tokens({"PLUGWARDEN_TOKEN_FILE": str(pipe)})

@@ -86,6 +86,12 @@ class Known:
     apart: Collection[tuple[str, str]] = ()
     """Receivers and groups that are told one message at a time, for the receiver refused several at once."""
 
+    def refreshes(self, message: Message) -> bool:
+        """Whether a receiver holds a subject for open that is over to it when it is not told again: that would be no true end."""
+        telling = self.tellings.get(message.key)
+        told = telling is not None and telling.told_at is not None and telling.given_up_by is None
+        return told and any(item.expires for item in self.receivers if item.name == message.receiver)
+
 
 Stage = Callable[[Sequence[Message], Known, datetime], list[Message]]
 """Returns the messages that go on, at a time. What has ended passes every stage: the receiver holds it for open, or is owed it."""

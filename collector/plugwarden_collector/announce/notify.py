@@ -26,7 +26,7 @@ from .pipeline import due
 from .receivers.answer import Verdict
 from .receivers.sender import Occasion, Sender
 from .receivers.senders import open_senders
-from .stages.group import group
+from .stages.group import group, group_of
 from .stages.retry import Attempts, retry
 from .stored import row_of, telling_in
 from .subject import Subject
@@ -38,6 +38,8 @@ LOOK_SECONDS = 1.0
 """Time itself makes things due: a silence ends, a receiver may be asked again."""
 RECKON_SECONDS = 5.0
 """What is due is worked out at news, and otherwise this often."""
+SOON_SECONDS = 0.1
+"""After deliveries it is worked out this often at most: each of thousands would look at all of them."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,7 +70,7 @@ class Notifier:
         self._notices: list[Notice] = []
         self._reckoned = float("-inf")
         self._attempts: dict[str, Attempts] = {}
-        """By receiver."""
+        """By receiver. Read and changed under the lock: the judge's thread forgets what waits no more."""
         self._apart: set[tuple[str, str]] = set()
         """Receivers and groups that are told one message at a time since the receiver refused several at once."""
         self._receivers: Callable[[], Sequence[Receiver]] | None = None
@@ -164,10 +166,13 @@ class Notifier:
         for notice in notices:
             waiting.setdefault(notice.receiver, []).append(notice)
         for receiver in self._told():
-            for notice in retry(waiting.get(receiver.name, ()), self._attempts_at(receiver.name), now):
+            with self._lock:
+                ready = retry(waiting.get(receiver.name, ()), self._attempts_at(receiver.name), now)
+            for notice in ready:
                 if self._notes.full:
                     return
-                self._attempts[receiver.name] = self._attempts_at(receiver.name).begun(notice.group)
+                with self._lock:
+                    self._attempts[receiver.name] = self._attempts_at(receiver.name).begun(notice.group)
                 tasks.create_task(self._deliver(senders[receiver.kind], receiver, notice))
 
     def _reckon(self, at: datetime) -> None:
@@ -222,8 +227,16 @@ class Notifier:
         receiver, fingerprint = key
         self.counts[receiver, "given_up"] += 1
         body = json.dumps({"status": item.owed, "summary": item.subject.summary})
-        attempts = self._attempts_at(receiver).of(fingerprint)
+        told = next((found for found in self._told() if found.name == receiver), Receiver(receiver))
+        attempts = self._attempts_at(receiver).of(group_of(told, item.subject))
         return Delivery(at, receiver, fingerprint, "given_up", attempts, why, body, uuid4().hex, at)
+
+    def _delivered(self, notice: Notice) -> None:
+        """Take a notice away until what is due is worked out anew, which is soon; or now, where that was done meanwhile."""
+        left = [item for item in self._notices if item is not notice]
+        soon = self._loop.time() - RECKON_SECONDS + SOON_SECONDS
+        self._reckoned = min(self._reckoned, soon) if len(left) < len(self._notices) else float("-inf")
+        self._notices = left
 
     def _attempts_at(self, receiver: str) -> Attempts:
         return self._attempts.get(receiver, Attempts())
@@ -234,22 +247,23 @@ class Notifier:
         attempt = self._attempts_at(name).of(notice.group) + 1
         draft = Delivery(at, name, notice.keys, "begun", attempt, None, json.dumps(form), uuid4().hex)
         answer, result = await attempted(self._notes, draft, lambda: sender.send(receiver, form, draft.id), self._clock)
-        found, now = self._attempts_at(name), self._loop.time()
+        now = self._loop.time()
         with self._lock:
             after: Mapping[Key, Telling] = self._tellings
             if answer.verdict is Verdict.TAKEN:
                 for message in notice.messages:
                     after = taken(after, message, result.finished_at or at)
             self._keep(after, result)
-            self._reckoned = float("-inf")
-        match answer.verdict:
-            case Verdict.TAKEN:
-                self._attempts[name] = found.delivered(notice.group)
-            case Verdict.REFUSED:
-                self._attempts[name] = found.refused(notice.group, now)
-                if len(notice.messages) > 1:
-                    self._apart.add((name, notice.group))
-            case Verdict.MISSED:
-                self._attempts[name] = found.missed(notice.group, now, answer.wait_seconds)
+            found = self._attempts_at(name)
+            match answer.verdict:
+                case Verdict.TAKEN:
+                    self._attempts[name] = found.delivered(notice.group)
+                case Verdict.REFUSED:
+                    self._attempts[name] = found.refused(notice.group, now)
+                    if len(notice.messages) > 1:
+                        self._apart.add((name, notice.group))
+                case Verdict.MISSED:
+                    self._attempts[name] = found.missed(notice.group, now, answer.wait_seconds)
+            self._delivered(notice)
         self.counts[name, result.status] += 1
         self._news.set()

@@ -33,7 +33,7 @@ def telling_in(row: TellingRow) -> tuple[Key, Telling] | None:
         ended = None if row.ended is None else _read(Ending, row.ended)
         if "severity" not in subject.labels:
             return None
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
     return (row.receiver, row.fingerprint), Telling(subject, row.due_at, row.told_at, ended, row.given_up_by)
 

@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,14 +20,14 @@ from typing import Any
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.figures import counted
-from plugwarden_collector.rules.text import files_of
 from plugwarden_collector.store import Ledger
-from plugwarden_collector.wording import harmless, one_line
+from plugwarden_collector.wording import one_line
 
 from .entries import ACCESS, Draft
 from .looks import Folding, Seen
+from .rules_content import content_of
 
-__all__ = ["AccessLog", "content_of"]
+__all__ = ["AccessLog"]
 
 EVERY_SECONDS = 1.0
 MAX_WAITING = 2_000
@@ -42,17 +41,8 @@ MAX_TEXT = 500
 """Characters of a statement that its entry holds; its digest tells what it was in full."""
 MAX_NAMED = 20
 """Alerts of a push that its entry names."""
-MAX_CONTENT = 64 * 1024
-"""Characters of a rules file that its entry holds."""
 SAME_RULES = timedelta(days=30)
 """A start records the text of rules again after this long: a collector that crashes over and over must not fill the log."""
-_ADDRESS = re.compile(r"""(https?://)(?:[^"'\s/@]*@)?([^"'\s/?#]*)[^"'\s]*""", re.IGNORECASE)
-"""Webhooks carry their secret in their path, user and query."""
-_SERVICE = re.compile(r"""((?!https?:)\b[a-z][a-z0-9+.-]*://)[^"'\s]*""", re.IGNORECASE)
-"""Other schemes carry theirs anywhere, also where a host would be."""
-_SECRET = re.compile(
-    r"""((?:token|secret|password|authorization|api_?key|routing_?key)\w*["']?\s*[=:]\s*)\S.*""", re.IGNORECASE
-)
 _log = logging.getLogger(__name__)
 
 
@@ -158,24 +148,3 @@ class AccessLog:
                 await self.flush(everything=True)
         except TimeoutError:
             _log.warning("the access log could not be written out in time")
-
-
-def _folder(path: Path) -> bytes:
-    """Return the files of a folder, each below a comment with its name."""
-    try:
-        return b"\n".join(f"# {file.name}\n".encode() + file.read_bytes() for file in files_of(path))
-    except ValueError as error:
-        return str(error).encode()
-
-
-def content_of(path: Path | None) -> dict[str, Any]:
-    """Digest and text, bounded, of a rules file or a folder of them, as evidence of what was loaded. What may be a secret is left out."""
-    if path is None:
-        return {"content": "the built-in rules"}
-    try:
-        raw = path.read_bytes() if not path.is_dir() else _folder(path)
-    except OSError as error:
-        return {"sha256": "", "bytes": 0, "content": f"cannot be read: {error.strerror}"}
-    content = harmless(raw[:MAX_CONTENT].decode("utf-8", "replace"))
-    content = _SECRET.sub(r"\g<1>…", _SERVICE.sub(r"\g<1>…", _ADDRESS.sub(r"\g<1>\g<2>/…", content)))
-    return {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw), "content": content}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,10 @@ from plugwarden_collector.figures import MISSING, budget, number, percent
 from plugwarden_collector.wording import escaped_json, harmless, one_line
 
 __all__ = ["clean", "clock", "console", "emit_json", "errors", "fail", "paragraph", "prose", "say", "show"]
+
+
+GAP = 2
+"""Cells between the columns of a table."""
 
 
 class _Harmless(Console):
@@ -94,8 +99,16 @@ def show(
         wraps = form is prose
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=not wraps)
         formats.append((key, form))
-    for row in rows:
-        table.add_row(*(Text(form(row.get(key))) for key, form in formats))
+    texts = [[Text(form(row.get(key))) for key, form in formats] for row in rows]
+    for line in texts:
+        table.add_row(*line)
+    whole = [
+        max(cell_len(str(column.header)), *(cell_len(cell.plain) for cell in cells)) if column.no_wrap else 1
+        for column, *cells in zip(table.columns, *texts, strict=True)
+    ]
+    if sum(whole) + GAP * (len(whole) - 1) > console.width:  # what may not wrap would be cut, without a sign
+        for column in table.columns:
+            column.no_wrap = False
     console.print(table)
 
 

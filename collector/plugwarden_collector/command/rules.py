@@ -64,9 +64,10 @@ def rules_export(file: Path, kind: As, output: Output = None, as_json: AsJson = 
     from plugwarden_collector.rules.exchange.formats import Format
 
     try:
-        _write(file, Format(kind), output, as_json)
+        form = Format(kind)
     except ValueError as error:
         raise SettingsError(f"--as: {clean(kind)} must be {', '.join(Format)}") from error
+    _write(file, form, output, as_json)
 
 
 @rules_app.command("import")

@@ -20,9 +20,9 @@ from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
 from plugwarden_collector.announce.said import KINDS, Said, SaidKey, subjects_said
 from plugwarden_collector.announce.subject import JUDGING, Subject, subjects_of
-from plugwarden_collector.audit.access_log import content_of
 from plugwarden_collector.audit.actor import LOCAL, Actor
 from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.audit.rules_content import content_of
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.cycle import evaluate, next_set
 from plugwarden_collector.cycle.forecast import Forecast

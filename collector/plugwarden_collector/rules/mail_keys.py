@@ -8,6 +8,7 @@ from typing import Any
 
 from .receiver import Mail, Tls
 from .secret import secret_at, secret_keys
+from .table import choice_at
 from .workable import shown
 
 __all__ = ["MAIL_KEYS", "mail_in"]
@@ -23,10 +24,8 @@ _ADDRESS = re.compile(r"[!-~]+@[A-Za-z0-9.\[\]:-]+")
 
 def mail_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Mail | None:
     before = len(problems)
-    try:
-        tls = Tls(table.get("tls", "starttls"))
-    except ValueError:
-        problems.append(f"{place}.tls: {shown(table['tls'])} must be {', '.join(Tls)}")
+    tls = choice_at(table, "tls", Tls.STARTTLS, place, problems)
+    if tls is None:
         return None
     host, port = _smarthost(table.get("smarthost"), PORTS[tls], place, problems)
     sender, to = table.get("from"), table.get("to")

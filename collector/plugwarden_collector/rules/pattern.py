@@ -73,7 +73,11 @@ def _to_regex(sign: str) -> str:
     if sign == "?":
         return "."
     if len(sign) > 1:
-        return "[" + ("^" if sign[1] == "!" else "") + sign[2 if sign[1] == "!" else 1 : -1].replace("\\", "\\\\") + "]"
+        negated = sign[1] == "!"
+        inside = sign[2 if negated else 1 : -1].replace("\\", "\\\\")
+        if negated:
+            return f"[^{inside}]"
+        return f"[\\{inside}]" if inside.startswith("^-") and len(inside) > 2 else _set(inside, "^", "\\^")
     return "\\" + sign if sign in _META else sign
 
 
@@ -83,12 +87,23 @@ def _from_regex(sign: str) -> str:
     if sign == ".":
         return "?"
     if sign.startswith("[") and len(sign) > 1:
-        return "[" + ("!" if sign[1] == "^" else "") + sign[2 if sign[1] == "^" else 1 :]
+        return "[!" + sign[2:] if sign[1] == "^" else _set(sign[1:-1], "!", "!")
     if sign.startswith("\\") and len(sign) == 2 and sign[1] in _META:
         return f"[{sign[1]}]" if sign[1] in "*?[" else sign[1]
     if sign[0] in _META:
         raise ValueError(sign)
     return sign
+
+
+def _set(inside: str, negates: str, alone: str) -> str:
+    """Return a set of characters in which the one that would negate it stands last; raises `ValueError` where a range begins with it."""
+    if not inside.startswith(negates):
+        return f"[{inside}]"
+    if inside == negates:
+        return alone
+    if inside[1] == "-" and len(inside) > 2:
+        raise ValueError(inside)
+    return f"[{inside[1:]}{negates}]"
 
 
 def _branches(regex: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from .policy import Enforcement, Policy
-from .table import duration_at, unknown_keys
+from .table import choice_at, duration_at, unknown_keys
 from .workable import MAX_DURATION_SECONDS, name_problem, policy_problems, shown
 
 __all__ = ["policy_in"]
@@ -38,11 +38,9 @@ def policy_in(table: Any, problems: list[str]) -> Policy:
     known = {"enforcement", *_PATTERNS, "probation_steps", *_DURATIONS, *_NUMBERS}
     unknown_keys(table, known, "policy", problems)
     values: dict[str, Any] = {}
-    if "enforcement" in table:
-        try:
-            values["enforcement"] = Enforcement(table["enforcement"])
-        except ValueError:
-            problems.append(f"policy.enforcement: {shown(table['enforcement'])} must be observe, suggest or enforce")
+    enforcement = choice_at(table, "enforcement", Enforcement.OBSERVE, "policy", problems)
+    if enforcement is not None:
+        values["enforcement"] = enforcement
     for key, field in _DURATIONS.items():
         amount = duration_at(table, key, None, "policy", problems)
         if amount is not None and amount > MAX_DURATION_SECONDS:

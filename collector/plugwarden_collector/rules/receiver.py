@@ -74,3 +74,8 @@ class Receiver:
     routing_key: str = field(default="", repr=False)
     """PagerDuty's secret."""
     mail: Mail | None = None
+
+    @property
+    def expires(self) -> bool:
+        """Whether what it is not told of again is over to it."""
+        return self.kind is ReceiverKind.ALERTMANAGER

@@ -11,7 +11,7 @@ from typing import Any
 from .mail_keys import MAIL_KEYS, mail_in
 from .receiver import Receiver, ReceiverKind
 from .secret import secret_at, secret_keys
-from .table import duration_at, unknown_keys
+from .table import choice_at, duration_at, unknown_keys
 from .workable import DAY, name_problem, shown, url_problem
 
 __all__ = ["receiver_in"]
@@ -37,10 +37,8 @@ _KEYS: Mapping[ReceiverKind, set[str]] = {
 
 def receiver_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Receiver | None:
     before = len(problems)
-    try:
-        kind = ReceiverKind(table.get("kind", "webhook"))
-    except ValueError:
-        problems.append(f"{place}.kind: {shown(table['kind'])} must be {', '.join(ReceiverKind)}")
+    kind = choice_at(table, "kind", ReceiverKind.WEBHOOK, place, problems)
+    if kind is None:
         return None
     if kind is ReceiverKind.CLOUDEVENTS and "severities" in table:
         problems.append(f"{place}.severities: {kind} has none; it is sent every transition")

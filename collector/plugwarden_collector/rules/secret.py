@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from plugwarden_collector.private import read_secret
+
 __all__ = ["secret_at", "secret_keys"]
 
 MAX_BYTES = 8192
@@ -42,16 +44,15 @@ def secret_at(table: Mapping[str, Any], key: str, place: str, problems: list[str
 
 def _of_file(name: str, place: str, problems: list[str]) -> str | None:
     try:
-        with Path(name).open("rb") as file:
-            text = file.read(MAX_BYTES + 1).decode("utf-8").strip()
+        text = read_secret(Path(name), MAX_BYTES).strip()
     except OSError as error:
         problems.append(f"{place}: {name!a} cannot be read: {error.strerror}")
         return None
-    except ValueError:
-        problems.append(f"{place}: {name!a} is no text in UTF-8")
+    except ValueError as error:
+        problems.append(f"{place}: {name!a} {error}")
         return None
-    if not text or len(text) > MAX_BYTES:
-        problems.append(f"{place}: {name!a} must hold the secret and nothing else, in 1 to {MAX_BYTES} bytes")
+    if not text:
+        problems.append(f"{place}: {name!a} must hold the secret and nothing else; it is empty")
         return None
     return text
 

@@ -8,7 +8,7 @@ from typing import Any
 from .about_keys import ABOUT_KEYS, about_in
 from .objective import SLI_KEYS, Objective, Sli
 from .pattern import ALTERNATIVE_SIGNS, joined
-from .table import duration_at, nearest, unknown_keys
+from .table import choice_at, duration_at, nearest, unknown_keys
 from .tiers import BUILT_IN, SRE, BurnWindows
 from .workable import MAX_COUNT, name_problem, objective_problems, shown
 
@@ -29,11 +29,7 @@ def objective_in(
     if wrong := name_problem(name):
         problems.append(f"{place}.name: {wrong}")
     plugins = plugins_in(table, "*", place, problems)
-    try:
-        sli = Sli(table.get("sli", "availability"))
-    except ValueError:
-        problems.append(f"{place}.sli: {shown(table['sli'])} must be {' or '.join(Sli)}")
-        sli = Sli.AVAILABILITY
+    sli = choice_at(table, "sli", Sli.AVAILABILITY, place, problems) or Sli.AVAILABILITY
     target = table.get("objective")
     if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
         problems.append(f"{place}.objective: {shown(target)} must be a ratio between 0 and 1, such as 0.99 for 99 %")

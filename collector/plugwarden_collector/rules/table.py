@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Set
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from .duration import seconds
 from .workable import shown
 
-__all__ = ["duration_at", "given_twice", "nearest", "tables", "unknown_keys"]
+__all__ = ["choice_at", "duration_at", "given_twice", "nearest", "tables", "unknown_keys"]
+
+
+C = TypeVar("C", bound=StrEnum)
 
 
 def tables(document: Mapping[str, Any], name: str, problems: list[str]) -> list[tuple[int, Mapping[str, Any]]]:
@@ -44,6 +48,17 @@ def given_twice(names: Iterable[tuple[str, object]]) -> Iterable[str]:
             if name in seen:
                 yield f"{place}.name: {shown(name)} is given twice; each needs a name of its own"
             seen.add(name)
+
+
+def choice_at(table: Mapping[str, Any], key: str, default: C, place: str, problems: list[str]) -> C | None:
+    """Return which of the words of the default's kind a key says; None where it says none of them."""
+    kinds = type(default)
+    try:
+        return kinds(table.get(key, default))
+    except ValueError:
+        *others, last = kinds
+        problems.append(f"{place}.{key}: {shown(table[key])} must be {', '.join(others)} or {last}")
+        return None
 
 
 def duration_at(table: Mapping[str, Any], key: str, default: object, place: str, problems: list[str]) -> float | None:

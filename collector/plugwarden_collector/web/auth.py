@@ -12,6 +12,7 @@ from pathlib import Path
 from plugwarden_collector.audit.actor import LOCAL, token_name_problem
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.named_path import file_to_read
+from plugwarden_collector.private import read_secret
 from plugwarden_collector.web.caller import Headers, Outsider, outsider
 
 __all__ = ["SCOPES", "Principal", "TokenBook", "read_tokens"]
@@ -22,6 +23,8 @@ silence; freeze, reload and all else."""
 HOST = frozenset({"ingest", "directives"})
 """What a host holds: it neither looks nor acts, whoever gets hold of its token."""
 MIN_LENGTH = 16
+MAX_FILE_BYTES = 1024 * 1024
+"""Bytes of a file of tokens: ten thousand of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +133,8 @@ def _given(environ: Mapping[str, str], variable: str) -> str:
 def _text(path: str, name: str) -> str:
     file_to_read(name, Path(path))
     try:
-        return Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_secret(Path(path), MAX_FILE_BYTES)
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{name}: {path}: cannot be read: {error}; name a text file") from error
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from plugwarden_collector.command import output
+
+from tests.collector.support.command_line import plugwarden_process
 
 TEXT = "While it is isolated, calls go back to version 1 in the process that has it, about 410 calls a minute."
 
@@ -43,3 +47,16 @@ def test_a_paragraph_stands_as_far_to_the_right_in_each_of_its_lines(
 def test_nothing_that_a_terminal_would_obey_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     for indent in (0, 2):
         assert "\x1b" not in printed(monkeypatch, terminal=True, indent=indent, text="\x1b[31mred")
+
+
+@pytest.mark.parametrize("width", ["40", "60", "80", "200"])
+@pytest.mark.parametrize("name", ["availability-of-the-exports", "some words that add up"])
+def test_a_table_that_is_too_wide_is_folded_and_not_cut(tmp_path: Path, name: str, width: str) -> None:
+    """Before, columns that may not wrap lost their ends, headings too, without a sign."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text(f'[[slo]]\nname = "{name}"\nobjective = 0.99\nplugins = "export-*"\nowner = "the media team"\n')
+    done = plugwarden_process("rules", "check", str(rules), COLUMNS=width)
+    lines = done.stdout.split("\n\n")[0].splitlines()
+    assert max(map(len, lines)) <= int(width)
+    whole = "objectiveownerpluginsSLItargettierwindowsburnrate" + f"{name}themediateamexport-*availability99%" * 4
+    assert not Counter(whole.replace(" ", "")) - Counter("".join(lines))

@@ -11,7 +11,7 @@ from plugwarden_collector.rules.file import Rules, load_rules, parse_rules
 from plugwarden_collector.rules.lines import line_of, lines_in
 
 from tests.collector.conftest import running
-from tests.collector.support.command_line import plugwarden
+from tests.collector.support.command_line import plugwarden, plugwarden_process
 from tests.docs_pages import write_files
 
 TEN_LINES = """\
@@ -134,7 +134,7 @@ def test_the_api_and_the_command_show_whose_an_objective_is(tmp_path: Path) -> N
     assert [(item["name"], item["owner"], item["labels"].get("tier")) for item in shown] == [
         ("media/works", "media", "2"), ("billing/works", "", None),
     ]  # fmt: skip
-    table = plugwarden("rules", "check", str(path), COLUMNS="200")
+    table = plugwarden_process("rules", "check", str(path), COLUMNS="200")  # rich reads the width once in a process
     assert (table.returncode, "owner" in table.stdout, "2 objectives" in table.stdout) == (0, True, True)
     found = json.loads(plugwarden("rules", "check", str(path), "--json").stdout)
     assert [item["runbook"] for item in found["slos"]] == ["https://wiki.example.net/media", ""]

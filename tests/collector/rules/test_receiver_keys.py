@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from plugwarden_collector.audit.access_log import content_of
+from plugwarden_collector.audit.rules_content import LEFT_OUT, content_of
 from plugwarden_collector.errors import RulesError
 from plugwarden_collector.rules import receiver_keys
 from plugwarden_collector.rules.file import parse_rules
@@ -93,7 +93,7 @@ def test_a_secret_may_stand_in_a_file_or_a_variable(
         (MAIL.replace("p@", "Ann <p@"), "from: 'Ann <p@example.net' must be one address"),
         (MAIL.replace("ann@", "ann@x, b@"), "to: "),
         (MAIL.replace("mail.example.net", "mail.example.net:0"), "smarthost: "),
-        (MAIL + 'tls = "ssl"', "tls: 'ssl' must be starttls, tls, none"),
+        (MAIL + 'tls = "ssl"', "tls: 'ssl' must be starttls, tls or none"),
         (MAIL + 'username = "ann"', "username: a username and a password"),
         (MAIL + f'tls = "none"\nusername = "ann"\npassword = "{SECRET}"', "tls: a password would be sent in the open"),
         (MAIL + 'url = "http://a/"', "url: unknown"),
@@ -131,3 +131,33 @@ def test_the_access_log_keeps_no_secret_of_the_rules(tmp_path: Path) -> None:
         f'urls = ["http://a/{SECRET}", "http://b/?x={SECRET}"]\n'
     )
     assert SECRET not in content_of(file)["content"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f'password = """\n{SECRET}"""', f"routing_key = '''\n{SECRET}'''", f'url = "json://user:pa\'ss-{SECRET}@host/x"',
+        f'url = "https://a/x y/{SECRET}"', f'"pass\\u0077ord" = "{SECRET}"', f'url = "\\u0068ttps://a/{SECRET}"',
+        f'password = "{SECRET[:-1]}\\u{ord(SECRET[-1]):04x}"', f'urls = ["https://a/{SECRET}",\n"https://b/\\u0041/{SECRET}"]',
+    ],
+)  # fmt: skip
+def test_nor_however_the_secret_is_written(tmp_path: Path, written: str) -> None:
+    """Before, it went into a chained log where nothing can be taken back, wherever a line alone did not show it."""
+    file = tmp_path / "rules.toml"
+    file.write_text(f'[[receiver]]\nname = "r"\n{written}\n')
+    for data in (file.read_bytes(), file.read_text("utf-8").encode("utf-16")):
+        file.write_bytes(data)
+        found = content_of(file)
+        assert SECRET[:-1] not in found["content"]
+        assert found["sha256"]
+
+
+def test_the_access_log_keeps_all_else_of_the_rules(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(
+        f'# why\n[[slo]]\nname = "a"\n[[receiver]]\nurl = "https://hooks.example.net/{SECRET}"\nname = "r"\n'
+        '[[receiver]]\nurl = "http://a:9093"\n'
+    )
+    content = content_of(file)["content"]
+    assert content != LEFT_OUT
+    assert [word in content for word in ("# why", "hooks.example.net/…", "http://a:9093")] == [True] * 3

@@ -20,7 +20,7 @@ UPDATE = timedelta(seconds=60)
 
 def dedup(messages: Sequence[Message], known: Known, at: datetime) -> list[Message]:
     """Return the messages that say something new, or that are to be repeated. What is on its way to its end is not told any more,
-    unless it is owed."""
+    unless it is owed, or must be refreshed."""
     receivers = {item.name: item for item in known.receivers}
     return [
         item
@@ -32,9 +32,10 @@ def dedup(messages: Sequence[Message], known: Known, at: datetime) -> list[Messa
 def _due(subject: Subject, last: Telling | None, receiver: Receiver | None, at: datetime) -> bool:
     if last is not None and last.owed == FIRING:
         return True
+    again = last is not None and receiver is not None and _again(last, receiver, at)
     if subject.quiet:
-        return False
-    return last is None or _news(subject, last, at) or (receiver is not None and _again(last, receiver, at))
+        return again and receiver is not None and receiver.expires
+    return last is None or again or _news(subject, last, at)
 
 
 def _news(subject: Subject, last: Telling, at: datetime) -> bool:

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from plugwarden_collector.rules.receiver import Receiver
 
-from ..message import FIRING, Known, Message
+from ..message import FIRING, Known, Message, Telling
 from ..notice import Notice
+from ..subject import Subject
 
-__all__ = ["GROUPED_BY", "MAX_MESSAGES", "group", "group_labels"]
+__all__ = ["GROUPED_BY", "MAX_MESSAGES", "group", "group_labels", "group_of"]
 
 GROUPED_BY = ("plugin", "component")
 """Labels by which a receiver of subjects one by one may join what belongs together."""
@@ -25,11 +26,17 @@ def group(messages: Sequence[Message], known: Known, at: datetime) -> list[Notic
     groups: dict[tuple[str, str], list[Message]] = {}
     for item in messages:
         if item.receiver in receivers:
-            groups.setdefault((item.receiver, _identity(receivers[item.receiver], item)), []).append(item)
+            groups.setdefault((item.receiver, group_of(receivers[item.receiver], item.subject)), []).append(item)
+    members: dict[tuple[str, str], dict[str, Telling]] = {place: {} for place in groups}
+    for (name, key), telling in known.tellings.items():
+        if name in receivers and receivers[name].group_by is not None:
+            place = name, _group(receivers[name], telling.subject.labels)
+            if place in members:
+                members[place][key] = telling
     return [
         notice
         for (name, identity), due in groups.items()
-        for notice in _notices(receivers[name], identity, due, known, at)
+        for notice in _notices(receivers[name], identity, due, members[name, identity], known, at)
     ]
 
 
@@ -38,16 +45,20 @@ def group_labels(labels: Mapping[str, str], group_by: Sequence[str] | None = Non
     return {name: labels[name] for name in (GROUPED_BY if group_by is None else group_by) if name in labels}
 
 
-def _notices(receiver: Receiver, identity: str, due: list[Message], known: Known, at: datetime) -> list[Notice]:
+def group_of(receiver: Receiver, subject: Subject) -> str:
+    """Return what the group of a subject is known by at a receiver."""
+    if receiver.group_by is None:
+        return f"{{}}:{{fingerprint={subject.key}}}"
+    return _group(receiver, subject.labels)
+
+
+def _notices(
+    receiver: Receiver, identity: str, due: list[Message], known_here: Mapping[str, Telling], known: Known, at: datetime
+) -> list[Notice]:
     labels = group_labels(due[0].subject.labels, receiver.group_by)
     if receiver.group_by is None:
         last = known.tellings.get(due[0].key)
         return [Notice(receiver.name, identity, labels, tuple(due), last is None or last.told_at is None)]
-    known_here = {
-        key: item
-        for (name, key), item in known.tellings.items()
-        if name == receiver.name and _group(receiver, item.subject.labels) == identity
-    }
     told = [item.told_at for item in known_here.values() if item.told_at is not None]
     if told:
         ready = at - max(told) >= receiver.group_interval
@@ -71,12 +82,6 @@ def _notices(receiver: Receiver, identity: str, due: list[Message], known: Known
         Notice(receiver.name, identity, labels, tuple(together[first : first + MAX_MESSAGES]), not told)
         for first in range(0, len(together), MAX_MESSAGES)
     ][: 1 + (len(due) - 1) // MAX_MESSAGES]
-
-
-def _identity(receiver: Receiver, message: Message) -> str:
-    if receiver.group_by is None:
-        return f"{{}}:{{fingerprint={message.subject.key}}}"
-    return _group(receiver, message.subject.labels)
 
 
 def _group(receiver: Receiver, labels: Mapping[str, str]) -> str:

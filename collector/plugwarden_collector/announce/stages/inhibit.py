@@ -14,7 +14,7 @@ __all__ = ["inhibit"]
 def inhibit(messages: Sequence[Message], known: Known, at: datetime) -> list[Message]:
     """Return the messages whose subjects nobody speaks for to the same receiver.
 
-    A speaker that is muted speaks only to those who were told of it before.
+    A speaker that is muted speaks only to those who were told of it before. What must be refreshed goes on.
     """
     held = [
         Message(name, FIRING, known.active[key])
@@ -24,5 +24,7 @@ def inhibit(messages: Sequence[Message], known: Known, at: datetime) -> list[Mes
     given_up = {key for key, item in known.tellings.items() if item.told_at is None and item.given_up_by is not None}
     heard = {item.key for item in (*messages, *route(held, known, at)) if item.status == FIRING} - given_up
     return [
-        item for item in messages if item.ended is not None or (item.receiver, item.subject.speaker or "") not in heard
+        item
+        for item in messages
+        if item.ended is not None or (item.receiver, item.subject.speaker or "") not in heard or known.refreshes(item)
     ]

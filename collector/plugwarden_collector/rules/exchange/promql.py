@@ -128,6 +128,11 @@ def meaning_of(total: str, *, bad: str | None = None, good: str | None = None) -
     patterns = {query.plugins for query in (whole, part)}
     if len(patterns) > 1:
         raise QueryError("the two queries are about different plugins; write the same plugin_id in both")
+    lengths = sorted(whole.lengths | part.lengths)
+    if len(lengths) > 1:
+        raise QueryError(
+            f"counts over different ranges, {' and '.join(shown(item) for item in lengths)}; write the same everywhere"
+        )
     plugins = patterns.pop()
     keys: dict[str, Any] = {"sli": Sli.AVAILABILITY.value, "plugins": plugins}
     if part.threshold is not None:
@@ -173,6 +178,8 @@ class _Query:
         if len(text) > MAX_QUERY:
             raise QueryError(f"has {len(text)} characters; {MAX_QUERY} are read at most. {_instead().capitalize()}")
         self._selectors: list[tuple[str, str | None]] = []
+        self.lengths: set[str] = set()
+        """Ranges of its selectors, as they are written."""
         shape = re.sub(r"\s+", "", _SELECTOR.sub(self._note, text)).replace("increase(", "rate(")
         if not self._selectors:
             raise QueryError(f"{shown(text.strip())} counts no calls of plugins; {_instead()}")
@@ -201,21 +208,26 @@ class _Query:
 
     def _note(self, match: re.Match[str]) -> str:
         """Return what stands for a selector, or for a word, in the form of a query."""
-        name, matchers, _ = match.groups()
+        name, matchers, length = match.groups()
         if name in _WORDS and matchers is None:
             return match[0]
         if name not in (COUNT, BUCKET):
             raise QueryError(f"counts {shown(name)}, which are no calls of plugins; {_instead()}")
         self._selectors.append((name, matchers))
+        self.lengths.add(re.sub(r"\s+", "", length or ""))
         return f"#{len(self._selectors) - 1}"
 
     def _read(self, metric: str, matchers: str | None) -> tuple[str, frozenset[Any], float | None]:
         """Return the pattern of plugins, the kinds of calls, and the bucket of one selector."""
-        plugins, kinds, edge = EVERY, set(_KINDS), None
+        plugins, kinds, edge = None, set(_KINDS), None
         for name, sign, value in _matchers(matchers or "{}"):
             if name == "plugin_id":
+                if plugins is not None:
+                    raise QueryError("names plugin_id twice in one selector; write one pattern")
                 plugins = _pattern(sign, value)
             elif name == "le" and metric == BUCKET:
+                if edge is not None:
+                    raise QueryError("names le twice in one selector; write one")
                 edge = _edge(sign, value)
             elif name in ("plugin_outcome", "plugin_error_source"):
                 place = ("plugin_outcome", "plugin_error_source").index(name)
@@ -227,7 +239,7 @@ class _Query:
                 raise QueryError(f"is narrowed by {name}, and {_why_not(name)}; leave it out")
         if metric == BUCKET and edge is None:
             raise QueryError('counts buckets, and names none; write one, such as le="0.25"')
-        return plugins, frozenset(kinds), edge
+        return plugins or EVERY, frozenset(kinds), edge
 
 
 def _instead() -> str:

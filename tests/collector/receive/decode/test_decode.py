@@ -9,11 +9,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from plugwarden.redaction import REDACTED, hides_value
 from plugwarden_collector.errors import MalformedTelemetryError, PayloadTooLargeError
 from plugwarden_collector.receive.decode import native
 from plugwarden_collector.receive.decode.identity import Identity
@@ -45,6 +46,7 @@ SCALAR = st.one_of(TEXT, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.flo
 
 
 @given(st.lists(st.lists(st.tuples(TEXT, SCALAR), max_size=5), min_size=1, max_size=5))
+@example([[("Pin", 0), ("Pins", 0)], [("Pin", 0.5)], [("Pin", True)]])  # a name that hides what it names
 @settings(deadline=None, max_examples=300)
 def test_attributes_come_back_as_they_were_given(rows_given: list[list[tuple[str, Any]]]) -> None:
     message = spans(len(rows_given))
@@ -57,7 +59,9 @@ def test_attributes_come_back_as_they_were_given(rows_given: list[list[tuple[str
         expected = dict(given_pairs)
         assert set(stored) == set(expected)
         for key, value in expected.items():
-            if isinstance(value, bytes):
+            if hides_value(key, value):
+                assert stored[key] == REDACTED
+            elif isinstance(value, bytes):
                 assert isinstance(stored[key], str)
             elif isinstance(value, float) and not math.isfinite(value):
                 assert stored[key] in {"nan", "inf", "-inf"}

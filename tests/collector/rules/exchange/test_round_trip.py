@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ from plugwarden.contract.histogram import CLASSIC_EDGES_SECONDS
 from plugwarden_collector.rules.exchange.formats import Format, export_problems, exported
 from plugwarden_collector.rules.file import DEFAULT_RULES, parse_rules
 from plugwarden_collector.rules.objective import SLI_KEYS, Objective, Sli
-from plugwarden_collector.rules.pattern import from_regex, joined, to_regex
+from plugwarden_collector.rules.pattern import from_regex, joined, matches, to_regex
 from plugwarden_collector.rules.tiers import BUILT_IN, BurnWindows, tier_of
 from plugwarden_collector.rules.workable import objective_problems
 
@@ -202,3 +203,25 @@ def test_every_kind_of_sli_has_its_words(kind: Format) -> None:
         Objective(sli.value, sli, 0.99, 30 * DAY, threshold_seconds=0.25 if SLI_KEYS[sli] else None) for sli in Sli
     ]
     assert all(sli.value in exported(every, kind) for sli in Sli)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "regex", "back"),
+    [
+        ("[^a]*", r"[a^].*", "[a^]*"), ("[!a]*", "[^a].*", "[!a]*"), ("[^]x", r"\^x", "^x"), ("[^-a]x", r"[\^-a]x", None),
+        ("[!^a]", "[^^a]", "[!^a]"), ("[a!]", "[a!]", "[a!]"),
+    ],
+)  # fmt: skip
+def test_what_negates_a_set_for_one_is_a_character_of_it_for_the_other(
+    pattern: str, regex: str, back: str | None
+) -> None:
+    """Before, `[^a]*`, whose sign is a character to a shell, was written as all plugins but those with an a."""
+    assert to_regex(pattern) == regex
+    for name in ("a", "ax", "^", "^x", "bx", "_x", "x", "!"):
+        assert (re.fullmatch(regex, name) is not None) == matches(pattern, name), name
+    assert from_regex(regex) == back
+
+
+@pytest.mark.parametrize(("regex", "pattern"), [("img[!x].*", "img[x!]*"), ("[!]a", "!a"), ("[!-a].*", None)])
+def test_nor_is_it_when_it_comes_back(regex: str, pattern: str | None) -> None:
+    assert from_regex(regex) == pattern
