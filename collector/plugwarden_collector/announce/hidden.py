@@ -12,7 +12,7 @@ from plugwarden_collector.rules.receiver import Receiver
 
 from .message import Known
 from .pipeline import due
-from .subject import Subject
+from .subject import Subject, active_at
 
 __all__ = ["Hidden", "hidden_by"]
 
@@ -41,7 +41,7 @@ def hidden_by(
     at: datetime,
 ) -> list[Hidden]:
     """Return what a silence of these matchers hides at a moment, pages first, as if nobody had been told of anything yet."""
-    active = {item.key: item for item in subjects if item.is_active(at)}
+    active = active_at(subjects, at)
     hiding = Silence("", tuple(matchers), at, datetime.max, "", "")
     heard = {item.subject.key for item in due(Known(active, (), {}, receivers, (*silences, hiding)), at)}
     found = [item for item in active.values() if all_match(matchers, item.labels)]

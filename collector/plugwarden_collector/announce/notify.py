@@ -29,7 +29,7 @@ from .receivers.senders import open_senders
 from .stages.group import group, group_of
 from .stages.retry import Attempts, retry
 from .stored import row_of, telling_in
-from .subject import Subject
+from .subject import Subject, active_at
 from .tellings import Owed, given_up, just_over, owed_now, owing, settled, taken
 
 __all__ = ["Notifier"]
@@ -63,7 +63,7 @@ class Notifier:
         self._news = asyncio.Event()
         self._lock = threading.Lock()
         """Held by whoever reckons: what a report makes due is on its way to disk when the report returns."""
-        self._active: dict[str, dict[str, Subject]] = {}
+        self._active: dict[str, Sequence[Subject]] = {}
         """By source."""
         self._tellings: dict[Key, Telling] = dict(filter(None, map(telling_in, ledger.tellings())))
         self._due: list[Message] = []
@@ -88,7 +88,7 @@ class Notifier:
     def report(self, source: str, subjects: Iterable[Subject]) -> None:
         """Take all that is active of a source, from now on. May be called from any thread."""
         with self._lock:
-            self._active[source] = {item.key: item for item in subjects}
+            self._active[source] = tuple(subjects)
             self._reckon(self._clock())
         self._loop.call_soon_threadsafe(self._news.set)
 
@@ -182,7 +182,7 @@ class Notifier:
         receivers = self._told()
         names = {receiver.name for receiver in receivers}
         self._let_go([key for key in self._tellings if key[0] not in names], "the receiver is not in the rules", at)
-        active = {key: item for found in self._active.values() for key, item in found.items()}
+        active = active_at((item for found in self._active.values() for item in found), at)
         known = Known(active, self._active.keys(), self._tellings, receivers, self._silences(), self._apart)
         known = replace(known, tellings=settled(known, self._endings(just_over(known), at), at))
         messages = due(known, at)

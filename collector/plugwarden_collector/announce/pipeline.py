@@ -5,7 +5,6 @@ What is due is reckoned anew at every look. What is due and not taken is owed (`
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from .message import FIRING, Known, Message, Stage
@@ -23,8 +22,6 @@ STAGES: tuple[Stage, ...] = (route, mute, inhibit, acknowledge, dedup)
 
 def due(known: Known, at: datetime) -> list[Message]:
     """Return every message that should have been delivered by now: pages first, then what began first."""
-    active = {key: item for key, item in known.active.items() if item.is_active(at)}
-    known = replace(known, active=active)
     messages = _everything(known)
     for stage in STAGES:
         messages = stage(messages, known, at)

@@ -24,6 +24,7 @@ __all__ = [
     "SILENCE_NOTICE",
     "Subject",
     "acknowledged",
+    "active_at",
     "source_of",
     "subject_of_alert",
     "subjects_of",
@@ -91,6 +92,11 @@ class Subject:
 def source_of(key: str) -> str:
     """Who reports a subject: conditions of the collector are known by their fingerprints."""
     return HEALTH if key.startswith("c-") else JUDGING
+
+
+def active_at(subjects: Iterable[Subject], at: datetime) -> dict[str, Subject]:
+    """Return the subjects that people must know of now, by key."""
+    return {item.key: item for item in subjects if item.is_active(at)}
 
 
 def subjects_of(standing: Standing) -> list[Subject]:

@@ -184,7 +184,7 @@ def test_what_ended_before_it_could_be_told_is_told_with_its_end() -> None:
 
 
 def test_what_is_owed_is_owed_no_more_under_a_silence_and_kept_until_its_source_has_spoken() -> None:
-    silence = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
     item, known = subject("a"), {("all", "a"): Telling(subject("a"), AT)}
     quiet = Known({"a": item}, (JUDGING,), known, (ALL,), (silence,))
     assert owing(quiet, due(quiet, AT), AT) == {}

@@ -15,7 +15,7 @@ from plugwarden_collector.announce.hidden import hidden_by
 from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Telling
 from plugwarden_collector.announce.pipeline import due
 from plugwarden_collector.announce.stages.dedup import UPDATE
-from plugwarden_collector.announce.subject import JUDGING, SILENCE_NOTICE, subjects_of
+from plugwarden_collector.announce.subject import JUDGING, SILENCE_NOTICE, active_at, subjects_of
 from plugwarden_collector.announce.tellings import owing, settled, taken
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.decide.acts import acknowledge, approve, decline, isolate, release
@@ -73,7 +73,7 @@ class Receiving:
 
     def look(self, standing: Standing, at: datetime, *silences: Silence) -> list[tuple[str, str]]:
         """Take what is due; return status and name of each."""
-        active = {item.key: item for item in subjects_of(standing)}
+        active = active_at(subjects_of(standing), at)
         known = Known(active, (JUDGING,), self.told, (HOOK,), silences)
         known = replace(known, tellings=settled(known, {}, at))
         messages = due(known, at)
