@@ -10,7 +10,7 @@ import typer
 from plugwarden_collector.figures import counted
 
 from .options import DEFAULT_URL, Actor, AsJson, Reason, Url, client
-from .output import clean, clock, emit_json, fail, paragraph, prose, say, show
+from .output import clean, clock, emit_json, fail, paragraph, say
 
 __all__ = ["ack", "silences_app"]
 
@@ -35,12 +35,10 @@ def silences_list(
     if as_json:
         emit_json(found)
         return
-    show(
-        found,
-        {"id": "id", "state": "state", "matchers": ("hides", prose), "starts_at": ("from", clock), "ends_at": ("until", clock),
-         "created_by": ("by", prose), "owner": "owner", "comment": ("why", prose)},
-        empty="nothing is silenced",
-    )  # fmt: skip
+    if not found:
+        say("nothing is silenced")
+    for row in found:
+        _listed(row)
 
 
 @silences_app.command("preview")
@@ -118,6 +116,14 @@ def ack(
         emit_json(answer)
     else:
         say(f"{clean(subject)} is acknowledged until {clock(answer['ends_at'])} UTC")
+
+
+def _listed(row: Mapping[str, Any]) -> None:
+    """Print one silence: a table of ids, matchers and times is wider than a terminal, and would break ids that people copy."""
+    paragraph(f"{clean(row['id'])} {clean(row['state'])}, {clock(row['starts_at'])} to {clock(row['ends_at'])} UTC")
+    paragraph(f"hides {clean(row['matchers'])}", indent=2)
+    owner = f", for {clean(row['owner'])}" if row["owner"] else ""
+    paragraph(f"by {clean(row['created_by'])}{owner}: {clean(row['comment'])}", indent=2)
 
 
 def _made(answer: Mapping[str, Any], as_json: bool) -> None:

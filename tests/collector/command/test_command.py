@@ -178,7 +178,10 @@ def test_a_silence_from_the_command_line(busy: Running) -> None:
     made = json.loads(plugwarden("silences", "add", "plugin=csv", *length, "--json", url=busy.url).stdout)
     assert [row["key"] for row in made["hides"]] == [held["id"]]
     assert plugwarden("silences", "extend", made["id"], *length, url=busy.url).returncode == 0
-    assert made["id"] in plugwarden("silences", "list", url=busy.url).stdout
+    listed = plugwarden("silences", "list", url=busy.url).stdout
+    assert made["id"] in listed, "an id that is to be copied is not broken at 80 columns"
+    assert 'plugin="csv"' in listed
+    assert max(map(len, listed.splitlines())) <= 80
     assert plugwarden("silences", "end", made["id"], "--reason", "over", url=busy.url).returncode == 0
     assert (
         json.loads(plugwarden("silences", "list", "--ended", "1h", "--json", url=busy.url).stdout)[0]["id"]
