@@ -14,6 +14,7 @@ CollectorError
 │   ├── QueryTimeoutError     the caller's SQL took too long
 │   └── QueryCancelledError   whoever asked has gone
 ├── RulesError                a rules file is wrong; names file, key and fix
+├── MatcherError              what is said of a label cannot be used; names it and the fix
 ├── NotFoundError             no such plugin, quarantine, ...
 ├── ConflictError             the request does not fit the state it meets
 └── SettingsError             a flag or variable is wrong; the process does not start
@@ -26,6 +27,7 @@ __all__ = [
     "CollectorError",
     "ConflictError",
     "MalformedTelemetryError",
+    "MatcherError",
     "NotFoundError",
     "PayloadTooLargeError",
     "QueryCancelledError",
@@ -121,6 +123,10 @@ class RulesError(CollectorError):
     def lines(self) -> list[str]:
         """One line for each problem, for people."""
         return [f"{self.file}: {problem}" for problem in self.problems]
+
+
+class MatcherError(CollectorError, ValueError):
+    """A matcher that cannot be used; says which one, and what to write instead."""
 
 
 class NotFoundError(CollectorError):

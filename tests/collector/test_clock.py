@@ -21,12 +21,14 @@ from plugwarden_collector.clock import (
     follow,
     resume,
 )
+from plugwarden_collector.control.hands import Hands
 from plugwarden_collector.control.timekeeping import resumed
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.shift import shift
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import SettingsError
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.settings import Settings
@@ -172,7 +174,7 @@ def test_what_is_to_happen_after_a_length_of_time_moves_with_the_clock() -> None
     item = Quarantine("q-1", Scope("csv"), QuarantineState.QUARANTINED, "r", "automation", Enforcement.ENFORCE, started_at=AT,
                       changed_at=AT,
                       hold_until=hold)  # fmt: skip
-    silence = Silence("s-1", {"plugin": "csv"}, AT, hold, "ann", "known")
+    silence = Silence("s-1", equal({"plugin": "csv"}), AT, hold, "ann", "known")
     standing = Standing(quarantines={"q-1": item}, actions=[AT], silences=(silence,))
     moved, changes = shift(standing, DAY, AT)
     assert moved.quarantines["q-1"].hold_until == moved.silences[0].ends_at == hold + timedelta(days=1)
@@ -193,7 +195,8 @@ def test_holds_hold_and_nothing_is_let_go_whatever_the_clock_does(tmp_path: Path
     with running(tmp_path / "data", clock=clock) as collector:
         warden = collector.collector.warden
         item = warden.quarantine(Scope("csv"), "a test", Actor("me"), hold=timedelta(hours=1))
-        silence = warden.silence({"plugin": "csv"}, timedelta(hours=1), "a test", Actor("me"))
+        hands = Hands(warden, list, clock)
+        silence = hands.silence(equal({"plugin": "csv"}), timedelta(hours=1), "a test", Actor("me"))
         assert conditions(collector)["clock_stepped"] == "inactive"
         clocks.step(by)
         _turn(collector, clocks, 120)

@@ -77,7 +77,7 @@ class Known:
     """What stages look at beside the messages."""
 
     active: Mapping[str, Subject]
-    """All subjects by key."""
+    """Subjects that people must know of now, by key (`subject.active_at`)."""
     reported: Collection[str]
     """Sources (`source_of`) that have said what is active: of others, nothing is known to be over."""
     tellings: Mapping[Key, Telling]

@@ -29,7 +29,7 @@ from .receivers.senders import open_senders
 from .stages.group import group, group_of
 from .stages.retry import Attempts, retry
 from .stored import row_of, telling_in
-from .subject import Subject
+from .subject import Subject, active_at
 from .tellings import Owed, given_up, just_over, owed_now, owing, settled, taken
 
 __all__ = ["Notifier"]
@@ -63,7 +63,7 @@ class Notifier:
         self._news = asyncio.Event()
         self._lock = threading.Lock()
         """Held by whoever reckons: what a report makes due is on its way to disk when the report returns."""
-        self._active: dict[str, dict[str, Subject]] = {}
+        self._active: dict[str, Sequence[Subject]] = {}
         """By source."""
         self._how: dict[str, Ending] = {}
         """How subjects ended of which that was not told yet."""
@@ -89,14 +89,14 @@ class Notifier:
 
     def report(self, source: str, subjects: Iterable[Subject]) -> None:
         """Take all that is active of a source, from now on. May be called from any thread."""
-        found = {item.key: item for item in subjects}
+        found, at = tuple(subjects), self._clock()
         with self._lock:
-            over = just_over(self._known({**self._active, source: found}))
+            over = just_over(self._known({**self._active, source: found}, at))
         endings = self._endings(over)  # without the lock: what delivers waits for no disk
         with self._lock:
             self._active[source] = found
             self._how |= endings
-            self._reckon(self._clock())
+            self._reckon(at)
         self._loop.call_soon_threadsafe(self._news.set)
 
     @property
@@ -189,7 +189,7 @@ class Notifier:
         receivers = self._told()
         names = {receiver.name for receiver in receivers}
         self._let_go([key for key in self._tellings if key[0] not in names], "the receiver is not in the rules", at)
-        known = replace(self._known(self._active), receivers=receivers, silences=self._silences())
+        known = replace(self._known(self._active, at), receivers=receivers, silences=self._silences())
         known = replace(known, tellings=settled(known, self._how, at))
         self._how = {}
         messages = due(known, at)
@@ -206,9 +206,9 @@ class Notifier:
                 continue
             self._attempts[name] = found.keeping({item.group for item in self._notices if item.receiver == name})
 
-    def _known(self, active: Mapping[str, Mapping[str, Subject]]) -> Known:
+    def _known(self, active: Mapping[str, Sequence[Subject]], at: datetime) -> Known:
         """What stages look at, but for receivers and silences."""
-        subjects = {key: item for found in active.values() for key, item in found.items()}
+        subjects = active_at((item for found in active.values() for item in found), at)
         return Known(subjects, active.keys(), self._tellings, (), (), self._apart)
 
     def _endings(self, keys: set[str]) -> dict[str, Ending]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from .message import FIRING, Known, Message, Stage
+from .stages.acknowledge import acknowledge
 from .stages.dedup import dedup
 from .stages.inhibit import inhibit
 from .stages.mute import mute
@@ -15,7 +16,7 @@ from .stages.route import route
 
 __all__ = ["STAGES", "due"]
 
-STAGES: tuple[Stage, ...] = (route, mute, inhibit, dedup)
+STAGES: tuple[Stage, ...] = (route, mute, inhibit, acknowledge, dedup)
 """In this order: a message inhibits another only where it reaches the same receiver and is not muted, told before or not."""
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from plugwarden.contract import QuarantineState
@@ -18,13 +18,26 @@ from plugwarden_collector.wording import one_line
 
 from .evidence import first_trace, sureness, worst_error
 
-__all__ = ["HEALTH", "JUDGING", "Subject", "source_of", "subject_of_alert", "subjects_of"]
+__all__ = [
+    "HEALTH",
+    "JUDGING",
+    "SILENCE_NOTICE",
+    "Subject",
+    "acknowledged",
+    "active_at",
+    "source_of",
+    "subject_of_alert",
+    "subjects_of",
+]
 
 JUDGING = "judging"
 """Source of subjects that the judge of plugins reports."""
 HEALTH = "health"
 """Source of subjects that the watch over the collector itself reports."""
 QUARANTINED = "plugin quarantined"
+SILENCE_ENDS = "silence ends"
+SILENCE_NOTICE = timedelta(minutes=10)
+"""How long before its end people are told of a silence that still hides something; of a short one, in its last quarter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,15 @@ class Subject:
     quiet: bool = field(default=False, compare=False)
     """It is on its way to its end: what was told of it stands, and nothing new is told."""
 
+    told_within: tuple[datetime, datetime] | None = field(default=None, compare=False)
+    """From when until when people must know of it; None: for as long as it is reported."""
+    known_until: datetime | None = field(default=None, compare=False)
+    """A person knows of it, and until when: whoever was told is not told again; None: nobody said so."""
+
+    def is_active(self, at: datetime) -> bool:
+        """Whether people must know of it now."""
+        return self.told_within is None or self.told_within[0] <= at < self.told_within[1]
+
     @property
     def severity(self) -> str:
         """`page` or `ticket`."""
@@ -72,14 +94,20 @@ def source_of(key: str) -> str:
     return HEALTH if key.startswith("c-") else JUDGING
 
 
+def active_at(subjects: Iterable[Subject], at: datetime) -> dict[str, Subject]:
+    """Return the subjects that people must know of now, by key."""
+    return {item.key: item for item in subjects if item.is_active(at)}
+
+
 def subjects_of(standing: Standing) -> list[Subject]:
     """Everything in a standing that people must know of now."""
     firing = (item for item in standing.alerts.values() if item.alert.state is AlertState.FIRING)
-    return [
+    found = [
         *map(subject_of_alert, firing),
         *_known(map(_of_quarantine, standing.quarantines.values())),
         *map(_of_incident, standing.incidents.values()),
     ]
+    return [*acknowledged(found, standing), *_ending_silences(found, standing)]
 
 
 def subject_of_alert(record: AlertRecord) -> Subject:
@@ -99,8 +127,41 @@ def subject_of_alert(record: AlertRecord) -> Subject:
     )
 
 
+def acknowledged(found: Iterable[Subject], standing: Standing) -> list[Subject]:
+    """Return subjects with until when a person said that they know of them."""
+    known = {item.subject: item for item in standing.acknowledgements}
+    return [
+        replace(item, known_until=known[item.key].ends_at)
+        if item.key in known and known[item.key].covers(item.started_at)
+        else item
+        for item in found
+    ]
+
+
 def _known(found: Iterable[Subject | None]) -> Iterable[Subject]:
     return (item for item in found if item is not None)
+
+
+def _ending_silences(found: Iterable[Subject], standing: Standing) -> Iterable[Subject]:
+    """Return the notices that silences end soon, each with from when until when it is to be told: what such a silence hides goes on.
+
+    One that is extended gets another notice, and the one before is over.
+    """
+    subjects = [*found]
+    for silence in standing.silences:
+        hidden = [item for item in subjects if silence.speaks_of(item.labels)]
+        if not hidden:
+            continue
+        severity = "page" if any(item.severity == "page" for item in hidden) else "ticket"
+        labels = labels_of(SILENCE_ENDS, severity, silence=silence.id)
+        told_at = silence.ends_at - min(SILENCE_NOTICE, (silence.ends_at - silence.starts_at) / 4)
+        who, ends = silence.owner or silence.created_by, f"{silence.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+        summary = f"A silence of {who} ends at {ends}, and what it hides goes on: {silence.comment}"
+        goes_on = "; ".join(item.summary for item in hidden)
+        description = f"To go on: plugwarden silences extend {silence.id} --for 1h --reason. Hidden: {goes_on}"
+        key = f"{silence.id}-{silence.ends_at:%Y%m%d%H%M%S}"
+        within = told_at, silence.ends_at
+        yield Subject(key, labels, one_line(summary), one_line(description), told_at, told_within=within)
 
 
 def _of_quarantine(item: Quarantine) -> Subject | None:

@@ -16,6 +16,7 @@ from plugwarden_collector.announce.notify import Notifier
 from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.clock import Clock
+from plugwarden_collector.control.hands import Hands
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.pushed import PushedAlerts
@@ -61,6 +62,11 @@ class Parts:
     )
     """Threads for pages of the fleet alone: the first look after a while reads much, and whoever else looks waits for it, not
     everybody."""
+
+    @property
+    def hands(self) -> Hands:
+        """What people do about being told."""
+        return Hands(self.warden, self.health.subjects, self.clock)
 
     @property
     def audit(self) -> Audit:

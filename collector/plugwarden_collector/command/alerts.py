@@ -27,10 +27,12 @@ def alerts(
     show(
         rows,
         {
+            "fingerprint": "id",
             "state": "state",
             "severity": "severity",
             "firing_at": ("since", clock),
             "inhibited_by": "covered by",
+            "acknowledged_by": "known to",
             "summary": ("summary", prose),
         },
         empty="no alert is pending or firing",

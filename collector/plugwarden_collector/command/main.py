@@ -38,6 +38,8 @@ MODULES = {
     "query": "query",
     "plugins": "plugins",
     "alerts": "alerts",
+    "silences": "silences",
+    "ack": "silences",
     "notifications": "notifications",
     "quarantines": "quarantine",
     "capacity": "capacity",

@@ -36,9 +36,7 @@ from plugwarden_collector.decide.acts import (
     freeze,
     isolate,
     release,
-    silence,
     suggestion,
-    unsilence,
 )
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.quarantine import Quarantine
@@ -242,7 +240,7 @@ class Warden:
         """Isolate a scope until a person releases it, or for `hold`. Return the quarantine, with what was foreseen of it; raises
         `ConflictError`."""
         evidence, _ = self._foreseen(scope)
-        return self._act(
+        return self.act(
             lambda now, at: isolate(now, scope, reason, actor, at, hold=hold, evidence=evidence)
         ).quarantines[-1]
 
@@ -257,32 +255,40 @@ class Warden:
         foreseen of it; raises `NotFoundError` and `ConflictError`."""
         hold = timedelta(seconds=self.rules.policy.hold_seconds)
         evidence, previous = self._foreseen(suggestion(self.standing, identity).scope)
-        return self._act(
+        return self.act(
             lambda now, at: approve(now, identity, reason, actor, at, hold=hold, evidence=evidence, previous=previous)
         ).quarantines[-1]
 
     def decline(self, identity: str, reason: str, actor: Actor, *, override: timedelta | None = None) -> Quarantine:
         """End a suggestion. Return it as it ended; raises `NotFoundError` and `ConflictError`."""
         length = self._override(override)
-        return self._act(lambda now, at: decline(now, identity, reason, actor, at, override=length)).quarantines[-1]
+        return self.act(lambda now, at: decline(now, identity, reason, actor, at, override=length)).quarantines[-1]
 
     def release(self, identity: str, reason: str, actor: Actor, *, override: timedelta | None = None) -> Quarantine:
         """End a quarantine; the automation leaves its scope alone for `override`, or as long as the policy says now. Return it as it
         ended; raises `NotFoundError` and `ConflictError`."""
         length = self._override(override)
-        return self._act(lambda now, at: release(now, identity, reason, actor, at, override=length)).quarantines[-1]
-
-    def silence(self, matchers: dict[str, str], length: timedelta, comment: str, actor: Actor) -> Silence:
-        """Tell nobody of some alerts for a while. Return the silence."""
-        return self._act(lambda now, at: silence(now, matchers, length, comment, actor, at)).silences[-1]
-
-    def unsilence(self, identity: str, reason: str, actor: Actor) -> None:
-        """Take a silence back; raises `NotFoundError`."""
-        self._act(lambda now, at: unsilence(now, identity, reason, actor, at))
+        return self.act(lambda now, at: release(now, identity, reason, actor, at, override=length)).quarantines[-1]
 
     def freeze(self, frozen: bool, reason: str, actor: Actor) -> None:
         """Switch the automation off or on again."""
-        self._act(lambda now, at: freeze(now, frozen, reason, actor, at))
+        self.act(lambda now, at: freeze(now, frozen, reason, actor, at))
+
+    def act(self, act: Callable[[Standing, datetime], Acted]) -> Changes:
+        """Store what an act changes, and tell it. Where somebody else committed first, the act is tried on what they left."""
+        with self._lock:
+            for _ in range(ACT_TRIES):
+                standing, changes = act(self.standing, self._clock())
+                changes.directives = next_set(standing, self.rules)
+                if changes.directives is not None:
+                    standing.directives = changes.directives
+                try:
+                    self._commit(standing, changes)
+                except StaleError as error:
+                    _log.warning("%s; it is tried again", error)
+                else:
+                    return changes
+        raise ConflictError("others change the ledger all the time; try again")
 
     def reload(self, path: Path) -> Rules:
         """Take the rules of a file, as a whole; raises `RulesError` and keeps the old ones when it is wrong.
@@ -322,22 +328,6 @@ class Warden:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _act(self, act: Callable[[Standing, datetime], Acted]) -> Changes:
-        """Store what an act changes, and tell it. Where somebody else committed first, the act is tried on what they left."""
-        with self._lock:
-            for _ in range(ACT_TRIES):
-                standing, changes = act(self.standing, self._clock())
-                changes.directives = next_set(standing, self.rules)
-                if changes.directives is not None:
-                    standing.directives = changes.directives
-                try:
-                    self._commit(standing, changes)
-                except StaleError as error:
-                    _log.warning("%s; it is tried again", error)
-                else:
-                    return changes
-        raise ConflictError("others change the ledger all the time; try again")
-
     def _follow_clock(self, at: datetime) -> None:
         """A clock that was put right ends no hold: what is to happen after a length of time moves with it."""
         total = self._adopted()
@@ -360,7 +350,7 @@ class Warden:
                 self._said[draft.kind, draft.scope] = Said(draft.at, draft.reason, draft.evidence or {})
         self._said = holding(standing, self._said)
         told, self._told = self._told, subjects_said(standing, self._said)
-        if changes.alerts or changes.quarantines or changes.incidents or told != self._told:
+        if changes.moves_subjects or told != self._told:
             self._notifier.report(JUDGING, [*subjects_of(standing), *self._told])
 
     def _load(self) -> None:

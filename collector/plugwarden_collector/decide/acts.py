@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -13,8 +13,10 @@ from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.errors import ConflictError, NotFoundError
+from plugwarden_collector.matcher import Matcher
 from plugwarden_collector.rules.policy import Enforcement
 
+from .acknowledgement import Acknowledgement
 from .changes import Changes, Freeze
 from .identity import new_id
 from .newcomers import known_again
@@ -27,10 +29,12 @@ from .standing import Standing
 
 __all__ = [
     "Acted",
+    "acknowledge",
     "adopt_clock",
     "approve",
     "decline",
     "ensure_free",
+    "extend",
     "freeze",
     "isolate",
     "release",
@@ -174,30 +178,82 @@ def release(
 
 
 def silence(
-    standing: Standing, matchers: Mapping[str, str], length: timedelta, comment: str, actor: Actor, at: datetime
+    standing: Standing,
+    matchers: Sequence[Matcher],
+    length: timedelta,
+    comment: str,
+    actor: Actor,
+    at: datetime,
+    *,
+    starts_at: datetime | None = None,
+    owner: str | None = None,
 ) -> Acted:
-    """Return a standing in which nobody is told of some alerts for a while; they go on being judged and acted upon."""
-    item = Silence(new_id("s", matchers, at), matchers, at, at + length, str(actor), comment)
+    """Return a standing in which nobody is told of some alerts for a while, from now or from `starts_at`; they go on being judged and
+    acted upon. A start that has passed is now."""
+    begin = at if starts_at is None else max(at, starts_at)
+    matched = [*map(str, matchers)]
+    item = Silence(new_id("s", matched, at), tuple(matchers), begin, begin + length, str(actor), comment, owner)
     fresh, changes = standing.copy(), Changes(at=at, silences=[item])
     fresh.silences = (*(known for known in standing.silences if known.ends_at > at), item)
+    told = {"from": begin, "until": item.ends_at} | ({} if owner is None else {"owner": owner})
     changes.decisions.append(
         Draft(
-            at, "silenced", actor.name, _matched(item), comment, quarantine_id=item.id,
-            evidence={"until": item.ends_at}, says=actor.says,
+            at, "silenced", actor.name, _matched(item), comment, quarantine_id=item.id, evidence=told, says=actor.says,
         )
     )  # fmt: skip
     return fresh, changes
 
 
+def extend(
+    standing: Standing, identity: str, ends_at: datetime, reason: str, actor: Actor, at: datetime, *, limit: timedelta
+) -> Acted:
+    """Return a standing in which a silence ends later than it would have, at most `limit` from when it begins or from now.
+
+    Raises `NotFoundError` when none of that id is in force or to come, `ConflictError` when it would not end later, or too late.
+    """
+    item = _silence(standing, identity, at)
+    if ends_at <= item.ends_at:
+        raise ConflictError(
+            f"{identity} ends at {item.ends_at:%Y-%m-%d %H:%M:%S} as it is; take it back to end it sooner"
+        )
+    if ends_at > max(at, item.starts_at) + limit:
+        raise ConflictError(f"{identity} would last for more than {limit.days} days from now; ask for less")
+    longer = replace(item, ends_at=ends_at)
+    fresh, changes = standing.copy(), Changes(at=at, silences=[longer])
+    fresh.silences = tuple(longer if known.id == identity else known for known in standing.silences)
+    told = {"from": item.starts_at, "until": ends_at, "before": item.ends_at}
+    changes.decisions.append(
+        Draft(
+            at, "extended", actor.name, _matched(item), reason, quarantine_id=identity, evidence=told, says=actor.says
+        )
+    )
+    return fresh, changes
+
+
 def unsilence(standing: Standing, identity: str, reason: str, actor: Actor, at: datetime) -> Acted:
-    """Return a standing without a silence. Raises `NotFoundError` when none of that id is in force."""
-    item = next((known for known in standing.silences if known.id == identity and known.ends_at > at), None)
-    if item is None:
-        raise NotFoundError(f"there is no silence {identity!r} in force")
+    """Return a standing without a silence. Raises `NotFoundError` when none of that id is in force or to come."""
+    item = _silence(standing, identity, at)
     fresh, changes = standing.copy(), Changes(at=at, unsilenced=[identity])
     fresh.silences = tuple(known for known in standing.silences if known.id != identity)
     changes.decisions.append(
         Draft(at, "unsilenced", actor.name, _matched(item), reason, quarantine_id=identity, says=actor.says)
+    )
+    return fresh, changes
+
+
+def acknowledge(
+    standing: Standing, subject: str, about: str, length: timedelta, reason: str, actor: Actor, at: datetime
+) -> Acted:
+    """Return a standing in which a person knows of a subject for a while: it is not told again, and its end is. `about` is the subject
+    in words. A later word replaces an earlier one."""
+    item = Acknowledgement(new_id("k", subject, at), subject, at, at + length, str(actor), reason)
+    over = [known.id for known in standing.acknowledgements if known.subject == subject and known.ends_at > at]
+    fresh, changes = standing.copy(), Changes(at=at, acknowledgements=[item], unacknowledged=over)
+    kept = (known for known in standing.acknowledgements if known.ends_at > at and known.subject != subject)
+    fresh.acknowledgements = (*kept, item)
+    told = {"subject": subject, "until": item.ends_at}
+    changes.decisions.append(
+        Draft(at, "acknowledged", actor.name, about, reason, quarantine_id=item.id, evidence=told, says=actor.says)
     )
     return fresh, changes
 
@@ -231,6 +287,15 @@ def _known_beside(standing: Standing, scope: Scope, *besides: Collection[str]) -
     return tuple(sorted({*standing.versions_beside(scope.plugin, scope.version), *chain(*besides)}))
 
 
+def _silence(standing: Standing, identity: str, at: datetime) -> Silence:
+    item = next((known for known in standing.silences if known.id == identity and known.ends_at > at), None)
+    if item is None:
+        raise NotFoundError(
+            f"there is no silence {identity!r} in force or to come; `plugwarden silences list` lists them"
+        )
+    return item
+
+
 def _open(standing: Standing, identity: str) -> Quarantine:
     item = standing.quarantines.get(identity)
     if item is None:
@@ -261,4 +326,4 @@ def _put(standing: Standing, changes: Changes, item: Quarantine) -> None:
 
 
 def _matched(item: Silence) -> str:
-    return ", ".join(f"{name}={value}" for name, value in sorted(item.matchers.items()))
+    return ", ".join(sorted(map(str, item.matchers)))

@@ -9,6 +9,7 @@ from plugwarden.contract import DirectiveSet
 
 from plugwarden_collector.audit.entries import Draft
 
+from .acknowledgement import Acknowledgement
 from .alert import AlertRecord, AlertState
 from .quarantine import Quarantine
 from .silence import Silence
@@ -96,9 +97,13 @@ class Changes:
     look_at: datetime | None = None
     """When to look again though nothing arrives until then: something that waits may be acted on. None: no sooner than usual."""
     silences: list[Silence] = field(default_factory=list)
-    """New ones, and those that were moved in time."""
+    """New ones, and those that were extended or moved in time."""
     unsilenced: list[str] = field(default_factory=list)
     """Ids of silences that were taken back."""
+    acknowledgements: list[Acknowledgement] = field(default_factory=list)
+    """New ones, and those that were moved in time."""
+    unacknowledged: list[str] = field(default_factory=list)
+    """Ids of acknowledgements that others took the place of."""
     freeze: Freeze | None = None
     """None: the switch was not touched."""
     shifted_seconds: float | None = None
@@ -107,6 +112,13 @@ class Changes:
     """What is suspected, as text (`judge.kept_watch`); None: what was kept before stands."""
     noted: str | None = None
     """What was said already, as text (`decide.noted`); None: what was kept before stands."""
+
+    @property
+    def moves_subjects(self) -> bool:
+        """Whether what people must know of may be other than before."""
+        return any(
+            (self.alerts, self.quarantines, self.incidents, self.silences, self.unsilenced, self.acknowledgements)
+        )
 
     def __bool__(self) -> bool:
         return any(

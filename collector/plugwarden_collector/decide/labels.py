@@ -6,7 +6,7 @@ __all__ = ["LABELS", "alert_labels", "labels_of"]
 
 LABELS = (
     "alertname", "severity", "plugin", "version", "operation", "instance", "tenant", "slo", "component", "quarantine",
-    "incident", "cause",
+    "incident", "cause", "silence",
 )  # fmt: skip
 """Names of all labels that the collector itself gives; pushed alerts bring their own."""
 

@@ -6,26 +6,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from plugwarden_collector.matcher import Matcher, all_match
+
 __all__ = ["Silence", "silenced_by"]
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Labels that must all be equal, and for how long."""
+    """Matchers that must all be true of an alert's labels, and from when to when."""
 
     id: str
-    matchers: Mapping[str, str]
-    """Label -> value, such as plugin -> csv. Never empty."""
+    matchers: tuple[Matcher, ...]
+    """Never empty, and not all true of an alert without labels (`matcher.checked`)."""
     starts_at: datetime
     ends_at: datetime
     created_by: str
     comment: str
+    owner: str | None = None
+    """Who answers for it, such as a team; None: who made it."""
+
+    def state(self, at: datetime) -> str:
+        """Return `pending` before it begins, `active` while it is in force, `expired` after that (Alertmanager's words)."""
+        return "pending" if at < self.starts_at else "active" if at < self.ends_at else "expired"
 
     def covers(self, labels: Mapping[str, str], at: datetime) -> bool:
         """Whether it speaks for an alert with these labels now."""
-        return self.starts_at <= at < self.ends_at and all(
-            labels.get(name) == value for name, value in self.matchers.items()
-        )
+        return self.starts_at <= at < self.ends_at and self.speaks_of(labels)
+
+    def speaks_of(self, labels: Mapping[str, str]) -> bool:
+        """Whether it speaks for an alert with these labels while it is in force; never for the notice of its own end."""
+        return labels.get("silence") != self.id and all_match(self.matchers, labels)
 
 
 def silenced_by(silences: Sequence[Silence], labels: Mapping[str, str], at: datetime) -> str | None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import DirectiveSet, Scope
 
+from .acknowledgement import Acknowledgement
 from .alert import AlertRecord
 from .noted import NotedKey
 from .quarantine import Quarantine
@@ -54,7 +55,9 @@ class Standing:
     """What was recorded about a trouble already, so that each tick does not say it again: (scope, objective, what) -> when it was
     seen last."""
     silences: tuple[Silence, ...] = ()
-    """Those in force, the oldest first; some that have ended may be among them."""
+    """Those in force and to come, the oldest first; some that have ended may be among them."""
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    """What people know of; some that have ended may be among them."""
     shifted_seconds: float | None = None
     """By how much holds and silences were moved with the clock over all; None: nobody looked at the clock yet."""
 

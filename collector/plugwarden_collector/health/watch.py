@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from plugwarden_collector.announce.notify import Notifier
-from plugwarden_collector.announce.subject import HEALTH, subject_of_alert
+from plugwarden_collector.announce.subject import HEALTH, Subject, acknowledged, subject_of_alert
 from plugwarden_collector.clock import Clock, Step
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.cycle.directives import unannounced
@@ -84,7 +84,7 @@ class HealthWatch:
         """Looks that failed."""
         self._lock = threading.Lock()
         self._closed = False
-        self._reported = False
+        self._known_of: object = None
         self._totals: deque[Totals] = deque()
         self._step_from: Totals | None = None
         self._growth = Growth()
@@ -119,11 +119,17 @@ class HealthWatch:
         self.verdict = verdict(conditions, readings)
         for change in changes:
             self._note(change)
-        if changes or not self._reported:
-            self._reported = True
-            firing = (item for item in conditions.values() if item.alert.state is AlertState.FIRING)
-            self._notifier.report(HEALTH, [subject_of_alert(_record(item, at)) for item in firing])
+        known = self._warden.standing.acknowledgements
+        if changes or known is not self._known_of:
+            self._known_of = known
+            self._notifier.report(HEALTH, self.subjects())
         return changes
+
+    def subjects(self) -> list[Subject]:
+        """Return the conditions that fire, as people are told of them."""
+        at = self._clock()
+        firing = (item for item in self.conditions.values() if item.alert.state is AlertState.FIRING)
+        return acknowledged([subject_of_alert(_record(item, at)) for item in firing], self._warden.standing)
 
     def now(self) -> datetime:
         """The time, as conditions see it."""

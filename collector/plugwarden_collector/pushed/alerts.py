@@ -187,7 +187,7 @@ class PushedAlerts:
 
 def _named(item: PushedRecord) -> dict[str, str | None]:
     """Return what tells an alert apart for people."""
-    return {"name": item.name, "plugin": item.labels.get("plugin"), "severity": item.severity, "state": item.state}
+    return {"name": item.name, "plugin": item.plugin, "severity": item.severity, "state": item.state}
 
 
 def _wait(work: Future[None]) -> None:

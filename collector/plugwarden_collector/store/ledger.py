@@ -18,6 +18,7 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import DECISIONS, Draft, Verdict
 from plugwarden_collector.clock import Timekeeping
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import BusyError
 
@@ -157,6 +158,16 @@ class PushedRecord:
         return self.labels.get("severity", "ticket")
 
     @property
+    def plugin(self) -> str | None:
+        """Plugin that it is about: the label `plugin`, or `plugin_id` as our own metrics have it."""
+        return self.labels.get("plugin") or self.labels.get("plugin_id")
+
+    @property
+    def version(self) -> str | None:
+        """Version that it is about: the label `version`, or `plugin_version`."""
+        return self.labels.get("version") or self.labels.get("plugin_version")
+
+    @property
     def state(self) -> str:
         """`firing` or `inactive`."""
         return "firing" if self.firing else "inactive"
@@ -257,6 +268,9 @@ class Ledger(Protocol):
 
         The future gives the new revision. It ends with `StaleError` when the ledger is not at `expected` any more.
         """
+
+    def ended_silences(self, at: datetime, since: datetime) -> list[Silence]:
+        """Return silences that ended by `at`, or were taken back, and not before `since`; the last first, a thousand at most."""
 
     def tellings(self) -> list[TellingRow]:
         """Return what receivers hold for open, or are owed."""

@@ -91,6 +91,8 @@ def _group(title: str, rows: list[dict[str, Any]], empty: str) -> None:
             covered = f" · covered by {words.md(row['inhibited_by'])}" if row["inhibited_by"] else ""
             if row["silenced_by"]:
                 covered += f" · silenced by {words.md(row['silenced_by'])}"
+            if row["acknowledged_by"]:
+                covered += f" · {words.md(row['acknowledged_by'])} knows of it"
             st.markdown(
                 f"**{words.state(row['state'])}** · {words.md(row['severity'])} · {words.md(name)} · "
                 f"since {words.age(row['firing_at'] or row['pending_at'])}{covered}"

@@ -18,6 +18,7 @@ from tests.collector.conftest import RULES as RULES_TEXT
 from tests.collector.conftest import Running, running
 from tests.collector.support.command_line import plugwarden
 from tests.collector.support.moody_hook import DRIPS, FAILS, HANGS, REFUSES, TAKES, MoodyHook
+from tests.collector.support.still_clock import StillClock
 from tests.collector.support.waiting import eventually
 
 LOG = "select id, status, error, finished_at is not null as finished from notifications order by time, id"
@@ -163,6 +164,29 @@ def test_a_silence_by_the_name_of_an_alert_holds_for_as_long_as_it_lasts(tmp_pat
         collector.api.post(f"silences/{silence['id']}/end", {"reason": "enough"})
         eventually(lambda: hook.taken)
         assert collector.scalar("select count(*) from notifications") <= 1
+
+
+@pytest.mark.parametrize("ended", ["by a person", "by time", "while the collector was down"])
+def test_what_a_silence_hid_is_told_when_it_ends_over_a_restart(tmp_path: Path, hook: MoodyHook, ended: str) -> None:
+    rules, clock = rules_for(tmp_path, hook.server_port), StillClock()
+    with running(tmp_path / "data", rules, clock=clock) as first:
+        body: dict[str, Any] = {"matchers": {"plugin": "csv"}, "seconds": 600, "comment": "known"}
+        silence = first.api.post("silences", body)
+        held = first.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        first.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+        eventually(lambda: hook.taken)
+        eventually(lambda: nothing_owed(first))
+    if ended == "while the collector was down":
+        clock.move(601)
+    with running(tmp_path / "data", rules, clock=clock) as second:
+        if ended == "by a person":
+            second.api.post(f"silences/{silence['id']}/end", {"reason": "enough"})
+        elif ended == "by time":
+            clock.move(601)
+        eventually(lambda: [status for status, quarantine, _ in told(hook) if quarantine == held["id"]])
+        eventually(lambda: nothing_owed(second))
+    assert [status for status, quarantine, _ in told(hook) if quarantine == held["id"]] == ["firing"]
+    assert len(told(hook)) == 2, "what was told before is not told again"
 
 
 def test_what_a_receiver_is_owed_is_listed_until_a_person_gives_it_up(tmp_path: Path, hook: MoodyHook) -> None:

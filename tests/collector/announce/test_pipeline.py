@@ -15,6 +15,7 @@ from plugwarden_collector.announce.stored import row_of, telling_in
 from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject
 from plugwarden_collector.announce.tellings import given_up, just_over, owing, settled, taken
 from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.receiver import Receiver
 
 from tests.collector.support.played_fleet import AT
@@ -69,13 +70,13 @@ def test_more_to_say_is_said_after_a_while() -> None:
 
 
 def test_what_fires_under_a_silence_is_told_when_it_ends() -> None:
-    silence = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
     assert told(subject("a"), silences=(silence,)) == []
     assert told(subject("a"), silences=(silence,), at=AT + timedelta(hours=1)) == [("all", FIRING, "a")]
 
 
 def test_an_end_is_told_under_a_silence_too() -> None:
-    silence = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
     assert told(known={("all", "a"): Telling(subject("a"), AT, AT)}, silences=(silence,)) == [("all", RESOLVED, "a")]
 
 
@@ -89,7 +90,7 @@ def test_whoever_is_told_of_the_speaker_need_not_be_told_of_what_it_speaks_for()
 
 def test_a_silence_on_the_speaker_does_not_silence_what_it_speaks_for() -> None:
     speaker = subject("q-1", labels={"alertname": "plugin quarantined", "severity": "page"})
-    silence = Silence("s", {"alertname": "plugin quarantined"}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({"alertname": "plugin quarantined"}), AT, AT + timedelta(hours=1), "ann", "known")
     assert told(subject("a", speaker="q-1"), speaker, silences=(silence,)) == [("all", FIRING, "a")]
 
 
@@ -151,7 +152,7 @@ def test_whatever_happens_all_that_was_due_is_told_once_with_its_end(steps: list
                 active.pop(key, None)
             case "silence":
                 if silent.pop(key, None) is None:
-                    silent[key] = Silence(key, {"alertname": key}, AT, AT + timedelta(days=1), "", "")
+                    silent[key] = Silence(key, equal({"alertname": key}), AT, AT + timedelta(days=1), "", "")
             case "speak":
                 if key in active:
                     active[key] = replace(active[key], speaker="q" if active[key].speaker is None else None)
@@ -183,7 +184,7 @@ def test_what_ended_before_it_could_be_told_is_told_with_its_end() -> None:
 
 
 def test_what_is_owed_is_owed_no_more_under_a_silence_and_kept_until_its_source_has_spoken() -> None:
-    silence = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
     item, known = subject("a"), {("all", "a"): Telling(subject("a"), AT)}
     quiet = Known({"a": item}, (JUDGING,), known, (ALL,), (silence,))
     assert owing(quiet, due(quiet, AT), AT) == {}

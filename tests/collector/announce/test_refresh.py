@@ -12,6 +12,7 @@ from plugwarden_collector.announce.pipeline import due
 from plugwarden_collector.announce.receivers.alertmanager import LASTS
 from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.file import parse_rules
 from plugwarden_collector.rules.receiver import Receiver
 
@@ -30,7 +31,7 @@ url = "http://b/"
 """
 SUBJECT = Subject("a-1", {"alertname": "x", "severity": "page", "plugin": "csv"}, "it fails", "", AT)
 SPEAKER = replace(SUBJECT, key="q-1")
-SILENCE = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(days=1), "ann", "known")
+SILENCE = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(days=1), "ann", "known")
 KEPT_FROM_PEOPLE: dict[str, dict[str, Any]] = {
     "on its way to its end": {"subject": replace(SUBJECT, quiet=True)},
     "silenced": {"subject": SUBJECT, "silences": [SILENCE]},

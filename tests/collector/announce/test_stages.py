@@ -27,12 +27,13 @@ from plugwarden_collector.announce.stages.retry import (
 from plugwarden_collector.announce.stages.route import route
 from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.receiver import Receiver
 
 from tests.collector.support.played_fleet import AT
 
 ALL, PAGER = Receiver("all", "http://a/"), Receiver("pager", "http://b/", ("page",))
-SILENCE = Silence("s", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+SILENCE = Silence("s", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
 
 
 def subject(key: str = "a", severity: str = "page", **more: Any) -> Subject:

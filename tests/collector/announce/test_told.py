@@ -11,17 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden.contract import QuarantineState, Scope
+from plugwarden_collector.announce.hidden import hidden_by
 from plugwarden_collector.announce.message import FIRING, RESOLVED, Known, Telling
 from plugwarden_collector.announce.pipeline import due
 from plugwarden_collector.announce.stages.dedup import UPDATE
-from plugwarden_collector.announce.subject import JUDGING, subjects_of
+from plugwarden_collector.announce.subject import JUDGING, SILENCE_NOTICE, active_at, subjects_of
 from plugwarden_collector.announce.tellings import owing, settled, taken
 from plugwarden_collector.audit.actor import Actor
-from plugwarden_collector.decide.acts import approve, decline, isolate, release
+from plugwarden_collector.decide.acts import acknowledge, approve, decline, isolate, release
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.matcher import equal, read_matchers
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.rules.receiver import Receiver
 
@@ -71,7 +73,7 @@ class Receiving:
 
     def look(self, standing: Standing, at: datetime, *silences: Silence) -> list[tuple[str, str]]:
         """Take what is due; return status and name of each."""
-        active = {item.key: item for item in subjects_of(standing)}
+        active = active_at(subjects_of(standing), at)
         known = Known(active, (JUDGING,), self.told, (HOOK,), silences)
         known = replace(known, tellings=settled(known, {}, at))
         messages = due(known, at)
@@ -104,7 +106,7 @@ def test_what_begins_under_a_silence_is_told_when_it_ends(what: str, label: str)
     standing, name = MUST_BE_TOLD[what]
     (subject,) = subjects_of(standing)
     label = label if label in subject.labels else "cause"  # a shared cause is about no one plugin
-    silence = Silence("s-1", {label: subject.labels[label]}, AT, AT + HOUR, "ann", "known")
+    silence = Silence("s-1", equal({label: subject.labels[label]}), AT, AT + HOUR, "ann", "known")
     hook = Receiving()
     assert hook.look(standing, AT, silence) == []
     assert hook.look(standing, AT + HOUR, silence) == [(FIRING, name)]
@@ -154,6 +156,55 @@ def test_each_turn_of_one_quarantine_is_told_as_news() -> None:
         at += UPDATE
 
 
+@every_kind
+def test_a_silence_that_still_hides_something_is_told_of_before_it_ends_once(what: str) -> None:
+    standing, name = MUST_BE_TOLD[what]
+    silence = Silence("s-1", read_matchers(["severity=~.+"]), AT, AT + HOUR, "ann", "known", "storage")
+    standing, hook = replace(standing, silences=(silence,)), Receiving()
+    assert hook.look(standing, AT, silence) == []
+    assert hook.look(standing, silence.ends_at - SILENCE_NOTICE, silence) == [(FIRING, "silence ends")]
+    (notice,) = hook.told.values()
+    assert "storage" in notice.subject.summary
+    assert "plugwarden silences extend s-1" in notice.subject.description
+    assert hook.look(standing, silence.ends_at - timedelta(seconds=1), silence) == []
+    assert set(hook.look(standing, silence.ends_at, silence)) == {(FIRING, name), (RESOLVED, "silence ends")}
+
+
+def test_a_silence_that_hides_nothing_or_is_extended_in_time_ends_without_a_word() -> None:
+    silence = Silence("s-1", read_matchers(["plugin=geo"]), AT, AT + HOUR, "ann", "known")
+    soon, hook = silence.ends_at - timedelta(minutes=1), Receiving()
+    assert hook.look(held(silences=(silence,)), soon, silence) == []
+    standing, _ = MUST_BE_TOLD["quarantined by a person"]
+    silence = replace(silence, matchers=read_matchers(["plugin=csv"]))
+    assert hook.look(replace(standing, silences=(silence,)), soon, silence) == [(FIRING, "silence ends")]
+    longer = replace(silence, ends_at=silence.ends_at + HOUR)
+    assert hook.look(replace(standing, silences=(longer,)), soon, longer) == [(RESOLVED, "silence ends")]
+    assert hook.look(replace(standing, silences=(longer,)), soon + HOUR, longer) == [(FIRING, "silence ends")]
+
+
+def test_what_a_person_knows_of_is_not_told_again_until_that_ends_and_its_end_is() -> None:
+    hook, at, more = Receiving(), AT, replace(HELD, repeats=1)
+    hook.look(held(HELD), at)
+    known, _ = acknowledge(held(more), "q-1", "csv", HOUR, "on it", ANN, AT)
+    assert hook.look(known, at + UPDATE) == []
+    assert Receiving().look(known, at + UPDATE) == [(FIRING, "plugin quarantined")], "who was never told is"
+    assert hook.look(known, at + HOUR) == [(FIRING, "plugin quarantined")]
+    known, _ = acknowledge(held(more), "q-1", "csv", HOUR, "on it", ANN, at)
+    assert hook.look(replace(known, quarantines={}), at + UPDATE) == [(RESOLVED, "plugin quarantined")]
+    anew = replace(known, quarantines={"q-1": replace(HELD, started_at=AT + timedelta(minutes=5))})
+    assert hook.look(anew, at + timedelta(minutes=6)) == [(FIRING, "plugin quarantined")], "what begins anew is"
+
+
+def test_a_preview_names_what_is_hidden_and_what_nobody_tells() -> None:
+    spoken = held(HELD, alerts={"a-1": replace(PAGE, inhibited_by="q-1")})
+    subjects = subjects_of(spoken)
+    alone = hidden_by(read_matchers(["slo=availability"]), subjects, [HOOK], (), AT)
+    assert [(item.key, item.untold) for item in alone] == [("a-1", False)], "the quarantine speaks for it"
+    both = hidden_by(read_matchers(["plugin=csv"]), subjects, [HOOK], (), AT)
+    assert {(item.key, item.untold) for item in both} == {("a-1", True), ("q-1", True)}
+    assert hidden_by(read_matchers(["plugin=geo"]), subjects, [HOOK], (), AT) == []
+
+
 ACTS = ["suggest", "prevent", "isolate", "again", "stuck", "approve", "decline", "release", "silence", "away"]
 
 
@@ -185,7 +236,7 @@ def test_whatever_happens_nothing_stays_isolated_or_suspected_and_nobody_told(st
         elif item is not None and what == "release":
             standing, _ = release(standing, item.id, "enough", ANN, at)
         elif what == "silence":
-            silences.append(Silence(f"s-{number}", {"plugin": scope.plugin}, at, at + HOUR, "ann", "known"))
+            silences.append(Silence(f"s-{number}", equal({"plugin": scope.plugin}), at, at + HOUR, "ann", "known"))
         if what != "away":
             hook.look(standing, at, *silences)
     at += HOUR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,59 @@ def test_a_plugin_page_and_the_fleet_say_the_same(collector: Running, sidecar: S
         assert (row["failed"], row["rejected"]) == (0, 0)
     assert told == {name: row["calls"] for name, row in fleet.items()}
     assert collector.api.get("series", until="2001-01-01")["calls"] == []
+
+
+def test_a_silence_is_previewed_made_extended_and_ended(collector: Running) -> None:
+    api = collector.api
+    item = api.post("quarantine", {"plugin": "csv", "reason": "it leaks"})
+    hidden = [{"key": item["id"], "name": "plugin quarantined", "severity": "ticket", "untold": True}]
+    body = {"matchers": ['plugin=~"cs."', 'tenant=""']}
+    seen = api.post("silences/preview", body)["hides"]
+    assert [{key: row[key] for key in hidden[0]} for row in seen] == hidden
+    begin = collector.collector.health.now() + timedelta(hours=1)
+    told = {**body, "seconds": 60, "comment": "maintenance", "owner": "storage", "starts_at": f"{begin.isoformat()}Z"}
+    made = api.post("silences", told)
+    assert (made["state"], made["owner"], made["matchers"]) == ("pending", "storage", ['plugin=~"cs."', 'tenant=""'])
+    assert made["hides"] == seen
+    longer = api.post(f"silences/{made['id']}/extend", {"seconds": 60, "reason": "it takes longer"})
+    assert longer["ends_at"] == f"{(begin + timedelta(seconds=120)).isoformat()}Z"
+    assert [row["id"] for row in api.get("silences")] == [made["id"]]
+    api.post(f"silences/{made['id']}/end", {"reason": "it is done"})
+    assert api.get("silences") == []
+    (ended,) = api.get("silences", ended_hours=1)
+    assert (ended["id"], ended["state"], ended["owner"]) == (made["id"], "expired", "storage")
+
+
+@pytest.mark.parametrize(
+    ("matchers", "why"),
+    [
+        (["plugin=~("], "no pattern"),
+        (["plugin"], "write NAME"),
+        (["tenant!=x"], "must not match an empty value"),
+        ([], "at least 1"),
+    ],
+)
+def test_matchers_that_cannot_be_used_are_refused_with_what_to_write(
+    collector: Running, matchers: list[str], why: str
+) -> None:
+    for path, more in (("silences/preview", {}), ("silences", {"seconds": 60, "comment": "known"})):
+        with pytest.raises(ApiError, match=why) as refused:
+            collector.api.post(path, {"matchers": matchers, **more})
+        assert refused.value.status == 422
+
+
+def test_an_acknowledgement_is_sealed_and_kept_over_a_restart(tmp_path: Path) -> None:
+    with running(tmp_path / "data", judging=False) as collector:
+        item = collector.api.post("quarantine", {"plugin": "csv", "reason": "it leaks"})
+        body = {"subject": item["id"], "seconds": 600, "reason": "on it"}
+        made = collector.api.post("acknowledgements", body)
+        assert collector.api.get("audit", stream="decisions")[0]["kind"] == "acknowledged"
+        with pytest.raises(ApiError, match="plugwarden alerts") as unknown:
+            collector.api.post("acknowledgements", {**body, "subject": "q-none"})
+        assert unknown.value.status == 404
+    with running(tmp_path / "data", judging=False) as collector:
+        assert collector.api.get("acknowledgements") == [made]
+        assert collector.api.get("audit/verify")["valid"]
 
 
 def test_a_silence_marks_its_alerts_and_can_be_taken_back(collector: Running) -> None:

@@ -21,7 +21,8 @@ from tests.collector.support.command_line import plugwarden, plugwarden_process
 from tests.collector.support.stores import AT, crash, metrics, opened
 
 ASKING = [
-    ["plugins"], ["plugins", "csv"], ["alerts"], ["quarantines"], ["capacity"], ["audit", "list"], ["audit", "verify"],
+    ["plugins"], ["plugins", "csv"], ["alerts"], ["quarantines"], ["capacity"], ["silences", "list"],
+    ["audit", "list"], ["audit", "verify"],
     ["query", "select plugin_id, sum(calls) as calls from plugin_calls group by all"],
 ]  # fmt: skip
 
@@ -166,3 +167,31 @@ def test_the_log_is_exported_and_verified_against_what_was_exported(busy: Runnin
     assert "there is nothing to explain" in plugwarden("audit", "accept", "--reason", "nothing", url=busy.url).stdout
     again = plugwarden("audit", "export", str(file), url=busy.url)
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
+
+
+def test_a_silence_from_the_command_line(busy: Running) -> None:
+    held = json.loads(plugwarden("quarantine", "csv", "--reason", "a test", "--json", url=busy.url).stdout)
+    seen = plugwarden("silences", "preview", "plugin=~c.*", url=busy.url).stdout
+    assert "of 1 nobody is told" in seen
+    assert held["id"] in " ".join(seen.split())
+    length = ("--for", "1h", "--reason", "known")
+    made = json.loads(plugwarden("silences", "add", "plugin=csv", *length, "--json", url=busy.url).stdout)
+    assert [row["key"] for row in made["hides"]] == [held["id"]]
+    assert plugwarden("silences", "extend", made["id"], *length, url=busy.url).returncode == 0
+    listed = plugwarden("silences", "list", url=busy.url).stdout
+    assert made["id"] in listed, "an id that is to be copied is not broken at 80 columns"
+    assert 'plugin="csv"' in listed
+    assert max(map(len, listed.splitlines())) <= 80
+    assert plugwarden("silences", "end", made["id"], "--reason", "over", url=busy.url).returncode == 0
+    assert (
+        json.loads(plugwarden("silences", "list", "--ended", "1h", "--json", url=busy.url).stdout)[0]["id"]
+        == made["id"]
+    )
+    wrong = plugwarden("silences", "add", "plugin=~(", *length, url=busy.url)
+    assert (wrong.returncode, "no pattern" in wrong.stderr) == (1, True)
+
+
+def test_an_acknowledgement_from_the_command_line(busy: Running) -> None:
+    held = json.loads(plugwarden("quarantine", "csv", "--reason", "a test", "--json", url=busy.url).stdout)
+    assert "is acknowledged until" in plugwarden("ack", held["id"], "--reason", "on it", url=busy.url).stdout
+    assert plugwarden("ack", "q-none", "--reason", "on it", url=busy.url).returncode == 1

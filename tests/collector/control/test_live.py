@@ -10,9 +10,11 @@ import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.control import live
+from plugwarden_collector.control.hands import Hands
 from plugwarden_collector.control.live import ACT_TRIES, pace, rest
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.errors import ConflictError, StaleError
+from plugwarden_collector.matcher import equal
 
 from tests.collector.conftest import Running, running
 from tests.collector.support.failing_plugin import entries, fail, rules_for
@@ -39,7 +41,8 @@ def test_an_act_goes_on_from_what_others_left(tmp_path: Path) -> None:
     with running(tmp_path / "data", judging=False) as collector:
         warden = collector.collector.warden
         mine = warden.quarantine(Scope("csv"), "by hand", ANN)
-        at, silence = collector.collector.health.now(), warden.silence({"plugin": "csv"}, HOUR, "known", ANN)
+        at, hands = collector.collector.health.now(), Hands(warden, list, collector.collector.health.now)
+        silence = hands.silence(equal({"plugin": "csv"}), HOUR, "known", ANN)
         others(collector, unsilenced=[silence.id])
         theirs = warden.quarantine(Scope("geo"), "by hand", ANN)
         assert set(warden.standing.quarantines) == {mine.id, theirs.id}

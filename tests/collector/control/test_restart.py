@@ -76,7 +76,7 @@ def test_an_incident_is_over_after_a_restart_when_it_would_have_been_without(
 
     with running(tmp_path / "data", clock=clock) as collector:
         warden = collector.collector.warden
-        warden._act(opens)
+        warden.act(opens)
         began = clock()
         clock.move(LINGER.total_seconds() - 5)
         warden._watch_at = 0.0  # it is kept every few seconds: as if the last of them were past

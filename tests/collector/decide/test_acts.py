@@ -12,9 +12,11 @@ from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.decide.acts import (
     Acted,
+    acknowledge,
     adopt_clock,
     approve,
     decline,
+    extend,
     freeze,
     isolate,
     release,
@@ -28,6 +30,7 @@ from plugwarden_collector.decide.shift import shift
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.errors import ConflictError, NotFoundError
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 from tests.collector.support.stores import AT
@@ -49,7 +52,7 @@ SUGGESTED = replace(
     HELD, state=QuarantineState.DEGRADED, enforcement=Enforcement.SUGGEST, hold_until=None, alert="a-1",
     evidence={"errors": {"OSError": 50}},
 )  # fmt: skip
-QUIET = Silence("s-1", {"plugin": "csv"}, AT, AT + HOUR, "ann", "known")
+QUIET = Silence("s-1", equal({"plugin": "csv"}), AT, AT + HOUR, "ann", "known")
 
 
 def standing(item: Quarantine = HELD) -> Standing:
@@ -63,8 +66,10 @@ ACTS: list[Callable[[Standing], Acted]] = [
     lambda now: release(now, "q-1", "enough", ANN, AT, override=HOUR),
     lambda now: approve(_suggesting(now), "q-1", "so it is", ANN, AT, hold=HOUR),
     lambda now: decline(_suggesting(now), "q-1", "a known blip", ANN, AT, override=HOUR),
-    lambda now: silence(now, {"plugin": "geo"}, HOUR, "known", ANN, AT),
+    lambda now: silence(now, equal({"plugin": "geo"}), HOUR, "known", ANN, AT),
     lambda now: unsilence(now, "s-1", "enough", ANN, AT),
+    lambda now: extend(now, "s-1", AT + 2 * HOUR, "longer", ANN, AT, limit=timedelta(days=31)),
+    lambda now: acknowledge(now, "q-1", "csv", HOUR, "on it", ANN, AT),
     lambda now: freeze(now, True, "a storm", ANN, AT),
     lambda now: adopt_clock(now, 60.0, AT),
 ]
@@ -189,7 +194,7 @@ def test_who_released_is_known_to_the_guard_and_nobody_releases_twice() -> None:
 
 
 def test_a_silence_lets_those_go_that_have_ended() -> None:
-    now, changes = silence(standing(), {"plugin": "geo"}, HOUR, "known", ANN, AT + HOUR)
+    now, changes = silence(standing(), equal({"plugin": "geo"}), HOUR, "known", ANN, AT + HOUR)
     assert now.silences == tuple(changes.silences)
     assert changes.silences[0].ends_at == AT + 2 * HOUR
 
@@ -202,6 +207,47 @@ def test_only_a_silence_in_force_is_taken_back() -> None:
             unsilence(before, "s-1", "enough", ANN, at)
 
 
+def test_a_silence_may_begin_later_and_one_that_should_have_begun_begins_now() -> None:
+    begin = AT + HOUR
+    _, changes = silence(standing(), equal({"plugin": "geo"}), HOUR, "known", ANN, AT, starts_at=begin, owner="team")
+    (item,) = changes.silences
+    assert (item.starts_at, item.ends_at, item.owner) == (begin, begin + HOUR, "team")
+    assert [item.state(at) for at in (AT, begin, begin + HOUR)] == ["pending", "active", "expired"]
+    assert not item.covers({"plugin": "geo"}, AT)
+    assert item.covers({"plugin": "geo"}, begin)
+    _, changes = silence(standing(), equal({"plugin": "geo"}), HOUR, "known", ANN, AT, starts_at=AT - HOUR)
+    assert changes.silences[0].starts_at == AT
+
+
+def test_a_silence_is_extended_and_never_shortened_or_made_endless() -> None:
+    now, changes = extend(standing(), "s-1", AT + 2 * HOUR, "longer", ANN, AT, limit=timedelta(days=31))
+    assert now.silences == (*changes.silences,) == (replace(QUIET, ends_at=AT + 2 * HOUR),)
+    assert changes.decisions[0].kind == "extended"
+    for ends_at, why in ((AT + HOUR, "as it is"), (AT + timedelta(days=32), "31 days")):
+        with pytest.raises(ConflictError, match=why):
+            extend(standing(), "s-1", ends_at, "longer", ANN, AT, limit=timedelta(days=31))
+    with pytest.raises(NotFoundError, match="silences list"):
+        extend(standing(), "s-1", AT + 9 * HOUR, "longer", ANN, AT + HOUR, limit=timedelta(days=31))
+
+
+def test_a_later_word_takes_the_place_of_an_earlier_one() -> None:
+    now, changes = acknowledge(standing(), "q-1", "csv is isolated", HOUR, "on it", ANN, AT)
+    assert (now.acknowledgements, changes.unacknowledged) == (tuple(changes.acknowledgements), [])
+    assert (changes.decisions[0].kind, changes.decisions[0].scope) == ("acknowledged", "csv is isolated")
+    first = changes.acknowledgements[0]
+    again, changes = acknowledge(now, "q-1", "csv is isolated", 2 * HOUR, "still", ANN, AT + HOUR / 2)
+    assert (again.acknowledgements, changes.unacknowledged) == (tuple(changes.acknowledgements), [first.id])
+
+
+def test_a_silence_to_come_stays_where_the_calendar_has_it_when_the_clock_moves() -> None:
+    coming = replace(QUIET, id="s-2", starts_at=AT + HOUR, ends_at=AT + 2 * HOUR)
+    fresh, _ = shift(replace(standing(), silences=(QUIET, coming)), 60.0, AT + timedelta(seconds=60))
+    assert fresh.silences == (
+        replace(QUIET, starts_at=AT + timedelta(seconds=60), ends_at=AT + HOUR + timedelta(seconds=60)),
+        coming,
+    )
+
+
 def test_the_switch_is_off_with_a_reason_and_on_without_one() -> None:
     off, changes = freeze(standing(), True, "a storm", ANN, AT)
     assert (off.frozen, changes.freeze, changes.decisions[0].kind) == ("a storm", Freeze("a storm"), "frozen")
@@ -210,8 +256,8 @@ def test_the_switch_is_off_with_a_reason_and_on_without_one() -> None:
 
 
 def test_holds_and_silences_move_by_what_was_added_since_the_last_look() -> None:
-    now, changes = adopt_clock(standing(), 60.0, AT)
-    now, changes = adopt_clock(now, 90.0, AT)
+    now, changes = adopt_clock(standing(), 60.0, AT + timedelta(seconds=60))
+    now, changes = adopt_clock(now, 90.0, AT + timedelta(seconds=90))
     assert now.quarantines["q-1"].hold_until == now.silences[0].ends_at == AT + HOUR + timedelta(seconds=90)
     assert (changes.shifted_seconds, changes.decisions[0].evidence) == (90.0, {"seconds": 30.0})
     ended, _ = release(standing(), "q-1", "enough", ANN, AT, override=HOUR)

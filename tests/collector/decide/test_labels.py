@@ -22,6 +22,7 @@ from plugwarden_collector.decide.labels import LABELS, labels_of
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.rules.receiver import Receiver
 
@@ -43,11 +44,16 @@ WIDE = Scope("csv", "2", operation="export", instance="i", tenant="acme")
 ISOLATED = Quarantine("q-1", WIDE, QuarantineState.QUARANTINED, "it fails", "ann", Enforcement.ENFORCE, AT, AT)
 SHARED = Incident("i-1", "downstream:db", "db is slow", ("csv", "geo"), AT)
 STANDING = Standing(alerts={"a-1": RECORD}, quarantines={"q-1": ISOLATED}, incidents={"i-1": SHARED})
-SUBJECTS = [*subjects_of(STANDING), subject_of_alert(CONDITION)]
+QUIET = Silence("s-1", equal({"plugin": "csv"}), AT - timedelta(hours=1), AT + timedelta(minutes=1), "ann", "known")
+SUBJECTS = [
+    *subjects_of(STANDING),
+    subject_of_alert(CONDITION),
+    *(item for item in subjects_of(replace(STANDING, silences=(QUIET,))) if "silence" in item.labels),
+]
 
 
 def muted(subject: Subject, label: str) -> bool:
-    silence = Silence("s", {label: subject.labels[label]}, AT, AT + timedelta(hours=1), "ann", "known")
+    silence = Silence("s", equal({label: subject.labels[label]}), AT, AT + timedelta(hours=1), "ann", "known")
     return not due(Known({subject.key: subject}, (JUDGING,), {}, (Receiver("all", "http://a/"),), (silence,)), AT)
 
 

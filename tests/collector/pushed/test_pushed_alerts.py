@@ -324,3 +324,12 @@ def test_no_parameter_makes_the_collector_fail(shared: Running, path: str) -> No
 def test_a_silence_of_no_length_is_refused(shared: Running) -> None:
     body = {"matchers": {"plugin": "x"}, "seconds": 1e-9, "comment": "nothing"}
     assert httpx2.post(f"{shared.url}/api/v1/silences", json=body).status_code == 422
+
+
+def test_the_labels_of_our_own_metrics_name_the_plugin_as_well(collector: Running) -> None:
+    """A rule over what a sidecar serves passes its labels on as they are."""
+    for labels in ({"plugin_id": "csv", "plugin_version": "2"}, {"plugin": "csv", "version": "2", "plugin_id": "x"}):
+        push = [{"labels": {"alertname": "Slow", **labels}}]
+        assert httpx2.post(f"{collector.url}/api/v2/alerts", json=push).status_code == 200
+    rows = collector.api.get("alerts")["alerts"]
+    assert [(row["plugin_id"], row["plugin_version"]) for row in rows] == [("csv", "2")] * 2

@@ -26,6 +26,7 @@ from plugwarden_collector.decide.changes import Changes, Freeze
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.judge.watch import Watch
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.rules.file import load_rules
 from plugwarden_collector.store import Database, Ledger, Telemetry, Writer, open_ledger, telemetry_of
@@ -128,7 +129,7 @@ def fill(store: Open, rules: Path, *, seconds: int = 40, spans: int = 5, first: 
         return
     note = Draft(AT, "noted", "a test", "store", "“quoted”, tab\t and <b>markup</b>", evidence={"n": 1})
     incident = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT)
-    silence = Silence("s-1", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "a test", "quiet")
+    silence = Silence("s-1", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "a test", "quiet")
 
     changes = Changes(at=AT, decisions=[note], incidents=[incident], silences=[silence], freeze=Freeze("a test"))
 

@@ -28,4 +28,4 @@ def suggested(collector: Running, scope: Scope, reason: str, **evidence: Any) ->
         fresh.quarantines[item.id] = item
         return fresh, Changes(at=at, quarantines=[item])
 
-    return collector.collector.warden._act(act).quarantines[-1].id
+    return collector.collector.warden.act(act).quarantines[-1].id

@@ -25,6 +25,7 @@ from plugwarden_collector.errors import ConflictError
 from plugwarden_collector.judge.kept_watch import kept
 from plugwarden_collector.judge.kept_watch import resumed as resumed_watch
 from plugwarden_collector.judge.watch import Watch
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.file import Rules
 
 from tests.collector.support.logged import entry_of
@@ -154,7 +155,7 @@ def _act(event: Event, standing: Standing, at: datetime) -> Acted | None:
     if event.kind == "isolate":
         return isolate(standing, _scope(event.scope), "a person said so", PERSON, at)
     if event.kind == "silence":
-        return silence(standing, dict(event.scope), timedelta(seconds=event.until - event.at), "known", PERSON, at)
+        return silence(standing, equal(event.scope), timedelta(seconds=event.until - event.at), "known", PERSON, at)
     if event.kind == "release":
         wanted = {key: value for key, value in _scope(event.scope).as_dict().items() if value is not None}
         changed: Acted | None = None

@@ -24,7 +24,7 @@ MAX_EVIDENCE_BYTES = 32_768
 MAX_ITEMS = 10
 """Entries of one list of evidence; the decision log has all of them."""
 
-_FAMILIES = {"q": "quarantine", "i": "incident", "s": "silence"}
+_FAMILIES = {"q": "quarantine", "i": "incident", "s": "silence", "k": "acknowledgement"}
 """Beginning of the id of what a decision is about -> what that is."""
 _KINDS = {"prevented": "quarantine", "would_quarantine": "quarantine", "frozen": "automation", "unfrozen": "automation"}
 """Decisions that are about nothing with an id, and are transitions all the same."""

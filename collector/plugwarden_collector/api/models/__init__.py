@@ -21,13 +21,25 @@ from .quarantine import (
 )
 from .query import QueryAnswer, QueryRequest
 from .rules import BudgetRow, Rules, SloRow
-from .silences import Silence, SilenceEnd, SilenceRequest
+from .silences import (
+    Acknowledgement,
+    AcknowledgementRequest,
+    Silence,
+    SilenceEnd,
+    SilenceExtension,
+    SilenceMade,
+    SilencePreview,
+    SilencePreviewRequest,
+    SilenceRequest,
+)
 from .traces import Trace, TraceSummary
 from .upkeep import Deletion, SetAside
 from .words import ReasonedRequest
 
 __all__ = [
     "Accepted",
+    "Acknowledgement",
+    "AcknowledgementRequest",
     "Alerts",
     "AuditEntry",
     "AuditHeads",
@@ -63,6 +75,10 @@ __all__ = [
     "SetAside",
     "Silence",
     "SilenceEnd",
+    "SilenceExtension",
+    "SilenceMade",
+    "SilencePreview",
+    "SilencePreviewRequest",
     "SilenceRequest",
     "SloRow",
     "Status",

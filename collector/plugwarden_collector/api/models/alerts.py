@@ -56,6 +56,10 @@ class AlertRow(Answer):
     """Numbers behind it; not stable."""
     silenced_by: str | None
     """Silence because of which nobody is told of it."""
+    acknowledged_by: str | None
+    """Who knows of it, so that nobody is told again; null: nobody said so."""
+    acknowledged_until: datetime | None
+    """Until when, UTC."""
 
 
 @value

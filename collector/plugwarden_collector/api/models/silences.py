@@ -1,35 +1,123 @@
-"""Silences: whom nobody is told about for a while."""
+"""Silences: whom nobody is told about for a while; and acknowledgements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from plugwarden.contract.value import value
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from plugwarden_collector.decide import silence
+from plugwarden_collector.announce import hidden
+from plugwarden_collector.decide import acknowledgement
+from plugwarden_collector.matcher import MAX_MATCHERS, Matcher, equal, read_matchers
 
 from .answer import Answer
 from .words import Asked, Name, Reason, Said
 
-__all__ = ["Silence", "SilenceEnd", "SilenceRequest"]
+__all__ = [
+    "Acknowledgement", "AcknowledgementRequest", "Hidden", "Silence", "SilenceEnd", "SilenceExtension", "SilenceMade",
+    "SilencePreview", "SilencePreviewRequest", "SilenceRequest", "utc",
+]  # fmt: skip
+
+MAX_SECONDS = 31 * 86_400
+"""Seconds that a silence lasts at most."""
+MAX_AHEAD = timedelta(days=366)
+"""How long ahead a silence may begin."""
+
+Written = dict[Name, Name] | list[Annotated[str, Field(min_length=1, max_length=4096)]]
 
 
-class SilenceRequest(Asked):
+def _usable(written: Written) -> Written:
+    matchers_of(written)
+    return written
+
+
+Matchers = Annotated[
+    Written,
+    Field(
+        min_length=1,
+        max_length=MAX_MATCHERS,
+        description='Matchers that must all be true, such as `plugin="csv"` or `version=~"1\\\\..*"`; or an object of labels that must '
+        "be equal",
+    ),
+    AfterValidator(_usable),
+]
+
+
+def matchers_of(written: Written) -> tuple[Matcher, ...]:
+    """Return the matchers of a request; raises `MatcherError`."""
+    return read_matchers(map(str, equal(written)) if isinstance(written, dict) else written)
+
+
+def utc(moment: datetime) -> datetime:
+    """Return a moment as all times here are: UTC without a zone."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
+
+
+class SilencePreviewRequest(Asked):
+    """What a silence would hide."""
+
+    matchers: Matchers
+
+
+class SilenceRequest(SilencePreviewRequest):
     """Tell nobody of some alerts for a while."""
 
-    matchers: Annotated[dict[Name, Name], Field(min_length=1, max_length=10)] = Field(
-        description="Labels that must all be equal: plugin, version, slo, severity"
+    seconds: Annotated[float, Field(ge=1, le=MAX_SECONDS)]
+    starts_at: Annotated[datetime | None, AfterValidator(lambda at: at and utc(at))] = Field(
+        None, description="When it begins, ISO 8601 (UTC unless it says otherwise); none, or in the past: now"
     )
-    seconds: Annotated[float, Field(ge=1, le=31 * 86_400)]
+    owner: Name | None = Field(None, description="Who answers for it, such as a team; none: who makes it")
     comment: Reason
     actor: Said = None
 
 
+class SilenceExtension(Asked):
+    """Let a silence end later."""
+
+    seconds: Annotated[float, Field(ge=1, le=MAX_SECONDS, description="By how much")]
+    reason: Reason
+    actor: Said = None
+
+
+@value
+class Silence(Answer):
+    """Matchers that must all be true of an alert, and from when to when nobody is told of it."""
+
+    id: str
+    matchers: list[str]
+    """Such as `plugin="csv"`."""
+    starts_at: datetime
+    ends_at: datetime
+    created_by: str
+    comment: str
+    owner: str | None
+    """Who answers for it; null: who made it."""
+    state: str
+    """`pending`, `active` or `expired`."""
+
+
 @dataclass(frozen=True, slots=True)
-class Silence(Answer, silence.Silence):
-    """Labels that must all be equal, and for how long."""
+class Hidden(Answer, hidden.Hidden):
+    """One thing that a silence hides."""
+
+
+@value
+class SilencePreview(Answer):
+    """What a silence hides now."""
+
+    hides: list[Hidden]
+    """Pages first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceMade(Silence):
+    """A silence, and what it hides now."""
+
+    hides: list[Hidden]
+    """Pages first; of one that is to come, what it would hide if it had begun."""
 
 
 @value
@@ -37,3 +125,17 @@ class SilenceEnd(Answer):
     """A silence that was taken back."""
 
     id: str
+
+
+class AcknowledgementRequest(Asked):
+    """Know of something for a while: it is not told again, and its end is."""
+
+    subject: Name = Field(description="Fingerprint of an alert, or id of a quarantine or an incident")
+    seconds: Annotated[float, Field(ge=1, le=MAX_SECONDS)]
+    reason: Reason
+    actor: Said = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement(Answer, acknowledgement.Acknowledgement):
+    """A person's word that they know."""

@@ -1,5 +1,6 @@
 """The routes of the HTTP API: one file a noun, each a function of `Parts`."""
 
+from .alertmanager import alertmanager_routes
 from .alerts import alert_routes
 from .audit import audit_routes
 from .backup import backup_routes
@@ -31,6 +32,7 @@ ROUTERS = (
     quarantine_routes,
     directive_routes,
     pushed_routes,
+    alertmanager_routes,
     upkeep_routes,
     backup_routes,
     audit_routes,

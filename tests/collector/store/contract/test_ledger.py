@@ -13,6 +13,7 @@ from plugwarden.contract import Action, Directive, DirectiveSet, QuarantineState
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import ACCESS, DECISIONS, Draft
 from plugwarden_collector.clock import Step, Timekeeping
+from plugwarden_collector.decide.acknowledgement import Acknowledgement
 from plugwarden_collector.decide.acts import Acted, adopt_clock, freeze, isolate, release, silence, unsilence
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetStatus, Changes, Freeze
@@ -22,6 +23,7 @@ from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.decide.word import MANY, WORD, Word
 from plugwarden_collector.errors import StaleError
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store.ledger import (
     Delivery,
@@ -50,7 +52,8 @@ HELD = Quarantine(
 )  # fmt: skip
 INCIDENT = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT, seen_at=LATER)
 TICKET = replace(FIRING, alert=Alert("a-2"), severity="ticket", version=None)
-SILENCE = Silence("s-1", {"plugin": "csv"}, AT, AT + timedelta(hours=1), "ann", "known")
+SILENCE = Silence("s-1", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
+KNOWN = Acknowledgement("k-1", "q-1", AT, AT + timedelta(hours=1), "ann", "on it")
 TOLD = DirectiveSet("an epoch", 1, (Directive("q-1", Action.ISOLATE, Scope("csv", "2"), 0.0, "it fails"),))
 ALL = Changes(
     at=AT,
@@ -67,6 +70,7 @@ ALL = Changes(
     ],
     changes=[Annotation(AT, "deployment", "csv", "2", "csv 2 was first seen")],
     silences=[SILENCE],
+    acknowledgements=[KNOWN],
     freeze=Freeze("a test"),
     shifted_seconds=-7200.0,
     watch='{"form": 0}',
@@ -75,8 +79,9 @@ ALL = Changes(
 
 
 def test_every_kind_of_change_has_its_example_here() -> None:
-    # When to look again is for the loop alone; what a silence was taken back for has a test of its own.
-    assert [item.name for item in fields(Changes) if getattr(ALL, item.name) in (None, [])] == ["look_at", "unsilenced"]
+    # When to look again is for the loop alone; what ends has a test of its own.
+    missing = {item.name for item in fields(Changes) if getattr(ALL, item.name) in (None, [])}
+    assert missing == {"look_at", "unsilenced", "unacknowledged"}
 
 
 def test_what_one_process_bore_out_does_not_count_for_the_hour_of_the_others(engine: Engine) -> None:
@@ -115,6 +120,7 @@ def test_what_was_committed_is_what_the_next_start_loads(engine: Engine) -> None
         assert standing.incidents["i-1"].seen_at == LATER
         assert standing.directives == TOLD
         assert standing.silences == (SILENCE,)
+        assert standing.acknowledgements == (KNOWN,)
         assert standing.noted == {("csv", "availability", "prevented"): AT}
         assert (standing.frozen, standing.shifted_seconds) == ("a test", -7200.0)
         assert standing.actions == [AT], "for the limit per hour"
@@ -136,12 +142,25 @@ def test_how_far_a_receiver_of_events_has_got_is_kept(engine: Engine) -> None:
     assert engine.ledger.decisions_after(5, 10) == []
 
 
+def test_silences_that_ended_are_listed_as_they_came_out(engine: Engine) -> None:
+    coming = replace(
+        SILENCE, id="s-2", starts_at=AT + timedelta(hours=2), ends_at=AT + timedelta(hours=3), owner="storage"
+    )
+    engine.ledger.commit(Changes(at=AT, silences=[SILENCE, coming]), 0).result(30)
+    engine.ledger.commit(Changes(at=LATER, unsilenced=["s-2"]), 1).result(30)
+    assert engine.ledger.ended_silences(LATER, AT) == [replace(coming, starts_at=LATER, ends_at=LATER)]
+    later = AT + timedelta(hours=1)
+    assert {item.id for item in engine.ledger.ended_silences(later, AT)} == {"s-1", "s-2"}
+    assert engine.ledger.ended_silences(later, later) == [SILENCE]
+
+
 def test_what_ends_is_not_loaded_again(engine: Engine) -> None:
     engine.ledger.commit(ALL, 0).result(30)
-    over = Changes(at=LATER, incidents=[replace(INCIDENT, ended_at=LATER)], unsilenced=["s-1"], freeze=Freeze(None))
+    ended = replace(INCIDENT, ended_at=LATER)
+    over = Changes(at=LATER, incidents=[ended], unsilenced=["s-1"], unacknowledged=["k-1"], freeze=Freeze(None))
     engine.ledger.commit(over, 1).result(30)
     standing = engine.ledger.load(LATER).standing
-    assert (standing.incidents, standing.silences, standing.frozen) == ({}, (), None)
+    assert (standing.incidents, standing.silences, standing.acknowledgements, standing.frozen) == ({}, (), (), None)
     assert [row.ended_at for row in engine.ledger.incidents()] == [LATER]
 
 
@@ -215,8 +234,8 @@ def test_acts_of_people_are_loaded_as_they_were_done(engine: Engine) -> None:
     acts: list[Callable[[Standing], Acted]] = [
         lambda now: adopt_clock(now, 30.0, AT),
         lambda now: isolate(now, Scope("csv", "2"), "by hand", ANN, AT, hold=timedelta(hours=1)),
-        lambda now: silence(now, {"plugin": "csv"}, timedelta(hours=1), "known", ANN, AT),
-        lambda now: silence(now, {"plugin": "geo"}, timedelta(hours=1), "known", ANN, AT),
+        lambda now: silence(now, equal({"plugin": "csv"}), timedelta(hours=1), "known", ANN, AT),
+        lambda now: silence(now, equal({"plugin": "geo"}), timedelta(hours=1), "known", ANN, AT),
         lambda now: freeze(now, True, "a storm", ANN, AT),
         lambda now: adopt_clock(now, 600.0, AT),
         lambda now: release(now, next(iter(now.quarantines)), "enough", ANN, LATER),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
@@ -19,7 +21,7 @@ from plugwarden_collector.store.duckdb.query.reader.bounded import SAFE_FUNCTION
 from plugwarden_collector.store.duckdb.query.reader.pool import ReaderPool
 from plugwarden_collector.store.duckdb.query.reader.scans import OPERATOR_MEMORY, question
 from plugwarden_collector.store.duckdb.query.reader.source import ViewSource
-from plugwarden_collector.store.duckdb.query.stream import _schemas, collect
+from plugwarden_collector.store.duckdb.query.stream import _described, _schemas, collect
 from plugwarden_collector.store.views import stable_views
 
 AT = datetime(2026, 1, 1)
@@ -206,3 +208,23 @@ def test_a_process_is_given_back_whatever_becomes_of_its_scans(
         assert ask() == 1000
     finally:
         pool.close()
+
+
+def test_whoever_asks_while_views_are_looked_up_knows_every_one(filled: Database) -> None:
+    """Before, a process that was started meanwhile knew only some of them for as long as it ran."""
+    _described.clear()
+    known = []
+
+    class Slow:
+        @contextmanager
+        def reading(self) -> Iterator[Any]:
+            with filled.reading() as cursor:
+
+                def sql(text: str) -> Any:
+                    known.append(len(_described))
+                    return cursor.sql(text)
+
+                yield SimpleNamespace(sql=sql)
+
+    assert len(_schemas(cast(Database, Slow()))) == len(stable_views())
+    assert set(known) == {0}

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from plugwarden_collector.audit import Place
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.labels import alert_labels
+from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.store.duckdb.database import Database
+from plugwarden_collector.store.duckdb.rows import fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.duckdb.write.writer import Writer
 from plugwarden_collector.store.ledger import (
@@ -55,7 +57,7 @@ from .lists import list_rows
 from .notes import store_notes
 from .pushed_alerts import end_pushed, forget_pushed, load_pushed, store_pushed
 from .sealing import Sealing
-from .state import apply_changes, load_standing, load_versions
+from .state import apply_changes, load_standing, load_versions, silence_of
 
 __all__ = ["DuckdbLedger", "kept_time"]
 
@@ -92,6 +94,12 @@ class DuckdbLedger:
             return revision
 
         return self.audit.run(work, first=True)
+
+    def ended_silences(self, at: datetime, since: datetime) -> list[Silence]:
+        """Return silences that ended lately."""
+        with self._database.reading() as cursor:
+            asked = {"at": at, "since": since}
+            return [*map(silence_of, fetch_rows(cursor, statement("list_ended_silences").sql, asked))]
 
     def tellings(self) -> list[TellingRow]:
         """Return what receivers hold for open, or are owed."""

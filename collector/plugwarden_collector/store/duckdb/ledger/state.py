@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -12,12 +13,14 @@ from typing import Any, TypeVar
 import duckdb
 from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 
+from plugwarden_collector.decide.acknowledgement import Acknowledgement
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.noted import resumed
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.matcher import equal, read_matcher
 from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_collector.store.duckdb.rows import Row, fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
@@ -25,7 +28,7 @@ from plugwarden_collector.store.duckdb.statements import statement
 from .facts import FROZEN, NOTED, SHIFTED, WATCH, load_fact, store_fact
 from .sealing import Sealing
 
-__all__ = ["apply_changes", "load_directives", "load_standing", "load_versions"]
+__all__ = ["apply_changes", "load_directives", "load_standing", "load_versions", "silence_of"]
 
 LATELY = timedelta(hours=1)
 """How far back the automation's actions count against its limit per hour."""
@@ -83,6 +86,10 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
         connection.execute(statement("store_silence").sql, _silence_row(silence))
     for identity in changes.unsilenced:
         connection.execute(statement("end_silence").sql, {"id": identity, "at": changes.at})
+    for identity in changes.unacknowledged:
+        connection.execute(statement("end_acknowledgement").sql, {"id": identity, "at": changes.at})
+    for known in changes.acknowledgements:
+        connection.execute(statement("store_acknowledgement").sql, asdict(known))
     if changes.freeze is not None:
         store_fact(connection, FROZEN, changes.freeze.reason)
     if changes.shifted_seconds is not None:
@@ -112,7 +119,8 @@ def load_standing(cursor: duckdb.DuckDBPyConnection, epoch: str, at: datetime) -
         versions=load_versions(cursor),
         frozen=load_fact(cursor, FROZEN),
         noted=resumed(load_fact(cursor, NOTED), at),
-        silences=tuple(_all(cursor, "load_silences", _silence, {"at": at})),
+        silences=tuple(_all(cursor, "load_silences", silence_of, {"at": at})),
+        acknowledgements=tuple(_all(cursor, "load_acknowledgements", lambda row: Acknowledgement(**row), {"at": at})),
         shifted_seconds=None if shifted is None else float(shifted),
     )
 
@@ -141,15 +149,19 @@ def _incident(row: Row) -> Incident:
     )
 
 
-def _silence(row: Row) -> Silence:
-    matchers = json.loads(row["matchers"])
-    return Silence(row["id"], matchers, row["starts_at"], row["ends_at"], row["created_by"], row["comment"])
+def silence_of(row: Row) -> Silence:
+    """Return a silence as a row of `silences` has it: one of an earlier version names labels that must all be equal."""
+    found = json.loads(row["matchers"])
+    matchers = equal(found) if isinstance(found, dict) else tuple(map(read_matcher, found))
+    return Silence(
+        row["id"], matchers, row["starts_at"], row["ends_at"], row["created_by"], row["comment"], row["owner"]
+    )
 
 
 def _silence_row(item: Silence) -> Row:
     return {
-        "id": item.id, "matchers": json.dumps(dict(item.matchers)), "starts_at": item.starts_at, "ends_at": item.ends_at,
-        "created_by": item.created_by, "comment": item.comment,
+        "id": item.id, "matchers": json.dumps([*map(str, item.matchers)]), "starts_at": item.starts_at, "ends_at": item.ends_at,
+        "created_by": item.created_by, "comment": item.comment, "owner": item.owner,
     }  # fmt: skip
 
 

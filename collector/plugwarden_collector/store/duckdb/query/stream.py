@@ -424,11 +424,15 @@ _described: dict[str, pa.Schema] = {}
 def _schemas(database: Database) -> Mapping[str, pa.Schema]:
     """The stable views as Arrow describes them, JSON as such: the same in every store of this version."""
     if not _described:
+        found = {}
         with database.reading() as cursor:
             for view in stable_views().values():
                 schema = cursor.sql(f'from "{view.name}" limit 0').to_arrow_reader().schema
                 for index, column in enumerate(view.columns):
                     if column.type == "JSON":
                         schema = schema.set(index, schema.field(index).with_type(pa.json_(pa.string())))
-                _described[view.name] = schema
+                found[view.name] = schema
+        _described.update(
+            found
+        )  # all at once: a process that is started meanwhile would know only some for as long as it runs
     return _described

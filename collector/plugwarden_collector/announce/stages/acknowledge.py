@@ -1,0 +1,34 @@
+"""Acknowledge: whoever was told of what a person knows of is not told again while the acknowledgement holds. Its end is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from plugwarden_collector.rules.receiver import ReceiverKind
+
+from ..message import Known, Message
+
+__all__ = ["acknowledge"]
+
+
+def acknowledge(messages: Sequence[Message], known: Known, at: datetime) -> list[Message]:
+    """Return the messages that nobody knows of yet, or that their receiver was never told.
+
+    An Alertmanager is told all the same: to it an alert that it does not hear of is over.
+    """
+    refreshed = {item.name for item in known.receivers if item.kind is ReceiverKind.ALERTMANAGER}
+    return [
+        item
+        for item in messages
+        if item.ended is not None
+        or item.subject.known_until is None
+        or item.subject.known_until <= at
+        or item.receiver in refreshed
+        or not _told(known, item)
+    ]
+
+
+def _told(known: Known, message: Message) -> bool:
+    telling = known.tellings.get(message.key)
+    return telling is not None and telling.owed is None
