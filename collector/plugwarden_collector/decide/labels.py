@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["LABELS", "alert_labels", "labels_of"]
+__all__ = ["LABELS", "TOLD_BY", "alert_labels", "labels_of"]
 
 LABELS = (
     "alertname", "severity", "plugin", "version", "operation", "instance", "tenant", "slo", "component", "quarantine",
     "incident", "cause", "silence",
 )  # fmt: skip
 """Names of all labels that the collector itself gives; pushed alerts bring their own."""
+
+
+TOLD_BY = ("told_by", "plugwarden")
+"""Annotation of whatever a collector tells in Alertmanager's form, and its value: what comes back by it is not news."""
 
 
 def labels_of(name: str, severity: str, **about: str | None) -> dict[str, str]:

@@ -145,6 +145,8 @@ class PushedRecord:
     firing: bool
     started_at: datetime
     ended_at: datetime | None
+    ends_at: datetime | None
+    """When it ends though nobody says so; None: when it is no longer pushed."""
     changed_at: datetime
 
     @property
@@ -181,6 +183,8 @@ class PushedStored:
     firing: bool
     started_at: datetime
     ended_at: datetime | None
+    ends_at: datetime | None
+    """As `PushedRecord` has it."""
 
 
 @dataclass(frozen=True, slots=True)

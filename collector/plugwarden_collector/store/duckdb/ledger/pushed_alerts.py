@@ -30,9 +30,13 @@ def store_pushed(connection: duckdb.DuckDBPyConnection, records: Sequence[Pushed
         "started": [item.started_at for item in records],
         "resolved": [item.ended_at for item in records],
         "changed": [item.changed_at for item in records],
-        "details": [json.dumps({"generator": item.generator}) for item in records],
+        "details": [json.dumps({"generator": item.generator} | _end(item)) for item in records],
     }
     connection.execute(statement("store_pushed_alerts").sql, columns)
+
+
+def _end(item: PushedRecord) -> dict[str, str]:
+    return {} if item.ends_at is None else {"ends_at": item.ends_at.isoformat()}
 
 
 def end_pushed(connection: duckdb.DuckDBPyConnection, ended: Sequence[PushedEnd], at: datetime) -> None:
@@ -50,5 +54,6 @@ def load_pushed(cursor: duckdb.DuckDBPyConnection) -> list[PushedStored]:
     """Return all that are kept."""
     rows = fetch_rows(cursor, statement("list_pushed_alerts").sql)
     return [
-        PushedStored(row["fingerprint"], row["state"] == "firing", row["firing_at"], row["resolved_at"]) for row in rows
+        PushedStored(row["fingerprint"], row["state"] == "firing", row["firing_at"], row["resolved_at"], row["ends_at"])
+        for row in rows
     ]
