@@ -128,6 +128,8 @@ class PushedAlerts:
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
         """By what became of them: `stored`, `unchanged`, `ended`, `invalid`, `full`, `own`."""
+        self.changes = 0
+        """Grows whenever what is stored may be other than before."""
         at = clock()
         self._known = {
             item.fingerprint: Known(
@@ -184,6 +186,7 @@ class PushedAlerts:
             with self._lock:  # what is stored is known at once: a later part may fail
                 self._known |= {name: merged.known[name] for name in chunk}
             self.counts["stored"] += len(chunk)
+            self.changes += 1
         self.counts["unchanged"] += merged.unchanged
         self.counts["full"] += len(merged.full)
         full = [Refused(others[item.index][0], item.field, item.why) for item in merged.full]
@@ -203,6 +206,7 @@ class PushedAlerts:
             for name in gone:
                 del self._known[name]
         self.counts["ended"] += len(ended)
+        self.changes += len(ended)
         return len(ended)
 
 
