@@ -26,6 +26,7 @@ from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.audit.entries import DECISIONS
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.control.live import Warden
+from plugwarden_collector.control.pushed import PushedFollower, run_pushed_follower
 from plugwarden_collector.control.retention import run_retention
 from plugwarden_collector.control.timekeeping import resumed, run_timekeeping
 from plugwarden_collector.durations import duration
@@ -175,6 +176,9 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         pushed = PushedAlerts(ledger, clock)
         stack.callback(pushed.close)
         stack.push_async_callback(_cancel, _spawn(run_pushed_alerts(pushed), failed))
+        follower = PushedFollower(warden, pushed, ledger)
+        stack.callback(follower.close)
+        stack.push_async_callback(_cancel, _spawn(run_pushed_follower(follower), failed))
         registry = own_registry(
             telemetry, intake, warden, board, notifier, events, health, calls, pushed, audit, access, notes
         )

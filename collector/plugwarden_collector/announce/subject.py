@@ -210,6 +210,8 @@ def _said_of(item: Quarantine) -> tuple[str, str, str] | None:
     again = f" again, {item.repeats + 1} times by now" if item.repeats else ""
     approved = f", approved by {item.evidence['approved_by']}" if "approved_by" in item.evidence else ""
     summary = f"{scope} is quarantined by {item.actor}{approved}{again}: {item.reason}"
+    if item.held_by is not None and item.state is QuarantineState.QUARANTINED:
+        return QUARANTINED, summary, f"Calls are refused while the pushed alert {item.held_by} fires, or: {release}."
     if item.hold_until is None and item.state is QuarantineState.QUARANTINED:
         return QUARANTINED, summary, f"It stays so until a person decides: {release}."
     return QUARANTINED, summary, f"Calls are refused until probation shows that it is well, or: {release}."
@@ -224,6 +226,12 @@ def _course_of(item: Quarantine) -> tuple[str, str, str]:
     if item.state is QuarantineState.PROBATION:
         done = f"{percent(item.share_ratio)} of its calls are let through, and judged."
         return done, "a person decides" if item.inconclusive else "it has passed, or failed again", end
+    if item.held_by is not None:
+        return (
+            "Its calls are refused.",
+            f"the pushed alert {one_line(item.held_by)} is over; then it is on probation",
+            end,
+        )
     if item.hold_until is None:
         return "Its calls are refused.", "a person decides", end
     return "Its calls are refused.", f"{item.hold_until:%Y-%m-%d %H:%M:%S} UTC; then it is on probation", end

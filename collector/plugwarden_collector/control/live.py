@@ -26,6 +26,7 @@ from plugwarden_collector.audit.rules_content import content_of
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.cycle import evaluate, next_set
 from plugwarden_collector.cycle.forecast import Forecast
+from plugwarden_collector.cycle.quarantines import called_lately
 from plugwarden_collector.decide import noted
 from plugwarden_collector.decide.acts import (
     Acted,
@@ -39,6 +40,7 @@ from plugwarden_collector.decide.acts import (
     suggestion,
 )
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.pushed import Called
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
@@ -143,6 +145,8 @@ class Warden:
         self.rules = rules
         self.stats = TickStats()
         self.standing = Standing()
+        self.called: Called | None = None
+        """What the last tick saw of calls; None before the first."""
         self._revision = 0
         self._said: dict[SaidKey, Said] = {}
         """The last of decisions that are told for as long as they hold."""
@@ -224,7 +228,7 @@ class Warden:
             judged = changes.slo_status
             changes.slo_status = self._budgets.changed(judged)
             self._commit(standing, changes)
-            self.watch = watch
+            self.watch, self.called = watch, Called(seen.running, called_lately(seen))
             if budgets:
                 self._budgets.written(judged, changes.slo_status)
                 self._budgets_at = began

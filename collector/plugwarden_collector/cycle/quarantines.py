@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from plugwarden.contract import QuarantineState, Scope
+from plugwarden.contract import QuarantineState
 
 from plugwarden_collector.audit.entries import Draft
-from plugwarden_collector.decide.guard import SAME_ACTION, Fleet, goes_on, overruled, vetoes
-from plugwarden_collector.decide.identity import new_id
+from plugwarden_collector.decide.guard import Fleet, overruled, vetoes
+from plugwarden_collector.decide.isolation import begin, narrower, next_step
 from plugwarden_collector.decide.noted import SUSPECTED, NotedKey
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine, release, transition
 from plugwarden_collector.decide.wider import covers
-from plugwarden_collector.decide.word import MANY, Word, word_in
-from plugwarden_collector.durations import duration
 from plugwarden_collector.rules.policy import Enforcement
 
 from .excuses import Excuses, is_slowness
@@ -22,9 +21,9 @@ from .findings import Finding
 from .made import decide, put
 from .newcomers import knowing_more, supersede
 from .probes import probed
-from .tick import Tick
+from .tick import Observation, Tick
 
-__all__ = ["advance", "take_out"]
+__all__ = ["advance", "called_lately", "take_back", "take_out"]
 
 CALLED_LATELY = timedelta(minutes=1)
 """A quarantine of what nobody has asked for in this time refuses no calls, and holds no place under the cap."""
@@ -32,8 +31,6 @@ PROBED_LATELY = timedelta(seconds=20)
 """It is not told who asks for a process or a tenant; one on probation without a single call for this long is gone."""
 SUSPECTED_FOR = timedelta(seconds=30)
 """A suggestion stands for so long after something spoke for it last: what is called seldom fails seldom."""
-REMEMBERED = timedelta(hours=24)
-"""What was isolated again within this time of its release goes on where it was: its hold doubles, and a person is asked in the end."""
 
 
 def take_out(tick: Tick, findings: list[Finding]) -> None:
@@ -62,28 +59,11 @@ def take_out(tick: Tick, findings: list[Finding]) -> None:
             _note(tick, finding, "would_quarantine", f"{finding.reason} The policy only observes.")
         else:
             prevented = vetoes(finding.scope, policy, fleet, tick.at, word=finding.word)
-            _go_on(tick, finding, speaker, prevented)
-
-
-def _go_on(tick: Tick, finding: Finding, speaker: Quarantine | None, prevented: list[str]) -> None:
-    """From nothing to a suggestion, or from either to an isolation, as far as the policy and the guard rails let it go."""
-    policy = tick.rules.policy
-    enforce = policy.enforcement is Enforcement.ENFORCE
-    warned = timedelta(seconds=policy.warning_seconds) if policy.is_critical(finding.scope.plugin) else timedelta(0)
-    if speaker is None:
-        if prevented:
-            text = f"{finding.reason} Not quarantined: {'; '.join(prevented)}."
-            _open(tick, finding, "prevented", text, prevented=prevented)
-        elif not enforce:
-            _open(tick, finding, "suggested", finding.reason)
-        elif warned:
-            text = f"{finding.reason} It is critical, and isolated in {duration(policy.warning_seconds)} unless somebody declines."
-            _open(tick, finding, "warned", text)
-        else:
-            _open(tick, finding, "quarantined", finding.reason)
-    elif enforce and not prevented and tick.at - speaker.started_at >= warned:
-        _end(tick, speaker, "suspicion_over", "it is isolated now")
-        _open(tick, finding, "quarantined", finding.reason)
+            step = next_step(finding.scope, finding.reason, policy, policy.enforcement, prevented, speaker, tick.at)
+            if step is not None:
+                if speaker is not None:
+                    _end(tick, speaker, "suspicion_over", "it is isolated now")
+                _open(tick, finding, *step, prevented)
 
 
 def _speaker(tick: Tick, finding: Finding) -> Quarantine | None:
@@ -101,9 +81,14 @@ def _speaker(tick: Tick, finding: Finding) -> Quarantine | None:
     return found
 
 
+def called_lately(seen: Observation) -> set[tuple[str, str]]:
+    """Return the plugin versions that somebody asked for lately: what nobody asks for holds no place under the cap."""
+    return {key for key, at in seen.called_at.items() if seen.at - at <= CALLED_LATELY}
+
+
 def _fleet(tick: Tick) -> Fleet:
     standing = tick.standing
-    called = {key for key, at in tick.seen.called_at.items() if tick.at - at <= CALLED_LATELY}
+    called = called_lately(tick.seen)
     idle = {
         item.id
         for item in standing.quarantines.values()
@@ -116,65 +101,20 @@ def _fleet(tick: Tick) -> Fleet:
     return Fleet(tick.seen.running, quarantines, standing.actions, standing.frozen, called, idle)
 
 
-def _open(tick: Tick, finding: Finding, kind: str, reason: str, **more: object) -> None:
+def _open(tick: Tick, finding: Finding, kind: str, reason: str, prevented: Sequence[str]) -> None:
     """Isolate a scope (`quarantined`), or ask a person (`suggested`, `warned`, `prevented`)."""
-    standing, policy, scope = tick.standing, tick.rules.policy, finding.scope
-    enforce = kind == "quarantined"
-    repeats = _repeats(tick, scope, finding.word) if enforce else 0
-    hold: timedelta | None = None
-    if enforce and repeats < policy.max_repeats:
-        seconds = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds)
-        hold = timedelta(seconds=seconds * (1 + policy.hold_jitter_ratio * tick.chance()))
-    many = enforce and finding.word == MANY
-    if many and goes_on(scope, standing.quarantines.values(), tick.at):
-        many, more = False, {**more, SAME_ACTION: True}
-    evidence = {**finding.evidence(tick), **more}
-    item = Quarantine(
-        id=new_id("q", scope, tick.at, kind),
-        scope=scope,
-        state=QuarantineState.QUARANTINED if enforce else QuarantineState.DEGRADED,
-        reason=reason,
-        actor=AUTOMATION,
-        enforcement=policy.enforcement if enforce else Enforcement.SUGGEST,
-        started_at=tick.at,
-        changed_at=tick.at,
-        hold_until=None if hold is None else tick.at + hold,
-        repeats=repeats,
-        known_versions=tuple(sorted({*standing.versions_beside(scope.plugin, scope.version), *finding.previous})),
-        alert=_alert_of(tick, finding),
-        evidence=evidence,
-    )
+    policy, evidence = tick.rules.policy, finding.evidence(tick)
+    if kind == "prevented":
+        evidence["prevented"] = prevented
+    item = begin(
+        tick.standing, policy, finding.scope, kind, reason, evidence, tick.at, tick.chance,
+        enforcement=policy.enforcement, word=finding.word, previous=finding.previous, alert=_alert_of(tick, finding),
+    )  # fmt: skip
     put(tick, item)
-    if enforce:
-        if many:
-            standing.actions.append(tick.at)
-            standing.actions[:] = [moment for moment in standing.actions if tick.at - moment < timedelta(hours=1)]
-        _narrower(tick, item)
-    decide(tick, item, kind, reason, evidence)
-
-
-def _repeats(tick: Tick, scope: Scope, word: Word) -> int:
-    """How often the scope, or what covers it, was isolated lately and came back; what another process alone bore out says nothing of it."""
-    again = [
-        item.repeats + 1
-        for item in tick.standing.quarantines.values()
-        if item.actor == AUTOMATION
-        and item.enforcement is Enforcement.ENFORCE
-        and item.ended_at is not None
-        and tick.at - item.ended_at <= REMEMBERED
-        and "taken_back" not in item.evidence
-        and word_in(item.evidence).process in {None, word.process}
-        and (covers(item.scope, scope) or covers(scope, item.scope))
-    ]
-    return max(again, default=0)
-
-
-def _narrower(tick: Tick, wide: Quarantine) -> None:
-    """Automatic quarantines within a wider one have nothing left to say."""
-    for item in list(tick.standing.quarantines.values()):
-        within = item.id != wide.id and item.actor == AUTOMATION and covers(wide.scope, item.scope)
-        if item.ended_at is None and within:
-            _end(tick, item, "widened", f"{wide.scope} is isolated now, which covers it")
+    if item.state is QuarantineState.QUARANTINED:
+        for within in narrower(tick.standing, item):
+            _end(tick, within, "widened", f"{item.scope} is isolated now, which covers it")
+    decide(tick, item, kind, reason, item.evidence)
 
 
 def _alert_of(tick: Tick, finding: Finding) -> str | None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["LABELS", "alert_labels", "labels_of"]
+from collections.abc import Mapping
+
+__all__ = ["LABELS", "TOLD_BY", "about", "alert_labels", "labels_of"]
 
 LABELS = (
     "alertname", "severity", "plugin", "version", "operation", "instance", "tenant", "slo", "component", "quarantine",
     "incident", "cause", "silence",
 )  # fmt: skip
 """Names of all labels that the collector itself gives; pushed alerts bring their own."""
+
+
+TOLD_BY = ("told_by", "plugwarden")
+"""Annotation of whatever a collector tells in Alertmanager's form, and its value: what comes back by it is not news."""
 
 
 def labels_of(name: str, severity: str, **about: str | None) -> dict[str, str]:
@@ -23,6 +29,12 @@ def labels_of(name: str, severity: str, **about: str | None) -> dict[str, str]:
         "severity": severity,
         **{key: value for key, value in about.items() if value is not None},
     }
+
+
+def about(labels: Mapping[str, str], part: str) -> str | None:
+    """Return which `plugin`, `version` or `operation` a pushed alert is about: its label of that name, or `plugin_` and `plugin.`'s, as our
+    own metrics have them."""
+    return labels.get(part) or labels.get("plugin_id" if part == "plugin" else f"plugin_{part}")
 
 
 def alert_labels(

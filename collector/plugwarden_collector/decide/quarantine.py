@@ -14,9 +14,11 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import counted, percent
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
-__all__ = ["Effect", "Probes", "Quarantine", "release", "transition"]
+__all__ = ["AUTOMATION", "HELD_BY", "Effect", "Probes", "Quarantine", "held_seconds", "release", "transition"]
 
 AUTOMATION = "automation"
+HELD_BY = "held_by"
+"""Key of the evidence: name of the pushed alert that keeps a scope isolated while it fires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Quarantine:
         return self.evidence.get("inconclusive") == self.changed_at.isoformat()
 
     @property
+    def held_by(self) -> str | None:
+        """The pushed alert that fires and keeps it isolated; None where none does."""
+        return self.evidence.get(HELD_BY)
+
+    @property
     def in_force(self) -> bool:
         """Whether hosts must obey it now."""
         return self.ended_at is None and self.state in {QuarantineState.QUARANTINED, QuarantineState.PROBATION}
@@ -99,6 +106,12 @@ def transition(
     if quarantine.state is QuarantineState.PROBATION:
         return _judge_step(quarantine, probes, policy, at, chance)
     return quarantine, None
+
+
+def held_seconds(policy: Policy, repeats: int, chance: float) -> float:
+    """Return how long an isolation lasts before probation, after so many before it; `chance` in [0, 1) spreads it."""
+    seconds: float = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds)
+    return seconds * (1 + policy.hold_jitter_ratio * chance)
 
 
 def release(quarantine: Quarantine, at: datetime) -> Quarantine:
@@ -149,7 +162,7 @@ def _judge_step(
 
 def _again(quarantine: Quarantine, policy: Policy, at: datetime, chance: float, seen: str) -> tuple[Quarantine, Effect]:
     repeats = quarantine.repeats + 1
-    hold = min(policy.hold_seconds * 2**repeats, policy.hold_max_seconds) * (1 + policy.hold_jitter_ratio * chance)
+    hold = held_seconds(policy, repeats, chance)
     until = at + timedelta(seconds=math.ceil(hold)) if repeats < policy.max_repeats else None
     when = f"for {duration(hold)}" if until else "until a person releases it: it failed probation too often"
     back = replace(

@@ -1,6 +1,15 @@
-"""Alerts that others push to us through Alertmanager's API."""
+"""Alerts that others push to us through Alertmanager's API, or by its webhook."""
 
-from .alerts import PushedAlerts, run_pushed_alerts
-from .reading import MalformedAlertsError, PushedAlert, Refused, read_alerts
+from .alerts import PushedAlerts, Reader, run_pushed_alerts
+from .reading import MalformedAlertsError, PushedAlert, Refused, read_alerts, read_notice
 
-__all__ = ["MalformedAlertsError", "PushedAlert", "PushedAlerts", "Refused", "read_alerts", "run_pushed_alerts"]
+__all__ = [
+    "MalformedAlertsError",
+    "PushedAlert",
+    "PushedAlerts",
+    "Reader",
+    "Refused",
+    "read_alerts",
+    "read_notice",
+    "run_pushed_alerts",
+]

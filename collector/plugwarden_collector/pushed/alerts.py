@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,19 +16,20 @@ from plugwarden_collector.errors import BusyError, StoreError
 from plugwarden_collector.store import Ledger
 from plugwarden_collector.store.ledger import PushedEnd, PushedRecord, settled
 
-from .reading import PushedAlert, Refused, read_alerts
+from .reading import RESOLVE_TIMEOUT, PushedAlert, Refused, read_alerts
 
-__all__ = ["Known", "Merge", "PushedAlerts", "merge", "run_pushed_alerts"]
+__all__ = ["Known", "Merge", "PushedAlerts", "Reader", "merge", "run_pushed_alerts"]
 
 MAX_KEPT = 20_000
 """Alerts kept, those that ended lately included; one more is refused, unless an ended one can go for it."""
-RESOLVE_TIMEOUT = timedelta(minutes=5)
-"""An alert without an end, or one that we were away for, ends when it was not pushed for this long (Alertmanager's default)."""
 RESOLVED_KEPT = timedelta(days=1)
 EVERY_SECONDS = 1.0
 WRITE_SECONDS = 30.0
 CHUNK_ROWS = 1_000
 """Rows in one turn of the writer: some 30 ms, so that ingest goes on in between."""
+
+Reader = Callable[[bytes], tuple[list[PushedAlert], list[Refused]]]
+"""Reads the body of a request: `read_alerts` or `read_notice`."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class Known:
     started_at: datetime
     ends_at: datetime
     """When it ends unless it is pushed again, or when it ended."""
+    stored_end: datetime | None = None
+    """When it ends, as the store has it: `ends_at`, or None where it ends when it is no longer pushed."""
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ class Merge:
 
 
 def merge(known: Mapping[str, Known], found: Iterable[PushedAlert], at: datetime, limit: int) -> Merge:
-    """What pushed alerts change. A repeat changes nothing but when it ends, which only memory knows."""
+    """What pushed alerts change. A repeat changes nothing but when it ends, which only memory knows where that is soon."""
     merged = Merge()
     spare: list[str] | None = None
     gone: set[str] = set()
@@ -88,17 +91,29 @@ def merge(known: Mapping[str, Known], found: Iterable[PushedAlert], at: datetime
             going_on = before is not None and before.firing
             digest = item.digest
             started = item.starts_at or (before.started_at if before is not None and going_on else at)
-            merged.known[name] = Known(digest, True, started, item.ends_at or at + RESOLVE_TIMEOUT)
-            if before is not None and going_on and before.digest == digest:
+            repeated = before if before is not None and going_on and before.digest == digest else None
+            ends_at = item.ends_at or at + item.lasts
+            stored_end = _stored_end(item, ends_at, at, repeated)
+            merged.known[name] = Known(digest, True, started, ends_at, stored_end)
+            if repeated is not None and repeated.stored_end == stored_end:
                 merged.unchanged += 1
                 continue
         now = merged.known[name]
         merged.rows[name] = PushedRecord(
             name, item.labels, item.annotations, item.generator, now.firing, now.started_at,
-            None if now.firing else now.ends_at, at,
+            None if now.firing else now.ends_at, now.stored_end, at,
         )  # fmt: skip
     merged.evicted = sorted(gone - set(merged.known))  # what had to go may be pushed again further on
     return merged
+
+
+def _stored_end(item: PushedAlert, ends_at: datetime, at: datetime, repeated: Known | None) -> datetime | None:
+    """Return the end that the store keeps over a restart. One that is near and moves with each repeat is not worth a write each time:
+    whoever repeats it does so after a restart, too."""
+    if repeated is not None and repeated.stored_end == ends_at:
+        return ends_at
+    near = ends_at - at <= RESOLVE_TIMEOUT
+    return None if near and (repeated is not None or item.ends_at is None) else ends_at
 
 
 class PushedAlerts:
@@ -112,14 +127,18 @@ class PushedAlerts:
         self._thread = ThreadPoolExecutor(1, "plugwarden-alerts")
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
-        """By what became of them: `stored`, `unchanged`, `ended`, `invalid`, `full`."""
+        """By what became of them: `stored`, `unchanged`, `ended`, `invalid`, `full`, `own`."""
+        self.changes = 0
+        """Grows whenever what is stored may be other than before."""
         at = clock()
         self._known = {
             item.fingerprint: Known(
-                b"", item.firing, item.started_at, at + RESOLVE_TIMEOUT if item.firing else item.ended_at or at
+                b"", item.firing, item.started_at,
+                item.ends_at or at + RESOLVE_TIMEOUT if item.firing else item.ended_at or at,
+                item.ends_at,
             )
             for item in ledger.pushed()
-        }
+        }  # fmt: skip
 
     @property
     def firing(self) -> int:
@@ -127,13 +146,15 @@ class PushedAlerts:
         with self._lock:
             return sum(1 for item in self._known.values() if item.firing)
 
-    async def take(self, body: bytes) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
+    async def take(
+        self, body: bytes, read: Reader = read_alerts
+    ) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
         """Take the alerts of a request; return how many were taken, which were not, and name, plugin, severity and state of
-        those that the push changed.
+        those that the push changed. What a collector told itself is taken, counted, and goes no further.
 
         Raises `MalformedAlertsError` when nothing of it can be used, `BusyError` when the writer has no time.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._take, body)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._take, body, read)
 
     async def expire(self) -> int:
         """End what was not pushed in time, and forget what ended long ago; return how many ended."""
@@ -143,11 +164,15 @@ class PushedAlerts:
         """Take no more."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _take(self, body: bytes) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
-        found, refused = read_alerts(body)
+    def _take(self, body: bytes, read: Reader) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
+        found, refused = read(body)
         self.counts["invalid"] += len(refused)
+        bad = {item.index for item in refused}
+        places = [index for index in range(len(found) + len(refused)) if index not in bad]
+        others = [(place, item) for place, item in zip(places, found, strict=True) if not item.is_own]
+        self.counts["own"] += len(found) - len(others)
         at = self._clock()
-        merged = merge(self._known, found, at, self.limit)
+        merged = merge(self._known, (item for _, item in others), at, self.limit)
         if merged.evicted:
             _wait(self._ledger.store_pushed(gone=merged.evicted, at=at))
         with self._lock:
@@ -161,11 +186,10 @@ class PushedAlerts:
             with self._lock:  # what is stored is known at once: a later part may fail
                 self._known |= {name: merged.known[name] for name in chunk}
             self.counts["stored"] += len(chunk)
+            self.changes += 1
         self.counts["unchanged"] += merged.unchanged
         self.counts["full"] += len(merged.full)
-        places = {item.index for item in refused}
-        kept = [index for index in range(len(found) + len(refused)) if index not in places]
-        full = [Refused(kept[item.index], item.field, item.why) for item in merged.full]
+        full = [Refused(others[item.index][0], item.field, item.why) for item in merged.full]
         changed = [_named(item) for item in merged.rows.values()]
         return len(found) - len(full), sorted([*refused, *full], key=lambda item: item.index), changed
 
@@ -182,6 +206,7 @@ class PushedAlerts:
             for name in gone:
                 del self._known[name]
         self.counts["ended"] += len(ended)
+        self.changes += len(ended)
         return len(ended)
 
 

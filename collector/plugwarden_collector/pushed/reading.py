@@ -1,4 +1,4 @@
-"""Reads what is pushed to `/api/v2/alerts`, each alert by itself: what is wrong with one is no reason to lose the others.
+"""Reads what is pushed, by Prometheus or by an Alertmanager's webhook; what is wrong with one alert is no reason to lose the others.
 
 Alertmanager stores the good alerts of a request that holds bad ones and answers 400 (its `api/v2`, postAlertsHandler), but gives
 up the whole request at the first time or label that JSON cannot be decoded into. Here both are the fault of that alert alone.
@@ -9,12 +9,29 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["MAX_ALERTS", "MalformedAlertsError", "PushedAlert", "Refused", "read_alerts"]
+from plugwarden_collector.decide.labels import TOLD_BY
+
+__all__ = [
+    "MAX_ALERTS",
+    "RESOLVE_TIMEOUT",
+    "TOLD_AGAIN",
+    "MalformedAlertsError",
+    "PushedAlert",
+    "Refused",
+    "read_alerts",
+    "read_notice",
+]
+
+RESOLVE_TIMEOUT = timedelta(minutes=5)
+"""An alert without an end, or one that we were away for, ends when it was not pushed for this long (Alertmanager's default)."""
+TOLD_AGAIN = timedelta(days=1)
+"""An alert of an Alertmanager's webhook, which tells its end, fires for this long at most unless it is told again: six times its
+`repeat_interval`, which is 4 h unless somebody sets it."""
 
 MAX_ALERTS = 10_000
 """In one request: Prometheus sends at most 256 (`--alertmanager.notification-batch-size`)."""
@@ -48,6 +65,14 @@ class PushedAlert:
     ends_at: datetime | None
     """UTC; past: it is over; None: until it is no longer pushed."""
     generator: str
+    lasts: timedelta = RESOLVE_TIMEOUT
+    """How long it fires without an end, unless it is pushed again."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a collector told it, and it comes back: acting on it would be acting on our own word."""
+        name, value = TOLD_BY
+        return self.annotations.get(name) == value
 
     @property
     def digest(self) -> bytes:
@@ -75,12 +100,29 @@ class _Bad(Exception):
 
 def read_alerts(body: bytes) -> tuple[list[PushedAlert], list[Refused]]:
     """The alerts of a request, and those that are none; raises `MalformedAlertsError` when it holds no list of them."""
-    try:
-        items = json.loads(body)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits and broken UTF-8 are ValueErrors
-        raise MalformedAlertsError(f"the body is not JSON: {str(error)[:200]}") from error
+    items = _decoded(body)
     if not isinstance(items, list):
         raise MalformedAlertsError("the body must be a list of alerts, as Prometheus posts them")
+    return _each(items, _alert)
+
+
+def read_notice(body: bytes) -> tuple[list[PushedAlert], list[Refused]]:
+    """The alerts of what an Alertmanager posts to a webhook (`webhook_configs`, version 4 of its payload), and those that are none; raises
+    `MalformedAlertsError` when it is no such notice."""
+    notice = _decoded(body)
+    if not isinstance(notice, dict) or notice.get("version") != "4" or not isinstance(notice.get("alerts"), list):
+        raise MalformedAlertsError('the body must be a notice of version "4" with alerts, as webhook_configs posts it')
+    return _each(notice["alerts"], _told)
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits and broken UTF-8 are ValueErrors
+        raise MalformedAlertsError(f"the body is not JSON: {str(error)[:200]}") from error
+
+
+def _each(items: Sequence[Any], read: Callable[[Any], PushedAlert]) -> tuple[list[PushedAlert], list[Refused]]:
     if len(items) > MAX_ALERTS:
         raise MalformedAlertsError(
             f"{len(items)} alerts in one request; at most {MAX_ALERTS} are taken, send the rest in others"
@@ -89,10 +131,24 @@ def read_alerts(body: bytes) -> tuple[list[PushedAlert], list[Refused]]:
     refused: list[Refused] = []
     for index, item in enumerate(items):
         try:
-            found.append(_alert(item))
+            found.append(read(item))
         except _Bad as error:
             refused.append(Refused(index, error.field, error.why))
     return found, refused
+
+
+def _told(item: Any) -> PushedAlert:
+    """Return an alert of a notice: its status says whether it is over."""
+    alert = _alert(item)
+    match item.get("status"):
+        case "firing":
+            return replace(alert, ends_at=None, lasts=TOLD_AGAIN)
+        case "resolved" if alert.ends_at is not None:
+            return alert
+        case "resolved":
+            raise _Bad("endsAt", "is missing: what is resolved has ended at some time")
+        case status:
+            raise _Bad("status", f"{ascii(status)[:60]} is neither firing nor resolved")
 
 
 def _alert(item: Any) -> PushedAlert:

@@ -16,6 +16,7 @@ from .lines import line_of, lines_in
 from .objective import Objective, Sli
 from .policy import Policy
 from .policy_keys import policy_in
+from .pushed_policy import PushedPolicy, pushed_in
 from .receiver import Receiver
 from .receiver_keys import receiver_in
 from .slo_keys import objective_in
@@ -47,6 +48,8 @@ class Rules:
     """The file they come from."""
     warnings: tuple[str, ...] = ()
     """What is read otherwise than another tool's file says, or left out; of TOML nothing, for what cannot work is refused."""
+    pushed: tuple[PushedPolicy, ...] = ()
+    """What is done about alerts that others push."""
 
 
 DEFAULT_RULES = Rules(
@@ -80,7 +83,14 @@ def parse_rules(text: str, source: str) -> Rules:
         part.problems.append(_NO_SLO if is_yaml(text) else _NOTHING)
     if part.problems:
         raise RulesError(source, part.problems)
-    return Rules(tuple(part.objectives), part.policy or Policy(), tuple(part.receivers), source, tuple(part.warnings))
+    return Rules(
+        tuple(part.objectives),
+        part.policy or Policy(),
+        tuple(part.receivers),
+        source,
+        tuple(part.warnings),
+        part.pushed,
+    )
 
 
 @dataclass(slots=True)
@@ -89,6 +99,7 @@ class _Part:
 
     objectives: list[Objective] = field(default_factory=list)
     policy: Policy | None = None
+    pushed: tuple[PushedPolicy, ...] = ()
     receivers: list[Receiver] = field(default_factory=list)
     windows: list[BurnWindows] = field(default_factory=list)
     """Tables of its own."""
@@ -125,7 +136,7 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
         whole.receivers += part.receivers
         if part.policy is not None:
             policies.append(name)
-            whole.policy = part.policy
+            whole.policy, whole.pushed = part.policy, part.pushed
     if len(policies) > 1:
         whole.problems.append(f"{policies[1]}: policy stands in {policies[0]} already; keep one")
     if not whole.objectives and not whole.problems:
@@ -133,7 +144,12 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
     if whole.problems:
         raise RulesError(source, whole.problems)
     return Rules(
-        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, tuple(whole.warnings)
+        tuple(whole.objectives),
+        whole.policy or Policy(),
+        tuple(whole.receivers),
+        source,
+        tuple(whole.warnings),
+        whole.pushed,
     )
 
 
@@ -161,12 +177,14 @@ def _toml(text: str) -> _Part:
     addressed = [(f"receiver[{index}]", item) for index, item in tables(document, "receiver", problems)]
     receivers = [receiver_in(item, place, problems) for place, item in addressed]
     policy = policy_in(document["policy"], problems) if "policy" in document else None
+    pushed = pushed_in(document.get("policy"), problems)
     for named in (written, addressed):
         problems += given_twice((place, item.get("name")) for place, item in named)
     lines = lines_in(text) if problems else {}
     return _Part(
         [item for item in objectives if item is not None],
         policy,
+        pushed,
         [item for item in receivers if item is not None],
         [table for name, table in known.items() if name not in BUILT_IN],
         # What is wrong with a template is wrong for each group that it is for.

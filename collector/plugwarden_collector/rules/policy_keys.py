@@ -35,7 +35,7 @@ def policy_in(table: Any, problems: list[str]) -> Policy:
     if not isinstance(table, dict):
         problems.append("policy: must be a table headed [policy]")
         return Policy()
-    known = {"enforcement", *_PATTERNS, "probation_steps", *_DURATIONS, *_NUMBERS}
+    known = {"enforcement", *_PATTERNS, "probation_steps", "pushed", *_DURATIONS, *_NUMBERS}
     unknown_keys(table, known, "policy", problems)
     values: dict[str, Any] = {}
     enforcement = choice_at(table, "enforcement", Enforcement.OBSERVE, "policy", problems)

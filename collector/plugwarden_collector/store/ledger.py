@@ -18,6 +18,8 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import DECISIONS, Draft, Verdict
 from plugwarden_collector.clock import Timekeeping
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.labels import about
+from plugwarden_collector.decide.pushed import FiringAlert
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import BusyError
@@ -145,6 +147,8 @@ class PushedRecord:
     firing: bool
     started_at: datetime
     ended_at: datetime | None
+    ends_at: datetime | None
+    """When it ends though nobody says so; None: when it is no longer pushed."""
     changed_at: datetime
 
     @property
@@ -160,12 +164,12 @@ class PushedRecord:
     @property
     def plugin(self) -> str | None:
         """Plugin that it is about: the label `plugin`, or `plugin_id` as our own metrics have it."""
-        return self.labels.get("plugin") or self.labels.get("plugin_id")
+        return about(self.labels, "plugin")
 
     @property
     def version(self) -> str | None:
         """Version that it is about: the label `version`, or `plugin_version`."""
-        return self.labels.get("version") or self.labels.get("plugin_version")
+        return about(self.labels, "version")
 
     @property
     def state(self) -> str:
@@ -181,6 +185,8 @@ class PushedStored:
     firing: bool
     started_at: datetime
     ended_at: datetime | None
+    ends_at: datetime | None
+    """As `PushedRecord` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +303,9 @@ class Ledger(Protocol):
 
     def pushed(self) -> list[PushedStored]:
         """Return the pushed alerts that are kept."""
+
+    def pushed_firing(self) -> list[FiringAlert]:
+        """Return the pushed alerts that fire, the oldest first."""
 
     def store_pushed(
         self,

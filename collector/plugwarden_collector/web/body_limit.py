@@ -21,10 +21,10 @@ BODY_BYTES = 2 * 1024**2
 """Bytes of any other body: a statement has up to 100,000 characters (`QueryRequest`), of which JSON may make 12 bytes each; the rest
 is for its values."""
 ALERTS_BYTES = 10 * 1024**2
-"""Bytes of a body of `/api/v2/alerts`: ten thousand alerts, as many as it takes, with 1 KiB of labels and annotations each."""
+"""Bytes of a body of pushed alerts: ten thousand alerts, as many as it takes, with 1 KiB of labels and annotations each."""
 IN_HAND_BYTES = 64 * 1024**2
 """Bytes of all bodies at once: strangers must not fill the memory together either."""
-_LIMITS = {"/api/v2/alerts": ALERTS_BYTES}
+_LIMITS = {"/api/v2/alerts": ALERTS_BYTES, "/api/v1/pushed/alertmanager": ALERTS_BYTES}
 
 
 def limit_bodies(app: ASGIApp) -> Any:

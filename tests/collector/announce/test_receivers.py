@@ -111,6 +111,7 @@ def test_alertmanager_gets_alerts_that_end_by_themselves_and_when_they_end(hook:
     )
     assert [answer.verdict for answer in answers] == [Verdict.TAKEN] * 4, "one of two servers is enough"
     assert {item.path for item in hook.taken} == {"/api/v2/alerts"}
+    assert {item.body[0]["annotations"]["told_by"] for item in hook.taken} == {"plugwarden"}, "it may come back to us"
     ends = [item.body[0]["endsAt"] for item in hook.taken]
     assert ends == [
         timestamp(OCCASION.at + LASTS), timestamp(AT + timedelta(hours=1)), timestamp(OCCASION.at + LATE),

@@ -54,6 +54,7 @@ OPERATIONS = {
     "plugin_series": "GET /api/v1/plugins/{plugin_id}/series",
     "plugins": "GET /api/v1/plugins",
     "push_alerts": "POST /api/v2/alerts",
+    "push_notice": "POST /api/v1/pushed/alertmanager",
     "quarantine": "POST /api/v1/quarantine",
     "quarantine_forecast": "GET /api/v1/quarantine/forecast",
     "quarantines": "GET /api/v1/quarantine",

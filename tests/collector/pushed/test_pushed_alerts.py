@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden_collector.audit import Place as AuditPlace
-from plugwarden_collector.pushed import PushedAlerts, alerts, read_alerts
-from plugwarden_collector.pushed.alerts import RESOLVE_TIMEOUT, RESOLVED_KEPT, Known, merge
-from plugwarden_collector.pushed.reading import MalformedAlertsError
+from plugwarden_collector.pushed import PushedAlerts, alerts, read_alerts, read_notice
+from plugwarden_collector.pushed.alerts import RESOLVED_KEPT, Known, merge
+from plugwarden_collector.pushed.reading import RESOLVE_TIMEOUT, TOLD_AGAIN, MalformedAlertsError
 from plugwarden_collector.store import Database, Writer, open_ledger
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -40,6 +40,11 @@ class Place:
     def started(self) -> PushedAlerts:
         """As after a start."""
         return PushedAlerts(self.ledger, lambda: self.at)
+
+    def again(self) -> None:
+        """Start anew."""
+        self.alerts.close()
+        self.alerts = self.started()
 
     def push(self, *alerts: Any) -> tuple[int, list[tuple[int, str]]]:
         taken, refused, _ = asyncio.run(self.alerts.take(json.dumps(alerts).encode()))
@@ -180,6 +185,75 @@ def test_after_a_restart_alerts_fire_on_until_they_could_have_been_pushed_again(
     place.push(named("Pushed"))
     place.later(seconds=1)
     assert place.states() == {"Pushed": "firing", "Forgotten": "inactive", "Over": "inactive"}
+
+
+def test_an_alert_ends_at_its_end_over_a_restart(place: Place) -> None:
+    place.push(named("Short", endsAt="2026-01-01T12:01:00Z"), named("Long", endsAt="2026-01-01T14:00:00Z"))
+    place.push(named("Long", endsAt="2026-01-01T15:00:00Z"))
+    place.at += timedelta(minutes=2)
+    place.again()
+    assert place.later(seconds=0) == 1
+    assert place.states() == {"Short": "inactive", "Long": "firing"}
+    assert {row.resolved_at for row in place.ledger.alerts() if row.name == "Short"} == {datetime(2026, 1, 1, 12, 1)}
+    assert place.later(hours=2, minutes=57) == 0
+    assert place.later(minutes=1) == 1
+
+
+def test_an_end_that_moves_with_each_repeat_costs_one_write(place: Place) -> None:
+    """As Prometheus pushes: the end is four minutes ahead, each minute."""
+    for minute in range(10):
+        place.push(named("Repeated", endsAt=f"2026-01-01T12:{minute + 4:02}:00Z"))
+        place.later(minutes=1)
+    assert place.alerts.counts["stored"] == 2
+    place.again()
+    assert place.later(seconds=RESOLVE_TIMEOUT.total_seconds() - 1) == 0, "it may be pushed again"
+
+
+def notice(*items: Any, **more: Any) -> bytes:
+    return json.dumps({"version": "4", "status": "firing", "receiver": "hook", "alerts": items, **more}).encode()
+
+
+def test_an_alertmanager_tells_what_fires_and_when_it_is_over(place: Place) -> None:
+    zero = {"endsAt": "0001-01-01T00:00:00Z", "startsAt": "2026-01-01T11:59:00Z"}
+    told = notice(named("Disk", status="firing", **zero), named("Lost", status="firing", **zero))
+    taken, refused, changed = asyncio.run(place.alerts.take(told, read_notice))
+    assert (taken, refused, len(changed)) == (2, [], 2)
+    place.at += timedelta(hours=4)
+    place.again()
+    assert place.later(seconds=0) == 0, "Alertmanager repeats it after hours"
+    over = named("Disk", status="resolved", startsAt="2026-01-01T11:59:00Z", endsAt="2026-01-01T15:00:00Z")
+    asyncio.run(place.alerts.take(notice(over), read_notice))
+    assert place.states() == {"Disk": "inactive", "Lost": "firing"}
+    place.later(seconds=TOLD_AGAIN.total_seconds())
+    assert place.states()["Lost"] == "inactive"
+
+
+@pytest.mark.parametrize(
+    ("alert", "field"),
+    [
+        (named("a", status="odd"), "status"),
+        (named("a"), "status"),
+        (named("a", status="resolved"), "endsAt"),
+        (named("a", status="resolved", endsAt="0001-01-01T00:00:00Z"), "endsAt"),
+        ({"status": "firing"}, "labels"),
+    ],
+)
+def test_a_bad_alert_of_a_notice_costs_itself_alone(place: Place, alert: Any, field: str) -> None:
+    taken, refused, _ = asyncio.run(place.alerts.take(notice(alert, named("b", status="firing")), read_notice))
+    assert (taken, [(item.index, item.field) for item in refused]) == (1, [(0, field)])
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", notice(version="3"), notice(alerts={}), b"[" * 100_000])
+def test_what_is_no_notice_is_refused_as_a_whole(body: bytes) -> None:
+    with pytest.raises(MalformedAlertsError):
+        read_notice(body)
+
+
+def test_what_a_collector_told_itself_is_dropped_and_counted(place: Place) -> None:
+    own = named("plugin quarantined", annotations={"told_by": "plugwarden"})
+    assert place.push(own, {}, named("Other"), own) == (3, [(1, "labels")])
+    assert place.states() == {"Other": "firing"}
+    assert place.alerts.counts["own"] == 2
 
 
 def test_an_alert_that_comes_back_fires_anew(place: Place) -> None:

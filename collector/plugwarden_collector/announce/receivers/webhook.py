@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from plugwarden_collector.decide.labels import TOLD_BY
 from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import RESOLVED, Message
@@ -57,12 +58,12 @@ def payload(notice: Notice, occasion: Occasion) -> dict[str, Any]:
 
 
 def annotations_of(message: Message) -> dict[str, str]:
-    """Return what Alertmanager calls annotations: the summary, and each part of the text that is known."""
+    """Return what Alertmanager calls annotations: the summary, and each part of the text that is known, and who tells it."""
     subject = message.subject
     parts = {name: getattr(subject, name) for name in ("scope", "sure", "error", "trace", "done", "until", "todo")}
     if message.ended is not None:
         parts = {name: value for name, value in parts.items() if name not in ("done", "until", "todo")}
-    found = {"summary": subject.summary, "description": describe(message), **parts}
+    found = {"summary": subject.summary, "description": describe(message), **parts, **dict([TOLD_BY])}
     return {name: value for name, value in found.items() if value}
 
 

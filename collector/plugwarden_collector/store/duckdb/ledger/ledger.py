@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from plugwarden_collector.audit import Place
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.labels import alert_labels
+from plugwarden_collector.decide.pushed import FiringAlert
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.rows import fetch_rows
@@ -55,7 +56,7 @@ from .facts import (
 )
 from .lists import list_rows
 from .notes import store_notes
-from .pushed_alerts import end_pushed, forget_pushed, load_pushed, store_pushed
+from .pushed_alerts import end_pushed, forget_pushed, load_firing, load_pushed, store_pushed
 from .sealing import Sealing
 from .state import apply_changes, load_standing, load_versions, silence_of
 
@@ -136,6 +137,11 @@ class DuckdbLedger:
         """Return the pushed alerts that are kept."""
         with self._database.reading() as cursor:
             return load_pushed(cursor)
+
+    def pushed_firing(self) -> list[FiringAlert]:
+        """Return the pushed alerts that fire."""
+        with self._database.reading() as cursor:
+            return load_firing(cursor)
 
     def store_pushed(
         self,

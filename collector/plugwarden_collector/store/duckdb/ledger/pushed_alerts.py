@@ -8,11 +8,12 @@ from datetime import datetime
 
 import duckdb
 
+from plugwarden_collector.decide.pushed import FiringAlert
 from plugwarden_collector.store.duckdb.rows import fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.ledger import PushedEnd, PushedRecord, PushedStored
 
-__all__ = ["end_pushed", "forget_pushed", "load_pushed", "store_pushed"]
+__all__ = ["end_pushed", "forget_pushed", "load_firing", "load_pushed", "store_pushed"]
 
 
 def store_pushed(connection: duckdb.DuckDBPyConnection, records: Sequence[PushedRecord]) -> None:
@@ -30,9 +31,21 @@ def store_pushed(connection: duckdb.DuckDBPyConnection, records: Sequence[Pushed
         "started": [item.started_at for item in records],
         "resolved": [item.ended_at for item in records],
         "changed": [item.changed_at for item in records],
-        "details": [json.dumps({"generator": item.generator}) for item in records],
+        "details": [json.dumps({"generator": item.generator} | _end(item)) for item in records],
     }
     connection.execute(statement("store_pushed_alerts").sql, columns)
+
+
+def load_firing(cursor: duckdb.DuckDBPyConnection) -> list[FiringAlert]:
+    """Return those that fire."""
+    rows = fetch_rows(cursor, statement("list_pushed_firing").sql)
+    return [
+        FiringAlert(row["fingerprint"], json.loads(row["labels"]), row["firing_at"], row["summary"]) for row in rows
+    ]
+
+
+def _end(item: PushedRecord) -> dict[str, str]:
+    return {} if item.ends_at is None else {"ends_at": item.ends_at.isoformat()}
 
 
 def end_pushed(connection: duckdb.DuckDBPyConnection, ended: Sequence[PushedEnd], at: datetime) -> None:
@@ -50,5 +63,6 @@ def load_pushed(cursor: duckdb.DuckDBPyConnection) -> list[PushedStored]:
     """Return all that are kept."""
     rows = fetch_rows(cursor, statement("list_pushed_alerts").sql)
     return [
-        PushedStored(row["fingerprint"], row["state"] == "firing", row["firing_at"], row["resolved_at"]) for row in rows
+        PushedStored(row["fingerprint"], row["state"] == "firing", row["firing_at"], row["resolved_at"], row["ends_at"])
+        for row in rows
     ]
