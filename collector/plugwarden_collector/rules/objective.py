@@ -18,9 +18,10 @@ class Sli(StrEnum):
     """What is measured."""
 
     AVAILABILITY = "availability"
-    """Calls that did not fail through the plugin's fault, out of all that ended by themselves."""
+    """Calls that did not fail through the plugin's fault, out of all that ended by themselves or that its own breaker refused, but for
+    those that their caller made wrongly."""
     LATENCY = "latency"
-    """Calls that took at most the threshold, out of the same."""
+    """Calls that were answered within the threshold, out of the same."""
 
 
 SLI_KEYS: Mapping[Sli, Mapping[str, str]] = {Sli.AVAILABILITY: {}, Sli.LATENCY: {"threshold": '"250ms"'}}

@@ -43,7 +43,8 @@ class Measure:
     covers: Callable[[str], bool]
     """Whether it is about a plugin, by its id."""
     fast_index: int | None = None
-    """Slow is a call in a histogram bucket above this one; None: calls that failed through the plugin's fault are counted instead."""
+    """Slow is a call in a histogram bucket above this one, or one that the plugin's breaker refused; None: calls that failed through the
+    plugin's fault, or were so refused, are counted instead."""
 
 
 @dataclass(frozen=True, slots=True)

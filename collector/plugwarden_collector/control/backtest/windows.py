@@ -53,14 +53,14 @@ class _Past:
 
 
 class SlidingWindows:
-    """Fed in the order of time. Counts are slices x rows x versions; rows are judged calls, bad ones, calls that ended, and slow ones by
-    threshold."""
+    """Fed in the order of time. Counts are slices x rows x versions; rows are judged calls, bad ones, and by threshold those without
+    an answer in time."""
 
     def __init__(self, rules: Rules, names: Names) -> None:
         self._objectives, self._names = rules.objectives, names
         self._thresholds = thresholds_of(rules.objectives)
         self.sizes = sorted({size for item in rules.objectives for size in item.windows})
-        self._rows = 3 + len(self._thresholds)
+        self._rows = 2 + len(self._thresholds)
         self._sums: dict[float, Floats] = {size: np.zeros((self._rows, len(names.versions))) for size in self.sizes}
         self._grain = {size: next(grain for most, grain in GRAINS if size <= most) for size in self.sizes}
         self._past = {grain: _Past() for _, grain in GRAINS}

@@ -110,7 +110,7 @@ def test_the_stable_parts_of_v2alpha_are_read() -> None:
     (warning,) = rules.warnings
     assert warning == (
         "spec.sli.spec.ratioMetric.bad.spec.query: judged are failures that the plugin is to blame for, and calls that its open breaker "
-        "refused, of all that ended (line 13)"
+        "refused, of all but those that their caller made wrongly (line 13)"
     )
 
 

@@ -130,6 +130,7 @@ def test_the_alerts_fire_for_the_plugin_that_fails_and_for_no_other(tmp_path: Pa
             "0+20x400",
         ),
         (f'{count}{{plugin_id="pdf",plugin_outcome="success",plugin_error_source=""}}', "0+80x400"),
+        (f'{count}{{plugin_id="csv",plugin_outcome="error",plugin_error_source="caller",error_type="X"}}', "0+500x400"),
     ]
     test = {
         "rule_files": ["rules.yml"], "evaluation_interval": "1m",
