@@ -40,6 +40,7 @@ MODULES = {
     "alerts": "alerts",
     "notifications": "notifications",
     "quarantines": "quarantine",
+    "corrections": "corrections",
     "capacity": "capacity",
     "export": "query",
     "doctor": "doctor",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from plugwarden.contract import DirectiveSet, Scope
 
 from .alert import AlertRecord
+from .correction import Correction
 from .noted import NotedKey
 from .quarantine import Quarantine
 from .silence import Silence
@@ -55,6 +56,8 @@ class Standing:
     seen last."""
     silences: tuple[Silence, ...] = ()
     """Those in force, the oldest first; some that have ended may be among them."""
+    corrections: tuple[Correction, ...] = ()
+    """What people left out of budgets, the oldest first."""
     shifted_seconds: float | None = None
     """By how much holds and silences were moved with the clock over all; None: nobody looked at the clock yet."""
 

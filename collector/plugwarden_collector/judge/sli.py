@@ -36,6 +36,10 @@ class CallCounts:
     slow: int = field(default=0, kw_only=True)
     """Longer than a threshold; in windows and periods, those that its breaker refused too."""
 
+    def without(self, some: CallCounts) -> CallCounts:
+        """Return counts less those of some of the same calls."""
+        return CallCounts(self.total - some.total, failed=self.failed - some.failed, slow=self.slow - some.slow)
+
 
 NO_CALLS = CallCounts()
 Windows = Mapping[float, CallCounts]

@@ -13,6 +13,7 @@ from plugwarden_collector.judge.sli import CallCounts
 
 __all__ = [
     "CallStep",
+    "Counts",
     "ErrorCalls",
     "FleetSeries",
     "GateState",
@@ -33,6 +34,8 @@ Span = tuple[datetime, datetime]
 """After the first of them, up to and including the second."""
 Windows = Mapping[str, Mapping[PluginVersion, Mapping[float, CallCounts]]]
 """Name of a measure -> plugin version -> length of a window in seconds -> counts. What has no calls in a window is not there."""
+Counts = Mapping[str, Mapping[PluginVersion, CallCounts]]
+"""Name of a measure -> plugin version -> counts of one span of time. What has no calls in it is not there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.pattern import EVERY, from_regex, literal, to_regex
 from plugwarden_collector.rules.workable import shown
 
-__all__ = ["COUNT", "WINDOW", "Meaning", "Queries", "QueryError", "meaning_of", "queries_of", "threshold_problem"]
+__all__ = ["COUNT", "WINDOW", "Meaning", "Queries", "QueryError", "meaning_of", "queries_of", "query_problem"]
 
 COUNT = INVOCATION_DURATION.name.replace(".", "_") + "_seconds_count"
 BUCKET = INVOCATION_DURATION.name.replace(".", "_") + "_seconds_bucket"
@@ -111,14 +111,20 @@ def _total(plugins: str) -> str:
 _QUERIES: Mapping[Sli, Callable[[Objective, str], Queries]] = {Sli.AVAILABILITY: _availability, Sli.LATENCY: _latency}
 
 
-def threshold_problem(objective: Objective) -> str | None:
-    """Return what keeps an objective from being a query: `/metrics` of a sidecar has buckets at some durations alone."""
+def query_problem(objective: Objective) -> tuple[str, str] | None:
+    """Return the key that keeps an objective from being a query, and why: Prometheus looks back over lengths of time, and `/metrics` of a
+    sidecar has buckets at some durations alone."""
+    if objective.calendar is not None:
+        return (
+            "period",
+            f"a {objective.calendar.unit} of the calendar is no range of a query; write a length such as 30d",
+        )
     threshold = objective.threshold_seconds
     if threshold is None or threshold in CLASSIC_EDGES_SECONDS:
         return None
     near = sorted(sorted(CLASSIC_EDGES_SECONDS, key=lambda edge: abs(edge - threshold))[:2])
     words = " or ".join(f"{edge:g} s" for edge in near)
-    return f"{threshold:g} s is no bucket that a sidecar shows to Prometheus; write {words}"
+    return "threshold", f"{threshold:g} s is no bucket that a sidecar shows to Prometheus; write {words}"
 
 
 def meaning_of(total: str, *, bad: str | None = None, good: str | None = None) -> Meaning:

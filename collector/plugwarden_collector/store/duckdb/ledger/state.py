@@ -1,10 +1,11 @@
-"""Where things stand, in the database: alerts, quarantines, incidents, directives, silences. Written in one transaction per tick
-or act, read at start."""
+"""Where things stand, in the database: alerts, quarantines, incidents, directives, silences, corrections. Written in one transaction
+per tick or act, read at start."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.correction import MAX_AGE, Correction
 from plugwarden_collector.decide.noted import resumed
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
@@ -33,7 +35,8 @@ _STATES = {state.word: state for state in QuarantineState}
 _SLO_STATUS = {
     "slos": "slo", "plugins": "plugin", "versions": "version", "times": "at", "slis": "sli", "objectives": "target_ratio",
     "periods": "period_seconds", "totals": "total", "bads": "bad", "values": "sli_ratio", "remaining": "remaining_ratio",
-    "burns": "burn_rate", "exhausted": "exhausted_seconds",
+    "burns": "burn_rate", "exhausted": "exhausted_seconds", "starts": "period_started_at", "ends": "period_ends_at",
+    "excluded": "excluded_seconds",
 }  # fmt: skip
 """List that `store_slo_status` takes -> field of `BudgetStatus`."""
 _PLUGIN_BUDGETS = {name: field for name, field in _SLO_STATUS.items() if name != "versions"} | {"counts": "versions"}
@@ -83,6 +86,8 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
         connection.execute(statement("store_silence").sql, _silence_row(silence))
     for identity in changes.unsilenced:
         connection.execute(statement("end_silence").sql, {"id": identity, "at": changes.at})
+    for correction in changes.corrections:
+        connection.execute(statement("store_correction").sql, asdict(correction))
     if changes.freeze is not None:
         store_fact(connection, FROZEN, changes.freeze.reason)
     if changes.shifted_seconds is not None:
@@ -113,6 +118,7 @@ def load_standing(cursor: duckdb.DuckDBPyConnection, epoch: str, at: datetime) -
         frozen=load_fact(cursor, FROZEN),
         noted=resumed(load_fact(cursor, NOTED), at),
         silences=tuple(_all(cursor, "load_silences", _silence, {"at": at})),
+        corrections=tuple(_all(cursor, "load_corrections", lambda row: Correction(**row), {"since": at - MAX_AGE})),
         shifted_seconds=None if shifted is None else float(shifted),
     )
 
