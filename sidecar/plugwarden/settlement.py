@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import thread_time_ns
 from typing import Any, Protocol
 
-from plugwarden.contract import ErrorSource, Outcome, RejectionReason
+from plugwarden.contract import BreakerState, ErrorSource, Outcome, RejectionReason
 from plugwarden.declaration import Declaration
 from plugwarden.errors import QuotaExceeded
 from plugwarden.fallback import FAILED, REFUSED, TIMED_OUT, LastGood
@@ -232,7 +232,9 @@ def refuse(operation: Operation, invocation: Invocation, refusal: Refusal, *, an
         invocation.outcome = Outcome.REJECTED
         invocation.rejection = invocation.error_type = refusal.reason.value
         if refusal.reason is RejectionReason.CIRCUIT_OPEN:
-            invocation.source = operation.failing_source  # it is refused for what made the calls before it fail
+            # It is refused for what made the calls before it fail, or by a person's hand.
+            forced = operation.breaker is not None and operation.breaker.state is BreakerState.FORCED_OPEN
+            invocation.source = ErrorSource.HOST if forced else operation.failing_source
         invocation.admitted_by = refusal.directive_id
         invocation.fallback = answered
         operation.append(invocation)

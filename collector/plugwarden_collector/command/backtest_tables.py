@@ -98,6 +98,8 @@ def _show_end(found: Mapping[str, Any]) -> None:
     )
     if found["seconds_from"] > found["from"]:
         text += f"; before {clock(found['seconds_from'].isoformat())} to the minute"
+    if found["corrections_not_applied"]:
+        text += f"; {counted(found['corrections_not_applied'], 'correction')} not applied: what they leave out of budgets counts here"
     paragraph(text)
     if not found["complete"]:
         console.print(f"interrupted: {clock(found['until'].isoformat())} was not reached")

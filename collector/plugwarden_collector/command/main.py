@@ -42,6 +42,7 @@ MODULES = {
     "ack": "silences",
     "notifications": "notifications",
     "quarantines": "quarantine",
+    "corrections": "corrections",
     "capacity": "capacity",
     "export": "query",
     "doctor": "doctor",

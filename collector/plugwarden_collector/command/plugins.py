@@ -10,7 +10,7 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import budget, number, percent
 
 from .options import DEFAULT_URL, AsJson, Since, Url, client
-from .output import clean, console, emit_json, prose, show
+from .output import clean, clock, console, emit_json, prose, show
 
 __all__ = ["plugins"]
 
@@ -50,6 +50,7 @@ def plugins(
     show(
         sorted([*budgets, *found["slos"]], key=lambda row: row["slo"]),
         {"slo": "objective", "plugin_version": "version", "objective": ("target", percent), "period_seconds": ("over", duration),
+         "period_ends_at": ("until", clock), "excluded_seconds": ("left out", duration),
          "bad": ("bad", number), "total": ("of", number), "budget_remaining_ratio": ("left", budget)},
         title="\nError budgets",
         empty="\nno error budget was judged yet",

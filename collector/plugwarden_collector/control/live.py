@@ -40,6 +40,8 @@ from plugwarden_collector.decide.acts import (
     suggestion,
 )
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.correcting import correct, end_correction, withdraw
+from plugwarden_collector.decide.correction import Correction
 from plugwarden_collector.decide.pushed import Called
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
@@ -160,6 +162,11 @@ class Warden:
         """Silences in force, and some that have ended."""
         return self.standing.silences
 
+    @property
+    def corrections(self) -> tuple[Correction, ...]:
+        """What is left out of budgets, the oldest first."""
+        return self.standing.corrections
+
     def wake(self) -> None:
         """Something was stored. May be called from any thread."""
         self._loop.call_soon_threadsafe(self._news.set)
@@ -207,7 +214,7 @@ class Warden:
             since = at - (VERSION_HORIZON if not self.standing.versions else timedelta(minutes=10))
             seen = observe(
                 self._telemetry.judging, self.rules, at, mark=self.watch.mark, since=since, budgets=budgets,
-                long=self._long, usual=self._usual,
+                corrections=self.standing.corrections, long=self._long, usual=self._usual,
             )  # fmt: skip
             standing, watch, changes = evaluate(
                 self.rules, self.standing, self.watch, seen, self._evidence, random.random
@@ -273,6 +280,21 @@ class Warden:
         ended; raises `NotFoundError` and `ConflictError`."""
         length = self._override(override)
         return self.act(lambda now, at: release(now, identity, reason, actor, at, override=length)).quarantines[-1]
+
+    def correct(
+        self, about: tuple[str, str, str], span: tuple[datetime, datetime], reason: str, actor: Actor
+    ) -> Correction:
+        """Leave a span of time out of budgets; `about` are patterns of plugins, objectives and owners. Return the correction; raises
+        `ConflictError`."""
+        return self.act(lambda now, at: correct(now, about, span, reason, actor, at)).corrections[-1]
+
+    def end_correction(self, identity: str, reason: str, actor: Actor) -> Correction:
+        """End a correction with this minute. Return it; raises `NotFoundError` and `ConflictError`."""
+        return self.act(lambda now, at: end_correction(now, identity, reason, actor, at)).corrections[-1]
+
+    def withdraw(self, identity: str, reason: str, actor: Actor) -> Correction:
+        """Take a correction back. Return it; raises `NotFoundError`."""
+        return self.act(lambda now, at: withdraw(now, identity, reason, actor, at)).corrections[-1]
 
     def freeze(self, frozen: bool, reason: str, actor: Actor) -> None:
         """Switch the automation off or on again."""

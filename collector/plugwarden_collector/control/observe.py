@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
+from plugwarden_collector.control.corrected import Corrected
 from plugwarden_collector.cycle import Observation, within
 from plugwarden_collector.cycle.forecast import SPAN, Forecast, forecast
+from plugwarden_collector.decide.correction import Correction
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import STALE, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
@@ -19,7 +21,7 @@ from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, thresholds_of
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
-from plugwarden_collector.store.calls import Measure, PluginVersion, Span, Windows
+from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
 __all__ = ["LongWindows", "StoredEvidence", "UsualPast", "foreseen", "observe", "spans"]
@@ -32,6 +34,8 @@ TOLD_LATER = timedelta(seconds=6)
 """A trouble begins when it is told of, and its calls may have begun so long before: sidecars tell every five seconds."""
 SKEW = timedelta(minutes=1)
 """Calls from hosts whose clocks run ahead by up to this much are counted; later ones wait for their time."""
+SMALLEST = timedelta(microseconds=1)
+"""Times are no finer."""
 RUNNING_SECONDS = 300.0
 """A plugin with a call this recently is running."""
 
@@ -60,6 +64,7 @@ class LongWindows:
 
     at: datetime | None = None
     rules: Rules | None = None
+    corrections: Sequence[Correction] = ()
     counted: Windows = field(default_factory=dict)
 
 
@@ -80,22 +85,25 @@ def observe(
     mark: int = 0,
     since: datetime,
     budgets: bool,
+    corrections: Sequence[Correction] = (),
     skew: timedelta = SKEW,
     long: LongWindows | None = None,
     usual: UsualPast | None = None,
 ) -> Observation:
     """Return what the counts say at `at`, and what arrived after `mark`. Versions are looked for from `since` on; `budgets` adds
-    the full periods.
+    the full periods. What `corrections` leave out is in no window and no period; what arrived is, whatever they say.
 
     A replay sets `skew` to zero, so that it knows nothing of its own future, and gives no `long`: it counts everything anew.
     """
     until, measures = at + skew, _measures(rules)
-    sizes = {size for item in rules.objectives for size in item.windows if size != item.period_seconds}
-    short = judging.windows(measures, [size for size in sizes if size <= SHORT_SECONDS], at, until)
+    corrected = Corrected(judging, rules.objectives, measures, corrections)
+    sizes = {size for item in rules.objectives for size in item.windows}
+    short = corrected.windows([size for size in sizes if size <= SHORT_SECONDS], at, until, finest=True)
     long = LongWindows() if long is None else long
-    if long.at is None or long.rules is not rules or not timedelta(0) <= at - long.at < LONG_EVERY:
-        long.counted = judging.windows(measures, [size for size in sizes if size > SHORT_SECONDS], at, until)
-        long.at, long.rules = at, rules
+    known = long.rules is rules and long.corrections is corrections
+    if long.at is None or not known or not timedelta(0) <= at - long.at < LONG_EVERY:
+        long.counted = corrected.windows([size for size in sizes if size > SHORT_SECONDS], at, until)
+        long.at, long.rules, long.corrections = at, rules, corrections
     thresholds = thresholds_of(rules.objectives)
     usual = UsualPast() if usual is None else usual
     if usual.at is None or usual.rules is not rules or not timedelta(0) <= at - usual.at < USUAL_EVERY:
@@ -108,7 +116,7 @@ def observe(
     return Observation(
         at,
         {item.name: _together(short.get(item.name, {}), long.counted.get(item.name, {})) for item in rules.objectives},
-        _periods(judging, rules, measures, at, until) if budgets else None,
+        _periods(corrected, rules, at, until) if budgets else None,
         len(active),
         {(item.plugin, item.version): item.first_at for item in seen},
         {(item.plugin, item.version): item.last_at for item in seen},
@@ -217,17 +225,18 @@ def _measures(rules: Rules) -> list[Measure]:
     return [Measure(item.name, item.covers, item.threshold_index) for item in rules.objectives]
 
 
-def _periods(
-    judging: Judging, rules: Rules, measures: Sequence[Measure], at: datetime, until: datetime
-) -> dict[str, dict[PluginVersion, CallCounts]]:
-    """Return the counts of each objective over its own period."""
-    found: dict[str, dict[PluginVersion, CallCounts]] = {}
-    for size in {item.period_seconds for item in rules.objectives}:
-        asked = {item.name for item in rules.objectives if item.period_seconds == size}
-        counted = judging.windows([item for item in measures if item.name in asked], [size], at, until)
-        for name, versions in counted.items():
-            found[name] = {key: windows.get(size, CallCounts()) for key, windows in versions.items()}
-    return {item.name: found.get(item.name, {}) for item in rules.objectives}
+def _periods(corrected: Corrected, rules: Rules, at: datetime, until: datetime) -> Counts:
+    """Return the counts of each objective over its own period: one question for all that have the same."""
+    asked: dict[tuple[datetime, datetime], list[str]] = {}
+    for objective in rules.objectives:
+        period = objective.period_at(at)
+        # What is dated ahead counts, but for what is of a period of the calendar that has yet to begin.
+        before = until + SMALLEST if objective.calendar is None else min(until + SMALLEST, period.ends_at)
+        asked.setdefault((period.started_at, before), []).append(objective.name)
+    found: dict[str, Mapping[PluginVersion, CallCounts]] = {item.name: {} for item in rules.objectives}
+    for span, names in asked.items():
+        found |= corrected.between(names, *span)
+    return found
 
 
 def _together(

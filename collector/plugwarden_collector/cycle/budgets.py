@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from plugwarden_collector.decide.alert import EXHAUSTED, Reading
 from plugwarden_collector.decide.changes import BudgetStatus
+from plugwarden_collector.decide.correction import Stretch, excluded_seconds, stretches
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.burn import Budget, bad_by_version, budget, fastest_window, rate_of
 from plugwarden_collector.judge.sli import NO_CALLS, CallCounts, indicator_of, summed
 from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.period import Period
 from plugwarden_collector.rules.tiers import TICKET
 
 from .alerts import Described, bring_forward, spenders
@@ -34,7 +36,9 @@ def keep_budgets(tick: Tick) -> None:
     told = {(record.slo, record.plugin) for record in tick.standing.alerts.values() if record.exhausted}
     first_calls = _first_calls(tick.standing.versions)
     for objective in tick.rules.objectives:
-        # Of a plugin that is younger than the longest window few calls are the whole budget, and burn rates tell.
+        period = objective.period_at(tick.at)
+        left_out = tuple(stretches(tick.standing.corrections, period.started_at, period.ends_at))
+        # Of a plugin, or a period, that is younger than the longest window few calls are the whole budget, and burn rates tell.
         young_from = tick.at - timedelta(seconds=max(tier.long_seconds for tier in objective.tiers))
         fastest, running = fastest_window(objective), dict[str, list[CallCounts]]()
         periods = tick.seen.periods.get(objective.name, {})
@@ -42,16 +46,17 @@ def keep_budgets(tick: Tick) -> None:
             burning = windows.get(fastest, NO_CALLS)
             running.setdefault(plugin, []).append(burning)
             left = budget(objective, periods.get((plugin, version), NO_CALLS))
-            _keep(tick, objective, plugin, version, left, burning)
+            _keep(tick, objective, period, left_out, plugin, version, left, burning)
         called: dict[str, dict[str, CallCounts]] = {}
         for (plugin, version), counts in periods.items():
             called.setdefault(plugin, {})[version] = counts
         for plugin, versions in called.items():
             left = budget(objective, summed(versions.values()))
-            _keep(tick, objective, plugin, None, left, summed(running.get(plugin, ())), len(versions))
+            burning = summed(running.get(plugin, ()))
+            _keep(tick, objective, period, left_out, plugin, None, left, burning, len(versions))
+            began = max(first_calls.get(plugin, tick.at), period.started_at)
             if plugin in running and (
-                (objective.name, plugin) in told
-                or (spent(objective, left) and first_calls.get(plugin, tick.at) < young_from)
+                (objective.name, plugin) in told or (spent(objective, left) and began < young_from)
             ):
                 _tell(tick, objective, plugin, left, versions)
 
@@ -59,6 +64,8 @@ def keep_budgets(tick: Tick) -> None:
 def _keep(
     tick: Tick,
     objective: Objective,
+    period: Period,
+    left_out: Sequence[Stretch],
     plugin: str,
     version: str | None,
     left: Budget,
@@ -66,15 +73,34 @@ def _keep(
     versions: int = 1,
 ) -> None:
     burn_rate = rate_of(objective, burning)
-    exhausted = None
-    if left.remaining_ratio is not None and left.remaining_ratio > 0 and burn_rate > 0:
-        exhausted = left.remaining_ratio * objective.period_seconds / burn_rate
+    anew = objective.calendar is not None
     tick.changes.slo_status.append(
         BudgetStatus(
-            objective.name, plugin, version, tick.at, objective.sli.value, objective.target_ratio, objective.period_seconds,
-            left.total, left.bad, left.sli_ratio, left.remaining_ratio, burn_rate, exhausted, versions,
+            objective.name, plugin, version, tick.at, objective.sli.value, objective.target_ratio,
+            period.seconds if anew else objective.period_seconds, left.total, left.bad, left.sli_ratio, left.remaining_ratio,
+            burn_rate, _exhausted_seconds(objective, period, left, burn_rate, tick.at), versions,
+            period.started_at if anew else None, period.ends_at if anew else None,
+            excluded_seconds(left_out, objective, plugin),
         )
     )  # fmt: skip
+
+
+def _exhausted_seconds(
+    objective: Objective, period: Period, left: Budget, burn_rate: float, at: datetime
+) -> float | None:
+    """Return when the rest is gone at a burn rate; None where it is not, or no sooner than the budget begins anew.
+
+    Of a period that rolls the whole budget lasts for the period at a burn rate of 1. One of the calendar grows with the calls that come:
+    what is left of the time so far is spent by what burns beyond 1.
+    """
+    if left.remaining_ratio is None or left.remaining_ratio <= 0 or burn_rate <= 0:
+        return None
+    if objective.calendar is None:
+        return left.remaining_ratio * objective.period_seconds / burn_rate
+    if burn_rate <= 1:
+        return None
+    seconds = left.remaining_ratio * (at - period.started_at).total_seconds() / (burn_rate - 1)
+    return seconds if seconds < (period.ends_at - at).total_seconds() else None
 
 
 def spent(objective: Objective, left: Budget) -> bool | None:
@@ -88,7 +114,7 @@ def spent(objective: Objective, left: Budget) -> bool | None:
 
 
 def _tell(tick: Tick, objective: Objective, plugin: str, left: Budget, versions: Mapping[str, CallCounts]) -> None:
-    period = duration(objective.period_seconds)
+    period = f"this {objective.calendar.unit}" if objective.calendar is not None else duration(objective.period_seconds)
 
     def described() -> Described:
         summary = (

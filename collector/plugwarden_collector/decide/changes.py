@@ -11,6 +11,7 @@ from plugwarden_collector.audit.entries import Draft
 
 from .acknowledgement import Acknowledgement
 from .alert import AlertRecord, AlertState
+from .correction import Correction
 from .quarantine import Quarantine
 from .silence import Silence
 from .standing import Incident
@@ -53,6 +54,12 @@ class BudgetStatus:
     """Seconds until the rest is gone at that rate; None where it does not burn, or nothing is left."""
     versions: int = 1
     """Versions that it is about."""
+    period_started_at: datetime | None = None
+    """When a period of the calendar began; None of one that rolls."""
+    period_ends_at: datetime | None = None
+    """When it begins anew; None of one that rolls."""
+    excluded_seconds: float = 0.0
+    """How much of the period corrections leave out."""
 
     @property
     def key(self) -> tuple[str, str, str | None]:
@@ -104,6 +111,8 @@ class Changes:
     """New ones, and those that were moved in time."""
     unacknowledged: list[str] = field(default_factory=list)
     """Ids of acknowledgements that others took the place of."""
+    corrections: list[Correction] = field(default_factory=list)
+    """New ones, and those that were ended or withdrawn."""
     freeze: Freeze | None = None
     """None: the switch was not touched."""
     shifted_seconds: float | None = None

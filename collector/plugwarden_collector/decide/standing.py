@@ -9,6 +9,7 @@ from plugwarden.contract import DirectiveSet, Scope
 
 from .acknowledgement import Acknowledgement
 from .alert import AlertRecord
+from .correction import Correction
 from .noted import NotedKey
 from .quarantine import Quarantine
 from .silence import Silence
@@ -58,6 +59,8 @@ class Standing:
     """Those in force and to come, the oldest first; some that have ended may be among them."""
     acknowledgements: tuple[Acknowledgement, ...] = ()
     """What people know of; some that have ended may be among them."""
+    corrections: tuple[Correction, ...] = ()
+    """What people left out of budgets, the oldest first."""
     shifted_seconds: float | None = None
     """By how much holds and silences were moved with the clock over all; None: nobody looked at the clock yet."""
 

@@ -28,13 +28,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CallCounts:
-    """Calls that ended by themselves, as the rollups count them; what an SLI does not look at may be left at 0."""
+    """Calls that a promise is about (ADR 0057), as the rollups count them; what an SLI does not look at may be left at 0."""
 
     total: int = 0
     failed: int = field(default=0, kw_only=True)
-    """Through the plugin's fault."""
+    """Through the plugin's fault; in windows and periods, those that its breaker refused too."""
     slow: int = field(default=0, kw_only=True)
-    """Longer than a threshold."""
+    """Longer than a threshold; in windows and periods, those that its breaker refused too."""
+
+    def without(self, some: CallCounts) -> CallCounts:
+        """Return counts less those of some of the same calls."""
+        return CallCounts(self.total - some.total, failed=self.failed - some.failed, slow=self.slow - some.slow)
 
 
 NO_CALLS = CallCounts()

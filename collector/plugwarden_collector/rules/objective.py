@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from plugwarden.contract.histogram import threshold_index
 
 from .pattern import matches
+from .period import Calendar, Period, calendar_period, rolling_period
 from .tiers import SRE, BurnWindows, Tier, tiers_for
 
 __all__ = ["FOR_PEOPLE", "SLI_KEYS", "Objective", "Sli"]
@@ -18,9 +20,10 @@ class Sli(StrEnum):
     """What is measured."""
 
     AVAILABILITY = "availability"
-    """Calls that did not fail through the plugin's fault, out of all that ended by themselves."""
+    """Calls that did not fail through the plugin's fault, out of all that ended by themselves or that its own breaker refused, but for
+    those that their caller made wrongly."""
     LATENCY = "latency"
-    """Calls that took at most the threshold, out of the same."""
+    """Calls that were answered within the threshold, out of the same."""
 
 
 SLI_KEYS: Mapping[Sli, Mapping[str, str]] = {Sli.AVAILABILITY: {}, Sli.LATENCY: {"threshold": '"250ms"'}}
@@ -36,7 +39,7 @@ class Objective:
     target_ratio: float
     """In (0, 1)."""
     period_seconds: float
-    """Over which the error budget counts; it rolls."""
+    """Over which the error budget counts; of the calendar, what burn-rate windows are scaled to."""
     plugins: str = "*"
     """A shell pattern for plugin ids, or several as `{image-*,thumb-*}`."""
     threshold_seconds: float | None = None
@@ -62,6 +65,8 @@ class Objective:
     """More that people sort and route by; names are those of Prometheus' labels."""
     burn_windows: BurnWindows = field(default=SRE, hash=False)
     """The table of window pairs that people are alerted by."""
+    calendar: Calendar | None = field(default=None, hash=False)
+    """When the budget begins anew; None: its period rolls."""
 
     def covers(self, plugin: str) -> bool:
         """Whether this objective is about a plugin."""
@@ -77,6 +82,10 @@ class Objective:
         """The last histogram bucket that counts as fast; None where durations do not count."""
         return None if self.threshold_seconds is None else threshold_index(self.threshold_seconds)
 
+    def period_at(self, at: datetime) -> Period:
+        """Return the period that the error budget counts over at a moment (UTC, without a zone)."""
+        return rolling_period(self.period_seconds, at) if self.calendar is None else calendar_period(self.calendar, at)
+
     def sizes_of(self, severity: str) -> tuple[float, ...]:
         """Return every window of the tiers of one severity, in seconds."""
         mine = (tier for tier in self.tiers if tier.severity == severity)
@@ -84,12 +93,9 @@ class Objective:
 
     @property
     def windows(self) -> tuple[float, ...]:
-        """Every window needed to judge it, in seconds."""
-        sizes = {self.period_seconds}
-        for tier in self.tiers:
-            sizes |= {tier.long_seconds, tier.short_seconds}
-        return tuple(sorted(sizes))
+        """Every window that its burn rates are of, in seconds."""
+        return tuple(sorted({size for tier in self.tiers for size in (tier.long_seconds, tier.short_seconds)}))
 
 
-FOR_PEOPLE = frozenset({"display_name", "description", "owner", "runbook", "labels", "burn_windows"})
-"""Fields of an objective that no decision rests on (burn rates wake people, and isolate nobody): they are not kept with one."""
+FOR_PEOPLE = frozenset({"display_name", "description", "owner", "runbook", "labels", "burn_windows", "calendar"})
+"""Fields of an objective that no decision rests on, for budgets and burn rates isolate nobody: they are not kept with one."""

@@ -8,6 +8,7 @@ from typing import Any
 from .about_keys import ABOUT_KEYS, about_in
 from .objective import SLI_KEYS, Objective, Sli
 from .pattern import ALTERNATIVE_SIGNS, joined
+from .period import NOMINAL_SECONDS, Calendar, CalendarUnit, time_zones
 from .table import choice_at, duration_at, nearest, unknown_keys
 from .tiers import BUILT_IN, SRE, BurnWindows
 from .workable import MAX_COUNT, name_problem, objective_problems, shown
@@ -16,6 +17,7 @@ __all__ = ["SLO_KEYS", "objective_in", "plugins_in"]
 
 SLO_KEYS = ABOUT_KEYS | {
     "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for", "windows",
+    "time_zone",
 }  # fmt: skip
 
 
@@ -34,7 +36,10 @@ def objective_in(
     if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
         problems.append(f"{place}.objective: {shown(target)} must be a ratio between 0 and 1, such as 0.99 for 99 %")
         target = 0.5
-    period = duration_at(table, "period", "30d", place, problems)
+    calendar = _calendar_in(table, place, problems)
+    period = (
+        duration_at(table, "period", "30d", place, problems) if calendar is None else NOMINAL_SECONDS[calendar.unit]
+    )
     threshold = duration_at(table, "threshold", None, place, problems)
     for owner, needed in SLI_KEYS.items():
         for key, example in needed.items():
@@ -67,9 +72,34 @@ def objective_in(
         keep or 0.0,
         **about,
         burn_windows=known[windows],
+        calendar=calendar,
     )
     problems += [f"{place}.{key}: {wrong}" for key, wrong in objective_problems(found)]
     return found if len(problems) == before else None
+
+
+def _calendar_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Calendar | None:
+    """Return the calendar of a table whose period is a word; None: its period is a length, and rolls."""
+    if table.get("period") not in tuple(CalendarUnit):
+        if "time_zone" in table:
+            words = ", ".join(f'"{unit}"' for unit in CalendarUnit)
+            problems.append(f"{place}.time_zone: only a period of the calendar has one; write period as one of {words}")
+        return None
+    calendar, zone = Calendar(CalendarUnit(table["period"])), table.get("time_zone")
+    if zone is None:
+        return calendar
+    if not isinstance(zone, str) or zone not in time_zones():
+        found = nearest(zone, time_zones()) if isinstance(zone, str) else ""
+        found = found if "did you mean" in found else '; write for instance "Europe/Berlin"'
+        problems.append(f"{place}.time_zone: {shown(zone)} is no time zone of the IANA database{found}")
+        return calendar
+    calendar = Calendar(calendar.unit, zone)
+    if calendar.unit in (CalendarUnit.QUARTER, CalendarUnit.YEAR) and not calendar.on_full_hours:
+        problems.append(
+            f"{place}.time_zone: a {calendar.unit} of {shown(zone)} begins within an hour of UTC, and calls of that long ago are kept by "
+            'the hour: what is before and after could not be told apart; write "UTC" here, or period = "month"'
+        )
+    return calendar
 
 
 def plugins_in(table: Mapping[str, Any], default: object, place: str, problems: list[str]) -> str:

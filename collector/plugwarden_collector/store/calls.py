@@ -13,6 +13,7 @@ from plugwarden_collector.judge.sli import CallCounts
 
 __all__ = [
     "CallStep",
+    "Counts",
     "ErrorCalls",
     "FleetSeries",
     "GateState",
@@ -33,6 +34,8 @@ Span = tuple[datetime, datetime]
 """After the first of them, up to and including the second."""
 Windows = Mapping[str, Mapping[PluginVersion, Mapping[float, CallCounts]]]
 """Name of a measure -> plugin version -> length of a window in seconds -> counts. What has no calls in a window is not there."""
+Counts = Mapping[str, Mapping[PluginVersion, CallCounts]]
+"""Name of a measure -> plugin version -> counts of one span of time. What has no calls in it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Measure:
     covers: Callable[[str], bool]
     """Whether it is about a plugin, by its id."""
     fast_index: int | None = None
-    """Slow is a call in a histogram bucket above this one; None: calls that failed through the plugin's fault are counted instead."""
+    """Slow is a call in a histogram bucket above this one, or one that the plugin's breaker refused; None: calls that failed through the
+    plugin's fault, or were so refused, are counted instead."""
 
 
 @dataclass(frozen=True, slots=True)

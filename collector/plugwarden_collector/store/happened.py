@@ -34,3 +34,5 @@ class Happened:
     alerts: Sequence[AlertEventRow]
     """Alerts on plugins that began to fire."""
     incidents: Sequence[IncidentRow]
+    corrections: int
+    """How many leave something of it out of budgets."""

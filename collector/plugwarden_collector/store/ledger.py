@@ -342,11 +342,12 @@ class Ledger(Protocol):
     def quarantines(self) -> list[QuarantineRow]:
         """Return quarantines, those not ended first, 1,000 at most."""
 
-    def budgets(self) -> list[BudgetRow]:
-        """Return what is left of every plugin's error budgets over all of its versions, 10,000 at most."""
+    def budgets(self, at: datetime) -> list[BudgetRow]:
+        """Return what is left of every plugin's error budgets over all of its versions, 10,000 at most, but for those of periods of the
+        calendar that were over at a moment."""
 
-    def slos(self) -> list[SloRow]:
-        """Return how every objective stands for every plugin version, 10,000 at most."""
+    def slos(self, at: datetime) -> list[SloRow]:
+        """Return how every objective stands for every plugin version, likewise."""
 
     def decisions(self, before: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log before a sequence, newest first."""

@@ -180,7 +180,13 @@ class BudgetRow:
     fast_burn_rate: float | None
     """How many times too fast the budget burns in the shortest window pair; null without calls."""
     exhausted_in_seconds: float | None
-    """When the budget is gone at this rate, seconds from `time`; null when it does not burn."""
+    """When the budget is gone at this rate, seconds from `time`; null when it does not burn, or lasts until it begins anew."""
+    period_started_at: datetime | None
+    """When a period of the calendar began, UTC; null of one that rolls."""
+    period_ends_at: datetime | None
+    """When the budget begins anew, UTC; null of one that rolls."""
+    excluded_seconds: float | None
+    """How much of the period corrections leave out; null of a budget that an earlier version judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +217,13 @@ class SloRow:
     fast_burn_rate: float | None
     """How many times too fast the budget burns in the shortest window pair; null without calls."""
     exhausted_in_seconds: float | None
-    """When the budget is gone at this rate, seconds from `time`; null when it does not burn."""
+    """When the budget is gone at this rate, seconds from `time`; null when it does not burn, or lasts until it begins anew."""
+    period_started_at: datetime | None
+    """When a period of the calendar began, UTC; null of one that rolls."""
+    period_ends_at: datetime | None
+    """When the budget begins anew, UTC; null of one that rolls."""
+    excluded_seconds: float | None
+    """How much of the period corrections leave out; null of a budget that an earlier version judged."""
 
 
 @dataclass(frozen=True, slots=True)

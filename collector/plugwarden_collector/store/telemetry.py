@@ -28,6 +28,7 @@ from plugwarden_collector.judge.ways_back import WayBack
 
 from .calls import (
     CallStep,
+    Counts,
     ErrorCalls,
     FleetSeries,
     GateState,
@@ -93,13 +94,19 @@ class Judging(Protocol):
         """Return what is usual for every operation of every plugin version, from hours with at least 20 calls."""
 
     def windows(self, measures: Sequence[Measure], sizes: Sequence[float], at: datetime, until: datetime) -> Windows:
-        """Return calls that ended by themselves, and of them those that the measure is about, per measure, plugin version and window.
-        Where failures are counted, a call that the plugin's own open breaker refused is one.
+        """Return calls that a promise is about (ADR 0057), and of them those that the measure is about, per measure, plugin version
+        and window.
 
         A window of `size` seconds is what came after `at` - size, up to `until`, which hosts whose clocks run ahead make later
         than `at`. The longer a window, the coarser its beginning may be: a second up to 15 minutes, a minute up to six hours,
         a minute or an hour's edge beyond.
         """
+
+    def between(
+        self, measures: Sequence[Measure], first: datetime, before: datetime, *, finest: bool = False
+    ) -> Counts:
+        """Return the same calls of one span of time, from `first` on and before `before`: to the event where both are on a full
+        minute, or hour where minutes are no longer kept. `finest` asks for seconds wherever they are kept."""
 
     def versions(self, since: datetime, until: datetime) -> Sequence[VersionSeen]:
         """Return every plugin version that was called, or refused."""

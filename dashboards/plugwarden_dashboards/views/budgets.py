@@ -21,7 +21,8 @@ def page() -> None:
 
 def _body() -> None:
     budgets, slos, rules = data.fetch("budgets"), data.fetch("slos"), data.fetch("rules")
-    if budgets.value is None or slos.value is None or rules.value is None:
+    corrections = data.fetch("corrections")
+    if budgets.value is None or slos.value is None or rules.value is None or corrections.value is None:
         return
     plugins = sorted(budgets.value, key=lambda row: (_left(row), row["plugin_id"], row["slo"]))
     if not plugins:
@@ -45,7 +46,7 @@ def _body() -> None:
                     "Version": _version(row),
                     "Objective": words.plain(row["slo"]),
                     "Target": words.percent(row["objective"]),
-                    "Over": words.duration(row["period_seconds"]),
+                    "Over": _over(row),
                     "Measured": words.percent(row["sli_value"]),
                     "Bad / all": f"{words.count(row['bad'])} / {words.count(row['total'])}",
                     "Left": max(0.0, _left(row)),
@@ -64,7 +65,34 @@ def _body() -> None:
             "Left": st.column_config.ProgressColumn("Budget left", min_value=0, max_value=1, format="percent")
         },
     )
+    _corrections(corrections.value)
     _tiers(slos.value, rules.value["objectives"])
+
+
+def _corrections(found: list[dict[str, Any]]) -> None:
+    if not found:
+        return
+    st.subheader("What is left out of budgets")
+    st.text(
+        "`plugwarden corrections add` leaves a stretch of time out, `withdraw` takes that back. Isolation takes no notice of it."
+    )
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "From": words.moment(item["starts_at"]),
+                    "Until": words.moment(item["ends_at"]),
+                    "Plugins": words.plain(item["plugins"]),
+                    "Objectives": words.plain(item["objectives"]),
+                    "Owners": words.plain(item["owners"]),
+                    "Why": words.plain(item["reason"]),
+                    "Who": words.plain(item["created_by"]),
+                }
+                for item in reversed(found)
+            ]
+        ),
+        hide_index=True, key="corrections_table", alt="Stretches of time that count in no budget, the newest first",
+    )  # fmt: skip
 
 
 def _with_versions(plugins: list[dict[str, Any]], versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -131,6 +159,14 @@ def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None
 def _left(row: dict[str, Any]) -> float:
     left = row["budget_remaining_ratio"]
     return 1.0 if left is None else float(left)
+
+
+def _over(row: dict[str, Any]) -> str:
+    """Return how long a period is, when it ends where it is of the calendar, and how much of it is left out."""
+    over = str(words.duration(row["period_seconds"]))
+    if row["period_ends_at"] is not None:
+        over += f", until {words.moment(row['period_ends_at'])}"
+    return f"{over}; {words.duration(row['excluded_seconds'])} left out" if row["excluded_seconds"] else over
 
 
 def _empty_in(row: dict[str, Any]) -> str:

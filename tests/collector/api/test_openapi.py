@@ -13,6 +13,7 @@ import pytest
 from plugwarden import Sidecar
 from plugwarden_collector.api import models
 from plugwarden_collector.api.models import alerts
+from plugwarden_collector.clock import utc_now
 from plugwarden_collector.store.views import stable_views
 
 from tests.collector.conftest import RULES, Running, running
@@ -42,6 +43,10 @@ OPERATIONS = {
     "backup": "GET /api/v1/backup",
     "capacity": "GET /api/v1/capacity",
     "changes": "GET /api/v1/changes",
+    "correct": "POST /api/v1/corrections",
+    "corrections": "GET /api/v1/corrections",
+    "end_correction": "POST /api/v1/corrections/{identity}/end",
+    "withdraw": "POST /api/v1/corrections/{identity}/withdraw",
     "decline": "POST /api/v1/quarantine/{identity}/decline",
     "directive_stream": "GET /api/v1/directives/stream",
     "directives": "GET /api/v1/directives",
@@ -109,6 +114,8 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         item = found.api.post("quarantine", {"plugin": "geo", "reason": "it leaks", "hold_seconds": 3600})
         found.api.post("acknowledgements", {"subject": item["id"], "seconds": 600, "reason": "known"})
         found.api.post("silences", {"matchers": {"plugin": "geo"}, "seconds": 600, "comment": "known"})
+        span = {"starts_at": f"{utc_now():%Y-%m-%d}T00:00Z", "ends_at": f"{utc_now():%Y-%m-%d}T00:01Z"}
+        found.api.post("corrections", {**span, "plugins": "nobody", "reason": "known"})
         push = [{"labels": {"alertname": "HostDown", "plugin": "csv"}}]
         assert httpx2.post(f"{found.url}/api/v2/alerts", json=push).status_code == 200
         assert httpx2.post(f"{found.url}/api/v2/alerts", json=[*push, {}]).status_code == 400

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from plugwarden import Sidecar
+from plugwarden_collector.clock import utc_now
 from plugwarden_collector.command.processes import collector_command
 from plugwarden_collector.control.backtest import backtest
 from plugwarden_collector.receive.decode.requests import Signal
@@ -22,7 +23,7 @@ from tests.collector.support.stores import AT, crash, metrics, opened
 
 ASKING = [
     ["plugins"], ["plugins", "csv"], ["alerts"], ["quarantines"], ["capacity"], ["silences", "list"],
-    ["audit", "list"], ["audit", "verify"],
+    ["corrections", "list"], ["audit", "list"], ["audit", "verify"],
     ["query", "select plugin_id, sum(calls) as calls from plugin_calls group by all"],
 ]  # fmt: skip
 
@@ -44,6 +45,30 @@ def test_quarantine_and_release_from_the_command_line(busy: Running) -> None:
     assert (held["scope"], held["warning"]) == ("csv@1", None)
     assert "csv" in plugwarden("quarantines", url=busy.url).stdout
     assert plugwarden("release", held["id"], "--reason", "over", url=busy.url).returncode == 0
+
+
+def test_a_correction_from_the_command_line(busy: Running) -> None:
+    day = f"{utc_now():%Y-%m-%d}"
+
+    def corrections(*words: str) -> subprocess.CompletedProcess[str]:
+        return plugwarden("corrections", *words, url=busy.url)
+
+    def add(until: str) -> subprocess.CompletedProcess[str]:
+        span = ("--from", f"{day}T00:00Z", "--until", until)
+        return corrections("add", *span, "--plugins", "c*", "--reason", "a test", "--json")
+
+    refused = add(f"{day}T01:00+01:00")
+    assert (refused.returncode, "ends_at: must be later than starts_at" in refused.stderr) == (1, True)
+    made = json.loads(add(f"{day}T01:30+01:00").stdout)
+    assert (made["starts_at"], made["ends_at"], made["plugins"]) == (f"{day}T00:00:00Z", f"{day}T00:30:00Z", "c*")
+    assert "c*" in corrections("list").stdout
+    assert [item["id"] for item in json.loads(corrections("list", "--json").stdout)] == [made["id"]]
+    assert "counts again" in corrections("withdraw", made["id"], "--reason", "over").stdout
+    assert "nothing is left out of budgets" in corrections("list").stdout
+    gone = corrections("end", made["id"], "--reason", "over")
+    assert (gone.returncode, "there is no correction" in gone.stderr) == (1, True)
+    wrong = corrections("add", "--from", "noon", "--until", "x", "--reason", "a test")
+    assert (wrong.returncode, "--from: 'noon' is no time" in wrong.stderr) == (1, True)
 
 
 def test_who_isolates_what_nobody_has_called_is_told_and_it_is_isolated_all_the_same(busy: Running) -> None:

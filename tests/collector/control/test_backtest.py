@@ -16,11 +16,13 @@ from plugwarden_collector.control.backtest.past import UsualAt
 from plugwarden_collector.control.backtest.sieve import Sieve
 from plugwarden_collector.control.backtest.tape import Names, Tape, moment, second_of
 from plugwarden_collector.control.backtest.windows import SlidingWindows
+from plugwarden_collector.errors import RulesError
 from plugwarden_collector.judge.arrivals import Arrivals, StreamCounts
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.watch import Watch, look
 from plugwarden_collector.rules.file import DEFAULT_RULES, Rules, load_rules
 from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.period import Calendar, CalendarUnit
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 from plugwarden_collector.store import Database, stored_telemetry
 
@@ -200,7 +202,7 @@ OBJECTIVES = (
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 2), st.lists(st.integers(0, 9), min_size=8, max_size=8)), min_size=2, max_size=60
+        st.tuples(st.integers(0, 2), st.lists(st.integers(0, 9), min_size=6, max_size=6)), min_size=2, max_size=60
     ),
     st.integers(0, 59),
 )
@@ -215,7 +217,7 @@ def test_windows_tell_ahead_what_they_hold_once_time_has_passed(
         names.number(("csv", version, "read"))
     windows, step = SlidingWindows(rules, names), SlidingWindows(rules, names)
     begins = np.cumsum([60 + gap * 600 for gap, _ in slices]).astype(np.int64)
-    counts = np.array([np.reshape(row, (4, 2)) for _, row in slices], np.float64)
+    counts = np.array([np.reshape(row, (3, 2)) for _, row in slices], np.float64)
     before = min(known, len(slices) - 1)
     for place in range(before):
         for one in (windows, step):
@@ -231,7 +233,7 @@ def test_windows_tell_ahead_what_they_hold_once_time_has_passed(
         for size, held in step.now.of_size.items():
             assert (ahead.of_size[size][place - before] == held[0]).all()
     for objective in objectives:
-        for size in objective.windows:
+        for size in (*objective.windows, objective.period_seconds):
             pages, tickets = (ahead.of(objective, size, severity) for severity in (PAGE, TICKET))
             assert all((of.sum(axis=1) == over[:, 0]).all() for of, over in zip(pages, tickets, strict=True))
     windows.add(begins[before:], counts[before:])
@@ -281,3 +283,9 @@ def test_the_sieve_lets_pass_what_look_suspects_nobody_for_and_hands_over_the_sa
                 assert one.nats == pytest.approx(other.nats, abs=1e-9)
                 if other.nats > 0.0:
                     assert (one.since, one.mark) == (other.since, other.mark)
+
+
+def test_a_period_of_the_calendar_is_refused_by_its_objective(tmp_path: Path) -> None:
+    objective = replace(OBJECTIVES[0], calendar=Calendar(CalendarUnit.MONTH, "Europe/Berlin"))
+    with pytest.raises(RulesError, match=r"fails.period: a backtest knows no month of the calendar; write a length"):
+        backtest(tmp_path, replace(DEFAULT_RULES, objectives=(objective,)))

@@ -72,7 +72,7 @@ told as (
         unnest([calls - failed, if(shut, 1, failed), if(shut, failed - 1, 0)]) as count from ended
 )
 select moment, 'host', instance, plugin, version, operation, outcome, if(outcome = 'success', '', 'plugin'),
-    case outcome when 'error' then 'ValueError' when 'rejected' then 'breaker_open' else '' end, count, 0.01 * count, 2.0, 0, [-110, 16],
+    case outcome when 'error' then 'ValueError' when 'rejected' then 'circuit_open' else '' end, count, 0.01 * count, 2.0, 0, [-110, 16],
     if(outcome = 'success', [count - least(count, late), least(count, late)], [count, 0]){values}
 from told where count > 0 order by moment
 """

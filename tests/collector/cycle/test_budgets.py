@@ -120,7 +120,7 @@ def test_of_a_plugin_that_has_just_come_burn_rates_tell_and_no_spent_budget() ->
     """Its few calls are the whole budget."""
     young = {("csv", "1"): AT - timedelta(seconds=600)}
     counts = CallCounts(100, failed=50)
-    sizes = {size: counts for size in AVAILABILITY.windows if size != AVAILABILITY.period_seconds}
+    sizes = dict.fromkeys(AVAILABILITY.windows, counts)
     seen = Observation(AT, {"availability": {("csv", "1"): sizes}}, {"availability": {("csv", "1"): counts}}, 20, young)
     standing, _, changes = evaluate(OBSERVED, Standing(), Watch(), seen, RememberedCalls(), lambda: 0.5)
     assert left(changes, None).remaining_ratio == pytest.approx(-49.0)

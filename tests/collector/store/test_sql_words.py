@@ -36,7 +36,7 @@ def test_sql_and_memory_agree_on_every_outcome(outcome: str, source: str) -> Non
         "contract.at_fault(o, s)",
         "contract.refused(o)",
         "contract.ran(o)",
-        "contract.ended(o)",
+        "contract.ended(o, s)",
     )
     sql = written_out(f"select {', '.join(words)} from (select $outcome as o, $source as s)")
     with connect() as database:
@@ -46,13 +46,13 @@ def test_sql_and_memory_agree_on_every_outcome(outcome: str, source: str) -> Non
     in_memory = [bool(column[0]) for column in keys.arrays()[1:]]
     assert [row[0], row[1], row[2]] == in_memory
     assert row[3] is not row[2]
-    assert row[4] == (outcome in {"success", "error", "timeout"})
+    assert row[4] == (outcome in {"success", "error", "timeout"} and source != "caller")
 
 
 @pytest.mark.parametrize("error_type", ["", "ValueError", *RejectionReason])
-@pytest.mark.parametrize("source", ["", "plugin", "downstream"])
+@pytest.mark.parametrize("source", ["", "plugin", "downstream", "caller"])
 @pytest.mark.parametrize("outcome", [*Outcome])
-def test_an_availability_is_of_calls_that_ended_or_that_the_plugins_breaker_refused(
+def test_an_objective_is_of_calls_that_ended_without_a_mistake_of_their_caller_or_that_the_plugins_breaker_refused(
     outcome: Outcome, source: str, error_type: str
 ) -> None:
     words = (
@@ -66,7 +66,7 @@ def test_an_availability_is_of_calls_that_ended_or_that_the_plugins_breaker_refu
         told = {"outcome": str(outcome), "source": source, "type": str(error_type)}
         judged, bad, cut_off, reason = database.execute(sql, told).fetchall()[0]
     assert cut_off == (outcome is Outcome.REJECTED and source == "plugin" and error_type == "circuit_open")
-    assert judged == (outcome.ended or cut_off)
+    assert judged == ((outcome.ended and source != "caller") or cut_off)
     assert bad == ((outcome.failed and source == "plugin") or cut_off)
     assert reason == (error_type in [*RejectionReason])
 

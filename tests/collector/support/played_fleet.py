@@ -64,8 +64,7 @@ def kinds(changes: Changes) -> list[str]:
 
 def burning(bad: Mapping[tuple[str, str], int], at: datetime = AT) -> Observation:
     """Return what the collector sees of plugin versions that failed in so many of 100 calls in each window; nothing arrived lately."""
-    sizes = [size for size in AVAILABILITY.windows if size != AVAILABILITY.period_seconds]
-    windows = {key: {size: CallCounts(100, failed=count) for size in sizes} for key, count in bad.items()}
+    windows = {key: dict.fromkeys(AVAILABILITY.windows, CallCounts(100, failed=count)) for key, count in bad.items()}
     return Observation(at, {"availability": windows}, running=20, versions=dict.fromkeys(bad, at - HELD))
 
 
@@ -317,10 +316,7 @@ class Fleet:
 
     def _windows(self) -> Mapping[str, Mapping[tuple[str, str], Mapping[float, CallCounts]]]:
         """Count what the rollups would: what burns is for people."""
-        return {
-            item.name: self._counted([size for size in item.windows if size != item.period_seconds])
-            for item in self.rules.objectives
-        }
+        return {item.name: self._counted(item.windows) for item in self.rules.objectives}
 
     def _periods(self) -> Mapping[str, Mapping[tuple[str, str], CallCounts]]:
         return {

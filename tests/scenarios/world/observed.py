@@ -13,7 +13,7 @@ __all__ = ["observation"]
 
 def observation(store: Store, rules: Rules, now: float) -> Observation:
     """Return what the store counted until now, as a tick reads it."""
-    sizes = sorted({size for item in rules.objectives for size in item.windows if size != item.period_seconds})
+    sizes = sorted({size for item in rules.objectives for size in item.windows})
     counted = store.windows(sizes, now)
     windows = {
         item.name: {key: found for key, found in counted.items() if item.covers(key[0])} for item in rules.objectives

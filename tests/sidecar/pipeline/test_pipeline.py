@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from plugwarden import CallNotPermitted, Sidecar, Value
-from plugwarden.contract import Action, Directive, DirectiveSet, Scope
+from plugwarden.contract import Action, BreakerState, Directive, DirectiveSet, Scope
 from plugwarden.gate.subscription import DirectiveFile
 from plugwarden.pipeline import dispatch as dispatch_module
 from plugwarden.pipeline import drain as drain_module
@@ -363,6 +363,24 @@ def test_a_refusal_by_the_breaker_says_who_was_to_blame_for_what_opened_it(outbo
         (refused,) = outbox.named("plugin.invocation.duration", plugin_outcome="rejected")
         assert refused.attributes["plugin.rejection.reason"] == "circuit_open"
         assert refused.attributes["plugin.error.source"] == source
+
+
+def test_what_a_breaker_refuses_that_a_person_forced_open_is_the_hosts(sidecar: Sidecar, outbox: Any) -> None:
+    """Before, it was counted against the plugin whose call had failed last, however long before."""
+
+    def run() -> None:
+        raise ConnectionError
+
+    wrapped = sidecar.wrap(run, plugin="csv", version="1", operation="x")
+    with pytest.raises(ConnectionError):
+        wrapped()
+    breaker = sidecar.breaker("csv", "1", "x")
+    assert breaker is not None
+    breaker.force(BreakerState.FORCED_OPEN, "by hand")
+    with pytest.raises(CallNotPermitted):
+        wrapped()
+    assert sidecar.flush(timeout=5)
+    assert outbox.calls(plugin_outcome="rejected", plugin_error_source="host") == 1
 
 
 def wait_for(met: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@ from plugwarden_collector.store.calls import PluginDemand
 
 from .alerts import Alerts, ChangeRow, Pushed, PushProblem
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
+from .corrections import Correction, CorrectionRequest
 from .directives import Directives
 from .health import Health, Status
 from .notifications import GivenUp, GiveUpRequest, Notifications
@@ -48,6 +49,8 @@ __all__ = [
     "AutomationRequest",
     "BudgetRow",
     "ChangeRow",
+    "Correction",
+    "CorrectionRequest",
     "Deletion",
     "Directives",
     "FleetSeries",

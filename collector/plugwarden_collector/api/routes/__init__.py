@@ -5,6 +5,7 @@ from .alerts import alert_routes
 from .audit import audit_routes
 from .backup import backup_routes
 from .capacity import capacity_routes
+from .corrections import correction_routes
 from .directives import directive_routes
 from .health import health_routes
 from .notifications import notification_routes
@@ -26,6 +27,7 @@ ROUTERS = (
     rules_routes,
     alert_routes,
     silence_routes,
+    correction_routes,
     notification_routes,
     capacity_routes,
     trace_routes,

@@ -35,7 +35,9 @@ def plugin_routes(parts: Parts) -> Routes:
     async def plugins(span: Span) -> Any:
         """Every plugin with calls in the span of time: state and why, SLIs, budget."""
         fleet = parts.in_fleet(pages.plugins, span.since, span.until)
-        found, budgets, by_version = await asyncio.gather(fleet, reads(budgets_of), reads(slos))
+        found, budgets, by_version = await asyncio.gather(
+            fleet, reads(budgets_of, parts.clock()), reads(slos, parts.clock())
+        )
         rows, left, spent = (list(map(columns, item)) for item in (found, budgets, by_version))
         return as_json(with_state(rows, left, spent, parts.warden))
 
@@ -47,8 +49,8 @@ def plugin_routes(parts: Parts) -> Routes:
         async def ask() -> Sequence[Any]:
             found: Sequence[Any] = await asyncio.gather(
                 reads(pages.plugin, *asked),
-                reads(budgets_of),
-                reads(slos),
+                reads(budgets_of, parts.clock()),
+                reads(slos, parts.clock()),
                 reads(pages.operations, *asked),
                 reads(pages.gate, *asked),
                 reads(pages.errors, *asked),

@@ -21,12 +21,12 @@ def rules_routes(parts: Parts) -> Routes:
     @routes.get("/api/v1/budgets", response_model=list[BudgetRow])
     async def budgets() -> Any:
         """Every objective of every plugin over all of its versions: counts, SLI, budget left, burn rate."""
-        return as_json(await parts.reads.run(parts.ledger.budgets))
+        return as_json(await parts.reads.run(parts.ledger.budgets, parts.clock()))
 
     @routes.get("/api/v1/slos", response_model=list[SloRow])
     async def slos() -> Any:
         """Every objective of every plugin version: counts, SLI, budget left, burn rate."""
-        return as_json(await parts.reads.run(parts.ledger.slos))
+        return as_json(await parts.reads.run(parts.ledger.slos, parts.clock()))
 
     @routes.get("/api/v1/rules", response_model=Rules)
     async def rules() -> Any:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from plugwarden_collector.clock import utc_now
-from plugwarden_collector.errors import StoreError
+from plugwarden_collector.errors import RulesError, StoreError
 from plugwarden_collector.rules.duration import seconds
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.store import stored_telemetry
@@ -35,8 +35,16 @@ def backtest(
     """Return what the rules would have decided on the data in a folder. Writes nothing but the counts that views show.
 
     `over` is how long before the newest call it begins, as far as minutes are kept; `told` hears the seconds done, and of how many. Once
-    `stop` says so it ends with what was found so far.
+    `stop` says so it ends with what was found so far. Raises `RulesError` for periods of the calendar, for a replay knows those that
+    roll alone.
     """
+    anew = [
+        f"{item.name}.period: a backtest knows no {item.calendar.unit} of the calendar; write a length such as 30d to try them"
+        for item in rules.objectives
+        if item.calendar is not None
+    ]
+    if anew:
+        raise RulesError(rules.source, anew)
     with stored_telemetry(data) as (telemetry, happened):
         telemetry.ingest.catch_up(
             utc_now()

@@ -163,7 +163,7 @@ class Replay:
         total, bad, refused, *slow = counts
         shape = slices, len(names.versions)
         code = place * shape[1] + names.versions_by_stream[stream]
-        rows = (total + refused, bad + refused, total, *slow)
+        rows = (total + refused, bad + refused, *(item + refused for item in slow))
         return np.stack([np.bincount(code, row, shape[0] * shape[1]).reshape(shape) for row in rows], axis=1)
 
     def _pass_calm(self, chunk: Chunk, slices: Sequence[Slice]) -> int:

@@ -52,6 +52,7 @@ class Report:
             "ticks": self.looks,
             "evaluated": self.turns,
             "alerts": len(account.alerts),
+            "corrections_not_applied": self.happened.corrections,
             "troubles": troubles,
             "incidents": [
                 {"began": item.started_at, "ended": item.ended_at, "cause": item.cause, "plugins": list(item.plugins),

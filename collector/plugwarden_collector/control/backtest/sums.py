@@ -104,10 +104,8 @@ class Sums:
     def of(self, objective: Objective, size: float, severity: str) -> tuple[Floats, Floats]:
         """Return all calls and bad ones in a window: moments x numbers each."""
         sums = self.of_size[size]
-        if objective.threshold_index is None:
-            total, bad = sums[:, 0], sums[:, 1]
-        else:
-            total, bad = sums[:, 2], sums[:, 3 + self.thresholds.index(objective.threshold_index)]
+        index = objective.threshold_index
+        total, bad = sums[:, 0], sums[:, 1 if index is None else 2 + self.thresholds.index(index)]
         return (total, bad) if severity == PAGE else (self.covered.by_plugin(total), self.covered.by_plugin(bad))
 
     def _covered(self, objective: Objective, severity: str) -> Mask:

@@ -53,14 +53,14 @@ class _Past:
 
 
 class SlidingWindows:
-    """Fed in the order of time. Counts are slices x rows x versions; rows are judged calls, bad ones, calls that ended, and slow ones by
-    threshold."""
+    """Fed in the order of time. Counts are slices x rows x versions; rows are judged calls, bad ones, and by threshold those without
+    an answer in time."""
 
     def __init__(self, rules: Rules, names: Names) -> None:
         self._objectives, self._names = rules.objectives, names
         self._thresholds = thresholds_of(rules.objectives)
-        self.sizes = sorted({size for item in rules.objectives for size in item.windows})
-        self._rows = 3 + len(self._thresholds)
+        self.sizes = sorted({size for item in rules.objectives for size in (*item.windows, item.period_seconds)})
+        self._rows = 2 + len(self._thresholds)
         self._sums: dict[float, Floats] = {size: np.zeros((self._rows, len(names.versions))) for size in self.sizes}
         self._grain = {size: next(grain for most, grain in GRAINS if size <= most) for size in self.sizes}
         self._past = {grain: _Past() for _, grain in GRAINS}
@@ -145,7 +145,7 @@ class SlidingWindows:
         for objective in self._objectives:
             wanted = self._wanted(now, objective, alerting)
             counted = {size: _counted(now, objective, size, wanted) for size in objective.windows}
-            over = counted.pop(objective.period_seconds)
+            over = _counted(now, objective, objective.period_seconds, wanted)
             periods[objective.name] = {names[number]: counts for number, counts in over.items()}
             mine = windows[objective.name] = {}
             for number in wanted:

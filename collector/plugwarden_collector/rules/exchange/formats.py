@@ -16,7 +16,7 @@ from .draft import Found
 from .openslo import VERSIONS, read_openslo
 from .openslo_text import openslo_documents
 from .prometheus import prometheus_rules
-from .promql import threshold_problem
+from .promql import query_problem
 from .pyrra import read_pyrra
 from .sloth import read_sloth, sloth_document, sloth_id
 from .sloth_windows import KIND, read_windows
@@ -125,7 +125,7 @@ def export_problems(objectives: Sequence[Objective], kind: Format) -> list[str]:
     """Return what keeps objectives from being exported, each with its objective and what to write instead."""
     if kind not in (Format.SLOTH, Format.PROMETHEUS):
         return []
-    found = [f"{item.name}.threshold: {wrong}" for item in objectives if (wrong := threshold_problem(item)) is not None]
+    found = [f"{item.name}.{key}: {wrong}" for item in objectives for key, wrong in filter(None, [query_problem(item)])]
     by_id: dict[str, Objective] = {}
     for item in objectives:
         known = sloth_id(item)

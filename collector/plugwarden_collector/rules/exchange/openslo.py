@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from plugwarden_collector.rules.table import nearest
@@ -11,6 +10,7 @@ from plugwarden_collector.rules.yaml_text import Value
 
 from .draft import Draft, Found
 from .openslo_metric import TYPE, Metrics, Named, names_of
+from .openslo_window import Window, window_in
 
 __all__ = ["MAX_DESCRIPTION", "PREFIX", "V1", "VERSIONS", "read_openslo"]
 
@@ -38,8 +38,6 @@ _OBJECTIVE = {
     "indicatorRef", "sli", "sliRef", "compositeWeight",
 }  # fmt: skip
 _COMPOSITE = ("indicator", "indicatorRef", "sli", "sliRef", "compositeWeight")
-_LENGTHS = {"M": "30d", "Q": "90d", "Y": "365d"}
-"""What to write instead of months, quarters and years, which are of different lengths."""
 MAX_DESCRIPTION = 1050
 """Characters of a description. Source: OpenSLO's specification."""
 
@@ -116,7 +114,7 @@ class _Slo:
     def read(self) -> None:
         """Add an objective for each of the SLO's."""
         spec, found = self._item.fields["spec"], self._found
-        period = self._period(spec)
+        window = window_in(spec, found)
         self._check_method(spec)
         if (policies := spec.at("alertPolicies")) is not None and (policies.items or policies.text):
             found.warn(
@@ -126,31 +124,7 @@ class _Slo:
         metric = self._metric(spec)
         objectives = found.list_of(spec, "objectives", needed=True)
         for index, objective in enumerate(objectives):
-            self._read_objective(objective, index if len(objectives) > 1 else None, period, metric)
-
-    def _period(self, spec: Value) -> Value | None:
-        """Return the duration of the rolling window; None where it is none, which is noted."""
-        found, windows = self._found, self._found.list_of(spec, "timeWindow")
-        if not windows:
-            if spec.at("timeWindow") is None:
-                found.warn(spec, "timeWindow is missing; 30d are taken")
-            return None
-        window = windows[0]
-        if len(windows) > 1:
-            found.refuse(windows[1], "OpenSLO allows one window; leave this one out")
-        found.known(window, {"duration", "isRolling", "calendar"})
-        calendar, rolling = window.at("calendar"), window.at("isRolling")
-        if calendar is not None:
-            found.refuse(calendar, "windows of the calendar are not judged; leave it out and write isRolling: true")
-        elif rolling is None or rolling.value is not True:
-            found.refuse(rolling or window, "only rolling windows are judged; write isRolling: true")
-        duration = found.text(window, "duration", needed=True)
-        if duration is not None and (longer := re.fullmatch(r"\d+([MQY])", duration.text)):
-            found.refuse(
-                duration, f"{shown(duration.text)} has no fixed length; write days, such as {_LENGTHS[longer[1]]}"
-            )
-            return None
-        return duration
+            self._read_objective(objective, index if len(objectives) > 1 else None, window, metric)
 
     def _check_method(self, spec: Value) -> None:
         method = spec.at("budgetingMethod")
@@ -189,7 +163,7 @@ class _Slo:
             found.known(metric, _KINDS["SLI"])
         return metric
 
-    def _read_objective(self, objective: Value, index: int | None, period: Value | None, metric: Value | None) -> None:
+    def _read_objective(self, objective: Value, index: int | None, window: Window, metric: Value | None) -> None:
         item, found, draft = self._item, self._found, Draft(self._found, objective)
         name, metadata, spec = item.at("metadata", "name"), item.fields["metadata"], item.fields["spec"]
         found.known(objective, _OBJECTIVE)
@@ -205,7 +179,8 @@ class _Slo:
             )
         draft.text("display_name", metadata.at("displayName"))
         draft.text("description", spec.at("description"))
-        draft.text("period", period)
+        for key, (text, at) in window.items():
+            draft.put(key, text, at)
         service = spec.at("service")
         if service is not None and service.text != TYPE:
             draft.label("service", service)

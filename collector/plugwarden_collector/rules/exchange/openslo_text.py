@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from plugwarden_collector.rules.duration import written
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.pattern import alternatives
 
 from .openslo import MAX_DESCRIPTION, PREFIX, V1
 from .openslo_metric import TYPE
+from .openslo_window import FIRST_DAY, LENGTH_OF
 from .tables import slo_table, texts_of
 
 __all__ = ["openslo_documents"]
@@ -38,13 +40,11 @@ def _slug(name: str, taken: set[str]) -> str:
 def _document(objective: Objective, slug: str) -> dict[str, Any]:
     table, (metric, compared) = slo_table(objective), _METRICS[objective.sli](objective)
     short = len(objective.description) <= MAX_DESCRIPTION
-    period = (
-        table["period"] if isinstance(table["period"], str) and re.fullmatch(r"\d+[mhd]", table["period"]) else "30d"
-    )
+    window, same = _window(objective)
     kept: dict[str, Any] = {
         key: table[key] for key in ("display_name", "owner", "labels", "plugins", "sli") if key in table
     }
-    kept |= {"name": slug, "period": period, "objective": objective.target_ratio}
+    kept |= {"name": slug, "objective": objective.target_ratio} | same
     kept |= {"description": objective.description} if short else {}
     kept |= {"threshold": table["threshold"]} if "value" in compared else {}
     metadata = {
@@ -61,10 +61,24 @@ def _document(objective: Objective, slug: str) -> dict[str, Any]:
             **({"description": objective.description} if objective.description and short else {}),
             "service": objective.labels.get("service", TYPE),
             "indicator": {"metadata": {"name": f"{slug}-sli"}, "spec": metric},
-            "timeWindow": [{"duration": period, "isRolling": True}],
+            "timeWindow": [window],
             "budgetingMethod": "Occurrences",
             "objectives": [{**compared, "target": objective.target_ratio}],
         },
+    }
+
+
+def _window(objective: Objective) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a window, and the keys of a rules file that it says."""
+    if objective.calendar is None:
+        length = written(objective.period_seconds)
+        length = length if isinstance(length, str) and re.fullmatch(r"\d+[mhd]", length) else "30d"
+        return {"duration": length, "isRolling": True}, {"period": length}
+    unit, zone = objective.calendar.unit, objective.calendar.time_zone
+    calendar = {"startTime": f"{FIRST_DAY} 00:00:00", "timeZone": zone}
+    return {"duration": LENGTH_OF[unit], "isRolling": False, "calendar": calendar}, {
+        "period": unit.value,
+        "time_zone": zone,
     }
 
 

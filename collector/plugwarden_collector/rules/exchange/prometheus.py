@@ -54,7 +54,7 @@ def _groups(objective: Objective) -> list[dict[str, Any]]:
 
 def _recordings(objective: Objective, labels: dict[str, str], selector: str) -> list[dict[str, Any]]:
     queries = queries_of(objective)
-    sizes = sorted(size for size in objective.windows if size != objective.period_seconds)
+    sizes = objective.windows
     rules = [
         {
             "record": f"{_RECORD}{window}",

@@ -1,8 +1,9 @@
 """Objectives as queries of Prometheus on the sidecar's own metrics, and back: what else a query counts cannot be judged here.
 
-What is bad by an availability is a failure that the plugin is to blame for, or a call that its open breaker refused; what it is out of are
-the calls that ended by themselves, and those that the breaker refused. The count of `plugin.invocation.duration` holds all of these, and
-what else the gate refused, by `plugin_outcome` and `plugin_error_source` (the sidecar's `pipeline.exposition`).
+An objective is out of the calls that ended by themselves, but for those that their caller made wrongly, and of those that the plugin's
+open breaker refused. The latter are bad; by an availability so are failures that the plugin is to blame for, by a latency slow calls. The
+count of `plugin.invocation.duration` holds all of these, and what else the gate refused, by `plugin_outcome` and `plugin_error_source` (the
+sidecar's `pipeline.exposition`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.pattern import EVERY, from_regex, literal, to_regex
 from plugwarden_collector.rules.workable import shown
 
-__all__ = ["COUNT", "WINDOW", "Meaning", "Queries", "QueryError", "meaning_of", "queries_of", "threshold_problem"]
+__all__ = ["COUNT", "WINDOW", "Meaning", "Queries", "QueryError", "meaning_of", "queries_of", "query_problem"]
 
 COUNT = INVOCATION_DURATION.name.replace(".", "_") + "_seconds_count"
 BUCKET = INVOCATION_DURATION.name.replace(".", "_") + "_seconds_bucket"
@@ -29,7 +30,9 @@ MAX_QUERY = 10_000
 """Characters of a query that is read; Sloth's longest example has 300."""
 WINDOW = "{{.window}}"
 """Place of a window in a query, as Sloth writes it."""
-_OF_ENDED = 'plugin_outcome=~"{}"'.format("|".join(sorted(item for item in Outcome if item.ended)))
+_OF_ENDED = 'plugin_outcome=~"{}",plugin_error_source!="{}"'.format(
+    "|".join(sorted(item for item in Outcome if item.ended)), ErrorSource.CALLER
+)
 _BAD = "|".join(sorted([*(item for item in Outcome if item.failed), Outcome.REJECTED]))
 _BLAMED = f'plugin_error_source="{ErrorSource.PLUGIN}"'
 _REFUSED = f'{_BLAMED},plugin_outcome="{Outcome.REJECTED}"'
@@ -51,7 +54,7 @@ _KINDS = frozenset(
 """Calls that there are: (outcome, error source). A call refused with a source is one that a breaker refused."""
 _FAILED_OF_PLUGIN = frozenset((item, ErrorSource.PLUGIN) for item in (*Outcome,) if item.failed)
 JUDGED_BAD = _FAILED_OF_PLUGIN | {(Outcome.REJECTED, ErrorSource.PLUGIN)}
-ENDED = frozenset(kind for kind in _KINDS if kind[0].ended)
+ENDED = frozenset(kind for kind in _KINDS if kind[0].ended and kind[1] != ErrorSource.CALLER)
 JUDGED = ENDED | {(Outcome.REJECTED, ErrorSource.PLUGIN)}
 
 
@@ -90,28 +93,38 @@ def queries_of(objective: Objective) -> Queries:
 
 
 def _availability(objective: Objective, plugins: str) -> Queries:
-    total = _summed(_rate(COUNT, plugins, _OF_ENDED), _rate(COUNT, plugins, _REFUSED))
+    total = _total(plugins)
     bad = _summed(_rate(COUNT, plugins, _BLAMED, f'plugin_outcome=~"{_BAD}"'))
     return Queries(f"{bad} or 0 * {total}", total)
 
 
 def _latency(objective: Objective, plugins: str) -> Queries:
-    total = _summed(_rate(COUNT, plugins, _OF_ENDED))
+    total = _total(plugins)
     good = _summed(_rate(BUCKET, plugins, _OF_ENDED, f'le="{objective.threshold_seconds!r}"'))
     return Queries(f"{total} - {good}", total)
+
+
+def _total(plugins: str) -> str:
+    return _summed(_rate(COUNT, plugins, _OF_ENDED), _rate(COUNT, plugins, _REFUSED))
 
 
 _QUERIES: Mapping[Sli, Callable[[Objective, str], Queries]] = {Sli.AVAILABILITY: _availability, Sli.LATENCY: _latency}
 
 
-def threshold_problem(objective: Objective) -> str | None:
-    """Return what keeps an objective from being a query: `/metrics` of a sidecar has buckets at some durations alone."""
+def query_problem(objective: Objective) -> tuple[str, str] | None:
+    """Return the key that keeps an objective from being a query, and why: Prometheus looks back over lengths of time, and `/metrics` of a
+    sidecar has buckets at some durations alone."""
+    if objective.calendar is not None:
+        return (
+            "period",
+            f"a {objective.calendar.unit} of the calendar is no range of a query; write a length such as 30d",
+        )
     threshold = objective.threshold_seconds
     if threshold is None or threshold in CLASSIC_EDGES_SECONDS:
         return None
     near = sorted(sorted(CLASSIC_EDGES_SECONDS, key=lambda edge: abs(edge - threshold))[:2])
     words = " or ".join(f"{edge:g} s" for edge in near)
-    return f"{threshold:g} s is no bucket that a sidecar shows to Prometheus; write {words}"
+    return "threshold", f"{threshold:g} s is no bucket that a sidecar shows to Prometheus; write {words}"
 
 
 def meaning_of(total: str, *, bad: str | None = None, good: str | None = None) -> Meaning:
@@ -138,11 +151,11 @@ def meaning_of(total: str, *, bad: str | None = None, good: str | None = None) -
     if part.threshold is not None:
         keys |= {"sli": Sli.LATENCY.value, "threshold": written(part.threshold)}
         exact = _check_latency(whole, part, bad)
-        meant = "calls that ended by themselves and took at most the threshold"
+        meant = "calls that took longer than the threshold, and calls that its open breaker refused"
     else:
         exact = _check_availability(whole, part, bad)
-        meant = "failures that the plugin is to blame for, and calls that its open breaker refused, of all that ended"
-    said = [] if exact else [f"judged are {meant}"]
+        meant = "failures that the plugin is to blame for, and calls that its open breaker refused"
+    said = [] if exact else [f"judged are {meant}, of all but those that their caller made wrongly"]
     if literal(plugins) is None and not (whole.by_plugin and part.by_plugin):
         said.append("each plugin has a budget of its own")
     return Meaning(keys, "; ".join(said))
@@ -168,7 +181,7 @@ def _check_latency(whole: _Query, part: _Query, bad: str | None) -> bool:
     fast = part.second if part.second is not None else part.kinds
     if not fast >= {(Outcome.SUCCESS, "")} or not whole.kinds >= fast:
         raise QueryError("counts other calls than those that were fast, of all; " + _instead())
-    return fast == whole.kinds == ENDED
+    return fast == ENDED and whole.kinds == JUDGED
 
 
 class _Query:

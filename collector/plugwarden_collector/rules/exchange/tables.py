@@ -20,7 +20,7 @@ _AMOUNTS = frozenset({"for", "keep_firing_for", "objective", "period", "threshol
 def slo_table(objective: Objective) -> dict[str, Any]:
     """Return the `[[slo]]` table of an objective; what is as it is without a key is left out."""
     plain = Objective(objective.name, objective.sli, objective.target_ratio, objective.period_seconds)
-    several = alternatives(objective.plugins)
+    several, calendar = alternatives(objective.plugins), objective.calendar
     table = {
         "name": objective.name,
         "display_name": objective.display_name,
@@ -32,7 +32,8 @@ def slo_table(objective: Objective) -> dict[str, Any]:
         "sli": objective.sli.value,
         "objective": objective.target_ratio,
         "threshold": None if objective.threshold_seconds is None else written(objective.threshold_seconds),
-        "period": written(objective.period_seconds),
+        "period": written(objective.period_seconds) if calendar is None else calendar.unit.value,
+        "time_zone": "" if calendar is None else calendar.time_zone,
         "windows": "" if objective.burn_windows is plain.burn_windows else objective.burn_windows.name,
         "min_events": _changed(objective.min_events, plain.min_events),
         "min_failures": _changed(objective.min_failures, plain.min_failures),

@@ -22,7 +22,7 @@ def _list(words: Iterable[str]) -> str:
 
 _FAILED = f"{{0}} in ({_list(item for item in Outcome if item.failed)})"
 _AT_FAULT = f"{_FAILED} and {{1}} = '{ErrorSource.PLUGIN}'"
-_ENDED = f"{{0}} in ({_list(item for item in Outcome if item.ended)})"
+_ENDED = f"{{0}} in ({_list(item for item in Outcome if item.ended)}) and {{1}} <> '{ErrorSource.CALLER}'"
 _CUT_OFF = (
     f"{{0}} = '{Outcome.REJECTED}' and {{1}} = '{ErrorSource.PLUGIN}'"
     f" and {{2}} in ({_list(item for item in RejectionReason if item.tells_of_failures)})"
@@ -37,8 +37,9 @@ _RULES = {
     "judged": f"({_ENDED}) or ({_CUT_OFF})",
     "bad": f"({_AT_FAULT}) or ({_CUT_OFF})",
 }
-"""Conditions on the columns that stand in parentheses: outcome; for `at_fault` also error source; for `cut_off` (refused because the
-plugin fails), `judged` (what an availability is of) and `bad` (what counts against it) also error type."""
+"""Conditions on the columns that stand in parentheses: outcome; for `at_fault` and `ended` (by itself, and by no mistake of its caller)
+also error source; for `cut_off` (refused because the plugin fails), `judged` (what an objective is of) and `bad` (what counts against
+an availability) also error type."""
 _VALUES = {
     "scale": f"{SCALE}",
     "per_octave": f"{PER_OCTAVE}.0",

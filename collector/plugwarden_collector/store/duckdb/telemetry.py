@@ -23,6 +23,7 @@ from .file.condition import StoredCondition
 from .ledger.audit_log import AuditLog
 from .query.stored import StoredQueries
 from .retention.stored import StoredUpkeep
+from .statements import statement
 from .traces.search import StoredTraces
 from .write.ingest import StoredIngest
 from .write.writer import Writer
@@ -60,6 +61,7 @@ def stored_telemetry(folder: Path) -> Iterator[tuple[Telemetry, Callable[[dateti
             database.values(Asked, "happened_asked", {**span, "kinds": list(kinds)}),
             database.values(AlertEventRow, "happened_alerts", span),
             database.values(IncidentRow, "happened_incidents", span),
+            len(database.fetch(statement("load_corrections"), span)),
         )
 
     try:

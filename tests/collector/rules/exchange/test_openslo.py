@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from plugwarden_collector.errors import RulesError
 from plugwarden_collector.rules.exchange import formats
 from plugwarden_collector.rules.file import Rules, load_rules, parse_rules
 from plugwarden_collector.rules.objective import Sli
+from plugwarden_collector.rules.period import Calendar, CalendarUnit
 from plugwarden_collector.rules.yaml_text import documents_in
 
 REFERRED = """\
@@ -101,6 +103,17 @@ def test_objects_refer_to_each_other_by_name() -> None:
     assert [warning.partition(":")[0] for warning in rules.warnings] == ["[0].spec.alertPolicies", "[1].kind"]
 
 
+@pytest.mark.parametrize(
+    ("duration", "unit"), [("1w", "week"), ("7d", "week"), ("1M", "month"), ("3M", "quarter"), ("1Y", "year")]
+)
+def test_a_window_of_the_calendar_is_a_period_that_begins_anew(duration: str, unit: str) -> None:
+    window = f'{{duration: {duration}, calendar: {{startTime: "2024-01-01 00:00:00", timeZone: Europe/Berlin}}}}'
+    rules = rules_in(REFERRED.replace("{duration: 4w, isRolling: true}", window))
+    assert {(item.calendar, item.period_at(datetime(2026, 7, 1)).started_at.hour) for item in rules.objectives} == {
+        (Calendar(CalendarUnit(unit), "Europe/Berlin"), 23 if unit == "year" else 22)
+    }
+
+
 def test_the_stable_parts_of_v2alpha_are_read() -> None:
     rules = rules_in(SECOND)
     (found,) = rules.objectives
@@ -113,7 +126,7 @@ def test_the_stable_parts_of_v2alpha_are_read() -> None:
     (warning,) = rules.warnings
     assert warning == (
         "spec.sli.spec.ratioMetric.bad.spec.query: judged are failures that the plugin is to blame for, and calls that its open breaker "
-        "refused, of all that ended (line 13)"
+        "refused, of all but those that their caller made wrongly (line 13)"
     )
 
 
@@ -128,8 +141,8 @@ def test_the_stable_parts_of_v2alpha_are_read() -> None:
         ("value: 2,", "", "[0].spec.objectives[1]: value must be the seconds that a call may take,"),
         ("target: 0.999", "target: 1.5", "[0].spec.objectives[1].target: '1.5' must be a number above 0 and below 1"),
         (", target: 0.999", "", "[0].spec.objectives[1]: target is missing; write a ratio such as 0.99, or targetPercent (line 31)"),
-        ("duration: 4w, isRolling: true", "duration: 4w", "[0].spec.timeWindow[0]: only rolling windows are judged; write isRolling"),
-        ("duration: 4w", "duration: 5Q", "[0].spec.timeWindow[0].duration: '5Q' has no fixed length; write days, such as 90d (line 27)"),
+        ("duration: 4w, isRolling: true", "duration: 4w", "[0].spec.timeWindow[0]: a window rolls, or is of a calendar; write"),
+        ("duration: 4w", "duration: 5Q", "[0].spec.timeWindow[0].duration: '5Q' has no fixed length; write days, such as 90d, or"),
         ("duration: 4w", "duration: 1m", "[0].spec.timeWindow[0].duration: 1m must be from 2h to 400d"),
         ("op: lt, value: 2", "compositeWeight: 2", "[0].spec.objectives[1].compositeWeight: objectives that are made of several"),
         ("Occurrences", "Timeslice", "[0].spec.budgetingMethod: 'Timeslice' is no budgeting method; write Occurrences (line 28)"),

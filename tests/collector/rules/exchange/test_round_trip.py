@@ -18,6 +18,7 @@ from plugwarden_collector.rules.exchange.formats import Format, export_problems,
 from plugwarden_collector.rules.file import DEFAULT_RULES, parse_rules
 from plugwarden_collector.rules.objective import SLI_KEYS, Objective, Sli
 from plugwarden_collector.rules.pattern import from_regex, joined, matches, to_regex
+from plugwarden_collector.rules.period import NOMINAL_SECONDS, Calendar, CalendarUnit
 from plugwarden_collector.rules.tiers import BUILT_IN, BurnWindows, tier_of
 from plugwarden_collector.rules.workable import objective_problems
 
@@ -131,6 +132,7 @@ def test_the_alerts_fire_for_the_plugin_that_fails_and_for_no_other(tmp_path: Pa
             "0+20x400",
         ),
         (f'{count}{{plugin_id="pdf",plugin_outcome="success",plugin_error_source=""}}', "0+80x400"),
+        (f'{count}{{plugin_id="csv",plugin_outcome="error",plugin_error_source="caller",error_type="X"}}', "0+500x400"),
     ]
     test = {
         "rule_files": ["rules.yml"], "evaluation_interval": "1m",
@@ -187,6 +189,18 @@ def test_annotations_hold_the_runbook_and_no_template_of_others() -> None:
     )
     assert media["annotations"]["description"] == 'Shown {{"{{"}} as it is }}.'
     assert fast["annotations"]["runbook"] == 'Call "them".\nThen wait.'
+
+
+@pytest.mark.parametrize("unit", CalendarUnit)
+def test_a_period_of_the_calendar_comes_and_goes_where_it_is_known_and_is_refused_elsewhere(unit: CalendarUnit) -> None:
+    calendar = Calendar(unit, "America/New_York")
+    mine = Objective("works", Sli.AVAILABILITY, 0.99, NOMINAL_SECONDS[unit], calendar=calendar)
+    for kind in (Format.OPENSLO, Format.TOML):
+        assert export_problems([mine], kind) == []
+        assert parse_rules(exported([mine], kind), "x").objectives == (mine,)
+    for kind in (Format.SLOTH, Format.PROMETHEUS):
+        (problem,) = export_problems([mine], kind)
+        assert problem == f"works.period: a {unit} of the calendar is no range of a query; write a length such as 30d"
 
 
 def test_a_threshold_without_a_bucket_is_refused_for_prometheus_with_those_beside_it() -> None:

@@ -27,7 +27,7 @@ slos:
           sum(rate({COUNT}{{plugin_id="csv",plugin_error_source="plugin",plugin_outcome=~"(error|rejected|timeout)"}}[{{{{.window}}}}]))
         total_query: |
           sum(
-            rate({COUNT}{{plugin_id="csv",plugin_outcome=~"error|success|timeout"}}[{{{{.window}}}}])
+            rate({COUNT}{{plugin_id="csv",plugin_outcome=~"error|success|timeout",plugin_error_source!="caller"}}[{{{{.window}}}}])
             or rate({COUNT}{{plugin_id='csv', plugin_outcome="rejected", plugin_error_source="plugin"}}[{{{{.window}}}}])
           )
     alerting:
@@ -142,10 +142,11 @@ def test_a_file_of_pyrra_is_read() -> None:
         BUILT_IN["pyrra"],
     )
     assert [tier.long_seconds for tier in found.tiers] == [1_800, 10_800, 43_200, 172_800]
-    assert rules.warnings == ()
+    (warning,) = rules.warnings
+    assert "calls that its open breaker refused" in warning, "its query leaves them out"
 
 
-ENDED = 'plugin_outcome=~"error|success|timeout"'
+ENDED = 'plugin_outcome=~"error|success|timeout",plugin_error_source!="caller"'
 REFUSED = 'plugin_outcome="rejected",plugin_error_source="plugin"'
 EXACT = f"sum by (plugin_id) (rate({COUNT}{{{ENDED}}}[5m]) or rate({COUNT}{{{REFUSED}}}[5m]))"
 BLAMED = f'sum by (plugin_id) (rate({COUNT}{{plugin_error_source="plugin",plugin_outcome!="cancelled"}}[5m]))'
@@ -159,7 +160,9 @@ BLAMED = f'sum by (plugin_id) (rate({COUNT}{{plugin_error_source="plugin",plugin
         (BLAMED.replace("rate", "increase"), EXACT.replace("rate", "increase"), ""),
         (f'{COUNT}{{plugin_id="a",plugin_error_source="plugin"}}', f'{COUNT}{{plugin_id="a"}}', "judged are failures that the plugin"),
         (f'sum(rate({COUNT}{{plugin_outcome=~"error|timeout"}}[5m]))', f"sum(rate({COUNT}[5m]))", "; each plugin has a budget of its own"),
-        (f"sum({COUNT}{{{ENDED}}}) - sum({BUCKET}{{{ENDED},le=\"1\"}})", f"sum({COUNT}{{{ENDED}}})", "each plugin has"),
+        (BLAMED, EXACT.replace(',plugin_error_source!="caller"', ""), "judged are failures that the plugin"),
+        (f"({EXACT}) - sum by (plugin_id) (rate({BUCKET}{{{ENDED},le=\"1\"}}[5m]))", EXACT, ""),
+        (f"sum({COUNT}{{{ENDED}}}) - sum({BUCKET}{{{ENDED},le=\"1\"}})", f"sum({COUNT}{{{ENDED}}})", "each plugin has a budget of its own"),
     ],
 )  # fmt: skip
 def test_queries_that_count_the_same_are_known(bad: str, total: str, differs: str) -> None:

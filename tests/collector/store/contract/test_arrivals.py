@@ -332,6 +332,7 @@ def test_a_plugin_that_is_down_behind_its_breaker_does_not_look_well(telemetry: 
         send(telemetry, 10, at=at)
         send(telemetry, 1, at=at, outcome="error")
         refuse(telemetry, 5, at=at)
+        send(telemetry, 40, at=at, outcome="error", error_source="caller")
         for reason in ("quarantined", "probation", "quota_exceeded", "rate_limited", "bulkhead_full"):
             refuse(telemetry, 100, reason, at=at)
     catch_up(telemetry)
@@ -340,8 +341,8 @@ def test_a_plugin_that_is_down_behind_its_breaker_does_not_look_well(telemetry: 
     assert found["fails"]["csv", "1"] == {
         size: CallCounts(16 * times, failed=6 * times) for times, size in enumerate(sizes, 1)
     }
-    assert {size: counts.total for size, counts in found["slow"]["csv", "1"].items()} == {
-        size: 11 * times for times, size in enumerate(sizes, 1)
+    assert found["slow"]["csv", "1"] == {
+        size: CallCounts(16 * times, slow=5 * times) for times, size in enumerate(sizes, 1)
     }
     cells = telemetry.judging.cells([Wanted("csv", AT - timedelta(minutes=1))], (), AT)
     assert (sum(cell.counts.total for cell in cells), sum(cell.refused for cell in cells)) == (11, 5)

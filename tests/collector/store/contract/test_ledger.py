@@ -17,6 +17,8 @@ from plugwarden_collector.decide.acknowledgement import Acknowledgement
 from plugwarden_collector.decide.acts import Acted, adopt_clock, freeze, isolate, release, silence, unsilence
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import AlertEvent, Annotation, BudgetStatus, Changes, Freeze
+from plugwarden_collector.decide.correcting import correct, end_correction, withdraw
+from plugwarden_collector.decide.correction import Correction
 from plugwarden_collector.decide.noted import kept
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
@@ -41,6 +43,7 @@ from tests.collector.support.stores import AT
 from .conftest import Engine
 
 LATER = AT + timedelta(minutes=5)
+MINUTE = AT.replace(second=0, microsecond=0)
 ANN = Actor("ci", "ann")
 FIRING = AlertRecord(
     Alert("a-1", AlertState.FIRING, AT, AT, None, AT), "availability budget burn", "page", "availability", "csv", "2",
@@ -54,6 +57,7 @@ INCIDENT = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT, seen_
 TICKET = replace(FIRING, alert=Alert("a-2"), severity="ticket", version=None)
 SILENCE = Silence("s-1", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
 KNOWN = Acknowledgement("k-1", "q-1", AT, AT + timedelta(hours=1), "ann", "on it")
+CORRECTION = Correction("c-1", "csv", "*", "media", MINUTE, MINUTE + timedelta(hours=1), "known", "ann", AT)
 TOLD = DirectiveSet("an epoch", 1, (Directive("q-1", Action.ISOLATE, Scope("csv", "2"), 0.0, "it fails"),))
 ALL = Changes(
     at=AT,
@@ -71,6 +75,7 @@ ALL = Changes(
     changes=[Annotation(AT, "deployment", "csv", "2", "csv 2 was first seen")],
     silences=[SILENCE],
     acknowledgements=[KNOWN],
+    corrections=[CORRECTION],
     freeze=Freeze("a test"),
     shifted_seconds=-7200.0,
     watch='{"form": 0}',
@@ -181,11 +186,11 @@ def test_pages_show_what_was_committed(engine: Engine) -> None:
     (held,) = engine.ledger.quarantines()
     assert (held.id, held.known_versions, held.evidence) == ("q-1", ["1", "1.5"], {"calls": 7})
     assert [(row.id, row.plugins) for row in engine.ledger.incidents()] == [("i-1", ["csv", "geo"])]
-    assert [(row.plugin_id, row.total, row.sli_value) for row in engine.ledger.slos()] == [
+    assert [(row.plugin_id, row.total, row.sli_value) for row in engine.ledger.slos(AT)] == [
         ("csv", 100, 0.98),
         ("geo", 0, None),
     ], "by version"
-    assert [(row.plugin_id, row.versions, row.total, row.bad) for row in engine.ledger.budgets()] == [
+    assert [(row.plugin_id, row.versions, row.total, row.bad) for row in engine.ledger.budgets(AT)] == [
         ("csv", 2, 300, 4)
     ]
     assert [(row.kind, row.text) for row in engine.ledger.changes()] == [("deployment", "csv 2 was first seen")]
@@ -236,10 +241,14 @@ def test_acts_of_people_are_loaded_as_they_were_done(engine: Engine) -> None:
         lambda now: isolate(now, Scope("csv", "2"), "by hand", ANN, AT, hold=timedelta(hours=1)),
         lambda now: silence(now, equal({"plugin": "csv"}), timedelta(hours=1), "known", ANN, AT),
         lambda now: silence(now, equal({"plugin": "geo"}), timedelta(hours=1), "known", ANN, AT),
+        lambda now: correct(now, ("csv", "*", "*"), (MINUTE, MINUTE + timedelta(hours=2)), "known", ANN, AT),
+        lambda now: correct(now, ("geo", "*", "*"), (MINUTE, MINUTE + timedelta(hours=2)), "known", ANN, AT),
         lambda now: freeze(now, True, "a storm", ANN, AT),
         lambda now: adopt_clock(now, 600.0, AT),
         lambda now: release(now, next(iter(now.quarantines)), "enough", ANN, LATER),
         lambda now: unsilence(now, now.silences[0].id, "enough", ANN, LATER),
+        lambda now: end_correction(now, now.corrections[0].id, "enough", ANN, LATER),
+        lambda now: withdraw(now, now.corrections[0].id, "enough", ANN, LATER),
         lambda now: freeze(now, False, "it is over", ANN, LATER),
     ]
     now, revision = engine.ledger.load(AT).standing, 0
@@ -247,18 +256,24 @@ def test_acts_of_people_are_loaded_as_they_were_done(engine: Engine) -> None:
         now, changes = act(now)
         revision = engine.ledger.commit(changes, revision).result(30)
         found = engine.ledger.load(AT).standing
-        assert sorted(map(str, found.silences)) == sorted(map(str, now.silences))
-        assert replace(found, silences=()) == replace(now, silences=())
+        for name in ("silences", "corrections"):
+            assert sorted(map(str, getattr(found, name))) == sorted(map(str, getattr(now, name)))
+        nothing: dict[str, Any] = {"silences": (), "corrections": ()}
+        assert replace(found, **nothing) == replace(now, **nothing)
     kinds = [row.kind for row in reversed(engine.ledger.decisions(1 << 62, 100))]
     assert kinds == [
         "clock_adopted",
         "quarantined",
         "silenced",
         "silenced",
+        "corrected",
+        "corrected",
         "frozen",
         "clock_adopted",
         "released",
         "unsilenced",
+        "correction_ended",
+        "correction_withdrawn",
         "unfrozen",
     ]
     assert engine.ledger.audit.verify().valid
@@ -374,6 +389,7 @@ def test_pushed_alerts_come_end_and_go(engine: Engine) -> None:
             "http://p/",
             True,
             AT,
+            None,
             None,
             AT,
         )

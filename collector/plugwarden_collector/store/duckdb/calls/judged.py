@@ -14,7 +14,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
-from plugwarden_collector.store.calls import Measure, PluginVersion, Span, VersionSeen, Windows
+from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
 
 from .arrived import arrivals, cells
@@ -69,6 +69,22 @@ class JudgedCalls:
                     found.setdefault(name, {}).setdefault(key, {}).update(windows)
         return found
 
+    def between(
+        self, measures: Sequence[Measure], first: datetime, before: datetime, *, finest: bool = False
+    ) -> Counts:
+        """Return counts per measure and plugin version."""
+        if not measures or first >= before:
+            return {}
+        self._hours.follow()
+        span, size = self._source.tiers.between(first, before, finest=finest), (before - first).total_seconds()
+        counted = self._wide(measures, span, size)
+        if counted is None:
+            counted = self._narrow(measures, {**span, "at": before, "windows": [size + 1.0]})
+        return {
+            name: {key: counts for key, windows in versions.items() for counts in windows.values()}
+            for name, versions in counted.items()
+        }
+
     def versions(self, since: datetime, until: datetime) -> list[VersionSeen]:
         """Return every plugin version that was called."""
         with self._source.reading() as cursor:
@@ -120,7 +136,10 @@ class JudgedCalls:
             wide = self._wide(measures, span, sizes[0])
             if wide is not None:
                 return wide
-        asked = {**span, "at": at, "windows": sizes}
+        return self._narrow(measures, {**span, "at": at, "windows": sizes})
+
+    def _narrow(self, measures: Sequence[Measure], asked: dict[str, Any]) -> dict[str, _Counted]:
+        """Return the counts of some windows, from the rows."""
         with self._source.reading() as cursor:
             rows = cursor.execute(statement("window_counts").sql, asked).fetchall()
             plugins = sorted({row[0] for row in rows})

@@ -99,3 +99,23 @@ class Tiers:
             "hours_end": hours_end,
             "minutes_end": self.seconds if finest else self.minutes,
         }
+
+    def between(self, first: datetime, before: datetime, *, finest: bool = False) -> dict[str, Any]:
+        """Parameters for the same: calls from `first` on and before `before`, whole hours from the hour tier wherever it has them; `finest`
+        asks for seconds wherever they are kept."""
+        since, until = first - _SMALLEST, before - _SMALLEST
+        return {
+            "since": since,
+            "until": until,
+            "first_hour": _full_hour(since) + timedelta(hours=1),
+            "hours_end": min(self.hours, _full_hour(before)),
+            "minutes_end": self.seconds if finest else self.minutes,
+        }
+
+
+_SMALLEST = timedelta(microseconds=1)
+"""Times are no finer."""
+
+
+def _full_hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)

@@ -191,13 +191,13 @@ class DuckdbLedger:
         """Return quarantines."""
         return self._list("list_quarantines", QuarantineRow)
 
-    def budgets(self) -> list[BudgetRow]:
+    def budgets(self, at: datetime) -> list[BudgetRow]:
         """Return what is left of budgets over all versions."""
-        return self._list("list_plugin_budgets", BudgetRow)
+        return self._list("list_plugin_budgets", BudgetRow, {"at": at})
 
-    def slos(self) -> list[SloRow]:
+    def slos(self, at: datetime) -> list[SloRow]:
         """Return how every objective stands."""
-        return self._list("list_slo_status", SloRow)
+        return self._list("list_slo_status", SloRow, {"at": at})
 
     def decisions(self, before: int, limit: int) -> list[DecisionRow]:
         """Return entries of the decision log."""

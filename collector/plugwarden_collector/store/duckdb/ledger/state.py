@@ -1,5 +1,5 @@
-"""Where things stand, in the database: alerts, quarantines, incidents, directives, silences. Written in one transaction per tick
-or act, read at start."""
+"""Where things stand, in the database: alerts, quarantines, incidents, directives, silences, corrections. Written in one transaction
+per tick or act, read at start."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from plugwarden.contract import DirectiveSet, QuarantineState, Scope
 from plugwarden_collector.decide.acknowledgement import Acknowledgement
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.correction import MAX_AGE, Correction
 from plugwarden_collector.decide.noted import resumed
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
@@ -36,7 +37,8 @@ _STATES = {state.word: state for state in QuarantineState}
 _SLO_STATUS = {
     "slos": "slo", "plugins": "plugin", "versions": "version", "times": "at", "slis": "sli", "objectives": "target_ratio",
     "periods": "period_seconds", "totals": "total", "bads": "bad", "values": "sli_ratio", "remaining": "remaining_ratio",
-    "burns": "burn_rate", "exhausted": "exhausted_seconds",
+    "burns": "burn_rate", "exhausted": "exhausted_seconds", "starts": "period_started_at", "ends": "period_ends_at",
+    "excluded": "excluded_seconds",
 }  # fmt: skip
 """List that `store_slo_status` takes -> field of `BudgetStatus`."""
 _PLUGIN_BUDGETS = {name: field for name, field in _SLO_STATUS.items() if name != "versions"} | {"counts": "versions"}
@@ -90,6 +92,8 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
         connection.execute(statement("end_acknowledgement").sql, {"id": identity, "at": changes.at})
     for known in changes.acknowledgements:
         connection.execute(statement("store_acknowledgement").sql, asdict(known))
+    for correction in changes.corrections:
+        connection.execute(statement("store_correction").sql, asdict(correction))
     if changes.freeze is not None:
         store_fact(connection, FROZEN, changes.freeze.reason)
     if changes.shifted_seconds is not None:
@@ -121,6 +125,7 @@ def load_standing(cursor: duckdb.DuckDBPyConnection, epoch: str, at: datetime) -
         noted=resumed(load_fact(cursor, NOTED), at),
         silences=tuple(_all(cursor, "load_silences", silence_of, {"at": at})),
         acknowledgements=tuple(_all(cursor, "load_acknowledgements", lambda row: Acknowledgement(**row), {"at": at})),
+        corrections=tuple(_all(cursor, "load_corrections", lambda row: Correction(**row), {"since": at - MAX_AGE})),
         shifted_seconds=None if shifted is None else float(shifted),
     )
 

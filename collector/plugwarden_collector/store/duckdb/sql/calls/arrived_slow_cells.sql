@@ -8,6 +8,6 @@ select
     fast, bounded(sum(slow_calls(calls, bucket_index, bucket_count, fast))) as slow
 from call_seconds join (select unnest($thresholds::integer[]) as fast) on list_max(bucket_index) > fast
 where batch > $after::ubigint and batch <= $mark::ubigint and bucket_start >= $since::timestamp and bucket_start <= $until::timestamp
-  and contract.ended(outcome) and plugin_id <> contract.overflow and plugin_version <> contract.overflow
+  and contract.ended(outcome, error_source) and plugin_id <> contract.overflow and plugin_version <> contract.overflow
   and (contract.bad(outcome, error_source, error_type) or list_contains($detail::varchar[], plugin_id))
 group by all

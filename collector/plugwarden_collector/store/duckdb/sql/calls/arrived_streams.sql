@@ -18,7 +18,7 @@ with arrived as (
 )
 select
     plugin_id, plugin_version, plugin_operation,
-    bounded(sum(calls) filter (timely and contract.ended(outcome))) as total,
+    bounded(sum(calls) filter (timely and contract.ended(outcome, error_source))) as total,
     bounded(sum(calls) filter (timely and contract.at_fault(outcome, error_source))) as bad,
     bounded(sum(calls) filter (timely and contract.cut_off(outcome, error_source, error_type))) as refused,
     bounded(sum(calls) filter (not timely)) as stale,

@@ -8,7 +8,7 @@ with slots as (
         time_bucket(interval 10 seconds, bucket_start) as slot, sum(calls) as calls, sum(duration_seconds_sum) as seconds,
         sum(cpu_seconds) as cpu_seconds, sum(calls) filter (cpu_seconds > 0) as measured
     from call_seconds
-    where list_contains($instances::varchar[], instance_id) and contract.ended(outcome) and plugin_id <> contract.overflow and calls > 0
+    where list_contains($instances::varchar[], instance_id) and contract.ended(outcome, error_source) and plugin_id <> contract.overflow and calls > 0
       and bucket_start > $past::timestamp
       and (bucket_start <= $past_until::timestamp or bucket_start > $since::timestamp and bucket_start <= $until::timestamp)
     group by all

@@ -17,5 +17,5 @@ select
     if(contract.bad(outcome, error_source, error_type), error_type, '') as error_type, fast,
     bounded(sum(slow_calls(calls, bucket_index, bucket_count, fast))) as slow
 from rows join (select unnest($thresholds::integer[]) as fast) on list_max(bucket_index) > fast
-where contract.ended(outcome) and plugin_version <> contract.overflow and list_contains($plugins::varchar[], plugin_id)
+where contract.ended(outcome, error_source) and plugin_version <> contract.overflow and list_contains($plugins::varchar[], plugin_id)
 group by all

@@ -12,5 +12,5 @@ select
     date_trunc('hour', bucket_start) as hour, plugin_id, plugin_version, plugin_operation, bounded(sum(calls)) as total,
     bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad
 from rows
-where contract.ended(outcome) and plugin_id <> contract.overflow and plugin_version <> contract.overflow and calls > 0
+where contract.ended(outcome, error_source) and plugin_id <> contract.overflow and plugin_version <> contract.overflow and calls > 0
 group by all

@@ -30,7 +30,7 @@ told as (
 select
     plugin_id, plugin_version, plugin_operation, service_name, instance_id, host_name, tenant_id,
     if(contract.bad(outcome, error_source, error_type), error_type, '') as error_type,
-    bounded(sum(calls) filter (contract.ended(outcome))) as total,
+    bounded(sum(calls) filter (contract.ended(outcome, error_source))) as total,
     bounded(sum(calls) filter (contract.at_fault(outcome, error_source))) as bad,
     bounded(sum(calls) filter (contract.cut_off(outcome, error_source, error_type))) as refused
 from told

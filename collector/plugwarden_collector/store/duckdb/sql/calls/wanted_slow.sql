@@ -15,5 +15,5 @@ join wanted using (plugin_id)
 left join elsewhere as e on e.plugin_id = c.plugin_id and e.plugin_version = c.plugin_version and e.plugin_operation = c.plugin_operation
 where c.batch > $least::ubigint and bucket_start >= $first::timestamp and bucket_start <= $until::timestamp
   and c.batch > coalesce(e.after, wanted.after) and c.batch <= wanted.upto and bucket_start >= wanted.since
-  and contract.ended(outcome) and c.plugin_version <> contract.overflow and calls > 0
+  and contract.ended(outcome, error_source) and c.plugin_version <> contract.overflow and calls > 0
 group by all

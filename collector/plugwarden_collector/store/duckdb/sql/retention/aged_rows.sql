@@ -6,7 +6,8 @@ select 'logs' as view, (select count(*) from log_rows where time < $raw::timesta
 union all
 select 'metric_points' as view, (select count(*) from point_rows where time < $raw::timestamp) as old, (select count(*) from point_rows) as total
 union all
-select 'call_minutes' as view, (select count(*) from call_minutes where bucket_start < $minutes::timestamp) as old, (select count(*) from call_minutes) as total
+select 'call_minutes' as view, (select count(*) from call_minutes where bucket_start < $minutes::timestamp
+    and date_trunc('hour', bucket_start) not in (from corrected_hours())) as old, (select count(*) from call_minutes) as total
 union all
 select 'call_hours' as view, (select count(*) from call_hours where bucket_start < $hours::timestamp) as old, (select count(*) from call_hours) as total
 union all

@@ -1,0 +1,1 @@
+"""Error budgets, held against what a second reckoning makes of the same calls."""

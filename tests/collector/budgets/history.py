@@ -1,0 +1,129 @@
+"""A collector whose clock a test moves, and every call that it was ever told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from plugwarden_collector.store.upkeep import Keep
+
+from tests.collector.conftest import Running, running
+from tests.collector.support.rolled_store import span
+from tests.collector.support.still_clock import StillClock
+
+from .oracle import Call, Excluded, Left, Promise, left_of
+
+__all__ = ["History"]
+
+
+class History:
+    """Calls are told to a collector, and to nobody else; both it and the oracle are asked what is left."""
+
+    def __init__(self, folder: Path, promises: Sequence[Promise], clock: StillClock) -> None:
+        self._folder, self.promises, self.clock = folder, promises, clock
+        self.calls: list[Call] = []
+        self.excluded: list[Excluded] = []
+        (folder / "rules.toml").write_text("".join(map(_table, promises)))
+
+    @contextmanager
+    def collector(self) -> Iterator[Running]:
+        """Run a collector on what there is so far."""
+        with running(self._folder / "data", self._folder / "rules.toml", clock=self.clock) as found:
+            yield found
+
+    def tell(self, collector: Running, calls: Iterable[Call]) -> None:
+        """Send calls, whenever they were made."""
+        told = list(calls)
+        for first in range(0, len(told), 2_000):
+            message = trace_service_pb2.ExportTraceServiceRequest()
+            for call in told[first : first + 2_000]:
+                span(message, call.seconds, call.at, attributes=_attributes(call))
+            answer = httpx2.post(
+                f"{collector.http}/v1/traces",
+                content=message.SerializeToString(),
+                headers={"Content-Type": "application/x-protobuf"},
+            )
+            assert answer.status_code == 200, answer.text
+        self.calls += told
+
+    def keep_little(self, collector: Running) -> None:
+        """Let go of what is old, as a minute's round of cleaning up does."""
+        for _ in range(2):
+            collector.collector.telemetry.upkeep.retain(Keep(), self.clock())
+
+    def exclude(self, collector: Running, item: Excluded) -> str:
+        """Leave a stretch of time out. Return the correction's id."""
+        about = {"plugins": item.plugins, "objectives": item.objectives, "owners": item.owners}
+        span = {"starts_at": f"{item.starts_at.isoformat()}Z", "ends_at": f"{item.ends_at.isoformat()}Z"}
+        made = collector.api.post("corrections", {**about, **span, "reason": "planned maintenance", "actor": "ann"})
+        self.excluded.append(item)
+        return str(made["id"])
+
+    def check(self, collector: Running) -> dict[tuple[str, str], Left]:
+        """Hold what the API says against the oracle, to the last call. Return what both say, by objective and plugin."""
+        collector.collector.warden._budgets_at = 0.0
+        collector.collector.warden.tick()
+        budgets, slos = collector.api.get("budgets"), collector.api.get("slos")
+        told = {(row["slo"], row["plugin_id"]): row for row in budgets}
+        versions = {(row["slo"], row["plugin_id"], row["plugin_version"]): row for row in slos}
+        found: dict[tuple[str, str], Left] = {}
+        for promise in self.promises:
+            for plugin in sorted({call.plugin for call in self.calls}):
+                left = left_of(self.calls, promise, plugin, self.clock(), self.excluded)
+                found[promise.name, plugin] = left
+                row = told.get((promise.name, plugin))
+                said = (0, 0, None) if row is None else _said(row)
+                if row is not None and datetime.fromisoformat(row["time"]).replace(tzinfo=None) < self.clock():
+                    said = (0, 0, None)  # of a period that is over, and in which nobody was called since
+                assert said[:2] == (left.total, left.bad), (promise, plugin, self.clock())
+                if left.remaining is not None:
+                    assert abs(said[2] - left.remaining) < 1e-9, (promise, plugin)
+                for version, (total, bad) in left.by_version.items():
+                    row = versions.get((promise.name, plugin, version))
+                    if row is not None and datetime.fromisoformat(row["time"]).replace(tzinfo=None) == self.clock():
+                        assert _said(row)[:2] == (total, bad), (promise, plugin, version)
+        return found
+
+    def move(self, length: timedelta) -> None:
+        """Let time pass."""
+        self.clock.at += length
+
+
+def _said(row: dict[str, Any]) -> tuple[int, int, Any]:
+    return row["total"], row["bad"], row["budget_remaining_ratio"]
+
+
+def _table(promise: Promise) -> str:
+    lines = [
+        "[[slo]]",
+        f'name = "{promise.name}"',
+        f"objective = {promise.target}",
+        f'plugins = "{promise.plugins}"',
+        f'period = "{promise.unit}"' if promise.days is None else f'period = "{round(promise.days * 24)}h"',
+    ]
+    if promise.days is None:
+        lines.append(f'time_zone = "{promise.zone}"')
+    if promise.threshold_seconds is not None:
+        lines += ['sli = "latency"', f'threshold = "{promise.threshold_seconds}s"']
+    if promise.owner:
+        lines.append(f'owner = "{promise.owner}"')
+    return "\n".join([*lines, ""])
+
+
+def _attributes(call: Call) -> dict[str, str]:
+    said = {
+        "plugin.id": call.plugin,
+        "plugin.version": call.version,
+        "plugin.operation": call.operation,
+        "plugin.outcome": call.outcome,
+    }
+    if call.outcome != "success":
+        said |= {"error.type": "ValueError", "plugin.error.source": call.source or "host"}
+    if call.reason:
+        said |= {"plugin.rejection.reason": call.reason}
+    return said

@@ -1,0 +1,132 @@
+"""A second reckoning of error budgets: from every single call, in plain Python, by nothing that the product uses.
+
+What belongs to a period of the calendar is found by what a place's clock shows, not by reckoning its bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+__all__ = ["Call", "Excluded", "Left", "Promise", "left_of"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as its host told it."""
+
+    at: datetime
+    plugin: str = "csv"
+    version: str = "1"
+    outcome: str = "success"
+    source: str = ""
+    reason: str = ""
+    seconds: float = 0.01
+    operation: str = "run"
+
+
+@dataclass(frozen=True)
+class Promise:
+    """An objective, as its rules say it."""
+
+    name: str
+    target: str
+    """A decimal number, such as `0.99`."""
+    days: float | None = None
+    """Of a period that rolls."""
+    unit: str = ""
+    zone: str = "UTC"
+    threshold_seconds: float | None = None
+    plugins: str = "*"
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """What a person left out."""
+
+    starts_at: datetime
+    ends_at: datetime
+    plugins: str = "*"
+    objectives: str = "*"
+    owners: str = "*"
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a budget."""
+
+    total: int
+    bad: int
+    remaining: Fraction | None
+    by_version: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def left_of(
+    calls: Iterable[Call], promise: Promise, plugin: str, at: datetime, excluded: Sequence[Excluded] = ()
+) -> Left:
+    """Return what is left of a plugin's budget at a moment."""
+    by_version: dict[str, tuple[int, int]] = {}
+    for call in calls:
+        if call.plugin != plugin or not fnmatchcase(plugin, promise.plugins):
+            continue
+        if not _in_period(call.at, promise, at) or _left_out(call, promise, excluded):
+            continue
+        good = _good(call, promise)
+        if good is None:
+            continue
+        total, bad = by_version.get(call.version, (0, 0))
+        by_version[call.version] = total + 1, bad + (not good)
+    total, bad = (sum(item[place] for item in by_version.values()) for place in (0, 1))
+    allowed = total * (1 - Fraction(promise.target))
+    return Left(total, bad, 1 - bad / allowed if total else None, by_version)
+
+
+def _good(call: Call, promise: Promise) -> bool | None:
+    """None: the promise is not about such a call."""
+    if call.outcome == "cancelled" or call.source == "caller":
+        return None
+    if call.outcome == "rejected":
+        return False if (call.reason, call.source) == ("circuit_open", "plugin") else None
+    if promise.threshold_seconds is not None:
+        return call.seconds <= promise.threshold_seconds
+    return not (call.outcome in ("error", "timeout") and call.source == "plugin")
+
+
+def _in_period(called_at: datetime, promise: Promise, at: datetime) -> bool:
+    if called_at > at:
+        return False
+    if promise.days is None:
+        return _shown(called_at, promise) == _shown(at, promise)
+    # A period that rolls begins with the next full minute; after 35 days there are full hours alone.
+    begins = at - timedelta(days=promise.days)
+    marks = {"second": 0, "microsecond": 0} if promise.days <= 35 else {"minute": 0, "second": 0, "microsecond": 0}
+    return called_at.replace(**marks) > begins
+
+
+def _shown(at: datetime, promise: Promise) -> tuple[int, ...]:
+    """Return what a clock of the place shows of the period that a moment is in."""
+    local = at.replace(tzinfo=UTC).astimezone(ZoneInfo(promise.zone))
+    match promise.unit:
+        case "week":
+            return local.isocalendar()[:2]
+        case "month":
+            return local.year, local.month
+        case "quarter":
+            return local.year, (local.month - 1) // 3
+        case _:
+            return (local.year,)
+
+
+def _left_out(call: Call, promise: Promise, excluded: Iterable[Excluded]) -> bool:
+    return any(
+        item.starts_at <= call.at < item.ends_at
+        and fnmatchcase(call.plugin, item.plugins)
+        and fnmatchcase(promise.name, item.objectives)
+        and fnmatchcase(promise.owner, item.owners)
+        for item in excluded
+    )
