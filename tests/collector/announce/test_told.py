@@ -195,6 +195,15 @@ def test_what_a_person_knows_of_is_not_told_again_until_that_ends_and_its_end_is
     assert hook.look(anew, at + timedelta(minutes=6)) == [(FIRING, "plugin quarantined")], "what begins anew is"
 
 
+def test_a_shared_cause_that_a_person_knows_of_is_not_told_again_when_it_spreads() -> None:
+    hook, at = Receiving(), AT
+    hook.look(held(incidents={"i-1": CAUSE}), at)
+    wider = replace(CAUSE, summary="downstream db hurts csv, geo, pdf", plugins=("csv", "geo", "pdf"))
+    known, _ = acknowledge(held(incidents={"i-1": wider}), "i-1", "db", HOUR, "on it", ANN, at)
+    assert hook.look(known, at + UPDATE) == []
+    assert hook.look(replace(known, incidents={}), at + UPDATE) == [(RESOLVED, "shared cause")]
+
+
 def test_a_preview_names_what_is_hidden_and_what_nobody_tells() -> None:
     spoken = held(HELD, alerts={"a-1": replace(PAGE, inhibited_by="q-1")})
     subjects = subjects_of(spoken)
