@@ -3,6 +3,8 @@
 A real collector process is killed at random moments while quarantines begin and end, of which a webhook, Slack's API and a mail server
 must be told. In the end all are well. Then every quarantine that is in the store was told to each receiver, with its end; nothing was
 told more often than attempts without a known result explain; and every request that a receiver heard is in the log of attempts.
+
+With `--gone MINUTES` the kills are spread over that time, and the webhook does not answer once within it.
 """
 
 from __future__ import annotations
@@ -89,8 +91,10 @@ def act(api: CollectorClient, chance: random.Random, number: int, held: list[str
             held.append(api.post("quarantine", {"plugin": f"p{number}", "reason": "a test"})["id"])
 
 
-def run(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+def run(folder: Path, kills: int, seed: int, gone_minutes: float) -> dict[str, Any]:
     """Return what was found: counts, each of which but the first few must be 0."""
+    mean_up = sum(UP_SECONDS) / 2
+    slower = max(1.0, gone_minutes * 60 / (kills * mean_up))
     chance, number, held = random.Random(seed), 0, list[str]()
     hooks = {"webhook": MoodyHook(seed), "slack": MoodyHook(seed + 1)}
     mail = MailServer()
@@ -107,13 +111,15 @@ def run(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         for _ in range(kills):
             for hook in hooks.values():
                 hook.moods = (AWAY,) if chance.random() < 0.3 else MOODS
+            if gone_minutes:
+                hooks["webhook"].moods = (AWAY,)
             mail.mood = chance.choice((MAIL_TAKES, LATER, HANGS))
             api = process.start()
-            end = time.monotonic() + chance.uniform(*UP_SECONDS)
+            end = time.monotonic() + slower * chance.uniform(*UP_SECONDS)
             while time.monotonic() < end:
                 act(api, chance, number, held)
                 number += 1
-                time.sleep(chance.uniform(0.0, 0.3))
+                time.sleep(slower * chance.uniform(0.0, 0.3))
             process.kill()
             api.close()
         for hook in hooks.values():
@@ -169,10 +175,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=20261128)
+    parser.add_argument("--gone", type=float, default=0.0, metavar="MINUTES", help="for how long one receiver is away")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = run(Path(folder), given.kills, given.seed)
+        found = run(Path(folder), given.kills, given.seed, given.gone)
     if given.json:
         print(json.dumps(found))
     else:

@@ -5,8 +5,9 @@ flake8, bandit and pytest are installed, unchanged, in an environment of its own
 without take turns, on the same input; CPU is that of the whole process, its end included; medians over the rounds. A sink in
 this process takes what is sent.
 
-`--folder DIR` keeps the environment for the next time; `--sidecar DIR` takes the sidecar from another checkout, so that two
-can be compared.
+`--folder DIR` keeps the environment for the next time; `--sidecar DIR` takes the sidecar from another checkout. `--against DIR`,
+the `sidecar` folder of one, measures both in turns, in hosts whose own code wraps their plugins (`load/wrapped_host.py`), a start
+that every release has. `--corpus DIR`: what flake8 and bandit look at.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from load.sink import sink
 
 ROOT = Path(__file__).resolve().parent.parent
+WRAPPED = Path(__file__).resolve().parent / "load" / "wrapped_host.py"
 ROUNDS = 7
 PACKAGES = ("flake8==7.5.0", "flake8-bugbear==26.10.27", "bandit==1.9.4", "pytest==9.2.0", "pytest-mock==3.17.0")
 TESTS = 2_000
@@ -89,27 +91,37 @@ def cpu_seconds(command: list[str], environ: dict[str, str], folder: Path) -> fl
     return used.ru_utime + used.ru_stime
 
 
-def measure(folder: Path, corpus: Path, sidecar: Path, rounds: int) -> dict[str, dict[str, float]]:
-    """Host -> CPU seconds without and with the sidecar, and the share that it adds."""
-    python = environment(folder)
+def in_turns(starts: dict[str, tuple[list[str], Path]], folder: Path, rounds: int) -> dict[str, float]:
+    """Kind of start -> median of the CPU seconds of a run; a start is a command and whose sidecar it finds."""
+    spent: dict[str, list[float]] = {kind: [] for kind in starts}
     with sink() as endpoint:
         # Compiled files are kept: a host that is started a second time has them.
         environ = {name: told for name, told in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        environ |= {"PYTHONPATH": str(sidecar), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-        found = {}
-        for host, command in commands(python, folder, corpus).items():
+        environ |= {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        for number in range(rounds + 1):
+            for kind, (command, sidecar) in starts.items():
+                seconds = cpu_seconds(command, environ | {"PYTHONPATH": str(sidecar)}, folder)
+                if number:  # the first compiles
+                    spent[kind].append(seconds)
+    return {kind: statistics.median(seconds) for kind, seconds in spent.items()}
+
+
+def measure(
+    folder: Path, corpus: Path, sidecar: Path, against: Path | None, rounds: int
+) -> dict[str, dict[str, float]]:
+    """Host -> CPU seconds without and with the sidecar, and with an earlier one where there is one to compare with."""
+    python = environment(folder)
+    found = {}
+    for host, command in commands(python, folder, corpus).items():
+        if against is None:
             file = folder / f"{host}.host.toml"
             file.write_text(f'service = "{host}"\n{HOST_FILES[host]}', "utf-8")
             wrapped = [str(python), "-m", "plugwarden", "run", "--file", str(file), "--", *command]
-            without: list[float] = []
-            within: list[float] = []
-            for number in range(rounds + 1):
-                spent = cpu_seconds(command, environ, folder), cpu_seconds(wrapped, environ, folder)
-                if number:  # the first compiles
-                    without.append(spent[0])
-                    within.append(spent[1])
-            bare, whole = statistics.median(without), statistics.median(within)
-            found[host] = {"without_seconds": bare, "with_seconds": whole, "added_ratio": whole / bare - 1}
+            starts = {"without": (command, sidecar), "with": (wrapped, sidecar)}
+        else:
+            coded = [str(python), str(WRAPPED), *command[2:]]
+            starts = {"without": (command, sidecar), "earlier": (coded, against), "with": (coded, sidecar)}
+        found[host] = in_turns(starts, folder, rounds)
     return found
 
 
@@ -118,21 +130,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="CPU of whole runs of plugin hosts, with every plugin call wrapped.")
     parser.add_argument("--folder", type=Path, help="where the environment is kept; else it is made anew")
     parser.add_argument("--sidecar", type=Path, default=ROOT / "sidecar", help="whose sidecar is measured")
+    parser.add_argument("--against", type=Path, help="an earlier one, to compare with")
+    parser.add_argument("--corpus", type=Path, default=ROOT / "sidecar" / "plugwarden" / "pipeline")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    against = None if given.against is None else given.against.resolve()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if given.folder is None else given.folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        found = measure(folder, ROOT / "sidecar" / "plugwarden" / "pipeline", given.sidecar.resolve(), given.rounds)
+        found = measure(folder, given.corpus.resolve(), given.sidecar.resolve(), against, given.rounds)
     if given.json:
         json.dump(found, sys.stdout)
         return
-    print(f"{'CPU of the whole run':<24}{'without':>12}{'with':>12}{'added':>10}")
-    for host, told in found.items():
-        print(
-            f"{host:<24}{told['without_seconds']:>10.2f} s{told['with_seconds']:>10.2f} s{told['added_ratio']:>10.0%}"
-        )
+    for host, spent in found.items():
+        bare = spent["without"]
+        told = [
+            f"{kind} {seconds:.2f} s ({seconds / bare - 1:+.0%})"
+            for kind, seconds in spent.items()
+            if kind != "without"
+        ]
+        print(f"{host:<8} without {bare:.2f} s, {', '.join(told)} of CPU")
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ def test_a_file_with_a_hostile_name_is_named_harmlessly(tmp_path: Path) -> None:
 def test_what_is_sent_to_people_is_harmless_and_labels_stay_true() -> None:
     record = AlertRecord(Alert("f"), "a", "page", "slo", "csv\u202e", "1", EVIL, EVIL, datetime(2026, 1, 1))
     message = Message("pager", "firing", subject_of_alert(record))
-    body = payload(Notice("pager", "g", {}, (message,)), Occasion(datetime(2026, 1, 1)))
+    body = payload(Notice("pager", "g", {}, (message,), datetime(2026, 1, 1)), Occasion(datetime(2026, 1, 1)))
     assert all(hostile(text) == set() for text in body["alerts"][0]["annotations"].values())
     assert {"scope", "summary"} <= body["alerts"][0]["annotations"].keys()
     assert hostile(body["commonAnnotations"]["description"]) == set()

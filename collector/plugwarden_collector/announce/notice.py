@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from .message import FIRING, RESOLVED, Message
 
@@ -21,6 +22,8 @@ class Notice:
     """What its members have in common by the receiver's `group_by`."""
     messages: tuple[Message, ...]
     """At least one; beside those that are due, what the receiver holds for open of the group."""
+    begun: datetime
+    """Since when there has been something to tell of the group, UTC: one that begins anew has another."""
     first: bool = True
     """Whether the receiver was told nothing of the group before."""
 

@@ -65,6 +65,8 @@ class Notifier:
         """Held by whoever reckons: what a report makes due is on its way to disk when the report returns."""
         self._active: dict[str, Sequence[Subject]] = {}
         """By source."""
+        self._how: dict[str, Ending] = {}
+        """How subjects ended of which that was not told yet."""
         self._tellings: dict[Key, Telling] = dict(filter(None, map(telling_in, ledger.tellings())))
         self._due: list[Message] = []
         self._notices: list[Notice] = []
@@ -87,9 +89,14 @@ class Notifier:
 
     def report(self, source: str, subjects: Iterable[Subject]) -> None:
         """Take all that is active of a source, from now on. May be called from any thread."""
+        found, at = tuple(subjects), self._clock()
         with self._lock:
-            self._active[source] = tuple(subjects)
-            self._reckon(self._clock())
+            over = just_over(self._known({**self._active, source: found}, at))
+        endings = self._endings(over)  # without the lock: what delivers waits for no disk
+        with self._lock:
+            self._active[source] = found
+            self._how |= endings
+            self._reckon(at)
         self._loop.call_soon_threadsafe(self._news.set)
 
     @property
@@ -182,13 +189,16 @@ class Notifier:
         receivers = self._told()
         names = {receiver.name for receiver in receivers}
         self._let_go([key for key in self._tellings if key[0] not in names], "the receiver is not in the rules", at)
-        active = active_at((item for found in self._active.values() for item in found), at)
-        known = Known(active, self._active.keys(), self._tellings, receivers, self._silences(), self._apart)
-        known = replace(known, tellings=settled(known, self._endings(just_over(known), at), at))
+        known = replace(self._known(self._active, at), receivers=receivers, silences=self._silences())
+        known = replace(known, tellings=settled(known, self._how, at))
+        self._how = {}
         messages = due(known, at)
         after = owing(known, messages, at)
         self._keep(after)
         self._due = [item for item in messages if item.key in after]
+        if self._apart:  # of which nothing is due any more, the next several are offered at once again
+            by_name = {item.name: item for item in receivers}
+            self._apart &= {(item.receiver, group_of(by_name[item.receiver], item.subject)) for item in self._due}
         self._notices = group(self._due, replace(known, tellings=after), at)
         for name, found in list(self._attempts.items()):
             if name not in names:
@@ -196,7 +206,12 @@ class Notifier:
                 continue
             self._attempts[name] = found.keeping({item.group for item in self._notices if item.receiver == name})
 
-    def _endings(self, keys: set[str], at: datetime) -> dict[str, Ending]:
+    def _known(self, active: Mapping[str, Sequence[Subject]], at: datetime) -> Known:
+        """What stages look at, but for receivers and silences."""
+        subjects = active_at((item for found in active.values() for item in found), at)
+        return Known(subjects, active.keys(), self._tellings, (), (), self._apart)
+
+    def _endings(self, keys: set[str]) -> dict[str, Ending]:
         """Return how subjects ended, by key; the ends alone where the store does not answer."""
         if not keys:
             return {}

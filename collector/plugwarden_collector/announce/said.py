@@ -16,7 +16,7 @@ from plugwarden_collector.wording import one_line
 from .evidence import first_trace, sureness, worst_error
 from .subject import Subject
 
-__all__ = ["FROZEN", "KINDS", "Said", "SaidKey", "subjects_said"]
+__all__ = ["FROZEN", "KINDS", "Said", "SaidKey", "holding", "subjects_said"]
 
 FROZEN = "frozen"
 """Kind of the decision that switches the automation off, and key of the subject that tells of it."""
@@ -47,6 +47,12 @@ def subjects_said(standing: Standing, said: Mapping[SaidKey, Said]) -> list[Subj
     if standing.frozen is not None and switch is not None:
         found.append(_frozen(standing.frozen, switch.at))
     return found
+
+
+def holding(standing: Standing, said: Mapping[SaidKey, Said]) -> dict[SaidKey, Said]:
+    """Return the decisions that may still be told; one on a scope that is suspected anew is made anew."""
+    suspected = _suspected(standing)
+    return {key: item for key, item in said.items() if key[0] == FROZEN or key[1] in suspected}
 
 
 def _suspected(standing: Standing) -> set[str]:

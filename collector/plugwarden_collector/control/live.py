@@ -18,7 +18,7 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
-from plugwarden_collector.announce.said import KINDS, Said, SaidKey, subjects_said
+from plugwarden_collector.announce.said import KINDS, Said, SaidKey, holding, subjects_said
 from plugwarden_collector.announce.subject import JUDGING, Subject, subjects_of
 from plugwarden_collector.audit.actor import LOCAL, Actor
 from plugwarden_collector.audit.entries import Draft
@@ -352,6 +352,7 @@ class Warden:
         for draft in changes.decisions:
             if draft.kind in KINDS:
                 self._said[draft.kind, draft.scope] = Said(draft.at, draft.reason, draft.evidence or {})
+        self._said = holding(standing, self._said)
         told, self._told = self._told, subjects_said(standing, self._said)
         if changes.moves_subjects or told != self._told:
             self._notifier.report(JUDGING, [*subjects_of(standing), *self._told])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from .receiver_keys import receiver_in
 from .slo_keys import objective_in
 from .table import given_twice, tables, unknown_keys
 from .text import decoded, files_of, is_yaml
+from .tiers import BUILT_IN, BurnWindows
 from .windows_keys import windows_in
 from .workable import shown
 
@@ -77,7 +78,7 @@ def load_rules(path: Path) -> Rules:
 
 def parse_rules(text: str, source: str) -> Rules:
     """The rules in a text of TOML, or the objectives in one of YAML; raises `RulesError` with every problem found."""
-    part = _foreign(text, ()) if is_yaml(text) else _toml(text)
+    part = _foreign([text])[0] if is_yaml(text) else _toml(text)
     if not part.objectives and not part.problems:
         part.problems.append(_NO_SLO if is_yaml(text) else _NOTHING)
     if part.problems:
@@ -100,6 +101,8 @@ class _Part:
     policy: Policy | None = None
     pushed: tuple[PushedPolicy, ...] = ()
     receivers: list[Receiver] = field(default_factory=list)
+    windows: list[BurnWindows] = field(default_factory=list)
+    """Tables of its own."""
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -107,12 +110,12 @@ class _Part:
 def _together(texts: Mapping[str, str], source: str) -> Rules:
     """Return the rules of some files by their names; objects of OpenSLO may stand in another file than what refers to them."""
     whole = _Part()
-    yaml = {name: text for name, text in texts.items() if is_yaml(text)}
+    yaml = [name for name, text in texts.items() if is_yaml(text)]
+    parts = dict(zip(yaml, _foreign([texts[name] for name in yaml]), strict=True)) if yaml else {}
     policies, names = list[str](), dict[tuple[str, str], str]()
+    windows = dict[str, tuple[str, BurnWindows]]()
     for name, text in texts.items():
-        part = (
-            _foreign(text, [other for there, other in yaml.items() if there != name]) if name in yaml else _toml(text)
-        )
+        part = parts[name] if name in parts else _toml(text)
         whole.problems += [f"{name}: {problem}" for problem in part.problems]
         whole.warnings += [f"{name}: {warning}" for warning in part.warnings]
         named = [("slo", item.name) for item in part.objectives]
@@ -122,6 +125,12 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
             if first != name:
                 whole.problems.append(
                     f"{name}: {kind} {shown(called)} stands in {first} already; each needs a name of its own"
+                )
+        for table in part.windows:
+            elsewhere, same = windows.setdefault(table.name, (name, table))
+            if same != table:
+                whole.problems.append(
+                    f"{name}: windows {shown(table.name)} stand in {elsewhere} with other tiers; each needs a name of its own"
                 )
         whole.objectives += part.objectives
         whole.receivers += part.receivers
@@ -144,11 +153,12 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
     )
 
 
-def _foreign(text: str, beside: Iterable[str]) -> _Part:
-    from .exchange.formats import read_foreign  # rules in TOML, which most are, need none of it
+def _foreign(texts: Sequence[str]) -> list[_Part]:
+    from .exchange.formats import opened, read_foreign  # rules in TOML, which most are, need none of it
 
-    found = read_foreign(text, beside)
-    return _Part(found.objectives, problems=found.problems, warnings=found.warnings)
+    files = [opened(text) for text in texts]
+    found = [read_foreign(file, (other for other in files if other is not file)) for file in files]
+    return [_Part(item.objectives, problems=item.problems, warnings=item.warnings) for item in found]
 
 
 def _toml(text: str) -> _Part:
@@ -176,6 +186,7 @@ def _toml(text: str) -> _Part:
         policy,
         pushed,
         [item for item in receivers if item is not None],
+        [table for name, table in known.items() if name not in BUILT_IN],
         # What is wrong with a template is wrong for each group that it is for.
         [_with_line(problem, lines) for problem in dict.fromkeys(problems)],
     )

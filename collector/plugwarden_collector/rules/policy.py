@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+
+from .pattern import matches
 
 __all__ = ["Enforcement", "Policy"]
 
@@ -66,11 +67,11 @@ class Policy:
 
     def protects(self, plugin: str) -> bool:
         """Whether only people may quarantine a plugin."""
-        return any(fnmatchcase(plugin, pattern) for pattern in self.protected)
+        return any(matches(pattern, plugin) for pattern in self.protected)
 
     def is_critical(self, plugin: str) -> bool:
         """Whether hosts cannot do without a plugin."""
-        return any(fnmatchcase(plugin, pattern) for pattern in self.critical)
+        return any(matches(pattern, plugin) for pattern in self.critical)
 
     def enough_nats(self, plugin: str) -> float:
         """Return the evidence, in nats, from which on isolating costs less than waiting.

@@ -1,16 +1,17 @@
 """The one place where deliveries, what is owed, and changes of the collector's own conditions are recorded, in order.
 
 Whoever notes something need not wait, and may. What the ledger does not take is counted, said once, and tried again; what it will
-never take costs itself alone. Of attempts to tell somebody none is let go for want of room: none begins while `full`.
+never take costs itself alone. Of attempts to tell somebody none is let go for want of room: none begins while `full`. Of what a
+receiver holds for open of one subject only the last waits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -19,7 +20,7 @@ from typing import Protocol
 
 from plugwarden_collector.errors import CollectorError
 
-from .ledger import Note
+from .ledger import Delivery, Note, TellingGone, TellingRow
 from .ledger_rows import ConditionEvent
 
 __all__ = ["Notes", "run_notes"]
@@ -27,7 +28,10 @@ __all__ = ["Notes", "run_notes"]
 RETRY_SECONDS = 1.0
 """Seconds until notes that the ledger did not take are tried again."""
 MAX_WAITING = 1_000
-"""Notes that wait for the ledger; beyond, no attempt to tell somebody begins, and the oldest changes of conditions go."""
+"""Attempts that wait for the ledger before none begins any more; and changes of conditions, of which the oldest go."""
+MAX_ROWS = 20_000
+"""Subjects of which what receivers hold waits to be stored, twice what they may hold; beyond, what ended longest ago goes: after a
+start its end is told once more."""
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +54,10 @@ class Notes:
     def __init__(self, ledger: Recording) -> None:
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: dict[_Waiting, None] = {}
+        """In order."""
+        self._rows: dict[tuple[str, str], _Waiting] = {}
+        """Those of them that say what a receiver holds of a subject."""
         self._under_way: Future[None] | None = None
         self._alone = False
         """Whether notes are tried one at a time, because several at once were not taken."""
@@ -67,29 +74,62 @@ class Notes:
 
     @property
     def full(self) -> bool:
-        """Whether so many wait that no attempt to tell somebody may begin."""
-        return self.waiting >= MAX_WAITING
+        """Whether so many attempts wait that none may begin."""
+        with self._lock:
+            if len(self._waiting) < MAX_WAITING:
+                return False
+            return sum(isinstance(item.note, Delivery) for item in self._waiting) >= MAX_WAITING
 
     def add(self, *notes: Note) -> Future[None]:
         """Note something, and begin to store it; what is noted together is stored together. The future ends when the last of it is
         stored, or has to go."""
         added = [_Waiting(note, Future()) for note in notes]
         with self._lock:
-            self._waiting.extend(added)
-            beyond = len(self._waiting) - MAX_WAITING
-            events = (item for item in self._waiting if isinstance(item.note, ConditionEvent)) if beyond > 0 else ()
-            oldest = next(iter(events), None)
-        if oldest is not None:
-            self._drop(oldest, f"more than {MAX_WAITING} wait for the store")
+            replaced = [earlier for item in added if (earlier := self._put(item)) is not None]
+            oldest = self._beyond()
+        for item in replaced:
+            if not item.stored.done():
+                item.stored.set_result(None)
+        for item in oldest:
+            self._drop(item, "too many wait for the store")
         self.flush()
         return added[-1].stored
+
+    def _put(self, item: _Waiting) -> _Waiting | None:
+        """Have it wait, and return what it replaces, which said the same of an earlier moment. The caller holds the lock."""
+        earlier = None
+        self._waiting[item] = None
+        if isinstance(item.note, TellingRow | TellingGone):
+            key = item.note.receiver, item.note.fingerprint
+            earlier, self._rows[key] = self._rows.get(key), item
+            if earlier is not None:
+                self._waiting.pop(earlier, None)
+        return earlier
+
+    def _beyond(self) -> list[_Waiting]:
+        """Return what has to go for want of room. The caller holds the lock."""
+        found = []
+        if len(self._waiting) - len(self._rows) > MAX_WAITING:
+            found += [item for item in self._waiting if isinstance(item.note, ConditionEvent)][:1]
+        if len(self._rows) > MAX_ROWS:
+            gone = [item for item in self._rows.values() if isinstance(item.note, TellingGone)]
+            found += gone[: len(self._rows) - MAX_ROWS]
+        return found
+
+    def _forget(self, item: _Waiting) -> None:
+        """It waits no more. The caller holds the lock."""
+        self._waiting.pop(item, None)
+        if isinstance(item.note, TellingRow | TellingGone):
+            key = item.note.receiver, item.note.fingerprint
+            if self._rows.get(key) is item:
+                del self._rows[key]
 
     def flush(self) -> None:
         """Begin to store what waits, unless that is under way."""
         with self._lock:
             if self._under_way is not None or not self._waiting:
                 return
-            notes = [self._waiting[0]] if self._alone else list(self._waiting)
+            notes = list(itertools.islice(self._waiting, 1 if self._alone else None))
             done = self._under_way = Future()
         try:
             stored = self._ledger.record([item.note for item in notes])
@@ -122,8 +162,7 @@ class Notes:
             self.failures += error is not None
             if error is None:
                 for item in notes:
-                    if self._waiting and self._waiting[0] is item:  # unless it had to go meanwhile
-                        self._waiting.popleft()
+                    self._forget(item)
         if error is None:
             if alone:
                 _log.info("what was told and what happened is recorded again")
@@ -142,7 +181,7 @@ class Notes:
         with self._lock:
             if item not in self._waiting:
                 return
-            self._waiting.remove(item)
+            self._forget(item)
             self.lost += 1
             told = self.lost & (self.lost - 1) == 0
         if told:  # the first, second, fourth, eighth, ...: many lost notes are few lines

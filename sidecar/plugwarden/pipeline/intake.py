@@ -131,7 +131,10 @@ class Intake:
     def hand_over(self, journal: Journal) -> None:
         """Put what ended in other threads meanwhile into the journal, too."""
         for _ in range(len(self.queue)):
-            item = self.queue.popleft()
+            try:
+                item = self.queue.popleft()
+            except IndexError:
+                return  # whoever holds the interval's lock folded it meanwhile
             if type(item) is Invocation:
                 journal.record(item)
             else:

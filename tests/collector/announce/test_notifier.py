@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -133,6 +133,44 @@ def test_what_a_person_gives_up_says_how_often_it_was_tried(
         notifier.give_up("r", None, "ann", "enough")
         (given_up,) = [item for item in notes.all if isinstance(item, Delivery) and item.status == "given_up"]
         assert given_up.attempt == tried
+
+    played(monkeypatch, scene, receiver)
+
+
+def test_nothing_waits_for_the_store_to_say_how_something_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, the judge's thread held the lock while it asked, and the loop that takes telemetry waited for it."""
+    held = []
+
+    async def scene(notifier: Notifier, _: Kept, sender: Sender) -> None:
+        class Asked(Nothing):
+            def endings(self, keys: Sequence[str]) -> Sequence[EndingRow]:
+                held.append(notifier._lock.locked())
+                return [EndingRow(key, now(), "released", "ann", "enough") for key in keys]
+
+        notifier._ledger = Asked()
+        sender.verdict = Verdict.MISSED
+        notifier.report("judging", subjects(2))
+        await until(lambda: notifier.counts["r", "failed"])
+        notifier.report("judging", ())
+        assert [item.ended.actor for item in notifier._tellings.values() if item.ended is not None] == ["ann", "ann"]
+
+    played(monkeypatch, scene)
+    assert held == [False]
+
+
+def test_a_group_whose_several_were_refused_is_offered_several_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, it was told one by one for as long as the collector ran."""
+    receiver = Receiver("r", group_by=("severity",), group_wait=timedelta(0), group_interval=timedelta(0))
+
+    async def scene(notifier: Notifier, notes: Kept, sender: Sender) -> None:
+        sender.verdict = Verdict.REFUSED
+        notifier.report("judging", subjects(2))
+        await until(lambda: notifier.counts["r", "failed"])
+        sender.verdict = Verdict.TAKEN
+        await until(lambda: not notifier.owed)
+        await until(lambda: not notifier._apart)
+        sent = [item.fingerprint for item in notes.all if isinstance(item, Delivery) and item.status == "sent"]
+        assert sorted(sent) == ["q-0", "q-1"]
 
     played(monkeypatch, scene, receiver)
 

@@ -49,7 +49,7 @@ MAIL = Mail("127.0.0.1", 0, "plugwarden@example.net", ("ann@example.net",), Tls.
 
 
 def notice(*messages: Message, first: bool = True) -> Notice:
-    return Notice("x", "{}:{fingerprint=q-1}", {"plugin": "csv"}, messages, first)
+    return Notice("x", "{}:{fingerprint=q-1}", {"plugin": "csv"}, messages, AT, first)
 
 
 def receiver(kind: ReceiverKind, url: str = "", **more: Any) -> Receiver:
@@ -177,6 +177,17 @@ def test_an_end_by_mail_answers_its_beginning(server: MailServer) -> None:
                  "plugwarden release", "https://plugwarden.example.net/quarantine", "trace?trace_id=abab"):  # fmt: skip
         assert part in text
     assert "It was released by ann" in ended.get_content()
+
+
+def test_a_group_by_mail_is_one_thread_and_no_two_messages_have_one_identity(server: MailServer) -> None:
+    """Before, a group that began anew was sent with the identity of its first beginning, which mail servers take for a copy."""
+    first, again = notice(BEGUN), replace(notice(BEGUN), begun=AT + timedelta(days=1))
+    sent = [first, notice(BEGUN, first=False), again, again]
+    deliver(replace(mailed(server), group_by=("plugin",)), *sent)
+    identities = [item["Message-ID"] for item in server.taken]
+    assert len(set(identities)) == 3
+    assert identities[2] == identities[3], "one that was tried again is the same"
+    assert len({item["References"] for item in server.taken}) == 1
 
 
 @pytest.mark.parametrize(

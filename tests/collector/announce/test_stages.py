@@ -45,7 +45,7 @@ def message(key: str = "a", status: str = FIRING, receiver: str = "all", **more:
 
 
 def notices(keys: str) -> list[Notice]:
-    return [Notice("all", key, {}, (message(key),)) for key in keys]
+    return [Notice("all", key, {}, (message(key),), AT) for key in keys]
 
 
 def known(*messages: Message, told: Sequence[Message] = (), silences: Sequence[Silence] = ()) -> Known:
@@ -139,6 +139,35 @@ def test_a_group_of_very_many_goes_in_several_notices() -> None:
     items = [message(f"a{number:03}") for number in range(MAX_MESSAGES + 1)]
     found = group(items, replace(known(*items), receivers=(by_plugin,)), AT)
     assert [len(item.messages) for item in found] == [MAX_MESSAGES, 1]
+
+
+def test_what_did_not_fit_into_a_notice_is_told_at_once() -> None:
+    """Before, each hundred of a group waited for the interval: the last of a thousand was told after 45 minutes."""
+    by_plugin = replace(ALL, group_by=("plugin",))
+    items, told_at = [message("a"), message("b"), message("c")], AT + timedelta(seconds=30)
+    tellings = {
+        items[0].key: Telling(items[0].subject, AT, told_at),
+        items[1].key: Telling(items[1].subject, AT),
+        items[2].key: Telling(items[2].subject, told_at + timedelta(seconds=1)),
+    }
+    looked_at = replace(known(*items), receivers=(by_plugin,), tellings=tellings)
+    (rest,) = group(items, looked_at, told_at + timedelta(seconds=2))
+    assert rest.keys == "b a", "what came after the notice waits, and so does the repetition; a is told for open"
+    apart = replace(looked_at, apart={("all", rest.group)})
+    (alone,) = group(items, apart, told_at + timedelta(seconds=2))
+    assert (alone.keys, alone.first) == ("b", True), "nothing was told of it before"
+    found = group(items, apart, told_at + by_plugin.group_interval)
+    assert [(item.keys, item.first) for item in found] == [("a", False), ("b", True), ("c", True)]
+
+
+def test_a_group_that_begins_anew_says_so() -> None:
+    by_plugin = replace(ALL, group_by=("plugin",), group_wait=timedelta(0))
+    item = message("a")
+    begun = [
+        group([item], replace(known(item), receivers=(by_plugin,), tellings={item.key: Telling(item.subject, at)}), at)
+        for at in (AT, AT + timedelta(days=1))
+    ]
+    assert [found.begun for (found,) in begun] == [AT, AT + timedelta(days=1)]
 
 
 class Read(dict[str, str]):

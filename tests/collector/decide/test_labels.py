@@ -65,7 +65,7 @@ def test_a_silence_by_any_label_silences(subject: Subject) -> None:
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda item: item.key)
 def test_receivers_are_told_the_labels_that_silences_match(subject: Subject) -> None:
-    body = payload(Notice("all", "g", {}, (Message("all", FIRING, subject),)), Occasion(AT))
+    body = payload(Notice("all", "g", {}, (Message("all", FIRING, subject),), AT), Occasion(AT))
     assert body["alerts"][0]["labels"] == body["commonLabels"] == subject.labels
 
 

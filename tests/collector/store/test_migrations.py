@@ -72,23 +72,8 @@ def test_an_earlier_store_answers_what_it_answered(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", FIXTURES)
-def test_an_earlier_store_goes_on_taking_data(name: str, tmp_path: Path) -> None:
+def test_an_earlier_store_goes_on_taking_data_and_its_calls_had_arrived(name: str, tmp_path: Path) -> None:
     asked = unpack(name, tmp_path / "data")
-    with opened(tmp_path / "data") as store:
-        fill(store, tmp_path / "rules.toml", seconds=3, first=3600)
-        with store.database.reading() as cursor:
-            counted = cursor.execute("select count(*) from spans").fetchall()
-            (budget,) = cursor.execute("select total, bad, versions from plugin_budgets").fetchall()
-            calls = "from plugin_calls where bucket_start <= timestamp '2026-01-01 13:00:00'"  # it was judged then
-            (stored,) = cursor.execute(f"select sum(calls), count(distinct plugin_version) {calls}").fetchall()
-    assert counted == [(len(asked["spans"]["answer"]) + 15,)]
-    assert (budget[0], budget[2]) == stored, "what was stored before there were such budgets is in it"
-    assert 0 < budget[1] < budget[0]
-
-
-@pytest.mark.parametrize("name", FIXTURES)
-def test_calls_of_an_earlier_store_had_arrived_and_new_ones_arrive(name: str, tmp_path: Path) -> None:
-    unpack(name, tmp_path / "data")
     with opened(tmp_path / "data") as store:
         with store.database.reading() as cursor:
             known = cursor.execute("select distinct tenant_id, host_name, batch from call_seconds").fetchall()
@@ -104,7 +89,14 @@ def test_calls_of_an_earlier_store_had_arrived_and_new_ones_arrive(name: str, tm
             ("h", tenant) for tenant in ("", "tenant 0", "tenant 1", "tenant 2")
         }
         with store.database.reading() as cursor:
+            counted = cursor.execute("select count(*) from spans").fetchall()
+            (budget,) = cursor.execute("select total, bad, versions from plugin_budgets").fetchall()
+            calls = "from plugin_calls where bucket_start <= timestamp '2026-01-01 13:00:00'"  # it was judged then
+            (stored,) = cursor.execute(f"select sum(calls), count(distinct plugin_version) {calls}").fetchall()
             columns = [row[0] for row in cursor.execute("describe plugin_calls").fetchall()]
+    assert counted == [(len(asked["spans"]["answer"]) + 15,)]
+    assert (budget[0], budget[2]) == stored, "what was stored before there were such budgets is in it"
+    assert 0 < budget[1] < budget[0]
     assert not {"tenant_id", "host_name", "batch"} & set(columns)
 
 

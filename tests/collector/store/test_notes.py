@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.store import Notes, notes
-from plugwarden_collector.store.ledger import Delivery, Note
+from plugwarden_collector.store.ledger import Delivery, Note, TellingGone, TellingRow
 from plugwarden_collector.store.ledger_rows import ConditionEvent
 from plugwarden_collector.store.notes import MAX_WAITING
 
@@ -211,3 +211,62 @@ def test_a_change_of_a_condition_that_the_store_did_not_take_is_recorded_later(
         writer.run(lambda connection: connection.execute("alter table away rename to alert_events")).result(30)
         eventually(lambda: writer.run(lambda connection: connection.execute(ended).fetchall()).result(30) == [(1,)])
         assert "plugwarden_notifications_unrecorded_total 0.0" in httpx2.get(f"{collector.url}/metrics").text
+
+
+def row(number: int, subject: str = "{}") -> TellingRow:
+    return TellingRow("pager", f"a-{number}", AT, None, None, subject, None)
+
+
+def test_of_what_a_receiver_holds_only_the_last_waits_and_it_keeps_nobody_from_telling() -> None:
+    """Before, each look at what is due left rows that the store did not take; soon nobody was told that the disk is full."""
+    ledger = Ledger()
+    ledger.error = StoreError("no room")
+    book = Notes(ledger)
+    added = [book.add(row(number % 10, f"{number}")) for number in range(3 * MAX_WAITING)]
+    assert (book.waiting, book.full, book.lost) == (10, False, 0)
+    assert sum(not item.done() for item in added) == 10
+    book.add(told(1), TellingGone("pager", "a-3"))
+    ledger.error = None
+    book.flush()
+    book.flush()
+    last = [item for item in ledger.stored if isinstance(item, TellingRow)]
+    assert [item.subject for item in last] == [
+        f"{3 * MAX_WAITING - 10 + number}" for number in range(10) if number != 3
+    ]
+    assert ledger.stored[-2:] == [told(1), TellingGone("pager", "a-3")]
+    assert all(item.done() for item in added)
+
+
+def test_what_was_on_its_way_is_followed_by_what_came_meanwhile() -> None:
+    ledger = Ledger()
+    ledger.held = []
+    book = Notes(ledger)
+    early = book.add(row(1, "early"))
+    late = book.add(row(1, "late"))
+    ledger.let()
+    assert (ledger.stored, book.waiting) == ([row(1, "early"), row(1, "late")], 0)
+    assert early.done()
+    assert late.done()
+
+
+def test_what_ended_longest_ago_goes_where_far_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "MAX_ROWS", 10)
+    ledger = Ledger()
+    ledger.error = StoreError("no room")
+    book = Notes(ledger)
+    for number in range(30):
+        book.add(row(number))
+        book.add(TellingGone("pager", f"a-{number}"))
+    assert (book.waiting, book.lost) == (10, 20)
+
+
+def test_attempts_that_wait_let_none_begin() -> None:
+    ledger = Ledger()
+    ledger.error = StoreError("no room")
+    book = Notes(ledger)
+    for number in range(MAX_WAITING - 1):
+        book.add(told(number))
+    book.add(*map(row, range(10)))
+    assert not book.full
+    book.add(told(MAX_WAITING))
+    assert book.full

@@ -56,8 +56,9 @@ class Email:
             "to": list(mail.to),
             "subject": f"[plugwarden {sign}] {texts[0].title}{more}"[:MAX_SUBJECT],
             "date": format_datetime(occasion.at.replace(tzinfo=UTC)),
-            "thread": _identity(receiver, notice, mail),
-            "first": notice.first,
+            # A group may end and begin anew, in the same thread; a subject by itself has one for each time.
+            "thread": _identity(receiver, notice, mail, begun=receiver.group_by is None),
+            "id": _identity(receiver, notice, mail, begun=True) if notice.first else None,
             "text": joined(texts) + "\n",
         }
 
@@ -82,8 +83,8 @@ def message_of(form: Mapping[str, Any], attempt: str) -> EmailMessage:
     message["From"], message["To"] = form["from"], ", ".join(form["to"])
     message["Subject"], message["Date"] = form["subject"], form["date"]
     domain = form["thread"].partition("@")[2]
-    message["Message-ID"] = form["thread"] if form["first"] else f"<{attempt}@{domain}"
-    if not form["first"]:
+    message["Message-ID"] = form["id"] or f"<{attempt}@{domain}"
+    if form["id"] != form["thread"]:
         message["In-Reply-To"] = message["References"] = form["thread"]
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody answers it that they are on holiday
     message["Plugwarden-Attempt"] = attempt
@@ -147,10 +148,10 @@ def _refused(code: int, what: str) -> Answer:
     return Answer(Verdict.MISSED if later else Verdict.REFUSED, f"the mail server answered {code} to {what}")
 
 
-def _identity(receiver: Receiver, notice: Notice, mail: Mail) -> str:
-    """Return the identity of a group's first message: the same however often it is sent."""
-    begun = notice.messages[0].subject.started_at.isoformat() if receiver.group_by is None else ""
-    digest = hashlib.sha256(f"{receiver.name}\n{notice.group}\n{begun}".encode("utf-8", "replace")).hexdigest()
+def _identity(receiver: Receiver, notice: Notice, mail: Mail, begun: bool) -> str:
+    """Return the identity of a group's thread, or with its beginning, of its first message: the same however often it is sent."""
+    since = notice.begun.isoformat() if begun else ""
+    digest = hashlib.sha256(f"{receiver.name}\n{notice.group}\n{since}".encode("utf-8", "replace")).hexdigest()
     return f"<{digest[:32]}@{mail.sender.rpartition('@')[2].strip('[]')}>"
 
 

@@ -57,20 +57,21 @@ def _notices(
 ) -> list[Notice]:
     labels = group_labels(due[0].subject.labels, receiver.group_by)
     if receiver.group_by is None:
-        last = known.tellings.get(due[0].key)
-        return [Notice(receiver.name, identity, labels, tuple(due), last is None or last.told_at is None)]
-    told = [item.told_at for item in known_here.values() if item.told_at is not None]
-    if told:
-        ready = at - max(told) >= receiver.group_interval
+        last, begun = known.tellings.get(due[0].key), due[0].subject.started_at
+        return [Notice(receiver.name, identity, labels, tuple(due), begun, last is None or last.told_at is None)]
+    told = max((item.told_at for item in known_here.values() if item.told_at is not None), default=None)
+    begun = min((item.due_at for item in known_here.values()), default=at)
+    if told is None:
+        ready = at - begun >= receiver.group_wait
     else:
-        ready = at - min((item.due_at for item in known_here.values()), default=at) >= receiver.group_wait
+        ready = at - told >= receiver.group_interval
     if not ready:
+        # What was due when the group was told last did not fit into that notice: it waits for nothing.
+        due = [] if told is None else [item for item in due if _due_since(item, known_here) <= told]
+    if not due:
         return []
     if (receiver.name, identity) in known.apart:
-        return [
-            Notice(receiver.name, f"{identity}/{item.subject.key}", labels, (item,), item.subject.key not in known_here)
-            for item in due
-        ]
+        return [_alone(receiver, f"{identity}/{item.subject.key}", labels, item, known_here, at) for item in due]
     keys = {item.subject.key for item in due}
     open_still = [
         Message(receiver.name, FIRING, known.active.get(key, item.subject))
@@ -79,9 +80,29 @@ def _notices(
     ]
     together = [*due, *open_still]
     return [
-        Notice(receiver.name, identity, labels, tuple(together[first : first + MAX_MESSAGES]), not told)
+        Notice(receiver.name, identity, labels, tuple(together[first : first + MAX_MESSAGES]), begun, told is None)
         for first in range(0, len(together), MAX_MESSAGES)
     ][: 1 + (len(due) - 1) // MAX_MESSAGES]
+
+
+def _alone(
+    receiver: Receiver,
+    identity: str,
+    labels: Mapping[str, str],
+    item: Message,
+    known_here: Mapping[str, Telling],
+    at: datetime,
+) -> Notice:
+    telling = known_here.get(item.subject.key) or Telling(item.subject, at)
+    return Notice(receiver.name, identity, labels, (item,), telling.due_at, telling.told_at is None)
+
+
+def _due_since(item: Message, known_here: Mapping[str, Telling]) -> datetime:
+    """Return since when a message has been due; a repetition or more to say, as late as can be: it waits for its group."""
+    if item.ended is not None:
+        return item.ended.at
+    telling = known_here.get(item.subject.key)
+    return datetime.max if telling is None or telling.told_at is not None else telling.due_at
 
 
 def _group(receiver: Receiver, labels: Mapping[str, str]) -> str:

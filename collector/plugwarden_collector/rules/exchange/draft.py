@@ -99,6 +99,8 @@ class Draft:
         self._places: dict[str, Value] = {}
         self._windows: Mapping[str, BurnWindows] = BUILT_IN
         self._labels: dict[str, str] = {}
+        self._label_names: dict[str, str] = {}
+        """What each was called where it was written first."""
         self.table: dict[str, Any] = {}
 
     def put(self, key: str, value: Any, at: Value | None) -> None:
@@ -137,7 +139,11 @@ class Draft:
         if name == "owner":
             self.text("owner", Value(text, value.line, value.place, text))
         elif text.strip():
-            self._labels[re.sub(r"[^a-zA-Z0-9_]|^(?=\d)", "_", name)] = text
+            key = re.sub(r"[^a-zA-Z0-9_]|^(?=\d)", "_", name)
+            first = self._label_names.setdefault(key, name)
+            if first != name and self._labels[key] != text:
+                self._found.refuse(value, f"is the label {key} here, and so is {shown(first)}; rename one of them")
+            self._labels[key] = text
             self.put("labels", self._labels, value)
 
     def carried(self, annotations: Value | None, prefix: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -17,11 +18,11 @@ from .openslo_text import openslo_documents
 from .prometheus import prometheus_rules
 from .promql import threshold_problem
 from .pyrra import read_pyrra
-from .sloth import read_sloth, sloth_document
+from .sloth import read_sloth, sloth_document, sloth_id
 from .sloth_windows import KIND, read_windows
 from .toml_text import toml_text
 
-__all__ = ["Format", "export_problems", "exported", "read_foreign"]
+__all__ = ["Foreign", "Format", "export_problems", "exported", "opened", "read_foreign"]
 
 _PYRRA, _SLOTH, _SLOTH_KUBERNETES = "pyrra.dev/v1alpha1", "prometheus/v1", "sloth.slok.dev/v1"
 _KNOWN = (*VERSIONS, _PYRRA, _SLOTH_KUBERNETES)
@@ -40,18 +41,33 @@ class Format(StrEnum):
     TOML = "toml"
 
 
-def read_foreign(text: str, beside: Iterable[str] = ()) -> Found:
-    """Return what the documents of a text of YAML or JSON say; objects of OpenSLO may refer to those of the texts `beside`."""
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """The objects of a file of another tool: its documents, and what stands in those that are lists."""
+
+    objects: tuple[Value, ...] = ()
+    problem: str | None = None
+    """Why it cannot be read as YAML."""
+
+
+def opened(text: str) -> Foreign:
+    """Return the objects of a text of YAML or JSON."""
+    try:
+        return Foreign(tuple(_objects(text)))
+    except YamlError as error:
+        return Foreign(problem=str(error))
+
+
+def read_foreign(file: Foreign, beside: Iterable[Foreign] = ()) -> Found:
+    """Return what the objects of a file say; those of OpenSLO may refer to those of the files `beside`."""
     found, openslo = Found(), list[Value]()
-    others = [item for other in beside for item in _objects_beside(other)]
+    others = [item for other in beside for item in other.objects]
     for item in filter(_is_windows, others):
         read_windows(item, Found(tables=found.tables))
-    try:
-        objects = list(_objects(text))
-    except YamlError as error:
-        found.problems.append(str(error))
+    if file.problem is not None:
+        found.problems.append(file.problem)
         return found
-    for item in sorted(objects, key=_is_windows, reverse=True):  # what objectives name goes before them
+    for item in sorted(file.objects, key=_is_windows, reverse=True):  # what objectives name goes before them
         _read(item, openslo, found)
     read_openslo(openslo, found, [item for item in others if _version(item).text in VERSIONS])
     found.problems = sorted(
@@ -61,17 +77,8 @@ def read_foreign(text: str, beside: Iterable[str] = ()) -> Found:
 
 
 def _objects(text: str) -> Iterator[Value]:
-    """Yield the objects of a text: its documents, and what stands in those that are lists."""
     for document in documents_in(text):
         yield from document.items if isinstance(document.value, list) else [document]
-
-
-def _objects_beside(text: str) -> list[Value]:
-    """Return the objects of another text; what is wrong with it is said of that one."""
-    try:
-        return list(_objects(text))
-    except YamlError:
-        return []
 
 
 def _version(document: Value) -> Value:
@@ -118,7 +125,16 @@ def export_problems(objectives: Sequence[Objective], kind: Format) -> list[str]:
     """Return what keeps objectives from being exported, each with its objective and what to write instead."""
     if kind not in (Format.SLOTH, Format.PROMETHEUS):
         return []
-    return [f"{item.name}.threshold: {wrong}" for item in objectives if (wrong := threshold_problem(item)) is not None]
+    found = [f"{item.name}.threshold: {wrong}" for item in objectives if (wrong := threshold_problem(item)) is not None]
+    by_id: dict[str, Objective] = {}
+    for item in objectives:
+        known = sloth_id(item)
+        first = by_id.setdefault(known, item)
+        if first is not item:
+            found.append(
+                f"{item.name}.name: with its service it is {shown(known)} to Sloth, and so is {shown(first.name)}; take another name"
+            )
+    return found
 
 
 def exported(objectives: Sequence[Objective], kind: Format) -> str:

@@ -14,7 +14,7 @@ from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import PAGE, TICKET, Tier
 
 from .promql import WINDOW, queries_of
-from .sloth import service_of
+from .sloth import service_of, sloth_id
 
 __all__ = ["prometheus_rules", "window_text"]
 
@@ -38,7 +38,7 @@ def window_text(seconds: float) -> str:
 
 def _groups(objective: Objective) -> list[dict[str, Any]]:
     service = service_of(objective)
-    identity = f"{service}-{objective.name}"
+    identity = sloth_id(objective)
     mine = {"sloth_id": identity, "sloth_service": service, "sloth_slo": objective.name}
     labels = ({"owner": objective.owner} if objective.owner else {}) | dict(objective.labels) | mine
     selector = "{" + ", ".join(f'{key}="{_escaped(value)}"' for key, value in mine.items()) + "}"
@@ -98,7 +98,9 @@ def _alert(objective: Objective, severity: str, labels: dict[str, str], selector
         "alert": "PluginBudgetBurn",
         "expr": "\nor ignoring (sloth_window)\n".join(tiers),
         **{key: window_text(seconds) for key, seconds in waits.items() if seconds},
-        "labels": labels | {"severity": severity, "sloth_severity": severity},
+        # Those of an alert are templates, those of a recording are not.
+        "labels": {key: _shown(value) for key, value in labels.items()}
+        | {"severity": severity, "sloth_severity": severity},
         "annotations": {key: text for key, text in texts.items() if text},
     }
 
@@ -115,5 +117,5 @@ def _escaped(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return a text of an annotation, which Prometheus expands as a template: nothing of it is one."""
+    """Return a text that Prometheus expands as a template: nothing of it is one."""
     return re.sub(r"\{\{", '{{"{{"}}', text)

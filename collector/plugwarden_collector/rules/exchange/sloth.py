@@ -141,6 +141,11 @@ def service_of(objective: Objective) -> str:
     return objective.labels.get("service", SERVICE)
 
 
+def sloth_id(objective: Objective) -> str:
+    """Return what Sloth's rules know an objective by."""
+    return f"{service_of(objective)}-{objective.name}"
+
+
 def sloth_document(objectives: Iterable[Objective]) -> Iterator[dict[str, Any]]:
     """Yield a document for each service, with what Sloth has no key for in annotations of the alert."""
     services: dict[str, list[Objective]] = {}

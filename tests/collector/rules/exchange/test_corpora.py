@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from plugwarden_collector.errors import RulesError
-from plugwarden_collector.rules.exchange.formats import read_foreign
+from plugwarden_collector.rules.exchange.formats import opened, read_foreign
 from plugwarden_collector.rules.file import parse_rules
 
 FILES = tomllib.loads(Path(__file__).with_name("corpora.toml").read_text("utf-8"))["file"]
@@ -50,7 +50,7 @@ def test_windows_of_sloths_form_are_read_as_tables() -> None:
         )
         for severity, tiers in rows.items()
     )
-    found = read_foreign(text)
+    found = read_foreign(opened(text))
     assert found.problems == []
     (table,) = found.tables.values()
     assert [round(tier.factor, 2) for tier in table.tiers] == [13.44, 3.5, 1.4, 0.98]

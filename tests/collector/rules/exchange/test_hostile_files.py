@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from plugwarden_collector.rules.exchange.formats import Format, exported, read_foreign
+from plugwarden_collector.rules.exchange.formats import Format, exported, opened, read_foreign
 from plugwarden_collector.rules.file import DEFAULT_RULES
 from plugwarden_collector.rules.objective import Objective, Sli
 
@@ -49,7 +49,7 @@ def test_whatever_stands_at_a_place_the_file_is_read_or_refused_in_lines(data: s
         path = data.draw(st.sampled_from(places(document)))
         document = changed(document, path, data.draw(ODD), drop=data.draw(st.booleans()))
     text = yaml.safe_dump(document, allow_unicode=True)
-    found = read_foreign(text)
+    found = read_foreign(opened(text))
     assert all("\n" not in line and line.isprintable() for line in (*found.problems, *found.warnings))
     assert all(line.endswith(")") and "(line " in line for line in found.problems)
     if found.objectives:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,27 @@ def test_a_threshold_without_a_bucket_is_refused_for_prometheus_with_those_besid
             "slow.threshold: 0.4 s is no bucket that a sidecar shows to Prometheus; write 0.25 s or 0.5 s"
         ]
     assert parse_rules(exported([slow], Format.OPENSLO), "x").objectives == (slow,)
+
+
+def test_two_objectives_are_not_one_to_sloth() -> None:
+    """Its rules know an objective by its service and its name, joined."""
+    two = [
+        replace(DEFAULT_RULES.objectives[0], name=name, labels={"service": service})
+        for name, service in (("b-c", "x"), ("c", "x-b"))
+    ]
+    for kind in (Format.SLOTH, Format.PROMETHEUS):
+        assert export_problems(two, kind) == [
+            "c.name: with its service it is 'x-b-c' to Sloth, and so is 'b-c'; take another name"
+        ]
+    assert export_problems(two, Format.OPENSLO) == []
+
+
+def test_labels_of_alerts_hold_no_template_of_others() -> None:
+    one = replace(DEFAULT_RULES.objectives[0], labels={"tier": "{{ .Value }}"})
+    groups = yaml.safe_load(exported([one], Format.PROMETHEUS))["groups"]
+    assert [group["rules"][0]["labels"]["tier"] for group in groups] == [
+        "{{ .Value }}", "{{ .Value }}", '{{"{{"}} .Value }}',
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", Format)

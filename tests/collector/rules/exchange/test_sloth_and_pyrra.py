@@ -90,6 +90,14 @@ def test_a_file_of_sloth_is_read(text: str) -> None:
     )  # fmt: skip
 
 
+def test_two_labels_are_not_made_one() -> None:
+    text = SLOTH.replace("repo: org/files", "a-b: x, a.b: y")
+    with pytest.raises(RulesError, match="is the label a_b here, and so is 'a-b'; rename one of them"):
+        parse_rules(text, "sloth.yml")
+    same = parse_rules(text.replace("a.b: y", "a.b: x"), "sloth.yml").objectives
+    assert same[0].labels["a_b"] == "x"
+
+
 def test_windows_of_sloth_are_for_the_objectives_of_their_period(tmp_path: Path) -> None:
     (together,) = parse_rules(SLOTH + "---\n" + WINDOWS, "sloth.yml").objectives
     (tmp_path / "slos.yml").write_text(SLOTH)
@@ -184,6 +192,9 @@ def test_queries_that_count_the_same_are_known(bad: str, total: str, differs: st
         (f"{BLAMED} - {BLAMED}", EXACT, "is a difference of which nothing is known"),
         (BLAMED, f'rate({BUCKET}{{le="1"}}[5m])', "counts buckets; write plugin_invocation_duration_seconds_count for all calls"),
         ("(" * 5_000, EXACT, "counts no calls of plugins"),
+        (BLAMED.replace("5m", "1h"), EXACT, "counts over different ranges, '[1h]' and '[5m]'"),
+        (f'rate({COUNT}{{plugin_id="a",plugin_id="b"}}[5m])', EXACT, "names plugin_id twice in one selector"),
+        (f'rate({BUCKET}{{le="1",le="2"}}[5m])', EXACT, "names le twice in one selector"),
     ],
 )  # fmt: skip
 def test_queries_that_count_anything_else_are_refused(bad: str, total: str, problem: str) -> None:
