@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.rules.receiver import Receiver
@@ -15,6 +15,8 @@ __all__ = ["FIRING", "RESOLVED", "Ending", "Key", "Known", "Message", "Stage", "
 
 FIRING, RESOLVED = "firing", "resolved"
 
+PRECISION = timedelta(milliseconds=1)
+"""Stores of earlier versions kept times this exact."""
 Key = tuple[str, str]
 """Name of a receiver, and key of a subject."""
 
@@ -63,6 +65,10 @@ class Telling:
     """How it ended; None while it lasts."""
     given_up_by: str | None = None
     """Who gave it up: nothing of it is owed any more, unless there is more to say."""
+
+    def is_of(self, subject: Subject) -> bool:
+        """Whether it is of this time that a subject lasts: one that began anew is another to whoever was told of the one before."""
+        return abs(self.subject.started_at - subject.started_at) < PRECISION
 
     @property
     def owed(self) -> str | None:

@@ -39,4 +39,5 @@ def alerts(
     )
     for incident in found["incidents"]:
         if incident["ended_at"] is None:
-            console.print(f"\nincident {incident['id']}: {clean(incident['summary'])}", soft_wrap=True)
+            known = f", known to {clean(incident['acknowledged_by'])}" if incident["acknowledged_by"] else ""
+            console.print(f"\nincident {incident['id']}{known}: {clean(incident['summary'])}", soft_wrap=True)

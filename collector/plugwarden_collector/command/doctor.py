@@ -101,6 +101,10 @@ def _conditions(health: dict[str, Any]) -> Iterator[Check]:
     open_ = [item for item in health["conditions"] if item["state"] != "inactive"]
     for item in open_:
         silenced = f" (silenced by {item['silenced_by']})" if item["silenced_by"] else ""
+        if item.get("acknowledged_by"):  # an older collector says nothing of it
+            silenced += f" (known to {item['acknowledged_by']})"
+        elif item.get("fingerprint") and item["state"] == "firing":
+            silenced += f" ({item['fingerprint']})"
         yield Check(f"{item['title']} ({item['state']}){silenced}", False, item["summary"], item["next_step"])
     if not open_:
         verdict = health["verdict"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from plugwarden.contract import QuarantineState, Scope, name_fault
@@ -32,6 +33,8 @@ MAX_TEXT = 300
 """Characters of an alert's own words in a reason, which goes to every host."""
 MAX_UNKNOWN = 100
 """Alerts about what nobody knows that are on record at a time: whoever pushes thousands fills no decision log."""
+MAX_SCOPES = 100
+"""Scopes that are looked at, those of the oldest alerts first: whoever pushes thousands of operations makes no more suggestions."""
 UNKNOWN = "pushed about nothing known"
 """What `Standing.noted` calls these."""
 
@@ -68,8 +71,8 @@ class FiringAlert:
         return {"pushed": told, HELD_BY: self.name}
 
 
-Matched = tuple[PushedPolicy, FiringAlert]
-"""An alert, and the first policy that is of it."""
+Matched = tuple[PushedPolicy, FiringAlert, Scope | None]
+"""An alert, the first policy that is of it, and the scope that its labels name; None where they name none that there can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def matched(rules: Sequence[PushedPolicy], firing: Iterable[FiringAlert]) -> lis
     for alert in firing:
         rule = next((rule for rule in rules if all_match(rule.matchers, alert.labels)), None)
         if rule is not None:
-            found.append((rule, alert))
+            found.append((rule, alert, _scope_of(alert)))
     return found
 
 
@@ -108,16 +111,20 @@ def follow(
     """Return a standing in which what pushed alerts are about is isolated, suggested or noted, as far as their policies and the guard rails
     let it go, and in which what no alert holds any more waits for its probation. `chance` in [0, 1) spreads hold times."""
     step = _Step(standing.copy(), Changes(at=at), policy, called, at, chance)
-    wanted: dict[Scope, Matched] = {}
-    for rule, alert in alerts:
+    plugins = {plugin for plugin, _ in standing.versions}
+    room = MAX_UNKNOWN - sum(what == UNKNOWN for _, _, what in standing.noted)
+    wanted: dict[Scope, tuple[PushedPolicy, FiringAlert]] = {}
+    for rule, alert, scope in alerts:
         if at - alert.started_at < timedelta(seconds=rule.for_seconds):
             continue
-        scope = _scope_of(alert)
-        if scope is None or not _is_known(scope, standing):
-            step.unknown(rule, alert)
-        else:
+        known = scope is not None and (
+            scope.plugin in plugins if scope.version is None else (scope.plugin, scope.version) in standing.versions
+        )
+        if scope is not None and known:
             wanted.setdefault(scope, (rule, alert))
-    for scope, (rule, alert) in wanted.items():
+        else:
+            room -= step.unknown(rule, alert, room)
+    for scope, (rule, alert) in islice(wanted.items(), MAX_SCOPES):
         step.consider(scope, rule, alert)
     if standing.frozen is None:  # a frozen automation holds everything as it is
         for item in filter(is_held, list(step.standing.quarantines.values())):
@@ -134,10 +141,6 @@ def _scope_of(alert: FiringAlert) -> Scope | None:
     if plugin is None or any(name is not None and name_fault(part, name) is not None for part, name in named.items()):
         return None
     return Scope(plugin, parts["version"], parts["operation"])
-
-
-def _is_known(scope: Scope, standing: Standing) -> bool:
-    return any(plugin == scope.plugin and scope.version in {None, version} for plugin, version in standing.versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +184,15 @@ class _Step:
                     self._end(speaker, "suspicion_over", "it is isolated now")
                 self._begin(scope, rule, alert, *then, prevented)
 
-    def unknown(self, rule: PushedPolicy, alert: FiringAlert) -> None:
-        """Say once that nothing is done about an alert, and why."""
+    def unknown(self, rule: PushedPolicy, alert: FiringAlert, room: int) -> bool:
+        """Say once that nothing is done about an alert, and why, if there is room on record. Return whether it took some."""
         scope = f"alert {alert.name}, {alert.fingerprint}"
-        known = (scope, rule.name, UNKNOWN) in self.standing.noted
-        if known or sum(what == UNKNOWN for _, _, what in self.standing.noted) < MAX_UNKNOWN:
-            why = "Nothing is isolated: its labels plugin and version must name what has made a call."
-            self._note(scope, rule, alert, "prevented", why, UNKNOWN)
+        new = (scope, rule.name, UNKNOWN) not in self.standing.noted
+        if new and room <= 0:
+            return False
+        why = "Nothing is isolated: its labels plugin and version must name what has made a call."
+        self._note(scope, rule, alert, "prevented", why, UNKNOWN)
+        return new
 
     def let_go(self, item: Quarantine) -> None:
         """Let probation begin when the scope has been isolated for as long as the policy says, now that its alert is over."""

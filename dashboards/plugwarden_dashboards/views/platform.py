@@ -124,6 +124,8 @@ def _conditions(rows: list[dict[str, Any]], at: str) -> None:
     for row in open_:
         since = words.age(row["firing_at"] or row["pending_at"], pd.Timestamp(at).to_pydatetime())
         silenced = f" · silenced by {words.md(row['silenced_by'])}" if row["silenced_by"] else ""
+        if row["acknowledged_by"]:
+            silenced += f" · {words.md(row['acknowledged_by'])} knows of it"
         with st.container(border=True):
             st.markdown(
                 f"**{words.state(row['state'])}** · {words.md(row['severity'])} · **{words.md(row['title'])}** · "

@@ -195,6 +195,25 @@ def test_what_a_person_knows_of_is_not_told_again_until_that_ends_and_its_end_is
     assert hook.look(anew, at + timedelta(minutes=6)) == [(FIRING, "plugin quarantined")], "what begins anew is"
 
 
+def test_what_begins_anew_before_its_end_was_told_is_told_though_a_person_knows_of_it() -> None:
+    """Before, whoever was told of the time before was taken for told."""
+    hook, anew = Receiving(), AT + timedelta(minutes=1)
+    hook.look(held(HELD), AT)
+    again = replace(HELD, started_at=anew)
+    known, _ = acknowledge(held(again), "q-1", "csv", HOUR, "on it", ANN, anew)
+    assert hook.look(known, anew) == [(FIRING, "plugin quarantined")]
+    assert hook.look(known, anew + UPDATE) == []
+
+
+def test_a_shared_cause_that_a_person_knows_of_is_not_told_again_when_it_spreads() -> None:
+    hook, at = Receiving(), AT
+    hook.look(held(incidents={"i-1": CAUSE}), at)
+    wider = replace(CAUSE, summary="downstream db hurts csv, geo, pdf", plugins=("csv", "geo", "pdf"))
+    known, _ = acknowledge(held(incidents={"i-1": wider}), "i-1", "db", HOUR, "on it", ANN, at)
+    assert hook.look(known, at + UPDATE) == []
+    assert hook.look(replace(known, incidents={}), at + UPDATE) == [(RESOLVED, "shared cause")]
+
+
 def test_a_preview_names_what_is_hidden_and_what_nobody_tells() -> None:
     spoken = held(HELD, alerts={"a-1": replace(PAGE, inhibited_by="q-1")})
     subjects = subjects_of(spoken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ import pytest
 from plugwarden import PluginQuarantined, Sidecar
 from plugwarden_collector.api.client import ApiError, Unreachable
 from plugwarden_collector.app import open_app
+from plugwarden_collector.clock import utc_now
+from plugwarden_collector.decide.alert import AlertState
+from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.standing import Incident
 from plugwarden_collector.errors import SettingsError
 from plugwarden_collector.receive.decode import native
 from plugwarden_collector.settings import Address, Settings
@@ -182,6 +187,32 @@ def test_an_acknowledgement_is_sealed_and_kept_over_a_restart(tmp_path: Path) ->
     with running(tmp_path / "data", judging=False) as collector:
         assert collector.api.get("acknowledgements") == [made]
         assert collector.api.get("audit/verify")["valid"]
+
+
+def test_incidents_and_conditions_of_the_collector_are_acknowledged_as_alerts_are(collector: Running) -> None:
+    at = collector.collector.warden.standing.copy()
+    began = utc_now() - timedelta(minutes=1)
+    cause = Incident("i-1", "downstream:db", "db hurts csv", ("csv", "geo"), began, seen_at=began + timedelta(days=1))
+    at.incidents["i-1"] = cause
+    collector.collector.warden.act(lambda _, now: (at, Changes(at=now, incidents=[cause])))
+    health = collector.collector.health
+    health.close()
+    name, condition = next(iter(health.conditions.items()))
+    firing = replace(condition.alert, state=AlertState.FIRING, firing_at=began)
+    health.conditions[name] = replace(condition, alert=firing)
+
+    def known() -> list[str | None]:
+        (incident,) = collector.api.get("alerts")["incidents"]
+        row = next(row for row in collector.api.get("health")["conditions"] if row["name"] == name)
+        return [incident["acknowledged_by"], row["acknowledged_by"]]
+
+    assert known() == [None, None]
+    for subject in ("i-1", firing.fingerprint):
+        collector.api.post("acknowledgements", {"subject": subject, "seconds": 600, "reason": "on it"})
+    assert known() == ["local operator", "local operator"]
+    health.conditions[name] = replace(condition, alert=replace(firing, firing_at=utc_now()))
+    assert known() == ["local operator", None], "it began anew"
+    assert {item.known_until is not None for item in health.subjects()} == {False}
 
 
 def test_a_silence_marks_its_alerts_and_can_be_taken_back(collector: Running) -> None:

@@ -220,7 +220,7 @@ ROWS: Mapping[str, tuple[type, set[str]]] = {
     "slo_status": (models.SloRow, set()),
     "alerts": (alerts.AlertRow, {"silenced_by", "acknowledged_by", "acknowledged_until"}),
     "alert_events": (alerts.AlertEventRow, set()),
-    "incidents": (alerts.IncidentRow, set()),
+    "incidents": (alerts.IncidentRow, {"acknowledged_by", "acknowledged_until"}),
     "quarantines": (models.QuarantineRow, set()),
     "decisions": (models.AuditEntry, {"stream", "facts"}),
     "changes": (models.ChangeRow, set()),

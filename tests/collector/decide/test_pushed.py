@@ -10,7 +10,7 @@ import pytest
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.decide.acts import approve, freeze, isolate, release
-from plugwarden_collector.decide.pushed import MAX_UNKNOWN, Called, FiringAlert, follow, matched
+from plugwarden_collector.decide.pushed import MAX_SCOPES, MAX_UNKNOWN, Called, FiringAlert, follow, matched
 from plugwarden_collector.decide.quarantine import Probes, Quarantine, transition
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.matcher import read_matchers
@@ -229,6 +229,14 @@ def test_thousands_of_alerts_about_nothing_fill_no_log() -> None:
     for _ in range(3):
         fleet.look(*(firing(f"nobody-{number}") for number in range(3 * MAX_UNKNOWN)))
     assert len(fleet.kinds) == MAX_UNKNOWN
+
+
+def test_thousands_of_operations_make_no_more_suggestions_than_a_person_can_read() -> None:
+    fleet = Fleet(replace(RULE, enforcement=Enforcement.SUGGEST))
+    crowd = [replace(firing(operation=f"o{number}"), fingerprint=f"x-{number}") for number in range(20_000)]
+    for _ in range(3):
+        fleet.look(*crowd)
+    assert len(fleet.open) == MAX_SCOPES
 
 
 def test_what_an_alert_says_is_one_short_line_for_hosts() -> None:

@@ -31,4 +31,4 @@ def acknowledge(messages: Sequence[Message], known: Known, at: datetime) -> list
 
 def _told(known: Known, message: Message) -> bool:
     telling = known.tellings.get(message.key)
-    return telling is not None and telling.owed is None
+    return telling is not None and telling.owed is None and telling.is_of(message.subject)

@@ -12,8 +12,6 @@ from ..subject import Subject
 
 __all__ = ["UPDATE", "dedup"]
 
-PRECISION = timedelta(milliseconds=1)
-"""Stores of earlier versions kept times this exact."""
 UPDATE = timedelta(seconds=60)
 """A subject of which there is more to say, such as an incident that spreads, is told again no sooner than this."""
 
@@ -39,7 +37,7 @@ def _due(subject: Subject, last: Telling | None, receiver: Receiver | None, at: 
 
 
 def _news(subject: Subject, last: Telling, at: datetime) -> bool:
-    if abs(last.subject.started_at - subject.started_at) >= PRECISION:
+    if not last.is_of(subject):
         return True
     recent = timedelta(0) <= at - (last.told_at or last.due_at) < UPDATE
     return last.subject.summary != subject.summary and not recent

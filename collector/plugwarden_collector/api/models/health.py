@@ -107,6 +107,12 @@ class Condition(Answer):
     resolved_at: datetime | None
     silenced_by: str | None
     """Silence because of which nobody is told of it."""
+    fingerprint: str
+    """What it is acknowledged by."""
+    acknowledged_by: str | None
+    """Who knows of it, so that nobody is told again; null: nobody said so."""
+    acknowledged_until: datetime | None
+    """Until when, UTC."""
 
 
 @value

@@ -9,14 +9,13 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
+from plugwarden_collector.api.acknowledged import acknowledged
 from plugwarden_collector.api.described import Routes
 from plugwarden_collector.api.models import Alerts, ChangeRow
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
-from plugwarden_collector.decide.acknowledgement import Acknowledgement
 from plugwarden_collector.decide.silence import silenced_by
-from plugwarden_collector.store.ledger_rows import AlertRow
 
 __all__ = ["alert_routes"]
 
@@ -35,16 +34,17 @@ def alert_routes(parts: Parts) -> Routes:
             reads.run(ledger.incidents),
         )
         standing, at = parts.warden.standing, clock()
-        known = {item.subject: item for item in standing.acknowledgements if item.ends_at > at}
+        said = standing.acknowledgements
         found = [
             {
                 **columns(row),
                 "silenced_by": silenced_by(standing.silences, row.labels, at),
-                **_known(known.get(row.fingerprint), row),
+                **acknowledged(said, row.fingerprint, row.firing_at, at),
             }
             for row in now
         ]
-        return as_json({"alerts": found, "history": events, "incidents": incidents})
+        open_ = [{**columns(row), **acknowledged(said, row.id, row.started_at, at)} for row in incidents]
+        return as_json({"alerts": found, "history": events, "incidents": open_})
 
     @routes.get("/api/v1/changes", response_model=list[ChangeRow])
     async def changes() -> Any:
@@ -52,10 +52,3 @@ def alert_routes(parts: Parts) -> Routes:
         return as_json(await reads.run(ledger.changes))
 
     return routes
-
-
-def _known(said: Acknowledgement | None, row: AlertRow) -> dict[str, Any]:
-    """Return who knows of an alert, and until when: of this time that it fires, and not of one before."""
-    if said is None or row.firing_at is None or not said.covers(row.firing_at):
-        return {"acknowledged_by": None, "acknowledged_until": None}
-    return {"acknowledged_by": said.created_by, "acknowledged_until": said.ends_at}

@@ -4,6 +4,7 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -14,10 +15,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from plugwarden_collector import __version__
+from plugwarden_collector.api.acknowledged import acknowledged
 from plugwarden_collector.api.described import NO_TOKEN, Routes
 from plugwarden_collector.api.models import Health, Status
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
+from plugwarden_collector.decide.acknowledgement import Acknowledgement
 from plugwarden_collector.durations import duration
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.web import problem
@@ -112,7 +115,7 @@ def health_routes(parts: Parts) -> Routes:
         """Whether the collector itself is well: a verdict, every condition and what to do about it, the senders, and history."""
         at = clock()
         senders = health.senders
-        readings = health.readings
+        readings, known = health.readings, warden.standing.acknowledgements
         return as_json(
             {
                 "at": at,
@@ -120,7 +123,7 @@ def health_routes(parts: Parts) -> Routes:
                 "looked_at": readings.at,
                 "verdict": _verdict(health, at),
                 "now": {**asdict(readings), "seconds_until_full": readings.seconds_until_full},
-                "conditions": [_condition(health, name) for name in health.conditions],
+                "conditions": [_condition(health, name, known) for name in health.conditions],
                 "events": list(reversed(health.events)),
                 "senders": {
                     "known": len(senders),
@@ -141,7 +144,7 @@ def health_routes(parts: Parts) -> Routes:
     return routes
 
 
-def _condition(health: HealthWatch, name: str) -> dict[str, Any]:
+def _condition(health: HealthWatch, name: str, known: Iterable[Acknowledgement]) -> dict[str, Any]:
     condition = health.conditions[name]
     alert, rule = condition.alert, condition.rule
     return {
@@ -155,6 +158,8 @@ def _condition(health: HealthWatch, name: str) -> dict[str, Any]:
         "firing_at": alert.firing_at,
         "resolved_at": alert.resolved_at,
         "silenced_by": health.silenced_by(condition),
+        "fingerprint": alert.fingerprint,
+        **acknowledged(known, alert.fingerprint, alert.firing_at, health.now()),
     }
 
 
