@@ -13,6 +13,7 @@ CollectorError
 │   ├── QueryError            the caller's SQL is wrong or not allowed
 │   ├── QueryTimeoutError     the caller's SQL took too long
 │   └── QueryCancelledError   whoever asked has gone
+├── WatchError                the statement of an `[[alert]]` gave what cannot be looked at
 ├── RulesError                a rules file is wrong; names file, key and fix
 ├── NotFoundError             no such plugin, quarantine, ...
 ├── ConflictError             the request does not fit the state it meets
@@ -39,6 +40,7 @@ __all__ = [
     "UncountableError",
     "UnreadableTelemetryError",
     "UnstorableError",
+    "WatchError",
 ]
 
 
@@ -107,6 +109,10 @@ class QueryTimeoutError(StoreError):
 
 class QueryCancelledError(StoreError):
     """SQL that nobody waits for any more."""
+
+
+class WatchError(CollectorError):
+    """What the statement of an `[[alert]]` gave cannot be looked at; says why, and what to write instead."""
 
 
 class RulesError(CollectorError):

@@ -17,6 +17,7 @@ from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.control.live import Warden
+from plugwarden_collector.control.watching import Watching
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.pushed import PushedAlerts
 from plugwarden_collector.store import Audit, Database, Ledger, Telemetry, Writer
@@ -53,6 +54,7 @@ class Parts:
     ledger: Ledger
     access: AccessLog
     notifier: Notifier
+    watching: Watching
     acts: Room = field(default_factory=lambda: Room("act", ACT_THREADS, WAITING))
     """Threads for what people do, which never waits for readers."""
     reads: Room = field(default_factory=lambda: Room("read", READ_THREADS, WAITING))

@@ -284,6 +284,10 @@ class Warden:
         """Switch the automation off or on again."""
         self._act(lambda now, at: freeze(now, frozen, reason, actor, at))
 
+    def bring_alerts(self, brought: Callable[[Standing, datetime], Acted]) -> None:
+        """Store and tell what a look of an `[[alert]]` changed (`control.watching`)."""
+        self._act(brought)
+
     def reload(self, path: Path) -> Rules:
         """Take the rules of a file, as a whole; raises `RulesError` and keeps the old ones when it is wrong.
 

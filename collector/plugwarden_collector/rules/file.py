@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from plugwarden_collector.errors import RulesError
 
+from .alert_keys import MAX_ALERT_RULES, alert_in
+from .alert_rule import AlertRule
 from .group_keys import expanded, groups_in
 from .lines import line_of, lines_in
 from .objective import Objective, Sli
@@ -26,7 +28,7 @@ from .workable import shown
 
 __all__ = ["DEFAULT_RULES", "Rules", "load_rules", "parse_rules"]
 
-_TABLES = {"group", "policy", "receiver", "slo", "template", "windows"}
+_TABLES = {"alert", "group", "policy", "receiver", "slo", "template", "windows"}
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 """Where `tomllib` says that something is wrong."""
 MAX_OBJECTIVES = 10_000
@@ -46,6 +48,8 @@ class Rules:
     """The file they come from."""
     warnings: tuple[str, ...] = ()
     """What is read otherwise than another tool's file says, or left out; of TOML nothing, for what cannot work is refused."""
+    alerts: tuple[AlertRule, ...] = ()
+    """Alerts that rest on no objective."""
 
 
 DEFAULT_RULES = Rules(
@@ -79,7 +83,14 @@ def parse_rules(text: str, source: str) -> Rules:
         part.problems.append(_NO_SLO if is_yaml(text) else _NOTHING)
     if part.problems:
         raise RulesError(source, part.problems)
-    return Rules(tuple(part.objectives), part.policy or Policy(), tuple(part.receivers), source, tuple(part.warnings))
+    return Rules(
+        tuple(part.objectives),
+        part.policy or Policy(),
+        tuple(part.receivers),
+        source,
+        tuple(part.warnings),
+        tuple(part.alerts),
+    )
 
 
 @dataclass(slots=True)
@@ -89,6 +100,7 @@ class _Part:
     objectives: list[Objective] = field(default_factory=list)
     policy: Policy | None = None
     receivers: list[Receiver] = field(default_factory=list)
+    alerts: list[AlertRule] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -106,6 +118,7 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
         whole.warnings += [f"{name}: {warning}" for warning in part.warnings]
         named = [("slo", item.name) for item in part.objectives]
         named += [("receiver", receiver.name) for receiver in part.receivers]
+        named += [("alert", item.name) for item in part.alerts]
         for kind, called in named:
             first = names.setdefault((kind, called), name)
             if first != name:
@@ -114,6 +127,7 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
                 )
         whole.objectives += part.objectives
         whole.receivers += part.receivers
+        whole.alerts += [replace(item, place=f"{name}: {item.place}") for item in part.alerts]
         if part.policy is not None:
             policies.append(name)
             whole.policy = part.policy
@@ -124,8 +138,9 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
     if whole.problems:
         raise RulesError(source, whole.problems)
     return Rules(
-        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, tuple(whole.warnings)
-    )
+        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, tuple(whole.warnings),
+        tuple(whole.alerts),
+    )  # fmt: skip
 
 
 def _foreign(text: str, beside: Iterable[str]) -> _Part:
@@ -151,13 +166,22 @@ def _toml(text: str) -> _Part:
     addressed = [(f"receiver[{index}]", item) for index, item in tables(document, "receiver", problems)]
     receivers = [receiver_in(item, place, problems) for place, item in addressed]
     policy = policy_in(document["policy"], problems) if "policy" in document else None
-    for named in (written, addressed):
+    watched = [(f"alert[{index}]", item) for index, item in tables(document, "alert", problems)]
+    if len(watched) > MAX_ALERT_RULES:
+        problems.append(f"alert: there are {len(watched)}; {MAX_ALERT_RULES} are the most that a file may have")
+    lines = lines_in(text) if watched else {}
+    alerts = [
+        alert_in(item, place, problems, line_of(lines, f"{place}.sql") or 0)
+        for place, item in watched[:MAX_ALERT_RULES]
+    ]
+    for named in (written, addressed, watched):
         problems += given_twice((place, item.get("name")) for place, item in named)
-    lines = lines_in(text) if problems else {}
+    lines = lines or (lines_in(text) if problems else {})
     return _Part(
         [item for item in objectives if item is not None],
         policy,
         [item for item in receivers if item is not None],
+        [item for item in alerts if item is not None],
         # What is wrong with a template is wrong for each group that it is for.
         [_with_line(problem, lines) for problem in dict.fromkeys(problems)],
     )

@@ -258,6 +258,9 @@ class Ledger(Protocol):
         The future gives the new revision. It ends with `StaleError` when the ledger is not at `expected` any more.
         """
 
+    def watched(self) -> dict[str, str]:
+        """Return name of an `[[alert]]` -> what is kept of its looks, as text."""
+
     def tellings(self) -> list[TellingRow]:
         """Return what receivers hold for open, or are owed."""
 

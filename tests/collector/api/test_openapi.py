@@ -18,10 +18,22 @@ from plugwarden_collector.store.views import stable_views
 from tests.collector.conftest import RULES, Running, running
 from tests.collector.support.documented import Answer, document, faults
 
+ALERT = """
+[[alert]]
+name = "traces"
+kind = "sql"
+sql = "select count(*) as value from spans"
+above = 2
+recover = { below = 1 }
+no_data = "alert"
+labels = { tier = "2" }
+"""
+
 OPERATIONS = {
     "aside": "GET /api/v1/aside",
     "aside_drop": "POST /api/v1/aside/{identity}/drop",
     "aside_retry": "POST /api/v1/aside/{identity}/retry",
+    "alert_rules": "GET /api/v1/alert-rules",
     "alerts": "GET /api/v1/alerts",
     "approve": "POST /api/v1/quarantine/{identity}/approve",
     "audit": "GET /api/v1/audit",
@@ -74,7 +86,7 @@ ENDLESS = {"directive_stream"}
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One with something of everything: calls and failures, alerts of both kinds, a quarantine, a silence."""
     folder = tmp_path_factory.mktemp("openapi")
-    (folder / "rules.toml").write_text(RULES)
+    (folder / "rules.toml").write_text(RULES + ALERT)
     with running(folder / "data", folder / "rules.toml") as found:
         sidecar = Sidecar(
             service="host",

@@ -21,7 +21,8 @@ from tests.collector.support.command_line import plugwarden, plugwarden_process
 from tests.collector.support.stores import AT, crash, metrics, opened
 
 ASKING = [
-    ["plugins"], ["plugins", "csv"], ["alerts"], ["quarantines"], ["capacity"], ["audit", "list"], ["audit", "verify"],
+    ["plugins"], ["plugins", "csv"], ["alerts"], ["alerts", "--rules"], ["quarantines"], ["capacity"], ["audit", "list"],
+    ["audit", "verify"],
     ["query", "select plugin_id, sum(calls) as calls from plugin_calls group by all"],
 ]  # fmt: skip
 

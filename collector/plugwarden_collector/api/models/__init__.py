@@ -2,7 +2,7 @@
 
 from plugwarden_collector.store.calls import PluginDemand
 
-from .alerts import Alerts, ChangeRow, Pushed, PushProblem
+from .alerts import AlertRule, Alerts, ChangeRow, Pushed, PushProblem
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
 from .directives import Directives
 from .health import Health, Status
@@ -28,6 +28,7 @@ from .words import ReasonedRequest
 
 __all__ = [
     "Accepted",
+    "AlertRule",
     "Alerts",
     "AuditEntry",
     "AuditHeads",

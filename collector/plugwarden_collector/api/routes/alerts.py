@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
+from plugwarden_collector.api.answers import alert_rules_answer
 from plugwarden_collector.api.described import Routes
-from plugwarden_collector.api.models import Alerts, ChangeRow
+from plugwarden_collector.api.models import AlertRule, Alerts, ChangeRow
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
@@ -20,7 +21,7 @@ __all__ = ["alert_routes"]
 
 
 def alert_routes(parts: Parts) -> Routes:
-    """Return /api/v1/alerts and /api/v1/changes."""
+    """Return /api/v1/alerts, /api/v1/alert-rules and /api/v1/changes."""
     routes = Routes(tags=["judging"], dependencies=[parts.needs("read")])
     reads, ledger, clock = parts.reads, parts.ledger, parts.clock
 
@@ -35,6 +36,11 @@ def alert_routes(parts: Parts) -> Routes:
         silences, at = parts.warden.silences, clock()
         found = [{**columns(row), "silenced_by": silenced_by(silences, row.labels, at)} for row in now]
         return as_json({"alerts": found, "history": events, "incidents": incidents})
+
+    @routes.get("/api/v1/alert-rules", response_model=list[AlertRule])
+    async def alert_rules() -> Any:
+        """Every `[[alert]]` of the rules in force, and how its last look went."""
+        return as_json(alert_rules_answer(parts.warden, parts.watching))
 
     @routes.get("/api/v1/changes", response_model=list[ChangeRow])
     async def changes() -> Any:

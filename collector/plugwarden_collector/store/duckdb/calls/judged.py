@@ -16,6 +16,7 @@ from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.store.calls import Measure, PluginVersion, Span, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
+from plugwarden_collector.watch.absence import DAYS, LastCall
 
 from .arrived import arrivals, cells
 from .fleet import FleetPages
@@ -74,6 +75,18 @@ class JudgedCalls:
         with self._source.reading() as cursor:
             rows = cursor.execute(statement("versions_seen").sql, self._source.tiers.span(since, until)).fetchall()
         return [VersionSeen(*row) for row in rows if _told_apart(row)]
+
+    def last_calls(self, since: datetime, quiet_since: datetime, at: datetime, *, by_operation: bool) -> list[LastCall]:
+        """Return when each plugin, or each operation of it, was called last."""
+        asked = {
+            **self._finest(since, at), "at": at, "quiet_since": quiet_since, "days": DAYS, "by_operation": by_operation,
+        }  # fmt: skip
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("last_calls").sql, asked).fetchall()
+        return [
+            LastCall(plugin, operation, tuple(sorted(services)), first_at, last_at, longest, frozenset(days))
+            for plugin, operation, services, first_at, last_at, longest, days in rows
+        ]
 
     def waits(self, before: Span, lately: Span) -> list[Waits]:
         """Return waits for downstreams, lately and before."""

@@ -1,0 +1,169 @@
+"""The keys of an `[[alert]]` table: a rule for alerts that rest on no objective, or what is wrong with each of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .about_keys import ABOUT_KEYS, about_in
+from .alert_rule import AlertKind, AlertRule, Limit, NoData, Severity
+from .slo_keys import plugins_in
+from .table import choice_at, duration_at, unknown_keys
+from .workable import DAY, name_problem, shown
+
+__all__ = ["MAX_ALERT_RULES", "alert_in"]
+
+MAX_ALERT_RULES = 200
+"""Rules of a file: looked at once a minute, with a third of a second each, they take one thread."""
+MAX_LOOKS = 100
+"""Largest M of `fails = "N of M"`: what more looks than that say is said better by `for`."""
+MAX_SQL = 10_000
+"""Characters of a statement."""
+MIN_EVERY_SECONDS = 5.0
+"""Shortest time between two looks: sidecars send every five seconds."""
+MIN_SILENCE_SECONDS = 60.0
+"""Shortest silence: calls are known by the minute once they are older than an hour or two."""
+MAX_SILENCE_SECONDS = 7 * DAY
+"""Longest silence: what is usual is told by the seven days before."""
+_OF_ALL = ABOUT_KEYS | {"name", "kind", "severity", "every", "for", "keep_firing", "fails"}
+_KEYS: Mapping[AlertKind, frozenset[str]] = {
+    AlertKind.SQL: frozenset({"sql", "above", "below", "recover", "no_data"}),
+    AlertKind.ABSENCE: frozenset({"plugins", "operations", "silence"}),
+}
+"""Kind -> its keys beside those of all."""
+_FAILS = re.compile(r"([1-9]\d{0,2}) of ([1-9]\d{0,2})", re.ASCII)
+
+
+def alert_in(table: Mapping[str, Any], place: str, problems: list[str], line: int = 0) -> AlertRule | None:
+    """Return the rule of a table; `line` is that of its statement."""
+    before = len(problems)
+    if "kind" not in table:
+        problems.append(f"{place}.kind: is missing; write {' or '.join(AlertKind)}")
+        return None
+    kind = choice_at(table, "kind", AlertKind.SQL, place, problems)
+    if kind is None:
+        return None
+    for other, keys in _KEYS.items():
+        foreign = sorted((keys & table.keys()) - _KEYS[kind])
+        problems += [f"{place}.{key}: only an alert of the kind {other} has one" for key in foreign]
+    unknown_keys(table, _OF_ALL.union(*_KEYS.values()), place, problems)
+    if wrong := name_problem(table.get("name")):
+        problems.append(f"{place}.name: {wrong}")
+    found: dict[str, Any] = {
+        "severity": choice_at(table, "severity", Severity.TICKET, place, problems),
+        "every_seconds": _length(table, "every", 60.0, (MIN_EVERY_SECONDS, DAY), place, problems),
+        "for_seconds": _length(table, "for", 0.0, (0.0, 7 * DAY), place, problems),
+        "keep_firing_seconds": _length(table, "keep_firing", 0.0, (0.0, 7 * DAY), place, problems),
+        **_fails(table, place, problems),
+        **about_in(table, place, problems),
+    }
+    found |= (_of_sql if kind is AlertKind.SQL else _of_absence)(table, place, problems)
+    if len(problems) > before:
+        return None
+    return AlertRule(str(table["name"]), kind, place=place, line=line, **found)
+
+
+def _of_sql(table: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
+    sql = table.get("sql")
+    if not isinstance(sql, str) or not sql.strip():
+        problems.append(
+            f"{place}.sql: {shown(sql)} must be a statement over the views that gives a column value, and one for each label; "
+            "docs/how-to/alerts-on-anything.md has some"
+        )
+    elif len(sql) > MAX_SQL:
+        problems.append(f"{place}.sql: has {len(sql)} characters; shorten it to {MAX_SQL}")
+    limit, recover = _limit(table, place, problems), None
+    if limit is None:
+        problems.append(f"{place}.above: is missing; write above or below, the limit that each value is compared with")
+    if "recover" in table:
+        recover = _recover(table["recover"], limit, place, problems)
+    if "no_data" not in table:
+        problems.append(
+            f"{place}.no_data: is missing; write what a row means that was there and is not any more: ok, keep (it stays as it was) "
+            "or alert"
+        )
+    no_data = choice_at(table, "no_data", NoData.OK, place, problems)
+    return {"sql": sql, "limit": limit, "recover": recover, "no_data": no_data}
+
+
+def _limit(table: Mapping[str, Any], place: str, problems: list[str]) -> Limit | None:
+    """Return the limit that a table says; None where it says none, or one that is wrong."""
+    found: dict[str, float] = {}
+    for key in ("above", "below"):
+        value = table.get(key)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            problems.append(f"{place}.{key}: {shown(value)} must be a number")
+            value = 0.0
+        found[key] = float(value)
+    if len(found) == 2 and found["above"] < found["below"]:
+        problems.append(
+            f"{place}.above: {shown(table['above'])} must be {shown(table['below'])} or more, or every value is beyond one of the two"
+        )
+    return Limit(**found) if found else None
+
+
+def _recover(value: object, limit: Limit | None, place: str, problems: list[str]) -> Limit | None:
+    """Return when the value of an alert that fires is well again: on the other side of the limit, or further in."""
+    if not isinstance(value, dict):
+        problems.append(f"{place}.recover: {shown(value)} must be a condition of its own, such as {{ below = 80 }}")
+        return None
+    unknown_keys(value, {"above", "below"}, f"{place}.recover", problems)
+    found = _limit(value, f"{place}.recover", problems)
+    if found is None or (found.above is not None and found.below is not None):
+        problems.append(f"{place}.recover: write one of above and below")
+        return None
+    if limit is None:
+        return None
+    beyond = (limit.above is not None and (found.below is None or found.below > limit.above)) or (
+        limit.below is not None and (found.above is None or found.above < limit.below)
+    )
+    if beyond:
+        problems.append(
+            f"{place}.recover: {found} holds while {limit} does, and the alert would come and go with each look; write the other side, "
+            "further in"
+        )
+    return found
+
+
+def _of_absence(table: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
+    if "plugins" not in table:
+        problems.append(f'{place}.plugins: is missing; write the patterns of its plugins, such as "backup-*", or "*"')
+    found: dict[str, Any] = {"plugins": plugins_in(table, "*", place, problems)}
+    operations = table.get("operations")
+    if operations is not None:
+        if wrong := name_problem(operations):
+            problems.append(f'{place}.operations: {wrong}: a pattern such as "export" or "*"')
+        found["operations"] = operations
+    if "silence" not in table:
+        problems.append(f'{place}.silence: is missing; write how long calls may stay away, such as "30m"')
+    bounds = (MIN_SILENCE_SECONDS, MAX_SILENCE_SECONDS)
+    found["silence_seconds"] = _length(table, "silence", MIN_SILENCE_SECONDS, bounds, place, problems)
+    return found
+
+
+def _length(
+    table: Mapping[str, Any], key: str, default: float, bounds: tuple[float, float], place: str, problems: list[str]
+) -> float:
+    length = duration_at(table, key, default, place, problems)
+    if length is None:
+        return default
+    least, most = bounds
+    if not least <= length <= most:
+        problems.append(f"{place}.{key}: {shown(table[key])} must be from {least:g}s to {most / DAY:g}d")
+    return length
+
+
+def _fails(table: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, int]:
+    """Return at how many of how many looks it must be so."""
+    value = table.get("fails", "1 of 1")
+    found = _FAILS.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not int(found[1]) <= int(found[2]) <= MAX_LOOKS:
+        problems.append(
+            f'{place}.fails: {shown(value)} must be so many of the last looks, such as "3 of 5", {MAX_LOOKS} at most'
+        )
+        return {}
+    return {"fails": int(found[1]), "looks": int(found[2])}
