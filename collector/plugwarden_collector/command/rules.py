@@ -57,10 +57,7 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
     if rules.alerts:
         console.print()
         show(
-            [
-                {**asdict(item), "limit": str(item.limit) or f"no call for {duration(item.silence_seconds)}"}
-                for item in rules.alerts
-            ],
+            [{**asdict(item), "limit": item.fires_when} for item in rules.alerts],
             {
                 "name": "alert",
                 "kind": "kind",

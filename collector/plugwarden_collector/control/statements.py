@@ -15,7 +15,8 @@ from plugwarden_collector.store import empty_telemetry
 from plugwarden_collector.store.answer import collect
 from plugwarden_collector.store.telemetry import Queries, Query
 from plugwarden_collector.watch.sample import Sample
-from plugwarden_collector.watch.statement import MAX_ROWS, VALUE, column_fault, samples_of
+from plugwarden_collector.watch.saturation import MAX_FORECAST_ROWS, forecasts
+from plugwarden_collector.watch.statement import MAX_ROWS, TIME, VALUE, column_fault, samples_of
 
 __all__ = ["problems_of", "samples_by"]
 
@@ -32,18 +33,20 @@ def samples_by(queries: Queries, rule: AlertRule, at: datetime) -> list[Sample]:
     Raises `QueryError`, `QueryTimeoutError` and `BusyError` as a reader's statement does, and `WatchError` for what cannot be looked at.
     """
     parameters = {"at": at} if _AT.search(rule.sql) else None
-    query = Query(rule.sql, parameters, limit=MAX_ROWS + 1, max_bytes=MAX_BYTES, timeout_seconds=TIMEOUT_SECONDS)
+    most = MAX_FORECAST_ROWS if rule.kind is AlertKind.FORECAST else MAX_ROWS
+    query = Query(rule.sql, parameters, limit=most + 1, max_bytes=MAX_BYTES, timeout_seconds=TIMEOUT_SECONDS)
     answer = collect(queries.start(query))
-    if wrong := _schema_fault(answer.table.schema):
+    if wrong := _schema_fault(answer.table.schema, timed=rule.kind is AlertKind.FORECAST):
         raise WatchError(wrong)
-    if answer.truncated and answer.table.num_rows <= MAX_ROWS:
+    if answer.truncated and answer.table.num_rows <= most:
         raise WatchError(f"gives more than {MAX_BYTES} bytes; shorten its labels")
-    return samples_of(rule, answer.table.to_pylist())
+    rows = answer.table.to_pylist()
+    return forecasts(rule, rows) if rule.kind is AlertKind.FORECAST else samples_of(rule, rows)
 
 
 def problems_of(rules: Iterable[AlertRule]) -> list[str]:
     """Return what is wrong with the statements of rules, each with its place, what to write instead, and its line."""
-    tried = [rule for rule in rules if rule.kind is AlertKind.SQL]
+    tried = [rule for rule in rules if rule.sql]
     if not tried:
         return []
     with empty_telemetry() as telemetry:
@@ -62,10 +65,12 @@ def _problem(queries: Queries, rule: AlertRule) -> str | None:
     return None
 
 
-def _schema_fault(schema: pa.Schema) -> str | None:
+def _schema_fault(schema: pa.Schema, *, timed: bool) -> str | None:
     """What is wrong with the columns that a statement gives."""
-    if wrong := column_fault(schema.names):
+    if wrong := column_fault(schema.names, timed=timed):
         return wrong
+    if timed and not pa.types.is_timestamp(schema.field(TIME).type):
+        return f"gives {schema.field(TIME).type} as {TIME}; make it a timestamp, such as bucket_start"
     kind = schema.field(VALUE).type
     if not (
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)

@@ -21,6 +21,7 @@ from plugwarden_collector.watch.absence import DAYS, Hosts, absent
 from plugwarden_collector.watch.alarms import bring_forward, end_left_over
 from plugwarden_collector.watch.kept import Kept, as_text, kept_in
 from plugwarden_collector.watch.sample import Sample
+from plugwarden_collector.watch.usual import anomalies
 
 from .live import Warden
 from .statements import samples_by
@@ -31,6 +32,8 @@ EVERY_SECONDS = 1.0
 """Seconds between two looks for what is due."""
 SPAN = timedelta(days=DAYS + 1)
 """How far back calls are looked at: the silence now, and the same hours on each of the days before."""
+LATE = timedelta(minutes=2)
+"""How long after its end a window is compared: hosts with other SDKs send once a minute."""
 PATIENCE = 2
 """Looks in a row that must fail before anybody is told: one may have met a busy moment. A statement that is wrong is told at once."""
 
@@ -128,8 +131,11 @@ class Watching:
         self.looks[rule.name] = look
 
     def _samples(self, rule: AlertRule, at: datetime) -> list[Sample]:
-        if rule.kind is AlertKind.SQL:
+        if rule.sql:
             return samples_by(self._telemetry.queries, rule, at)
+        if rule.kind is AlertKind.ANOMALY:
+            ended_at = (at - LATE).replace(second=0, microsecond=0)
+            return anomalies(rule, self._telemetry.judging.same_hours(ended_at, rule.over_seconds))
         quiet_since = at - timedelta(seconds=rule.silence_seconds)
         by_operation = rule.operations is not None
         calls = self._telemetry.judging.last_calls(at - SPAN, quiet_since, at, by_operation=by_operation)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import number
 
 from .pattern import EVERY, matches
 
-__all__ = ["AlertKind", "AlertRule", "Limit", "NoData", "Severity"]
+__all__ = ["AlertKind", "AlertRule", "Limit", "Measure", "NoData", "Severity"]
 
 
 class AlertKind(StrEnum):
@@ -20,6 +21,25 @@ class AlertKind(StrEnum):
     """Rows of a statement over the stable views, each compared with a limit."""
     ABSENCE = "absence"
     """Calls that do not come, though a host of theirs lives."""
+    ANOMALY = "anomaly"
+    """What is not as it was at the same time of the days before."""
+    FORECAST = "forecast"
+    """Values of a statement that will soon be where they must not be."""
+
+
+class Measure(StrEnum):
+    """What of a plugin's calls is compared with the days before."""
+
+    CALLS = "calls"
+    FAILED = "failed"
+    """Share of those that ended by themselves that failed, whoever was to blame."""
+    DURATION = "duration"
+    """How long one takes, on average."""
+
+    @property
+    def words(self) -> str:
+        """What a sentence about it begins with."""
+        return {Measure.CALLS: "calls:", Measure.FAILED: "failed share:", Measure.DURATION: "time of a call:"}[self]
 
 
 class Severity(StrEnum):
@@ -85,6 +105,16 @@ class AlertRule:
     """Pattern of its operations, each of which is looked at by itself; None: any call of a plugin will do."""
     silence_seconds: float = 0.0
     """How long calls may stay away."""
+    measure: Measure = Measure.CALLS
+    """What the kind `anomaly` looks at."""
+    over_seconds: float = 0.0
+    """Length of the window that is compared; it divides a day."""
+    deviations: float = 0.0
+    """How many deviations from the middle are usual."""
+    full: float = 0.0
+    """Where the values of the kind `forecast` must not come."""
+    within_seconds: float = 0.0
+    """How soon that must be foreseen for an alert."""
     place: str = field(default="", compare=False)
     """Where it stands in its file, such as `alert[0]`."""
     line: int = field(default=0, compare=False)
@@ -99,6 +129,19 @@ class AlertRule:
     """What to do when it fires: an address, or the text itself."""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     """More that people sort and route by."""
+
+    @property
+    def fires_when(self) -> str:
+        """When it fires, in a few words."""
+        match self.kind:
+            case AlertKind.SQL:
+                return str(self.limit)
+            case AlertKind.ABSENCE:
+                return f"no call for {duration(self.silence_seconds)}"
+            case AlertKind.ANOMALY:
+                return f"{self.measure.value} unusual by {number(self.deviations)} deviations"
+            case AlertKind.FORECAST:
+                return f"at {number(self.full)} within {duration(self.within_seconds)}"
 
     @property
     def title(self) -> str:

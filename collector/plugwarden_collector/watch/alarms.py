@@ -24,7 +24,9 @@ NOTHING: Mapping[str, str] = {}
 """Labels of the alert that a statement gives no rows at all."""
 _GONE = {
     AlertKind.SQL: "there is no row of it any more",
+    AlertKind.FORECAST: "there are no values of it any more",
     AlertKind.ABSENCE: "there is no call of it in what is looked at",
+    AlertKind.ANOMALY: "there is no call of it in what is looked at",
 }
 
 
@@ -34,7 +36,7 @@ def bring_forward(
     """Return where things stand after one look of a rule, what changed, and what is to be kept of it."""
     fresh, changes, after = standing.copy(), Changes(at=at), dict[str, Kept]()
     found = {sample.key: sample for sample in samples}
-    if rule.no_data is NoData.ALERT and rule.kind is AlertKind.SQL:
+    if rule.no_data is NoData.ALERT:
         said = f"{len(found)} rows" if found else "the statement gives no row"
         found.setdefault(key_of(NOTHING), Sample(NOTHING, not found, bool(found), said))
     for key in [*found, *(key for key in kept if key not in found)]:
@@ -107,8 +109,10 @@ def _state(
         return sample.met, sample.said, None
     said = _GONE[rule.kind] if sample is None else sample.said
     since = at if before is None or before.missing_at is None else before.missing_at
-    if rule.kind is AlertKind.ABSENCE:
-        return (False, said, None) if sample is None else (None, said, None)
+    if sample is not None and rule.kind is not AlertKind.SQL:
+        return None, said, None  # it is there, and says nothing yet
+    if not rule.sql:
+        return False, said, None
     met = {NoData.OK: False, NoData.KEEP: None, NoData.ALERT: True}[rule.no_data]
     return met, said, None if met is False else since
 

@@ -60,6 +60,24 @@ every = "5s"
 plugins = "*"
 silence = "1h"
 """
+UNUSUAL = """
+[[alert]]
+name = "unusual"
+kind = "anomaly"
+every = "5s"
+plugins = "*"
+measure = "calls"
+"""
+FULL = """
+[[alert]]
+name = "full"
+kind = "forecast"
+every = "5s"
+sql = "select bucket_start as time, sum(calls) as value from plugin_calls group by all"
+full = 1000
+within = "7d"
+no_data = "keep"
+"""
 
 
 def rules(folder: Path, *alerts: str) -> Path:
@@ -189,6 +207,16 @@ def test_a_statement_that_takes_too_long_is_ended_and_told_when_it_is_again(
         assert first.failing is (first.failures > 1)
         looked(collector, clock)
         assert watching(collector).looks["broken"].failing
+
+
+def test_what_is_usual_and_what_is_foreseen_are_looked_at(tmp_path: Path) -> None:
+    """They say nothing of so little."""
+    clock = StillClock()
+    with running(tmp_path / "data", rules(tmp_path, UNUSUAL, FULL), clock=clock) as collector:
+        call(collector)
+        assert looked(collector, clock, 300.0) == []
+        looks = watching(collector).looks
+        assert [(look.error, look.found) for look in looks.values()] == [(None, 1), (None, 1)]
 
 
 def test_a_plugin_that_is_not_called_though_its_host_lives(tmp_path: Path) -> None:

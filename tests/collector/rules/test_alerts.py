@@ -16,6 +16,8 @@ from tests.docs_pages import commands_of, write_files
 SLO = '[[slo]]\nname = "works"\nobjective = 0.99\n'
 SQL = '[[alert]]\nname = "a"\nkind = "sql"\nsql = "…"\n'
 ABSENCE = '[[alert]]\nname = "a"\nkind = "absence"\n'
+ANOMALY = '[[alert]]\nname = "a"\nkind = "anomaly"\n'
+FORECAST = '[[alert]]\nname = "a"\nkind = "forecast"\nsql = "…"\n'
 
 
 def test_an_alert_over_a_statement() -> None:
@@ -60,8 +62,8 @@ def test_an_alert_on_calls_that_do_not_come() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('[[alert]]\nname = "a"\n', "alert[0].kind: is missing; write sql or absence"),
-        ('[[alert]]\nname = "a"\nkind = "sqll"\n', "alert[0].kind: 'sqll' must be sql or absence"),
+        ('[[alert]]\nname = "a"\n', "alert[0].kind: is missing; write one of sql, absence"),
+        ('[[alert]]\nname = "a"\nkind = "sqll"\n', "alert[0].kind: 'sqll' must be sql, absence, anomaly or forecast"),
         (SQL + "above = 1\n", "alert[0].no_data: is missing; write what a row means"),
         (SQL + 'no_data = "ok"\n', "alert[0].above: is missing; write above or below"),
         (SQL + 'no_data = "ok"\nabove = "1"\n', "alert[0].above: '1' must be a number"),
@@ -97,13 +99,25 @@ def test_an_alert_on_calls_that_do_not_come() -> None:
         (ABSENCE + 'plugins = "*"\nsilence = "30s"\n', "alert[0].silence: '30s' must be from 60s to 7d"),
         (
             ABSENCE + 'plugins = "*"\nsilence = "1h"\nno_data = "ok"\n',
-            "alert[0].no_data: only an alert of the kind sql has one",
+            "alert[0].no_data: only an alert of the kind sql or forecast has one",
         ),
         (
             ABSENCE + 'plugins = "*"\nsilence = "1h"\noperations = ""\n',
             "alert[0].operations: '' must be a non-empty string",
         ),
         ((ABSENCE + 'plugins = "*"\nsilence = "1h"\n') * 2, "alert[1].name: 'a' is given twice"),
+        (ANOMALY + 'plugins = "*"\n', "alert[0].measure: is missing; write one of calls, failed, duration"),
+        (ANOMALY + 'measure = "calls"\n', "alert[0].plugins: is missing"),
+        (ANOMALY + 'plugins = "*"\nmeasure = "calls"\nover = "7m"\n', "alert[0].over: '7m' must divide a day"),
+        (ANOMALY + 'plugins = "*"\nmeasure = "calls"\nover = "2h"\n', "alert[0].over: '2h' must be from 300s"),
+        (ANOMALY + 'plugins = "*"\nmeasure = "calls"\ndeviations = 1\n', "alert[0].deviations: 1 must be from 3 to 50"),
+        (FORECAST + 'within = "7d"\nno_data = "ok"\n', "alert[0].full: is missing"),
+        (FORECAST + 'full = 100\nno_data = "ok"\n', "alert[0].within: is missing"),
+        (FORECAST + 'full = 100\nwithin = "7d"\n', "alert[0].no_data: is missing"),
+        (
+            FORECAST + 'full = 1\nabove = 2\nwithin = "7d"\nno_data = "ok"\n',
+            "alert[0].above: only an alert of the kind sql has one",
+        ),
         ("[alert]\n", "alert: write each one as a table headed [[alert]]"),
     ],
 )
@@ -131,8 +145,8 @@ def test_the_pages_alerts_are_read_and_their_statements_run(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     for command in commands_of(page, "plugwarden"):
         done = plugwarden(*command)
-        assert (done.returncode, "1 objective, 2 alerts besides" in done.stdout) == (0, True), done.stdout
+        assert (done.returncode, "1 objective, 4 alerts besides" in done.stdout) == (0, True), done.stdout
         assert all(len(line) <= 80 for line in done.stdout.splitlines())
         assert [item["name"] for item in json.loads(plugwarden(*command, "--json").stdout)["alerts"]] == [
-            "many retries", "backup is missed",
+            "many retries", "backup is missed", "calls are not as usual", "traces fill the disk",
         ]  # fmt: skip

@@ -17,6 +17,9 @@ from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.store.calls import Measure, PluginVersion, Span, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.watch.absence import DAYS, LastCall
+from plugwarden_collector.watch.usual import DAYS as USUAL_DAYS
+from plugwarden_collector.watch.usual import Counts
+from plugwarden_collector.watch.usual import Windows as SameHours
 
 from .arrived import arrivals, cells
 from .fleet import FleetPages
@@ -86,6 +89,22 @@ class JudgedCalls:
         return [
             LastCall(plugin, operation, tuple(sorted(services)), first_at, last_at, longest, frozenset(days))
             for plugin, operation, services, first_at, last_at, longest, days in rows
+        ]
+
+    def same_hours(self, at: datetime, over_seconds: float) -> list[SameHours]:
+        """Return calls of every plugin at this time of the day, now and on the days before."""
+        since = at - timedelta(days=USUAL_DAYS, seconds=2 * over_seconds)
+        asked = {**self._finest(since, at), "at": at, "over": over_seconds}
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("same_hours").sql, asked).fetchall()
+        found: dict[str, dict[tuple[int, int], Counts]] = {}
+        first: dict[str, datetime] = {}
+        for plugin, day, beside, calls, ended, failed, seconds, first_at in rows:
+            found.setdefault(plugin, {})[day, beside] = Counts(calls, ended, failed, seconds)
+            first[plugin] = min(first_at, first.get(plugin, first_at))
+        return [
+            SameHours(plugin, windows.pop((0, 0), Counts()), windows, (at - first[plugin]).days)
+            for plugin, windows in found.items()
         ]
 
     def waits(self, before: Span, lately: Span) -> list[Waits]:
