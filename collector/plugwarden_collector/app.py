@@ -218,6 +218,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
                     access,
                     notifier,
                     watching,
+                    settings.public_url,
                 )
             )
             return with_headers(made.api_app(parts[0]), API_HEADERS)

@@ -18,7 +18,16 @@ from plugwarden_collector.wording import one_line
 
 from .evidence import first_trace, sureness, worst_error
 
-__all__ = ["HEALTH", "JUDGING", "Subject", "source_of", "subject_of_alert", "subjects_of"]
+__all__ = [
+    "HEALTH",
+    "JUDGING",
+    "Subject",
+    "source_of",
+    "subject_of_alert",
+    "subject_of_incident",
+    "subject_of_quarantine",
+    "subjects_of",
+]
 
 JUDGING = "judging"
 """Source of subjects that the judge of plugins reports."""
@@ -54,6 +63,8 @@ class Subject:
     """How long that stays so."""
     todo: str = ""
     """What a person can do."""
+    runbook: str = field(default="", compare=False)
+    """Address at which the rules say that its runbook is; empty: where they say none, one is made of what is known."""
     path: str = ""
     """Page of the dashboards that shows it, below their address."""
     speaker: str | None = field(default=None, compare=False)
@@ -77,8 +88,8 @@ def subjects_of(standing: Standing) -> list[Subject]:
     firing = (item for item in standing.alerts.values() if item.alert.state is AlertState.FIRING)
     return [
         *map(subject_of_alert, firing),
-        *_known(map(_of_quarantine, standing.quarantines.values())),
-        *map(_of_incident, standing.incidents.values()),
+        *_known(map(subject_of_quarantine, standing.quarantines.values())),
+        *map(subject_of_incident, standing.incidents.values()),
     ]
 
 
@@ -103,7 +114,7 @@ def _known(found: Iterable[Subject | None]) -> Iterable[Subject]:
     return (item for item in found if item is not None)
 
 
-def _of_quarantine(item: Quarantine) -> Subject | None:
+def subject_of_quarantine(item: Quarantine) -> Subject | None:
     """A scope that is out of service, or that a person should take out; None while nobody needs to know.
 
     A suggestion and what it becomes are two subjects, for each has labels of its own.
@@ -168,7 +179,8 @@ def _course_of(item: Quarantine) -> tuple[str, str, str]:
     return "Its calls are refused.", f"{item.hold_until:%Y-%m-%d %H:%M:%S} UTC; then it is on probation", end
 
 
-def _of_incident(item: Incident) -> Subject:
+def subject_of_incident(item: Incident) -> Subject:
+    """A shared cause that is open."""
     labels = labels_of("shared cause", "page", cause=item.cause, incident=item.id)
     description = f"One incident for people; none of its plugins is quarantined for it: {', '.join(item.plugins)}."
     return Subject(

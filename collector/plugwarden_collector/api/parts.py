@@ -55,6 +55,8 @@ class Parts:
     access: AccessLog
     notifier: Notifier
     watching: Watching
+    public_url: str
+    """Where people reach the dashboards; empty where nobody said."""
     acts: Room = field(default_factory=lambda: Room("act", ACT_THREADS, WAITING))
     """Threads for what people do, which never waits for readers."""
     reads: Room = field(default_factory=lambda: Room("read", READ_THREADS, WAITING))

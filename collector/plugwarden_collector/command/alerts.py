@@ -12,7 +12,7 @@ from plugwarden_collector.durations import duration
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import clean, clock, console, emit_json, prose, show
 
-__all__ = ["alerts"]
+__all__ = ["alerts", "runbook"]
 
 
 def alerts(
@@ -47,6 +47,24 @@ def alerts(
     for incident in found["incidents"]:
         if incident["ended_at"] is None:
             console.print(f"\nincident {incident['id']}: {clean(incident['summary'])}", soft_wrap=True)
+
+
+def runbook(
+    identity: Annotated[
+        str,
+        typer.Argument(metavar="ALERT|QUARANTINE", help="Fingerprint of an alert, or id of a quarantine or incident."),
+    ],
+    url: Url = DEFAULT_URL,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, with names escaped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what to do about an alert or a quarantine: what to look at, what to try, whom to ask, what was done already."""
+    with client(url) as api:
+        found = api.get(("alerts", identity, "runbook"))
+    if as_json:
+        emit_json(found)
+    else:
+        console.print(found["markdown" if markdown else "text"].rstrip(), soft_wrap=True)
 
 
 def _show_rules(found: Sequence[Mapping[str, Any]]) -> None:

@@ -38,6 +38,7 @@ MODULES = {
     "query": "query",
     "plugins": "plugins",
     "alerts": "alerts",
+    "runbook": "alerts",
     "notifications": "notifications",
     "quarantines": "quarantine",
     "capacity": "capacity",

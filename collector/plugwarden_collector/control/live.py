@@ -18,6 +18,7 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
+from plugwarden_collector.announce.runbook import with_runbooks
 from plugwarden_collector.announce.said import KINDS, Said, SaidKey, subjects_said
 from plugwarden_collector.announce.subject import JUDGING, Subject, subjects_of
 from plugwarden_collector.audit.actor import LOCAL, Actor
@@ -364,7 +365,7 @@ class Warden:
                 self._said[draft.kind, draft.scope] = Said(draft.at, draft.reason, draft.evidence or {})
         told, self._told = self._told, subjects_said(standing, self._said)
         if changes.alerts or changes.quarantines or changes.incidents or told != self._told:
-            self._notifier.report(JUDGING, [*subjects_of(standing), *self._told])
+            self._notifier.report(JUDGING, self._subjects(standing))
 
     def _load(self) -> None:
         """Take over where things stand in the ledger, and tell it."""
@@ -384,7 +385,11 @@ class Warden:
             (row.kind, row.scope): Said(row.time, row.reason, row.evidence) for row in self._ledger.said(KINDS)
         }
         self._told = subjects_said(standing, self._said)
-        self._notifier.report(JUDGING, [*subjects_of(standing), *self._told])
+        self._notifier.report(JUDGING, self._subjects(standing))
+
+    def _subjects(self, standing: Standing) -> list[Subject]:
+        """Return all that people are told of now, with where its runbook is."""
+        return with_runbooks([*subjects_of(standing), *self._told], standing, self.rules)
 
     def _adopted(self) -> float:
         """By how much steps of the clock that were taken for true moved it, in seconds, over all."""

@@ -67,6 +67,7 @@ OPERATIONS = {
     "retention": "GET /api/v1/retention",
     "retention_allow": "POST /api/v1/retention/allow",
     "rules": "GET /api/v1/rules",
+    "runbook": "GET /api/v1/alerts/{identity}/runbook",
     "running_calls": "GET /api/v1/quarantine/running",
     "silence": "POST /api/v1/silences",
     "notifications": "GET /api/v1/notifications",
@@ -182,6 +183,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
     traces = client["traces"](plugin="csv").json()
     values = {
         "plugin": {"plugin_id": "csv"},
+        "runbook": {"identity": collector.api.get("quarantine")[0]["id"]},
         "plugin_series": {"plugin_id": "csv"},
         "trace": {"trace_id": traces[0]["trace_id"]},
         "audit_entry": {"sequence": 1},

@@ -167,3 +167,19 @@ def test_the_log_is_exported_and_verified_against_what_was_exported(busy: Runnin
     assert "there is nothing to explain" in plugwarden("audit", "accept", "--reason", "nothing", url=busy.url).stdout
     again = plugwarden("audit", "export", str(file), url=busy.url)
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
+
+
+def test_a_runbook_is_printed_whole_and_its_commands_run(collector: Running) -> None:
+    held = collector.api.post("quarantine", {"plugin": "geo", "reason": "it leaks"})
+    table = plugwarden("runbook", held["id"], url=collector.url)
+    assert (table.returncode, table.stderr) == (0, "")
+    assert all(len(line) <= 80 for line in table.stdout.splitlines())
+    assert "    plugwarden release" in table.stdout
+    answer = json.loads(plugwarden("runbook", held["id"], "--json", url=collector.url).stdout)
+    assert answer["text"].rstrip() == table.stdout.rstrip()
+    assert (
+        plugwarden("runbook", held["id"], "--markdown", url=collector.url).stdout.rstrip()
+        == answer["markdown"].rstrip()
+    )
+    unknown = plugwarden("runbook", "q-none", url=collector.url)
+    assert (unknown.returncode, "there is no alert, quarantine or incident" in unknown.stderr) == (1, True)

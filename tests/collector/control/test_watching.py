@@ -138,6 +138,7 @@ def test_what_a_statement_finds_is_an_alert_like_any_other(tmp_path: Path) -> No
         (rule,) = collector.api.get("alert-rules")
         assert (rule["name"], rule["firing"], rule["error"], rule["found"]) == ("many calls", 0, None, 0)
         assert [item["name"] for item in collector.api.get("rules")["alerts"]] == ["many calls"]
+        assert "csv, zone=eu: many calls" in collector.api.get(("alerts", alert["fingerprint"], "runbook"))["text"]
     hook.stop()
 
 

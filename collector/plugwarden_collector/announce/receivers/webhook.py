@@ -57,12 +57,12 @@ def payload(notice: Notice, occasion: Occasion) -> dict[str, Any]:
 
 
 def annotations_of(message: Message) -> dict[str, str]:
-    """Return what Alertmanager calls annotations: the summary, and each part of the text that is known."""
+    """Return what Alertmanager calls annotations: the summary, and each part of the text that is known; `runbook_url` as others name it."""
     subject = message.subject
     parts = {name: getattr(subject, name) for name in ("scope", "sure", "error", "trace", "done", "until", "todo")}
     if message.ended is not None:
         parts = {name: value for name, value in parts.items() if name not in ("done", "until", "todo")}
-    found = {"summary": subject.summary, "description": describe(message), **parts}
+    found = {"summary": subject.summary, "description": describe(message), "runbook_url": subject.runbook, **parts}
     return {name: value for name, value in found.items() if value}
 
 

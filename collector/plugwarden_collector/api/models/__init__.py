@@ -2,7 +2,7 @@
 
 from plugwarden_collector.store.calls import PluginDemand
 
-from .alerts import AlertRule, Alerts, ChangeRow, Pushed, PushProblem
+from .alerts import AlertRule, Alerts, ChangeRow, Pushed, PushProblem, Runbook
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
 from .directives import Directives
 from .health import Health, Status
@@ -60,6 +60,7 @@ __all__ = [
     "QueryRequest",
     "ReasonedRequest",
     "Rules",
+    "Runbook",
     "RunningCalls",
     "SetAside",
     "Silence",

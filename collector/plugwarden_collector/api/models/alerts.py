@@ -25,6 +25,7 @@ __all__ = [
     "PushFault",
     "PushProblem",
     "Pushed",
+    "Runbook",
 ]
 
 
@@ -97,6 +98,18 @@ class AlertRule(Answer, alert_rule.AlertRule):
     """Alerts of it that are pending."""
     firing: int
     """Alerts of it that fire."""
+
+
+@value
+class Runbook(Answer):
+    """What to do about an alert, a quarantine or a shared cause, filled in."""
+
+    id: str
+    """Fingerprint or id."""
+    text: str
+    """For a terminal: 80 columns wide, but for commands and what the rules say."""
+    markdown: str
+    """As Markdown; what telemetry named is escaped in it."""
 
 
 @value
