@@ -22,19 +22,25 @@ __all__ = ["problems_of", "samples_by"]
 
 TIMEOUT_SECONDS = 5.0
 """Seconds of a look: a third of what a person's statement may take, for nobody waits at a screen and all rules wait for each other."""
+TRIAL_SECONDS = 30.0
+"""Seconds of a trial, within which the processes of readers are started as well."""
 MAX_BYTES = 1_000_000
 """Bytes of an answer; a hundred rows of labels have a tenth of that."""
 _AT = re.compile(r"\$at\b")
 
 
-def samples_by(queries: Queries, rule: AlertRule, at: datetime) -> list[Sample]:
+def samples_by(
+    queries: Queries, rule: AlertRule, at: datetime, *, timeout_seconds: float | None = None
+) -> list[Sample]:
     """Return what a rule's statement finds at a time, which the statement may name `$at`.
 
     Raises `QueryError`, `QueryTimeoutError` and `BusyError` as a reader's statement does, and `WatchError` for what cannot be looked at.
     """
     parameters = {"at": at} if _AT.search(rule.sql) else None
     most = MAX_FORECAST_ROWS if rule.kind is AlertKind.FORECAST else MAX_ROWS
-    query = Query(rule.sql, parameters, limit=most + 1, max_bytes=MAX_BYTES, timeout_seconds=TIMEOUT_SECONDS)
+    query = Query(
+        rule.sql, parameters, limit=most + 1, max_bytes=MAX_BYTES, timeout_seconds=timeout_seconds or TIMEOUT_SECONDS
+    )
     answer = collect(queries.start(query))
     if wrong := _schema_fault(answer.table.schema, timed=rule.kind is AlertKind.FORECAST):
         raise WatchError(wrong)
@@ -57,7 +63,7 @@ def problems_of(rules: Iterable[AlertRule]) -> list[str]:
 
 def _problem(queries: Queries, rule: AlertRule) -> str | None:
     try:
-        samples_by(queries, rule, utc_now())
+        samples_by(queries, rule, utc_now(), timeout_seconds=TRIAL_SECONDS)
     except QueryError as error:
         return f"cannot run: {error}; `plugwarden query --views` names the views and their columns"
     except (WatchError, StoreError) as error:

@@ -35,6 +35,9 @@ DEVIATIONS = 5.0
 """Deviations that are usual: at five, a month of ordinary noise in fifty plugins makes one false alarm on calls and none on the others;
 at four it makes thirteen and two (measured; tests/collector/watch/test_usual.py counts them)."""
 MIN_DEVIATIONS, MAX_DEVIATIONS = 3.0, 50.0
+_EVERY_SECONDS = {AlertKind.ANOMALY: 300.0, AlertKind.FORECAST: 3600.0}
+"""Seconds from one look to the next where a rule does not say: fourteen days are read for each look at what is usual, and a line of days
+does not turn within minutes."""
 _OF_ALL = ABOUT_KEYS | {"name", "kind", "severity", "every", "for", "keep_firing", "fails"}
 _KEYS: Mapping[AlertKind, frozenset[str]] = {
     AlertKind.SQL: frozenset({"sql", "above", "below", "recover", "no_data"}),
@@ -63,7 +66,9 @@ def alert_in(table: Mapping[str, Any], place: str, problems: list[str], line: in
         problems.append(f"{place}.name: {wrong}")
     found: dict[str, Any] = {
         "severity": choice_at(table, "severity", Severity.TICKET, place, problems),
-        "every_seconds": _length(table, "every", 60.0, (MIN_EVERY_SECONDS, DAY), place, problems),
+        "every_seconds": _length(
+            table, "every", _EVERY_SECONDS.get(kind, 60.0), (MIN_EVERY_SECONDS, DAY), place, problems
+        ),
         "for_seconds": _length(table, "for", 0.0, (0.0, 7 * DAY), place, problems),
         "keep_firing_seconds": _length(table, "keep_firing", 0.0, (0.0, 7 * DAY), place, problems),
         **_fails(table, place, problems),
