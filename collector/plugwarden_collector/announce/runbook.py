@@ -97,16 +97,23 @@ def runbook_of(key: str, standing: Standing, rules: Rules, at: datetime, public_
 
 def with_runbooks(subjects: Iterable[Subject], standing: Standing, rules: Rules) -> list[Subject]:
     """Return subjects with the address of each one's runbook, where the rules give one."""
-    found = []
-    for subject in subjects:
-        own: Sequence[tuple[str, str]] = ()
-        if (record := standing.alerts.get(subject.key)) is not None:
-            own = _said_of(record, rules)[0]
-        elif "plugin" in subject.labels:
-            own = _parted(_of_objectives([subject.labels["plugin"]], rules))[0]
-        address = next((text for _, text in own if _ADDRESS.fullmatch(text)), "")
-        found.append(replace(subject, runbook=address) if address else subject)
-    return found
+    of_slo = {item.name: item.runbook for item in rules.objectives if item.runbook}
+    of_rule = {item.name: item.runbook for item in rules.alerts if item.runbook}
+    if not of_slo and not of_rule:
+        return list(subjects)
+    general = [item for item in rules.objectives if _ADDRESS.fullmatch(item.runbook)]
+
+    def said_of(subject: Subject) -> str:
+        record = standing.alerts.get(subject.key)
+        if record is not None and not record.watched:
+            return of_slo.get(record.slo, "")
+        if record is not None and record.name in of_rule:
+            return of_rule[record.name]
+        plugin = subject.labels.get("plugin")
+        return "" if plugin is None else next((item.runbook for item in general if item.covers(plugin)), "")
+
+    found = ((subject, said_of(subject)) for subject in subjects)
+    return [replace(subject, runbook=said) if _ADDRESS.fullmatch(said) else subject for subject, said in found]
 
 
 def _of_alert(record: AlertRecord, standing: Standing, rules: Rules, at: datetime, public_url: str) -> Runbook:

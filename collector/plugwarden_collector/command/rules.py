@@ -74,7 +74,7 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
 
 @rules_app.command("export")
 def rules_export(file: Path, kind: As, output: Output = None, as_json: AsJson = False) -> None:
-    """Write the objectives of a rules file for another tool. Policy and receivers stay."""
+    """Write the objectives of a rules file for another tool. Policy, receivers and other alerts stay."""
     from plugwarden_collector.rules.exchange.formats import Format
 
     try:

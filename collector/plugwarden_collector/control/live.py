@@ -42,6 +42,7 @@ from plugwarden_collector.decide.acts import (
     unsilence,
 )
 from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.maintenance import silences_at
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
@@ -149,15 +150,20 @@ class Warden:
         self._revision = 0
         self._said: dict[SaidKey, Said] = {}
         """The last of decisions that are told for as long as they hold."""
+        self._muted: tuple[tuple[Silence, ...], ...] = ((), (), ())
+        """Silences of people as they were last, those of open windows, and both together."""
         self._told: list[Subject] = []
         """What is told of these."""
-        notifier.follow(lambda: self.rules.receivers, lambda: self.standing.silences)
+        notifier.follow(lambda: self.rules.receivers, lambda: self.silences)
         self._load()
 
     @property
     def silences(self) -> tuple[Silence, ...]:
-        """Silences in force, and some that have ended."""
-        return self.standing.silences
+        """Silences in force, those of maintenance windows that are open, and some that have ended; the same object until they change."""
+        windows, kept = silences_at(self.rules.maintenance, self._clock()), self.standing.silences
+        if self._muted[0] is not kept or self._muted[1] != windows:
+            self._muted = kept, windows, (*kept, *windows)
+        return self._muted[2]
 
     def wake(self) -> None:
         """Something was stored. May be called from any thread."""

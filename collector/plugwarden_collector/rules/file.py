@@ -15,6 +15,8 @@ from .alert_keys import MAX_ALERT_RULES, alert_in
 from .alert_rule import AlertRule
 from .group_keys import expanded, groups_in
 from .lines import line_of, lines_in
+from .maintenance import Maintenance
+from .maintenance_keys import MAX_WINDOWS, maintenance_in
 from .objective import Objective, Sli
 from .policy import Policy
 from .policy_keys import policy_in
@@ -28,7 +30,7 @@ from .workable import shown
 
 __all__ = ["DEFAULT_RULES", "Rules", "load_rules", "parse_rules"]
 
-_TABLES = {"alert", "group", "policy", "receiver", "slo", "template", "windows"}
+_TABLES = {"alert", "group", "maintenance", "policy", "receiver", "slo", "template", "windows"}
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 """Where `tomllib` says that something is wrong."""
 MAX_OBJECTIVES = 10_000
@@ -50,6 +52,8 @@ class Rules:
     """What is read otherwise than another tool's file says, or left out; of TOML nothing, for what cannot work is refused."""
     alerts: tuple[AlertRule, ...] = ()
     """Alerts that rest on no objective."""
+    maintenance: tuple[Maintenance, ...] = ()
+    """Times that come again at which nobody is told of some things."""
 
 
 DEFAULT_RULES = Rules(
@@ -90,6 +94,7 @@ def parse_rules(text: str, source: str) -> Rules:
         source,
         tuple(part.warnings),
         tuple(part.alerts),
+        tuple(part.maintenance),
     )
 
 
@@ -101,6 +106,7 @@ class _Part:
     policy: Policy | None = None
     receivers: list[Receiver] = field(default_factory=list)
     alerts: list[AlertRule] = field(default_factory=list)
+    maintenance: list[Maintenance] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -119,6 +125,7 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
         named = [("slo", item.name) for item in part.objectives]
         named += [("receiver", receiver.name) for receiver in part.receivers]
         named += [("alert", item.name) for item in part.alerts]
+        named += [("maintenance", item.name) for item in part.maintenance]
         for kind, called in named:
             first = names.setdefault((kind, called), name)
             if first != name:
@@ -128,6 +135,7 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
         whole.objectives += part.objectives
         whole.receivers += part.receivers
         whole.alerts += [replace(item, place=f"{name}: {item.place}") for item in part.alerts]
+        whole.maintenance += part.maintenance
         if part.policy is not None:
             policies.append(name)
             whole.policy = part.policy
@@ -139,7 +147,7 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
         raise RulesError(source, whole.problems)
     return Rules(
         tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, tuple(whole.warnings),
-        tuple(whole.alerts),
+        tuple(whole.alerts), tuple(whole.maintenance),
     )  # fmt: skip
 
 
@@ -174,7 +182,11 @@ def _toml(text: str) -> _Part:
         alert_in(item, place, problems, line_of(lines, f"{place}.sql") or 0)
         for place, item in watched[:MAX_ALERT_RULES]
     ]
-    for named in (written, addressed, watched):
+    closed = [(f"maintenance[{index}]", item) for index, item in tables(document, "maintenance", problems)]
+    if len(closed) > MAX_WINDOWS:
+        problems.append(f"maintenance: there are {len(closed)}; {MAX_WINDOWS} are the most that a file may have")
+    maintenance = [maintenance_in(item, place, problems) for place, item in closed[:MAX_WINDOWS]]
+    for named in (written, addressed, watched, closed):
         problems += given_twice((place, item.get("name")) for place, item in named)
     lines = lines or (lines_in(text) if problems else {})
     return _Part(
@@ -182,6 +194,7 @@ def _toml(text: str) -> _Part:
         policy,
         [item for item in receivers if item is not None],
         [item for item in alerts if item is not None],
+        [item for item in maintenance if item is not None],
         # What is wrong with a template is wrong for each group that it is for.
         [_with_line(problem, lines) for problem in dict.fromkeys(problems)],
     )

@@ -80,6 +80,12 @@ no_data = "keep"
 """
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first statement waits for the processes of readers, which take long to start where others compute."""
+    monkeypatch.setattr(statements, "TIMEOUT_SECONDS", 60.0)
+
+
 def rules(folder: Path, *alerts: str) -> Path:
     file = folder / "rules.toml"
     file.write_text(HEAD + "".join(alerts))
@@ -150,6 +156,33 @@ def test_a_silence_covers_it_by_any_of_its_labels(tmp_path: Path) -> None:
         silence = collector.api.post("silences", {"matchers": {"zone": "eu"}, "seconds": 600, "comment": "known"})
         (alert,) = collector.api.get("alerts")["alerts"]
         assert alert["silenced_by"] == silence["id"]
+
+
+def test_a_maintenance_window_of_the_rules_keeps_it_quiet_while_it_is_open(tmp_path: Path) -> None:
+    hook, clock = Hook(), StillClock()
+    told = f'[[receiver]]\nname = "pager"\nurl = "{hook.url}"\n'
+    window = f"""
+[[maintenance]]
+name = "import"
+reason = "it fills the queue"
+matchers = {{ plugin = "csv" }}
+from = "{clock.at:%H:%M}"
+for = "10m"
+zone = "UTC"
+"""
+    with running(tmp_path / "data", rules(tmp_path, MANY, told, window), clock=clock) as collector:
+        call(collector)
+        (alert,) = looked(collector, clock)
+        (silence,) = collector.api.get("silences")
+        assert (silence["created_by"], silence["comment"]) == ("the rules", "import: it fills the queue")
+        assert (alert["state"], alert["silenced_by"]) == ("firing", silence["id"])
+        text = collector.api.get(("alerts", alert["fingerprint"], "runbook"))["text"]
+        assert "the rules silenced it until" in text
+        assert hook.got == []
+        clock.move(700.0)
+        assert eventually(lambda: hook.got)[0].body["alerts"][0]["labels"]["alertname"] == "many calls"
+        assert collector.api.get("silences") == []
+    hook.stop()
 
 
 def test_looks_go_on_after_a_restart_where_they_were(tmp_path: Path) -> None:

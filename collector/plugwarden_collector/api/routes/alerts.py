@@ -4,6 +4,7 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -44,7 +45,8 @@ def alert_routes(parts: Parts) -> Routes:
         """What to do about an alert (by its fingerprint), a quarantine or a shared cause: the runbook of the rules, what to look at and to
         try with the names filled in, whom to ask, and what was done already."""
         warden = parts.warden
-        found = runbook_of(identity, warden.standing, warden.rules, clock(), parts.public_url)
+        standing = replace(warden.standing, silences=warden.silences)
+        found = runbook_of(identity, standing, warden.rules, clock(), parts.public_url)
         if found is None:
             raise NotFoundError(
                 f"there is no alert, quarantine or incident {identity!r} of the last week; `plugwarden alerts --all --json` has all"
