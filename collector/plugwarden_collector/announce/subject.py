@@ -67,6 +67,8 @@ class Subject:
     """Address at which the rules say that its runbook is; empty: where they say none, one is made of what is known."""
     path: str = ""
     """Page of the dashboards that shows it, below their address."""
+    also: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """Owners and labels that the rules give what it is about: receivers are chosen by them, and nothing else."""
     speaker: str | None = field(default=None, compare=False)
     """Key of the subject that speaks for it: whoever is told of that one need not be told of this."""
     quiet: bool = field(default=False, compare=False)

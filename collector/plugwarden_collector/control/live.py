@@ -18,6 +18,7 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
+from plugwarden_collector.announce.owners import with_owners
 from plugwarden_collector.announce.runbook import with_runbooks
 from plugwarden_collector.announce.said import KINDS, Said, SaidKey, subjects_said
 from plugwarden_collector.announce.subject import JUDGING, Subject, subjects_of
@@ -308,6 +309,7 @@ class Warden:
             draft = Draft(self._clock(), "rules_loaded", LOCAL, str(path), text, evidence=before)
             settled(self._ledger.audit.append([draft]), WRITE_TIMEOUT_SECONDS)
             self.rules = rules
+            self._notifier.report(JUDGING, self._subjects(self.standing))
         return rules
 
     def _seconds_to(self, at: datetime) -> float:
@@ -394,8 +396,9 @@ class Warden:
         self._notifier.report(JUDGING, self._subjects(standing))
 
     def _subjects(self, standing: Standing) -> list[Subject]:
-        """Return all that people are told of now, with where its runbook is."""
-        return with_runbooks([*subjects_of(standing), *self._told], standing, self.rules)
+        """Return all that people are told of now, with where its runbook is and whose it is."""
+        found = with_runbooks([*subjects_of(standing), *self._told], standing, self.rules)
+        return with_owners(found, standing, self.rules)
 
     def _adopted(self) -> float:
         """By how much steps of the clock that were taken for true moved it, in seconds, over all."""

@@ -21,7 +21,7 @@ from .objective import Objective, Sli
 from .policy import Policy
 from .policy_keys import policy_in
 from .receiver import Receiver
-from .receiver_keys import receiver_in
+from .receiver_keys import receiver_in, untold
 from .slo_keys import objective_in
 from .table import given_twice, tables, unknown_keys
 from .text import decoded, files_of, is_yaml
@@ -49,7 +49,7 @@ class Rules:
     source: str = "built in"
     """The file they come from."""
     warnings: tuple[str, ...] = ()
-    """What is read otherwise than another tool's file says, or left out; of TOML nothing, for what cannot work is refused."""
+    """What is read otherwise than another tool's file says, or left out; of TOML what works and is surely not meant."""
     alerts: tuple[AlertRule, ...] = ()
     """Alerts that rest on no objective."""
     maintenance: tuple[Maintenance, ...] = ()
@@ -92,7 +92,7 @@ def parse_rules(text: str, source: str) -> Rules:
         part.policy or Policy(),
         tuple(part.receivers),
         source,
-        tuple(part.warnings),
+        (*part.warnings, *untold(part.receivers)),
         tuple(part.alerts),
         tuple(part.maintenance),
     )
@@ -146,7 +146,7 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
     if whole.problems:
         raise RulesError(source, whole.problems)
     return Rules(
-        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, tuple(whole.warnings),
+        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, (*whole.warnings, *untold(whole.receivers)),
         tuple(whole.alerts), tuple(whole.maintenance),
     )  # fmt: skip
 

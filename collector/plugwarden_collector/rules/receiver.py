@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-__all__ = ["Mail", "Receiver", "ReceiverKind", "Tls"]
+from .pattern import matches
+
+__all__ = ["Mail", "Matcher", "Receiver", "ReceiverKind", "Tls"]
 
 
 class ReceiverKind(StrEnum):
@@ -52,6 +55,19 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class Matcher:
+    """A label, and what it must be."""
+
+    label: str
+    pattern: str
+    """A shell pattern, or several as `{image-*,thumb-*}`."""
+
+    def matches(self, values: Iterable[str]) -> bool:
+        """Whether one of the values of the label matches; a label that is not there has none."""
+        return any(value and matches(self.pattern, value) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
 class Receiver:
     """Where notifications go."""
 
@@ -74,6 +90,8 @@ class Receiver:
     routing_key: str = field(default="", repr=False)
     """PagerDuty's secret."""
     mail: Mail | None = None
+    matchers: tuple[Matcher, ...] = ()
+    """What it is told of: all of them must match; none: of everything of its severities."""
 
     @property
     def expires(self) -> bool:

@@ -101,6 +101,7 @@ def test_a_table_is_read(tmp_path: Any) -> None:
 
 def test_the_pages_window_is_read(tmp_path: Any) -> None:
     assert "maintenance.toml" in write_files("how-to/receivers.md", tmp_path)
+    assert load_rules(tmp_path / "routes.toml").warnings == ()
     (found,) = load_rules(tmp_path / "maintenance.toml").maintenance
     assert found.lasts(datetime(2026, 11, 29, 1, 0)) == (datetime(2026, 11, 28, 22, 30), datetime(2026, 11, 29, 2, 30))
 

@@ -10,7 +10,7 @@ from plugwarden_collector.audit.rules_content import LEFT_OUT, content_of
 from plugwarden_collector.errors import RulesError
 from plugwarden_collector.rules import receiver_keys
 from plugwarden_collector.rules.file import parse_rules
-from plugwarden_collector.rules.receiver import Mail, Receiver, ReceiverKind, Tls
+from plugwarden_collector.rules.receiver import Mail, Matcher, Receiver, ReceiverKind, Tls
 
 SECRET = "T0PS3CR3T"
 GOOD = '[[slo]]\nname = "availability"\nobjective = 0.99\n'
@@ -161,3 +161,38 @@ def test_the_access_log_keeps_all_else_of_the_rules(tmp_path: Path) -> None:
     content = content_of(file)["content"]
     assert content != LEFT_OUT
     assert [word in content for word in ("# why", "hooks.example.net/…", "http://a:9093")] == [True] * 3
+
+
+def test_matchers_are_labels_and_patterns() -> None:
+    found = read('url = "http://a/"\nmatchers = { owner = "media", plugin = ["image-*", "csv"] }').matchers
+    assert found == (Matcher("owner", "media"), Matcher("plugin", "{image-*,csv}"))
+    assert found[1].matches(["image-resize"])
+    assert not found[1].matches(["geo", ""])
+    assert not Matcher("owner", "*").matches([""]), "what has no owner is nobody's"
+
+
+@pytest.mark.parametrize(
+    ("matchers", "said"),
+    [
+        ("{}", "matchers: {} must be a table of labels and patterns"),
+        ('"media"', "matchers: 'media' must be a table of labels and patterns"),
+        ("{ owner = 3 }", "matchers.owner: 3 must be a non-empty string"),
+        ("{ owner = [] }", "matchers.owner: [] matches nothing"),
+        ('{ plugin = ["a,b", "c"] }', "matchers.plugin: one of several holds {, } or a comma"),
+        ('{ severity = "page" }', "matchers.severity: is said by the key severities; leave it out"),
+    ],
+)
+def test_matchers_that_are_wrong_are_named(matchers: str, said: str) -> None:
+    (problem,) = problems(f'url = "http://a/"\nmatchers = {matchers}')
+    assert problem.startswith(said)
+
+
+def test_a_severity_of_which_somebody_might_be_told_nothing_is_warned_of() -> None:
+    media = '[[receiver]]\nname = "media"\nurl = "http://a/"\nmatchers = { owner = "media" }\n'
+    rest = '[[receiver]]\nname = "rest"\nurl = "http://b/"\nseverities = ["page"]\n'
+    assert [text.split(",")[0] for text in parse_rules(GOOD + media, "rules.toml").warnings] == [
+        "receiver: each one that is told of a page has matchers", "receiver: each one that is told of a ticket has matchers",
+    ]  # fmt: skip
+    (warning,) = parse_rules(GOOD + media + rest, "rules.toml").warnings
+    assert "of a ticket" in warning
+    assert parse_rules(GOOD + rest, "rules.toml").warnings == ()
