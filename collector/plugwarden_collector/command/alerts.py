@@ -36,6 +36,7 @@ def alerts(
     show(
         rows,
         {
+            "fingerprint": "alert",
             "state": "state",
             "severity": "severity",
             "firing_at": ("since", clock),
