@@ -29,6 +29,7 @@ from plugwarden_collector.control.live import Warden
 from plugwarden_collector.control.pushed import PushedFollower, run_pushed_follower
 from plugwarden_collector.control.retention import run_retention
 from plugwarden_collector.control.timekeeping import resumed, run_timekeeping
+from plugwarden_collector.control.watching import Watching, run_watching
 from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import CollectorError, SettingsError
 from plugwarden_collector.health import Arrivals, HealthWatch, run_health
@@ -86,6 +87,7 @@ class Collector:
     ledger: Ledger
     board: Board
     health: HealthWatch
+    watching: Watching
     failed: asyncio.Future[None]
     """Ends with the error that one of the loops could not handle; the process must end then."""
 
@@ -142,6 +144,8 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         arrivals = Arrivals(clock)
         intake.on_stranger = access.refused
         intake.on_read, intake.on_taken = arrivals.read, arrivals.taken
+        watching = Watching(telemetry, ledger, warden, arrivals.senders.living, clock)
+        stack.callback(watching.close)
         health = HealthWatch(
             telemetry,
             intake,
@@ -153,6 +157,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             ledger,
             notes,
             (lambda: trusted.reading().step) if trusted is not None else lambda: None,
+            watching.failing,
         )
         stack.callback(health.close)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -167,6 +172,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             events.run_events(),
             run_notes(notes),
             _after(taking, run_health(health)),
+            _after(taking, run_watching(watching)),
             access.run_access(),
             audit.run_heads(),
             _after(taking, _warm_store(writer)),
@@ -180,7 +186,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         stack.callback(follower.close)
         stack.push_async_callback(_cancel, _spawn(run_pushed_follower(follower), failed))
         registry = own_registry(
-            telemetry, intake, warden, board, notifier, events, health, calls, pushed, audit, access, notes
+            telemetry, intake, warden, board, notifier, events, health, calls, pushed, audit, access, notes, watching
         )
 
         begun = time.monotonic()
@@ -215,6 +221,8 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
                     ledger,
                     access,
                     notifier,
+                    watching,
+                    settings.public_url,
                 )
             )
             return with_headers(made.api_app(parts[0]), API_HEADERS)
@@ -246,6 +254,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             ledger,
             board,
             health,
+            watching,
             failed,
         )
 

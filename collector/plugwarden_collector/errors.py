@@ -13,6 +13,7 @@ CollectorError
 │   ├── QueryError            the caller's SQL is wrong or not allowed
 │   ├── QueryTimeoutError     the caller's SQL took too long
 │   └── QueryCancelledError   whoever asked has gone
+├── WatchError                the statement of an `[[alert]]` gave what cannot be looked at
 ├── RulesError                a rules file is wrong; names file, key and fix
 ├── MatcherError              what is said of a label cannot be used; names it and the fix
 ├── NotFoundError             no such plugin, quarantine, ...
@@ -41,6 +42,7 @@ __all__ = [
     "UncountableError",
     "UnreadableTelemetryError",
     "UnstorableError",
+    "WatchError",
 ]
 
 
@@ -109,6 +111,10 @@ class QueryTimeoutError(StoreError):
 
 class QueryCancelledError(StoreError):
     """SQL that nobody waits for any more."""
+
+
+class WatchError(CollectorError):
+    """What the statement of an `[[alert]]` gave cannot be looked at; says why, and what to write instead."""
 
 
 class RulesError(CollectorError):

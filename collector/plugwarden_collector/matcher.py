@@ -11,7 +11,17 @@ from typing import Any
 
 from .errors import MatcherError
 
-__all__ = ["MAX_MATCHERS", "Matcher", "Op", "all_match", "checked", "equal", "read_matcher", "read_matchers"]
+__all__ = [
+    "MAX_MATCHERS",
+    "Matcher",
+    "Op",
+    "all_match",
+    "checked",
+    "equal",
+    "matchers_of",
+    "read_matcher",
+    "read_matchers",
+]
 
 MAX_MATCHERS = 10
 """Matchers of one silence or policy."""
@@ -71,8 +81,14 @@ class Matcher:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether it is true of these labels."""
-        found = labels.get(self.name, "")
-        same = _compiled(self.value).fullmatch(found) is not None if self.is_pattern else found == self.value
+        return self.is_true_of((labels.get(self.name, ""),))
+
+    def is_true_of(self, values: Iterable[str]) -> bool:
+        """Return whether it is true of a label with some values, as of a plugin with two owners: of one, or where it says what they are
+        not, of all."""
+        same = any(
+            _compiled(self.value).fullmatch(it) is not None if self.is_pattern else it == self.value for it in values
+        )
         return same == (self.op in {Op.EQUAL, Op.LIKE})
 
     def __str__(self) -> str:
@@ -94,6 +110,13 @@ def read_matchers(texts: Iterable[str]) -> tuple[Matcher, ...]:
     return checked(map(read_matcher, texts))
 
 
+def matchers_of(written: Mapping[str, str] | Iterable[str], *, choosing: bool = False) -> tuple[Matcher, ...]:
+    """Return the matchers that are written as texts, or as labels that must be equal, checked; raises `MatcherError`. Those that choose
+    among all that is told may be true of what has no label."""
+    found = equal(written) if isinstance(written, Mapping) else tuple(map(read_matcher, written))
+    return _counted(found) if choosing else checked(found)
+
+
 def equal(labels: Mapping[str, str]) -> tuple[Matcher, ...]:
     """Return matchers by which each of some labels must have its value."""
     return tuple(Matcher(name, value) for name, value in labels.items())
@@ -102,11 +125,15 @@ def equal(labels: Mapping[str, str]) -> tuple[Matcher, ...]:
 def checked(matchers: Iterable[Matcher]) -> tuple[Matcher, ...]:
     """Return matchers that together are true of some alerts and not of all; raises `MatcherError` where there are none or too many, or
     where each is true of an alert without labels (Alertmanager refuses such silences, too)."""
-    found = tuple(matchers)
-    if not 1 <= len(found) <= MAX_MATCHERS:
-        raise MatcherError(f"{len(found)} matchers; write 1 to {MAX_MATCHERS}")
+    found = _counted(tuple(matchers))
     if all(item.matches({}) for item in found):
         raise MatcherError(f"{', '.join(map(str, found))}: at least one matcher must not match an empty value")
+    return found
+
+
+def _counted(found: tuple[Matcher, ...]) -> tuple[Matcher, ...]:
+    if not 1 <= len(found) <= MAX_MATCHERS:
+        raise MatcherError(f"{len(found)} matchers; write 1 to {MAX_MATCHERS}")
     return found
 
 

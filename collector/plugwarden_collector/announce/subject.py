@@ -27,6 +27,8 @@ __all__ = [
     "active_at",
     "source_of",
     "subject_of_alert",
+    "subject_of_incident",
+    "subject_of_quarantine",
     "subjects_of",
 ]
 
@@ -67,8 +69,12 @@ class Subject:
     """How long that stays so."""
     todo: str = ""
     """What a person can do."""
+    runbook: str = field(default="", compare=False)
+    """Address at which the rules say that its runbook is; empty: where they say none, one is made of what is known."""
     path: str = ""
     """Page of the dashboards that shows it, below their address."""
+    also: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """Owners and labels that the rules give what it is about: receivers are chosen by them, and nothing else."""
     speaker: str | None = field(default=None, compare=False)
     """Key of the subject that speaks for it: whoever is told of that one need not be told of this."""
     quiet: bool = field(default=False, compare=False)
@@ -104,8 +110,8 @@ def subjects_of(standing: Standing) -> list[Subject]:
     firing = (item for item in standing.alerts.values() if item.alert.state is AlertState.FIRING)
     found = [
         *map(subject_of_alert, firing),
-        *_known(map(_of_quarantine, standing.quarantines.values())),
-        *map(_of_incident, standing.incidents.values()),
+        *_known(map(subject_of_quarantine, standing.quarantines.values())),
+        *map(subject_of_incident, standing.incidents.values()),
     ]
     return [*acknowledged(found, standing), *_ending_silences(found, standing)]
 
@@ -164,7 +170,7 @@ def _ending_silences(found: Iterable[Subject], standing: Standing) -> Iterable[S
         yield Subject(key, labels, one_line(summary), one_line(description), told_at, told_within=within)
 
 
-def _of_quarantine(item: Quarantine) -> Subject | None:
+def subject_of_quarantine(item: Quarantine) -> Subject | None:
     """A scope that is out of service, or that a person should take out; None while nobody needs to know.
 
     A suggestion and what it becomes are two subjects, for each has labels of its own.
@@ -237,7 +243,8 @@ def _course_of(item: Quarantine) -> tuple[str, str, str]:
     return "Its calls are refused.", f"{item.hold_until:%Y-%m-%d %H:%M:%S} UTC; then it is on probation", end
 
 
-def _of_incident(item: Incident) -> Subject:
+def subject_of_incident(item: Incident) -> Subject:
+    """A shared cause that is open."""
     labels = labels_of("shared cause", "page", cause=item.cause, incident=item.id)
     description = f"One incident for people; none of its plugins is quarantined for it: {', '.join(item.plugins)}."
     return Subject(

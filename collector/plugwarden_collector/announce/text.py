@@ -14,6 +14,7 @@ from urllib.parse import quote
 from plugwarden_collector.wording import one_line
 
 from .message import RESOLVED, Ending, Message
+from .subject import Subject
 
 __all__ = ["Text", "describe", "end_sentence", "headline", "joined", "link_to", "moment", "text_of"]
 
@@ -67,10 +68,16 @@ def text_of(message: Message, public_url: str) -> Text:
     ]
     if ended is None:
         lines += [("Done", subject.done), ("Until", subject.until), ("What you can do", subject.todo)]
+        lines.append(("Runbook", subject.runbook or _made_by(subject)))
     else:
         lines.append(("Ended", end_sentence(ended)))
     said = tuple((name, one_line(value, MAX_LINE)) for name, value in lines if value)
     return Text(headline(message), said, link_to(public_url, subject.path))
+
+
+def _made_by(subject: Subject) -> str:
+    """Return the command that makes a runbook of what is known; empty of what has none."""
+    return f"plugwarden runbook {subject.key}" if subject.key.startswith(("a-", "q-", "i-")) else ""
 
 
 def headline(message: Message) -> str:

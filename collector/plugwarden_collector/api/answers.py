@@ -1,19 +1,20 @@
 """What the API says about plugins, rules and alerts, made from stored rows and the standing state."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from plugwarden_collector.control.live import Warden
-from plugwarden_collector.decide.alert import AlertRecord
+from plugwarden_collector.control.watching import Watching
+from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Incident
 from plugwarden_collector.figures import percent
 from plugwarden_collector.ratios import Calls
 from plugwarden_collector.rules.objective import Objective
 
-__all__ = ["covering_objectives", "rules_answer", "with_state"]
+__all__ = ["alert_rules_answer", "covering_objectives", "rules_answer", "with_state"]
 
 
 def with_state(
@@ -91,7 +92,30 @@ def rules_answer(warden: Warden) -> dict[str, Any]:
         "warnings": rules.warnings,
         "policy": asdict(rules.policy),
         "objectives": [_objective(item) for item in rules.objectives],
+        "alerts": [asdict(item) for item in rules.alerts],
     }
+
+
+def alert_rules_answer(warden: Warden, watching: Watching) -> list[dict[str, Any]]:
+    """Return the rules' alerts that rest on no objective, each with its last look and how many of its alerts stand."""
+    open_alerts = Counter(
+        (record.name, record.alert.state) for record in list(warden.standing.alerts.values()) if record.watched
+    )
+    found = []
+    for rule in warden.rules.alerts:
+        look = watching.looks.get(rule.name)
+        found.append(
+            {
+                **asdict(rule),
+                "looked_at": None if look is None else look.at,
+                "look_seconds": None if look is None else look.seconds,
+                "found": 0 if look is None else look.found,
+                "error": None if look is None else look.error,
+                "pending": open_alerts[rule.name, AlertState.PENDING],
+                "firing": open_alerts[rule.name, AlertState.FIRING],
+            }
+        )
+    return found
 
 
 def covering_objectives(warden: Warden, plugin: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.control.hands import Hands
 from plugwarden_collector.control.live import Warden
+from plugwarden_collector.control.watching import Watching
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.pushed import PushedAlerts
 from plugwarden_collector.store import Audit, Database, Ledger, Telemetry, Writer
@@ -54,6 +55,9 @@ class Parts:
     ledger: Ledger
     access: AccessLog
     notifier: Notifier
+    watching: Watching
+    public_url: str
+    """Where people reach the dashboards; empty where nobody said."""
     acts: Room = field(default_factory=lambda: Room("act", ACT_THREADS, WAITING))
     """Threads for what people do, which never waits for readers."""
     reads: Room = field(default_factory=lambda: Room("read", READ_THREADS, WAITING))

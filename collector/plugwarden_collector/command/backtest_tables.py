@@ -34,6 +34,9 @@ MAX_NAMED = 5
 def show_backtest(found: Mapping[str, Any]) -> None:
     """Print a report."""
     troubles, told = found["troubles"], found["told"]
+    if found["not_replayed"]:
+        names = ", ".join(map(clean, found["not_replayed"]))
+        paragraph(f"not replayed, for what they look at cannot be asked of the past: the [[alert]] tables {names}")
     if not troubles and not found["incidents"]:
         console.print("these rules would have decided nothing")
     for item in troubles:

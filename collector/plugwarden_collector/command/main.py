@@ -40,6 +40,7 @@ MODULES = {
     "alerts": "alerts",
     "silences": "silences",
     "ack": "silences",
+    "runbook": "alerts",
     "notifications": "notifications",
     "quarantines": "quarantine",
     "corrections": "corrections",

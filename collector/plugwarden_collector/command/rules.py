@@ -37,10 +37,11 @@ rules_app = typer.Typer(
 def rules_check(file: Path, as_json: AsJson = False) -> None:
     """Read a rules file, or a folder of some, and say everything that is wrong: TOML, or a file of OpenSLO, Sloth or Pyrra."""
     rules = _read(file, as_json)
+    _try_statements(file, rules, as_json)
     if as_json:
         emit_json(
             {"valid": True, "problems": [], "warnings": rules.warnings, "objectives": len(rules.objectives),
-             "slos": [asdict(item) for item in rules.objectives]}
+             "slos": [asdict(item) for item in rules.objectives], "alerts": [asdict(item) for item in rules.alerts]}
         )  # fmt: skip
         return
     for warning in rules.warnings:
@@ -53,14 +54,27 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
         {"slo": "objective", **owned, "plugins": "plugins", "sli": "SLI", "objective": ("target", percent),
          "severity": "tier", "windows": "windows", "factor": ("burn rate", number)},
     )  # fmt: skip
+    if rules.alerts:
+        console.print()
+        show(
+            [{**asdict(item), "limit": item.fires_when} for item in rules.alerts],
+            {
+                "name": "alert",
+                "kind": "kind",
+                "severity": "severity",
+                "every_seconds": ("every", duration),
+                "limit": "fires when",
+            },
+        )
+    alerts = f", {counted(len(rules.alerts), 'alert')} besides" if rules.alerts else ""
     console.print(
-        f"\n{file}: {counted(len(rules.objectives), 'objective')}; the policy is to {rules.policy.enforcement.value}"
+        f"\n{file}: {counted(len(rules.objectives), 'objective')}{alerts}; the policy is to {rules.policy.enforcement.value}"
     )
 
 
 @rules_app.command("export")
 def rules_export(file: Path, kind: As, output: Output = None, as_json: AsJson = False) -> None:
-    """Write the objectives of a rules file for another tool. Policy and receivers stay."""
+    """Write the objectives of a rules file for another tool. Policy, receivers and other alerts stay."""
     from plugwarden_collector.rules.exchange.formats import Format
 
     try:
@@ -87,6 +101,16 @@ def _read(file: Path, as_json: bool) -> RulesFound:
         return load_rules(file)
     except RulesError as error:
         _refuse(file, error.problems, as_json)
+
+
+def _try_statements(file: Path, rules: RulesFound, as_json: bool) -> None:
+    """Say what is wrong with the statements of alerts, and end; each is run on an empty store."""
+    if not rules.alerts:
+        return
+    from plugwarden_collector.control.statements import problems_of
+
+    if problems := problems_of(rules.alerts):
+        _refuse(file, problems, as_json)
 
 
 def _refuse(file: Path, problems: list[str], as_json: bool) -> NoReturn:

@@ -18,6 +18,8 @@ from plugwarden.contract import Scope
 
 from plugwarden_collector.announce.board import Board
 from plugwarden_collector.announce.notify import Notifier
+from plugwarden_collector.announce.owners import with_owners
+from plugwarden_collector.announce.runbook import with_runbooks
 from plugwarden_collector.announce.said import KINDS, Said, SaidKey, holding, subjects_said
 from plugwarden_collector.announce.subject import JUDGING, Subject, subjects_of
 from plugwarden_collector.audit.actor import LOCAL, Actor
@@ -42,6 +44,7 @@ from plugwarden_collector.decide.acts import (
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.correcting import correct, end_correction, withdraw
 from plugwarden_collector.decide.correction import Correction
+from plugwarden_collector.decide.maintenance import silences_at
 from plugwarden_collector.decide.pushed import Called
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import Silence
@@ -152,15 +155,20 @@ class Warden:
         self._revision = 0
         self._said: dict[SaidKey, Said] = {}
         """The last of decisions that are told for as long as they hold."""
+        self._muted: tuple[tuple[Silence, ...], ...] = ((), (), ())
+        """Silences of people as they were last, those of open windows, and both together."""
         self._told: list[Subject] = []
         """What is told of these."""
-        notifier.follow(lambda: self.rules.receivers, lambda: self.standing.silences)
+        notifier.follow(lambda: self.rules.receivers, lambda: self.silences)
         self._load()
 
     @property
     def silences(self) -> tuple[Silence, ...]:
-        """Silences in force, and some that have ended."""
-        return self.standing.silences
+        """Silences in force, those of maintenance windows that are open, and some that have ended; the same object until they change."""
+        windows, kept = silences_at(self.rules.maintenance, self._clock()), self.standing.silences
+        if self._muted[0] is not kept or self._muted[1] != windows:
+            self._muted = kept, windows, (*kept, *windows)
+        return self._muted[2]
 
     @property
     def corrections(self) -> tuple[Correction, ...]:
@@ -316,6 +324,10 @@ class Warden:
                     return changes
         raise ConflictError("others change the ledger all the time; try again")
 
+    def bring_alerts(self, brought: Callable[[Standing, datetime], Acted]) -> None:
+        """Store and tell what a look of an `[[alert]]` changed (`control.watching`)."""
+        self.act(brought)
+
     def reload(self, path: Path) -> Rules:
         """Take the rules of a file, as a whole; raises `RulesError` and keeps the old ones when it is wrong.
 
@@ -329,6 +341,7 @@ class Warden:
             draft = Draft(self._clock(), "rules_loaded", LOCAL, str(path), text, evidence=before)
             settled(self._ledger.audit.append([draft]), WRITE_TIMEOUT_SECONDS)
             self.rules = rules
+            self._notifier.report(JUDGING, self._subjects(self.standing))
         return rules
 
     def _seconds_to(self, at: datetime) -> float:
@@ -377,7 +390,7 @@ class Warden:
         self._said = holding(standing, self._said)
         told, self._told = self._told, subjects_said(standing, self._said)
         if changes.moves_subjects or told != self._told:
-            self._notifier.report(JUDGING, [*subjects_of(standing), *self._told])
+            self._notifier.report(JUDGING, self._subjects(standing))
 
     def _load(self) -> None:
         """Take over where things stand in the ledger, and tell it."""
@@ -397,7 +410,12 @@ class Warden:
             (row.kind, row.scope): Said(row.time, row.reason, row.evidence) for row in self._ledger.said(KINDS)
         }
         self._told = subjects_said(standing, self._said)
-        self._notifier.report(JUDGING, [*subjects_of(standing), *self._told])
+        self._notifier.report(JUDGING, self._subjects(standing))
+
+    def _subjects(self, standing: Standing) -> list[Subject]:
+        """Return all that people are told of now, with where its runbook is and whose it is."""
+        found = with_runbooks([*subjects_of(standing), *self._told], standing, self.rules)
+        return with_owners(found, standing, self.rules)
 
     def _adopted(self) -> float:
         """By how much steps of the clock that were taken for true moved it, in seconds, over all."""

@@ -30,7 +30,7 @@ def expire(tick: Tick) -> None:
     """
     objectives = {objective.name: objective for objective in tick.rules.objectives}
     for record in list(tick.standing.alerts.values()):
-        if record.alert.state is AlertState.INACTIVE:
+        if record.alert.state is AlertState.INACTIVE or record.watched:
             continue
         if record.severity == TICKET and record.version is not None:  # an earlier version made it
             end_alert(tick, record, f"expired: tickets are of {record.plugin} over all of its versions")

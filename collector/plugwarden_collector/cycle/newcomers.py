@@ -63,7 +63,8 @@ def supersede(tick: Tick, released: Quarantine) -> None:
         decide(tick, original, "superseded", reason)
         replaced = tick.standing.replaced & {(original.scope.plugin, original.scope.version)}
         for record in list(tick.standing.alerts.values()):
-            if (record.plugin, record.version) in replaced and record.alert.state is not AlertState.INACTIVE:
+            mine = (record.plugin, record.version) in replaced and not record.watched
+            if mine and record.alert.state is not AlertState.INACTIVE:
                 end_alert(tick, record, f"superseded by {released.scope.version}")
 
 

@@ -37,8 +37,11 @@ def inhibit(tick: Tick) -> None:
 
 
 def _speaker(tick: Tick, record: AlertRecord) -> str | None:
-    """Who speaks for an alert; nobody where it goes on although its cause was dealt with or is gone."""
-    held = covering(tick.standing, record)
+    """Who speaks for an alert; nobody where it goes on although its cause was dealt with or is gone.
+
+    What an `[[alert]]` says of a plugin no quarantine answers: nobody knows what it asks for.
+    """
+    held = None if record.watched else covering(tick.standing, record)
     if held is not None and not (held.in_force and _goes_on(tick, held, record)):
         return held.id
     for incident in tick.standing.incidents.values():

@@ -28,7 +28,7 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert of one objective and severity, of a plugin version or of a plugin."""
+    """One alert: of one objective and severity, of a plugin version or of a plugin; or of an `[[alert]]` and one thing it looks at."""
 
     fingerprint: str
     state: AlertState = AlertState.INACTIVE
@@ -47,7 +47,9 @@ class AlertRecord:
     name: str
     severity: str
     slo: str
+    """Objective behind it; empty where none is."""
     plugin: str
+    """Empty where it is about none."""
     version: str | None
     """None: it is about the plugin, over all of its versions."""
     summary: str
@@ -58,20 +60,30 @@ class AlertRecord:
     detail: Mapping[str, Any] = field(default_factory=dict)
     component: str = ""
     """Which part of Plugwarden itself it is about, such as `collector`; empty for alerts on plugins."""
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Labels that an `[[alert]]` and what it found give beside those of all alerts."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether an `[[alert]]` made it: it rests on no objective, and isolates nothing."""
+        return not self.slo and not self.component
 
     @property
     def exhausted(self) -> bool:
         """Whether it says that a budget is spent, which may be so while all calls are well."""
-        return self.name == f"{self.slo} {EXHAUSTED}"
+        return bool(self.slo) and self.name == f"{self.slo} {EXHAUSTED}"
 
     @property
     def about(self) -> str:
-        """What it is about, in words."""
+        """What it is about, in words; empty where it is about no plugin."""
         return self.plugin if self.version is None else f"{self.plugin}@{self.version}"
 
     def labels(self) -> dict[str, str]:
         """Return what silences match and receivers route by."""
-        return alert_labels(self.name, self.severity, self.slo, self.plugin, self.version, self.component)
+        return {
+            **self.more,
+            **alert_labels(self.name, self.severity, self.slo, self.plugin, self.version, self.component),
+        }
 
 
 @dataclass(frozen=True, slots=True)

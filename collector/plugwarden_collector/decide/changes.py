@@ -119,6 +119,8 @@ class Changes:
     """By how much holds and silences were moved with the clock over all; None: they were not moved."""
     watch: str | None = None
     """What is suspected, as text (`judge.kept_watch`); None: what was kept before stands."""
+    watched: dict[str, str | None] = field(default_factory=dict)
+    """Name of an `[[alert]]` -> what is kept of its looks, as text (`watch.kept`); None: nothing is any more."""
     noted: str | None = None
     """What was said already, as text (`decide.noted`); None: what was kept before stands."""
 
@@ -131,5 +133,7 @@ class Changes:
 
     def __bool__(self) -> bool:
         return any(
-            getattr(self, item.name) not in (None, []) for item in fields(self) if item.name not in {"at", "look_at"}
+            getattr(self, item.name) not in (None, [], {})
+            for item in fields(self)
+            if item.name not in {"at", "look_at"}
         )

@@ -40,7 +40,7 @@ def about(labels: Mapping[str, str], part: str) -> str | None:
 def alert_labels(
     name: str, severity: str, slo: str, plugin: str, version: str | None, component: str = ""
 ) -> dict[str, str]:
-    """Return the labels of an alert: on a plugin, or on the part of the collector that `component` names."""
+    """Return the labels of an alert: on a plugin, or on the part of the collector that `component` names. What is empty has none."""
     if component:
         return labels_of(name, severity, component=component)
-    return labels_of(name, severity, slo=slo, plugin=plugin, version=version)
+    return labels_of(name, severity, slo=slo or None, plugin=plugin or None, version=version)

@@ -238,6 +238,14 @@ def _unannounced(now: Readings) -> Reading:
     )
 
 
+def _alert_rules(now: Readings) -> Reading:
+    if not now.alert_rules:
+        return Reading(False, "every alert of the rules is looked at")
+    name, why = next(iter(sorted(now.alert_rules.items())))
+    more = len(now.alert_rules) - 1
+    return Reading(True, f"{name}: {why}" + (f"; and {counted(more, 'other')}" if more else ""))
+
+
 def _untold(now: Readings) -> Reading:
     late = {name: seconds for name, seconds in now.untold_seconds.items() if seconds >= UNTOLD_SECONDS}
     if late:
@@ -384,6 +392,11 @@ RULES = (
         "receiver_untold", "A receiver has not taken what it is to be told", PAGE,
         "Look at `plugwarden notifications` for what it answers, and mend it or its table in the rules. Nothing is lost meanwhile; what "
         "nobody needs any more: `plugwarden notifications give-up RECEIVER --reason …`.", _untold, keep_seconds=0.0,
+    ),
+    ConditionRule(
+        "alert_rules_failing", "An alert of the rules cannot be looked at", TICKET,
+        "Mend its [[alert]] table and send SIGHUP; `plugwarden rules check FILE` tries every statement, and `plugwarden alerts --rules` "
+        "shows how each look went. Its alerts stay as they were meanwhile.", _alert_rules, keep_seconds=0.0,
     ),
     ConditionRule(
         "quarantines_untold", "Quarantines that sidecars cannot be told of", TICKET,

@@ -17,6 +17,7 @@ from plugwarden_collector.api.request_counts import ApiCalls
 from plugwarden_collector.audit.access_log import AccessLog
 from plugwarden_collector.audit.entries import DECISIONS
 from plugwarden_collector.control.live import Warden
+from plugwarden_collector.control.watching import Watching
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.health.totals import busy_answers
 from plugwarden_collector.latency import Distribution
@@ -43,6 +44,7 @@ def own_registry(
     audit: Audit,
     access: AccessLog,
     notes: Notes,
+    watching: Watching,
 ) -> CollectorRegistry:
     """A registry whose values are read at each scrape; with them the process's own, `process_*`."""
     registry = CollectorRegistry()
@@ -50,6 +52,7 @@ def own_registry(
     registry.register(_Store(telemetry, health))
     registry.register(_Decisions(warden, board, notifier, events, health, calls, notes))
     registry.register(_Pushed(pushed))
+    registry.register(_Watched(watching))
     registry.register(_Audit(audit, access))
     ProcessCollector(registry=registry)
     return registry
@@ -240,6 +243,20 @@ class _Pushed(Collector):
         yield _counters("plugwarden_pushed_alerts", "Alerts that others pushed", counts, "result")
         yield _gauge("plugwarden_pushed_alerts_firing", "Of them, those that fire", self._alerts.firing)
         yield _gauge("plugwarden_pushed_alerts_bound", "How many are kept at most", self._alerts.limit)
+
+
+class _Watched(Collector):
+    """Looks of the rules' alerts that rest on no objective."""
+
+    def __init__(self, watching: Watching) -> None:
+        self._watching = watching
+
+    def collect(self) -> Iterator[Metric]:
+        counts = {(result,): float(count) for result, count in dict(self._watching.counts).items()}
+        yield _counters("plugwarden_alert_looks", "Looks of the alerts of the rules", counts, "result")
+        seconds = sum(look.seconds for look in list(self._watching.looks.values()))
+        yield _gauge("plugwarden_alert_look_seconds", "What the last look of each of them took, together", seconds)
+        yield _gauge("plugwarden_alert_rules_failing", "Those that cannot be looked at", len(self._watching.failing()))
 
 
 class _Audit(Collector):

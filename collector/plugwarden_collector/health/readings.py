@@ -50,6 +50,8 @@ class Readings:
     tick_seconds: float = 0.0
     tick_failures: int = 0
     """Within a minute."""
+    alert_rules: Mapping[str, str] = field(default_factory=dict)
+    """Name of an `[[alert]]` -> why it cannot be looked at."""
     uncounted_rows: int = 0
     """Raw rows that no rollup has counted yet."""
     rollup_lag_seconds: float = 0.0

@@ -27,6 +27,9 @@ FORGET = timedelta(hours=1)
 HANDOVER = timedelta(minutes=10)
 """A deployment starts new instances up to this long before the old ones end."""
 
+LIVING = ("learning", "sending")
+"""States of a process that is heard of, and has not said that it ends."""
+
 
 @dataclass(slots=True)
 class Sender:
@@ -105,6 +108,10 @@ class Senders:
         if sender is not None:
             sender.ending = ending
 
+    def living(self, at: datetime) -> frozenset[str]:
+        """Return services of which a process is heard of, and has not said that it ends."""
+        return frozenset(item.service for item in self.states(at) if item.state in LIVING)
+
     def states(self, at: datetime) -> list[SenderState]:
         """Everybody who was heard of within `FORGET`, the silent first, then by name."""
         for key, sender in list(self._known.items()):
@@ -115,7 +122,7 @@ class Senders:
         silent = {id(sender): sender for sender in known if _silent(sender, at)}
         replaced = _replaced(silent, known)
         found = [_state(sender, at, id(sender) in silent, id(sender) in replaced) for sender in known]
-        order = ("silent", "learning", "sending", "replaced", "ended")
+        order = ("silent", *LIVING, "replaced", "ended")
         return sorted(found, key=lambda item: (order.index(item.state), item.service, item.instance))
 
 

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,12 +65,13 @@ class HealthWatch:
         ledger: Ledger,
         notes: Notes,
         stepped: Callable[[], Step | None] = lambda: None,
+        alert_faults: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._intake, self._warden = intake, warden
         self._ledger, self._notes = ledger, notes
         self._store, self._upkeep = telemetry.condition, telemetry.upkeep
         self._notifier, self._keep, self._clock = notifier, keep, clock
-        self._stepped = stepped
+        self._stepped, self._alert_faults = stepped, alert_faults
         self.arrivals = arrivals
         self.began_at = clock()
         self.history = History()
@@ -167,6 +168,7 @@ class HealthWatch:
             "writer_alive": store.writing,
             "tick_age_seconds": min(time.monotonic() - ticks.ticked_at, (at - self.began_at).total_seconds()),
             "tick_seconds": ticks.seconds_last,
+            "alert_rules": self._alert_faults(),
             "uncounted_rows": store.uncounted_rows,
             "rollup_lag_seconds": store.counting_lag_seconds,
             "checkpoint_put_off_seconds": self._put_off(at, store),

@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from plugwarden_collector.errors import RulesError
 
+from .alert_keys import MAX_ALERT_RULES, alert_in
+from .alert_rule import AlertRule
 from .group_keys import expanded, groups_in
 from .lines import line_of, lines_in
+from .maintenance import Maintenance
+from .maintenance_keys import MAX_WINDOWS, maintenance_in
 from .objective import Objective, Sli
 from .policy import Policy
 from .policy_keys import policy_in
 from .pushed_policy import PushedPolicy, pushed_in
 from .receiver import Receiver
-from .receiver_keys import receiver_in
+from .receiver_keys import receiver_in, untold
 from .slo_keys import objective_in
 from .table import given_twice, tables, unknown_keys
 from .text import decoded, files_of, is_yaml
@@ -28,7 +32,7 @@ from .workable import shown
 
 __all__ = ["DEFAULT_RULES", "Rules", "load_rules", "parse_rules"]
 
-_TABLES = {"group", "policy", "receiver", "slo", "template", "windows"}
+_TABLES = {"alert", "group", "maintenance", "policy", "receiver", "slo", "template", "windows"}
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 """Where `tomllib` says that something is wrong."""
 MAX_OBJECTIVES = 10_000
@@ -47,9 +51,13 @@ class Rules:
     source: str = "built in"
     """The file they come from."""
     warnings: tuple[str, ...] = ()
-    """What is read otherwise than another tool's file says, or left out; of TOML nothing, for what cannot work is refused."""
+    """What is read otherwise than another tool's file says, or left out; of TOML what works and is surely not meant."""
     pushed: tuple[PushedPolicy, ...] = ()
     """What is done about alerts that others push."""
+    alerts: tuple[AlertRule, ...] = ()
+    """Alerts that rest on no objective."""
+    maintenance: tuple[Maintenance, ...] = ()
+    """Times that come again at which nobody is told of some things."""
 
 
 DEFAULT_RULES = Rules(
@@ -88,8 +96,10 @@ def parse_rules(text: str, source: str) -> Rules:
         part.policy or Policy(),
         tuple(part.receivers),
         source,
-        tuple(part.warnings),
+        (*part.warnings, *untold(part.receivers)),
         part.pushed,
+        tuple(part.alerts),
+        tuple(part.maintenance),
     )
 
 
@@ -103,6 +113,8 @@ class _Part:
     receivers: list[Receiver] = field(default_factory=list)
     windows: list[BurnWindows] = field(default_factory=list)
     """Tables of its own."""
+    alerts: list[AlertRule] = field(default_factory=list)
+    maintenance: list[Maintenance] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -120,6 +132,8 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
         whole.warnings += [f"{name}: {warning}" for warning in part.warnings]
         named = [("slo", item.name) for item in part.objectives]
         named += [("receiver", receiver.name) for receiver in part.receivers]
+        named += [("alert", item.name) for item in part.alerts]
+        named += [("maintenance", item.name) for item in part.maintenance]
         for kind, called in named:
             first = names.setdefault((kind, called), name)
             if first != name:
@@ -134,6 +148,8 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
                 )
         whole.objectives += part.objectives
         whole.receivers += part.receivers
+        whole.alerts += [replace(item, place=f"{name}: {item.place}") for item in part.alerts]
+        whole.maintenance += part.maintenance
         if part.policy is not None:
             policies.append(name)
             whole.policy, whole.pushed = part.policy, part.pushed
@@ -144,13 +160,9 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
     if whole.problems:
         raise RulesError(source, whole.problems)
     return Rules(
-        tuple(whole.objectives),
-        whole.policy or Policy(),
-        tuple(whole.receivers),
-        source,
-        tuple(whole.warnings),
-        whole.pushed,
-    )
+        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, (*whole.warnings, *untold(whole.receivers)),
+        whole.pushed, tuple(whole.alerts), tuple(whole.maintenance),
+    )  # fmt: skip
 
 
 def _foreign(texts: Sequence[str]) -> list[_Part]:
@@ -178,15 +190,29 @@ def _toml(text: str) -> _Part:
     receivers = [receiver_in(item, place, problems) for place, item in addressed]
     policy = policy_in(document["policy"], problems) if "policy" in document else None
     pushed = pushed_in(document.get("policy"), problems)
-    for named in (written, addressed):
+    watched = [(f"alert[{index}]", item) for index, item in tables(document, "alert", problems)]
+    if len(watched) > MAX_ALERT_RULES:
+        problems.append(f"alert: there are {len(watched)}; {MAX_ALERT_RULES} are the most that a file may have")
+    lines = lines_in(text) if watched else {}
+    alerts = [
+        alert_in(item, place, problems, line_of(lines, f"{place}.sql") or 0)
+        for place, item in watched[:MAX_ALERT_RULES]
+    ]
+    closed = [(f"maintenance[{index}]", item) for index, item in tables(document, "maintenance", problems)]
+    if len(closed) > MAX_WINDOWS:
+        problems.append(f"maintenance: there are {len(closed)}; {MAX_WINDOWS} are the most that a file may have")
+    maintenance = [maintenance_in(item, place, problems) for place, item in closed[:MAX_WINDOWS]]
+    for named in (written, addressed, watched, closed):
         problems += given_twice((place, item.get("name")) for place, item in named)
-    lines = lines_in(text) if problems else {}
+    lines = lines or (lines_in(text) if problems else {})
     return _Part(
         [item for item in objectives if item is not None],
         policy,
         pushed,
         [item for item in receivers if item is not None],
         [table for name, table in known.items() if name not in BUILT_IN],
+        [item for item in alerts if item is not None],
+        [item for item in maintenance if item is not None],
         # What is wrong with a template is wrong for each group that it is for.
         [_with_line(problem, lines) for problem in dict.fromkeys(problems)],
     )

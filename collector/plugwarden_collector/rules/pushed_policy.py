@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plugwarden_collector.errors import MatcherError
-from plugwarden_collector.matcher import Matcher, read_matchers
+from plugwarden_collector.matcher import Matcher
 
+from .matcher_keys import matchers_at
 from .policy import Enforcement
 from .table import choice_at, duration_at, given_twice, unknown_keys
 from .workable import MAX_DURATION_SECONDS, name_problem, shown
@@ -45,17 +45,7 @@ def _one(table: Mapping[str, Any], place: str, problems: list[str]) -> PushedPol
     unknown_keys(table, {"name", "matchers", "enforcement", "for"}, place, problems)
     if wrong := name_problem(table.get("name")):
         problems.append(f"{place}.name: {wrong}")
-    texts = table.get("matchers")
-    matchers: tuple[Matcher, ...] = ()
-    if not isinstance(texts, list) or not all(isinstance(item, str) for item in texts):
-        problems.append(
-            f"{place}.matchers: {shown(texts)} must be a list of matchers, such as ['alertname=\"PluginSlow\"']"
-        )
-    else:
-        try:
-            matchers = read_matchers(texts)
-        except MatcherError as error:
-            problems.append(f"{place}.matchers: {error}")
+    matchers = matchers_at(table, place, problems)
     enforcement = choice_at(table, "enforcement", Enforcement.OBSERVE, place, problems)
     length = duration_at(table, "for", "0s", place, problems)
     if length is not None and length > MAX_DURATION_SECONDS:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from plugwarden_collector.matcher import Matcher
+
 __all__ = ["Mail", "Receiver", "ReceiverKind", "Tls"]
 
 
@@ -74,6 +76,8 @@ class Receiver:
     routing_key: str = field(default="", repr=False)
     """PagerDuty's secret."""
     mail: Mail | None = None
+    matchers: tuple[Matcher, ...] = ()
+    """What it is told of: all of them must match; none: of everything of its severities."""
 
     @property
     def expires(self) -> bool:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
 from .mail_keys import MAIL_KEYS, mail_in
+from .matcher_keys import matchers_at
 from .receiver import Receiver, ReceiverKind
 from .secret import secret_at, secret_keys
 from .table import choice_at, duration_at, unknown_keys
 from .workable import DAY, name_problem, shown, url_problem
 
-__all__ = ["receiver_in"]
+__all__ = ["receiver_in", "untold"]
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 """Where PagerDuty takes events; its service region in the EU has another address."""
@@ -22,15 +23,23 @@ REFRESH = timedelta(minutes=5)
 """Alertmanager is told what lasts this often, for it ends by itself three times as long after (`announce.receivers.alertmanager`)."""
 MAX_SECONDS = 31 * DAY
 """Seconds of any wait: what is told less often is as good as not told."""
+NOT_MATCHED = {"severity"}
+"""Labels that another key is for, `severities`."""
 _GROUPING = {"group_by", "group_wait", "group_interval"}
 _KEYS: Mapping[ReceiverKind, set[str]] = {
-    ReceiverKind.WEBHOOK: {*secret_keys("url"), "severities", "repeat_interval", *_GROUPING},
+    ReceiverKind.WEBHOOK: {*secret_keys("url"), "severities", "matchers", "repeat_interval", *_GROUPING},
     ReceiverKind.CLOUDEVENTS: secret_keys("url"),
-    ReceiverKind.ALERTMANAGER: {*secret_keys("url"), "urls", "severities"},
-    ReceiverKind.SLACK: {*secret_keys("url"), "severities", "repeat_interval", *_GROUPING},
-    ReceiverKind.PAGERDUTY: {*secret_keys("url"), *secret_keys("routing_key"), "severities", "repeat_interval"},
-    ReceiverKind.EMAIL: {*MAIL_KEYS, "severities", "repeat_interval", *_GROUPING},
-    ReceiverKind.APPRISE: {*secret_keys("url"), "severities", "repeat_interval", *_GROUPING},
+    ReceiverKind.ALERTMANAGER: {*secret_keys("url"), "urls", "severities", "matchers"},
+    ReceiverKind.SLACK: {*secret_keys("url"), "severities", "matchers", "repeat_interval", *_GROUPING},
+    ReceiverKind.PAGERDUTY: {
+        *secret_keys("url"),
+        *secret_keys("routing_key"),
+        "severities",
+        "matchers",
+        "repeat_interval",
+    },
+    ReceiverKind.EMAIL: {*MAIL_KEYS, "severities", "matchers", "repeat_interval", *_GROUPING},
+    ReceiverKind.APPRISE: {*secret_keys("url"), "severities", "matchers", "repeat_interval", *_GROUPING},
 }
 """Kind -> its keys beside `name` and `kind`. What a receiver groups or repeats itself it is not grouped or repeated for."""
 
@@ -52,12 +61,24 @@ def receiver_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Re
             f"{place}.severities: {shown(severities)} must be a list of page and ticket; with none it would be told nothing"
         )
         severities = ["page"]
+    found = matchers_at(table, place, problems, choosing=True, but=NOT_MATCHED) if "matchers" in table else ()
     more: dict[str, Any] = {**_address(kind, table, place, problems), **_pace(kind, table, place, problems)}
     if kind is ReceiverKind.EMAIL:
         more["mail"] = mail_in(table, place, problems)
     if len(problems) > before:
         return None
-    return Receiver(str(name), severities=tuple(dict.fromkeys(severities)), kind=kind, **more)
+    return Receiver(str(name), severities=tuple(dict.fromkeys(severities)), kind=kind, matchers=found, **more)
+
+
+def untold(receivers: Sequence[Receiver]) -> list[str]:
+    """Return what is surely not meant: severities of which some receivers are told, each only of what its matchers match."""
+    told = [item for item in receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
+    severities = dict.fromkeys(severity for item in told for severity in item.severities)
+    return [
+        f"receiver: each one that is told of a {severity} has matchers, and what none of them matches nobody is told of; add one without"
+        for severity in severities
+        if all(item.matchers for item in told if severity in item.severities)
+    ]
 
 
 def _address(kind: ReceiverKind, table: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:

@@ -9,13 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .answer import Answer
     from .duckdb.database import Database
     from .duckdb.ledger.ledger import DuckdbLedger as open_ledger
     from .duckdb.ledger.ledger import kept_time
     from .duckdb.query.reader.child import serve as serve_reader
-    from .duckdb.query.stream import Answer, QueryStream, run_query
+    from .duckdb.query.stream import QueryStream, run_query
     from .duckdb.statements import Statement, statement
-    from .duckdb.telemetry import stored_telemetry, telemetry_of
+    from .duckdb.telemetry import empty_telemetry, stored_telemetry, telemetry_of
     from .duckdb.write.writer import Writer
     from .ledger import Audit, Ledger
     from .notes import Notes, run_notes
@@ -31,6 +32,7 @@ __all__ = [
     "Statement",
     "Telemetry",
     "Writer",
+    "empty_telemetry",
     "kept_time",
     "open_ledger",
     "run_notes",
@@ -41,7 +43,7 @@ __all__ = [
     "telemetry_of",
 ]
 _HOMES = {
-    "Answer": "duckdb.query.stream.Answer",
+    "Answer": "answer.Answer",
     "Audit": "ledger.Audit",
     "Database": "duckdb.database.Database",
     "Ledger": "ledger.Ledger",
@@ -50,6 +52,7 @@ _HOMES = {
     "Statement": "duckdb.statements.Statement",
     "Telemetry": "telemetry.Telemetry",
     "Writer": "duckdb.write.writer.Writer",
+    "empty_telemetry": "duckdb.telemetry.empty_telemetry",
     "kept_time": "duckdb.ledger.ledger.kept_time",
     "open_ledger": "duckdb.ledger.ledger.DuckdbLedger",
     "run_notes": "notes.run_notes",

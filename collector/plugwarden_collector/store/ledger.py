@@ -278,6 +278,9 @@ class Ledger(Protocol):
     def ended_silences(self, at: datetime, since: datetime) -> list[Silence]:
         """Return silences that ended by `at`, or were taken back, and not before `since`; the last first, a thousand at most."""
 
+    def watched(self) -> dict[str, str]:
+        """Return name of an `[[alert]]` -> what is kept of its looks, as text."""
+
     def tellings(self) -> list[TellingRow]:
         """Return what receivers hold for open, or are owed."""
 

@@ -25,6 +25,8 @@ from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.watch.absence import LastCall
+from plugwarden_collector.watch.usual import Windows as SameHours
 
 from .calls import (
     CallStep,
@@ -110,6 +112,15 @@ class Judging(Protocol):
 
     def versions(self, since: datetime, until: datetime) -> Sequence[VersionSeen]:
         """Return every plugin version that was called, or refused."""
+
+    def last_calls(
+        self, since: datetime, quiet_since: datetime, at: datetime, *, by_operation: bool
+    ) -> Sequence[LastCall]:
+        """Return when each plugin, or each operation of it, was called last within `since` and `at`, by the minute where seconds are not
+        kept. What is usual is told of what was not called after `quiet_since`."""
+
+    def same_hours(self, at: datetime, over_seconds: float) -> Sequence[SameHours]:
+        """Return calls of every plugin in a window that ends at a full minute, and in those at the same time of fourteen days before."""
 
     # -- what a tick asks only when something is suspected
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from plugwarden_collector.api.client import ApiError
+from plugwarden_collector.wording import harmless
 
 from plugwarden_dashboards import data, words
 from plugwarden_dashboards.page import live
@@ -99,6 +101,19 @@ def _group(title: str, rows: list[dict[str, Any]], empty: str) -> None:
             )
             st.text(words.plain(row["summary"]))
             st.text(words.plain(row["description"], 1000))
+            if row["source"] == "plugwarden" and st.toggle("Runbook", key=f"runbook-{row['fingerprint']}"):
+                _runbook(row["fingerprint"])
+
+
+def _runbook(fingerprint: str) -> None:
+    """What to do about an alert, as the collector knows it."""
+    try:
+        answer = data.fetch(("alerts", fingerprint, "runbook"))
+    except ApiError as error:
+        st.text(words.plain(error, 1000))
+        return
+    if answer.value is not None:
+        st.code(harmless(answer.value["text"]), language=None, wrap_lines=True)
 
 
 def _about(row: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from plugwarden_collector.announce.stored import row_of, telling_in
 from plugwarden_collector.announce.subject import HEALTH, JUDGING, Subject
 from plugwarden_collector.announce.tellings import given_up, just_over, owing, settled, taken
 from plugwarden_collector.decide.silence import Silence
-from plugwarden_collector.matcher import equal
+from plugwarden_collector.matcher import equal, matchers_of, read_matchers
 from plugwarden_collector.rules.receiver import Receiver
 
 from tests.collector.support.played_fleet import AT
@@ -55,6 +55,24 @@ def test_what_was_told_is_not_told_again_and_its_end_is() -> None:
 def test_each_receiver_is_told_what_it_asked_for() -> None:
     items = subject("a"), subject("b", "ticket")
     assert told(*items, receivers=(PAGER, TICKETS)) == [("pager", FIRING, "a"), ("tickets", FIRING, "b")]
+
+
+def test_each_receiver_is_told_of_what_its_matchers_match() -> None:
+    owner, plugin = read_matchers(['owner="media"', 'plugin=~"image-.*|csv"'])
+    media = replace(ALL, name="media", matchers=(owner,))
+    both = replace(ALL, name="both", matchers=(owner, plugin))
+    rest = replace(ALL, name="rest", matchers=read_matchers(["plugin=geo"]))
+    others = replace(ALL, name="others", matchers=matchers_of(["owner!=media"], choosing=True))
+    mine, shared = (("owner", "media"),), (("owner", "shop"), ("owner", "media"))
+    items = subject("a", also=mine), subject("b"), subject("c", also=shared)
+    told_of = told(*items, receivers=(media, both, rest, others))
+    assert sorted((name, key) for name, _, key in told_of) == [
+        ("both", "a"), ("both", "c"), ("media", "a"), ("media", "c"), ("others", "b"),
+    ]  # fmt: skip
+    known = {("rest", "a"): Telling(items[0], AT, AT)}
+    assert told(receivers=(rest,), known=known) == [("rest", RESOLVED, "a")], (
+        "an end goes to whoever holds the beginning"
+    )
 
 
 def test_beginning_anew_is_told_anew() -> None:

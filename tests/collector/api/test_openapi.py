@@ -19,10 +19,22 @@ from plugwarden_collector.store.views import stable_views
 from tests.collector.conftest import RULES, Running, running
 from tests.collector.support.documented import Answer, document, faults
 
+ALERT = """
+[[alert]]
+name = "traces"
+kind = "sql"
+sql = "select count(*) as value from spans"
+above = 2
+recover = { below = 1 }
+no_data = "alert"
+labels = { tier = "2" }
+"""
+
 OPERATIONS = {
     "aside": "GET /api/v1/aside",
     "aside_drop": "POST /api/v1/aside/{identity}/drop",
     "aside_retry": "POST /api/v1/aside/{identity}/retry",
+    "alert_rules": "GET /api/v1/alert-rules",
     "alerts": "GET /api/v1/alerts",
     "alertmanager_alerts": "GET /api/v2/alerts",
     "alertmanager_end_silence": "DELETE /api/v2/silence/{identity}",
@@ -69,6 +81,7 @@ OPERATIONS = {
     "retention": "GET /api/v1/retention",
     "retention_allow": "POST /api/v1/retention/allow",
     "rules": "GET /api/v1/rules",
+    "runbook": "GET /api/v1/alerts/{identity}/runbook",
     "running_calls": "GET /api/v1/quarantine/running",
     "acknowledge": "POST /api/v1/acknowledgements",
     "acknowledgements": "GET /api/v1/acknowledgements",
@@ -92,7 +105,7 @@ ENDLESS = {"directive_stream"}
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One with something of everything: calls and failures, alerts of both kinds, a quarantine, a silence."""
     folder = tmp_path_factory.mktemp("openapi")
-    (folder / "rules.toml").write_text(RULES)
+    (folder / "rules.toml").write_text(RULES + ALERT)
     with running(folder / "data", folder / "rules.toml") as found:
         sidecar = Sidecar(
             service="host",
@@ -191,6 +204,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
     traces = client["traces"](plugin="csv").json()
     values = {
         "plugin": {"plugin_id": "csv"},
+        "runbook": {"identity": collector.api.get("quarantine")[0]["id"]},
         "plugin_series": {"plugin_id": "csv"},
         "trace": {"trace_id": traces[0]["trace_id"]},
         "alertmanager_one_silence": {"identity": client["silences"]().json()[0]["id"]},

@@ -22,8 +22,8 @@ from tests.collector.support.command_line import plugwarden, plugwarden_process
 from tests.collector.support.stores import AT, crash, metrics, opened
 
 ASKING = [
-    ["plugins"], ["plugins", "csv"], ["alerts"], ["quarantines"], ["capacity"], ["silences", "list"],
-    ["corrections", "list"], ["audit", "list"], ["audit", "verify"],
+    ["plugins"], ["plugins", "csv"], ["alerts"], ["alerts", "--rules"], ["quarantines"], ["capacity"],
+    ["silences", "list"], ["corrections", "list"], ["audit", "list"], ["audit", "verify"],
     ["query", "select plugin_id, sum(calls) as calls from plugin_calls group by all"],
 ]  # fmt: skip
 
@@ -220,3 +220,19 @@ def test_an_acknowledgement_from_the_command_line(busy: Running) -> None:
     held = json.loads(plugwarden("quarantine", "csv", "--reason", "a test", "--json", url=busy.url).stdout)
     assert "is acknowledged until" in plugwarden("ack", held["id"], "--reason", "on it", url=busy.url).stdout
     assert plugwarden("ack", "q-none", "--reason", "on it", url=busy.url).returncode == 1
+
+
+def test_a_runbook_is_printed_whole_and_its_commands_run(collector: Running) -> None:
+    held = collector.api.post("quarantine", {"plugin": "geo", "reason": "it leaks"})
+    table = plugwarden("runbook", held["id"], url=collector.url)
+    assert (table.returncode, table.stderr) == (0, "")
+    assert all(len(line) <= 80 for line in table.stdout.splitlines())
+    assert "    plugwarden release" in table.stdout
+    answer = json.loads(plugwarden("runbook", held["id"], "--json", url=collector.url).stdout)
+    assert answer["text"].rstrip() == table.stdout.rstrip()
+    assert (
+        plugwarden("runbook", held["id"], "--markdown", url=collector.url).stdout.rstrip()
+        == answer["markdown"].rstrip()
+    )
+    unknown = plugwarden("runbook", "q-none", url=collector.url)
+    assert (unknown.returncode, "there is no alert, quarantine or incident" in unknown.stderr) == (1, True)

@@ -20,6 +20,7 @@ from plugwarden_collector.errors import RulesError
 from plugwarden_collector.judge.arrivals import Arrivals, StreamCounts
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.watch import Watch, look
+from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule
 from plugwarden_collector.rules.file import DEFAULT_RULES, Rules, load_rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.period import Calendar, CalendarUnit
@@ -164,6 +165,12 @@ def test_where_nothing_is_wrong_nothing_is_found_and_next_to_nothing_is_evaluate
     assert report.as_dict()["decisions"] == report.as_dict()["told"] == []
     assert report.looks == 24 * 60
     assert report.turns < report.looks / 100
+
+
+def test_alerts_of_the_rules_are_not_replayed_and_named(tmp_path: Path, rules: Rules) -> None:
+    missed = AlertRule("backup is missed", AlertKind.ABSENCE, plugins="backup", silence_seconds=3600.0)
+    report = backtest(minutes(tmp_path, 1), replace(rules, alerts=(missed,)))
+    assert report.as_dict()["not_replayed"] == ["backup is missed"]
 
 
 def test_over_says_how_far_back_it_begins(tmp_path: Path, rules: Rules) -> None:

@@ -9,7 +9,7 @@ import pytest
 from plugwarden.contract import Scope
 from plugwarden_collector.cycle.speaker import covering
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
-from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 
 from tests.collector.support.played_fleet import AT, OBSERVED, Fleet, by_hand
@@ -47,6 +47,20 @@ def test_a_ticket_is_answered_by_what_is_as_wide_as_it_and_a_page_by_a_part(
     assert (covering(standing, alert(severity, version)) is not None) is speaks
     ended = Standing(quarantines={"q-hand": replace(by_hand(scope), ended_at=AT)})
     assert covering(ended, alert(severity, version)) is None
+
+
+def test_what_an_alert_of_the_rules_says_an_incident_speaks_for_and_no_quarantine() -> None:
+    fleet = Fleet(OBSERVED)
+    watched = replace(alert(PAGE, "1"), name="orders wait", slo="")
+    fleet.standing.alerts["a-1"] = watched
+    fleet.standing.quarantines["q-hand"] = by_hand(Scope("csv"))
+    fleet.tick()
+    assert fleet.standing.alerts["a-1"] == watched, "nor does a tick end what it did not begin"
+    fleet.standing.incidents["i-1"] = Incident(
+        "i-1", "downstream:db", "db is slow", ("csv",), fleet.at, seen_at=fleet.at
+    )
+    fleet.tick()
+    assert fleet.standing.alerts["a-1"].inhibited_by == "i-1"
 
 
 def test_who_answers_the_whole_of_it_speaks_before_who_answers_a_part() -> None:

@@ -37,6 +37,7 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "too_many_words": {"words_beyond": (("error_type", "csv", "host"),), "words": 50},
     "identities_shared": {"shared_starts": ("host",)},
     "receiver_untold": {"untold_seconds": {"pager": 3600.0, "mail": 5.0}},
+    "alert_rules_failing": {"alert_rules": {"orders wait": "there is no table orders", "others": "why"}},
     "quarantines_untold": {"unannounced": ("q-1 geo",)},
     "checkpoint_late": {"wal_bytes": 300 * 2**20},
     "senders_silent": {"silent": ("host a",)},

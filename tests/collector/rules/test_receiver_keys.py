@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from plugwarden_collector.audit.rules_content import LEFT_OUT, content_of
 from plugwarden_collector.errors import RulesError
+from plugwarden_collector.matcher import read_matchers
 from plugwarden_collector.rules import receiver_keys
 from plugwarden_collector.rules.file import parse_rules
 from plugwarden_collector.rules.receiver import Mail, Receiver, ReceiverKind, Tls
@@ -161,3 +162,38 @@ def test_the_access_log_keeps_all_else_of_the_rules(tmp_path: Path) -> None:
     content = content_of(file)["content"]
     assert content != LEFT_OUT
     assert [word in content for word in ("# why", "hooks.example.net/…", "http://a:9093")] == [True] * 3
+
+
+def test_matchers_are_those_of_silences() -> None:
+    found = read("""url = "http://a/"\nmatchers = ['owner="media"', 'plugin=~"image-.*|csv"']""").matchers
+    assert found == read_matchers(["owner=media", "plugin=~image-.*|csv"])
+    assert str(*read("""url = "http://a/"\nmatchers = ['owner!=media']""").matchers) == 'owner!="media"'
+    assert read('url = "http://a/"\nmatchers = { owner = "media" }').matchers == found[:1]
+    assert not read_matchers(["owner=~.+"])[0].is_true_of([""]), "what has no owner is nobody's"
+
+
+@pytest.mark.parametrize(
+    ("matchers", "said"),
+    [
+        ("{}", "matchers: 0 matchers; write 1 to 10"),
+        ('"media"', "matchers: 'media' must be a list of matchers"),
+        ("{ owner = 3 }", "matchers: {'owner': 3} must be a list of matchers"),
+        ("['owner']", "matchers: 'owner' is no matcher; write NAME="),
+        ("['owner=~(']", "matchers: '(' is no pattern of RE2"),
+        ('{ severity = "page" }', "matchers: severity is said by a key of its own; leave it out"),
+    ],
+)
+def test_matchers_that_are_wrong_are_named(matchers: str, said: str) -> None:
+    (problem,) = problems(f'url = "http://a/"\nmatchers = {matchers}')
+    assert problem.startswith(said)
+
+
+def test_a_severity_of_which_somebody_might_be_told_nothing_is_warned_of() -> None:
+    media = '[[receiver]]\nname = "media"\nurl = "http://a/"\nmatchers = { owner = "media" }\n'
+    rest = '[[receiver]]\nname = "rest"\nurl = "http://b/"\nseverities = ["page"]\n'
+    assert [text.split(",")[0] for text in parse_rules(GOOD + media, "rules.toml").warnings] == [
+        "receiver: each one that is told of a page has matchers", "receiver: each one that is told of a ticket has matchers",
+    ]  # fmt: skip
+    (warning,) = parse_rules(GOOD + media + rest, "rules.toml").warnings
+    assert "of a ticket" in warning
+    assert parse_rules(GOOD + rest, "rules.toml").warnings == ()

@@ -58,12 +58,14 @@ def payload(notice: Notice, occasion: Occasion) -> dict[str, Any]:
 
 
 def annotations_of(message: Message) -> dict[str, str]:
-    """Return what Alertmanager calls annotations: the summary, and each part of the text that is known, and who tells it."""
+    """Return what Alertmanager calls annotations: the summary, each part of the text that is known, `runbook_url` as others name it, and
+    who tells it."""
     subject = message.subject
     parts = {name: getattr(subject, name) for name in ("scope", "sure", "error", "trace", "done", "until", "todo")}
     if message.ended is not None:
         parts = {name: value for name, value in parts.items() if name not in ("done", "until", "todo")}
-    found = {"summary": subject.summary, "description": describe(message), **parts, **dict([TOLD_BY])}
+    told = {"summary": subject.summary, "description": describe(message), "runbook_url": subject.runbook}
+    found = {**told, **parts, **dict([TOLD_BY])}
     return {name: value for name, value in found.items() if value}
 
 

@@ -2,7 +2,7 @@
 
 from plugwarden_collector.store.calls import PluginDemand
 
-from .alerts import Alerts, ChangeRow, Pushed, PushProblem
+from .alerts import AlertRule, Alerts, ChangeRow, Pushed, PushProblem, Runbook
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
 from .corrections import Correction, CorrectionRequest
 from .directives import Directives
@@ -41,6 +41,7 @@ __all__ = [
     "Accepted",
     "Acknowledgement",
     "AcknowledgementRequest",
+    "AlertRule",
     "Alerts",
     "AuditEntry",
     "AuditHeads",
@@ -74,6 +75,7 @@ __all__ = [
     "QueryRequest",
     "ReasonedRequest",
     "Rules",
+    "Runbook",
     "RunningCalls",
     "SetAside",
     "Silence",

@@ -9,12 +9,24 @@ from typing import Any
 
 from plugwarden.contract.value import value
 
+from plugwarden_collector.rules import alert_rule
 from plugwarden_collector.store.ledger_rows import AlertEventRow, ChangeRow
 
 from .answer import Answer
 from .problem import Problem
 
-__all__ = ["AlertEventRow", "AlertRow", "Alerts", "ChangeRow", "IncidentRow", "PushFault", "PushProblem", "Pushed"]
+__all__ = [
+    "AlertEventRow",
+    "AlertRow",
+    "AlertRule",
+    "Alerts",
+    "ChangeRow",
+    "IncidentRow",
+    "PushFault",
+    "PushProblem",
+    "Pushed",
+    "Runbook",
+]
 
 
 @value
@@ -29,7 +41,7 @@ class AlertRow(Answer):
     state: str
     """`inactive`, `pending` or `firing`."""
     slo: str | None
-    """Objective behind it; null for alerts from outside."""
+    """Objective behind it; null for alerts from outside, and those of an `[[alert]]`."""
     plugin_id: str | None
     """Plugin; null when it names none."""
     plugin_version: str | None
@@ -39,7 +51,7 @@ class AlertRow(Answer):
     summary: str
     """One sentence."""
     description: str
-    """What burns, how fast, and since when."""
+    """What burns, how fast, and since when; of an `[[alert]]`, what its rule says."""
     pending_at: datetime | None
     """When its condition began to hold, UTC; null when it never did."""
     firing_at: datetime | None
@@ -97,6 +109,36 @@ class Alerts(Answer):
     """Newest first."""
     incidents: list[IncidentRow]
     """Newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRule(Answer, alert_rule.AlertRule):
+    """An `[[alert]]` of the rules, and how its last look went."""
+
+    looked_at: datetime | None
+    """When it was looked at last, UTC; null before the first look."""
+    look_seconds: float | None
+    """How long that took, seconds; null before the first look."""
+    found: int
+    """Rows or plugins that it found."""
+    error: str | None
+    """Why that look failed; null when it did not."""
+    pending: int
+    """Alerts of it that are pending."""
+    firing: int
+    """Alerts of it that fire."""
+
+
+@value
+class Runbook(Answer):
+    """What to do about an alert, a quarantine or a shared cause, filled in."""
+
+    id: str
+    """Fingerprint or id."""
+    text: str
+    """For a terminal: 80 columns wide, but for commands and what the rules say."""
+    markdown: str
+    """As Markdown; what telemetry named is escaped in it."""
 
 
 @value

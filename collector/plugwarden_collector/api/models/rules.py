@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from plugwarden.contract.value import value
 
 from plugwarden_collector.rules import objective, tiers
+from plugwarden_collector.rules.alert_rule import AlertRule
 from plugwarden_collector.rules.policy import Policy
 from plugwarden_collector.store.ledger_rows import BudgetRow, SloRow
 
@@ -43,3 +44,5 @@ class Rules(Answer):
     """What is allowed but surely not meant."""
     policy: Policy
     objectives: list[Objective]
+    alerts: list[AlertRule]
+    """Alerts that rest on no objective."""

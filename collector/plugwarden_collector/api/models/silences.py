@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from plugwarden_collector.announce import hidden
 from plugwarden_collector.decide import acknowledgement
-from plugwarden_collector.matcher import MAX_MATCHERS, Matcher, equal, read_matchers
+from plugwarden_collector.matcher import MAX_MATCHERS, matchers_of
 
 from .answer import Answer
 from .words import Asked, Name, Reason, Said
@@ -44,11 +44,6 @@ Matchers = Annotated[
     ),
     AfterValidator(_usable),
 ]
-
-
-def matchers_of(written: Written) -> tuple[Matcher, ...]:
-    """Return the matchers of a request; raises `MatcherError`."""
-    return read_matchers(map(str, equal(written)) if isinstance(written, dict) else written)
 
 
 def utc(moment: datetime) -> datetime:

@@ -21,11 +21,12 @@ from plugwarden_collector.api.models import (
     SilencePreviewRequest,
     SilenceRequest,
 )
-from plugwarden_collector.api.models.silences import MAX_AHEAD, matchers_of
+from plugwarden_collector.api.models.silences import MAX_AHEAD
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.decide import silence as decided
+from plugwarden_collector.matcher import matchers_of
 from plugwarden_collector.web.auth import Principal
 
 __all__ = ["silence_routes"]

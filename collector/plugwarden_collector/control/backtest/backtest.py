@@ -62,5 +62,5 @@ def backtest(
         until = end if ended else max(start, min(end, moment(replay.now)))
         return Report(
             start, until, end, recorded.seconds_from, replay.looks, replay.turns, replay.account, replay.loop.refused,
-            happened(start - SAME_TROUBLE, sorted(ASKED)),
+            happened(start - SAME_TROUBLE, sorted(ASKED)), tuple(item.name for item in rules.alerts),
         )  # fmt: skip

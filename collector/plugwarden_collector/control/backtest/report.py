@@ -33,6 +33,8 @@ class Report:
     refused: Mapping[str, Refused]
     happened: Happened
     """What came of it in truth."""
+    not_replayed: tuple[str, ...] = ()
+    """Names of `[[alert]]` tables: what they look at cannot be asked of a moment that has passed."""
 
     @property
     def complete(self) -> bool:
@@ -47,6 +49,7 @@ class Report:
             "from": self.since,
             "to": self.until,
             "complete": self.complete,
+            "not_replayed": list(self.not_replayed),
             "until": self.end,
             "seconds_from": self.seconds_from,
             "ticks": self.looks,

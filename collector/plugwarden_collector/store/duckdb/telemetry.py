@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from plugwarden_collector.errors import StoreError
 from plugwarden_collector.store.happened import Asked, Happened
@@ -28,7 +30,7 @@ from .traces.search import StoredTraces
 from .write.ingest import StoredIngest
 from .write.writer import Writer
 
-__all__ = ["stored_telemetry", "telemetry_of"]
+__all__ = ["empty_telemetry", "stored_telemetry", "telemetry_of"]
 
 
 def telemetry_of(database: Database, writer: Writer, log: AuditLog | None = None) -> Telemetry:
@@ -52,23 +54,36 @@ def stored_telemetry(folder: Path) -> Iterator[tuple[Telemetry, Callable[[dateti
     isolated nothing, it gives those of the kinds it is asked for. Raises `StoreError`, also where there is no store."""
     if not (folder / FILE_NAME).exists():
         raise StoreError(f"{folder}: there is no database here; name its folder with --data")
+    with _open(folder) as (database, telemetry):
+        yield telemetry, partial(_happened, database)
+
+
+@contextmanager
+def empty_telemetry() -> Iterator[Telemetry]:
+    """The telemetry of a store of this version that holds nothing, for a block: to try statements on."""
+    with TemporaryDirectory(prefix="plugwarden-empty-") as folder, _open(Path(folder)) as (_, telemetry):
+        yield telemetry
+
+
+@contextmanager
+def _open(folder: Path) -> Iterator[tuple[Database, Telemetry]]:
     database = Database(folder)
-
-    def happened(since: datetime, kinds: Sequence[str]) -> Happened:
-        span = {"since": since}
-        return Happened(
-            database.values(QuarantineRow, "happened_quarantines", span),
-            database.values(Asked, "happened_asked", {**span, "kinds": list(kinds)}),
-            database.values(AlertEventRow, "happened_alerts", span),
-            database.values(IncidentRow, "happened_incidents", span),
-            len(database.fetch(statement("load_corrections"), span)),
-        )
-
     try:
         writer = Writer(database)
         try:
-            yield telemetry_of(database, writer), happened
+            yield database, telemetry_of(database, writer)
         finally:
             writer.close(timeout=60.0)
     finally:
         database.close()
+
+
+def _happened(database: Database, since: datetime, kinds: Sequence[str]) -> Happened:
+    span = {"since": since}
+    return Happened(
+        database.values(QuarantineRow, "happened_quarantines", span),
+        database.values(Asked, "happened_asked", {**span, "kinds": list(kinds)}),
+        database.values(AlertEventRow, "happened_alerts", span),
+        database.values(IncidentRow, "happened_incidents", span),
+        len(database.fetch(statement("load_corrections"), span)),
+    )

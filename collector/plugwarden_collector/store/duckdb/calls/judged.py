@@ -16,6 +16,10 @@ from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
+from plugwarden_collector.watch.absence import DAYS, LastCall
+from plugwarden_collector.watch.usual import DAYS as USUAL_DAYS
+from plugwarden_collector.watch.usual import Counts as UsualCounts
+from plugwarden_collector.watch.usual import Windows as SameHours
 
 from .arrived import arrivals, cells
 from .fleet import FleetPages
@@ -90,6 +94,34 @@ class JudgedCalls:
         with self._source.reading() as cursor:
             rows = cursor.execute(statement("versions_seen").sql, self._source.tiers.span(since, until)).fetchall()
         return [VersionSeen(*row) for row in rows if _told_apart(row)]
+
+    def last_calls(self, since: datetime, quiet_since: datetime, at: datetime, *, by_operation: bool) -> list[LastCall]:
+        """Return when each plugin, or each operation of it, was called last."""
+        asked = {
+            **self._finest(since, at), "at": at, "quiet_since": quiet_since, "days": DAYS, "by_operation": by_operation,
+        }  # fmt: skip
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("last_calls").sql, asked).fetchall()
+        return [
+            LastCall(plugin, operation, tuple(sorted(services)), first_at, last_at, longest, frozenset(days))
+            for plugin, operation, services, first_at, last_at, longest, days in rows
+        ]
+
+    def same_hours(self, at: datetime, over_seconds: float) -> list[SameHours]:
+        """Return calls of every plugin at this time of the day, now and on the days before."""
+        since = at - timedelta(days=USUAL_DAYS, seconds=2 * over_seconds)
+        asked = {**self._finest(since, at), "at": at, "over": over_seconds}
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("same_hours").sql, asked).fetchall()
+        found: dict[str, dict[tuple[int, int], UsualCounts]] = {}
+        first: dict[str, datetime] = {}
+        for plugin, day, beside, calls, ended, failed, seconds, first_at in rows:
+            found.setdefault(plugin, {})[day, beside] = UsualCounts(calls, ended, failed, seconds)
+            first[plugin] = min(first_at, first.get(plugin, first_at))
+        return [
+            SameHours(plugin, windows.pop((0, 0), UsualCounts()), windows, (at - first[plugin]).days)
+            for plugin, windows in found.items()
+        ]
 
     def waits(self, before: Span, lately: Span) -> list[Waits]:
         """Return waits for downstreams, lately and before."""

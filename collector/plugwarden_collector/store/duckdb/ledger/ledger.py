@@ -102,6 +102,11 @@ class DuckdbLedger:
             asked = {"at": at, "since": since}
             return [*map(silence_of, fetch_rows(cursor, statement("list_ended_silences").sql, asked))]
 
+    def watched(self) -> dict[str, str]:
+        """Return what is kept of the looks of each `[[alert]]`."""
+        with self._database.reading() as cursor:
+            return dict(cursor.execute(statement("load_watched").sql).fetchall())
+
     def tellings(self) -> list[TellingRow]:
         """Return what receivers hold for open, or are owed."""
         return self._list("list_tellings", TellingRow)
@@ -248,4 +253,4 @@ def _labelled(row: AlertRow) -> AlertRow:
     if row.source != "plugwarden":
         return row
     labels = alert_labels(row.name, row.severity, row.slo or "", row.plugin_id or "", row.plugin_version)
-    return replace(row, labels=labels)
+    return replace(row, labels={**row.labels, **labels})

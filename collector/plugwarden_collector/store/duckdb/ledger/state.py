@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -59,7 +59,7 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
     for event in changes.alert_events:
         record = event.record
         row = [
-            event.at, record.alert.fingerprint, record.name, record.severity, record.plugin, record.version,
+            event.at, record.alert.fingerprint, record.name, record.severity, record.plugin or None, record.version,
             event.before.value, event.after.value, event.reason,
         ]  # fmt: skip
         connection.execute("insert into alert_events values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -102,6 +102,11 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
         store_fact(connection, WATCH, changes.watch)
     if changes.noted is not None:
         store_fact(connection, NOTED, changes.noted)
+    for rule, kept in changes.watched.items():
+        if kept is None:
+            connection.execute(statement("forget_watched").sql, {"rule": rule})
+        else:
+            connection.execute(statement("store_watched").sql, {"rule": rule, "kept": kept, "at": changes.at})
 
 
 def _store(
@@ -174,7 +179,7 @@ def _alert_row(record: AlertRecord) -> list[Any]:
     alert = record.alert
     detail = {**record.detail, "quiet_since": alert.quiet_since}
     return [
-        alert.fingerprint, record.name, record.severity, alert.state.value, record.slo, record.plugin, record.version,
+        alert.fingerprint, record.name, record.severity, alert.state.value, record.slo or None, record.plugin or None, record.version,
         json.dumps(record.labels()), record.summary, record.description, alert.pending_at, alert.firing_at, alert.resolved_at,
         record.changed_at, record.inhibited_by, "plugwarden", json.dumps(detail, default=str),
     ]  # fmt: skip
@@ -191,10 +196,13 @@ def _alert(row: Row) -> AlertRecord:
         row["resolved_at"],
         datetime.fromisoformat(quiet) if quiet else None,
     )
-    return AlertRecord(
-        alert, row["name"], row["severity"], row["slo"], row["plugin_id"], row["plugin_version"], row["summary"],
+    record = AlertRecord(
+        alert, row["name"], row["severity"], row["slo"] or "", row["plugin_id"] or "", row["plugin_version"], row["summary"],
         row["description"], row["changed_at"], row["inhibited_by"], detail,
     )  # fmt: skip
+    own = record.labels()
+    more = {name: value for name, value in json.loads(row["labels"]).items() if name not in own}
+    return replace(record, more=more) if more else record
 
 
 def _quarantine_row(item: Quarantine) -> list[Any]:

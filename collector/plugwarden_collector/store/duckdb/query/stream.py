@@ -8,13 +8,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from plugwarden_collector.errors import QueryCancelledError, QueryError, QueryTimeoutError, StoreError
+from plugwarden_collector.store.answer import Answer, collect
 from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.query.reader.lossless import as_told
 from plugwarden_collector.store.duckdb.query.reader.messages import TOO_MUCH_MEMORY, explain, too_long
@@ -48,16 +48,6 @@ PATIENCE = 100
 
 T = TypeVar("T")
 Parameters = Sequence[Any] | Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The rows of a query."""
-
-    table: pa.Table
-    truncated: bool
-    """Whether there were more rows than the limit."""
-    elapsed_ms: float
 
 
 class QueryStream:
@@ -363,17 +353,6 @@ def run_query(
     limit = max(1, min(limit, MAX_ROWS))
     stream = QueryStream(database, sql, parameters, limit=limit, max_bytes=MAX_BYTES, timeout_seconds=timeout_seconds)
     return collect(stream)
-
-
-def collect(stream: QueryStream) -> Answer:
-    """All rows of a stream of Arrow, which is closed."""
-    try:
-        stream.open()
-        whole = b"".join([stream.begin, *(piece.data for piece in stream)])
-        table = pa.ipc.open_stream(pa.py_buffer(whole)).read_all()
-        return Answer(table, stream.truncated is not None, stream.elapsed_ms)
-    finally:
-        stream.close()
 
 
 def _parameters(values: Parameters) -> Any:
