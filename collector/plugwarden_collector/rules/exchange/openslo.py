@@ -179,8 +179,8 @@ class _Slo:
             )
         draft.text("display_name", metadata.at("displayName"))
         draft.text("description", spec.at("description"))
-        for key, (value, at) in window.items():
-            draft.put(key, value, at)
+        for key, (text, at) in window.items():
+            draft.put(key, text, at)
         service = spec.at("service")
         if service is not None and service.text != TYPE:
             draft.label("service", service)
