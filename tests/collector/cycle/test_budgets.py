@@ -255,7 +255,7 @@ def test_a_budget_that_is_spent_on_the_first_of_a_month_is_told_once_the_month_c
         (9, 11, 10 * 86_400 / 100),
         (1, 2, 9 * 86_400),
         (0, 2, 10 * 86_400),
-        (10, 2, None),  # nothing is left
+        (11, 2, None),  # nothing is left
     ],
 )
 def test_when_a_budget_of_the_calendar_is_gone_supposes_that_calls_come_as_they_did(
