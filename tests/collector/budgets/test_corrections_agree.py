@@ -128,6 +128,15 @@ def test_what_cannot_be_left_out_to_the_event_is_refused_by_its_field(
         history.exclude(collector, Excluded(starts_at, ends_at))
 
 
+def test_a_moment_that_utc_does_not_have_is_refused_by_its_field(history: History) -> None:
+    ends_at = {"plugins": "csv", "ends_at": "9999-12-31T23:59:00-12:00", "reason": "known"}
+    with (
+        history.collector() as collector,
+        pytest.raises(ApiError, match="ends_at: 9999-12-31T23:59:00-12:00 is in no year"),
+    ):
+        collector.api.post("corrections", {**ends_at, "starts_at": "2026-06-20T13:00:00Z"})
+
+
 def test_corrections_are_bounded(history: History) -> None:
     with history.collector() as collector:
         for number in range(MAX_CORRECTIONS):
