@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 MAX_CORRECTIONS = 50
-"""Corrections that are in force or may still matter to a budget: each costs a question to the store, every five seconds."""
+"""Corrections that are in force or may still matter to a budget: each cuts time into two
+more stretches, and what they hold is taken off all windows and periods every five seconds."""
 MAX_LENGTH = timedelta(days=31)
 """Longest correction: what is out of order for longer is another objective."""
 MAX_AGE = timedelta(days=400)

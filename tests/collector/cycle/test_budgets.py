@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plugwarden.contract import Scope
+from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.cycle.alerts import fingerprint_of
 from plugwarden_collector.cycle.budgets import LEFT_AGAIN_RATIO, spent
 from plugwarden_collector.decide.alert import BURN, EXHAUSTED, Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import BudgetStatus, Changes
+from plugwarden_collector.decide.correcting import correct
+from plugwarden_collector.decide.correction import excluded_seconds, stretches
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.burn import budget
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.watch import Watch
+from plugwarden_collector.rules.period import Calendar, CalendarUnit
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 
 from tests.collector.support.played_fleet import AT, AVAILABILITY, OBSERVED, RULES, Fleet, RememberedCalls, by_hand
@@ -204,3 +208,75 @@ def test_a_plugins_budget_is_that_of_its_versions_together(periods: Mapping[tupl
         assert (whole.remaining_ratio is None) == (worst is None)
         if whole.remaining_ratio is not None and worst is not None:
             assert whole.remaining_ratio >= worst - 1e-9
+
+
+MONTHLY = replace(
+    AVAILABILITY,
+    period_seconds=30 * 86_400.0,
+    calendar=Calendar(CalendarUnit.MONTH, "Europe/Berlin"),
+    target_ratio=0.99,
+)
+NEW_MONTH = datetime(2026, 10, 31, 23)
+"""Midnight of the first of November in Berlin, UTC."""
+
+
+def monthly(at: datetime, bad: int, burning: int) -> tuple[Standing, BudgetStatus]:
+    """Return what comes of so many bad calls of 1,000 in the month so far, and so many of 100 within each burn window."""
+    key = ("csv", "1")
+    windows = dict.fromkeys(MONTHLY.windows, CallCounts(100, failed=burning))
+    seen = Observation(
+        at, {MONTHLY.name: {key: windows}}, {MONTHLY.name: {key: CallCounts(1000, failed=bad)}}, 20,
+        {key: at - timedelta(days=90)},
+    )  # fmt: skip
+    rules = replace(OBSERVED, objectives=(MONTHLY,))
+    standing, _, changes = evaluate(rules, Standing(), Watch(), seen, RememberedCalls(), lambda: 0.5)
+    return standing, left(changes, None)
+
+
+def test_a_budget_that_is_spent_on_the_first_of_a_month_is_told_once_the_month_can_tell() -> None:
+    told = f"{MONTHLY.name} {EXHAUSTED}"
+    standing, status = monthly(NEW_MONTH + timedelta(days=2), 40, 0)
+    assert (status.remaining_ratio, told in {item.name for item in standing.alerts.values()}) == (
+        pytest.approx(-3.0),
+        False,
+    )
+    standing, status = monthly(NEW_MONTH + timedelta(days=3, hours=1), 40, 0)
+    (record,) = [item for item in standing.alerts.values() if item.name == told]
+    assert "within this month, over all of its versions" in record.summary
+    assert (status.period_started_at, status.period_ends_at) == (NEW_MONTH, datetime(2026, 11, 30, 23))
+    assert status.period_seconds == 30 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("bad", "burning", "seconds"),
+    [
+        (5, 1, None),  # burns at 1: half of what comes is never spent
+        (5, 2, 10 * 86_400 / 2),  # half of ten days is left, and a day spends two: after five more it is gone
+        (9, 11, 10 * 86_400 / 100),
+        (1, 2, 9 * 86_400),
+        (0, 2, 10 * 86_400),
+        (11, 2, None),  # nothing is left
+    ],
+)
+def test_when_a_budget_of_the_calendar_is_gone_supposes_that_calls_come_as_they_did(
+    bad: int, burning: int, seconds: float | None
+) -> None:
+    _, status = monthly(NEW_MONTH + timedelta(days=10), bad, burning)
+    assert status.exhausted_seconds == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_a_budget_that_lasts_until_it_begins_anew_is_not_gone() -> None:
+    _, status = monthly(NEW_MONTH + timedelta(days=25), 5, 2)
+    assert status.exhausted_seconds is None, "after twelve days and a half, and in five it begins anew"
+
+
+def test_what_corrections_leave_out_stands_beside_the_budget() -> None:
+    at = NEW_MONTH + timedelta(days=10)
+    span = NEW_MONTH - timedelta(hours=1), NEW_MONTH + timedelta(hours=2)
+    standing, _ = correct(Standing(), ("c*", "*", "*"), span, "known", Actor("ann"), at)
+    standing, _ = correct(standing, ("csv", "*", "*"), (NEW_MONTH, at - timedelta(days=9)), "known", Actor("ann"), at)
+    period = MONTHLY.period_at(at)
+    found = list(stretches(standing.corrections, period.started_at, period.ends_at))
+    assert excluded_seconds(found, MONTHLY, "csv") == 86_400, "the one is within the other, but for what was before"
+    assert excluded_seconds(found, MONTHLY, "cpu") == 2 * 3_600
+    assert excluded_seconds(found, MONTHLY, "geo") == 0

@@ -12,6 +12,7 @@ from plugwarden_collector.api.models import Correction, CorrectionRequest, Reaso
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.decide import correction
+from plugwarden_collector.errors import ConflictError
 from plugwarden_collector.web.auth import Principal
 
 __all__ = ["correction_routes"]
@@ -35,7 +36,7 @@ def correction_routes(parts: Parts) -> Routes:
     async def correct(body: CorrectionRequest, who: Annotated[Principal, operating]) -> Any:
         """Leave a stretch of time out of budgets and burn rates, from one full minute up to another."""
         about = body.plugins, body.objectives, body.owners
-        span = _utc(body.starts_at), _utc(body.ends_at)
+        span = _utc("starts_at", body.starts_at), _utc("ends_at", body.ends_at)
         item = await acts.run(warden.correct, about, span, body.reason, actor(who, body.actor))
         return as_json(shown(item), 201)
 
@@ -52,5 +53,8 @@ def correction_routes(parts: Parts) -> Routes:
     return routes
 
 
-def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(tzinfo=None)
+def _utc(name: str, at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError as error:
+        raise ConflictError(f"{name}: {at.isoformat()} is in no year from 1 to 9999 of UTC; write another") from error

@@ -26,6 +26,7 @@ from .fleet import FleetPages
 from .hour_cache import ClosedHours, Counted
 from .resolutions import WIDE
 from .source import CallSource
+from .span_cache import ClosedSpans
 from .usual import Usual
 
 __all__ = ["JudgedCalls"]
@@ -43,6 +44,7 @@ class JudgedCalls:
 
     def __init__(self, source: CallSource, pages: FleetPages, hours: ClosedHours, usual: Usual) -> None:
         self._source, self._pages, self._hours, self._usual = source, pages, hours, usual
+        self._spans = ClosedSpans(source, hours)
 
     def arrivals(
         self, after: int, thresholds: Sequence[int], detail: Collection[str], since: datetime, until: datetime
@@ -81,7 +83,7 @@ class JudgedCalls:
             return {}
         self._hours.follow()
         span, size = self._source.tiers.between(first, before, finest=finest), (before - first).total_seconds()
-        counted = self._wide(measures, span, size)
+        counted = self._wide(measures, span, size, self._spans.counts)
         if counted is None:
             counted = self._narrow(measures, {**span, "at": before, "windows": [size + 1.0]})
         return {
@@ -165,7 +167,7 @@ class JudgedCalls:
         since = at - timedelta(seconds=sizes[-1])
         span = self._source.tiers.span(since, until, finest=sizes[-1] <= SHORT_SECONDS)
         if sizes[0] > WIDE.total_seconds():
-            wide = self._wide(measures, span, sizes[0])
+            wide = self._wide(measures, span, sizes[0], self._hours.counts)
             if wide is not None:
                 return wide
         return self._narrow(measures, {**span, "at": at, "windows": sizes})
@@ -196,7 +198,13 @@ class JudgedCalls:
                 found[measure.name] = _grouped((row[1:] for row in slow_rows if row[0] == measure.name), _slow)
         return found
 
-    def _wide(self, measures: Sequence[Measure], span: dict[str, Any], size: float) -> dict[str, _Counted] | None:
+    def _wide(
+        self,
+        measures: Sequence[Measure],
+        span: dict[str, Any],
+        size: float,
+        counts_of: Callable[[dict[str, Any], int | None], Counted | None],
+    ) -> dict[str, _Counted] | None:
         """Return the counts of one window of many hours, most of which are over and known; None: more than is remembered."""
         of_threshold: dict[int | None, Counted] = {}
         found: dict[str, _Counted] = {}
@@ -204,7 +212,7 @@ class JudgedCalls:
             fast = measure.fast_index
             counted_as = _failed if fast is None else _slow
             if fast not in of_threshold:
-                counted = self._hours.counts(span, fast)
+                counted = counts_of(span, fast)
                 if counted is None:
                     return None
                 of_threshold[fast] = counted
