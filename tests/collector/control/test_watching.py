@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from plugwarden.contract import Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.control import statements
 from plugwarden_collector.control.watching import Watching
+from plugwarden_collector.store import stored_telemetry
 
 from tests.collector.conftest import Running, running
 from tests.collector.support.hooks import Hook
@@ -146,6 +148,8 @@ def test_what_a_statement_finds_is_an_alert_like_any_other(tmp_path: Path) -> No
         assert [item["name"] for item in collector.api.get("rules")["alerts"]] == ["many calls"]
         assert "csv, zone=eu: many calls" in collector.api.get(("alerts", alert["fingerprint"], "runbook"))["text"]
     hook.stop()
+    with stored_telemetry(tmp_path / "data") as (_, happened):
+        assert happened(clock.at - timedelta(days=1), []).alerts == [], "a backtest misses none that it does not replay"
 
 
 def test_a_silence_covers_it_by_any_of_its_labels(tmp_path: Path) -> None:
