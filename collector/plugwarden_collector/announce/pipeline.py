@@ -10,14 +10,16 @@ from datetime import datetime
 from .message import FIRING, Known, Message, Stage
 from .stages.acknowledge import acknowledge
 from .stages.dedup import dedup
+from .stages.escalate import escalate
 from .stages.inhibit import inhibit
 from .stages.mute import mute
 from .stages.route import route
 
 __all__ = ["STAGES", "due"]
 
-STAGES: tuple[Stage, ...] = (route, mute, inhibit, acknowledge, dedup)
-"""In this order: a message inhibits another only where it reaches the same receiver and is not muted, told before or not."""
+STAGES: tuple[Stage, ...] = (route, mute, inhibit, escalate, acknowledge, dedup)
+"""In this order: a message inhibits another only where it reaches the same receiver and is not muted, told before or not, and also where
+it waits for others to be told."""
 
 
 def due(known: Known, at: datetime) -> list[Message]:

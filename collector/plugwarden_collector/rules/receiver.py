@@ -76,6 +76,8 @@ class Receiver:
     routing_key: str = field(default="", repr=False)
     """PagerDuty's secret."""
     mail: Mail | None = None
+    escalate_after: timedelta | None = None
+    """For how long others must have been told, and nobody have acknowledged it, before this one is; None: it waits for nobody."""
     matchers: tuple[Matcher, ...] = ()
     """What it is told of: all of them must match; none: of everything of its severities."""
 

@@ -25,21 +25,17 @@ MAX_SECONDS = 31 * DAY
 """Seconds of any wait: what is told less often is as good as not told."""
 NOT_MATCHED = {"severity"}
 """Labels that another key is for, `severities`."""
-_GROUPING = {"group_by", "group_wait", "group_interval"}
+_CHOSEN = {"severities", "matchers"}
+_PACED = {*_CHOSEN, "repeat_interval", "escalate_after"}
+_GROUPED = {*_PACED, "group_by", "group_wait", "group_interval"}
 _KEYS: Mapping[ReceiverKind, set[str]] = {
-    ReceiverKind.WEBHOOK: {*secret_keys("url"), "severities", "matchers", "repeat_interval", *_GROUPING},
+    ReceiverKind.WEBHOOK: {*secret_keys("url"), *_GROUPED},
     ReceiverKind.CLOUDEVENTS: secret_keys("url"),
-    ReceiverKind.ALERTMANAGER: {*secret_keys("url"), "urls", "severities", "matchers"},
-    ReceiverKind.SLACK: {*secret_keys("url"), "severities", "matchers", "repeat_interval", *_GROUPING},
-    ReceiverKind.PAGERDUTY: {
-        *secret_keys("url"),
-        *secret_keys("routing_key"),
-        "severities",
-        "matchers",
-        "repeat_interval",
-    },
-    ReceiverKind.EMAIL: {*MAIL_KEYS, "severities", "matchers", "repeat_interval", *_GROUPING},
-    ReceiverKind.APPRISE: {*secret_keys("url"), "severities", "matchers", "repeat_interval", *_GROUPING},
+    ReceiverKind.ALERTMANAGER: {*secret_keys("url"), "urls", *_CHOSEN},
+    ReceiverKind.SLACK: {*secret_keys("url"), *_GROUPED},
+    ReceiverKind.PAGERDUTY: {*secret_keys("url"), *secret_keys("routing_key"), *_PACED},
+    ReceiverKind.EMAIL: {*MAIL_KEYS, *_GROUPED},
+    ReceiverKind.APPRISE: {*secret_keys("url"), *_GROUPED},
 }
 """Kind -> its keys beside `name` and `kind`. What a receiver groups or repeats itself it is not grouped or repeated for."""
 
@@ -71,13 +67,14 @@ def receiver_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Re
 
 
 def untold(receivers: Sequence[Receiver]) -> list[str]:
-    """Return what is surely not meant: severities of which some receivers are told, each only of what its matchers match."""
+    """Return what is surely not meant: severities of which some receivers are told, each only of a part, or late."""
     told = [item for item in receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
     severities = dict.fromkeys(severity for item in told for severity in item.severities)
     return [
-        f"receiver: each one that is told of a {severity} has matchers, and what none of them matches nobody is told of; add one without"
+        f"receiver: each one that is told of a {severity} has matchers or escalate_after, and what none of them matches nobody is told of "
+        "at once; add one without"
         for severity in severities
-        if all(item.matchers for item in told if severity in item.severities)
+        if all(item.matchers or item.escalate_after is not None for item in told if severity in item.severities)
     ]
 
 
@@ -136,10 +133,15 @@ def _pace(kind: ReceiverKind, table: Mapping[str, Any], place: str, problems: li
             problems.append(f"{place}.group_by: {shown(labels)} must be a list of labels, such as plugin")
         else:
             found["group_by"] = tuple(dict.fromkeys(labels))
-    for key, least in (("group_wait", 0.0), ("group_interval", 0.0), ("repeat_interval", 60.0)):
+    for key, least in (
+        ("group_wait", 0.0),
+        ("group_interval", 0.0),
+        ("repeat_interval", 60.0),
+        ("escalate_after", 1.0),
+    ):
         if key not in table:
             continue
-        if key != "repeat_interval" and labels is None:
+        if key.startswith("group_") and labels is None:
             problems.append(f"{place}.{key}: nothing waits without group_by; write that beside it")
             continue
         length = duration_at(table, key, None, place, problems)

@@ -75,6 +75,37 @@ def test_each_receiver_is_told_of_what_its_matchers_match() -> None:
     )
 
 
+def test_others_are_told_later_of_what_nobody_said_that_they_know_of() -> None:
+    boss = replace(ALL, name="boss", escalate_after=timedelta(minutes=15))
+    later = AT + timedelta(minutes=20)
+    item, both = subject("a"), {"receivers": (ALL, boss), "at": AT}
+    assert told(item, **both) == [("all", FIRING, "a")]
+    since = {("all", "a"): Telling(item, AT + timedelta(minutes=5), AT + timedelta(minutes=6))}
+    assert told(item, receivers=(ALL, boss), known=since, at=later - timedelta(seconds=1)) == []
+    assert told(item, receivers=(ALL, boss), known=since, at=later) == [("boss", FIRING, "a")], (
+        "it was silenced at first"
+    )
+    known = replace(item, known_until=later + timedelta(minutes=1))
+    assert told(known, receivers=(ALL, boss), known=since, at=later) == []
+    assert told(known, receivers=(ALL, boss), known=since, at=later + timedelta(minutes=1)) == [("boss", FIRING, "a")]
+    told_both = {**since, ("boss", "a"): Telling(item, later, later)}
+    assert sorted(told(receivers=(ALL, boss), known=told_both, at=later)) == [
+        ("all", RESOLVED, "a"),
+        ("boss", RESOLVED, "a"),
+    ]
+    assert told(receivers=(ALL, boss), known=since, at=later) == [("all", RESOLVED, "a")], (
+        "who was not told of it is told of no end"
+    )
+
+
+def test_what_a_quarantine_speaks_for_is_not_told_while_the_quarantine_waits_for_others() -> None:
+    boss = replace(ALL, name="boss", escalate_after=timedelta(minutes=15))
+    items = subject("q"), subject("a", speaker="q")
+    assert told(*items, receivers=(ALL, boss)) == [("all", FIRING, "q")]
+    known = {("all", "q"): Telling(items[0], AT, AT)}
+    assert told(*items, receivers=(ALL, boss), known=known, at=AT + timedelta(minutes=15)) == [("boss", FIRING, "q")]
+
+
 def test_beginning_anew_is_told_anew() -> None:
     again = subject("a", started_at=AT + timedelta(minutes=5))
     assert told(again, known={("all", "a"): Telling(subject("a"), AT, AT)}) == [("all", FIRING, "a")]

@@ -188,12 +188,24 @@ def test_matchers_that_are_wrong_are_named(matchers: str, said: str) -> None:
     assert problem.startswith(said)
 
 
+def test_who_is_told_later_says_after_how_long() -> None:
+    assert read('url = "http://a/"\nescalate_after = "15m"').escalate_after == timedelta(minutes=15)
+    (wrong,) = problems('url = "http://a/"\nescalate_after = "0s"')
+    assert wrong.startswith("escalate_after: '0s' must be from 1s to 31d")
+    assert problems('kind = "alertmanager"\nurl = "http://a/"\nescalate_after = "15m"')[0].startswith(
+        "escalate_after: unknown"
+    )
+
+
 def test_a_severity_of_which_somebody_might_be_told_nothing_is_warned_of() -> None:
     media = '[[receiver]]\nname = "media"\nurl = "http://a/"\nmatchers = { owner = "media" }\n'
     rest = '[[receiver]]\nname = "rest"\nurl = "http://b/"\nseverities = ["page"]\n'
     assert [text.split(",")[0] for text in parse_rules(GOOD + media, "rules.toml").warnings] == [
-        "receiver: each one that is told of a page has matchers", "receiver: each one that is told of a ticket has matchers",
+        "receiver: each one that is told of a page has matchers or escalate_after",
+        "receiver: each one that is told of a ticket has matchers or escalate_after",
     ]  # fmt: skip
+    late = media.replace('matchers = { owner = "media" }', 'escalate_after = "15m"')
+    assert len(parse_rules(GOOD + late, "rules.toml").warnings) == 2
     (warning,) = parse_rules(GOOD + media + rest, "rules.toml").warnings
     assert "of a ticket" in warning
     assert parse_rules(GOOD + rest, "rules.toml").warnings == ()
