@@ -1,7 +1,8 @@
 """Random histories of what fails, and of what keeps it from people: nothing is untold for longer than the rules say.
 
 The bound, of each receiver by itself: what it wants to hear of, what no silence covers, and what nobody speaks for to it, it has
-been told of once it was there for so long: at once, or after the longer of `group_wait` and `group_interval` where it groups. It is
+been told of once it was there for so long: at once, or after the longer of `group_wait` and `group_interval` where it groups, and
+`escalate_after` later where it waits for others, unless a person knows of it. It is
 told again by `repeat_interval` and that bound unless a person knows of it; and of the end within the bound after it was told that it
 began. That somebody knows of something, a restart, and that a receiver was away change nothing of it.
 """
@@ -41,6 +42,7 @@ RECEIVERS = (
     Receiver("groups", group_by=("plugin",), repeat=timedelta(hours=1)),
     Receiver("am", kind=ReceiverKind.ALERTMANAGER, group_by=(), group_wait=timedelta(0), group_interval=timedelta(0),
              repeat=timedelta(minutes=5)),
+    Receiver("boss", escalate_after=timedelta(minutes=10)),
 )  # fmt: skip
 MATCHERS = (
     "plugin=csv",
@@ -60,7 +62,8 @@ ACTS = (
 
 def bound(receiver: Receiver) -> timedelta:
     """How long after it was there a receiver has been told."""
-    return timedelta(0) if receiver.group_by is None else max(receiver.group_wait, receiver.group_interval)
+    waits = timedelta(0) if receiver.group_by is None else max(receiver.group_wait, receiver.group_interval)
+    return waits + (receiver.escalate_after or timedelta(0))
 
 
 class History:
@@ -122,9 +125,9 @@ class History:
 
     def _missing(self, receiver: Receiver, item: Subject) -> list[str]:
         told = self.tellings.get((receiver.name, item.key))
-        if told is None or told.told_at is None or told.subject.started_at != item.started_at:
-            return ["beginning"]
         known = item.known_until is not None and self.at < item.known_until
+        if told is None or told.told_at is None or told.subject.started_at != item.started_at:
+            return [] if known and receiver.escalate_after is not None else ["beginning"]
         return ["repeat"] if not known and self.at - told.told_at >= receiver.repeat else []
 
     def _must_know(self, receiver: Receiver, item: Subject, active: dict[str, Subject]) -> bool:
