@@ -31,8 +31,9 @@ MAX_VALUE = 1024
 """Characters of a label's value, and of a pattern: what a pushed alert may have (`pushed.reading`)."""
 MAX_PATTERN_BYTES = 1 << 20
 """Memory of one compiled pattern; `(a{1000}){1000}` is refused. It takes time in proportion to the value, whatever it says."""
-KEPT_PATTERNS = 256
-"""Compiled patterns that are kept: each alert is asked about each silence, some times a second."""
+KEPT_PATTERNS = 4096
+"""Compiled patterns that are kept, more than all silences and receivers have (`decide.acts.MAX_SILENCES`): each alert is asked about each
+some times a second."""
 _BARE = r'[^\s=!~"\'{}(),\\]+'
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _MATCHER = re.compile(

@@ -24,12 +24,11 @@ from plugwarden_collector.store.ledger import Delivery
 from plugwarden_collector.store.ledger_rows import DecisionRow
 
 from .attempt import Notebook, attempted
-from .certificates import certificates
 from .event import Event
 from .progress import Progress, ready
 from .receivers.answer import Answer, Verdict
 from .receivers.cloudevents import CONTENT_TYPE, event_of
-from .receivers.post import TIMEOUT_SECONDS, post
+from .receivers.post import http_client, post
 from .stages.retry import RESOLVED_FOR
 
 __all__ = ["EventSender", "Log"]
@@ -85,8 +84,7 @@ class EventSender:
     async def run_events(self) -> None:
         """Deliver, for as long as the collector runs."""
         said = ""
-        made = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, verify=certificates())
-        async with made as client, asyncio.TaskGroup() as group:
+        async with http_client() as client, asyncio.TaskGroup() as group:
             while True:
                 try:
                     await self._look(client, group)

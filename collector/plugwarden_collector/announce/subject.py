@@ -12,6 +12,7 @@ from plugwarden.contract import QuarantineState
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.labels import labels_of
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
+from plugwarden_collector.decide.silence import SILENCE_ENDS
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.figures import percent
 from plugwarden_collector.wording import one_line
@@ -37,7 +38,6 @@ JUDGING = "judging"
 HEALTH = "health"
 """Source of subjects that the watch over the collector itself reports."""
 QUARANTINED = "plugin quarantined"
-SILENCE_ENDS = "silence ends"
 SILENCE_NOTICE = timedelta(minutes=10)
 """How long before its end people are told of a silence that still hides something; of a short one, in its last quarter."""
 

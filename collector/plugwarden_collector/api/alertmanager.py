@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from plugwarden_collector.announce.stages.group import group_labels
+from plugwarden_collector.announce.stages.route import wants
 from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.decide.silence import Silence, silenced_by
 from plugwarden_collector.matcher import Matcher, Op, all_match
@@ -103,7 +104,7 @@ def _told(
     names = [
         {"name": receiver.name}
         for receiver in receivers
-        if receiver.kind is ReceiverKind.WEBHOOK and item.severity in receiver.severities
+        if receiver.kind is not ReceiverKind.CLOUDEVENTS and wants(receiver, item)
     ]
     texts = {"summary": item.summary, "description": item.description}
     inhibited = [item.speaker] if item.speaker in active else []

@@ -46,6 +46,9 @@ __all__ = [
 Acted = tuple[Standing, Changes]
 """A new standing, and what must be stored before anybody sees it."""
 
+MAX_SILENCES = 400
+"""Silences in force and to come: of ten patterns each, all stay compiled (`matcher.KEPT_PATTERNS`)."""
+
 
 def ensure_free(standing: Standing, scope: Scope) -> None:
     """Raise `ConflictError` when a scope is isolated already."""
@@ -189,12 +192,17 @@ def silence(
     owner: str | None = None,
 ) -> Acted:
     """Return a standing in which nobody is told of some alerts for a while, from now or from `starts_at`; they go on being judged and
-    acted upon. A start that has passed is now."""
+    acted upon. A start that has passed is now. Raises `ConflictError` where there are too many already."""
     begin = at if starts_at is None else max(at, starts_at)
     matched = [*map(str, matchers)]
     item = Silence(new_id("s", matched, at), tuple(matchers), begin, begin + length, str(actor), comment, owner)
+    kept = [known for known in standing.silences if known.ends_at > at]
+    if len(kept) >= MAX_SILENCES:
+        raise ConflictError(
+            f"there are {MAX_SILENCES} silences already; end some, or write one with a pattern for several"
+        )
     fresh, changes = standing.copy(), Changes(at=at, silences=[item])
-    fresh.silences = (*(known for known in standing.silences if known.ends_at > at), item)
+    fresh.silences = (*kept, item)
     told = {"from": begin, "until": item.ends_at} | ({} if owner is None else {"owner": owner})
     changes.decisions.append(
         Draft(

@@ -8,7 +8,10 @@ from datetime import datetime
 
 from plugwarden_collector.matcher import Matcher, all_match
 
-__all__ = ["Silence", "silenced_by"]
+__all__ = ["SILENCE_ENDS", "Silence", "silenced_by"]
+
+SILENCE_ENDS = "silence ends"
+"""Name under which people are told that a silence ends, and what it hides goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,9 @@ class Silence:
         return self.starts_at <= at < self.ends_at and self.speaks_of(labels)
 
     def speaks_of(self, labels: Mapping[str, str]) -> bool:
-        """Whether it speaks for an alert with these labels while it is in force; never for the notice of its own end."""
-        return labels.get("silence") != self.id and all_match(self.matchers, labels)
+        """Whether it speaks for an alert with these labels while it is in force; never for the notice that a silence ends, of which two
+        would keep people from each other's."""
+        return labels.get("alertname") != SILENCE_ENDS and all_match(self.matchers, labels)
 
 
 def silenced_by(silences: Sequence[Silence], labels: Mapping[str, str], at: datetime) -> str | None:

@@ -103,10 +103,7 @@ def test_what_begins_and_ends_while_a_receiver_is_away_is_told_with_its_end(tmp_
 def test_every_attempt_at_a_receiver_in_trouble_is_a_row_with_its_result(
     mood: str, error: str, tmp_path: Path, hook: MoodyHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "plugwarden_collector.announce.receivers.senders.TIMEOUT_SECONDS", 5.0 if mood == DRIPS else 0.2
-    )
-    monkeypatch.setattr(post, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(post, "TIMEOUT_SECONDS", 5.0 if mood == DRIPS else 0.2)
     monkeypatch.setattr(post, "WHOLE_SECONDS", 0.3)
     hook.moods = (mood,)
     with running(tmp_path / "data", rules_for(tmp_path, hook.server_port)) as collector:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ from plugwarden_collector.announce.receivers.answer import Answer, Verdict
 from plugwarden_collector.announce.receivers.apprise import Apprise
 from plugwarden_collector.announce.receivers.email import Email, message_of
 from plugwarden_collector.announce.receivers.pagerduty import PagerDuty
-from plugwarden_collector.announce.receivers.post import verdict_of
+from plugwarden_collector.announce.receivers.post import http_client, verdict_of
 from plugwarden_collector.announce.receivers.sender import Occasion
 from plugwarden_collector.announce.receivers.senders import open_senders
 from plugwarden_collector.announce.receivers.slack import Slack
@@ -35,6 +37,7 @@ from plugwarden_collector.rules.receiver import Mail, Receiver, ReceiverKind, Tl
 from tests.collector.support.mail_server import DRIPS, HANGS, LATER, NEVER, MailServer, certificate_for
 from tests.collector.support.moody_hook import FAILS, REFUSES, MoodyHook
 from tests.collector.support.played_fleet import AT
+from tests.collector.support.waiting import eventually
 
 SECRET = "T0PS3CR3T"
 SUBJECT = Subject(
@@ -202,6 +205,89 @@ def test_what_answers_of_a_mail_server_mean(
     answers, _ = deliver(mailed(server), notice(BEGUN))
     assert [answer.verdict for answer in answers] == [verdict], answers
     assert server.taken == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=?utf-8?q?a=0d=0aReply-To:_evil@example.net=0d=0aContent-Type:_text/html=0d=0a=0d=0a<h1>owned</h1>?=", "=?utf-7?q?+2AA-?=",
+     "=?unicode_escape?q?\\ud800?=", "=?=?utf-8?q?x?=?q?y?="],
+)  # fmt: skip
+def test_a_name_is_a_name_in_a_subject_whatever_it_encodes(name: str, server: MailServer) -> None:
+    """Before, it wrote headers and the body of the mail, or kept it from being sent for ever."""
+    begun = replace(BEGUN, subject=replace(SUBJECT, summary=f"{name} is quarantined"))
+    answers, _ = deliver(mailed(server), notice(begun))
+    assert [answer.verdict for answer in answers] == [Verdict.TAKEN]
+    (mail,) = server.taken
+    assert "Reply-To" not in mail
+    assert mail.get_content_type() == "text/plain"
+    assert mail["Subject"].startswith(f"[plugwarden page] {name.replace('=?', '= ?')}"[:60])
+    assert "37 of 40" in mail.get_content()
+
+
+def test_mail_servers_that_never_end_keep_neither_others_nor_the_end_waiting(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, four threads were for all servers: the good one was told nothing, and the process did not end."""
+    monkeypatch.setattr(email_receiver, "WHOLE_SECONDS", 5.0)
+    bad = MailServer()
+    bad.mood = DRIPS
+
+    async def run() -> list[Answer]:
+        async with open_senders() as senders:
+            sender = senders[ReceiverKind.EMAIL]
+            form = sender.form(mailed(server), notice(BEGUN), OCCASION)
+            slow = [asyncio.create_task(sender.send(mailed(bad), form, f"n-{place}")) for place in range(12)]
+            await asyncio.sleep(0.2)
+            good = await sender.send(mailed(server), form, "n-good")
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+            return [good]
+
+    assert asyncio.run(run()) == [Answer(Verdict.TAKEN)]
+    eventually(lambda: not any(item.name == "plugwarden-mail" for item in threading.enumerate()), timeout=10)
+    bad.stop()
+
+
+@pytest.mark.parametrize("farewell", ["250 well", "421 away", ""])
+def test_what_was_taken_is_taken_whatever_is_answered_to_the_goodbye(farewell: str, server: MailServer) -> None:
+    """Before, it was sent again and again."""
+    server.farewell = farewell
+    answers, _ = deliver(mailed(server), notice(BEGUN))
+    assert (answers, len(server.taken)) == ([Answer(Verdict.TAKEN)], 1)
+
+
+def test_who_is_put_off_is_sent_it_later_and_alone(server: MailServer) -> None:
+    """Before, it counted as sent."""
+    to = mailed(server, to=("ann@example.net", "bob@example.net"))
+
+    async def run() -> list[Answer]:
+        async with open_senders() as senders:
+            sender = senders[ReceiverKind.EMAIL]
+            form = sender.form(to, notice(BEGUN), OCCASION)
+            answers = []
+            for put_off in ({"bob"}, {"bob"}, set[str]()):
+                server.put_off = put_off
+                answers.append(await sender.send(to, form, "n"))
+            return answers
+
+    assert asyncio.run(run()) == [
+        Answer(Verdict.MISSED, "the mail server put off 1 of 2 recipients"),
+        Answer(Verdict.MISSED, "the mail server answered 450 to every recipient (450)"),
+        Answer(Verdict.TAKEN),
+    ]
+    assert len(server.taken) == 2
+
+
+def test_no_cookie_is_kept_of_a_receiver(hook: MoodyHook) -> None:
+    async def run() -> int:
+        async with http_client() as client:
+            request = client.build_request("POST", hook.url)
+            answer = httpx2.Response(200, headers={"set-cookie": "a=b; Path=/"}, request=request)
+            client.cookies.extract_cookies(answer)
+            return len(client.cookies)
+
+    assert asyncio.run(run()) == 0
 
 
 def test_recipients_that_are_refused_are_told(server: MailServer) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from plugwarden_collector.announce.message import FIRING, RESOLVED, Ending, Known, Message, Telling
 from plugwarden_collector.announce.notice import Notice
 from plugwarden_collector.announce.pipeline import STAGES, due
+from plugwarden_collector.announce.stages.acknowledge import acknowledge
 from plugwarden_collector.announce.stages.dedup import UPDATE, dedup
 from plugwarden_collector.announce.stages.group import MAX_MESSAGES, group, group_labels
 from plugwarden_collector.announce.stages.inhibit import inhibit
@@ -95,6 +96,36 @@ def test_what_is_owed_is_due_until_it_is_taken_and_what_is_told_after_a_long_whi
     given_up = replace(known(item), tellings={item.key: Telling(item.subject, AT, given_up_by="ann")})
     assert dedup([item], given_up, AT + 2 * ALL.repeat) == []
     assert dedup([message(summary="and more")], given_up, AT + UPDATE) == [message(summary="and more")]
+
+
+def test_running_numbers_of_a_condition_are_no_news_and_names_are() -> None:
+    """Before, each report of anything told again that a receiver is away, for some minutes more."""
+    said = subject("c-untold", summary="1 receiver took nothing that they are owed: 'pager' for 1.2 min")
+    last = {("all", "c-untold"): Telling(said, AT, AT)}
+    later = AT + 2 * UPDATE
+
+    def told(summary: str) -> bool:
+        item = Message("all", FIRING, replace(said, summary=summary))
+        return bool(dedup([item], replace(known(item), tellings=last), later))
+
+    assert not told("1 receiver took nothing that they are owed: 'pager' for 3.5 h")
+    assert told("2 receivers took nothing that they are owed: 'chat' for 2 min, 'pager' for 3.5 h")
+    quarantine = message("q-1", summary="csv is quarantined by automation again, 2 times by now: it fails")
+    before = {
+        quarantine.key: Telling(
+            replace(quarantine.subject, summary="csv is quarantined by automation: it fails"), AT, AT
+        )
+    }
+    assert dedup([quarantine], replace(known(quarantine), tellings=before), later) == [quarantine]
+
+
+def test_who_knows_of_something_is_told_when_a_person_must_decide() -> None:
+    """Before, an acknowledgement hid that a quarantine came again, and that nobody but a person ends it."""
+    first = subject("q-1", done="Its calls are refused.", until="12:00", known_until=AT + timedelta(days=7))
+    told = {("all", "q-1"): Telling(first, AT, AT)}
+    again = Message("all", FIRING, replace(first, summary="again", until="a person decides"))
+    same = Message("all", FIRING, replace(first, summary="it burns 14.5 times too fast"))
+    assert acknowledge([again, same], replace(known(again), tellings=told), AT) == [again]
 
 
 def test_pages_go_first() -> None:

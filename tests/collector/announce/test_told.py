@@ -182,6 +182,14 @@ def test_a_silence_that_hides_nothing_or_is_extended_in_time_ends_without_a_word
     assert hook.look(replace(standing, silences=(longer,)), soon + HOUR, longer) == [(FIRING, "silence ends")]
 
 
+def test_of_two_silences_that_hide_everything_each_end_is_told() -> None:
+    """Before, each hid the notice of the other."""
+    standing, _ = MUST_BE_TOLD["quarantined by a person"]
+    two = [Silence(f"s-{n}", read_matchers(["severity=~.+"]), AT, AT + HOUR, "ann", "known") for n in (1, 2)]
+    told = Receiving().look(replace(standing, silences=tuple(two)), AT + HOUR - timedelta(minutes=1), *two)
+    assert told == [(FIRING, "silence ends")] * 2
+
+
 def test_what_a_person_knows_of_is_not_told_again_until_that_ends_and_its_end_is() -> None:
     hook, at, more = Receiving(), AT, replace(HELD, repeats=1)
     hook.look(held(HELD), at)

@@ -157,6 +157,15 @@ def test_a_silence_is_previewed_made_extended_and_ended(collector: Running) -> N
     assert (ended["id"], ended["state"], ended["owner"]) == (made["id"], "expired", "storage")
 
 
+def test_moments_that_utc_does_not_have_are_refused(collector: Running) -> None:
+    for moment in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        body = {"matchers": {"plugin": "csv"}, "seconds": 60, "comment": "known", "starts_at": moment}
+        assert httpx2.post(f"{collector.url}/api/v1/silences", json=body).status_code == 422
+        theirs = {"matchers": [{"name": "plugin", "value": "csv", "isRegex": False}], "startsAt": moment, "endsAt": moment,
+                  "createdBy": "ann", "comment": "known"}  # fmt: skip
+        assert httpx2.post(f"{collector.url}/api/v2/silences", json=theirs).status_code in (400, 422)
+
+
 @pytest.mark.parametrize(
     ("matchers", "why"),
     [

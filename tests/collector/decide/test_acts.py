@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.audit.actor import Actor
+from plugwarden_collector.decide import acts
 from plugwarden_collector.decide.acts import (
     Acted,
     acknowledge,
@@ -274,3 +275,13 @@ def test_a_clock_that_was_put_right_neither_ends_an_incident_nor_keeps_it() -> N
     fresh, changes = shift(replace(standing(), incidents={"i-1": found}), 3_600.0, AT)
     assert fresh.incidents["i-1"].seen_at == AT + HOUR
     assert [item.seen_at for item in changes.incidents] == [AT + HOUR]
+
+
+def test_silences_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acts, "MAX_SILENCES", 2)
+    standing = Standing()
+    for _ in range(2):
+        standing, _ = silence(standing, equal({"plugin": "csv"}), timedelta(hours=1), "known", ANN, AT)
+    with pytest.raises(ConflictError, match="there are 2 silences already"):
+        silence(standing, equal({"plugin": "csv"}), timedelta(hours=1), "known", ANN, AT)
+    silence(standing, equal({"plugin": "csv"}), timedelta(hours=1), "known", ANN, AT + timedelta(hours=1))

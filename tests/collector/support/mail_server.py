@@ -31,6 +31,10 @@ class MailServer(socketserver.ThreadingTCPServer):
         self.logins: list[tuple[str, str]] = []
         self.refused: set[str] = set()
         """Recipients that it answers 550."""
+        self.put_off: set[str] = set()
+        """Recipients that it answers 450, as one does that knows no sender yet."""
+        self.farewell = "221 bye"
+        """What it answers to QUIT."""
         self.context = None
         if certificate is not None:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -80,12 +84,14 @@ class _Session(socketserver.StreamRequestHandler):
                 self.server.logins.append((user, password))
                 self._say("235 welcome" if password == "right" else "535 who are you")
             elif word.startswith("RCPT"):
-                self._say("550 nobody" if any(name in line for name in self.server.refused) else "250 well")
+                refused, later = self.server.refused, self.server.put_off
+                answers = [(refused, "550 nobody"), (later, "450 not yet"), ({""}, "250 well")]
+                self._say(next(answer for names, answer in answers if any(name in line for name in names)))
             elif word == "DATA":
                 self._say("354 go on")
                 self._data()
             elif word == "QUIT":
-                self._say("221 bye")
+                self._say(self.server.farewell)
                 return
             else:
                 self._say("250 well")

@@ -9,7 +9,6 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from plugwarden_collector.rules.receiver import Receiver
@@ -17,25 +16,17 @@ from plugwarden_collector.rules.receiver import Receiver
 from ..notice import Notice
 from ..text import joined, text_of
 from .answer import Answer, Verdict
+from .apart import apart
 from .sender import Occasion
 
 __all__ = ["Apprise"]
 
 WHOLE_SECONDS = 30.0
 """Longest wait for an answer: it waits 4 s for a connection and 4 s for an answer, of each of the requests that a service takes."""
-THREADS = 4
-"""Deliveries at once, to all services together."""
 
 
 class Apprise:
     """What is sent by Apprise, and how."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, "plugwarden-apprise")
-
-    def close(self) -> None:
-        """Let the threads go; a delivery that is under way ends by itself."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def form(self, receiver: Receiver, notice: Notice, occasion: Occasion) -> dict[str, Any]:
         """Return a title and a text; the library escapes them for what reads them as more than text."""
@@ -45,10 +36,9 @@ class Apprise:
 
     async def send(self, receiver: Receiver, form: Mapping[str, Any], attempt: str) -> Answer:
         """Hand it to the library, in a thread."""
-        work = asyncio.get_running_loop().run_in_executor(self._threads, _notify, receiver.url, form)
         try:
             async with asyncio.timeout(WHOLE_SECONDS):
-                return await work
+                return await apart("apprise", lambda: _notify(receiver.url, form))
         except TimeoutError:
             return Answer(Verdict.MISSED, f"the service took longer than {WHOLE_SECONDS:g} s")
 

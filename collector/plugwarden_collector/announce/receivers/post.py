@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
 
 import httpx2
 
+from ..certificates import certificates
 from .answer import Answer, Verdict
 
-__all__ = ["TIMEOUT_SECONDS", "post", "verdict_of"]
+__all__ = ["TIMEOUT_SECONDS", "http_client", "post", "verdict_of"]
 
 TIMEOUT_SECONDS = 5.0
 """Longest wait for a connection, and for each piece of an answer."""
@@ -19,6 +21,13 @@ WHOLE_SECONDS = 10.0
 
 _AGAIN = frozenset({408, 425, 429})
 """Answers that say "later", beside those of 500 and above."""
+
+
+def http_client() -> httpx2.AsyncClient:
+    """Return a client that waits so long and keeps no cookies: one receiver would fill the head of what is sent to another of its host."""
+    client = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, verify=certificates())
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
 
 
 async def post(

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import httpx2
-
 from plugwarden_collector.rules.receiver import ReceiverKind
 
-from ..certificates import certificates
 from .alertmanager import Alertmanager
 from .apprise import Apprise
 from .email import Email
 from .pagerduty import PagerDuty
-from .post import TIMEOUT_SECONDS
+from .post import http_client
 from .sender import Sender
 from .slack import Slack
 from .webhook import Webhook
@@ -25,17 +22,12 @@ __all__ = ["open_senders"]
 @asynccontextmanager
 async def open_senders() -> AsyncIterator[Mapping[ReceiverKind, Sender]]:
     """Give a sender for each kind of receiver that people are told by; of events, `announce.events` knows more than a sender would."""
-    email, apprise = Email(), Apprise()
-    async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, verify=certificates()) as client:
-        try:
-            yield {
-                ReceiverKind.WEBHOOK: Webhook(client),
-                ReceiverKind.ALERTMANAGER: Alertmanager(client),
-                ReceiverKind.SLACK: Slack(client),
-                ReceiverKind.PAGERDUTY: PagerDuty(client),
-                ReceiverKind.EMAIL: email,
-                ReceiverKind.APPRISE: apprise,
-            }
-        finally:
-            email.close()
-            apprise.close()
+    async with http_client() as client:
+        yield {
+            ReceiverKind.WEBHOOK: Webhook(client),
+            ReceiverKind.ALERTMANAGER: Alertmanager(client),
+            ReceiverKind.SLACK: Slack(client),
+            ReceiverKind.PAGERDUTY: PagerDuty(client),
+            ReceiverKind.EMAIL: Email(),
+            ReceiverKind.APPRISE: Apprise(),
+        }

@@ -1,4 +1,5 @@
-"""Acknowledge: whoever was told of what a person knows of is not told again while the acknowledgement holds. Its end is told."""
+"""Acknowledge: whoever was told of what a person knows of is not told again while the acknowledgement holds. Its end is told, and what
+was done about it since, or is to be decided."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from datetime import datetime
 from plugwarden_collector.rules.receiver import ReceiverKind
 
 from ..message import Known, Message
+from ..subject import Subject
 
 __all__ = ["acknowledge"]
 
@@ -31,4 +33,10 @@ def acknowledge(messages: Sequence[Message], known: Known, at: datetime) -> list
 
 def _told(known: Known, message: Message) -> bool:
     telling = known.tellings.get(message.key)
-    return telling is not None and telling.owed is None and telling.is_of(message.subject)
+    if telling is None or telling.owed is not None or not telling.is_of(message.subject):
+        return False
+    return _course(telling.subject) == _course(message.subject)
+
+
+def _course(subject: Subject) -> tuple[str, str, str]:
+    return subject.done, subject.until, subject.todo

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import FIRING, Known, Message, Telling
-from ..subject import Subject
+from ..subject import HEALTH, Subject, source_of
 
 __all__ = ["UPDATE", "dedup"]
 
+_NUMBER = re.compile(r"\d[\d.,]*( ?(%|[kMGT]?i?B|ms|s|min|h|d)\b)?")
 UPDATE = timedelta(seconds=60)
 """A subject of which there is more to say, such as an incident that spreads, is told again no sooner than this."""
 
@@ -40,7 +42,12 @@ def _news(subject: Subject, last: Telling, at: datetime) -> bool:
     if not last.is_of(subject):
         return True
     recent = timedelta(0) <= at - (last.told_at or last.due_at) < UPDATE
-    return last.subject.summary != subject.summary and not recent
+    return _said(last.subject) != _said(subject) and not recent
+
+
+def _said(subject: Subject) -> str:
+    """Return what there is to say; of the collector's own conditions without numbers, which run: how long, how much."""
+    return _NUMBER.sub("", subject.summary) if source_of(subject.key) == HEALTH else subject.summary
 
 
 def _again(last: Telling, receiver: Receiver, at: datetime) -> bool:

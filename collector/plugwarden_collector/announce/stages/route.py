@@ -10,7 +10,7 @@ from plugwarden_collector.rules.receiver import Receiver
 from ..message import Known, Message
 from ..subject import Subject
 
-__all__ = ["route"]
+__all__ = ["route", "wants"]
 
 
 def route(messages: Sequence[Message], known: Known, at: datetime) -> list[Message]:
@@ -20,11 +20,11 @@ def route(messages: Sequence[Message], known: Known, at: datetime) -> list[Messa
         item
         for item in messages
         if item.ended is not None
-        or ((receiver := receivers.get(item.receiver)) is not None and _wanted(receiver, item.subject))
+        or ((receiver := receivers.get(item.receiver)) is not None and wants(receiver, item.subject))
     ]
 
 
-def _wanted(receiver: Receiver, subject: Subject) -> bool:
+def wants(receiver: Receiver, subject: Subject) -> bool:
     """Whether a receiver is to hear of a subject: each of its matchers matches a label of it, or what the rules say of it."""
     return subject.severity in receiver.severities and all(
         matcher.is_true_of(_values(subject, matcher.name)) for matcher in receiver.matchers

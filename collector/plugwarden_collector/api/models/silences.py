@@ -47,8 +47,11 @@ Matchers = Annotated[
 
 
 def utc(moment: datetime) -> datetime:
-    """Return a moment as all times here are: UTC without a zone."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
+    """Return a moment as all times here are: UTC without a zone; raises `ValueError` for one that UTC does not have."""
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
+    except OverflowError as error:
+        raise ValueError("is a moment that UTC does not have") from error
 
 
 class SilencePreviewRequest(Asked):

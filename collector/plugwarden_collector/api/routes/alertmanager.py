@@ -22,6 +22,7 @@ from plugwarden_collector.api.models.alertmanager import (
     PostableSilence,
     SilenceId,
 )
+from plugwarden_collector.api.models.silences import MAX_AHEAD
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.control.hands import MAX_SILENCE
@@ -122,6 +123,8 @@ def alertmanager_routes(parts: Parts) -> Routes:
             raise HTTPException(400, "endsAt: must be later than startsAt and than now")
         if body.endsAt - max(at, body.startsAt) > MAX_SILENCE:
             raise HTTPException(400, f"endsAt: a silence lasts {MAX_SILENCE.days} days at most; extend it then")
+        if body.startsAt > at + MAX_AHEAD:
+            raise HTTPException(400, f"startsAt: a silence begins at most {MAX_AHEAD.days} days ahead")
         matchers = tuple(item.matcher() for item in body.matchers)
         item = await acts.run(
             hands.change,
@@ -159,4 +162,4 @@ def alertmanager_routes(parts: Parts) -> Routes:
 
 
 def _receivers(parts: Parts) -> list[dict[str, str]]:
-    return [{"name": item.name} for item in parts.warden.rules.receivers if item.kind is ReceiverKind.WEBHOOK]
+    return [{"name": item.name} for item in parts.warden.rules.receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
