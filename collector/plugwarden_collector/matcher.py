@@ -36,9 +36,7 @@ KEPT_PATTERNS = 4096
 some times a second."""
 _BARE = r'[^\s=!~"\'{}(),\\]+'
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-_MATCHER = re.compile(
-    rf"\s*(?P<name>{_QUOTED}|{_BARE})\s*(?P<op>=~|!~|!=|=)\s*(?P<value>{_QUOTED}|[^\"]*?)\s*", re.DOTALL
-)
+_MATCHER = re.compile(rf"\s*(?P<name>{_QUOTED}|{_BARE})\s*(?P<op>=~|!~|!=|=)(?P<value>.*)", re.DOTALL)
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
 
@@ -103,7 +101,10 @@ def read_matcher(text: str) -> Matcher:
     found = _MATCHER.fullmatch(text)
     if found is None:
         raise MatcherError(f'{text[:80]!a} is no matcher; write NAME="VALUE", with =, !=, =~ or !~ between them')
-    return Matcher(_unquoted(found["name"]), _unquoted(found["value"]), Op(found["op"]))
+    value = found["value"].strip()  # in the expression, many blanks would be tried in every division
+    if '"' in value and not re.fullmatch(_QUOTED, value, re.DOTALL):
+        raise MatcherError(f'{text[:80]!a} is no matcher; write NAME="VALUE", with =, !=, =~ or !~ between them')
+    return Matcher(_unquoted(found["name"]), _unquoted(value), Op(found["op"]))
 
 
 def read_matchers(texts: Iterable[str]) -> tuple[Matcher, ...]:

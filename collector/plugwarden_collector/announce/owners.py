@@ -28,7 +28,7 @@ def with_owners(subjects: Iterable[Subject], standing: Standing, rules: Rules) -
 
     def about(subject: Subject) -> Pairs:
         record = standing.alerts.get(subject.key)
-        if record is not None and record.slo:
+        if record is not None and (record.slo or record.watched):
             return of_slo.get(record.slo, ())
         incident = standing.incidents.get(subject.key)
         plugins = (subject.labels.get("plugin", ""),) if incident is None else incident.plugins

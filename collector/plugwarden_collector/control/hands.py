@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from plugwarden_collector.announce.hidden import Hidden, hidden_by
-from plugwarden_collector.announce.subject import Subject, subjects_of
+from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.acknowledgement import Acknowledgement
@@ -75,10 +75,12 @@ class Hands:
         differs, and else the new one takes its place. Return it; raises `NotFoundError` and `ConflictError`."""
         if identity is not None:
             at = self._clock()
-            item = next((known for known in self._warden.silences if known.id == identity and known.ends_at > at), None)
+            item = next(
+                (known for known in self._warden.standing.silences if known.id == identity and known.ends_at > at), None
+            )
             if item is None:
                 raise NotFoundError(
-                    f"there is no silence {identity!r} in force or to come; leave the id out to make one"
+                    f"there is no silence {identity!r} in force or to come that a person made; leave the id out to make one"
                 )
             begins = item.starts_at == starts_at or max(item.starts_at, starts_at) <= at
             if begins and set(item.matchers) == set(matchers) and ends_at > item.ends_at:
@@ -110,4 +112,4 @@ class Hands:
 
     def subjects(self) -> list[Subject]:
         """Return all that people must know of now, whoever told it."""
-        return [*subjects_of(self._warden.standing), *self._own()]
+        return [*self._warden.subjects(), *self._own()]

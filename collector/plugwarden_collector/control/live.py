@@ -341,7 +341,7 @@ class Warden:
             draft = Draft(self._clock(), "rules_loaded", LOCAL, str(path), text, evidence=before)
             settled(self._ledger.audit.append([draft]), WRITE_TIMEOUT_SECONDS)
             self.rules = rules
-            self._notifier.report(JUDGING, self._subjects(self.standing))
+            self._notifier.report(JUDGING, self.subjects())
         return rules
 
     def _seconds_to(self, at: datetime) -> float:
@@ -390,7 +390,7 @@ class Warden:
         self._said = holding(standing, self._said)
         told, self._told = self._told, subjects_said(standing, self._said)
         if changes.moves_subjects or told != self._told:
-            self._notifier.report(JUDGING, self._subjects(standing))
+            self._notifier.report(JUDGING, self.subjects())
 
     def _load(self) -> None:
         """Take over where things stand in the ledger, and tell it."""
@@ -410,10 +410,11 @@ class Warden:
             (row.kind, row.scope): Said(row.time, row.reason, row.evidence) for row in self._ledger.said(KINDS)
         }
         self._told = subjects_said(standing, self._said)
-        self._notifier.report(JUDGING, self._subjects(standing))
+        self._notifier.report(JUDGING, self.subjects())
 
-    def _subjects(self, standing: Standing) -> list[Subject]:
+    def subjects(self) -> list[Subject]:
         """Return all that people are told of now, with where its runbook is and whose it is."""
+        standing = self.standing
         found = with_runbooks([*subjects_of(standing), *self._told], standing, self.rules)
         return with_owners(found, standing, self.rules)
 

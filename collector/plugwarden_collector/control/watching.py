@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from plugwarden.contract import QuarantineState
+
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.acts import Acted
 from plugwarden_collector.decide.standing import Standing
@@ -116,9 +118,11 @@ class Watching:
         try:
             samples = self._samples(rule, at)
             self._bring_forward(rule, samples)
-        except CollectorError as error:
+        except Exception as error:  # noqa: BLE001 - told as of this rule, and the others are looked at
             if self._closed:
                 return
+            if not isinstance(error, CollectorError):
+                _log.exception("the alert %s could not be looked at", rule.name)
             failures = 1 if before is None else before.failures + 1
             wrong = isinstance(error, WatchError | QueryError)
             look = Look(at, time.perf_counter() - began, 0, str(error), failures, wrong)
@@ -186,10 +190,16 @@ def _by_key(kept: Sequence[Kept]) -> dict[str, Kept]:
 
 def _isolated(standing: Standing) -> set[tuple[str, str]]:
     """Return (plugin, operation) of everything whose calls are refused everywhere; an empty operation: all."""
-    scopes = (item.scope for item in standing.quarantines.values() if item.in_force)
-    return {
-        (scope.plugin, scope.operation or "") for scope in scopes if scope.instance is None and scope.tenant is None
+    held = (item.scope for item in standing.quarantines.values() if item.state is QuarantineState.QUARANTINED)
+    scopes = [scope for scope in held if scope.instance is None and scope.tenant is None]
+    found = {(scope.plugin, scope.operation or "") for scope in scopes if scope.version is None}
+    of_versions = {
+        (scope.plugin, scope.version) for scope in scopes if scope.operation is None and scope.version is not None
     }
+    for plugin in {plugin for plugin, _ in of_versions}:
+        if all((plugin, version) in of_versions for name, version in standing.versions if name == plugin):
+            found.add((plugin, ""))
+    return found
 
 
 async def run_watching(watching: Watching) -> None:

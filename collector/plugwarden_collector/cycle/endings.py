@@ -66,7 +66,7 @@ def _replaced(tick: Tick, objective: Objective, record: AlertRecord) -> str | No
     quiet = max([MIN_QUIET_SECONDS, *shorts])
     called_at = tick.seen.called_at.get((record.plugin, record.version))
     since = record.alert.firing_at or record.alert.pending_at or tick.at
-    # Calls that an open breaker refuses are in no window; a version that is asked for still runs.
+    # A version whose calls are all refused, by whatever, still runs: it is asked for.
     if (called_at is not None and tick.at - called_at < timedelta(seconds=quiet)) or tick.at - since < timedelta(
         seconds=quiet
     ):

@@ -299,7 +299,8 @@ def _silence(standing: Standing, identity: str, at: datetime) -> Silence:
     item = next((known for known in standing.silences if known.id == identity and known.ends_at > at), None)
     if item is None:
         raise NotFoundError(
-            f"there is no silence {identity!r} in force or to come; `plugwarden silences list` lists them"
+            f"there is no silence {identity!r} in force or to come that a person made; `plugwarden silences list` lists them, and "
+            "those of maintenance windows, which the rules end"
         )
     return item
 

@@ -161,7 +161,9 @@ class _Step:
         ]
         isolated = next((item for item in open_ if item.in_force), None)
         if isolated is not None:
-            if "pushed" in isolated.evidence and isolated.actor == AUTOMATION and isolated.scope == scope:
+            approved = rule.enforcement is Enforcement.ENFORCE or "approved_by" in isolated.evidence
+            may = approved and self.standing.frozen is None
+            if may and "pushed" in isolated.evidence and isolated.actor == AUTOMATION and isolated.scope == scope:
                 self._hold(isolated, alert)
             return
         speaker = next(iter(open_), None)

@@ -46,7 +46,8 @@ def shift(standing: Standing, seconds: float, at: datetime) -> tuple[Standing, C
     fresh.silences = tuple(_moved_silence(item, by, at) for item in standing.silences)
     changes.silences = list(fresh.silences)
     fresh.acknowledgements = tuple(
-        replace(item, made_at=item.made_at + by, ends_at=item.ends_at + by) for item in standing.acknowledgements
+        replace(item, made_at=item.made_at + max(by, timedelta(0)), ends_at=item.ends_at + by)
+        for item in standing.acknowledgements
     )
     changes.acknowledgements = list(fresh.acknowledgements)
     return fresh, changes

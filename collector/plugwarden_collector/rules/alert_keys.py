@@ -9,6 +9,7 @@ from typing import Any
 
 from .about_keys import ABOUT_KEYS, about_in
 from .alert_rule import AlertKind, AlertRule, Limit, Measure, NoData, Severity
+from .duration import written
 from .slo_keys import plugins_in
 from .table import choice_at, duration_at, unknown_keys
 from .workable import DAY, name_problem, shown
@@ -212,7 +213,7 @@ def _length(
         return default
     least, most = bounds
     if not least <= length <= most:
-        problems.append(f"{place}.{key}: {shown(table[key])} must be from {least:g}s to {most / DAY:g}d")
+        problems.append(f"{place}.{key}: {shown(table[key])} must be from {written(least)} to {written(most)}")
     return length
 
 

@@ -38,7 +38,7 @@ class Maintenance:
         length is always the same.
         """
         local = at.replace(tzinfo=UTC).astimezone(self.zone).date()
-        for day in (local, local - timedelta(days=1)):
+        for day in (local, local - timedelta(days=1), local - timedelta(days=2)):  # of a day and a skipped hour
             if day.weekday() not in self.days:
                 continue
             start = datetime.combine(day, self.begins, self.zone).astimezone(UTC).replace(tzinfo=None)

@@ -10,11 +10,13 @@ from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState, Re
 from plugwarden_collector.decide.changes import AlertEvent, Changes
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.errors import WatchError
 from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule, NoData
 from plugwarden_collector.wording import one_line
 
 from .kept import Kept
 from .sample import Sample, key_of
+from .statement import MAX_ROWS
 
 __all__ = ["FORGET", "bring_forward", "end_left_over", "fingerprint_of"]
 
@@ -22,6 +24,8 @@ FORGET = timedelta(days=1)
 """What was not in the answers for so long is gone: its alert ends, whatever `no_data` says."""
 NOTHING: Mapping[str, str] = {}
 """Labels of the alert that a statement gives no rows at all."""
+MAX_KEPT = 3 * MAX_ROWS
+"""Rows of one rule that are there or are remembered; more have labels that change from look to look."""
 _GONE = {
     AlertKind.SQL: "there is no row of it any more",
     AlertKind.FORECAST: "there are no values of it any more",
@@ -34,11 +38,15 @@ def bring_forward(
     rule: AlertRule, samples: Sequence[Sample], kept: Mapping[str, Kept], standing: Standing, at: datetime
 ) -> tuple[Standing, Changes, dict[str, Kept]]:
     """Return where things stand after one look of a rule, what changed, and what is to be kept of it."""
-    fresh, changes, after = standing.copy(), Changes(at=at), dict[str, Kept]()
     found = {sample.key: sample for sample in samples}
     if rule.no_data is NoData.ALERT:
         said = f"{len(found)} rows" if found else "the statement gives no row"
         found.setdefault(key_of(NOTHING), Sample(NOTHING, not found, bool(found), said))
+    if len(found.keys() | kept.keys()) > MAX_KEPT:
+        raise WatchError(
+            f"gives rows with other labels at each look, {len(found.keys() | kept.keys())} by now; leave out the columns that change"
+        )
+    fresh, changes, after = standing.copy(), Changes(at=at), dict[str, Kept]()
     for key in [*found, *(key for key in kept if key not in found)]:
         before = kept.get(key)
         sample = found.get(key)

@@ -81,7 +81,7 @@ def forecasts(rule: AlertRule, rows: Sequence[Mapping[str, Any]]) -> list[Sample
         key = Sample(labels, None, None, "").key
         about[key] = labels
         points = series.setdefault(key, [])
-        if value is not None:
+        if value is not None and math.isfinite(value):
             points.append(((at.replace(tzinfo=None) - datetime(1970, 1, 1)).total_seconds(), value))
     if len(series) > MAX_ROWS:
         raise WatchError(f"gives values of more than {MAX_ROWS} things; group them")

@@ -88,5 +88,7 @@ def _sample(rule: AlertRule, labels: Mapping[str, str], value: object) -> Sample
     met = rule.limit.met(amount)
     over = not met if rule.recover is None else rule.recover.met(amount)
     wanted = rule.limit if met or rule.recover is None else f"{rule.limit}; it is over when {rule.recover}"
-    said = f"{number(amount)} is {rule.limit}" if met else f"{number(amount)} is not {wanted}"
-    return Sample(labels, met, over, said, {"value": amount, "limit": str(rule.limit)})
+    finite = math.isfinite(amount)  # what is divided by zero is not; JSON has no number for it
+    figure = number(amount) if finite else str(amount)
+    said = f"{figure} is {rule.limit}" if met else f"{figure} is not {wanted}"
+    return Sample(labels, met, over, said, {"value": amount if finite else str(amount), "limit": str(rule.limit)})

@@ -39,3 +39,6 @@ def test_what_the_rules_say_nothing_of_has_none() -> None:
     assert owners(Standing(quarantines={"q-1": held()}), nobody) == [()]
     mine = replace(alert(slo="", more={"owner": "shop"}), name="orders wait", plugin="", version=None)
     assert owners(Standing(alerts={"a-1": mine})) == [()], "its labels have it"
+    of_plugin = replace(mine, plugin="csv")
+    assert of_plugin.watched
+    assert owners(Standing(alerts={"a-1": of_plugin})) == [()], "whoever wrote the alert has said whose it is"

@@ -162,6 +162,19 @@ def test_a_frozen_automation_neither_isolates_nor_lets_go() -> None:
     assert set(fleet.look(firing("p1", "1"))) == {"suspicion_over", "quarantined", "alert_over"}
 
 
+def test_what_is_on_probation_is_not_isolated_again_while_automation_is_frozen_or_only_observes() -> None:
+    """Before, an alert that came again went past both."""
+    fleet = Fleet()
+    fleet.look(firing())
+    (held,) = fleet.open
+    probation = replace(held, state=QuarantineState.PROBATION, share_ratio=0.05, hold_until=None)
+    fleet.standing.quarantines[held.id] = probation
+    frozen, _ = freeze(fleet.standing, True, "maintenance", ANN, fleet.at)
+    fleet.standing = frozen
+    assert "requarantined" not in fleet.look(firing(), later=60)
+    assert fleet.open[0].state is QuarantineState.PROBATION
+
+
 def test_a_critical_plugin_is_warned_of_first_and_a_person_may_decline() -> None:
     fleet = Fleet(policy=replace(POLICY, critical=("csv",), warning_seconds=60))
     assert fleet.look(firing()) == ["warned"]

@@ -96,7 +96,7 @@ def test_an_alert_on_calls_that_do_not_come() -> None:
         (SQL.replace('"…"', f'"{"x" * 10_001}"') + 'no_data = "ok"\nabove = 1\n', "alert[0].sql: has 10001 characters"),
         (ABSENCE + 'silence = "1h"\n', "alert[0].plugins: is missing"),
         (ABSENCE + 'plugins = "*"\n', "alert[0].silence: is missing"),
-        (ABSENCE + 'plugins = "*"\nsilence = "30s"\n', "alert[0].silence: '30s' must be from 60s to 7d"),
+        (ABSENCE + 'plugins = "*"\nsilence = "30s"\n', "alert[0].silence: '30s' must be from 1m to 7d"),
         (
             ABSENCE + 'plugins = "*"\nsilence = "1h"\nno_data = "ok"\n',
             "alert[0].no_data: only an alert of the kind sql or forecast has one",
@@ -109,7 +109,7 @@ def test_an_alert_on_calls_that_do_not_come() -> None:
         (ANOMALY + 'plugins = "*"\n', "alert[0].measure: is missing; write one of calls, failed, duration"),
         (ANOMALY + 'measure = "calls"\n', "alert[0].plugins: is missing"),
         (ANOMALY + 'plugins = "*"\nmeasure = "calls"\nover = "7m"\n', "alert[0].over: '7m' must divide a day"),
-        (ANOMALY + 'plugins = "*"\nmeasure = "calls"\nover = "2h"\n', "alert[0].over: '2h' must be from 300s"),
+        (ANOMALY + 'plugins = "*"\nmeasure = "calls"\nover = "2h"\n', "alert[0].over: '2h' must be from 5m"),
         (ANOMALY + 'plugins = "*"\nmeasure = "calls"\ndeviations = 1\n', "alert[0].deviations: 1 must be from 3 to 50"),
         (FORECAST + 'within = "7d"\nno_data = "ok"\n', "alert[0].full: is missing"),
         (FORECAST + 'full = 100\nno_data = "ok"\n', "alert[0].within: is missing"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -77,11 +77,21 @@ def test_it_is_open_once_for_its_whole_length_when_clocks_are_put_forward_or_bac
 def test_what_is_open_holds_the_moment_and_is_as_long_as_it_says(
     at: datetime, begins: time, length: float, zone: str
 ) -> None:
-    found = Maintenance("w", "why", begins.replace(tzinfo=None), length, ZoneInfo(zone), {"plugin": "x"})
+    found = Maintenance("w", "why", begins.replace(tzinfo=None), length, ZoneInfo(zone), equal({"plugin": "x"}))
     span = found.lasts(at)
     if span is not None:
         assert span[0] <= at < span[1]
         assert span[1] - span[0] == timedelta(seconds=length)
+    start = datetime.combine(at.date(), found.begins, found.zone).astimezone(UTC).replace(tzinfo=None)
+    for moment in (start, start + timedelta(seconds=length, microseconds=-1)):
+        assert found.lasts(moment) is not None
+
+
+def test_a_window_of_a_day_goes_on_when_clocks_are_put_forward() -> None:
+    """Before, it closed at midnight of the second day, a quarter of an hour early and more."""
+    found = window(time(23, 30), 24.0, days=frozenset({5}))
+    start = datetime(2026, 3, 28, 22, 30)
+    assert found.lasts(start + timedelta(hours=23, minutes=45)) == (start, start + timedelta(days=1))
 
 
 def test_an_open_window_is_a_silence_that_says_why() -> None:

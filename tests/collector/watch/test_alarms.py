@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.errors import WatchError
 from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule, Limit, NoData, Severity
-from plugwarden_collector.watch.alarms import FORGET, bring_forward, end_left_over
+from plugwarden_collector.watch.alarms import FORGET, MAX_KEPT, bring_forward, end_left_over
 from plugwarden_collector.watch.kept import Kept, as_text, kept_in
 from plugwarden_collector.watch.statement import samples_of
 
@@ -156,3 +157,14 @@ def test_nothing_is_kept_of_what_is_well(values: list[float | None], fails: int,
 
 def test_what_is_kept_and_cannot_be_read_is_begun_anew() -> None:
     assert [kept_in(text) for text in ("", "{}", "[1]", '[{"labels": 3}]', "null")] == [[]] * 5
+
+
+def test_rows_whose_labels_change_from_look_to_look_are_refused_and_not_kept() -> None:
+    """Before, each look left a hundred alerts more."""
+    looks = Looks(rule(no_data=NoData.KEEP))
+    rows = [[{"trace": f"{look}-{row}", "value": 200} for row in range(100)] for look in range(4)]
+    for found in rows[:3]:
+        looks.see(*found)
+    with pytest.raises(WatchError, match="other labels at each look"):
+        looks.see(*rows[3])
+    assert len(looks.kept) <= MAX_KEPT

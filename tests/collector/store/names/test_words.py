@@ -259,8 +259,8 @@ def test_health_doctor_and_metrics_name_the_plugin(collector: Running) -> None:
 # -- whose failures are bad ------------------------------------------------------------------------------------------------
 
 
-def test_a_callers_mistake_is_in_the_total_of_a_budget_and_never_bad(store: Store, tmp_path: Path) -> None:
-    """As a 4xx is in the SRE workbook's availability SLI (ADR 0034); in the windows, the budget and the cells alike."""
+def test_a_callers_mistake_is_in_no_total_and_never_bad(store: Store, tmp_path: Path) -> None:
+    """It says nothing of the plugin (ADR 0057); in the windows, the budget and the cells alike."""
     for source in ("plugin", "caller", "caller", "caller", "downstream", "host", "quota"):
         store.send(Signal.METRICS, counted_in_metrics(["KeyError"], **{"plugin.error.source": source}))
     for outcome in ("rejected", "cancelled"):
@@ -271,12 +271,12 @@ def test_a_callers_mistake_is_in_the_total_of_a_budget_and_never_bad(store: Stor
     at = AT + timedelta(seconds=1)
     seen = observe(store.telemetry.judging, rules, at, since=AT - timedelta(hours=1), budgets=True)
     windows = seen.windows["availability"]["geo", "1"]
-    assert {(counts.total, counts.failed) for counts in windows.values()} == {(7, 1)}
+    assert {(counts.total, counts.failed) for counts in windows.values()} == {(4, 1)}
     budget = (seen.periods or {})["availability"]["geo", "1"]
-    assert (budget.total, budget.failed) == (7, 1)
+    assert (budget.total, budget.failed) == (4, 1)
     cells = store.telemetry.judging.cells([Wanted("geo", at - timedelta(minutes=5))], (), at)
-    assert (sum(cell.counts.total for cell in cells), sum(cell.counts.failed for cell in cells)) == (7, 1)
+    assert (sum(cell.counts.total for cell in cells), sum(cell.counts.failed for cell in cells)) == (4, 1)
     folded = AT + timedelta(hours=3)
     store.roll(folded)
     rows = store.database.fetch(statement("hour_counts"), {"first": AT - timedelta(hours=1), "before": folded})
-    assert [(row["total"], row["bad"]) for row in rows] == [(7, 1)]
+    assert [(row["total"], row["bad"]) for row in rows] == [(4, 1)]

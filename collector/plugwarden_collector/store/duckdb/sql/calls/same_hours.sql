@@ -13,7 +13,7 @@ first as (select plugin_id, min(bucket_start) as first_at from called group by a
 select
     plugin_id, (place + 1) // a_day as day, place - day * a_day as beside, bounded(sum(calls)) as calls,
     coalesce(bounded(sum(calls) filter (contract.ended(outcome, error_source))), 0) as ended,
-    coalesce(bounded(sum(calls) filter (contract.ended(outcome, error_source) and outcome <> 'success')), 0) as failed,
+    coalesce(bounded(sum(calls) filter (contract.ended(outcome, error_source) and contract.failed(outcome))), 0) as failed,
     coalesce(sum(duration_seconds_sum) filter (contract.ended(outcome, error_source)), 0) as seconds, first_at
 from called
 join first using (plugin_id)
