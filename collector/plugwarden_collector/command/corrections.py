@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import DEFAULT_URL, Actor, AsJson, Reason, Url, client
-from .output import clean, clock, console, emit_json, fail, prose, show
+from .output import clean, clock, console, emit_json, fail, paragraph, say
 
 __all__ = ["corrections_app"]
 
@@ -24,12 +24,13 @@ def corrections(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     if as_json:
         emit_json(found)
         return
-    show(
-        found,
-        {"id": "id", "plugins": "plugins", "objectives": "objectives", "owners": "owners", "starts_at": ("from", clock),
-         "ends_at": ("until", clock), "created_by": "by", "reason": ("why", prose)},
-        empty="nothing is left out of budgets",
-    )  # fmt: skip
+    if not found:
+        say("nothing is left out of budgets")
+    for row in found:  # no table: an id that is to be copied is not broken
+        about = ", ".join(f"{key} {clean(row[key])}" for key in ("plugins", "objectives", "owners") if row[key] != "*")
+        paragraph(f"{clean(row['id'])} {clock(row['starts_at'])} to {clock(row['ends_at'])} UTC")
+        paragraph(f"counts in no budget of {about or 'any'}", indent=2)
+        paragraph(f"by {clean(row['created_by'])}: {clean(row['reason'])}", indent=2)
 
 
 @corrections_app.command()

@@ -61,7 +61,9 @@ def test_a_correction_from_the_command_line(busy: Running) -> None:
     assert (refused.returncode, "ends_at: must be later than starts_at" in refused.stderr) == (1, True)
     made = json.loads(add(f"{day}T01:30+01:00").stdout)
     assert (made["starts_at"], made["ends_at"], made["plugins"]) == (f"{day}T00:00:00Z", f"{day}T00:30:00Z", "c*")
-    assert "c*" in corrections("list").stdout
+    listed = corrections("list").stdout
+    assert "plugins c*" in listed
+    assert made["id"] in listed, "an id that is to be copied is not broken at 80 columns"
     assert [item["id"] for item in json.loads(corrections("list", "--json").stdout)] == [made["id"]]
     assert "counts again" in corrections("withdraw", made["id"], "--reason", "over").stdout
     assert "nothing is left out of budgets" in corrections("list").stdout
