@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -45,7 +45,7 @@ def add(
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Leave a stretch of time out of error budgets and burn rates; a time without a zone is of this machine."""
+    """Leave a stretch of time out of error budgets and burn rates; a time without a zone is UTC, as of silences."""
     span = {"starts_at": _moment("--from", starts_at), "ends_at": _moment("--until", ends_at)}
     about = {"plugins": plugins, "objectives": objectives, "owners": owners}
     _act("corrections", {**about, **span, "reason": reason, "actor": actor}, "is left out", url, as_json)
@@ -79,6 +79,7 @@ def _act(path: str | tuple[str, ...], body: dict[str, Any], done: str, url: str,
 
 def _moment(option: str, text: str) -> str:
     try:
-        return datetime.fromisoformat(text).astimezone().isoformat()
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         fail(f"{option}: {text[:60]!r} is no time; write for instance 2026-03-29T01:00Z")

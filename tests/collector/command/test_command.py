@@ -54,7 +54,7 @@ def test_a_correction_from_the_command_line(busy: Running) -> None:
         return plugwarden("corrections", *words, url=busy.url)
 
     def add(until: str) -> subprocess.CompletedProcess[str]:
-        span = ("--from", f"{day}T00:00Z", "--until", until)
+        span = ("--from", f"{day}T00:00", "--until", until)  # without a zone it is UTC
         return corrections("add", *span, "--plugins", "c*", "--reason", "a test", "--json")
 
     refused = add(f"{day}T01:00+01:00")
