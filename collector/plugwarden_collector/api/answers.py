@@ -93,6 +93,8 @@ def rules_answer(warden: Warden) -> dict[str, Any]:
         "policy": asdict(rules.policy),
         "objectives": [_objective(item) for item in rules.objectives],
         "alerts": [asdict(item) for item in rules.alerts],
+        "pushed": [item.as_dict() for item in rules.pushed],
+        "maintenance": [item.as_dict() for item in rules.maintenance],
     }
 
 

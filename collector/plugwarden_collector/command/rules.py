@@ -41,7 +41,8 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
     if as_json:
         emit_json(
             {"valid": True, "problems": [], "warnings": rules.warnings, "objectives": len(rules.objectives),
-             "slos": [asdict(item) for item in rules.objectives], "alerts": [asdict(item) for item in rules.alerts]}
+             "slos": [asdict(item) for item in rules.objectives], "alerts": [asdict(item) for item in rules.alerts],
+             "pushed": [item.as_dict() for item in rules.pushed], "maintenance": [item.as_dict() for item in rules.maintenance]}
         )  # fmt: skip
         return
     for warning in rules.warnings:
@@ -66,6 +67,14 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
                 "limit": "fires when",
             },
         )
+    for item in rules.pushed:
+        what = ", ".join(map(str, item.matchers))
+        console.print(f"\npushed alerts {clean(item.name)}: {clean(what)}; {item.enforcement.value}", soft_wrap=True)
+    for closed in rules.maintenance:
+        what = ", ".join(map(str, closed.matchers))
+        begins = f"{closed.begins:%H:%M} {closed.zone.key}"
+        console.print(f"\nmaintenance {clean(closed.name)}: nobody is told of {clean(what)} from {begins}, for "
+                      f"{duration(closed.length_seconds)}", soft_wrap=True)  # fmt: skip
     alerts = f", {counted(len(rules.alerts), 'alert')} besides" if rules.alerts else ""
     console.print(
         f"\n{file}: {counted(len(rules.objectives), 'objective')}{alerts}; the policy is to {rules.policy.enforcement.value}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from plugwarden_collector.matcher import Matcher
@@ -30,6 +31,13 @@ class Maintenance:
     """All of which must be true, as of a silence. Never empty."""
     days: frozenset[int] = frozenset(range(len(WEEK)))
     """Days of the week, from Monday 0 on."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "name": self.name, "reason": self.reason, "begins": f"{self.begins:%H:%M}", "length_seconds": self.length_seconds,
+            "zone": self.zone.key, "matchers": [*map(str, self.matchers)], "days": [WEEK[day] for day in sorted(self.days)],
+        }  # fmt: skip
 
     def lasts(self, at: datetime) -> tuple[datetime, datetime] | None:
         """Return from when to when the window is open that is open at a moment, all UTC without a zone; None while it is closed.

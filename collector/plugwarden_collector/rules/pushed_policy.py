@@ -27,6 +27,13 @@ class PushedPolicy:
     for_seconds: float = 0.0
     """How long an alert fires before anything is done."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "name": self.name, "matchers": [*map(str, self.matchers)], "enforcement": self.enforcement.value,
+            "for_seconds": self.for_seconds,
+        }  # fmt: skip
+
 
 def pushed_in(policy: Any, problems: list[str]) -> tuple[PushedPolicy, ...]:
     """Return what a `[policy]` says of pushed alerts, in its order: the first that matches an alert is meant."""

@@ -28,6 +28,16 @@ above = 2
 recover = { below = 1 }
 no_data = "alert"
 labels = { tier = "2" }
+[[maintenance]]
+name = "nightly"
+reason = "the import fills the queue"
+matchers = { plugin = "import" }
+from = "23:30"
+for = "4h"
+zone = "Europe/Berlin"
+[[policy.pushed]]
+name = "slow"
+matchers = ['alertname="PluginSlow"']
 """
 
 OPERATIONS = {

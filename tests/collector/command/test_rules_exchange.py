@@ -78,3 +78,27 @@ def test_a_folder_of_rules_is_taken_and_read_again(rules: Path, tmp_path: Path) 
         loaded = [item for item in collector.api.get("audit") if item["kind"] == "rules_loaded"]
     content = loaded[0]["evidence"]["content"]
     assert ("# a.toml" in content, "# b.yaml" in content, "S3CR3T" in content) == (True, True, False)
+
+
+def test_what_is_done_about_pushed_alerts_and_when_nobody_is_told_is_listed(rules: Path) -> None:
+    """Before, nothing showed that a policy isolates by alerts of others."""
+    rules.write_text(
+        RULES
+        + """[[policy.pushed]]
+name = "slow"
+matchers = ['alertname="PluginSlow"']
+enforcement = "suggest"
+[[maintenance]]
+name = "nightly"
+reason = "it fills the queue"
+matchers = { plugin = "import" }
+from = "23:30"
+for = "4h"
+zone = "Europe/Berlin"
+"""
+    )
+    shown = plugwarden("rules", "check", str(rules))
+    assert 'pushed alerts slow: alertname="PluginSlow"; suggest' in shown.stdout
+    assert 'nobody is told of plugin="import" from 23:30 Europe/Berlin, for 4 h' in shown.stdout
+    found = json.loads(plugwarden("rules", "check", str(rules), "--json").stdout)
+    assert [item["name"] for item in (*found["pushed"], *found["maintenance"])] == ["slow", "nightly"]

@@ -8,12 +8,12 @@ from plugwarden.contract.value import value
 
 from plugwarden_collector.rules import objective, tiers
 from plugwarden_collector.rules.alert_rule import AlertRule
-from plugwarden_collector.rules.policy import Policy
+from plugwarden_collector.rules.policy import Enforcement, Policy
 from plugwarden_collector.store.ledger_rows import BudgetRow, SloRow
 
 from .answer import Answer
 
-__all__ = ["BudgetRow", "Objective", "Rules", "SloRow", "Tier"]
+__all__ = ["BudgetRow", "Maintenance", "Objective", "PushedPolicy", "Rules", "SloRow", "Tier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,35 @@ class Objective(Answer, objective.Objective):
 
 
 @value
+class PushedPolicy(Answer):
+    """What is done about some alerts that others push."""
+
+    name: str
+    matchers: list[str]
+    """All must be true of an alert's labels."""
+    enforcement: Enforcement
+    for_seconds: float
+    """How long an alert fires before anything is done, seconds."""
+
+
+@value
+class Maintenance(Answer):
+    """A window of the rules in which nobody is told of some things."""
+
+    name: str
+    reason: str
+    begins: str
+    """Time of the day, HH:MM, in the zone."""
+    length_seconds: float
+    """How long it lasts, seconds."""
+    zone: str
+    """IANA time zone."""
+    matchers: list[str]
+    days: list[str]
+    """Days on which it begins, `mon` to `sun`."""
+
+
+@value
 class Rules(Answer):
     """What is judged by."""
 
@@ -46,3 +75,7 @@ class Rules(Answer):
     objectives: list[Objective]
     alerts: list[AlertRule]
     """Alerts that rest on no objective."""
+    pushed: list[PushedPolicy]
+    """What is done about alerts that others push; the first that matches one is meant."""
+    maintenance: list[Maintenance]
+    """Windows in which nobody is told of some things, open or not."""
