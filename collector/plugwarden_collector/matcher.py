@@ -13,6 +13,8 @@ from .errors import MatcherError
 
 __all__ = [
     "MAX_MATCHERS",
+    "MAX_NAME",
+    "MAX_VALUE",
     "Matcher",
     "Op",
     "all_match",
@@ -28,7 +30,7 @@ MAX_MATCHERS = 10
 MAX_NAME = 200
 """Characters of a label's name."""
 MAX_VALUE = 1024
-"""Characters of a label's value, and of a pattern: what a pushed alert may have (`pushed.reading`)."""
+"""Characters of a label's value, and of a pattern."""
 MAX_PATTERN_BYTES = 1 << 20
 """Memory of one compiled pattern; `(a{1000}){1000}` is refused. It takes time in proportion to the value, whatever it says."""
 KEPT_PATTERNS = 4096

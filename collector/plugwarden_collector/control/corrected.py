@@ -11,7 +11,7 @@ from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion
 from plugwarden_collector.store.telemetry import Judging
 
-__all__ = ["Corrected"]
+__all__ = ["SMALLEST", "Corrected"]
 
 SMALLEST = timedelta(microseconds=1)
 """Times are no finer."""

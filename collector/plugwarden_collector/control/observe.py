@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
-from plugwarden_collector.control.corrected import Corrected
+from plugwarden_collector.control.corrected import SMALLEST, Corrected
 from plugwarden_collector.cycle import Observation, within
 from plugwarden_collector.cycle.forecast import SPAN, Forecast, forecast
 from plugwarden_collector.decide.correction import Correction
@@ -34,8 +34,6 @@ TOLD_LATER = timedelta(seconds=6)
 """A trouble begins when it is told of, and its calls may have begun so long before: sidecars tell every five seconds."""
 SKEW = timedelta(minutes=1)
 """Calls from hosts whose clocks run ahead by up to this much are counted; later ones wait for their time."""
-SMALLEST = timedelta(microseconds=1)
-"""Times are no finer."""
 RUNNING_SECONDS = 300.0
 """A plugin with a call this recently is running."""
 

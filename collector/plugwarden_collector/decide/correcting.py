@@ -9,15 +9,13 @@ from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.errors import ConflictError, NotFoundError
 
+from .acts import Acted
 from .changes import Changes
 from .correction import MAX_AGE, MAX_CORRECTIONS, Correction, correction_problem
 from .identity import new_id
 from .standing import Standing
 
 __all__ = ["correct", "end_correction", "withdraw"]
-
-Acted = tuple[Standing, Changes]
-"""A new standing, and what must be stored before anybody sees it."""
 
 
 def correct(

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from plugwarden_collector.decide.labels import TOLD_BY
+from plugwarden_collector.matcher import MAX_NAME, MAX_VALUE  # what a matcher cannot say nobody could silence
 
 __all__ = [
     "MAX_ALERTS",
@@ -36,10 +37,6 @@ TOLD_AGAIN = timedelta(days=1)
 MAX_ALERTS = 10_000
 """In one request: Prometheus sends at most 256 (`--alertmanager.notification-batch-size`)."""
 MAX_LABELS = 64
-MAX_NAME = 200
-"""Characters of a label's name."""
-MAX_VALUE = 1024
-"""Characters of a label's value."""
 MAX_TEXT = 16 * 1024
 """Characters of one alert in all, annotations included: ten thousand alerts of this size are 160 MB in the store, and no more."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)

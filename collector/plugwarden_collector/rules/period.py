@@ -13,6 +13,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 __all__ = [
+    "DAY",
     "NOMINAL_SECONDS",
     "Calendar",
     "CalendarUnit",

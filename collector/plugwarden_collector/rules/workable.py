@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, lower_bound_seconds, upper_bound_seconds
 
 from .objective import Objective
+from .period import DAY
 from .policy import Policy
 from .tiers import MIN_WINDOW_SECONDS, PAGE, TICKET, BurnWindows, max_burn_rate
 
@@ -26,7 +27,6 @@ __all__ = [
     "windows_problems",
 ]
 
-DAY = 86_400.0
 MAX_PERIOD_SECONDS = 400 * DAY
 """Calls by the hour are kept for this long (`store.retention.Keep.hours`): of a longer period the beginning is always missing."""
 MIN_PERIOD_SECONDS = 7_200.0

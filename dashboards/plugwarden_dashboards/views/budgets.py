@@ -73,7 +73,7 @@ def _corrections(found: list[dict[str, Any]]) -> None:
     if not found:
         return
     st.subheader("What is left out of budgets")
-    st.text(
+    st.markdown(
         "`plugwarden corrections add` leaves a stretch of time out, `withdraw` takes that back. Isolation takes no notice of it."
     )
     st.dataframe(

@@ -10,6 +10,7 @@ from typing import Any
 from plugwarden.contract.value import value
 
 from plugwarden_collector.rules import alert_rule
+from plugwarden_collector.store import ledger_rows
 from plugwarden_collector.store.ledger_rows import AlertEventRow, ChangeRow
 
 from .answer import Answer
@@ -74,25 +75,10 @@ class AlertRow(Answer):
     """Until when, UTC."""
 
 
-@value
-class IncidentRow(Answer):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentRow(Answer, ledger_rows.IncidentRow):
     """A shared cause."""
 
-    id: str
-    cause: str
-    """Kind and name, such as `downstream:payments-db`."""
-    summary: str
-    """One sentence."""
-    plugins: list[str]
-    """Plugins that it hurts."""
-    started_at: datetime
-    """Start, UTC."""
-    ended_at: datetime | None
-    """End, UTC; null while it lasts."""
-    detail: str
-    """Numbers behind it, as JSON; not stable."""
-    seen_at: datetime | None
-    """When something pointed at it last, UTC; null where an earlier version kept it."""
     acknowledged_by: str | None
     """Who knows of it, so that nobody is told again; null: nobody said so."""
     acknowledged_until: datetime | None
