@@ -11,6 +11,7 @@ from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.period import Calendar, CalendarUnit, Period, calendar_period
 
 from tests.collector.support.still_clock import StillClock
+from tests.share import repetitions
 
 from .history import History
 from .oracle import Call, Promise
@@ -72,12 +73,12 @@ def test_a_budget_begins_anew_at_the_boundary(name: str, tmp_path: Path, clock: 
 
 
 def test_a_month_agrees_on_each_of_its_days(tmp_path: Path, clock: StillClock) -> None:
-    """Calls of every hour of March and April, in places whose clocks change and in one whose do not."""
+    """Calls of every hour of March and April (where all repetitions are made), in places whose clocks change and in one whose do not."""
     zones = ("Europe/Berlin", "Asia/Kolkata", "Australia/Adelaide")
     promises = [Promise(zone.replace("/", "-"), "0.99", unit="month", zone=zone) for zone in zones]
     history, random = History(tmp_path, promises, clock), Random(59)
     clock.at = datetime(2026, 3, 1, 0, 30)
-    for _ in range(8):
+    for _ in range(repetitions(8)):
         with history.collector() as collector:
             for _ in range(2):
                 clock.at += timedelta(days=random.choice((1, 3, 5)), minutes=random.randrange(300))

@@ -11,6 +11,8 @@ from plugwarden_collector.rules.alert_keys import DEVIATIONS
 from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule, Measure
 from plugwarden_collector.watch.usual import AROUND, DAYS, MIN_DAYS, Band, Counts, Windows, anomalies, band_of
 
+from tests.share import repetitions
+
 PER_DAY = 48
 """Windows of half an hour."""
 Rate = Callable[[int], float]
@@ -83,11 +85,11 @@ def alarms(measure: Measure, windows: list[Counts], days: range) -> Iterator[int
 @pytest.mark.parametrize("measure", Measure)
 def test_ordinary_noise_makes_less_than_one_false_alarm_a_month_in_fifty_plugins(measure: Measure) -> None:
     """A month each of fifty plugins, from one call in half an hour to 30,000, with nights, weekends and days that differ."""
-    found = 0
-    for seed in range(50):
+    found, months = 0, repetitions(50)
+    for seed in range(months):
         windows = world(office(10 ** (seed % 5) * 3), 15 + 30, seed)
         found += len(list(alarms(measure, windows, range(15, 45))))
-    assert found <= 1, f"{found} false alarms in 50 months"
+    assert found <= 1, f"{found} false alarms in {months} months"
 
 
 @pytest.mark.parametrize(

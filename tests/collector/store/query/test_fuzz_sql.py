@@ -17,6 +17,7 @@ from plugwarden_collector.store import Database, run_query
 from tests.collector.conftest import Running
 from tests.collector.support.fuzz_statements import ALLOWED, attempt, contents
 from tests.collector.support.sql_grammar import HOSTILE_PATH, statement
+from tests.share import repetitions
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +43,14 @@ def test_any_text_is_answered_or_refused(database: Database, sql: str) -> None:
     assert attempt(database, sql) in ALLOWED
 
 
-def test_a_thousand_statements_change_nothing(database: Database) -> None:
+def test_statements_change_nothing(database: Database) -> None:
     before, threads = contents(database), set(threading.enumerate())
-    results = Counter(attempt(database, statement(Random(seed))) for seed in range(1000))
+    made = repetitions(1000)
+    results = Counter(attempt(database, statement(Random(seed))) for seed in range(made))
     assert contents(database) == before
     assert not Path(HOSTILE_PATH).exists()
-    assert results["answered"] > 50, results  # else the grammar tests the parser alone
-    assert results["refused"] > 300, results
+    assert results["answered"] > made / 20, results  # else the grammar tests the parser alone
+    assert results["refused"] > made * 0.3, results
     assert len(set(threading.enumerate()) - threads) <= 1, "those of other tests that end meanwhile hide none"
 
 
