@@ -2,7 +2,8 @@
 
 A real collector process is killed at random moments while quarantines begin and end, of which a webhook, Slack's API and a mail server
 must be told. In the end all are well. Then every quarantine that is in the store was told to each receiver, with its end; nothing was
-told more often than attempts without a known result explain; and every request that a receiver heard is in the log of attempts.
+told more often than attempts without a known result explain; and every request that a receiver heard is in the log of attempts. What is
+owed after all is named, with when it is tried next.
 
 With `--gone MINUTES` the kills are spread over that time, and the webhook does not answer once within it.
 """
@@ -46,7 +47,8 @@ period = "6h"
 enforcement = "observe"
 """
 LOG = "select id, receiver, fingerprint, status, body ->> '$.status' as told from notifications"
-OWED = "select count(*) from tellings where told_at is null or ended is not null"
+UNTOLD = "select count(*) from tellings where fingerprint = 'c-receiver_untold'"
+"""That a receiver took nothing is told like anything else, and so is its end, some seconds after the receiver took the last."""
 
 
 class Process:
@@ -127,11 +129,10 @@ def run(folder: Path, kills: int, seed: int, gone_minutes: float) -> dict[str, A
         mail.mood = MAIL_TAKES
         api = process.start()
         until = time.monotonic() + CATCH_UP_SECONDS
-        while api.query(OWED).column(0)[0].as_py() and time.monotonic() < until:
+        while (owed := still_owed(api)) and time.monotonic() < until:
             time.sleep(0.2)
         quarantines = api.query("select id, ended_at is not null as ended from quarantines").to_pylist()
         log = api.query(LOG).to_pylist()
-        owed = api.query(OWED).column(0)[0].as_py()
         api.close()
     finally:
         process.close()
@@ -146,9 +147,21 @@ def run(folder: Path, kills: int, seed: int, gone_minutes: float) -> dict[str, A
         found += judged(quarantines, [row for row in log if row["receiver"] == name], attempts)
     results = dict(Counter(row["status"] for row in log))
     return {
-        "kills": kills, "quarantines": len(quarantines), "attempts": len(log), "results": results, "still owed": owed,
+        "kills": kills, "quarantines": len(quarantines), "attempts": len(log), "results": results, "still owed": len(owed),
         **{name: found[name] for name in ("untold", "told too often", "not in the log")},
+        "owed": owed,
     }  # fmt: skip
+
+
+def still_owed(api: CollectorClient) -> list[str]:
+    """Return what receivers are owed, in a line each, and that they are to be told that nothing is untold any more."""
+    owed = [
+        f"{item['receiver']} of {item['fingerprint']}: {item['status']} since {item['since']}, tried {item['attempts']} times, "
+        f"next at {item['next_attempt_at'] or 'once'}"
+        for item in api.get("notifications", limit=1)["owed"]
+    ]
+    open_still = api.query(UNTOLD).column(0)[0].as_py()
+    return owed or ["nobody, but receiver_untold lasts"] * bool(open_still)
 
 
 def judged(quarantines: list[dict[str, Any]], log: list[dict[str, Any]], heard: list[tuple[str, bool]]) -> Counter[str]:

@@ -45,6 +45,7 @@ from plugwarden_collector.store import (
     Database,
     Ledger,
     Notes,
+    SpareLog,
     Telemetry,
     Writer,
     kept_time,
@@ -69,6 +70,8 @@ NOTES_SECONDS = 2.0
 """Seconds that a stop gives to what was told and is not recorded yet."""
 BACKLOG = 2048
 """As uvicorn has it."""
+SPARE_NAME = "attempts.spare"
+"""File beside the store, of attempts that it has not taken yet."""
 STALE_TICK_SECONDS = 15.0
 """A loop that has not turned for this long is not ready."""
 
@@ -119,7 +122,9 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         ledger = open_ledger(database, writer, settings.audit, clock())
         audit = ledger.audit
         stack.callback(ledger.close)
-        notes = Notes(ledger)
+        spare = SpareLog(settings.data / SPARE_NAME)
+        stack.callback(spare.close)
+        notes = Notes(ledger, spare)
         stack.callback(notes.close, NOTES_SECONDS)
         notifier = Notifier(clock, ledger, notes, settings.public_url)
         notifier.stamp = audit.stamp

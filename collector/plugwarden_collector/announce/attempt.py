@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,11 +13,12 @@ from plugwarden_collector.clock import Clock
 from plugwarden_collector.store.ledger import Delivery, Note
 
 from .receivers.answer import Answer, Verdict
+from .receivers.apart import apart
 
 __all__ = ["Notebook", "attempted"]
 
 RECORD_SECONDS = 2.0
-"""Longest wait for the record of an attempt: a disk that is full is what people must be told of."""
+"""Longest wait for the record of an attempt, and then for its line in the spare log: a disk that is full is what people must be told of."""
 
 
 class Notebook(Protocol):
@@ -29,6 +31,9 @@ class Notebook(Protocol):
     def add(self, *notes: Note) -> Future[None]:
         """Record something; the future ends when it is on disk."""
 
+    def hold(self, attempt: Delivery) -> None:
+        """Keep an attempt that is not on disk yet where no end of ours loses it."""
+
 
 async def attempted(
     notes: Notebook, draft: Delivery, send: Callable[[], Awaitable[Answer]], clock: Clock
@@ -36,6 +41,10 @@ async def attempted(
     """Return what the receiver made of an attempt, and the record of that, which the caller stores with what follows from it."""
     stored = asyncio.wrap_future(notes.add(draft))
     await asyncio.wait([stored], timeout=RECORD_SECONDS)
+    if not stored.done():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECORD_SECONDS):
+                await apart("attempt", lambda: notes.hold(draft))
     try:
         answer = await send()
     except asyncio.CancelledError:

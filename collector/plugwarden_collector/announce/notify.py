@@ -108,7 +108,14 @@ class Notifier:
     @property
     def owed(self) -> list[Owed]:
         """What receivers are owed, the oldest first."""
-        return owed_now(self._tellings)
+        at, now = self._clock(), self._loop.time()
+
+        def tried(receiver: str, subject: Subject) -> tuple[int, datetime | None]:
+            attempts, group = self._attempts_at(receiver), self._group_of(receiver, subject)
+            wait = attempts.offered_at(group) - now
+            return attempts.of(group), at + timedelta(seconds=wait) if wait > 0 else None
+
+        return owed_now(self._tellings, tried)
 
     def untold_seconds(self, at: datetime) -> dict[str, float]:
         """Return for how long each receiver has been owed something, beyond what its groups wait for; 0 where it is owed nothing."""
@@ -242,9 +249,13 @@ class Notifier:
         receiver, fingerprint = key
         self.counts[receiver, "given_up"] += 1
         body = json.dumps({"status": item.owed, "summary": item.subject.summary})
-        told = next((found for found in self._told() if found.name == receiver), Receiver(receiver))
-        attempts = self._attempts_at(receiver).of(group_of(told, item.subject))
+        attempts = self._attempts_at(receiver).of(self._group_of(receiver, item.subject))
         return Delivery(at, receiver, fingerprint, "given_up", attempts, why, body, uuid4().hex, at)
+
+    def _group_of(self, receiver: str, subject: Subject) -> str:
+        """Return the group of a subject at a receiver, of the rules or gone from them."""
+        told = next((found for found in self._told() if found.name == receiver), Receiver(receiver))
+        return group_of(told, subject)
 
     def _delivered(self, notice: Notice) -> None:
         """Take a notice away until what is due is worked out anew, which is soon; or now, where that was done meanwhile."""

@@ -5,12 +5,12 @@ What is owed stays until the receiver took it or a person gave it up, though wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .message import FIRING, Ending, Key, Known, Message, Telling
-from .subject import source_of
+from .subject import Subject, source_of
 
 __all__ = ["MAX_TELLINGS", "Owed", "given_up", "just_over", "owed_now", "owing", "settled", "taken"]
 
@@ -36,15 +36,23 @@ class Owed:
     """`page` or `ticket`."""
     summary: str
     """One sentence."""
+    attempts: int = 0
+    """How often it was offered since the last start and not taken."""
+    next_attempt_at: datetime | None = None
+    """Before when it is not offered again, UTC; None: as soon as it is due and there is room."""
 
 
-def owed_now(tellings: Tellings) -> list[Owed]:
+Tried = Callable[[str, Subject], tuple[int, datetime | None]]
+"""Receiver, subject -> attempts, and when the next one may be made; None: now."""
+
+
+def owed_now(tellings: Tellings, tried: Tried) -> list[Owed]:
     """Return what receivers are owed, the oldest first."""
     found = [
         Owed(
             receiver, fingerprint, item.owed,
             item.due_at if item.owed == FIRING or item.ended is None else item.ended.at,
-            item.subject.severity, item.subject.summary,
+            item.subject.severity, item.subject.summary, *tried(receiver, item.subject),
         )
         for (receiver, fingerprint), item in tellings.items()
         if item.owed is not None

@@ -34,6 +34,7 @@ def notifications(
     show(
         found["owed"],
         {"receiver": "receiver", "fingerprint": "about", "status": "owed", "since": ("since", clock), "severity": "severity",
+         "attempts": "tried", "next_attempt_at": ("again at", clock),
          "summary": ("summary", prose)},
         empty="no receiver is owed anything",
     )  # fmt: skip

@@ -198,6 +198,11 @@ class _Decisions(Collector):
                 "Deliveries and changes of conditions never stored",
                 self._notes.lost,
             ),
+            (
+                "plugwarden_notifications_unwritten",
+                "Attempts made that stood nowhere on disk when they began",
+                self._notes.unwritten,
+            ),
             ("plugwarden_note_failures", "Attempts to store those that failed", self._notes.failures),
             ("plugwarden_health_failures", "Looks at our own health that failed", self._health.failures),
         ):

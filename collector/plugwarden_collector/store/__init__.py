@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .duckdb.write.writer import Writer
     from .ledger import Audit, Ledger
     from .notes import Notes, run_notes
+    from .spare import SpareLog
     from .telemetry import Telemetry
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Ledger",
     "Notes",
     "QueryStream",
+    "SpareLog",
     "Statement",
     "Telemetry",
     "Writer",
@@ -49,6 +51,7 @@ _HOMES = {
     "Ledger": "ledger.Ledger",
     "Notes": "notes.Notes",
     "QueryStream": "duckdb.query.stream.QueryStream",
+    "SpareLog": "spare.SpareLog",
     "Statement": "duckdb.statements.Statement",
     "Telemetry": "telemetry.Telemetry",
     "Writer": "duckdb.write.writer.Writer",

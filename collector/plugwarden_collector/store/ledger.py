@@ -293,6 +293,9 @@ class Ledger(Protocol):
     def notifications(self, limit: int) -> list[Delivery]:
         """Return attempts to tell somebody, those that began last first."""
 
+    def recorded(self, ids: Sequence[str]) -> set[str]:
+        """Return which of some attempts are stored. Raises `StoreError`."""
+
     def record(self, notes: Sequence[Note]) -> Future[None]:
         """Store what was told, what is owed, and what happened to the collector itself: in order, before what waits, all or none."""
 

@@ -2,7 +2,7 @@
 
 Whoever notes something need not wait, and may. What the ledger does not take is counted, said once, and tried again; what it will
 never take costs itself alone. Of attempts to tell somebody none is let go for want of room: none begins while `full`. Of what a
-receiver holds for open of one subject only the last waits.
+receiver holds for open of one subject only the last waits. An attempt that cannot wait for the ledger is kept in the spare log meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from plugwarden_collector.errors import CollectorError
 
 from .ledger import Delivery, Note, TellingGone, TellingRow
 from .ledger_rows import ConditionEvent
+from .spare import SpareLog
 
 __all__ = ["Notes", "run_notes"]
 
@@ -38,6 +39,9 @@ _log = logging.getLogger(__name__)
 class Recording(Protocol):
     """The part of the ledger that notes go to."""
 
+    def recorded(self, ids: Sequence[str]) -> set[str]:
+        """Return which of some attempts are stored."""
+
     def record(self, notes: Sequence[Note]) -> Future[None]:
         """Store notes, in order, all or none."""
 
@@ -51,8 +55,9 @@ class _Waiting:
 class Notes:
     """Notes on their way into the ledger, in order. May be called from any thread."""
 
-    def __init__(self, ledger: Recording) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Recording, spare: SpareLog) -> None:
+        """Begin with what an earlier process left in the spare log. Raises `StoreError`."""
+        self._ledger, self._spare = ledger, spare
         self._lock = threading.Lock()
         self._waiting: dict[_Waiting, None] = {}
         """In order."""
@@ -65,6 +70,11 @@ class Notes:
         """Attempts to store notes that failed."""
         self.lost = 0
         """Notes that were never stored."""
+        if left := spare.recovered():
+            known = ledger.recorded([item.id for item in left])
+            spare.forget(known)
+            if fresh := [item for item in left if item.id not in known]:
+                self.add(*fresh)
 
     @property
     def waiting(self) -> int:
@@ -75,6 +85,8 @@ class Notes:
     @property
     def full(self) -> bool:
         """Whether so many attempts wait that none may begin."""
+        if self._spare.full:
+            return True
         with self._lock:
             if len(self._waiting) < MAX_WAITING:
                 return False
@@ -94,6 +106,19 @@ class Notes:
             self._drop(item, "too many wait for the store")
         self.flush()
         return added[-1].stored
+
+    @property
+    def unwritten(self) -> int:
+        """Attempts that were made and stood nowhere on disk when they began."""
+        return self._spare.unwritten
+
+    def hold(self, attempt: Delivery) -> None:
+        """Write down beside the store an attempt that waits for it and is made all the same: a kill does not lose it then."""
+        self._spare.write(attempt)
+        with self._lock:
+            waits = any(item.note is attempt for item in self._waiting)
+        if not waits:
+            self._spare.forget([attempt.id])
 
     def _put(self, item: _Waiting) -> _Waiting | None:
         """Have it wait, and return what it replaces, which said the same of an earlier moment. The caller holds the lock."""
@@ -166,6 +191,7 @@ class Notes:
         if error is None:
             if alone:
                 _log.info("what was told and what happened is recorded again")
+            self._spare.forget([item.note.id for item in notes if isinstance(item.note, Delivery)])
             self.flush()
             for item in notes:
                 if not item.stored.done():
@@ -184,6 +210,8 @@ class Notes:
             self._forget(item)
             self.lost += 1
             told = self.lost & (self.lost - 1) == 0
+        if isinstance(note, Delivery):
+            self._spare.forget([note.id])
         if told:  # the first, second, fourth, eighth, ...: many lost notes are few lines
             _log.error("%s of %s is not recorded (%d lost): %s", type(note).__name__, note.fingerprint, self.lost, why)
         if not item.stored.done():

@@ -43,6 +43,9 @@ class Kept:
         done.set_result(None)
         return done
 
+    def hold(self, attempt: Delivery) -> None:
+        raise AssertionError("it is on disk")
+
 
 class Sender:
     """Answers as it is told to."""

@@ -275,6 +275,45 @@ def test_a_receiver_that_is_away_is_asked_with_one_message_another_each_time() -
     assert attempts.delivered("a").failures == 0
 
 
+def test_the_first_that_a_receiver_takes_again_lets_all_go_that_it_missed() -> None:
+    """Four under way when it goes away: each waits for its own time after that, up to an hour, though others are taken."""
+    waiting, attempts, now = notices("abcd"), Attempts(), 0.0
+    for item in waiting:
+        attempts = attempts.begun(item.group)
+    for item in waiting:
+        attempts = attempts.missed(item.group, now)
+    while now < 3_600.0:
+        now = attempts.not_before
+        (asked,) = retry(waiting, attempts, now)
+        attempts = attempts.begun(asked.group).missed(asked.group, now)
+    now = attempts.not_before
+    (asked,) = retry(waiting, attempts, now)
+    attempts = attempts.begun(asked.group).delivered(asked.group)
+    left = [item for item in waiting if item is not asked]
+    assert retry(left, attempts, now) == left, "at once, and no more at once than ever"
+    assert max(attempts.offered_at(item.group) for item in left) <= now
+
+
+def test_what_a_receiver_refused_waits_for_its_own_time_when_others_are_taken() -> None:
+    attempts = Attempts()
+    for _ in range(5):
+        attempts = attempts.begun("a").refused("a", 0.0)
+    attempts = attempts.begun("b").missed("b", 0.0).begun("b").delivered("b")
+    assert attempts.offered_at("a") == 32.0
+
+
+@pytest.mark.parametrize("order", ["took first", "took last"])
+def test_a_receiver_that_asks_to_be_left_alone_is_though_it_takes_what_was_on_its_way(order: str) -> None:
+    attempts = Attempts().begun("a").begun("b").begun("c")
+    if order == "took first":
+        attempts = attempts.delivered("b").missed("a", 0.0, 30.0)
+    else:
+        attempts = attempts.missed("a", 0.0, 30.0).delivered("b")
+    attempts = attempts.missed("c", 1.0)
+    assert retry(notices("acd"), attempts, 29.0) == []
+    assert [item.group for item in retry(notices("acd"), attempts, 31.0)] == ["d"]
+
+
 def test_no_more_than_a_few_are_under_way_to_a_receiver() -> None:
     waiting, attempts = notices("abcdefg"), Attempts()
     for item in retry(waiting, attempts, 0.0):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import httpx2
@@ -19,6 +20,7 @@ from plugwarden_collector.store import Notes, notes
 from plugwarden_collector.store.ledger import Delivery, Note, TellingGone, TellingRow
 from plugwarden_collector.store.ledger_rows import ConditionEvent
 from plugwarden_collector.store.notes import MAX_WAITING
+from plugwarden_collector.store.spare import SpareLog
 
 from tests.collector.conftest import running
 from tests.collector.support.sealed_log import condition, write
@@ -34,6 +36,14 @@ def event(number: int) -> ConditionEvent:
     return ConditionEvent(AT + timedelta(seconds=number), f"c-{number}", "disk", "page", "inactive", "firing", "full")
 
 
+def spare_log(path: Path | None = None) -> SpareLog:
+    """A spare log on a file that is gone with it, or on one that stays."""
+    if path is not None:
+        return SpareLog(path)
+    with TemporaryDirectory() as folder:
+        return SpareLog(Path(folder) / "attempts.spare")
+
+
 class Ledger:
     """Takes notes, or fails at them in the way it is told to."""
 
@@ -43,6 +53,9 @@ class Ledger:
         self.poison: Note | None = None
         self.held: list[tuple[list[Note], Future[None]]] | None = None
         self.attempts = 0
+
+    def recorded(self, ids: Sequence[str]) -> set[str]:
+        return {item.id for item in self.stored if isinstance(item, Delivery)} & set(ids)
 
     def record(self, notes: Sequence[Note]) -> Future[None]:
         self.attempts += 1
@@ -67,7 +80,7 @@ class Ledger:
 
 def test_what_the_ledger_does_not_take_is_counted_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     ledger = Ledger()
-    book, ledger.error = Notes(ledger), StoreError("no room")
+    book, ledger.error = Notes(ledger, spare_log()), StoreError("no room")
     for number in range(3):
         book.add(told(number))
         book.flush()
@@ -81,7 +94,7 @@ def test_what_the_ledger_does_not_take_is_counted_said_once_and_tried_again(capl
 
 def test_a_note_that_can_never_be_stored_costs_itself_alone(caplog: pytest.LogCaptureFixture) -> None:
     ledger = Ledger()
-    book, ledger.held, ledger.poison = Notes(ledger), [], event(2)
+    book, ledger.held, ledger.poison = Notes(ledger, spare_log()), [], event(2)
     for number in range(5):
         book.add(event(number))
     ledger.let()
@@ -94,7 +107,7 @@ def test_a_note_that_can_never_be_stored_costs_itself_alone(caplog: pytest.LogCa
 
 def test_while_one_is_under_way_others_wait_and_go_together() -> None:
     ledger = Ledger()
-    book, ledger.held = Notes(ledger), []
+    book, ledger.held = Notes(ledger, spare_log()), []
     for number in range(4):
         book.add(told(number))
     assert ledger.attempts == 1
@@ -104,7 +117,7 @@ def test_while_one_is_under_way_others_wait_and_go_together() -> None:
 
 def test_of_more_than_may_wait_conditions_go_and_attempts_do_not_begin() -> None:
     ledger = Ledger()
-    book, ledger.error = Notes(ledger), StoreError("no room")
+    book, ledger.error = Notes(ledger, spare_log()), StoreError("no room")
     book.add(event(0))
     for number in range(MAX_WAITING + 7):
         book.add(told(number))
@@ -116,7 +129,7 @@ def test_of_more_than_may_wait_conditions_go_and_attempts_do_not_begin() -> None
 
 def test_whoever_notes_something_may_wait_until_it_is_stored_or_gone() -> None:
     ledger = Ledger()
-    book, ledger.held = Notes(ledger), []
+    book, ledger.held = Notes(ledger, spare_log()), []
     first = book.add(told(0), told(1))
     assert not first.done()
     ledger.let()
@@ -133,7 +146,7 @@ def test_a_stop_stores_what_waits_or_says_how_much_is_lost(
     error: Exception | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = Ledger()
-    book, ledger.error = Notes(ledger), StoreError("no room")
+    book, ledger.error = Notes(ledger, spare_log()), StoreError("no room")
     book.add(told(1))
     book.add(event(2))
     ledger.error = error
@@ -147,7 +160,7 @@ def test_a_stop_stores_what_waits_or_says_how_much_is_lost(
 
 def test_a_stop_does_not_wait_for_a_ledger_that_hangs() -> None:
     ledger = Ledger()
-    book, ledger.held = Notes(ledger), []
+    book, ledger.held = Notes(ledger, spare_log()), []
     book.add(told(1))
     book.close(0.01)
     assert book.lost == 1
@@ -156,7 +169,7 @@ def test_a_stop_does_not_wait_for_a_ledger_that_hangs() -> None:
 @given(st.lists(st.sampled_from(["note", "fail", "take", "flush"]), max_size=60))
 def test_whatever_happens_each_note_is_stored_once_and_in_order(steps: list[str]) -> None:
     ledger = Ledger()
-    book, noted = Notes(ledger), list[Note]()
+    book, noted = Notes(ledger, spare_log()), list[Note]()
     for step in steps:
         match step:
             case "note":
@@ -175,7 +188,7 @@ def test_whatever_happens_each_note_is_stored_once_and_in_order(steps: list[str]
 
 def test_notes_of_many_threads_are_all_stored() -> None:
     ledger = Ledger()
-    book = Notes(ledger)
+    book = Notes(ledger, spare_log())
 
     def add(first: int) -> None:
         for number in range(first, first + 200):
@@ -221,7 +234,7 @@ def test_of_what_a_receiver_holds_only_the_last_waits_and_it_keeps_nobody_from_t
     """Before, each look at what is due left rows that the store did not take; soon nobody was told that the disk is full."""
     ledger = Ledger()
     ledger.error = StoreError("no room")
-    book = Notes(ledger)
+    book = Notes(ledger, spare_log())
     added = [book.add(row(number % 10, f"{number}")) for number in range(3 * MAX_WAITING)]
     assert (book.waiting, book.full, book.lost) == (10, False, 0)
     assert sum(not item.done() for item in added) == 10
@@ -240,7 +253,7 @@ def test_of_what_a_receiver_holds_only_the_last_waits_and_it_keeps_nobody_from_t
 def test_what_was_on_its_way_is_followed_by_what_came_meanwhile() -> None:
     ledger = Ledger()
     ledger.held = []
-    book = Notes(ledger)
+    book = Notes(ledger, spare_log())
     early = book.add(row(1, "early"))
     late = book.add(row(1, "late"))
     ledger.let()
@@ -253,7 +266,7 @@ def test_what_ended_longest_ago_goes_where_far_too_much_waits(monkeypatch: pytes
     monkeypatch.setattr(notes, "MAX_ROWS", 10)
     ledger = Ledger()
     ledger.error = StoreError("no room")
-    book = Notes(ledger)
+    book = Notes(ledger, spare_log())
     for number in range(30):
         book.add(row(number))
         book.add(TellingGone("pager", f"a-{number}"))
@@ -263,10 +276,50 @@ def test_what_ended_longest_ago_goes_where_far_too_much_waits(monkeypatch: pytes
 def test_attempts_that_wait_let_none_begin() -> None:
     ledger = Ledger()
     ledger.error = StoreError("no room")
-    book = Notes(ledger)
+    book = Notes(ledger, spare_log())
     for number in range(MAX_WAITING - 1):
         book.add(told(number))
     book.add(*map(row, range(10)))
     assert not book.full
     book.add(told(MAX_WAITING))
     assert book.full
+
+
+def test_an_attempt_that_was_made_before_the_store_took_it_is_stored_after_a_kill(tmp_path: Path) -> None:
+    path, ledger = tmp_path / "attempts.spare", Ledger()
+    ledger.error = StoreError("no room")
+    killed = Notes(ledger, spare_log(path))
+    killed.add(told(1))
+    killed.hold(told(1))
+    killed.add(held := told(2))
+    killed.hold(held)
+    ledger.error = None
+    again = Notes(ledger, spare_log(path))
+    assert (ledger.stored, again.waiting) == ([held], 0), "what was not waiting any more is not held"
+    Notes(ledger, spare_log(path))
+    assert ledger.stored == [held], "once"
+
+
+def test_what_the_store_had_taken_before_a_kill_is_not_stored_twice(tmp_path: Path) -> None:
+    path, ledger = tmp_path / "attempts.spare", Ledger()
+    ledger.held = []
+    killed = Notes(ledger, spare_log(path))
+    killed.add(item := told(1))
+    killed.hold(item)
+    ledger.stored, ledger.held = [item], None
+    again = Notes(ledger, spare_log(path))
+    assert (ledger.stored, again.waiting) == ([item], 0)
+
+
+def test_no_attempt_begins_while_the_spare_log_is_full(tmp_path: Path) -> None:
+    ledger = Ledger()
+    ledger.error = StoreError("no room")
+    book = Notes(ledger, SpareLog(tmp_path / "attempts.spare", 40_000))
+    for number in range(60):
+        book.add(item := told(number))
+        book.hold(item)
+    assert book.full
+    ledger.error = None
+    book.flush()
+    book.flush()
+    assert not book.full

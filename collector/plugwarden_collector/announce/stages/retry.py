@@ -30,6 +30,8 @@ class Failed:
     attempts: int
     not_before: float
     """When it is offered again, in loop time."""
+    refused: bool = False
+    """The receiver was there and did not want it, the last time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Attempts:
     """In a row, of whatever message: the receiver is away."""
     not_before: float = 0.0
     """While it is away: when it is asked again, in loop time."""
+    left_alone_until: float = 0.0
+    """Until when it asked to be left alone (`Retry-After`), in loop time: what it takes meanwhile was on its way before."""
     under_way: frozenset[str] = frozenset()
     """Groups, or subjects of events."""
     failed: Mapping[str, Failed] = field(default_factory=dict)
@@ -54,21 +58,33 @@ class Attempts:
         return replace(self, under_way=self.under_way | {key})
 
     def delivered(self, key: str) -> Attempts:
-        """Return the attempts after the receiver has taken a message, and so is there."""
+        """Return the attempts after the receiver has taken a message, and so is there.
+
+        What it was asked with while it was away is the first that it takes again, and lets all go that it missed meanwhile.
+        """
         failed = {other: value for other, value in self.failed.items() if other != key}
-        return Attempts(under_way=self.under_way - {key}, failed=failed)
+        if self.failures and self.under_way == {key}:
+            failed = {
+                other: value if value.refused else replace(value, not_before=0.0) for other, value in failed.items()
+            }
+        return Attempts(0, self.left_alone_until, self.left_alone_until, self.under_way - {key}, failed)
 
     def refused(self, key: str, now: float) -> Attempts:
         """Return the attempts after the receiver was there and did not want a message as it is."""
         attempts = self.of(key) + 1
-        again = Failed(attempts, now + _pause(attempts, REFUSED_SECONDS))
+        again = Failed(attempts, now + _pause(attempts, REFUSED_SECONDS), refused=True)
         return Attempts(under_way=self.under_way - {key}, failed={**self.failed, key: again})
 
     def missed(self, key: str, now: float, wait_seconds: float = 0.0) -> Attempts:
         """Return the attempts after no answer, or one that says that the receiver is in trouble and wants to be left alone for so long."""
-        not_before = now + max(_pause(self.failures, AWAY_SECONDS), min(wait_seconds, MAX_WAIT_SECONDS))
+        alone = max(self.left_alone_until, now + min(wait_seconds, MAX_WAIT_SECONDS))
+        not_before = max(alone, now + _pause(self.failures, AWAY_SECONDS))
         failed = {**self.failed, key: Failed(self.of(key) + 1, not_before)}
-        return Attempts(self.failures + 1, not_before, self.under_way - {key}, failed)
+        return Attempts(self.failures + 1, not_before, alone, self.under_way - {key}, failed)
+
+    def offered_at(self, key: str) -> float:
+        """Return when a message may be offered, in loop time; 0 where nothing keeps it."""
+        return max(self.not_before, self.failed[key].not_before if key in self.failed else 0.0)
 
     def keeping(self, keys: Collection[str]) -> Attempts:
         """Return the attempts at those messages that still wait."""

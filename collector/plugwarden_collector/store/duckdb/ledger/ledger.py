@@ -123,6 +123,10 @@ class DuckdbLedger:
         """Return attempts to tell somebody."""
         return self._list("list_notifications", Delivery, {"limit": limit})
 
+    def recorded(self, ids: Sequence[str]) -> set[str]:
+        """Return which of some attempts are stored."""
+        return {str(row["id"]) for row in self._database.fetch(statement("list_recorded"), {"ids": list(ids)})}
+
     def record(self, notes: Sequence[Note]) -> Future[None]:
         """Store what was told, what is owed, and what happened to the collector itself."""
         return self.audit.run(lambda sealing: store_notes(sealing.connection, notes), first=True)

@@ -1,0 +1,2 @@
+-- Which of some attempts are kept. Takes: ids (varchar[]). Gives: id.
+select distinct id from notifications where list_contains($ids::varchar[], id)
