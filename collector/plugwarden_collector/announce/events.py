@@ -19,7 +19,7 @@ import httpx2
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import CollectorError
-from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
+from plugwarden_collector.rules.receiver import Receiver
 from plugwarden_collector.store.ledger import Delivery
 from plugwarden_collector.store.ledger_rows import DecisionRow
 
@@ -101,7 +101,7 @@ class EventSender:
                 self._news.clear()
 
     async def _look(self, client: httpx2.AsyncClient, group: asyncio.TaskGroup) -> None:
-        receivers = {item.name: item for item in self._receivers() if item.kind is ReceiverKind.CLOUDEVENTS}
+        receivers = {item.name: item for item in self._receivers() if not item.is_told}
         for name in self._progress.keys() - receivers.keys():
             del self._progress[name]  # gone from the rules; its place stays kept
         for name, receiver in receivers.items():

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.matcher import Matcher, all_match
-from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
+from plugwarden_collector.rules.receiver import Receiver
 
 from .message import Known
 from .pipeline import due
@@ -43,7 +43,7 @@ def hidden_by(
     """Return what a silence of these matchers hides at a moment, pages first, as if nobody had been told of anything yet."""
     active = active_at(subjects, at)
     hiding = Silence("", tuple(matchers), at, datetime.max, "", "")
-    told = [item for item in receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
+    told = [item for item in receivers if item.is_told]
     heard = {item.subject.key for item in due(Known(active, (), {}, told, (*silences, hiding)), at)}
     found = [item for item in active.values() if all_match(matchers, item.labels)]
     found.sort(key=lambda item: (item.severity != "page", item.started_at, item.key))

@@ -30,7 +30,7 @@ from .stages.group import group, group_of
 from .stages.retry import Attempts, retry
 from .stored import row_of, telling_in
 from .subject import Subject, active_at
-from .tellings import Owed, given_up, just_over, owed_now, owing, settled, taken
+from .tellings import GONE, Owed, given_up, just_over, owed_now, owing, settled, taken
 
 __all__ = ["Notifier"]
 
@@ -73,6 +73,8 @@ class Notifier:
         self._reckoned = float("-inf")
         self._attempts: dict[str, Attempts] = {}
         """By receiver. Read and changed under the lock: the judge's thread forgets what waits no more."""
+        self._as_told: dict[str, Receiver] = {}
+        """Receivers as the rules had them last."""
         self._apart: set[tuple[str, str]] = set()
         """Receivers and groups that are told one message at a time since the receiver refused several at once."""
         self._receivers: Callable[[], Sequence[Receiver]] | None = None
@@ -165,7 +167,7 @@ class Notifier:
     def _told(self) -> list[Receiver]:
         """Those that are told what people must know of; others are sent events."""
         receivers = () if self._receivers is None else self._receivers()
-        return [item for item in receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
+        return [item for item in receivers if item.is_told]
 
     def _look(self, senders: Mapping[ReceiverKind, Sender], tasks: asyncio.TaskGroup) -> None:
         if self._receivers is None:
@@ -195,7 +197,12 @@ class Notifier:
             return
         receivers = self._told()
         names = {receiver.name for receiver in receivers}
-        self._let_go([key for key in self._tellings if key[0] not in names], "the receiver is not in the rules", at)
+        for receiver in receivers:  # one that is another now, such as of a mended address, is asked at once
+            if self._as_told.get(receiver.name, receiver) != receiver:
+                under_way = self._attempts_at(receiver.name).under_way
+                self._attempts[receiver.name] = Attempts(under_way=under_way)
+        self._as_told = {receiver.name: receiver for receiver in receivers}
+        self._let_go([key for key in self._tellings if key[0] not in names], GONE, at)
         known = replace(self._known(self._active, at), receivers=receivers, silences=self._silences())
         known = replace(known, tellings=settled(known, self._how, at))
         self._how = {}

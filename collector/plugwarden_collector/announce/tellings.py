@@ -12,10 +12,12 @@ from datetime import datetime
 from .message import FIRING, Ending, Key, Known, Message, Telling
 from .subject import Subject, source_of
 
-__all__ = ["MAX_TELLINGS", "Owed", "given_up", "just_over", "owed_now", "owing", "settled", "taken"]
+__all__ = ["GONE", "MAX_TELLINGS", "Owed", "given_up", "just_over", "owed_now", "owing", "settled", "taken"]
 
 MAX_TELLINGS = 10_000
 """Subjects that receivers hold for open or are owed; beyond, further ones wait until others end."""
+GONE = "the receiver is not in the rules"
+"""Why what it is owed is given up."""
 
 Tellings = Mapping[Key, Telling]
 
@@ -66,9 +68,15 @@ def just_over(known: Known) -> set[str]:
 
 
 def settled(known: Known, endings: Mapping[str, Ending], at: datetime) -> dict[Key, Telling]:
-    """Return the tellings with the ends of what is over, how it ended where that is known, and without what began anew."""
+    """Return the tellings with the ends of what is over, how it ended where that is known, and without what began anew.
+
+    Nothing has been due or told since a time to come: the clock was set back, and what waits from then on waits from now on.
+    """
     found = {}
     for (name, key), item in known.tellings.items():
+        if max(item.due_at, item.told_at or item.due_at) > at:
+            told_at = None if item.told_at is None else min(item.told_at, at)
+            item = replace(item, due_at=min(item.due_at, at), told_at=told_at)
         if key in known.active:
             item = replace(item, ended=None) if item.ended is not None else item
         elif item.ended is None and _over(key, known):

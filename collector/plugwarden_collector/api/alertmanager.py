@@ -12,7 +12,7 @@ from plugwarden_collector.announce.stages.route import wants
 from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.decide.silence import Silence, silenced_by
 from plugwarden_collector.matcher import Matcher, Op, all_match
-from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
+from plugwarden_collector.rules.receiver import Receiver
 from plugwarden_collector.store.ledger_rows import AlertRow
 
 __all__ = ["Wanted", "alerts_of", "groups_of", "silence_as", "speaks_of"]
@@ -101,11 +101,7 @@ def _told(
     silences: Sequence[Silence],
     at: datetime,
 ) -> dict[str, Any]:
-    names = [
-        {"name": receiver.name}
-        for receiver in receivers
-        if receiver.kind is not ReceiverKind.CLOUDEVENTS and wants(receiver, item)
-    ]
+    names = [{"name": receiver.name} for receiver in receivers if receiver.is_told and wants(receiver, item)]
     texts = {"summary": item.summary, "description": item.description}
     inhibited = [item.speaker] if item.speaker in active else []
     return {

@@ -58,6 +58,7 @@ from plugwarden_collector.store import Ledger, Telemetry
 from plugwarden_collector.store.ledger import settled
 
 from .budget_rows import BudgetRows
+from .giving_up import leaving
 from .observe import LongWindows, StoredEvidence, UsualPast, foreseen, observe
 
 __all__ = ["TickStats", "Warden", "pace", "rest"]
@@ -159,6 +160,9 @@ class Warden:
         """Silences of people as they were last, those of open windows, and both together."""
         self._told: list[Subject] = []
         """What is told of these."""
+        # Nobody waits for it: no start fails because the store does not take it, and the log of attempts says it as well.
+        if gone := self._leaving(rules):
+            ledger.audit.append(gone)
         notifier.follow(lambda: self.rules.receivers, lambda: self.silences)
         self._load()
 
@@ -339,10 +343,13 @@ class Warden:
         text = f"{counted(len(rules.objectives), 'objective')}, sha256 {before['sha256'][:16]}…"
         with self._lock:
             draft = Draft(self._clock(), "rules_loaded", LOCAL, str(path), text, evidence=before)
-            settled(self._ledger.audit.append([draft]), WRITE_TIMEOUT_SECONDS)
+            settled(self._ledger.audit.append([draft, *self._leaving(rules)]), WRITE_TIMEOUT_SECONDS)
             self.rules = rules
             self._notifier.report(JUDGING, self.subjects())
         return rules
+
+    def _leaving(self, rules: Rules) -> list[Draft]:
+        return leaving(self._notifier.owed, {item.name for item in rules.receivers if item.is_told}, self._clock())
 
     def _seconds_to(self, at: datetime) -> float:
         return (at - self._clock()).total_seconds()

@@ -82,6 +82,11 @@ class Receiver:
     """What it is told of: all of them must match; none: of everything of its severities."""
 
     @property
+    def is_told(self) -> bool:
+        """Whether it is told what people must know of; others are sent events."""
+        return self.kind is not ReceiverKind.CLOUDEVENTS
+
+    @property
     def expires(self) -> bool:
         """Whether what it is not told of again is over to it."""
         return self.kind is ReceiverKind.ALERTMANAGER

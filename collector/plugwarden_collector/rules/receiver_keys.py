@@ -68,7 +68,7 @@ def receiver_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Re
 
 def untold(receivers: Sequence[Receiver]) -> list[str]:
     """Return what is surely not meant: severities of which some receivers are told, each only of a part, or late."""
-    told = [item for item in receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
+    told = [item for item in receivers if item.is_told]
     severities = dict.fromkeys(severity for item in told for severity in item.severities)
     return [
         f"receiver: each one that is told of a {severity} has matchers or escalate_after, and what none of them matches nobody is told of "

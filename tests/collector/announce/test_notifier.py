@@ -13,6 +13,7 @@ import pytest
 from plugwarden_collector.announce import notify
 from plugwarden_collector.announce.notify import Notifier
 from plugwarden_collector.announce.receivers.answer import Answer, Verdict
+from plugwarden_collector.announce.stages import retry
 from plugwarden_collector.announce.stages.retry import Attempts
 from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
@@ -176,6 +177,26 @@ def test_a_group_whose_several_were_refused_is_offered_several_again(monkeypatch
         assert sorted(sent) == ["q-0", "q-1"]
 
     played(monkeypatch, scene, receiver)
+
+
+def test_a_receiver_whose_address_was_mended_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, what it had refused waited for up to an hour after the rules were read again."""
+    monkeypatch.setattr(retry, "_pause", lambda *_: 3600.0)
+
+    async def scene(notifier: Notifier, _: Kept, sender: Sender) -> None:
+        sender.verdict = Verdict.REFUSED
+        notifier.report("judging", subjects(1))
+        await until(lambda: notifier.counts["r", "failed"])
+        (owed,) = notifier.owed
+        assert owed.attempts == 1
+        assert owed.next_attempt_at is not None
+        assert timedelta(seconds=3500) < owed.next_attempt_at - now() <= timedelta(seconds=3600)
+        sender.verdict = Verdict.TAKEN
+        mended = [Receiver("r", "http://mended/")]
+        notifier.follow(lambda: mended, tuple)
+        await until(lambda: not notifier.owed)
+
+    played(monkeypatch, scene)
 
 
 def test_many_deliveries_do_not_each_work_out_anew_what_is_due(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,8 @@ def test_a_receiver_that_leaves_the_rules_is_owed_nothing_and_the_log_says_so(tm
         sql = "select error, body::varchar as body from notifications where status = 'given_up'"
         (row,) = eventually(lambda: second.api.query(sql).to_pylist())
         assert row["error"] == "the receiver is not in the rules"
+        entries = [item for item in second.api.get("audit", stream="decisions") if item["kind"] == "given_up"]
+        assert [item["scope"] for item in entries] == ["receiver hook"]
         assert json.loads(row["body"])["status"] == "firing"
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.util import find_spec
@@ -164,6 +166,48 @@ def test_a_receiver_says_how_long_to_leave_it_alone() -> None:
     assert verdict_of(503, "inf").wait_seconds == 0.0
     assert verdict_of(202).verdict is Verdict.TAKEN
     assert verdict_of(400, "30") == Answer(Verdict.REFUSED, "the receiver answered 400")
+
+
+class Endless:
+    """A server that says something to whoever connects, and then the same for ever."""
+
+    def __init__(self, first: bytes, again: bytes) -> None:
+        self._first, self._again = first, again * 4_000
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self.said_bytes = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = self._listening.accept()
+                with line, suppress(OSError):
+                    line.sendall(self._first)
+                    line.recv(65_536)
+                    while True:
+                        line.sendall(self._again)
+                        self.said_bytes += len(self._again)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+def test_interim_answers_without_end_are_read_up_to_a_bound_and_a_piece_at_a_time() -> None:
+    server = Endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+    (answer,), _ = deliver(receiver(ReceiverKind.WEBHOOK, f"http://127.0.0.1:{server.port}/"), notice(BEGUN))
+    assert answer == Answer(Verdict.MISSED, "no end of the answer's headers within 64 KiB")
+    server.close()
+
+
+def test_a_reply_of_a_mail_server_without_end_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email_receiver, "WHOLE_SECONDS", 3600.0)
+    server = Endless(b"220 mail.test\r\n", b"250-SIZE\r\n")
+    to = receiver(ReceiverKind.EMAIL, mail=replace(MAIL, port=server.port))
+    (answer,), _ = deliver(to, notice(BEGUN))
+    assert answer == Answer(Verdict.MISSED, "the mail server's reply had more than 100 lines")
+    server.close()
 
 
 def test_an_end_by_mail_answers_its_beginning(server: MailServer) -> None:

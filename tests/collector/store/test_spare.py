@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,14 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugwarden_collector.app import SPARE_NAME
+from plugwarden_collector.store.duckdb.rescue.restore import restore
 from plugwarden_collector.store.ledger import Delivery
 from plugwarden_collector.store.spare import MAX_BODY_BYTES, MAX_LINE_BYTES, ROOM_BYTES, SpareLog
 
-from tests.collector.support.stores import AT
+from tests.collector.conftest import running
+from tests.collector.support.stores import AT, path_of
+from tests.collector.support.waiting import eventually
 
 
 def told(number: int, body: str = '{"status": "firing"}') -> Delivery:
@@ -145,3 +150,18 @@ def test_without_a_file_what_is_not_written_is_counted(tmp_path: Path, caplog: p
     assert (spare.unwritten, spare.full, spare.recovered()) == (1, False, [])
     assert elsewhere.read_text() == "mine"
     assert "has no room for attempts" in caplog.text
+
+
+def test_what_it_holds_comes_into_a_store_that_was_restored_there(tmp_path: Path) -> None:
+    data, backup = tmp_path / "data", tmp_path / "backup.duckdb"
+    with running(data):
+        pass
+    shutil.copyfile(path_of(data), backup)
+    killed = SpareLog(data / SPARE_NAME)
+    killed.write(told(1))
+    killed.close()
+    restore(backup, data, at=AT, actor="ann", force=True)
+    for _ in range(2):
+        with running(data) as collector:
+            eventually(lambda: collector.scalar("select count(*) from notifications where id = 'n-1'") == 1)
+    assert left(data / SPARE_NAME) == []

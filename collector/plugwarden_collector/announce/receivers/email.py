@@ -34,6 +34,8 @@ WHOLE_SECONDS = 30.0
 MAX_PUT_OFF = 1_000
 """Messages of which is known who has them already; of the oldest beyond that, all recipients are sent another."""
 MAX_SUBJECT = 200
+MAX_LINES = 100
+"""Lines of one reply: servers name two or three dozen extensions."""
 
 
 class Email:
@@ -153,6 +155,8 @@ class _Session:
             return _Sent(_refused(problem.smtp_code, type(problem).__name__.removeprefix("SMTP")))
         except smtplib.SMTPNotSupportedError as problem:
             return _Sent(Answer(Verdict.REFUSED, f"the mail server cannot do what the rules ask for: {problem}"))
+        except _EndlessReplyError:
+            return _Sent(Answer(Verdict.MISSED, f"the mail server's reply had more than {MAX_LINES} lines"))
         except Exception as problem:  # noqa: BLE001 - told to whoever asked, and the others want their alerts
             return _Sent(Answer(Verdict.MISSED, f"no answer of the mail server ({type(problem).__name__})"))
         finally:
@@ -195,6 +199,41 @@ class _Plain(smtplib.SMTP):
         line: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc] # the one place where it is made
         self.session.note(line)
         return line
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Return a reply, of so many lines at most: the library would read one without an end for as long as it lasts."""
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("not connected")
+        self.file: Any = _Lines(self.file or self.sock.makefile("rb"))
+        try:
+            return super().getreply()
+        finally:
+            if isinstance(self.file, _Lines):  # it is None once the library has closed it
+                self.file = self.file.source
+
+
+class _EndlessReplyError(Exception):
+    """A reply has more lines than any server has to say."""
+
+
+class _Lines:
+    """The lines of one reply."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self._left = MAX_LINES
+
+    def readline(self, limit: int) -> bytes:
+        """Return the next one."""
+        self._left -= 1
+        if self._left < 0:
+            raise _EndlessReplyError
+        line: bytes = self.source.readline(limit)
+        return line
+
+    def close(self) -> None:
+        """Let the connection's file go."""
+        self.source.close()
 
 
 class _Encrypted(smtplib.SMTP_SSL, _Plain):

@@ -28,7 +28,6 @@ from plugwarden_collector.api.render import as_json
 from plugwarden_collector.control.hands import MAX_SILENCE
 from plugwarden_collector.errors import MatcherError
 from plugwarden_collector.matcher import Matcher, Op, read_matcher
-from plugwarden_collector.rules.receiver import ReceiverKind
 from plugwarden_collector.web.auth import Principal
 
 __all__ = ["alertmanager_routes"]
@@ -162,4 +161,4 @@ def alertmanager_routes(parts: Parts) -> Routes:
 
 
 def _receivers(parts: Parts) -> list[dict[str, str]]:
-    return [{"name": item.name} for item in parts.warden.rules.receivers if item.kind is not ReceiverKind.CLOUDEVENTS]
+    return [{"name": item.name} for item in parts.warden.rules.receivers if item.is_told]

@@ -12,7 +12,7 @@ from plugwarden_collector.api.models import GivenUp, GiveUpRequest, Notification
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.audit.actor import Actor
-from plugwarden_collector.audit.entries import Draft
+from plugwarden_collector.control.giving_up import given_up
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.store.ledger import Delivery, settled
 from plugwarden_collector.web.auth import Principal
@@ -21,8 +21,6 @@ __all__ = ["notification_routes"]
 
 WRITE_TIMEOUT_SECONDS = 10.0
 """Longest wait for the decision log, as of other acts of people."""
-MAX_NAMED = 100
-"""Subjects that the entry of the decision log names; the log of attempts has all of them."""
 
 
 def notification_routes(parts: Parts) -> Routes:
@@ -59,11 +57,7 @@ def _give_up(parts: Parts, receiver: str, fingerprint: str | None, reason: str, 
     if not owed:
         what = "anything" if fingerprint is None else repr(fingerprint)
         raise NotFoundError(f"{receiver!r} is not owed {what}; `plugwarden notifications` lists what is")
-    draft = Draft(
-        parts.clock(), "given_up", who.name, f"receiver {receiver}", reason, says=who.says,
-        evidence={"count": len(owed), "fingerprints": owed[:MAX_NAMED]},
-    )  # fmt: skip
-    settled(parts.audit.append([draft]), WRITE_TIMEOUT_SECONDS)
+    settled(parts.audit.append([given_up(receiver, owed, reason, who, parts.clock())]), WRITE_TIMEOUT_SECONDS)
     return parts.notifier.give_up(receiver, fingerprint, str(who), reason)
 
 
