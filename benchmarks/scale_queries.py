@@ -29,6 +29,7 @@ from plugwarden_collector.clock import utc_now
 from plugwarden_collector.command.processes import collector_process
 from plugwarden_collector.store import Database
 from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
+from plugwarden_collector.store.duckdb.calls.kind import FAILURES, Kind
 
 MONTH = 30 * 86_400.0
 TARGETS_MS = {"fleet": 200.0, "plugin": 500.0, "trace": 50.0, "search": 500.0, "budget": 300.0}
@@ -162,12 +163,12 @@ def budgets(folder: Path, times: int) -> dict[str, list[float]]:
     try:
         at = utc_now()
         found = {}
-        for title, fast in (("availability", None), ("latency", -32)):
+        for title, kind in (("availability", FAILURES), ("latency", Kind(-32))):
             took = []
             for number in range(times + 1):
                 asked = at + timedelta(seconds=5 * number)
                 span = database.tiers.span(asked - timedelta(seconds=MONTH), asked + timedelta(minutes=1))
-                took.append(_milliseconds(lambda span=span, fast=fast: hours.counts(span, fast)))  # type: ignore[misc]
+                took.append(_milliseconds(lambda span=span, kind=kind: hours.counts(span, kind)))  # type: ignore[misc]
             print(f"budget of 30 days, {title}, the first after a start: {took[0]:.0f} ms")
             found[f"budget of 30 days, {title}"] = took[1:]
         return found

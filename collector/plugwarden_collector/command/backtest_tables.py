@@ -36,7 +36,10 @@ def show_backtest(found: Mapping[str, Any]) -> None:
     troubles, told = found["troubles"], found["told"]
     if found["not_replayed"]:
         names = ", ".join(map(clean, found["not_replayed"]))
-        paragraph(f"not replayed, for what they look at cannot be asked of the past: the [[alert]] tables {names}")
+        paragraph(
+            f"not replayed: {names}; what an [[alert]] looks at cannot be asked of the past, and objectives of some versions or "
+            "operations isolate nothing"
+        )
     if not troubles and not found["incidents"]:
         console.print("these rules would have decided nothing")
     for item in troubles:

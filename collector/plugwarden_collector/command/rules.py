@@ -47,12 +47,14 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
         return
     for warning in rules.warnings:
         console.print(f"{file}: warning: {clean(warning)}", soft_wrap=True)
+    narrowed = {} if all(item.isolates for item in rules.objectives) else {"calls": "of"}
     owned = {"owner": "owner"} if any(item.owner for item in rules.objectives) else {}
     show(
-        [{"slo": item.name, "owner": item.owner, "plugins": item.plugins, "sli": item.sli.value, "objective": item.target_ratio,
+        [{"slo": item.name, "owner": item.owner, "plugins": item.plugins, "calls": item.calls, "sli": item.sli.value,
+          "objective": item.target_ratio,
           "severity": tier.severity, "windows": f"{duration(tier.long_seconds)} and {duration(tier.short_seconds)}",
           "factor": tier.factor} for item in rules.objectives for tier in item.tiers],
-        {"slo": "objective", **owned, "plugins": "plugins", "sli": "SLI", "objective": ("target", percent),
+        {"slo": "objective", **owned, "plugins": "plugins", **narrowed, "sli": "SLI", "objective": ("target", percent),
          "severity": "tier", "windows": "windows", "factor": ("burn rate", number)},
     )  # fmt: skip
     if rules.alerts:

@@ -102,7 +102,7 @@ def observe(
     if long.at is None or not known or not timedelta(0) <= at - long.at < LONG_EVERY:
         long.counted = corrected.windows([size for size in sizes if size > SHORT_SECONDS], at, until)
         long.at, long.rules, long.corrections = at, rules, corrections
-    thresholds = thresholds_of(rules.objectives)
+    thresholds = thresholds_of(rules.isolating)
     usual = UsualPast() if usual is None else usual
     if usual.at is None or usual.rules is not rules or not timedelta(0) <= at - usual.at < USUAL_EVERY:
         found = judging.past(at - USUAL_SPAN, at - USUAL_GAP, thresholds)
@@ -152,7 +152,7 @@ class StoredEvidence:
     def cells(self, suspects: Sequence[Suspect], at: datetime) -> Sequence[Cell]:
         """Return all that the suspects' plugins did since the trouble of each of their operations began."""
         # Of what is slow nobody tells at once, and the first report of it is of the trouble as any other.
-        failing = {item.name for item in self._rules().objectives if item.threshold_index is None}
+        failing = {item.name for item in self._rules().isolating if item.threshold_index is None}
         wanted = [
             Wanted(
                 item.plugin,
@@ -210,7 +210,7 @@ class StoredEvidence:
         return [FailingSpan(span.trace_id) for span in found]
 
     def _cells(self, wanted: Sequence[Wanted], at: datetime) -> Sequence[Cell]:
-        return self._judging.cells(wanted, thresholds_of(self._rules().objectives), at + self._skew)
+        return self._judging.cells(wanted, thresholds_of(self._rules().isolating), at + self._skew)
 
 
 def spans(since: datetime, at: datetime, skew: timedelta) -> tuple[Span, Span]:
@@ -220,7 +220,10 @@ def spans(since: datetime, at: datetime, skew: timedelta) -> tuple[Span, Span]:
 
 
 def _measures(rules: Rules) -> list[Measure]:
-    return [Measure(item.name, item.covers, item.threshold_index) for item in rules.objectives]
+    return [
+        Measure(item.name, item.covers, item.threshold_index, item.versions, item.operations)
+        for item in rules.objectives
+    ]
 
 
 def _periods(corrected: Corrected, rules: Rules, at: datetime, until: datetime) -> Counts:

@@ -175,7 +175,7 @@ class Facts:
     at: datetime
     """The time of the tick."""
     objectives: tuple[Objective, ...]
-    """All objectives of the rules."""
+    """Objectives of the rules that the automation judges by."""
     policy: Policy
     """The policy of the rules."""
     running: int
@@ -235,7 +235,7 @@ def facts_of(tick: Tick, troubles: list[Trouble], standing: Standing, watch: Wat
         form=FORM,
         version=__version__,
         at=tick.at,
-        objectives=tick.rules.objectives,
+        objectives=tick.rules.isolating,
         policy=tick.rules.policy,
         running=tick.seen.running,
         troubles=tuple(

@@ -44,7 +44,7 @@ class Lately:
     def __init__(self, tick: Tick, plugins: Iterable[str]) -> None:
         self._tick = tick
         self._plugins = sorted(set(plugins))
-        self._thresholds = thresholds_of(tick.rules.objectives)
+        self._thresholds = thresholds_of(tick.rules.isolating)
         self._known: dict[timedelta, Sequence[Cell] | None] = {}
 
     def fails(

@@ -34,10 +34,10 @@ def probed(tick: Tick, item: Quarantine) -> Probes:
     began = int(item.evidence.get("probation_mark", mark))
     cells = tick.evidence.probes(item.scope, tick.at - LOOKBACK, mark, tick.at)
     all_cells = cells if began == mark else tick.evidence.probes(item.scope, tick.at - LOOKBACK, began, tick.at)
-    objectives = [objective for objective in tick.rules.objectives if objective.covers(item.scope.plugin)]
+    objectives = [objective for objective in tick.rules.isolating if objective.covers(item.scope.plugin)]
     steps = len(tick.rules.policy.probation_steps)
     doubt = DOUBT ** ((min(item.step, steps - 1) + 1) / steps)
-    thresholds = thresholds_of(tick.rules.objectives)
+    thresholds = thresholds_of(tick.rules.isolating)
     worst, well, unwell = 0, bool(objectives), False
     for objective in objectives:
         told = bad_by_process(objective, thresholds, cells)
@@ -55,7 +55,7 @@ def _ratios(tick: Tick, item: Quarantine, objective: Objective) -> tuple[float, 
     """Return the shares of bad calls of a scope that is well, and of one that is not."""
     scope = item.scope
     past = usual_of(tick.seen.usual, scope.plugin, scope.version or "", scope.operation or "")
-    unwell = tolerated_of(objective, thresholds_of(tick.rules.objectives), past)
+    unwell = tolerated_of(objective, thresholds_of(tick.rules.isolating), past)
     if item.evidence.get("objective") == objective.name:
         unwell = max(unwell, min(0.5, float(item.evidence.get("failed_ratio", 0.0)) / HALF_A_FIX))
     return min(1.0 - objective.target_ratio, unwell * WELL_PART), unwell

@@ -197,7 +197,7 @@ def _note(tick: Tick, finding: Finding, kind: str, reason: str) -> None:
 def take_back(tick: Tick, excuses: Excuses) -> None:
     """Release what was isolated for a cause that turns out to be shared; what was isolated before it began is not touched, nor what
     was isolated beside it."""
-    objectives = {item.name: item for item in tick.rules.objectives}
+    objectives = {item.name: item for item in tick.rules.isolating}
     for item in list(tick.standing.quarantines.values()):
         if not (item.in_force and item.actor == AUTOMATION and item.successor_of is None):
             continue

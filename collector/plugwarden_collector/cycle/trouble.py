@@ -63,7 +63,7 @@ class Trouble:
 
 def find_trouble(tick: Tick) -> list[Trouble]:
     """Bring the watch forward, and explain what is suspected: nothing is asked where nothing is."""
-    objectives = tick.rules.objectives
+    objectives = tick.rules.isolating
     tick.watch = _with_clean_slates(tick)
     open_ones = [item for item in tick.standing.quarantines.values() if item.in_force]
     tick.watch, suspects = look(
@@ -199,7 +199,7 @@ def _samples(
     open_ones: Sequence[Quarantine],
 ) -> list[Sample]:
     """Return what the suspects did, without what is isolated: of each finest part one value."""
-    thresholds = thresholds_of(tick.rules.objectives)
+    thresholds = thresholds_of(tick.rules.isolating)
     began = {(item.plugin, *stream): own.failed_at for item in suspects for stream, own in item.streams.items()}
     taken = [item.scope for item in open_ones]
     gathered: dict[tuple[str, ...], Sample] = {}

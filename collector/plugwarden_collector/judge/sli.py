@@ -78,6 +78,8 @@ class Indicator(Protocol):
 class Availability:
     """Calls that did not fail through the plugin's fault. Waits that fail are the downstream's failures already."""
 
+    calls: str = "calls"
+    """What they are called."""
     waits_explain: ClassVar[bool] = False
 
     def good(self, counts: CallCounts) -> int:
@@ -86,7 +88,7 @@ class Availability:
 
     def why(self) -> str:
         """Return what is said of calls that failed."""
-        return "calls failed"
+        return f"{self.calls} failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class Latency:
     """Calls that took at most the threshold."""
 
     threshold_seconds: float | None
+    calls: str = "calls"
+    """What they are called."""
     waits_explain: ClassVar[bool] = True
 
     def good(self, counts: CallCounts) -> int:
@@ -102,12 +106,12 @@ class Latency:
 
     def why(self) -> str:
         """Return what is said of calls that were slow."""
-        return f"calls took longer than {duration(self.threshold_seconds)}"
+        return f"{self.calls} took longer than {duration(self.threshold_seconds)}"
 
 
 _KINDS: Mapping[Sli, Callable[[Objective], Indicator]] = {
-    Sli.AVAILABILITY: lambda objective: Availability(),
-    Sli.LATENCY: lambda objective: Latency(objective.threshold_seconds),
+    Sli.AVAILABILITY: lambda objective: Availability(objective.calls),
+    Sli.LATENCY: lambda objective: Latency(objective.threshold_seconds, objective.calls),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from .about_keys import ABOUT_KEYS, about_in
 from .alert_rule import AlertKind, AlertRule, Limit, Measure, NoData, Severity
 from .duration import written
-from .slo_keys import plugins_in
+from .slo_keys import patterns_in
 from .table import choice_at, duration_at, unknown_keys
 from .workable import DAY, name_problem, shown
 
@@ -116,7 +116,7 @@ def _of_anomaly(table: Mapping[str, Any], place: str, problems: list[str]) -> di
             f"{place}.deviations: {shown(table['deviations'])} must be from {MIN_DEVIATIONS:g} to {MAX_DEVIATIONS:g}"
         )
     return {
-        "plugins": plugins_in(table, "*", place, problems),
+        "plugins": patterns_in(table, "plugins", "*", place, problems),
         "measure": choice_at(table, "measure", Measure.CALLS, place, problems),
         "over_seconds": over,
         "deviations": deviations,
@@ -192,7 +192,7 @@ def _recover(value: object, limit: Limit | None, place: str, problems: list[str]
 def _of_absence(table: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
     if "plugins" not in table:
         problems.append(f'{place}.plugins: is missing; write the patterns of its plugins, such as "backup-*", or "*"')
-    found: dict[str, Any] = {"plugins": plugins_in(table, "*", place, problems)}
+    found: dict[str, Any] = {"plugins": patterns_in(table, "plugins", "*", place, problems)}
     operations = table.get("operations")
     if operations is not None:
         if wrong := name_problem(operations):

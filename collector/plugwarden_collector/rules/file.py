@@ -59,6 +59,11 @@ class Rules:
     maintenance: tuple[Maintenance, ...] = ()
     """Times that come again at which nobody is told of some things."""
 
+    @property
+    def isolating(self) -> tuple[Objective, ...]:
+        """Objectives that the automation judges by: whatever isolates looks at these alone."""
+        return tuple(item for item in self.objectives if item.isolates)
+
 
 DEFAULT_RULES = Rules(
     (Objective("availability", Sli.AVAILABILITY, 0.99, 30 * 86_400.0),),
@@ -96,7 +101,7 @@ def parse_rules(text: str, source: str) -> Rules:
         part.policy or Policy(),
         tuple(part.receivers),
         source,
-        (*part.warnings, *untold(part.receivers)),
+        (*part.warnings, *_unmeant(part)),
         part.pushed,
         tuple(part.alerts),
         tuple(part.maintenance),
@@ -160,9 +165,15 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
     if whole.problems:
         raise RulesError(source, whole.problems)
     return Rules(
-        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, (*whole.warnings, *untold(whole.receivers)),
+        tuple(whole.objectives), whole.policy or Policy(), tuple(whole.receivers), source, (*whole.warnings, *_unmeant(whole)),
         whole.pushed, tuple(whole.alerts), tuple(whole.maintenance),
     )  # fmt: skip
+
+
+def _unmeant(part: _Part) -> list[str]:
+    """Return what works and is surely not meant."""
+    none = "slo: none is of all calls of its plugins, so that nothing is ever isolated; add one without versions and operations"
+    return [*([] if any(item.isolates for item in part.objectives) else [none]), *untold(part.receivers)]
 
 
 def _foreign(texts: Sequence[str]) -> list[_Part]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .about_keys import ABOUT_KEYS, about_in
-from .slo_keys import SLO_KEYS, plugins_in
+from .slo_keys import SLO_KEYS, patterns_in
 from .table import nearest, tables, unknown_keys
 from .workable import name_problem, shown
 
@@ -33,7 +33,7 @@ def groups_in(document: Mapping[str, Any], problems: list[str]) -> dict[str, Map
         about_in({key: table[key] for key in _OF_GROUP & table.keys()}, place, problems)
         if "plugins" not in table:
             problems.append(f'{place}.plugins: is missing; write the patterns of its plugins, such as ["image-*"]')
-        plugins_in(table, "*", place, problems)
+        patterns_in(table, "plugins", "*", place, problems)
         if len(problems) == before:
             found[name] = table
     return found

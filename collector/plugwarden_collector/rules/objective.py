@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from plugwarden.contract.histogram import threshold_index
 
-from .pattern import matches
+from .pattern import EVERY, matches
 from .period import Calendar, Period, calendar_period, rolling_period
 from .tiers import SRE, BurnWindows, Tier, tiers_for
 
@@ -67,10 +67,25 @@ class Objective:
     """The table of window pairs that people are alerted by."""
     calendar: Calendar | None = field(default=None, hash=False)
     """When the budget begins anew; None: its period rolls."""
+    versions: str = field(default=EVERY, hash=False)
+    """A pattern of versions, as of plugins: calls of others do not count."""
+    operations: str = field(default=EVERY, hash=False)
+    """A pattern of operations: calls of others do not count."""
 
     def covers(self, plugin: str) -> bool:
         """Whether this objective is about a plugin."""
         return matches(self.plugins, plugin)
+
+    @property
+    def calls(self) -> str:
+        """What the calls that it is about are called."""
+        said = (("operation", self.operations), ("version", self.versions))
+        return "calls" + "".join(f" of {key} {pattern}" for key, pattern in said if pattern != EVERY)
+
+    @property
+    def isolates(self) -> bool:
+        """Whether the automation may isolate for it: what it says is said of all calls of a version, as evidence is."""
+        return self.versions == EVERY and self.operations == EVERY
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
@@ -97,5 +112,8 @@ class Objective:
         return tuple(sorted({size for tier in self.tiers for size in (tier.long_seconds, tier.short_seconds)}))
 
 
-FOR_PEOPLE = frozenset({"display_name", "description", "owner", "runbook", "labels", "burn_windows", "calendar"})
-"""Fields of an objective that no decision rests on, for budgets and burn rates isolate nobody: they are not kept with one."""
+FOR_PEOPLE = frozenset(
+    {"display_name", "description", "owner", "runbook", "labels", "burn_windows", "calendar", "versions", "operations"}
+)
+"""Fields of an objective that no decision rests on, for budgets and burn rates isolate nobody, and neither do objectives of some versions
+or operations: they are not kept with one."""

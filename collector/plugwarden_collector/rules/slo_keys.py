@@ -7,17 +7,17 @@ from typing import Any
 
 from .about_keys import ABOUT_KEYS, about_in
 from .objective import SLI_KEYS, Objective, Sli
-from .pattern import ALTERNATIVE_SIGNS, joined
+from .pattern import ALTERNATIVE_SIGNS, EVERY, joined
 from .period import NOMINAL_SECONDS, Calendar, CalendarUnit, time_zones
 from .table import choice_at, duration_at, nearest, unknown_keys
 from .tiers import BUILT_IN, SRE, BurnWindows
 from .workable import MAX_COUNT, name_problem, objective_problems, shown
 
-__all__ = ["SLO_KEYS", "objective_in", "plugins_in"]
+__all__ = ["SLO_KEYS", "objective_in", "patterns_in"]
 
 SLO_KEYS = ABOUT_KEYS | {
     "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for", "windows",
-    "time_zone",
+    "time_zone", "versions", "operations",
 }  # fmt: skip
 
 
@@ -30,7 +30,9 @@ def objective_in(
     name = table.get("name")
     if wrong := name_problem(name):
         problems.append(f"{place}.name: {wrong}")
-    plugins = plugins_in(table, "*", place, problems)
+    plugins, versions, operations = (
+        patterns_in(table, key, EVERY, place, problems) for key in ("plugins", "versions", "operations")
+    )
     sli = choice_at(table, "sli", Sli.AVAILABILITY, place, problems) or Sli.AVAILABILITY
     target = table.get("objective")
     if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
@@ -73,6 +75,8 @@ def objective_in(
         **about,
         burn_windows=known[windows],
         calendar=calendar,
+        versions=versions,
+        operations=operations,
     )
     problems += [f"{place}.{key}: {wrong}" for key, wrong in objective_problems(found)]
     return found if len(problems) == before else None
@@ -102,17 +106,20 @@ def _calendar_in(table: Mapping[str, Any], place: str, problems: list[str]) -> C
     return calendar
 
 
-def plugins_in(table: Mapping[str, Any], default: object, place: str, problems: list[str]) -> str:
-    """Return the pattern of a table's key `plugins`, which is one or a list of some."""
-    value = table.get("plugins", default)
+def patterns_in(table: Mapping[str, Any], key: str, default: object, place: str, problems: list[str]) -> str:
+    """Return the pattern of a key of a table, which is one or a list of some: of `plugins`, `versions` or `operations`."""
+    value, example = table.get(key, default), _EXAMPLES[key]
     patterns = value if isinstance(value, list) else [value]
     if not patterns:
-        problems.append(f'{place}.plugins: [] matches no plugin; write a pattern such as "image-*"')
+        problems.append(f'{place}.{key}: [] matches no {key.removesuffix("s")}; write a pattern such as "{example}"')
     for item in patterns:
         if wrong := name_problem(item):
-            problems.append(f'{place}.plugins: {wrong}: a pattern such as "*" or "image-*"')
+            problems.append(f'{place}.{key}: {wrong}: a pattern such as "*" or "{example}"')
         elif len(patterns) > 1 and any(sign in item for sign in ALTERNATIVE_SIGNS):
             problems.append(
-                f"{place}.plugins: {shown(item)} is one of several, and holds {{, }} or a comma; write ? there"
+                f"{place}.{key}: {shown(item)} is one of several, and holds {{, }} or a comma; write ? there"
             )
-    return joined(map(str, patterns)) if patterns else "*"
+    return joined(map(str, patterns)) if patterns else EVERY
+
+
+_EXAMPLES = {"plugins": "image-*", "versions": "2.*", "operations": "read*"}

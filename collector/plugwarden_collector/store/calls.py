@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.rules.pattern import EVERY, matches
 
 __all__ = [
     "CallStep",
@@ -48,6 +49,14 @@ class Measure:
     fast_index: int | None = None
     """Slow is a call in a histogram bucket above this one, or one that the plugin's breaker refused; None: calls that failed through the
     plugin's fault, or were so refused, are counted instead."""
+    versions: str = EVERY
+    """A pattern: calls of other versions do not count."""
+    operations: str = EVERY
+    """A pattern of operations: calls of others do not count."""
+
+    def is_about(self, key: PluginVersion) -> bool:
+        """Whether calls of a plugin's version count."""
+        return self.covers(key[0]) and matches(self.versions, key[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,10 @@ class History:
 
     def check(self, collector: Running) -> dict[tuple[str, str], Left]:
         """Hold what the API says against the oracle, to the last call. Return what both say, by objective and plugin."""
-        collector.collector.warden._budgets_at = 0.0
-        collector.collector.warden.tick()
+        warden = collector.collector.warden
+        with warden._lock:  # a turn of its own that began before the calls came would say that budgets are counted
+            warden._budgets_at = 0.0
+        warden.tick()
         budgets, slos = collector.api.get("budgets"), collector.api.get("slos")
         told = {(row["slo"], row["plugin_id"]): row for row in budgets}
         versions = {(row["slo"], row["plugin_id"], row["plugin_version"]): row for row in slos}
@@ -80,7 +82,7 @@ class History:
                 said = (0, 0, None) if row is None else _said(row)
                 if row is not None and datetime.fromisoformat(row["time"]).replace(tzinfo=None) < self.clock():
                     said = (0, 0, None)  # of a period that is over, and in which nobody was called since
-                assert said[:2] == (left.total, left.bad), (promise, plugin, self.clock())
+                assert said[:2] == (left.total, left.bad), (said, left, promise, plugin, self.clock())
                 if left.remaining is not None:
                     assert abs(said[2] - left.remaining) < 1e-9, (promise, plugin)
                 for version, (total, bad) in left.by_version.items():
@@ -110,6 +112,9 @@ def _table(promise: Promise) -> str:
         lines.append(f'time_zone = "{promise.zone}"')
     if promise.threshold_seconds is not None:
         lines += ['sli = "latency"', f'threshold = "{promise.threshold_seconds}s"']
+    for key, patterns in (("versions", promise.versions), ("operations", promise.operations)):
+        if patterns != ("*",):
+            lines.append(f"{key} = {list(patterns)}")
     if promise.owner:
         lines.append(f'owner = "{promise.owner}"')
     return "\n".join([*lines, ""])

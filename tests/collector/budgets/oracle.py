@@ -43,6 +43,8 @@ class Promise:
     threshold_seconds: float | None = None
     plugins: str = "*"
     owner: str = ""
+    versions: tuple[str, ...] = ("*",)
+    operations: tuple[str, ...] = ("*",)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def left_of(
     for call in calls:
         if call.plugin != plugin or not fnmatchcase(plugin, promise.plugins):
             continue
+        if not _narrowed(call, promise):
+            continue
         if not _in_period(call.at, promise, at) or _left_out(call, promise, excluded):
             continue
         good = _good(call, promise)
@@ -84,6 +88,12 @@ def left_of(
     total, bad = (sum(item[place] for item in by_version.values()) for place in (0, 1))
     allowed = total * (1 - Fraction(promise.target))
     return Left(total, bad, 1 - bad / allowed if total else None, by_version)
+
+
+def _narrowed(call: Call, promise: Promise) -> bool:
+    """Whether a call is of one of the versions and operations that a promise is about."""
+    said = ((call.version, promise.versions), (call.operation, promise.operations))
+    return all(any(fnmatchcase(name, pattern) for pattern in patterns) for name, patterns in said)
 
 
 def _good(call: Call, promise: Promise) -> bool | None:

@@ -141,7 +141,13 @@ def test_the_api_and_the_command_show_whose_an_objective_is(tmp_path: Path) -> N
 
 
 def test_the_pages_groups_and_windows_are_read(tmp_path: Path) -> None:
-    assert write_files("how-to/rules.md", tmp_path) == ["groups.toml", "openslo.yaml", "calendar.toml", "windows.toml"]
+    assert write_files("how-to/rules.md", tmp_path) == [
+        "groups.toml",
+        "parts.toml",
+        "openslo.yaml",
+        "calendar.toml",
+        "windows.toml",
+    ]
     found, (exports,), (brisk,) = (
         load_rules(tmp_path / name).objectives for name in ("groups.toml", "openslo.yaml", "windows.toml")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,10 +35,16 @@ def backtest(
 ) -> Report:
     """Return what the rules would have decided on the data in a folder. Writes nothing but the counts that views show.
 
-    `over` is how long before the newest call it begins, as far as minutes are kept; `told` hears the seconds done, and of how many. Once
-    `stop` says so it ends with what was found so far. Raises `RulesError` for periods of the calendar, for a replay knows those that
-    roll alone.
+    Objectives that isolate nothing are left out, and named. `over` is how long before the newest call it begins, as far as minutes are
+    kept; `told` hears the seconds done, and of how many. Once `stop` says so it ends with what was found so far. Raises `RulesError` for
+    periods of the calendar, for a replay knows those that roll alone.
     """
+    left_out = tuple(item.name for item in (*rules.objectives, *rules.alerts) if item not in rules.isolating)
+    rules = replace(rules, objectives=rules.isolating)
+    if not rules.objectives:
+        raise RulesError(
+            rules.source, ["slo: none is of all versions and operations, and a backtest replays no others; add one"]
+        )
     anew = [
         f"{item.name}.period: a backtest knows no {item.calendar.unit} of the calendar; write a length such as 30d to try them"
         for item in rules.objectives
@@ -62,5 +69,5 @@ def backtest(
         until = end if ended else max(start, min(end, moment(replay.now)))
         return Report(
             start, until, end, recorded.seconds_from, replay.looks, replay.turns, replay.account, replay.loop.refused,
-            happened(start - SAME_TROUBLE, sorted(ASKED)), tuple(item.name for item in rules.alerts),
+            happened(start - SAME_TROUBLE, sorted(ASKED)), left_out,
         )  # fmt: skip

@@ -34,7 +34,8 @@ class Report:
     happened: Happened
     """What came of it in truth."""
     not_replayed: tuple[str, ...] = ()
-    """Names of `[[alert]]` tables: what they look at cannot be asked of a moment that has passed."""
+    """Names of `[[alert]]` tables, as what they look at cannot be asked of a moment that has passed, and of objectives that isolate
+    nothing."""
 
     @property
     def complete(self) -> bool:

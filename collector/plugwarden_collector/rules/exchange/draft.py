@@ -152,7 +152,7 @@ class Draft:
             key = name.removeprefix(prefix)
             if key == name:
                 continue
-            if key not in SLO_KEYS - {"labels", "plugins"}:
+            if key not in SLO_KEYS - {"labels", "plugins", "versions", "operations"}:
                 self._found.refuse(value, f"unknown{nearest(key, SLO_KEYS)}")
             elif key == "windows" and value.text.startswith("{"):
                 self._own_windows(value)

@@ -1,7 +1,7 @@
 """What an SLI of OpenSLO measures: a source of the type `plugwarden`, or queries of Prometheus that count the same.
 
-Of a source of our type, `spec.plugins` has the patterns, and `spec.calls` is `good`, `bad` or `total`; a threshold metric of it is the
-duration of calls in seconds.
+Of a source of our type, `spec.plugins`, `versions` and `operations` have the patterns, and `spec.calls` is `good`, `bad` or `total`; a
+threshold metric of it is the duration of calls in seconds.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from plugwarden_collector.rules.yaml_text import Value, plain
 
 from .draft import Draft, Found
 
-__all__ = ["TYPE", "Metrics", "Named", "names_of"]
+__all__ = ["PATTERNS", "TYPE", "Metrics", "Named", "names_of"]
 
 TYPE = "plugwarden"
 """Type of a metric source that is of plugins' calls."""
+PATTERNS = ("plugins", "versions", "operations")
+"""Keys of its `spec` that say whose calls are meant."""
 Named = Mapping[tuple[str, str], Value]
 """Objects by kind and name."""
 
@@ -55,7 +57,7 @@ class Metrics:
                 f"thresholds of {shown(kind.text)} are not judged; write the type {TYPE}, whose value is the duration of a call in seconds",
             )
             return
-        self._read_plugins(source, {"plugins"}, draft)
+        self._read_patterns(source, set(), draft)
         draft.put("sli", Sli.LATENCY.value, threshold)
         op, value = objective.at("op"), objective.at("value")
         if op is None or op.text not in ("lt", "lte"):
@@ -84,8 +86,14 @@ class Metrics:
             found.refuse(other, f"is another type than {shown(kind.text)}; write one for both")
         elif kind.text.lower() == TYPE:
             draft.put("sli", Sli.AVAILABILITY.value, part)
+            for key in PATTERNS:
+                one, both = (None if (said := source.at(key)) is None else plain(said) for source in (first, second))
+                if one != both:
+                    found.refuse(
+                        second.at(key) or second, f"the {parts[0]} calls are of other {key}; write the same for both"
+                    )
             for source, calls in ((first, parts[0]), (second, "total")):
-                self._read_plugins(source, {"plugins", "calls"}, draft)
+                self._read_patterns(source, {"calls"}, draft)
                 if (said := source.at("calls")) is not None and said.text != calls:
                     found.refuse(said, f"{shown(said.text)} must be {calls} here")
         elif kind.text.lower() == "prometheus":
@@ -98,13 +106,14 @@ class Metrics:
                 f"{shown(kind.text)} is not read; write the type {TYPE} with the plugins, or Prometheus with queries of their calls",
             )
 
-    def _read_plugins(self, source: Value, keys: set[str], draft: Draft) -> None:
-        self._found.known(source, keys)
-        plugins = source.at("plugins")
-        if plugins is None:
+    def _read_patterns(self, source: Value, more: set[str], draft: Draft) -> None:
+        self._found.known(source, {*PATTERNS, *more})
+        for key in PATTERNS:
+            said = source.at(key)
+            if said is not None:
+                draft.put(key, plain(said), said)
+        if source.at("plugins") is None:
             self._found.refuse(source, 'plugins is missing; write their patterns, such as ["image-*"]')
-        else:
-            draft.put("plugins", plain(plugins), plugins)
 
     def _source(self, metric: Value) -> tuple[Value | None, Value | None]:
         """Return the type of a metric's source, and its `spec`; None for what is missing, which is noted."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from plugwarden_collector.rules.duration import written
 from plugwarden_collector.rules.objective import Objective, Sli
-from plugwarden_collector.rules.pattern import alternatives
+from plugwarden_collector.rules.pattern import EVERY, alternatives
 
 from .openslo import MAX_DESCRIPTION, PREFIX, V1
-from .openslo_metric import TYPE
+from .openslo_metric import PATTERNS, TYPE
 from .openslo_window import FIRST_DAY, LENGTH_OF
 from .tables import slo_table, texts_of
 
@@ -42,7 +42,7 @@ def _document(objective: Objective, slug: str) -> dict[str, Any]:
     short = len(objective.description) <= MAX_DESCRIPTION
     window, same = _window(objective)
     kept: dict[str, Any] = {
-        key: table[key] for key in ("display_name", "owner", "labels", "plugins", "sli") if key in table
+        key: table[key] for key in ("display_name", "owner", "labels", *PATTERNS, "sli") if key in table
     }
     kept |= {"name": slug, "objective": objective.target_ratio} | same
     kept |= {"description": objective.description} if short else {}
@@ -92,7 +92,8 @@ def _threshold(objective: Objective) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _source(objective: Objective, **spec: str) -> dict[str, Any]:
-    return {"metricSource": {"type": TYPE, "spec": {"plugins": list(alternatives(objective.plugins)), **spec}}}
+    patterns = {key: list(alternatives(pattern)) for key in PATTERNS if (pattern := getattr(objective, key)) != EVERY}
+    return {"metricSource": {"type": TYPE, "spec": {"plugins": [EVERY], **patterns, **spec}}}
 
 
 _METRICS: Mapping[Sli, Callable[[Objective], tuple[dict[str, Any], dict[str, Any]]]] = {

@@ -30,6 +30,8 @@ MAX_QUERY = 10_000
 """Characters of a query that is read; Sloth's longest example has 300."""
 WINDOW = "{{.window}}"
 """Place of a window in a query, as Sloth writes it."""
+_LABELS = {"plugin_id": "plugins", "plugin_version": "versions", "plugin_operation": "operations"}
+"""Labels that say whose calls they are, and the keys of an objective that have their patterns."""
 _OF_ENDED = 'plugin_outcome=~"{}",plugin_error_source!="{}"'.format(
     "|".join(sorted(item for item in Outcome if item.ended)), ErrorSource.CALLER
 )
@@ -82,30 +84,31 @@ class Meaning:
     """What two queries say, as keys of an `[[slo]]` table."""
 
     keys: dict[str, Any]
-    """`sli`, `plugins`, and of a latency `threshold`."""
+    """`sli`, `plugins`, where they are narrowed `versions` and `operations`, and of a latency `threshold`."""
     differs: str
     """How what is judged differs from it, in a sentence; empty where it does not."""
 
 
 def queries_of(objective: Objective) -> Queries:
     """Return the queries of an objective."""
-    return _QUERIES[objective.sli](objective, _plugin_matcher(objective.plugins))
+    matchers = (_matcher(label, getattr(objective, key)) for label, key in _LABELS.items())
+    return _QUERIES[objective.sli](objective, ",".join(filter(None, matchers)))
 
 
-def _availability(objective: Objective, plugins: str) -> Queries:
-    total = _total(plugins)
-    bad = _summed(_rate(COUNT, plugins, _BLAMED, f'plugin_outcome=~"{_BAD}"'))
+def _availability(objective: Objective, whose: str) -> Queries:
+    total = _total(whose)
+    bad = _summed(_rate(COUNT, whose, _BLAMED, f'plugin_outcome=~"{_BAD}"'))
     return Queries(f"{bad} or 0 * {total}", total)
 
 
-def _latency(objective: Objective, plugins: str) -> Queries:
-    total = _total(plugins)
-    good = _summed(_rate(BUCKET, plugins, _OF_ENDED, f'le="{objective.threshold_seconds!r}"'))
+def _latency(objective: Objective, whose: str) -> Queries:
+    total = _total(whose)
+    good = _summed(_rate(BUCKET, whose, _OF_ENDED, f'le="{objective.threshold_seconds!r}"'))
     return Queries(f"{total} - {good}", total)
 
 
-def _total(plugins: str) -> str:
-    return _summed(_rate(COUNT, plugins, _OF_ENDED), _rate(COUNT, plugins, _REFUSED))
+def _total(whose: str) -> str:
+    return _summed(_rate(COUNT, whose, _OF_ENDED), _rate(COUNT, whose, _REFUSED))
 
 
 _QUERIES: Mapping[Sli, Callable[[Objective, str], Queries]] = {Sli.AVAILABILITY: _availability, Sli.LATENCY: _latency}
@@ -138,16 +141,17 @@ def meaning_of(total: str, *, bad: str | None = None, good: str | None = None) -
         raise QueryError(f"counts buckets; write {COUNT} for all calls", of_total=True)
     if whole.second is not None or (part.second is not None and bad is None):
         raise QueryError("is a difference of which nothing is known; " + _instead(), of_total=whole.second is not None)
-    patterns = {query.plugins for query in (whole, part)}
-    if len(patterns) > 1:
-        raise QueryError("the two queries are about different plugins; write the same plugin_id in both")
+    if whole.patterns != part.patterns:
+        label = next(name for name in _LABELS if whole.patterns[name] != part.patterns[name])
+        raise QueryError(f"the two queries are about different {_LABELS[label]}; write the same {label} in both")
     lengths = sorted(whole.lengths | part.lengths)
     if len(lengths) > 1:
         raise QueryError(
             f"counts over different ranges, {' and '.join(shown(item) for item in lengths)}; write the same everywhere"
         )
-    plugins = patterns.pop()
-    keys: dict[str, Any] = {"sli": Sli.AVAILABILITY.value, "plugins": plugins}
+    plugins = whole.patterns["plugin_id"]
+    narrowed = {_LABELS[label]: pattern for label, pattern in whole.patterns.items() if pattern != EVERY}
+    keys: dict[str, Any] = {"sli": Sli.AVAILABILITY.value, "plugins": plugins, **narrowed}
     if part.threshold is not None:
         keys |= {"sli": Sli.LATENCY.value, "threshold": written(part.threshold)}
         exact = _check_latency(whole, part, bad)
@@ -204,9 +208,12 @@ class _Query:
         self.sign = match["sign"]
         self.by_plugin = "by(plugin_id)" in match["first"]
         read = [self._read(*selector) for selector in self._selectors]
-        if len({plugins for plugins, _, _ in read}) > 1:
-            raise QueryError("is about different plugins; write the same plugin_id everywhere")
-        self.plugins = read[0][0]
+        self.patterns = read[0][0]
+        """Labels that say whose calls they are, each with its pattern."""
+        for patterns, _, _ in read:
+            for label, pattern in patterns.items():
+                if pattern != self.patterns[label]:
+                    raise QueryError(f"is about different {_LABELS[label]}; write the same {label} everywhere")
         first, second = (
             [read[int(number)] for number in re.findall(r"#(\d+)", part or "")]
             for part in match.group("first", "second")
@@ -230,14 +237,15 @@ class _Query:
         self.lengths.add(re.sub(r"\s+", "", length or ""))
         return f"#{len(self._selectors) - 1}"
 
-    def _read(self, metric: str, matchers: str | None) -> tuple[str, frozenset[Any], float | None]:
-        """Return the pattern of plugins, the kinds of calls, and the bucket of one selector."""
-        plugins, kinds, edge = None, set(_KINDS), None
+    def _read(self, metric: str, matchers: str | None) -> tuple[dict[str, str], frozenset[Any], float | None]:
+        """Return the pattern of each label of `_LABELS`, the kinds of calls, and the bucket of one selector."""
+        patterns: dict[str, str] = {}
+        kinds, edge = set(_KINDS), None
         for name, sign, value in _matchers(matchers or "{}"):
-            if name == "plugin_id":
-                if plugins is not None:
-                    raise QueryError("names plugin_id twice in one selector; write one pattern")
-                plugins = _pattern(sign, value)
+            if name in _LABELS:
+                if name in patterns:
+                    raise QueryError(f"names {name} twice in one selector; write one pattern")
+                patterns[name] = _pattern(name, sign, value)
             elif name == "le" and metric == BUCKET:
                 if edge is not None:
                     raise QueryError("names le twice in one selector; write one")
@@ -249,22 +257,16 @@ class _Query:
             elif name == "error_type" and (sign, value) == ("=", "circuit_open"):
                 kinds = {kind for kind in kinds if kind[0] is Outcome.REJECTED and kind[1]}
             else:
-                raise QueryError(f"is narrowed by {name}, and {_why_not(name)}; leave it out")
+                raise QueryError(
+                    f"is narrowed by {name}, and an objective is of a plugin wherever it runs; leave it out"
+                )
         if metric == BUCKET and edge is None:
             raise QueryError('counts buckets, and names none; write one, such as le="0.25"')
-        return plugins or EVERY, frozenset(kinds), edge
+        return {name: patterns.get(name, EVERY) for name in _LABELS}, frozenset(kinds), edge
 
 
 def _instead() -> str:
     return f"write those of {COUNT}, or give the plugins in an [[slo]] table"
-
-
-def _why_not(name: str) -> str:
-    if name == "plugin_version":
-        return "each version is judged by itself already"
-    if name == "plugin_operation":
-        return "an objective is of all operations of a plugin"
-    return "an objective is of a plugin wherever it runs"
 
 
 def _matchers(text: str) -> Iterable[tuple[str, str, str]]:
@@ -278,11 +280,11 @@ def _matchers(text: str) -> Iterable[tuple[str, str, str]]:
     return found
 
 
-def _pattern(sign: str, value: str) -> str:
+def _pattern(name: str, sign: str, value: str) -> str:
     found = from_regex(value) if sign == "=~" else value if sign == "=" and literal(value) else None
     if not found:
         raise QueryError(
-            f'plugin_id{sign}{shown(value)} is no pattern; write an id, or parts of one with .*, such as "image-.*"'
+            f'{name}{sign}{shown(value)} is no pattern; write one in full, or parts of one with .*, such as "image-.*"'
         )
     return found
 
@@ -307,13 +309,13 @@ def _words(sign: str, value: str) -> set[str]:
     return set(words)
 
 
-def _plugin_matcher(pattern: str) -> str:
+def _matcher(label: str, pattern: str) -> str:
     if pattern == EVERY:
         return ""
     one = literal(pattern)
     sign, value = ("=", one) if one is not None else ("=~", to_regex(pattern))
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'plugin_id{sign}"{escaped}"'
+    return f'{label}{sign}"{escaped}"'
 
 
 def _rate(metric: str, *matchers: str) -> str:

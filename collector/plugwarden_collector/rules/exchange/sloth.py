@@ -159,7 +159,7 @@ def _slo(objective: Objective, service: str) -> dict[str, Any]:
     table, queries = slo_table(objective), queries_of(objective)
     percent = percent_of(objective.target_ratio)
     hold = {"for": table["for"]} if isinstance(table.get("for"), str) else {}
-    same = ("description", "owner", "runbook", "labels", "plugins", "sli", "threshold")
+    same = ("description", "owner", "runbook", "labels", "plugins", "versions", "operations", "sli", "threshold")
     kept = {key: table[key] for key in same if key in table} | hold
     kept |= {"name": sloth_name(service, objective.name), "period": "30d", "objective": ratio_of(percent)}
     page = "runbook_url" if objective.runbook.startswith(("http://", "https://")) else "runbook"

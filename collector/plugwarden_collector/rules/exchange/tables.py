@@ -8,7 +8,7 @@ from typing import Any
 
 from plugwarden_collector.rules.duration import written
 from plugwarden_collector.rules.objective import Objective
-from plugwarden_collector.rules.pattern import alternatives
+from plugwarden_collector.rules.pattern import EVERY, alternatives
 from plugwarden_collector.rules.tiers import BUILT_IN, BurnWindows, Tier, tier_of
 
 __all__ = ["slo_table", "texts_of", "value_of", "windows_table"]
@@ -20,7 +20,7 @@ _AMOUNTS = frozenset({"for", "keep_firing_for", "objective", "period", "threshol
 def slo_table(objective: Objective) -> dict[str, Any]:
     """Return the `[[slo]]` table of an objective; what is as it is without a key is left out."""
     plain = Objective(objective.name, objective.sli, objective.target_ratio, objective.period_seconds)
-    several, calendar = alternatives(objective.plugins), objective.calendar
+    calendar = objective.calendar
     table = {
         "name": objective.name,
         "display_name": objective.display_name,
@@ -28,7 +28,9 @@ def slo_table(objective: Objective) -> dict[str, Any]:
         "owner": objective.owner,
         "runbook": objective.runbook,
         "labels": dict(objective.labels),
-        "plugins": objective.plugins if len(several) == 1 else list(several),
+        "plugins": _patterns(objective.plugins),
+        "versions": _changed(_patterns(objective.versions), EVERY),
+        "operations": _changed(_patterns(objective.operations), EVERY),
         "sli": objective.sli.value,
         "objective": objective.target_ratio,
         "threshold": None if objective.threshold_seconds is None else written(objective.threshold_seconds),
@@ -45,7 +47,12 @@ def slo_table(objective: Objective) -> dict[str, Any]:
     return {key: value for key, value in table.items() if value not in (None, "", {})}
 
 
-def _changed(value: int, usual: int) -> int | None:
+def _patterns(pattern: str) -> str | list[str]:
+    several = alternatives(pattern)
+    return pattern if len(several) == 1 else list(several)
+
+
+def _changed(value: Any, usual: object) -> Any:
     return None if value == usual else value
 
 

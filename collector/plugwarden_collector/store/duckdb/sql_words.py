@@ -36,10 +36,14 @@ _RULES = {
     "cut_off": _CUT_OFF,
     "judged": f"({_ENDED}) or ({_CUT_OFF})",
     "bad": f"({_AT_FAULT}) or ({_CUT_OFF})",
+    "wanted": (
+        f"$operations::varchar is null or ({{0}} <> '{OVERFLOW}' and regexp_full_match({{0}}, $operations::varchar, 's'))"
+    ),
 }
 """Conditions on the columns that stand in parentheses: outcome; for `at_fault` and `ended` (by itself, and by no mistake of its caller)
 also error source; for `cut_off` (refused because the plugin fails), `judged` (what an objective is of) and `bad` (what counts against
-an availability) also error type."""
+an availability) also error type. `wanted` is about an operation and takes the parameter `operations`: a regular expression, or null for
+all of them."""
 _VALUES = {
     "scale": f"{SCALE}",
     "per_octave": f"{PER_OCTAVE}.0",

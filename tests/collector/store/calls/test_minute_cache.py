@@ -24,6 +24,7 @@ from plugwarden_collector.store.duckdb.calls import (
     resolutions,
 )
 from plugwarden_collector.store.duckdb.calls.fleet import FleetPages
+from plugwarden_collector.store.duckdb.calls.kind import Kind
 from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
 
 from tests.collector.support.rolled_store import Store, call_each, span
@@ -73,11 +74,11 @@ def check(store: Store, at: datetime) -> int:
                 assert json.loads(store.fleet.series(since, until, step)) == json.loads(steps), (length, until, step)
     for length in (timedelta(hours=7), timedelta(days=30)):
         cut = database.tiers.span(at - length, at)
-        asked = {**cut, "at": at, "windows": [length.total_seconds()]}
+        asked = {**cut, "at": at, "windows": [length.total_seconds()], "operations": None}
         assert store.hours.counts(cut) == counted(store, "window_counts", asked)
         plugins = sorted({row["plugin_id"] for row in database.fetch(statement("window_counts"), asked)})
         slow = {"slos": ["x"] * len(plugins), "plugins": plugins, "indexes": [FAST] * len(plugins)}
-        assert store.hours.counts(cut, FAST) == counted(store, "window_slow", {**asked, **slow})
+        assert store.hours.counts(cut, Kind(FAST)) == counted(store, "window_slow", {**asked, **slow})
     return remembered
 
 

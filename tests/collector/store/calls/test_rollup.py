@@ -198,7 +198,9 @@ def test_every_span_of_time_counts_the_same_from_any_tiers(tmp_path_factory: Any
             since = (now - timedelta(hours=hours)).replace(minute=0, second=0) - timedelta(microseconds=1)
             span_ = tiers.span(since, now, finest=finest)
             seconds = (now - since).total_seconds()
-            found = store.database.fetch(statement("window_counts"), {**span_, "at": now, "windows": [seconds]})
+            found = store.database.fetch(
+                statement("window_counts"), {**span_, "at": now, "windows": [seconds], "operations": None}
+            )
             expected = sum(count for at, count in sent if since < at.replace(microsecond=0) <= now)
             assert sum(row["total"] for row in found) == expected
     store.close()

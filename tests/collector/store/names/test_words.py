@@ -278,5 +278,7 @@ def test_a_callers_mistake_is_in_no_total_and_never_bad(store: Store, tmp_path: 
     assert (sum(cell.counts.total for cell in cells), sum(cell.counts.failed for cell in cells)) == (4, 1)
     folded = AT + timedelta(hours=3)
     store.roll(folded)
-    rows = store.database.fetch(statement("hour_counts"), {"first": AT - timedelta(hours=1), "before": folded})
+    rows = store.database.fetch(
+        statement("hour_counts"), {"first": AT - timedelta(hours=1), "before": folded, "operations": None}
+    )
     assert [(row["total"], row["bad"]) for row in rows] == [(4, 1)]

@@ -17,6 +17,7 @@ import numpy as np
 from plugwarden_collector.store.duckdb.statements import statement
 
 from .cells import MOST, Ints, distinct, moment, second_of, starts
+from .kind import FAILURES, Kind
 from .resolutions import Tiers
 from .source import CallSource
 
@@ -46,23 +47,23 @@ class ClosedHours:
         self._lock = threading.Lock()
         self._rolled = 0
         self._rows = 0
-        self._hours: OrderedDict[tuple[int | None, int], _Hour] = OrderedDict()
-        """What is counted (the last bucket that is fast; None: failures) and the hour's first second -> the hour."""
+        self._hours: OrderedDict[tuple[Kind, int], _Hour] = OrderedDict()
+        """What is counted and the hour's first second -> the hour."""
         self._numbers: dict[tuple[str, str], int] = {}
 
-    def counts(self, span: dict[str, Any], fast: int | None = None) -> Counted | None:
-        """Calls in a span of time as `Tiers.span` cut it: total and bad, or, where `fast` is given, slower than that bucket.
+    def counts(self, span: dict[str, Any], kind: Kind = FAILURES) -> Counted | None:
+        """Calls in a span of time as `Tiers.span` cut it: total and bad.
 
         None: there are more plugin versions than are kept here.
         """
         hours = range(second_of(span["first_hour"]), second_of(span["hours_end"]), HOUR)
         with self._lock:
             self._follow(self._source.tiers)
-            found = self._sums(hours, fast) if hours else {}
+            found = self._sums(hours, kind) if hours else {}
         if found is None:
             return None
-        edge, extra = ("edge_counts", {}) if fast is None else ("edge_slow", {"fast": fast})
-        for row in self._source.fetch(statement(edge), {**span, **extra}):
+        edge = "edge_counts" if kind.fast is None else "edge_slow"
+        for row in self._source.fetch(statement(edge), {**span, **kind.asked}):
             key = (row["plugin_id"], row["plugin_version"])
             total, bad = found.get(key, (0, 0))
             found[key] = (total + row["total"], bad + row["bad"])
@@ -94,12 +95,12 @@ class ClosedHours:
         for kind, hour in [place for place in self._hours if place[1] in seconds]:
             self._drop(kind, hour)
 
-    def _drop(self, kind: int | None, hour: int) -> None:
+    def _drop(self, kind: Kind, hour: int) -> None:
         self._rows -= len(self._hours.pop((kind, hour)).version)
 
-    def _sums(self, hours: range, fast: int | None) -> Counted | None:
-        kinds = len({kind for kind, _ in self._hours} | {fast})
-        missing = [hour for hour in hours if (fast, hour) not in self._hours]
+    def _sums(self, hours: range, kind: Kind) -> Counted | None:
+        kinds = len({known for known, _ in self._hours} | {kind})
+        missing = [hour for hour in hours if (kind, hour) not in self._hours]
         while missing:
             largest = max((len(hour.version) for hour in self._hours.values()), default=0)
             if largest * len(hours) * kinds > MAX_ROWS:
@@ -107,11 +108,11 @@ class ClosedHours:
             count = 1
             while count < len(missing) and missing[count] == missing[count - 1] + HOUR and count < 24 * 7:
                 count += 1
-            self._read(missing[:count], fast)
+            self._read(missing[:count], kind)
             missing = missing[count:]
-        found = [self._hours[fast, hour] for hour in hours]
+        found = [self._hours[kind, hour] for hour in hours]
         for hour in hours:
-            self._hours.move_to_end((fast, hour))
+            self._hours.move_to_end((kind, hour))
         while self._rows > MAX_ROWS and self._hours:
             self._drop(*next(iter(self._hours)))
         version = np.concatenate([hour.version for hour in found])
@@ -124,10 +125,10 @@ class ClosedHours:
         names = self._numbers.items()
         return {name: (total[number], bad[number]) for name, number in names if there[number]}
 
-    def _read(self, run: list[int], fast: int | None) -> None:
-        name, extra = ("hour_counts", {}) if fast is None else ("hour_slow", {"fast": fast})
+    def _read(self, run: list[int], kind: Kind) -> None:
+        name = "hour_counts" if kind.fast is None else "hour_slow"
         hours = {"first": moment(run[0]), "before": moment(run[-1] + HOUR)}
-        table = self._source.fetch_arrow(statement(name), {**hours, **extra})
+        table = self._source.fetch_arrow(statement(name), {**hours, **kind.asked})
         start = starts(table)
         names, place = distinct(table, ("plugin_id", "plugin_version"))
         version = np.array([self._numbers.setdefault((row[0], row[1]), len(self._numbers)) for row in names], np.int64)[
@@ -138,5 +139,5 @@ class ClosedHours:
         bounds = np.searchsorted(start[order], [*run, run[-1] + HOUR])
         for hour, begin, end in zip(run, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             rows = order[begin:end]
-            self._hours[fast, hour] = _Hour(version[rows], total[rows], bad[rows])
+            self._hours[kind, hour] = _Hour(version[rows], total[rows], bad[rows])
             self._rows += end - begin

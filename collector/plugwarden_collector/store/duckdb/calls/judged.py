@@ -24,6 +24,7 @@ from plugwarden_collector.watch.usual import Windows as SameHours
 from .arrived import arrivals, cells
 from .fleet import FleetPages
 from .hour_cache import ClosedHours, Counted
+from .kind import Kind, regex_of
 from .resolutions import WIDE
 from .source import CallSource
 from .span_cache import ClosedSpans
@@ -174,15 +175,23 @@ class JudgedCalls:
 
     def _narrow(self, measures: Sequence[Measure], asked: dict[str, Any]) -> dict[str, _Counted]:
         """Return the counts of some windows, from the rows."""
+        of_operations: dict[str, list[Measure]] = {}
+        for measure in measures:
+            of_operations.setdefault(measure.operations, []).append(measure)
+        found: dict[str, _Counted] = {}
+        for operations, mine in of_operations.items():
+            found |= self._of_operations(mine, {**asked, "operations": regex_of(operations)})
+        return found
+
+    def _of_operations(self, measures: Sequence[Measure], asked: dict[str, Any]) -> dict[str, _Counted]:
         with self._source.reading() as cursor:
             rows = cursor.execute(statement("window_counts").sql, asked).fetchall()
             plugins = sorted({row[0] for row in rows})
-            covered = {measure.name: set(filter(measure.covers, plugins)) for measure in measures}
             slow = [
                 (measure.name, plugin, measure.fast_index)
                 for measure in measures
                 if measure.fast_index is not None
-                for plugin in sorted(covered[measure.name])
+                for plugin in filter(measure.covers, plugins)
             ]
             slow_rows: list[Any] = []
             if slow:
@@ -192,10 +201,9 @@ class JudgedCalls:
         found: dict[str, _Counted] = {}
         for measure in measures:
             if measure.fast_index is None:
-                mine = (row[:5] for row in rows if row[0] in covered[measure.name])
-                found[measure.name] = _grouped(mine, _failed)
+                found[measure.name] = _grouped(measure, (row[:5] for row in rows), _failed)
             else:
-                found[measure.name] = _grouped((row[1:] for row in slow_rows if row[0] == measure.name), _slow)
+                found[measure.name] = _grouped(measure, (row[1:] for row in slow_rows if row[0] == measure.name), _slow)
         return found
 
     def _wide(
@@ -203,23 +211,23 @@ class JudgedCalls:
         measures: Sequence[Measure],
         span: dict[str, Any],
         size: float,
-        counts_of: Callable[[dict[str, Any], int | None], Counted | None],
+        counts_of: Callable[[dict[str, Any], Kind], Counted | None],
     ) -> dict[str, _Counted] | None:
         """Return the counts of one window of many hours, most of which are over and known; None: more than is remembered."""
-        of_threshold: dict[int | None, Counted] = {}
+        of_kind: dict[Kind, Counted] = {}
         found: dict[str, _Counted] = {}
         for measure in measures:
-            fast = measure.fast_index
-            counted_as = _failed if fast is None else _slow
-            if fast not in of_threshold:
-                counted = counts_of(span, fast)
+            kind = Kind.of(measure)
+            counted_as = _failed if kind.fast is None else _slow
+            if kind not in of_kind:
+                counted = counts_of(span, kind)
                 if counted is None:
                     return None
-                of_threshold[fast] = counted
+                of_kind[kind] = counted
             found[measure.name] = {
                 key: {size: counted_as(*counts)}
-                for key, counts in of_threshold[fast].items()
-                if _told_apart(key) and measure.covers(key[0])
+                for key, counts in of_kind[kind].items()
+                if _told_apart(key) and measure.is_about(key)
             }
         return found
 
@@ -241,9 +249,13 @@ def _slow(total: int, bad: int) -> CallCounts:
     return CallCounts(total, slow=bad)
 
 
-def _grouped(rows: Iterable[_Row], counted_as: Callable[[int, int], CallCounts]) -> _Counted:
+def _grouped(measure: Measure, rows: Iterable[_Row], counted_as: Callable[[int, int], CallCounts]) -> _Counted:
+    about: dict[PluginVersion, bool] = {}
     grouped: _Counted = {}
     for plugin, version, seconds, total, bad in rows:
-        if OVERFLOW not in (plugin, version):
-            grouped.setdefault((plugin, version), {})[seconds] = counted_as(total, bad)
+        key = plugin, version
+        if key not in about:
+            about[key] = _told_apart(key) and measure.is_about(key)
+        if about[key]:
+            grouped.setdefault(key, {})[seconds] = counted_as(total, bad)
     return grouped

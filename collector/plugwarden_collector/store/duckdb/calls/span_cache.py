@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .hour_cache import ClosedHours, Counted
+from .kind import FAILURES, Kind
 from .resolutions import Tiers
 from .source import CallSource
 
@@ -17,7 +18,7 @@ __all__ = ["ClosedSpans"]
 MAX_ROWS = 500_000
 """Plugin versions times spans, some 200 bytes each; more are counted anew each time."""
 MAX_SPANS = 1_000
-"""Spans that are remembered: fifty corrections cut time into a hundred at most, for each threshold; those of yesterday go."""
+"""Spans that are remembered: fifty corrections cut time into a hundred at most, for each kind; those of yesterday go."""
 HOUR = timedelta(hours=1)
 
 
@@ -28,18 +29,18 @@ class ClosedSpans:
         self._source, self._hours = source, hours
         self._rolled = 0
         self._rows = 0
-        self._known: dict[tuple[datetime, datetime, int | None], Counted] = {}
-        """After the first moment, up to and including the second, and the last bucket that is fast."""
+        self._known: dict[tuple[datetime, datetime, Kind], Counted] = {}
+        """After the first moment, up to and including the second, and what is counted."""
 
-    def counts(self, span: dict[str, Any], fast: int | None = None) -> Counted | None:
+    def counts(self, span: dict[str, Any], kind: Kind = FAILURES) -> Counted | None:
         """Return calls in a span of time, as `ClosedHours.counts` does; nobody may change them."""
         tiers = self._source.tiers
         self._follow(tiers)
-        place = span["since"], span["until"], fast
+        place = span["since"], span["until"], kind
         found = self._known.get(place)
         if found is not None:
             return found
-        found = self._hours.counts(span, fast)
+        found = self._hours.counts(span, kind)
         if found is not None and span["until"] < tiers.hours and self._rows + len(found) <= MAX_ROWS:
             self._known[place] = found
             self._rows += len(found)
@@ -56,5 +57,5 @@ class ClosedSpans:
             self._rows -= len(self._known.pop(place))
 
 
-def _holds(place: tuple[datetime, datetime, int | None], hour: datetime) -> bool:
+def _holds(place: tuple[datetime, datetime, Kind], hour: datetime) -> bool:
     return place[0] < hour + HOUR and place[1] >= hour

@@ -1,16 +1,17 @@
 -- Calls that got no answer within a threshold, per plugin version, in what the whole hours leave of a span of time. Takes: the span of
--- time (store/duckdb/calls/resolutions.py), fast (integer: the last histogram bucket that is still fast). Gives: plugin_id,
+-- time (store/duckdb/calls/resolutions.py), fast (integer: the last histogram bucket that is still fast), operations (varchar: a
+-- regular expression; null: all). Gives: plugin_id,
 -- plugin_version, total, bad, as hour_slow does.
 with edges as (
-    select plugin_id, plugin_version, outcome, error_source, error_type, calls, bucket_index, bucket_count from call_minutes
+    select plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, calls, bucket_index, bucket_count from call_minutes
     where bucket_start > $since::timestamp and bucket_start <= $until::timestamp and bucket_start < $minutes_end::timestamp
       and (bucket_start < $first_hour::timestamp or bucket_start >= $hours_end::timestamp)
     union all
-    select plugin_id, plugin_version, outcome, error_source, error_type, calls, bucket_index, bucket_count from call_seconds
+    select plugin_id, plugin_version, plugin_operation, outcome, error_source, error_type, calls, bucket_index, bucket_count from call_seconds
     where bucket_start > $since::timestamp and bucket_start <= $until::timestamp and bucket_start >= $minutes_end::timestamp
 )
 select
     plugin_id, plugin_version, bounded(sum(calls)) as total,
     bounded(sum(if(contract.cut_off(outcome, error_source, error_type), calls, slow_calls(calls, bucket_index, bucket_count, $fast::integer)))) as bad
-from edges where contract.judged(outcome, error_source, error_type)
+from edges where contract.judged(outcome, error_source, error_type) and contract.wanted(plugin_operation)
 group by all

@@ -1,6 +1,7 @@
 -- Calls that got no answer within an objective's threshold, per plugin version and window: slow ones, and what the plugin's own breaker
 -- refused.
--- Takes: at (timestamp), the span of time (store/duckdb/calls/resolutions.py), windows (double[], seconds), and three lists of one length: slos, plugins, indexes (the last
+-- Takes: at (timestamp), the span of time (store/duckdb/calls/resolutions.py), windows (double[], seconds), operations (varchar: a
+-- regular expression; null: all), and three lists of one length: slos, plugins, indexes (the last
 -- histogram bucket that is still fast). Gives: slo, plugin_id, plugin_version, window_seconds, total, bad.
 with windows as (select unnest($windows::double[]) as window_seconds),
 thresholds as (
@@ -11,7 +12,7 @@ recent as (
         if(contract.cut_off(outcome, error_source, error_type), calls, slow_calls(calls, bucket_index, bucket_count, fast)) as slow
     from call_span($since::timestamp, $until::timestamp, $first_hour::timestamp, $hours_end::timestamp, $minutes_end::timestamp)
     join thresholds using (plugin_id)
-    where contract.judged(outcome, error_source, error_type)
+    where contract.judged(outcome, error_source, error_type) and contract.wanted(plugin_operation)
 )
 select
     slo, plugin_id, plugin_version, window_seconds,
