@@ -45,6 +45,8 @@ DURATION_LABEL = (
 """Label of an axis in seconds, as `duration` has it: an expression of Vega's."""
 COUNT_LABEL = "format(datum.value,'~s')"
 BYTE_UNITS = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
+NAMES_PIXELS = 200
+"""Room for the names of spans, in pixels: a telephone has 390, and the bars need some of it."""
 _TIME = alt.Axis(title=None, format="%H:%M:%S", grid=False, labelOverlap=True)
 
 
@@ -204,15 +206,17 @@ def trace_scatter(frame: pd.DataFrame, height: int = 220) -> AnyChart:
 
 
 def waterfall(frame: pd.DataFrame) -> AnyChart:
-    """Spans of one trace over time. Columns: name (unique), label, start_ms, end_ms, length_ms, plugin, status."""
+    """Spans of one trace over time. Columns: row (from 0), name, label, start_ms, end_ms, length_ms, plugin, status."""
     rows = alt.Y(
-        "name:N",
-        sort=None,
-        axis=alt.Axis(
-            title=None, labelAlign="left", labelPadding=300, labelLimit=295, minExtent=300, labelOverlap=False, ticks=False,
-            domain=False,
-        ),
-    )  # fmt: skip
+        "row:O",
+        axis=alt.Axis(title=None, labels=False, minExtent=NAMES_PIXELS, ticks=False, domain=False),
+    )
+    # Beside the axis and not as its labels: it would fold spans of the same name into one row.
+    names = (
+        alt.Chart(frame)
+        .mark_text(align="left", baseline="middle", dx=-NAMES_PIXELS, limit=NAMES_PIXELS - 8)
+        .encode(x=alt.value(0), y=rows, text="name:N")
+    )
     bars = (
         alt.Chart(frame)
         .mark_bar(height={"band": 0.7}, cornerRadius=2)
@@ -231,7 +235,7 @@ def waterfall(frame: pd.DataFrame) -> AnyChart:
             ],
         )
     )
-    return bars.properties(height=110 + 28 * len(frame))
+    return alt.layer(bars, names).properties(height=110 + 28 * len(frame))
 
 
 def _stacked(frame: pd.DataFrame, changes: pd.DataFrame, by: str, scale: alt.Scale) -> AnyChart:

@@ -13,7 +13,7 @@ from plugwarden_collector.api.client import ApiError, CollectorClient, Path, Unr
 
 from plugwarden_dashboards.visitor import VIA, at_this_machine
 
-__all__ = ["Answer", "ask", "fetch", "login_required", "post"]
+__all__ = ["Answer", "ask", "fetch", "login_required", "look", "post"]
 
 CACHE_SECONDS = 1.0
 """So many viewers cost one request; well below the quickest refresh."""
@@ -99,6 +99,12 @@ def post(path: Path, body: dict[str, Any]) -> Any:
     answer = _client(url, token, via).post(path, body)
     _ask.clear()
     return answer
+
+
+def look(path: Path, body: dict[str, Any]) -> Any:
+    """The answer to a POST below /api/v1 that does nothing; raises `ApiError`."""
+    url, token, via = _address()
+    return _client(url, token, via).post(path, body)
 
 
 def login_required() -> bool:

@@ -7,17 +7,17 @@ from typing import Any
 import streamlit as st
 
 from plugwarden_dashboards import words
-from plugwarden_dashboards.page import goto
+from plugwarden_dashboards.address import trace_link
+from plugwarden_dashboards.linked import Cell
 
-__all__ = ["show"]
+__all__ = ["show", "traces_of"]
 
 MOST_TRACES = 3
 """Traces that are offered; a decision names five."""
 
 
-def show(evidence: dict[str, Any], key: str) -> None:
-    """Draw the evidence of a decision; of a person's, what was foreseen. `key` tells it from others on the same page, which may name
-    the same traces: a suggestion and what it became do."""
+def show(evidence: dict[str, Any]) -> None:
+    """Draw the evidence of a decision; of a person's, what was foreseen."""
     if evidence.get("forecast"):
         st.text(f"Foreseen: {words.plain(evidence['forecast'], 2000)}")
     if evidence.get("nats") is not None:
@@ -35,11 +35,13 @@ def show(evidence: dict[str, Any], key: str) -> None:
         st.text(f"{calls} × {words.plain(error)}")
     if evidence.get("scope"):
         st.text(words.plain(evidence["scope"]))
-    for trace_id in list(dict.fromkeys(evidence.get("traces", [])))[:MOST_TRACES]:
-        st.button(
-            f"Trace {trace_id[:8]}…", key=f"evidence_{key}_{trace_id}", on_click=goto, args=("trace",),
-            kwargs={"trace_id": trace_id},
-        )  # fmt: skip
+
+
+def traces_of(evidence: dict[str, Any]) -> list[Cell]:
+    """Return links to some of the failed calls that a decision rests on."""
+    return [
+        trace_link(item, f"Trace {item[:8]}…") for item in list(dict.fromkeys(evidence.get("traces", [])))[:MOST_TRACES]
+    ]
 
 
 def _alternative(item: dict[str, Any]) -> str:

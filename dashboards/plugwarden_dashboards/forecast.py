@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 from plugwarden_collector.api.client import ApiError
 
-from plugwarden_dashboards import data, words
+from plugwarden_dashboards import data, linked, words
 
 __all__ = ["Scope", "show"]
 
@@ -31,5 +31,5 @@ def show(scope: Scope) -> bool:
             calls = "1 call runs" if found["running"] == 1 else f"{words.count(found['running'])} calls run"
             st.text(f"{calls} now, and would be let end.")
         if found["warning"]:
-            st.warning(f"Is the name right? {words.md(found['warning'])}")
+            linked.notice("warn", found["warning"], key="forecast_warning", title="Is the name right?")
     return True

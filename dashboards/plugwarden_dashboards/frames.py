@@ -108,10 +108,9 @@ def tree(spans: list[dict[str, Any]], limit: int = 2000) -> pd.DataFrame:
             owner = plain(f"downstream {span['downstream']}", 80)
         rows.append(
             {
-                # Zero-width spaces keep equal names apart: the axis would fold them into one row.
-                "name": "› " * min(depth, 12) + plain(span["name"], 80) + "\u200b" * len(rows),
+                "row": len(rows), "name": "› " * min(depth, 12) + plain(span["name"], 80),
                 "label": plain(span["name"], 80), "start_ms": begins, "end_ms": begins + max(length, 0.001),
-                "length_ms": length, "plugin": owner, "status": span["status"], "span_id": span["span_id"],
+                "length_ms": length, "depth": depth, "plugin": owner, "status": span["status"], "span_id": span["span_id"],
             }
         )  # fmt: skip
         following = sorted(children.get(span["span_id"], []), key=lambda item: item["started_at"], reverse=True)

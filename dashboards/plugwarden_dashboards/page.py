@@ -1,22 +1,26 @@
-"""What every page can use: the chosen time range, live bodies, and the way to other pages."""
+"""What every page can use: the chosen time range, live bodies, and what its address asks for."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import streamlit as st
 
-__all__ = ["LEAVING", "RANGES", "REFRESH", "goto", "live", "since"]
+__all__ = ["IDENTITY", "RANGES", "REFRESH", "SPAN_ID", "TRACE_ID", "asked", "live", "since"]
 
-LEAVING = "_goto"
-"""Key of the session's state that holds the page that is wanted next, and its query."""
 RANGES = ["5m", "15m", "1h", "6h", "1d", "7d", "30d"]
 REFRESH = {"off": None, "2s": 2.0, "5s": 5.0, "15s": 15.0, "1m": 60.0}
+TRACE_ID = re.compile(r"[0-9a-f]{32}")
+SPAN_ID = re.compile(r"[0-9a-f]{16}")
+IDENTITY = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+"""Fingerprints and ids of our own making, and fingerprints that Alertmanagers send."""
 
 
-def goto(page: str, **query: str) -> None:
-    """Go to another page: from a callback, which a rerun follows by itself."""
-    st.session_state[LEAVING] = (page, query)
+def asked(name: str, form: re.Pattern[str]) -> str | None:
+    """Return what the page's address has under a name; None where it has nothing, or nothing of this form."""
+    text = st.query_params.get(name, "")
+    return text if form.fullmatch(text) else None
 
 
 def since() -> str:
@@ -28,11 +32,4 @@ def since() -> str:
 def live(body: Callable[[], None], key: str) -> None:
     """Draw a page's body, again at every refresh, without touching the rest of the page."""
     interval = REFRESH.get(st.session_state.get("refresh", "5s"), 5.0)
-
-    @st.fragment(run_every=interval, key=key)
-    def ticking() -> None:
-        if LEAVING in st.session_state:
-            st.rerun()  # a callback in here is followed by this body alone, and the way to another page is the whole app's to go
-        body()
-
-    ticking()
+    st.fragment(run_every=interval, key=key)(body)()

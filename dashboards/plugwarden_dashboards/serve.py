@@ -44,6 +44,7 @@ _CONFIG: dict[str, Any] = {
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
     "runner.magicEnabled": False,
+    "theme.paddingTop": "0.5rem",
     "theme.light.primaryColor": "#0072B2",
     "theme.dark.primaryColor": "#56B4E9",
     "theme.light.secondaryBackgroundColor": "#F3F5F7",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import streamlit as st
 
-from plugwarden_dashboards import data, words
-from plugwarden_dashboards.page import LEAVING, RANGES, REFRESH
+from plugwarden_dashboards import act, data, linked, states, words
+from plugwarden_dashboards.address import CHOSEN, address
+from plugwarden_dashboards.linked import Cell
+from plugwarden_dashboards.page import RANGES, REFRESH
 from plugwarden_dashboards.views import (
     alerts,
     audit,
@@ -27,90 +30,92 @@ STALE_SECONDS = 30.0
 """Sidecars report every five seconds or so: six intervals without a call is worth saying."""
 
 _PAGES = {
-    "fleet": (fleet.page, "Fleet", "🛡"),
-    "plugin": (plugin.page, "Plugin", ""),
-    "budgets": (budgets.page, "Error budgets", ""),
-    "alerts": (alerts.page, "Alerts", ""),
-    "quarantine": (quarantine.page, "Quarantine", ""),
-    "audit": (audit.page, "Audit", ""),
-    "traces": (traces.page, "Traces", ""),
-    "trace": (trace.page, "Trace", ""),
-    "capacity": (capacity.page, "Capacity", ""),
-    "platform": (platform.page, "Platform health", ""),
+    "fleet": (fleet.page, "Fleet"),
+    "plugin": (plugin.page, "Plugin"),
+    "alerts": (alerts.page, "Alerts"),
+    "quarantine": (quarantine.page, "Quarantine"),
+    "traces": (traces.page, "Traces"),
+    "trace": (trace.page, "Trace"),
+    "budgets": (budgets.page, "Error budgets"),
+    "audit": (audit.page, "Audit"),
+    "capacity": (capacity.page, "Capacity"),
+    "platform": (platform.page, "Platform health"),
 }
 _HIDDEN = {"trace"}
-_PLATFORM = {"green": "● collector well", "amber": "▲ collector strained", "red": "■ collector in trouble"}
 
 
 def run() -> None:
     """One turn of the app."""
     st.set_page_config(page_title="Plugwarden", page_icon="🛡️", layout="wide")
-    pages = {
-        name: st.Page(
+    pages = [
+        st.Page(
             view,
             title=title,
             url_path="" if name == "fleet" else name,
             default=name == "fleet",
             visibility="hidden" if name in _HIDDEN else "visible",
         )
-        for name, (view, title, _) in _PAGES.items()
-    }
-    current = st.navigation(list(pages.values()), position="top")
+        for name, (view, title) in _PAGES.items()
+    ]
+    current = st.navigation(pages, position="top")
+    st.set_page_config(page_title=f"{current.title} · Plugwarden")
     if data.login_required():
         _login()
         return
     _controls()
-    wanted = st.session_state.pop(LEAVING, None)
-    if wanted is not None:
-        st.switch_page(pages[wanted[0]], query_params=wanted[1])
-    flash = st.session_state.pop("flash", None)
-    if flash:
-        st.toast(words.md(flash), duration="long")
+    done = st.session_state.pop(act.FLASH, None)
+    if done:
+        linked.notice("good", done, key="done", title="●")
     current.run()
 
 
 def _controls() -> None:
-    interval = REFRESH.get(st.session_state.get("refresh", "5s"), 5.0)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Time range", RANGES, index=1, key="range", bind="query-params", width=110)
-        st.segmented_control("Refresh", list(REFRESH), default="5s", required=True, key="refresh", bind="query-params")
-
-        @st.fragment(run_every=interval, key="header")
-        def header() -> None:
-            _header()
-
-        header()
+    interval = REFRESH.get(st.session_state.get("refresh", CHOSEN["refresh"]), 5.0)
+    with st.container(horizontal=True, vertical_alignment="center", key="controls"):
+        st.selectbox(
+            "Time range", RANGES, index=RANGES.index(CHOSEN["range"]), key="range", bind="query-params", width=90,
+            label_visibility="collapsed",
+        )  # fmt: skip
+        st.segmented_control(
+            "Refresh", list(REFRESH), default=CHOSEN["refresh"], required=True, key="refresh", bind="query-params",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        st.fragment(run_every=interval, key="header")(_header)()
 
 
 def _header() -> None:
     answer = data.fetch("status")
     if answer.value is None:
-        st.error(
-            f"No data: {words.md(answer.problem or 'the collector has not answered yet')}",
-            title="The collector is gone",
-        )
+        text = f"No data: {answer.problem or 'the collector has not answered yet'}"
+        linked.notice("bad", text, key="header_gone", title="■ The collector is gone")
         return
     status = answer.value
     if answer.problem is not None:
-        ago = words.duration(time.time() - answer.at)
-        st.error(
-            f"You are looking at the past: the last answer came {ago} ago. {words.md(answer.problem)}",
-            title="The collector is gone",
-        )
+        text = f"You are looking at the past: the last answer came {words.duration(time.time() - answer.at)} ago. {answer.problem}"
+        linked.notice("bad", text, key="header_past", title="■ The collector is gone")
         return
+    linked.line(*_facts(status), key="header_facts", align="end")
     age = status["data_age_seconds"]
-    with st.container(horizontal=True, horizontal_alignment="right", gap="medium"):
-        fresh = "no calls yet" if age is None else f"data {words.duration(age)} old"
-        st.text(fresh)
-        st.text(f"{words.counted(status['firing'], 'alert')} firing")
-        # Scopes, not plugins: one version may be isolated while its plugin is healthy with another.
-        st.text(f"{words.counted(status['quarantined'], 'scope')} in quarantine")
-        st.text(f"policy: {status['enforcement']}")
-        st.text(_PLATFORM[status["verdict"]["level"]])
     if age is not None and age > STALE_SECONDS:
-        st.warning(f"The newest call is {words.duration(age)} old: hosts are idle, or their telemetry does not arrive.")
+        text = f"The newest call is {words.duration(age)} old: hosts are idle, or their telemetry does not arrive."
+        linked.notice("warn", text, key="header_stale", title="▲")
     if status["frozen"]:
-        st.warning(f"The automation is frozen: {words.md(status['frozen'])}")
+        linked.notice("warn", status["frozen"], key="header_frozen", title="▲ The automation is frozen")
+
+
+def _facts(status: dict[str, Any]) -> list[Cell]:
+    """Return what is true of everything now, each with the way to the page that says more."""
+    age, firing, held = status["data_age_seconds"], status["firing"], status["quarantined"]
+    level = status["verdict"]["level"]
+    return [
+        Cell("no calls yet" if age is None else f"data {words.duration(age)} old", href=address("platform")),
+        Cell(f"{'■' if firing else '●'} {words.counted(firing, 'alert')} firing", href=address("alerts"), tone="bad" if firing else "good"),
+        # Scopes, not plugins: one version may be isolated while its plugin is healthy with another.
+        Cell(f"{'⛔' if held else '●'} {words.counted(held, 'scope')} in quarantine", href=address("quarantine"),
+             tone="held" if held else "good"),
+        Cell(f"policy: {status['enforcement']}", href=address("audit")),
+        states.badge(level, href=address("platform")),
+    ]  # fmt: skip
 
 
 def _login() -> None:
@@ -123,4 +128,4 @@ def _login() -> None:
         if problem is None:
             st.session_state["token"] = token
             st.rerun()
-        st.error(words.md(problem))
+        linked.notice("bad", problem, key="login_problem", title="■")

@@ -1,4 +1,4 @@
-"""How pages say things: states and text of their own, numbers and durations as everywhere. Hostile text is escaped here."""
+"""How pages say things: text that is harmless and names that can be told apart; numbers and durations as everywhere."""
 
 from __future__ import annotations
 
@@ -10,20 +10,8 @@ from plugwarden_collector.figures import MISSING, budget, counted, number, perce
 from plugwarden_collector.wording import HOSTILE, one_line
 
 __all__ = [
-    "STATES", "age", "budget", "count", "counted", "duration", "md", "moment", "named", "option", "percent", "plain", "size", "state",
-    "times",
+    "age", "budget", "count", "counted", "duration", "moment", "named", "option", "percent", "plain", "size", "times",
 ]  # fmt: skip
-
-STATES = {
-    "healthy": "● healthy",
-    "degraded": "▲ degraded",
-    "quarantined": "■ quarantined",
-    "probation": "◐ probation",
-    "firing": "■ firing",
-    "pending": "▲ pending",
-    "inactive": "● resolved",
-}
-"""Never colour alone: a sign and a word (WCAG 1.4.1)."""
 
 _UNSEEN = re.compile(f"[{HOSTILE}⟨]")
 _SEEN = re.compile(r"⟨U\+([0-9A-F]{4,6})⟩")
@@ -42,20 +30,6 @@ def option(name: str) -> str:
 def named(option: str) -> str:
     """The name behind an option."""
     return _SEEN.sub(lambda sign: chr(min(int(sign[1], 16), 0x10FFFF)), option)
-
-
-def md(value: object, limit: int = 500) -> str:
-    """The same for places that interpret Markdown: every sign becomes an entity, and nothing becomes a link.
-
-    A word joiner after signs that Streamlit replaces (`:icon:`, `->`) or links (`@`, `www.`) keeps them apart.
-    """
-    text = re.sub(r"(?i)www(?=\.)", "www\u2060", plain(value, limit))
-    return re.sub(r"[^\w\s]|_", lambda sign: f"&#{ord(sign[0])};" + ("\u2060" if sign[0] in ":@-<>=~" else ""), text)
-
-
-def state(word: str) -> str:
-    """A state's sign and word."""
-    return STATES.get(word, f"○ {plain(word)}")
 
 
 def count(amount: float | None) -> str:

@@ -52,7 +52,7 @@ class Served:
                     kind = element.WhichOneof("type")
                     if kind is not None:
                         found = getattr(element, kind)
-                        texts += [str(getattr(found, name, "")) for name in ("body", "label", "title")]
+                        texts += [str(getattr(found, name, "")) for name in ("body", "label", "title", "json")]
                 if said.WhichOneof("type") == "script_finished":
                     return "\n".join(texts)
 

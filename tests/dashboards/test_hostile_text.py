@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from tests.collector.conftest import Running
 from tests.collector.test_wording import evil  # noqa: F401 - a fixture
 
+from . import linked
 from .test_pages import PAGES, draw
 
 DECEIVING = {
@@ -21,8 +22,9 @@ DECEIVING = {
     "\x1b",
     "\x07",
     "\x9b",
+    *map(chr, (0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)),
 }
-"""What shows a text backwards or moves a cursor. Pages put characters without width between signs on purpose."""
+"""What shows a text backwards, moves a cursor, or cannot be seen."""
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Streamlit's test runner uses what its dependencies deprecate
 
@@ -32,6 +34,7 @@ def _shown(page: AppTest) -> Iterator[str]:
     for kind in ("markdown", "text", "metric", "info", "warning", "error", "success", "caption", "subheader", "code"):
         for element in page.get(kind):
             yield f"{element.proto}"
+    yield from linked.strings(linked.elements(page))
     for box in page.selectbox:
         yield from box.options
     for frame in page.dataframe:

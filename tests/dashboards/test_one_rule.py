@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from tests.collector.conftest import Running, running
 from tests.collector.support.command_line import plugwarden
 
+from . import linked
 from .test_pages import draw
 
 RULES = """
@@ -66,10 +67,10 @@ def test_a_tenth_of_all_calls_and_a_fifth_of_those_that_ran_is_told_as_a_fifth(
     assert row["failed_ratio"] == held_back.api.get(("plugins", "csv"))["failed_ratio"] == 0.2
     assert "20 %" in plugwarden("plugins", url=held_back.url).stdout
     fleet = draw("fleet", held_back.url, monkeypatch)
-    assert fleet.dataframe[0].value["failed"].tolist() == [0.2]
-    assert next(tile.value for tile in fleet.metric if tile.label == "Success") == "80 %"
+    assert [row["Failed"] for row in linked.rows(fleet, "All plugins")] == ["20 %"]
+    assert linked.tiles(fleet)["Success"] == "80 %"
     page = draw("plugin", held_back.url, monkeypatch, plugin="csv")
-    assert next(tile.value for tile in page.metric if tile.label == "Failed") == "20 %"
+    assert linked.tiles(page)["Failed"] == "20 %"
 
 
 def test_a_plugins_page_draws_the_thresholds_of_its_own_objectives(

@@ -21,6 +21,7 @@ from tests.collector.support.still_clock import StillClock
 from tests.collector.support.suggested import suggested
 from tests.collector.support.waiting import eventually
 
+from . import linked
 from .served import served
 from .test_pages import draw
 
@@ -133,7 +134,7 @@ def test_on_a_telephone_nothing_is_pushed_sideways_and_a_trace_of_the_evidence_o
             beyond = card.evaluate(
                 "card => [...card.querySelectorAll('*')].filter(part => part.getBoundingClientRect().right > 390).length"
             )
-            card.get_by_role("button", name="Trace abababab…").click()
+            card.get_by_role("link", name="Trace abababab…").click()
             page.wait_for_url(f"**/trace?*trace_id={trace}*", timeout=120_000)
         finally:
             browser.close()
@@ -156,11 +157,12 @@ def test_what_was_approved_shows_its_traces_beside_the_suggestion_that_it_was(
     identity = suggested(collector, SCOPE, "it fails", errors={"OSError": 9}, traces=["ab" * 16, "ab" * 16])
     held = collector.api.post(("quarantine", identity, "approve"), {"reason": "so it is"})
     page = draw("quarantine", collector.url, monkeypatch)
-    assert [button.label for button in page.button].count("Trace abababab…") == 2
-    approved = [text for text in texts(page) if text.startswith("approved by local operator")]
-    assert sorted(approved, key=len) == [
-        "approved by local operator", f"approved by local operator; it became quarantine {held['id']}",
-    ]  # fmt: skip
+    assert linked.hrefs(page).count(f"/trace?trace_id={'ab' * 16}") == 1, (
+        "of the card; the suggestion is over, and a row of a table"
+    )
+    assert "approved by local operator" in texts(page)
+    (over,) = linked.rows(page, "Quarantines and suggestions that are over")
+    assert f"approved by local operator; it became quarantine {held['id']}" in over["Why"]
 
 
 def test_what_is_isolated_says_how_many_calls_still_run(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,9 +196,9 @@ def test_an_override_is_shown_until_it_expires(collector: Running, monkeypatch: 
     over = collector.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
     collector.api.post(f"quarantine/{over['id']}/release", {"reason": "enough", "override_seconds": 0})
     page = draw("quarantine", collector.url, monkeypatch)
-    shown = [text for text in texts(page) if "the automation leaves it alone until" in text]
-    assert len(shown) == 1
-    assert shown[0].startswith("released by local operator")
+    over = {row["What"]: row["Why"] for row in linked.rows(page, "Quarantines and suggestions that are over")}
+    assert "released by local operator; the automation leaves it alone until" in over["csv"]
+    assert "leaves it alone" not in over["geo"]
 
 
 def test_the_forecast_is_in_the_form_before_the_button_can_act(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +212,7 @@ def test_the_forecast_is_in_the_form_before_the_button_can_act(busy: Running, mo
     assert not button.disabled
     page.text_input(key="quarantine_version").set_value("11").run()
     assert any("nobody called it in the last 5 min" in text for text in texts(page))
-    assert any("did you mean 1" in warning.value.replace("&#63;", "?") for warning in page.warning)
+    assert any("did you mean 1?" in item["text"] for item in linked.elements(page, "notice"))
 
 
 def test_a_forecast_that_does_not_come_in_time_keeps_nobody_from_isolating(

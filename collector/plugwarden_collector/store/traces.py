@@ -109,6 +109,7 @@ class FailingSpan:
     """32 hex digits."""
     span_id: str
     """16 hex digits."""
+    plugin_version: str | None
     started_at: datetime
     duration_seconds: float
     error_type: str | None

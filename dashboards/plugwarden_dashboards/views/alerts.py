@@ -1,22 +1,42 @@
-"""Alerts: what fires, who it concerns, what speaks for it, and how it came."""
+"""Alerts: what fires, whom it concerns, who was told, and what people said about it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
-from plugwarden_collector.api.client import ApiError
-from plugwarden_collector.wording import harmless
 
-from plugwarden_dashboards import data, words
-from plugwarden_dashboards.page import live
+from plugwarden_dashboards import alert, data, linked, silence, states, words
+from plugwarden_dashboards.address import address, plugin_link, subject_link
+from plugwarden_dashboards.linked import Card, Cell, Column, Tile
+from plugwarden_dashboards.page import IDENTITY, asked, live
 
 __all__ = ["page"]
+
+_ALERTS = (
+    Column("State", choice=True), Column("Severity", choice=True), Column("About"), Column("What", wide=True),
+    Column("Since", "end", narrow=False), Column("Taken care of", narrow=False, choice=True),
+    Column("Do", sortable=False),
+)  # fmt: skip
+_HISTORY = (
+    Column("When"), Column("About"), Column("Alert", narrow=False), Column("Severity", choice=True), Column("Change", choice=True),
+    Column("Why", wide=True, narrow=False),
+)  # fmt: skip
+_CAUSES = (
+    Column("From"), Column("To", narrow=False), Column("Plugins"), Column("Cause", narrow=False), Column("Summary", wide=True),
+)  # fmt: skip
+_ORDER = {"firing": 0, "pending": 1}
+_SEVERITIES = {"page": 0, "ticket": 1}
 
 
 def page() -> None:
     """The page."""
+    chosen = asked("alert", IDENTITY)
+    if chosen is not None:
+        alert.show(chosen)
+    made = asked("silence", IDENTITY)
+    if made is not None:
+        silence.show(made)
     live(_body, "alerts_body")
 
 
@@ -24,99 +44,114 @@ def _body() -> None:
     answer = data.fetch("alerts")
     if answer.value is None:
         return
-    alerts, history, incidents = answer.value["alerts"], answer.value["history"], answer.value["incidents"]
-    firing = [row for row in alerts if row["state"] == "firing" and not row["inhibited_by"]]
-    covered = [row for row in alerts if row["state"] == "firing" and row["inhibited_by"]]
-    pending = [row for row in alerts if row["state"] == "pending"]
+    alerts, incidents = answer.value["alerts"], answer.value["incidents"]
+    active = sorted((row for row in alerts if row["state"] in _ORDER), key=_urgency)
     opened = [row for row in incidents if row["ended_at"] is None]
-    with st.grid(4, row_height="content"):
-        st.metric("Firing", len(firing), border=True)
-        st.metric("Covered by something", len(covered), border=True, help="A quarantine or an incident speaks for them")
-        st.metric("Pending", len(pending), border=True)
-        st.metric("Open incidents", len(opened), border=True)
-    if opened:
-        st.subheader("Incidents")
-        for incident in opened:
-            with st.container(border=True):
-                st.markdown(
-                    f"**■ {words.md(', '.join(incident['plugins']))}** · since {words.age(incident['started_at'])}"
-                )
-                st.text(words.plain(incident["summary"], 1000))
-    _group("Firing", firing, "Nothing fires that nobody speaks for.")
-    _group("Covered", covered, "")
-    _group("Pending", pending, "")
-    ended = [row for row in incidents if row["ended_at"] is not None]
-    if ended:
-        st.subheader("Incidents that are over")
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "From": words.moment(row["started_at"]), "To": words.moment(row["ended_at"]),
-                        "Plugins": ", ".join(words.plain(name) for name in row["plugins"]),
-                        "Cause": words.plain(row["cause"]), "Summary": words.plain(row["summary"]),
-                    }
-                    for row in ended
-                ]
-            ),
-            hide_index=True, key="incidents_over", alt="Incidents that are over",
-        )  # fmt: skip
-    if history:
-        st.subheader("History")
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "When": words.moment(row["time"]),
-                        "Plugin": words.plain(_about(row)),
-                        "Alert": words.plain(row["name"]),
-                        "Severity": words.plain(row["severity"]),
-                        "Change": f"{row['before']} → {row['after']}",
-                        "Why": words.plain(row["reason"]),
-                    }
-                    for row in history
-                ]
-            ),
-            hide_index=True, key="alerts_history", alt="Changes of state, newest first",
-        )  # fmt: skip
+    _tiles(active, opened)
+    wanted = asked("incident", IDENTITY)
+    _incidents([row for row in incidents if row["ended_at"] is None or row["id"] == wanted])
+    _table(active)
+    silence.board()
+    _causes([row for row in incidents if row["ended_at"] is not None])
+    _history(answer.value["history"])
 
 
-def _group(title: str, rows: list[dict[str, Any]], empty: str) -> None:
-    if not rows and not empty:
-        return
-    st.subheader(title)
+def _urgency(row: dict[str, Any]) -> tuple[bool, int, int, str]:
+    return bool(row["inhibited_by"]), _ORDER[row["state"]], _SEVERITIES.get(row["severity"], 2), row["summary"]
+
+
+def _tiles(active: list[dict[str, Any]], opened: list[dict[str, Any]]) -> None:
+    firing = [row for row in active if row["state"] == "firing"]
+    covered = sum(bool(row["inhibited_by"]) for row in firing)
+    quiet = sum(bool(row["silenced_by"] or row["acknowledged_by"]) for row in firing)
+    linked.tiles(
+        [
+            Tile("Firing", words.count(len(firing)), tone="bad" if firing else "good"),
+            Tile("Told as part of something else", words.count(covered), note="a quarantine or a shared cause"),
+            Tile("Silenced or acknowledged", words.count(quiet)),
+            Tile("Pending", words.count(len(active) - len(firing)), tone="warn" if len(active) > len(firing) else None),
+            Tile("Shared causes", words.count(len(opened)), tone="bad" if opened else None),
+        ],
+        key="alerts_tiles",
+    )
+
+
+def _incidents(rows: list[dict[str, Any]]) -> None:
     if not rows:
-        st.text(empty)
-    for row in rows:
-        with st.container(border=True):
-            name = _about(row) or row["name"]
-            covered = f" · covered by {words.md(row['inhibited_by'])}" if row["inhibited_by"] else ""
-            if row["silenced_by"]:
-                covered += f" · silenced by {words.md(row['silenced_by'])}"
-            if row["acknowledged_by"]:
-                covered += f" · {words.md(row['acknowledged_by'])} knows of it"
-            st.markdown(
-                f"**{words.state(row['state'])}** · {words.md(row['severity'])} · {words.md(name)} · "
-                f"since {words.age(row['firing_at'] or row['pending_at'])}{covered}"
-            )
-            st.text(words.plain(row["summary"]))
-            st.text(words.plain(row["description"], 1000))
-            if row["source"] == "plugwarden" and st.toggle("Runbook", key=f"runbook-{row['fingerprint']}"):
-                _runbook(row["fingerprint"])
-
-
-def _runbook(fingerprint: str) -> None:
-    """What to do about an alert, as the collector knows it."""
-    try:
-        answer = data.fetch(("alerts", fingerprint, "runbook"))
-    except ApiError as error:
-        st.text(words.plain(error, 1000))
         return
-    if answer.value is not None:
-        st.code(harmless(answer.value["text"]), language=None, wrap_lines=True)
+    linked.cards(
+        [
+            Card(
+                "bad" if row["ended_at"] is None else "none",
+                [
+                    states.badge("firing") if row["ended_at"] is None else Cell("○ over", tone="none"),
+                    Cell("Shared cause", strong=True),
+                    Cell(f"since {words.age(row['started_at'])}"),
+                    *([Cell(f"{row['acknowledged_by']} knows of it")] if row["acknowledged_by"] else []),
+                ],
+                [row["summary"]],
+                [plugin_link(name) for name in row["plugins"]],
+            )
+            for row in rows
+        ],
+        key="incidents",
+    )
 
 
-def _about(row: dict[str, Any]) -> str:
-    """What an alert is about: a version, or a plugin over all of its versions; empty where it is about neither."""
-    plugin, version = row["plugin_id"] or "", row["plugin_version"]
-    return plugin if version is None else f"{plugin}@{version}"
+def _table(active: list[dict[str, Any]]) -> None:
+    if not active:
+        linked.notice("good", "No alert is firing.", key="alerts_none", title="●")
+        return
+    chosen = asked("alert", IDENTITY)
+    linked.table(
+        "Alerts, the most urgent first", _ALERTS, [_row(row) for row in active], key="alerts",
+        current=next((index for index, row in enumerate(active) if row["fingerprint"] == chosen), None),
+    )  # fmt: skip
+
+
+def _row(row: dict[str, Any]) -> list[linked.Said]:
+    since = row["firing_at"] or row["pending_at"]
+    mark = row["fingerprint"]
+    return [
+        states.badge(row["state"], value=_ORDER[row["state"]]),
+        states.badge(row["severity"], value=_SEVERITIES.get(row["severity"], 2)),
+        plugin_link(row["plugin_id"], row["plugin_version"]),
+        Cell(row["summary"] or row["name"], href=address("alerts", alert=mark)),
+        Cell(words.age(since), value=since or ""),
+        alert.taken(row),
+        [
+            Cell("Silence", href=address("alerts", alert=mark, act="silence")),
+            Cell("Acknowledge", href=address("alerts", alert=mark, act="acknowledge")),
+        ],
+    ]
+
+
+def _causes(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    st.markdown("#### Shared causes that are over")
+    linked.table(
+        "Shared causes that are over", _CAUSES,
+        [
+            [subject_link(row["id"], words.moment(row["started_at"])), words.moment(row["ended_at"]),
+             [plugin_link(name) for name in row["plugins"]], words.option(row["cause"]), row["summary"]]
+            for row in rows
+        ],
+        key="causes",
+    )  # fmt: skip
+
+
+def _history(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    st.markdown("#### The last day")
+    linked.table(
+        "Changes of state, newest first", _HISTORY,
+        [
+            [words.moment(row["time"]), plugin_link(row["plugin_id"], row["plugin_version"]),
+             subject_link(row["fingerprint"], row["name"]), row["severity"],
+             f"{states.said(row['before'])} → {states.said(row['after'])}", row["reason"]]
+            for row in rows
+        ],
+        key="history",
+    )  # fmt: skip

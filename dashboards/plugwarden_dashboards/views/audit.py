@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from plugwarden_collector.api.client import ApiError
 
-from plugwarden_dashboards import data, evidence, words
-from plugwarden_dashboards.page import live
+from plugwarden_dashboards import data, evidence, linked, words
+from plugwarden_dashboards.address import address, decision_link, subject_link
+from plugwarden_dashboards.linked import Cell, Column
+from plugwarden_dashboards.page import asked, live
 
 __all__ = ["page"]
 
 SHOWN = 200
 """Entries that a table has; `plugwarden audit list` lists more."""
-ORDER = "audit_order"
-"""Key of the session's state that holds which decision each row of the table is."""
+SEQUENCE = re.compile(r"[0-9]{1,18}")
 REPLAYED = "audit_replayed"
-"""Key that holds which decision was made again last, and what became of it."""
+"""Key of the session's state that holds which decision was made again last, and what became of it."""
+_DECISIONS = (
+    # What and whom first: that is what there is room for on a telephone.
+    Column("#", "end"), Column("What", choice=True), Column("Scope"), Column("When", narrow=False),
+    Column("By", narrow=False, choice=True), Column("Says to be", narrow=False), Column("Why", wide=True),
+)  # fmt: skip
+_ACCESS = (
+    Column("#", "end"), Column("When"), Column("What", choice=True), Column("By", narrow=False), Column("Times", "end", narrow=False),
+    Column("Scope", narrow=False), Column("Text", wide=True),
+)  # fmt: skip
 
 
 def page() -> None:
@@ -31,59 +41,47 @@ def _body() -> None:
     if answer.value is None:
         return
     _whole()
-    chosen = st.query_params.get("decision", "")
-    if chosen.isdecimal() and 0 < len(chosen) < 19:
+    chosen = asked("decision", SEQUENCE)
+    if chosen is not None:
         _decision(int(chosen), answer.value)
-    _table(answer.value)
+    _table(answer.value, None if chosen is None else int(chosen))
     _access()
 
 
 def _whole() -> None:
     """Say whether the log is whole."""
-    st.subheader("Decision log")
     verified = data.fetch("audit/verify", max_age_seconds=300).value
     if verified is None:
         return
     if verified["valid"]:
         many = words.counted(verified["decisions"], "decision")
-        st.text(f"{many} in an unbroken hash chain; head {verified['head'][:16]}…")
+        st.text(f"Decision log: {many} in an unbroken hash chain; head {verified['head'][:16]}…")
     else:
-        st.error(f"The log is not what was left: {words.md(verified['problem'])}")
+        linked.notice("bad", verified["problem"], key="audit_broken", title="■ The log is not what was left")
 
 
-def _table(decisions: list[dict[str, Any]]) -> None:
+def _table(decisions: list[dict[str, Any]], chosen: int | None) -> None:
     if not decisions:
         st.info("Nothing was decided yet, and nothing was kept from being done.")
         return
-    st.session_state[ORDER] = [row["sequence"] for row in decisions]
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    # What and whom first: that is what there is room for on a telephone.
-                    "open": "Open", "What": words.plain(row["kind"]), "Scope": words.plain(row["scope"]),
-                    "When": words.moment(row["time"]), "By": words.plain(row["actor"]),
-                    "Says to be": words.plain(row["says"] or ""), "Why": words.plain(row["reason"], 1000), "#": row["sequence"],
-                }
-                for row in decisions
-            ]
-        ),
-        hide_index=True, key="decisions", alt="Decisions, newest first",
-        column_config={
-            "open": st.column_config.ButtonColumn("", key="decisions_open", on_click=_open, width="small"),
-            "Why": st.column_config.TextColumn(width="large"),
-        },
+    current = next((index for index, row in enumerate(decisions) if row["sequence"] == chosen), None)
+    linked.table(
+        "Decisions, newest first", _DECISIONS, [_row(row) for row in decisions], key="decisions", current=current,
+        note=f"the newest {len(decisions)} of {decisions[0]['sequence']:,}" if len(decisions) == SHOWN else "",
     )  # fmt: skip
 
 
-def _open() -> None:
-    row, order = st.session_state["decisions_open"].row, st.session_state.get(ORDER, [])
-    if 0 <= row < len(order):
-        st.query_params["decision"] = str(order[row])
-
-
-def _close() -> None:
-    st.query_params.pop("decision", None)
+def _row(row: dict[str, Any]) -> list[linked.Said]:
+    about = row["quarantine_id"]
+    return [
+        decision_link(row["sequence"]),
+        row["kind"],
+        subject_link(about, words.option(row["scope"])) if about else words.option(row["scope"]),
+        words.moment(row["time"]),
+        row["actor"],
+        row["says"] or "",
+        row["reason"],
+    ]
 
 
 def _decision(sequence: int, decisions: list[dict[str, Any]]) -> None:
@@ -91,27 +89,31 @@ def _decision(sequence: int, decisions: list[dict[str, Any]]) -> None:
     row = next((item for item in decisions if item["sequence"] == sequence), None) or _older(sequence)
     with st.container(border=True, key="decision"):
         if row is None:
-            st.text(f"There is no decision {sequence}.")
-            st.button("Close", on_click=_close)
+            linked.line(f"There is no decision {sequence}.", _close(), key="decision_none")
             return
-        st.markdown(f"**{words.md(row['kind'])} · {words.md(row['scope'])}**")
-        says = f" (says: {words.md(row['says'])})" if row["says"] else ""
-        st.markdown(f"#{sequence} · {words.moment(row['time'])} · by {words.md(row['actor'])}{says}")
+        about = row["quarantine_id"]
+        scope = subject_link(about, words.option(row["scope"])) if about else Cell(words.option(row["scope"]))
+        linked.line(Cell(row["kind"], strong=True), scope, _close(), key="decision_head")
+        says = f" (says: {words.plain(row['says'])})" if row["says"] else ""
+        st.text(f"#{sequence} · {words.moment(row['time'])} · by {words.plain(row['actor'])}{says}")
         st.text(words.plain(row["reason"], 2000))
+        traces = evidence.traces_of(row["evidence"])
+        if traces:
+            linked.line(*traces, key="decision_traces")
         with st.expander("Evidence at the decision"):
-            evidence.show(row["evidence"], str(sequence))
+            evidence.show(row["evidence"])
             st.text("Seal of the entry, and of all before it:")
             st.code(row["hash"], language=None, wrap_lines=True)
-        with st.container(horizontal=True):
-            again = st.button(
-                "Replay", key="audit_replay", help="Make this decision again from nothing but its own entry"
-            )
-            st.button("Close", on_click=_close)
-        if again:
+        if st.button("Replay", key="audit_replay", help="Make this decision again from nothing but its own entry"):
             st.session_state[REPLAYED] = (sequence, _replay(sequence))
         known, found = st.session_state.get(REPLAYED, (0, None))
         if known == sequence and found is not None:
             _replayed(found)
+
+
+def _close() -> Cell:
+    """Return the link that leads back to the log alone."""
+    return Cell("Close", href=address("audit"))
 
 
 def _older(sequence: int) -> dict[str, Any] | None:
@@ -133,22 +135,15 @@ def _replay(sequence: int) -> dict[str, Any]:
 def _replayed(found: dict[str, Any]) -> None:
     """Say what became of a decision that was made again."""
     if found["same"]:
-        st.success("● The same comes out: kind, scope, reason, weights and alternatives.")
+        text = "The same comes out: kind, scope, reason, weights and alternatives."
+        linked.notice("good", text, key="replay_same", title="●")
     elif found["same"] is None:
-        st.info(f"It cannot be made again: {words.md(found['problem'])}")
+        linked.notice("none", found["problem"] or "", key="replay_none", title="○ It cannot be made again")
     else:
-        why = f": {words.md(found['problem'])}" if found["problem"] else "."
-        st.error(f"■ Something else comes out{why}")
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {"Part": words.plain(item["part"]), "In the log": words.plain(item["entry"], 1000),
-                     "This time": words.plain(item["replay"], 1000)}
-                    for item in found["differences"]
-                ]
-            ),
-            hide_index=True, key="differences", alt="Parts that differ",
-        )  # fmt: skip
+        linked.notice("bad", found["problem"] or "", key="replay_other", title="■ Something else comes out")
+        columns = (Column("Part"), Column("In the log", wide=True), Column("This time", wide=True))
+        rows = [[item["part"], str(item["entry"]), str(item["replay"])] for item in found["differences"]]
+        linked.table("Parts that differ", columns, rows, key="differences")
     if found["decided_by"] != found["replayed_by"] and found["decided_by"]:
         st.text(f"Decided by version {words.plain(found['decided_by'])}, made again by {found['replayed_by']}")
 
@@ -158,16 +153,12 @@ def _access() -> None:
     if not looks:
         return
     with st.expander("Who read with SQL, took backups, was refused, pushed alerts"):
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "#": row["sequence"], "When": words.moment(row["time"]), "What": words.plain(row["kind"]),
-                        "By": words.plain(row["actor"]), "Times": row["evidence"].get("count", 1),
-                        "Scope": words.plain(row["scope"]), "Text": words.plain(row["reason"], 1000),
-                    }
-                    for row in looks
-                ]
-            ),
-            hide_index=True, key="access", alt="Every look, newest first",
+        linked.table(
+            "Every look, newest first", _ACCESS,
+            [
+                [Cell(f"#{row['sequence']}", value=row["sequence"]), words.moment(row["time"]), row["kind"], row["actor"],
+                 words.count(row["evidence"].get("count", 1)), words.option(row["scope"]), row["reason"]]
+                for row in looks
+            ],
+            key="access",
         )  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from plugwarden_dashboards import charts, data, words
+from plugwarden_dashboards import charts, data, linked, words
+from plugwarden_dashboards.linked import Cell
 from plugwarden_dashboards.page import live
 
 __all__ = ["page"]
@@ -120,7 +121,9 @@ def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None
             default=None,
         )
         target, period = words.percent(objective["target_ratio"]), words.duration(objective["period_seconds"])
-        st.markdown(f"**{words.md(objective['name'])}** · {target} over {period}")
+        linked.line(
+            Cell(objective["name"], strong=True), f"{target} over {period}", key=f"objective_{objective['name']}"
+        )
         st.dataframe(
             pd.DataFrame(
                 [

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import Any
+
 import streamlit as st
 
-from plugwarden_dashboards import data, words
+from plugwarden_dashboards import data, linked, words
+from plugwarden_dashboards.address import plugin_link
+from plugwarden_dashboards.linked import Cell, Column
 from plugwarden_dashboards.page import live, since
 
 __all__ = ["page"]
+
+_COLUMNS = (
+    Column("Plugin"), Column("Calls/s", "end"), Column("Peak calls/s", "end", narrow=False, note="Highest over ten seconds"),
+    Column("Calls at once", "end"), Column("CPU cores", "end", note="Estimated from one call in sixteen"),
+)  # fmt: skip
 
 
 def page() -> None:
@@ -30,29 +38,17 @@ def _body() -> None:
     if not rows:
         st.info(f"No plugin has made a call within {since()}.")
         return
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "Plugin": words.plain(row["plugin_id"]),
-                    "Calls/s": row["calls_per_second"],
-                    "Peak calls/s": row["peak_calls_per_second"],
-                    "Calls at once": row["concurrency"],
-                    "CPU cores": row["cpu_cores"],
-                }
-                for row in rows
-            ]
+    most = max(0.01, *(row["cpu_cores"] or 0 for row in rows))
+    linked.table("Rate, concurrency and CPU by plugin", _COLUMNS, [_row(row, most) for row in rows], key="capacity")
+
+
+def _row(row: dict[str, Any], most: float) -> list[linked.Said]:
+    cores = row["cpu_cores"]
+    return [
+        plugin_link(row["plugin_id"]),
+        *(
+            Cell(words.count(row[name]), value=row[name])
+            for name in ("calls_per_second", "peak_calls_per_second", "concurrency")
         ),
-        hide_index=True,
-        key="capacity_table",
-        alt="Rate, concurrency and CPU by plugin",
-        column_config={
-            "Calls/s": st.column_config.NumberColumn(format="%.1f"),
-            "Peak calls/s": st.column_config.NumberColumn(format="%.1f", help="Highest over ten seconds"),
-            "Calls at once": st.column_config.NumberColumn(format="%.3f"),
-            "CPU cores": st.column_config.ProgressColumn(
-                format="%.3f", min_value=0, max_value=max(0.01, max(row["cpu_cores"] or 0 for row in rows)),
-                help="Estimated from one call in sixteen",
-            ),
-        },
-    )  # fmt: skip
+        Cell(words.count(cores), value=cores, share=None if cores is None else cores / most),
+    ]

@@ -8,14 +8,23 @@ import pandas as pd
 import streamlit as st
 from plugwarden_collector.ratios import Calls
 
-from plugwarden_dashboards import data, words
-from plugwarden_dashboards.page import goto, live, since
+from plugwarden_dashboards import data, linked, states, words
+from plugwarden_dashboards.address import address, plugin_link
+from plugwarden_dashboards.linked import Card, Cell, Column, Tile
+from plugwarden_dashboards.page import live, since
 
 __all__ = ["page"]
 
-ROW_PIXELS = 35
-"""Height of a table's row, and of its header, in pixels."""
+STEPS = 30
+"""Points of a trend: as many as a column of a table shows."""
 _SEVERITY = {"quarantined": 0, "degraded": 1, "probation": 2, "healthy": 3}
+_COLUMNS = (
+    Column("Plugin"), Column("State", choice=True), Column("Versions", narrow=False), Column("Calls/s", "end"),
+    Column("Trend", narrow=False, sortable=False), Column("Failed", "end", note="Of the calls that ran"),
+    Column("p50", "end", narrow=False), Column("p99", "end"),
+    Column("Budget left", "end", narrow=False, note="Over all of its versions, of the objective with the least"),
+    Column("Burn rate", "end", narrow=False),
+)  # fmt: skip
 
 
 def page() -> None:
@@ -42,92 +51,67 @@ def _body() -> None:
 
 
 def _tiles(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> None:
-    states = pd.Series([row["state"] for row in plugins]).value_counts()
+    counts = pd.Series([row["state"] for row in plugins]).value_counts()
     whole = [sum(values) for values in zip(*trends.values(), strict=True)] if trends else []
     slowest = max(plugins, key=lambda row: row["p99_seconds"] or 0.0)
-    with st.grid(5, row_height=190):
-        st.metric(
-            "Calls per second",
-            words.count(sum(row["calls_per_second"] for row in plugins)),
-            border=True,
-            height="stretch",
-            chart_data=whole or None,
-            chart_type="area",
-        )
-        st.metric("Success", words.percent(Calls.of(plugins).success_ratio), border=True, height="stretch")
-        st.metric("Slowest p99", words.duration(slowest["p99_seconds"]), border=True, height="stretch",
-                  delta=words.md(slowest["plugin_id"], 40), delta_color="off", delta_arrow="off")  # fmt: skip
-        st.metric(
-            "Healthy", f"{states.get('healthy', 0)} of {len(plugins)}", border=True, height="stretch",
-            delta=f"{states.get('degraded', 0)} degraded", delta_color="off", delta_arrow="off",
-        )  # fmt: skip
-        st.metric(
-            "Quarantined", int(states.get("quarantined", 0)), border=True, height="stretch",
-            delta=f"{states.get('probation', 0)} on probation", delta_color="off", delta_arrow="off",
-        )  # fmt: skip
+    healthy = int(counts.get("healthy", 0))
+    linked.tiles(
+        [
+            Tile("Calls per second", words.count(sum(row["calls_per_second"] for row in plugins)), trend=whole[-STEPS:]),
+            Tile("Success", words.percent(Calls.of(plugins).success_ratio), address("traces", t_outcome="error"),
+                 "of the calls that ran"),
+            Tile("Slowest p99", words.duration(slowest["p99_seconds"]), plugin_link(slowest["plugin_id"]).href,
+                 words.option(slowest["plugin_id"])),
+            Tile("Healthy plugins", f"{healthy} of {len(plugins)}", note=f"{counts.get('degraded', 0)} degraded",
+                 tone="good" if healthy == len(plugins) else "warn"),
+            Tile("Plugins in quarantine", str(int(counts.get("quarantined", 0))), address("quarantine"),
+                 f"{counts.get('probation', 0)} on probation", "held" if counts.get("quarantined") else None),
+        ],
+        key="fleet_tiles",
+    )  # fmt: skip
 
 
 def _attention(plugins: list[dict[str, Any]]) -> None:
     needing = [row for row in plugins if row["why"]][:5]
     if not needing:
         return
-    st.subheader("Needs attention")
-    for row in needing:
-        with st.container(border=True):
-            st.markdown(f"**{words.state(row['state'])}** · {words.md(row['plugin_id'])}")
-            st.text(words.plain(row["why"]))
+    st.markdown("#### Needs attention")
+    linked.cards(
+        [
+            Card(
+                states.tone(row["state"]),
+                [states.badge(row["state"]), plugin_link(row["plugin_id"], strong=True)],
+                [row["why"]],
+            )
+            for row in needing
+        ],
+        key="fleet_attention",
+    )
 
 
 def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> None:
-    frame = pd.DataFrame(
-        {
-            "open": ["Open"] * len(plugins),
-            "plugin": [words.plain(row["plugin_id"]) for row in plugins],
-            "state": [words.state(row["state"]) for row in plugins],
-            "versions": [", ".join(words.plain(item) for item in row["versions"]) for row in plugins],
-            "calls": [row["calls_per_second"] for row in plugins],
-            "trend": [trends.get(row["plugin_id"], []) for row in plugins],
-            "failed": [row["failed_ratio"] for row in plugins],
-            "p50": [words.duration(row["p50_seconds"]) for row in plugins],
-            "p99": [words.duration(row["p99_seconds"]) for row in plugins],
-            "budget": [_left(row) if row["budget_remaining_ratio"] is not None else None for row in plugins],
-            "burn": [words.times(row["fast_burn_rate"]) for row in plugins],
-        }
-    )
-    st.session_state["fleet_order"] = [row["plugin_id"] for row in plugins]
-    st.dataframe(
-        frame,
-        hide_index=True,
-        key="fleet_table",
-        alt="All plugins with state, rate, latency and error budget, those in trouble first",
-        height=min(700, ROW_PIXELS * (len(plugins) + 1) + 3),
-        column_config={
-            "open": st.column_config.ButtonColumn("", key="fleet_open", on_click=_open, width="small"),
-            "plugin": st.column_config.TextColumn("Plugin", pinned=True),
-            "state": "State",
-            "versions": "Versions",
-            "calls": st.column_config.NumberColumn("Calls/s", format="%.1f"),
-            "trend": st.column_config.LineChartColumn("Trend", y_min=0),
-            "failed": st.column_config.NumberColumn("Failed", format="percent", help="Of the calls that ran"),
-            "p50": "p50",
-            "p99": "p99",
-            "budget": st.column_config.ProgressColumn(
-                "Budget left",
-                min_value=0,
-                max_value=1,
-                format="percent",
-                help="Over all of its versions, of the objective with the least",
-            ),
-            "burn": "Burn rate",
-        },
+    linked.table(
+        "All plugins, those in trouble first",
+        _COLUMNS,
+        [_row(row, trends.get(row["plugin_id"], [])) for row in plugins],
+        key="fleet",
     )
 
 
-def _open() -> None:
-    row = st.session_state["fleet_open"].row
-    order = st.session_state.get("fleet_order", [])
-    if 0 <= row < len(order):
-        goto("plugin", plugin=words.option(order[row]))
+def _row(row: dict[str, Any], trend: list[float]) -> list[linked.Said]:
+    left = row["budget_remaining_ratio"]
+    return [
+        plugin_link(row["plugin_id"], strong=True),
+        states.badge(row["state"], value=_SEVERITY.get(row["state"], 9)),
+        [plugin_link(row["plugin_id"], version, alone=True) for version in row["versions"]],
+        Cell(words.count(row["calls_per_second"]), value=row["calls_per_second"]),
+        Cell(trend=trend[-STEPS:]),
+        Cell(words.percent(row["failed_ratio"]), value=row["failed_ratio"]),
+        Cell(words.duration(row["p50_seconds"]), value=row["p50_seconds"]),
+        Cell(words.duration(row["p99_seconds"]), value=row["p99_seconds"]),
+        Cell(words.budget(left), value=left, share=None if left is None else max(0.0, left)),
+        Cell(words.times(row["fast_burn_rate"]), value=row["fast_burn_rate"]),
+    ]
 
 
 def _left(row: dict[str, Any]) -> float:

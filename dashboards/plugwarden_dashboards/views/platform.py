@@ -7,12 +7,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from plugwarden_dashboards import charts, data, frames, words
+from plugwarden_dashboards import charts, data, frames, linked, states, words
+from plugwarden_dashboards.address import subject_link
+from plugwarden_dashboards.linked import Cell
 from plugwarden_dashboards.page import live
 
 __all__ = ["page"]
 
 _SPANS = {"15m": 15, "1h": 60, "6h": 360}
+_VERDICT = {"green": "● Well", "amber": "▲ Strained", "red": "■ In trouble"}
 _SIGNALS = {"traces": "spans", "metrics": "points", "logs": "records"}
 
 
@@ -41,13 +44,8 @@ def _body() -> None:
 
 
 def _verdict(verdict: dict[str, str]) -> None:
-    text = words.md(verdict["text"], 1000)
-    if verdict["level"] == "green":
-        st.success(text, title="● Well")
-    elif verdict["level"] == "amber":
-        st.warning(text, title="▲ Strained")
-    else:
-        st.error(text, title="■ In trouble")
+    level = verdict["level"]
+    linked.notice(states.tone(level), verdict["text"], key="platform_verdict", title=_VERDICT[level])
 
 
 def _tiles(found: dict[str, Any]) -> None:
@@ -88,7 +86,7 @@ def _tile(label: str, value: str, delta: str, text: str) -> None:
         delta_arrow="off",
         border=True,
         height="stretch",
-        help=words.md(text),
+        help=text,
     )
 
 
@@ -123,14 +121,14 @@ def _conditions(rows: list[dict[str, Any]], at: str) -> None:
         st.text("None is true now.")
     for row in open_:
         since = words.age(row["firing_at"] or row["pending_at"], pd.Timestamp(at).to_pydatetime())
-        silenced = f" · silenced by {words.md(row['silenced_by'])}" if row["silenced_by"] else ""
+        said = [Cell(row["title"], strong=True), Cell(f"since {since}")]
+        if row["silenced_by"]:
+            said.append(subject_link(row["silenced_by"], f"silenced by {row['silenced_by']}"))
         if row["acknowledged_by"]:
-            silenced += f" · {words.md(row['acknowledged_by'])} knows of it"
+            said.append(Cell(f"{row['acknowledged_by']} knows of it"))
         with st.container(border=True):
-            st.markdown(
-                f"**{words.state(row['state'])}** · {words.md(row['severity'])} · **{words.md(row['title'])}** · "
-                f"since {since}{silenced}"
-            )
+            badges = (states.badge(row["state"]), states.badge(row["severity"]))
+            linked.line(*badges, *said, key=f"condition_{row['title']}")
             st.text(words.plain(row["summary"], 1000))
             st.text(f"What to do: {words.plain(row['next_step'], 1000)}")
     with st.expander(f"All {words.counted(len(rows), 'condition')}", expanded=False):
@@ -138,7 +136,7 @@ def _conditions(rows: list[dict[str, Any]], at: str) -> None:
             pd.DataFrame(
                 [
                     {
-                        "State": words.state(row["state"]) if row["state"] != "inactive" else "● fine",
+                        "State": states.said(row["state"]) if row["state"] != "inactive" else "● fine",
                         "Condition": words.plain(row["title"]),
                         "Seen": words.plain(row["summary"]),
                         "Severity": row["severity"],

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
-from plugwarden_collector.api.client import ApiError, Path, Unreachable
+from streamlit.delta_generator import DeltaGenerator
 
-from plugwarden_dashboards import data, evidence, forecast, words
-from plugwarden_dashboards.page import live
+from plugwarden_dashboards import act, data, evidence, forecast, linked, states, words
+from plugwarden_dashboards.address import address, plugin_link, subject_link
+from plugwarden_dashboards.linked import Cell, Column
+from plugwarden_dashboards.page import IDENTITY, asked, live
 
 __all__ = ["page"]
 
-MIN_REASON = 3
-"""Characters; the API asks for as many."""
 LENGTHS = {"as long as the policy says": None, "15 minutes": 900, "2 hours": 7200, "1 day": 86_400, "7 days": 604_800}
 """How long the automation leaves alone what a person ended, in seconds; the API takes no more than the last."""
 
@@ -27,6 +27,11 @@ PARTS = {
 """Parts of a scope, and the columns of a quarantine that hold them."""
 FORESEEN = "quarantine_foreseen"
 """Key of the session's state that holds the scope whose forecast was shown."""
+
+_RELEASED = (
+    Column("What"), Column("Plugin", narrow=False), Column("Began", narrow=False), Column("Ended"),
+    Column("Why", wide=True),
+)  # fmt: skip
 
 
 def page() -> None:
@@ -41,21 +46,66 @@ def _body() -> None:
     if answer.value is None:
         return
     rows = answer.value
-    running = {item["id"]: item for item in data.fetch("quarantine/running").value or []}
-    columns = {
-        "Suspected": [row for row in rows if row["state"] == "degraded" and row["ended_at"] is None],
-        "Quarantined": [row for row in rows if row["state"] == "quarantined" and row["ended_at"] is None],
-        "Probation": [row for row in rows if row["state"] == "probation" and row["ended_at"] is None],
-        "Released": [row for row in rows if row["ended_at"] is not None][:20],
-    }
     if not rows:
         st.info("Nothing was ever quarantined. What the automation would do is in the decision log, on the page Audit.")
         return
-    for place, (title, cards) in zip(st.columns(4), columns.items(), strict=True):
+    running = {item["id"]: item for item in data.fetch("quarantine/running").value or []}
+    wanted = asked("quarantine", IDENTITY)
+    open_ = [row for row in rows if row["ended_at"] is None]
+    needing = [row for row in open_ if needs_person(row)]
+    _chosen(next((row for row in rows if row["id"] == wanted and row["ended_at"] is not None), None))
+    if needing:
+        st.markdown(f"#### Needs you · {len(needing)}")
+        for place, row in zip(_places(len(needing)), needing, strict=False):
+            with place:
+                _card(row, running, wanted)
+    held = [row for row in open_ if row not in needing]
+    columns = {
+        "Quarantined": [row for row in held if row["state"] == "quarantined"],
+        "Probation": [row for row in held if row["state"] == "probation"],
+    }
+    for place, (title, found) in zip(st.columns(2), columns.items(), strict=True):
         with place:
-            st.markdown(f"#### {title} · {len(cards)}")
-            for row in cards:
-                _card(row, running)
+            st.markdown(f"#### {title} · {len(found)}")
+            for row in found:
+                _card(row, running, wanted)
+    _released([row for row in rows if row["ended_at"] is not None])
+
+
+def needs_person(row: dict[str, Any]) -> bool:
+    """Whether a person has to decide: of a suggestion, and of a probation that too few calls went through."""
+    return bool(row["state"] == "degraded" or row["evidence"].get("inconclusive"))
+
+
+def _places(many: int) -> Iterator[DeltaGenerator]:
+    """Give a place a card, two beside one another where there are several."""
+    while True:
+        yield from st.columns(2) if many > 1 else [st.container()]
+
+
+def _chosen(row: dict[str, Any] | None) -> None:
+    """Draw the quarantine that the address asks for, where it is over and has no card of its own."""
+    if row is not None:
+        _card(row, {}, row["id"])
+
+
+def _released(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    st.markdown(f"#### Released · {len(rows)}")
+    linked.table(
+        "Quarantines and suggestions that are over", _RELEASED, [_over(row) for row in rows], key="released", sort="-Ended",
+    )  # fmt: skip
+
+
+def _over(row: dict[str, Any]) -> list[linked.Said]:
+    return [
+        subject_link(row["id"], _scope(row)),
+        plugin_link(row["plugin_id"], row["plugin_version"]),
+        Cell(words.moment(row["started_at"]), value=row["started_at"]),
+        Cell(words.moment(row["ended_at"]), value=row["ended_at"]),
+        ". ".join([row["reason"].rstrip("."), *_stands(row)]),
+    ]
 
 
 def _still(running: dict[str, Any]) -> str:
@@ -73,11 +123,23 @@ def _still(running: dict[str, Any]) -> str:
     return text
 
 
-def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
+def _card(row: dict[str, Any], running: dict[str, dict[str, Any]], wanted: str | None) -> None:
+    state = "suspected" if row["state"] == "degraded" else row["state"]
+    if row["ended_at"] is not None:
+        state = "released"
     with st.container(border=True, key=f"card_{row['id']}"):
-        st.markdown(f"**{words.md(_scope(row))}**")
-        st.markdown(f"{words.state(row['state'])} · by {words.md(row['actor'])} · {words.age(row['started_at'])}")
+        linked.line(
+            states.badge(state), Cell(_scope(row), href=_page(row), strong=True), f"by {row['actor']}", words.age(row["started_at"]),
+            *([Cell("Close", href=address("quarantine"))] if state == "released" else []), key=f"head_{row['id']}",
+        )  # fmt: skip
         st.text(words.plain(row["reason"], 600))
+        links = [subject_link(row["alert"], "Its alert")] if row["alert"] else []
+        linked.line(
+            subject_link(row["id"], "Link to this"),
+            *links,
+            *evidence.traces_of(row["evidence"]),
+            key=f"links_{row['id']}",
+        )
         if row["state"] == "probation":
             st.progress(row["share_ratio"], text=f"{words.percent(row['share_ratio'])} of calls are let through")
         if row["superseded_by"]:
@@ -87,33 +149,35 @@ def _card(row: dict[str, Any], running: dict[str, dict[str, Any]]) -> None:
         if row["id"] in running:
             st.text(_still(running[row["id"]]))
         if row["evidence"].get("errors") is not None or row["evidence"].get("forecast"):
-            with st.expander("Evidence at the decision"):
-                evidence.show(row["evidence"], row["id"])
-        _stands(row)
+            with st.expander("Evidence at the decision", expanded=row["id"] == wanted):
+                evidence.show(row["evidence"])
+        for text in _stands(row):
+            st.text(words.plain(text, 600))
         if row["ended_at"] is None:
             with st.container(horizontal=True):
                 pressed = [
-                    act
-                    for act in (SUGGESTED if row["state"] == "degraded" else HELD)
-                    if st.button(f"{act.name}…", key=f"{act.name.lower()}_{row['id']}")
+                    way
+                    for way in (SUGGESTED if row["state"] == "degraded" else HELD)
+                    if st.button(f"{way.name}…", key=f"{way.name.lower()}_{row['id']}")
                 ]
-            for act in pressed:
-                act.ask(row)
+            for way in pressed:
+                way.ask(row)
 
 
-def _stands(row: dict[str, Any]) -> None:
-    """Who decided, and for how long the automation leaves it alone."""
-    known = row["evidence"]
+def _stands(row: dict[str, Any]) -> list[str]:
+    """Return who decided, and for how long the automation leaves it alone."""
+    known, found = row["evidence"], []
     if known.get("approved_by"):
-        became = f"; it became quarantine {words.plain(known['quarantine'])}" if known.get("quarantine") else ""
-        st.text(f"approved by {words.plain(known['approved_by'])}{became}")
+        became = f"; it became quarantine {known['quarantine']}" if known.get("quarantine") else ""
+        found.append(f"approved by {known['approved_by']}{became}")
     prevented = [text for text in map(str, known.get("prevented") or ()) if text not in row["reason"]]
     if prevented and row["ended_at"] is None:
-        st.text(f"the automation may not isolate it: {words.plain('; '.join(prevented), 600)}")
+        found.append(f"the automation may not isolate it: {'; '.join(prevented)}")
     person, until = known.get("released_by"), known.get("override_until")
     if person and until and datetime.fromisoformat(until).replace(tzinfo=UTC) > datetime.now(UTC):
         what = "declined" if known.get("declined") else "released"
-        st.text(f"{what} by {words.plain(person)}; the automation leaves it alone until {words.moment(until)}")
+        found.append(f"{what} by {person}; the automation leaves it alone until {words.moment(until)}")
+    return found
 
 
 @st.dialog("Quarantine a plugin")
@@ -131,8 +195,8 @@ def _quarantine_dialog() -> None:
         sent = st.form_submit_button("Quarantine", type="primary", disabled=not may)
     # Who leaves the field of the version by pressing the button has not seen what that version would cost.
     if sent and may and st.session_state.get(FORESEEN) == scope:
-        _act(
-            "quarantine", {**scope, "reason": reason.strip(), "actor": "dashboards"}, reason, f"{plugin} is quarantined"
+        act.do(
+            "quarantine", {**scope, "reason": reason.strip(), "actor": act.ACTOR}, reason, f"{plugin} is quarantined"
         )
     elif sent and may:
         st.warning("What is to be isolated has changed. Look at what it costs, and press again.")
@@ -152,9 +216,9 @@ def _approve_dialog(row: dict[str, Any]) -> None:
         )
         sent = st.form_submit_button("Approve", type="primary", disabled=not may)
     if sent:
-        _act(
+        act.do(
             ("quarantine", row["id"], "approve"),
-            {"reason": reason.strip(), "actor": "dashboards"},
+            {"reason": reason.strip(), "actor": act.ACTOR},
             reason,
             f"{scope} is quarantined",
         )
@@ -170,39 +234,20 @@ def _release_dialog(row: dict[str, Any]) -> None:
     _end("release", row, "is released")
 
 
-def _end(act: str, row: dict[str, Any], done: str) -> None:
+def _end(way: str, row: dict[str, Any], done: str) -> None:
     scope = _scope(row)
     st.text(words.plain(scope))
-    with st.form(f"{act}_form", border=False):
-        reason = st.text_area("Reason", key=f"{act}_reason", max_chars=2000, required=True)
-        length = st.selectbox("The automation leaves it alone", list(LENGTHS), key=f"{act}_for")
-        sent = st.form_submit_button(act.capitalize(), type="primary")
+    with st.form(f"{way}_form", border=False):
+        reason = st.text_area("Reason", key=f"{way}_reason", max_chars=2000, required=True)
+        length = st.selectbox("The automation leaves it alone", list(LENGTHS), key=f"{way}_for")
+        sent = st.form_submit_button(way.capitalize(), type="primary")
     if sent:
-        body = {"reason": reason.strip(), "override_seconds": LENGTHS[length], "actor": "dashboards"}
-        _act(("quarantine", row["id"], act), body, reason, f"{scope} {done}")
-
-
-def _act(path: Path, body: dict[str, Any], reason: str, done: str) -> None:
-    if len(reason.strip()) < MIN_REASON:
-        st.error("A reason is required: it goes into the audit log.")
-        return
-    try:
-        data.post(path, body)
-    except ApiError as error:
-        if isinstance(error, Unreachable) and error.slow:
-            st.warning(
-                "Nobody knows whether it worked: it may be done all the same. Look at the board before you try again."
-            )
-        else:
-            st.error("That did not work.")
-        st.text(words.plain(error))
-        return
-    st.session_state["flash"] = done
-    st.rerun()
+        body = {"reason": reason.strip(), "override_seconds": LENGTHS[length], "actor": act.ACTOR}
+        act.do(("quarantine", row["id"], way), body, reason, f"{scope} {done}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Act:
+class _Way:
     """What a person can do about a quarantine."""
 
     name: str
@@ -210,11 +255,17 @@ class _Act:
     """Opens a dialog, given the quarantine."""
 
 
-SUGGESTED = (_Act("Approve", _approve_dialog), _Act("Decline", _decline_dialog))
-HELD = (_Act("Release", _release_dialog),)
+SUGGESTED = (_Way("Approve", _approve_dialog), _Way("Decline", _decline_dialog))
+HELD = (_Way("Release", _release_dialog),)
+
+
+def _page(row: dict[str, Any]) -> str | None:
+    """Return the address of what a quarantine covers."""
+    return plugin_link(row["plugin_id"], row["plugin_version"]).href
 
 
 def _scope(row: dict[str, Any]) -> str:
+    """Return what a quarantine covers, in words."""
     plugin, version, *narrower = PARTS.items()
-    text = str(row[plugin[1]]) + (f"@{row[version[1]]}" if row[version[1]] else "")
-    return text + "".join(f" {name}={row[key]}" for name, key in narrower if row[key])
+    text = words.option(row[plugin[1]]) + (f"@{words.option(row[version[1]])}" if row[version[1]] else "")
+    return text + "".join(f" {name}={words.option(row[key])}" for name, key in narrower if row[key])

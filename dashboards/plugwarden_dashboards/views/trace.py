@@ -9,21 +9,33 @@ import streamlit as st
 from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.wording import harmless
 
-from plugwarden_dashboards import charts, data, frames, words
+from plugwarden_dashboards import charts, data, frames, linked, states, words
+from plugwarden_dashboards.address import address, plugin_link, trace_link
+from plugwarden_dashboards.linked import Cell, Column, Tile
+from plugwarden_dashboards.page import SPAN_ID, TRACE_ID, asked
 
 __all__ = ["page"]
+
+_SPANS = (
+    Column("Span"), Column("Status"), Column("Took", "end"), Column("Begins after", "end", narrow=False),
+    Column("Plugin", narrow=False), Column("Span id", narrow=False),
+)  # fmt: skip
+_LOGS = (Column("When"), Column("Severity", choice=True), Column("Plugin", narrow=False), Column("Message", wide=True))
 
 
 def page() -> None:
     """The page."""
-    trace_id = st.query_params.get("trace_id", "")
-    if len(trace_id) != 32 or not all(sign in "0123456789abcdef" for sign in trace_id):
-        st.info("Open a trace from the search, or add ?trace_id= and 32 hex digits to the address.")
+    trace_id = asked("trace_id", TRACE_ID)
+    if trace_id is None:
+        linked.notice(
+            "none", "The address of this page names no trace. Open one from the search, or add ?trace_id= and 32 hex digits.",
+            key="trace_missing", links=[Cell("Search traces", href=address("traces"))],
+        )  # fmt: skip
         return
     try:
         answer = data.fetch(("traces", trace_id))
     except ApiError as error:
-        st.warning(words.md(error))
+        linked.notice("warn", str(error), key="trace_problem", links=[Cell("Search traces", href=address("traces"))])
         return
     if answer.value is None:
         return
@@ -34,51 +46,70 @@ def page() -> None:
     frame = frames.tree(spans)
     errors = sum(span["status"] == "error" for span in spans)
     whole = frame["end_ms"].max() / 1000
-    st.subheader("Trace")
-    st.code(trace_id, language=None)
-    with st.grid(4, row_height="content"):
-        st.metric("Took", words.duration(whole), border=True)
-        st.metric("Spans", len(spans), border=True)
-        st.metric("Errors", errors, border=True)
-        st.metric("Started (UTC)", spans[0]["started_at"][11:19], border=True)
+    root = spans[0]
+    linked.line(
+        Cell("Trace", strong=True), plugin_link(root["plugin_id"], root["plugin_version"]), Cell(trace_id, mono=True),
+        key="trace_head", size="large",
+    )  # fmt: skip
+    linked.tiles(
+        [
+            Tile("Took", words.duration(whole)),
+            Tile("Spans", words.count(len(spans))),
+            Tile("Errors", words.count(errors), tone="bad" if errors else None),
+            Tile("Started (UTC)", root["started_at"][11:19], note=root["started_at"][:10]),
+        ],
+        key="trace_tiles",
+    )
     if len(frame) < len(spans):
         st.warning(f"Only the first {len(frame)} of {len(spans)} spans are drawn.")
     st.altair_chart(
         charts.waterfall(frame), key="trace_waterfall", width="stretch",
         alt=f"Waterfall of {words.counted(len(spans), 'span')} over {words.duration(whole)}, {errors} with errors",
     )  # fmt: skip
-    _details(frame, {span["span_id"]: span for span in spans})
+    _details(trace_id, frame, {span["span_id"]: span for span in spans})
     if logs:
-        st.subheader("Logs")
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "When": words.moment(row["time"]), "Severity": words.plain(row["severity_text"]),
-                        "Plugin": words.plain(row["plugin_id"] or "—"), "Message": words.plain(row["body"], 2000),
-                    }
-                    for row in logs
-                ]
-            ),
-            hide_index=True, key="trace_logs", alt="Log records of this trace",
-        )  # fmt: skip
+        st.markdown("#### Logs")
+        linked.table("Log records of this trace", _LOGS, [_log(row) for row in logs], key="trace_logs")
 
 
-def _details(frame: pd.DataFrame, spans: dict[str, dict[str, Any]]) -> None:
+def _log(row: dict[str, Any]) -> list[linked.Said]:
+    return [words.moment(row["time"]), row["severity_text"], plugin_link(row["plugin_id"]), row["body"]]
+
+
+def _details(trace_id: str, frame: pd.DataFrame, spans: dict[str, dict[str, Any]]) -> None:
+    """Draw all spans, and what one of them says: the one asked for, else the first that failed."""
     order = frame["span_id"].tolist()
-    failing = next((index for index, span_id in enumerate(order) if spans[span_id]["status"] == "error"), 0)
-    chosen = st.selectbox(
-        "Span",
-        order,
-        index=failing,
-        key="trace_span",
-        format_func=lambda span_id: (
-            f"{words.plain(spans[span_id]['name'], 200)} · {words.duration(spans[span_id]['duration_seconds'])} · {span_id}"
-        ),
-    )
-    span = spans[chosen]
+    failing = next((span_id for span_id in order if states.tone(_outcome(spans[span_id])) == "bad"), order[0])
+    wanted = asked("span", SPAN_ID)
+    chosen = wanted if wanted in order else failing
+    linked.table(
+        "Spans, each below the one that it is part of", _SPANS,
+        [_span(trace_id, spans[row["span_id"]], row) for row in frame.to_dict("records")], key="spans",
+        current=order.index(chosen),
+    )  # fmt: skip
+    _says(spans[chosen])
+
+
+def _span(trace_id: str, span: dict[str, Any], row: dict[Any, Any]) -> list[linked.Said]:
+    return [
+        trace_link(trace_id, "› " * min(row["depth"], 12) + words.option(span["name"])[:80], span["span_id"]),
+        states.badge(_outcome(span)),
+        Cell(words.duration(span["duration_seconds"]), value=span["duration_seconds"]),
+        Cell(words.duration(row["start_ms"] / 1000), value=row["start_ms"]),
+        plugin_link(span["plugin_id"], span["plugin_version"]) if span["outcome"] else Cell("host"),
+        Cell(span["span_id"], mono=True),
+    ]
+
+
+def _outcome(span: dict[str, Any]) -> str:
+    """Return what became of a span: of a host's own one, whether it is an error."""
+    return str(span["outcome"] or ("error" if span["status"] == "error" else "ok"))
+
+
+def _says(span: dict[str, Any]) -> None:
+    """Draw what a span says of itself."""
+    st.markdown("#### What the marked span says")
     facts = {
-        "plugin": f"{span['plugin_id']}@{span['plugin_version']}" if span["plugin_id"] else None,
         "operation": span["plugin_operation"],
         "outcome": span["outcome"],
         "blamed on": span["error_source"],
@@ -87,15 +118,18 @@ def _details(frame: pd.DataFrame, spans: dict[str, dict[str, Any]]) -> None:
         "service": span["service_name"],
         **dict(span["attributes"] or {}),
     }
+    rows: list[list[linked.Said]] = [
+        [words.option(name), words.option(str(value))] for name, value in facts.items() if value
+    ]
+    if span["plugin_id"]:
+        rows.insert(0, ["plugin", plugin_link(span["plugin_id"], span["plugin_version"])])
     left, right = st.columns(2)
     with left:
-        st.dataframe(
-            pd.DataFrame([{"Attribute": words.plain(k), "Value": words.plain(v)} for k, v in facts.items() if v]),
-            hide_index=True, key="trace_attributes", alt="What the span says",
-        )  # fmt: skip
+        columns = (Column("Attribute"), Column("Value", wide=True))
+        linked.table("What the span says", columns, rows, key="attributes")
     with right:
         for event in span["events"] or []:
             attributes = dict(event["attributes"] or {})
             st.text(f"{words.plain(event['name'])} at {words.moment(event['time'])}")
-            said = str(attributes.pop("exception.stacktrace", attributes))
-            st.code(harmless(said)[:8000], language=None, wrap_lines=True)
+            text = str(attributes.pop("exception.stacktrace", attributes))
+            st.code(harmless(text)[:8000], language=None, wrap_lines=True)

@@ -1,0 +1,62 @@
+"""One place of a table or a line: text, and what it is beside that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from plugwarden_collector.wording import one_line
+
+__all__ = ["Cell", "Said", "Tone", "as_data"]
+
+Tone = Literal["good", "warn", "bad", "held", "probe", "none"]
+"""Colour of a badge, a tile, a card or a notice; beside it always stands a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text with a link, a colour, a value to sort by, a trend or a share."""
+
+    text: str = ""
+    href: str | None = None
+    """Address of one of our own pages."""
+    tone: Tone | None = None
+    value: float | str | None = None
+    """What a table sorts by in place of the text; of a trend or a share, its height."""
+    note: str = ""
+    """Said when the pointer rests on it."""
+    trend: Sequence[float] | None = None
+    """Values of a small line, from zero, in equal steps of time; drawn in place of the text."""
+    share: float | None = None
+    """Part of a bar that is full, 0 to 1; drawn before the text."""
+    strong: bool = False
+    mono: bool = False
+    """An identity that is read sign by sign."""
+
+
+Said = Cell | str | Sequence[Cell]
+"""A cell, a text alone, or several cells in one place."""
+
+MOST_TEXT = 500
+"""Characters of a cell that are shown; a sentence of ours has fewer."""
+
+
+def as_data(said: Said) -> Any:
+    """Return a cell as the browser takes it: plain text as a string, else an object without what is not set."""
+    if isinstance(said, str):
+        return one_line(said, MOST_TEXT)
+    if not isinstance(said, Cell):
+        return {"parts": [as_data(part) for part in said]}
+    data: dict[str, Any] = {"text": one_line(said.text, MOST_TEXT)}
+    data |= {
+        name: value
+        for name, value in (
+            ("href", said.href), ("tone", said.tone), ("value", said.value), ("note", one_line(said.note, MOST_TEXT)),
+            ("share", said.share), ("strong", said.strong), ("mono", said.mono),
+        )
+        if value is not None and value is not False and value != ""
+    }  # fmt: skip
+    if said.trend is not None:
+        data["trend"] = [float(f"{value:.3g}") for value in said.trend]
+    return data if len(data) > 1 else data["text"]

@@ -1,0 +1,155 @@
+"""Puts tables, lines, tiles, cards and notices on a page: one component of ours, whose links are anchors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import streamlit as st
+from plugwarden_collector.wording import harmless, one_line
+
+from plugwarden_dashboards.linked.cell import Cell, Said, Tone, as_data
+
+__all__ = ["Card", "Column", "Tile", "cards", "line", "notice", "table", "tiles"]
+
+MOST_TEXT = 2000
+"""Characters of a line of a card, and of a notice."""
+MOST_FIND = 200
+"""Characters of a filter that an address may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    align: Literal["start", "end"] = "start"
+    narrow: bool = True
+    """Whether it stays where there is little room, as on a telephone."""
+    wide: bool = False
+    """Whether it holds sentences."""
+    choice: bool = False
+    """Whether rows can be chosen by its text."""
+    sortable: bool = True
+    note: str = ""
+    """What its numbers mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number with its name, and where it leads."""
+
+    label: str
+    value: str
+    href: str | None = None
+    note: str = ""
+    tone: Tone | None = None
+    trend: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Something that needs a person: what, why, and where to go."""
+
+    tone: Tone
+    head: Sequence[Cell]
+    lines: Sequence[str] = ()
+    links: Sequence[Cell] = ()
+
+
+def table(
+    caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Said]], *, key: str, sort: str = "", note: str = "",
+    current: int | None = None,
+) -> None:  # fmt: skip
+    """Draw a table that sorts, filters and links.
+
+    `sort` is a column's name, after a `-` where it falls; empty: as given. The address of the page keeps both as `KEY_sort` and
+    `KEY_find`. `note` says what is left out, `current` is the row that the page is about.
+    """
+    names = {name for column in columns for name in (column.name, f"-{column.name}")}
+    asked = st.query_params.get(f"{key}_sort", "")
+    view = {
+        "sort": asked if asked in names else sort,
+        "find": one_line(st.query_params.get(f"{key}_find", ""), MOST_FIND),
+    }
+
+    def kept() -> None:
+        _keep(key, names, sort)
+
+    _draw(
+        "table", key, on_view=kept, caption=one_line(caption), note=one_line(note), view=view, current=current,
+        columns=[{name: getattr(column, name) for name in Column.__slots__} for column in columns],
+        rows=[[as_data(said) for said in row] for row in rows],
+    )  # fmt: skip
+
+
+def line(
+    *cells: Said, key: str, size: Literal["small", "large"] = "small", align: Literal["start", "end"] = "start"
+) -> None:
+    """Draw cells beside one another."""
+    _draw("line", key, cells=[as_data(said) for said in cells], size=size, align=align)
+
+
+def tiles(found: Sequence[Tile], *, key: str) -> None:
+    """Draw numbers in a row, or in several where there is no room."""
+    _draw("tiles", key, tiles=[_named(tile) for tile in found])
+
+
+def cards(found: Sequence[Card], *, key: str) -> None:
+    """Draw cards, two beside one another where there is room."""
+    _draw(
+        "cards", key,
+        cards=[
+            {"tone": card.tone, "head": [as_data(said) for said in card.head], "links": [as_data(said) for said in card.links],
+             "lines": [_text(text) for text in card.lines]}
+            for card in found
+        ],
+    )  # fmt: skip
+
+
+def notice(tone: Tone, text: str, *, key: str, title: str = "", links: Sequence[Cell] = ()) -> None:
+    """Draw a sentence that must be seen. It is text and never markup, so that it may hold what telemetry named."""
+    _draw("notice", key, tone=tone, title=one_line(title), text=_text(text), links=[as_data(said) for said in links])
+
+
+def _text(text: str) -> str:
+    return harmless(text)[:MOST_TEXT]
+
+
+def _named(tile: Tile) -> dict[str, Any]:
+    return {
+        "label": one_line(tile.label), "value": one_line(tile.value), "href": tile.href, "note": one_line(tile.note),
+        "tone": tile.tone, "trend": [float(f"{value:.3g}") for value in tile.trend],
+    }  # fmt: skip
+
+
+def _keep(key: str, names: set[str], sort: str) -> None:
+    """Put how a table is looked at into the page's address; what is as given is left out."""
+    view = st.session_state[key].get("view")
+    if not isinstance(view, dict):
+        return
+    asked, find = view.get("sort"), view.get("find")
+    for name, value, usual in (
+        (f"{key}_sort", asked if asked in names else sort, sort),
+        (f"{key}_find", one_line(find, MOST_FIND) if isinstance(find, str) else "", ""),
+    ):
+        if value == usual:
+            st.query_params.pop(name, None)
+        else:
+            st.query_params[name] = value
+
+
+def _draw(kind: str, key: str, on_view: Any = None, **data: Any) -> None:
+    _component()(key=key, data={"kind": kind, **data}, on_view_change=on_view or _ignored)
+
+
+def _ignored() -> None:
+    """Only tables have something to tell."""
+
+
+@cache
+def _component() -> Any:
+    # At the first drawing and not at import: Streamlit knows our files only while it runs.
+    return st.components.v2.component("plugwarden-dashboards.linked", js="main.js", css="main.css")
