@@ -123,3 +123,33 @@ def test_slices_that_burn_page_for_the_plugin_and_isolate_nothing(tmp_path: Path
         (row,) = collector.api.get("budgets")
         assert (row["sli"], row["total"], row["bad"]) == ("availability_slices", 20, 20)
         assert collector.api.get("slos") == [], "a slice is a plugin's"
+
+
+def test_empty_slices_that_are_good_let_an_alert_end(tmp_path: Path, clock: StillClock) -> None:
+    """Nobody calls any more: of one promise that proves nothing, of the other it is what is promised."""
+    clock.at = datetime(2026, 4, 20, 13, 17)
+    promises = [
+        Promise(empty, "0.99", days=30, slice_minutes=1, slice_target="0.95", empty=empty) for empty in ("none", "good")
+    ]
+    history = History(tmp_path, promises, clock)
+    with history.collector() as collector:
+        history.tell(
+            collector, [Call(clock.at - minute * MINUTE, outcome="error", source="plugin") for minute in range(1, 31)]
+        )
+        history.move(timedelta(seconds=6))  # windows are counted every five seconds
+        history.check(collector)
+        firing = {
+            item["slo"]
+            for item in collector.api.get("alerts")["alerts"]
+            if item["state"] == "firing" and item["severity"] == "page"
+        }
+        assert firing == {"none", "good"}
+        for _ in range(2):
+            history.move(40 * MINUTE)
+            history.check(collector)
+        firing = {
+            item["slo"]
+            for item in collector.api.get("alerts")["alerts"]
+            if item["state"] == "firing" and item["severity"] == "page"
+        }
+        assert firing == {"none"}

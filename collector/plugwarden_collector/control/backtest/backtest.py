@@ -43,7 +43,10 @@ def backtest(
     rules = replace(rules, objectives=rules.isolating)
     if not rules.objectives:
         raise RulesError(
-            rules.source, ["slo: none is of all versions and operations, and a backtest replays no others; add one"]
+            rules.source,
+            [
+                "slo: none is of all calls of its plugins, and a backtest replays no others; add one without versions, operations and slice"
+            ],
         )
     anew = [
         f"{item.name}.period: a backtest knows no {item.calendar.unit} of the calendar; write a length such as 30d to try them"
