@@ -51,7 +51,7 @@ def plugins(
         sorted([*budgets, *found["slos"]], key=lambda row: row["slo"]),
         {"slo": "objective", "plugin_version": "version", "objective": ("target", percent), "period_seconds": ("over", duration),
          "period_ends_at": ("until", clock), "excluded_seconds": ("left out", duration),
-         "bad": ("bad", number), "total": ("of", number), "budget_remaining_ratio": ("left", budget)},
+         "sli": "SLI", "bad": ("bad", number), "total": ("of", number), "budget_remaining_ratio": ("left", budget)},
         title="\nError budgets",
         empty="\nno error budget was judged yet",
     )  # fmt: skip

@@ -50,7 +50,7 @@ def rules_check(file: Path, as_json: AsJson = False) -> None:
     narrowed = {} if all(item.isolates for item in rules.objectives) else {"calls": "of"}
     owned = {"owner": "owner"} if any(item.owner for item in rules.objectives) else {}
     show(
-        [{"slo": item.name, "owner": item.owner, "plugins": item.plugins, "calls": item.calls, "sli": item.sli.value,
+        [{"slo": item.name, "owner": item.owner, "plugins": item.plugins, "calls": item.calls, "sli": item.measured,
           "objective": item.target_ratio,
           "severity": tier.severity, "windows": f"{duration(tier.long_seconds)} and {duration(tier.short_seconds)}",
           "factor": tier.factor} for item in rules.objectives for tier in item.tiers],

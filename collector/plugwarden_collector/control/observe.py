@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from plugwarden.contract import Scope
 
 from plugwarden_collector.control.corrected import SMALLEST, Corrected
+from plugwarden_collector.control.sliced import Sliced
 from plugwarden_collector.cycle import Observation, within
 from plugwarden_collector.cycle.forecast import SPAN, Forecast, forecast
 from plugwarden_collector.decide.correction import Correction
@@ -21,6 +22,7 @@ from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, thresholds_of
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
@@ -93,14 +95,18 @@ def observe(
 
     A replay sets `skew` to zero, so that it knows nothing of its own future, and gives no `long`: it counts everything anew.
     """
-    until, measures = at + skew, _measures(rules)
-    corrected = Corrected(judging, rules.objectives, measures, corrections)
-    sizes = {size for item in rules.objectives for size in item.windows}
+    until = at + skew
+    whole = [item for item in rules.objectives if item.slices is None]
+    corrected = Corrected(judging, whole, _measures(whole), corrections)
+    slices = [item for item in rules.objectives if item.slices is not None]
+    sliced = Sliced(judging, {item.name: item for item in _measures(slices)}, corrections)
+    sizes = {size for item in whole for size in item.windows}
     short = corrected.windows([size for size in sizes if size <= SHORT_SECONDS], at, until, finest=True)
     long = LongWindows() if long is None else long
     known = long.rules is rules and long.corrections is corrections
     if long.at is None or not known or not timedelta(0) <= at - long.at < LONG_EVERY:
-        long.counted = corrected.windows([size for size in sizes if size > SHORT_SECONDS], at, until)
+        counted = corrected.windows([size for size in sizes if size > SHORT_SECONDS], at, until)
+        long.counted = {**counted, **sliced.windows(slices, at)}
         long.at, long.rules, long.corrections = at, rules, corrections
     thresholds = thresholds_of(rules.isolating)
     usual = UsualPast() if usual is None else usual
@@ -114,7 +120,7 @@ def observe(
     return Observation(
         at,
         {item.name: _together(short.get(item.name, {}), long.counted.get(item.name, {})) for item in rules.objectives},
-        _periods(corrected, rules, at, until) if budgets else None,
+        {**_periods(corrected, whole, at, until), **sliced.periods(slices, at)} if budgets else None,
         len(active),
         {(item.plugin, item.version): item.first_at for item in seen},
         {(item.plugin, item.version): item.last_at for item in seen},
@@ -219,22 +225,22 @@ def spans(since: datetime, at: datetime, skew: timedelta) -> tuple[Span, Span]:
     return (began - BEFORE, began), (max(began, at - LATELY), at + skew)
 
 
-def _measures(rules: Rules) -> list[Measure]:
+def _measures(objectives: Sequence[Objective]) -> list[Measure]:
     return [
-        Measure(item.name, item.covers, item.threshold_index, item.versions, item.operations)
-        for item in rules.objectives
+        Measure(item.name, item.covers, item.threshold_index, item.versions, item.operations, item.slices)
+        for item in objectives
     ]
 
 
-def _periods(corrected: Corrected, rules: Rules, at: datetime, until: datetime) -> Counts:
+def _periods(corrected: Corrected, objectives: Sequence[Objective], at: datetime, until: datetime) -> Counts:
     """Return the counts of each objective over its own period: one question for all that have the same."""
     asked: dict[tuple[datetime, datetime], list[str]] = {}
-    for objective in rules.objectives:
+    for objective in objectives:
         period = objective.period_at(at)
         # What is dated ahead counts, but for what is of a period of the calendar that has yet to begin.
         before = until + SMALLEST if objective.calendar is None else min(until + SMALLEST, period.ends_at)
         asked.setdefault((period.started_at, before), []).append(objective.name)
-    found: dict[str, Mapping[PluginVersion, CallCounts]] = {item.name: {} for item in rules.objectives}
+    found: dict[str, Mapping[PluginVersion, CallCounts]] = {item.name: {} for item in objectives}
     for span, names in asked.items():
         found |= corrected.between(names, *span)
     return found

@@ -69,10 +69,11 @@ def judge(tick: Tick) -> None:
             ran.setdefault(plugin, {})[version] = windows
             most[plugin] = most.get(plugin, 0) + bad
             # Without so many failures in any window no alert begins, and there is none to bring forward: nearly all names.
-            if bad < failures and (objective.name, plugin, version) not in recorded:
+            whose = version if objective.slices is None else None  # of slices everything is the plugin's
+            if bad < failures and (objective.name, plugin, whose) not in recorded:
                 continue
             if (plugin, version) not in replaced:  # its windows still hold old failures, but it will not run again
-                _burn(tick, objective, PAGE, plugin, version, {version: windows})
+                _burn(tick, objective, PAGE, plugin, whose, {version: windows})
         for plugin, versions in ran.items():
             if most[plugin] >= failures or (objective.name, plugin, None) in recorded:
                 _burn(tick, objective, TICKET, plugin, None, versions)
@@ -172,7 +173,7 @@ def _describe(
         f"untouched budget would be gone in {left}."
     )
     bad = bad_by_version(objective, {key: item.get(burn.tier.long_seconds, NO_CALLS) for key, item in versions.items()})
-    if not bad:
+    if not bad or objective.slices is not None:
         return summary, description
     if version is None:
         description += f" {spenders(bad)}"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from plugwarden_collector.decide.alert import EXHAUSTED, Reading
 from plugwarden_collector.decide.changes import BudgetStatus
-from plugwarden_collector.decide.correction import Stretch, excluded_seconds, stretches
+from plugwarden_collector.decide.correction import Stretch, excluded_seconds, stretches, widened
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.judge.burn import Budget, bad_by_version, budget, fastest_window, rate_of
@@ -37,7 +37,9 @@ def keep_budgets(tick: Tick) -> None:
     first_calls = _first_calls(tick.standing.versions)
     for objective in tick.rules.objectives:
         period = objective.period_at(tick.at)
-        left_out = tuple(stretches(tick.standing.corrections, period.started_at, period.ends_at))
+        left_out = tuple(
+            stretches(widened(tick.standing.corrections, objective.slices), period.started_at, period.ends_at)
+        )
         # Of a plugin, or a period, that is younger than the longest window few calls are the whole budget, and burn rates tell.
         young_from = tick.at - timedelta(seconds=max(tier.long_seconds for tier in objective.tiers))
         fastest, running = fastest_window(objective), dict[str, list[CallCounts]]()
@@ -45,6 +47,8 @@ def keep_budgets(tick: Tick) -> None:
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
             burning = windows.get(fastest, NO_CALLS)
             running.setdefault(plugin, []).append(burning)
+            if objective.slices is not None:
+                continue
             left = budget(objective, periods.get((plugin, version), NO_CALLS))
             _keep(tick, objective, period, left_out, plugin, version, left, burning)
         called: dict[str, dict[str, CallCounts]] = {}
@@ -76,7 +80,7 @@ def _keep(
     anew = objective.calendar is not None
     tick.changes.slo_status.append(
         BudgetStatus(
-            objective.name, plugin, version, tick.at, objective.sli.value, objective.target_ratio,
+            objective.name, plugin, version, tick.at, objective.measured, objective.target_ratio,
             period.seconds if anew else objective.period_seconds, left.total, left.bad, left.sli_ratio, left.remaining_ratio,
             burn_rate, _exhausted_seconds(objective, period, left, burn_rate, tick.at), versions,
             period.started_at if anew else None, period.ends_at if anew else None,
@@ -122,9 +126,8 @@ def _tell(tick: Tick, objective: Objective, plugin: str, left: Budget, versions:
             f"({percent(left.bad / left.total)}) within {period}, over all of its versions, against an objective of "
             f"{percent(objective.target_ratio)}"
         )
-        description = (
-            f"{spenders(bad_by_version(objective, versions))} A release begins with what those before it left."
-        )
+        spent_by = f"{spenders(bad_by_version(objective, versions))} " if objective.slices is None else ""
+        description = f"{spent_by}A release begins with what those before it left."
         detail = {
             "total": left.total, "bad": left.bad, "allowed": left.allowed, "remaining_ratio": left.remaining_ratio,
             "versions": len(versions),

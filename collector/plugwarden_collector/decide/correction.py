@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.pattern import matches
+from plugwarden_collector.rules.slices import Slices
 
 __all__ = [
     "MAX_AGE",
@@ -20,6 +21,7 @@ __all__ = [
     "correction_problem",
     "excluded_seconds",
     "stretches",
+    "widened",
 ]
 
 MAX_CORRECTIONS = 50
@@ -82,6 +84,16 @@ def stretches(corrections: Sequence[Correction], first: datetime, before: dateti
         mine = tuple(item for item in held if item.starts_at <= begins and item.ends_at >= ends)
         if mine:
             yield Stretch(begins, ends, mine)
+
+
+def widened(corrections: Iterable[Correction], slices: Slices | None) -> list[Correction]:
+    """Return corrections up to the ends of the slices that they touch: of a slice all counts, or nothing."""
+    if slices is None:
+        return list(corrections)
+    return [
+        replace(item, starts_at=slices.floor(item.starts_at), ends_at=slices.ceiling(item.ends_at))
+        for item in corrections
+    ]
 
 
 def excluded_seconds(found: Iterable[Stretch], objective: Objective, plugin: str) -> float:

@@ -11,7 +11,9 @@ from functools import cache
 from typing import ClassVar, Protocol
 
 from plugwarden_collector.durations import duration
+from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.slices import Slices
 
 __all__ = [
     "NO_CALLS",
@@ -19,6 +21,7 @@ __all__ = [
     "CallCounts",
     "Indicator",
     "Latency",
+    "OfSlices",
     "Windows",
     "indicator_of",
     "summed",
@@ -109,6 +112,24 @@ class Latency:
         return f"{self.calls} took longer than {duration(self.threshold_seconds)}"
 
 
+@dataclass(frozen=True, slots=True)
+class OfSlices:
+    """Slices of time in which enough calls were good; counts are of slices, and the bad ones are in `failed`."""
+
+    by: Indicator
+    """Which calls are good."""
+    slices: Slices
+    waits_explain: ClassVar[bool] = False
+
+    def good(self, counts: CallCounts) -> int:
+        """Return the good slices."""
+        return counts.total - counts.failed
+
+    def why(self) -> str:
+        """Return what is said of bad slices."""
+        return f"slices of {duration(self.slices.seconds)} were bad, as more than {percent(1 - self.slices.good_ratio)} of {self.by.why()}"
+
+
 _KINDS: Mapping[Sli, Callable[[Objective], Indicator]] = {
     Sli.AVAILABILITY: lambda objective: Availability(objective.calls),
     Sli.LATENCY: lambda objective: Latency(objective.threshold_seconds, objective.calls),
@@ -118,4 +139,5 @@ _KINDS: Mapping[Sli, Callable[[Objective], Indicator]] = {
 @cache
 def indicator_of(objective: Objective) -> Indicator:
     """Return the SLI that an objective is about."""
-    return _KINDS[objective.sli](objective)
+    by = _KINDS[objective.sli](objective)
+    return by if objective.slices is None else OfSlices(by, objective.slices)

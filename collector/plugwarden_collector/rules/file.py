@@ -172,7 +172,7 @@ def _together(texts: Mapping[str, str], source: str) -> Rules:
 
 def _unmeant(part: _Part) -> list[str]:
     """Return what works and is surely not meant."""
-    none = "slo: none is of all calls of its plugins, so that nothing is ever isolated; add one without versions and operations"
+    none = "slo: none is of all calls of its plugins, so that nothing is ever isolated; add one without versions, operations and slice"
     return [*([] if any(item.isolates for item in part.objectives) else [none]), *untold(part.receivers)]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from plugwarden.contract.histogram import threshold_index
 
 from .pattern import EVERY, matches
 from .period import Calendar, Period, calendar_period, rolling_period
+from .slices import Slices
 from .tiers import SRE, BurnWindows, Tier, tiers_for
 
 __all__ = ["FOR_PEOPLE", "SLI_KEYS", "Objective", "Sli"]
@@ -71,10 +72,17 @@ class Objective:
     """A pattern of versions, as of plugins: calls of others do not count."""
     operations: str = field(default=EVERY, hash=False)
     """A pattern of operations: calls of others do not count."""
+    slices: Slices | None = field(default=None, hash=False)
+    """What the budget counts; None: calls."""
 
     def covers(self, plugin: str) -> bool:
         """Whether this objective is about a plugin."""
         return matches(self.plugins, plugin)
+
+    @property
+    def measured(self) -> str:
+        """What it counts, in a word: the SLI, or slices by it."""
+        return self.sli.value if self.slices is None else f"{self.sli.value}_slices"
 
     @property
     def calls(self) -> str:
@@ -84,13 +92,14 @@ class Objective:
 
     @property
     def isolates(self) -> bool:
-        """Whether the automation may isolate for it: what it says is said of all calls of a version, as evidence is."""
-        return self.versions == EVERY and self.operations == EVERY
+        """Whether the automation may isolate for it: what it says is said of single calls, and of all of a version,
+        as evidence is."""
+        return self.versions == EVERY and self.operations == EVERY and self.slices is None
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
         """The burn-rate tiers for this objective's period."""
-        return tiers_for(self.period_seconds, self.burn_windows)
+        return tiers_for(self.period_seconds, self.burn_windows, 0 if self.slices is None else self.slices.seconds)
 
     @property
     def threshold_index(self) -> int | None:
@@ -99,7 +108,12 @@ class Objective:
 
     def period_at(self, at: datetime) -> Period:
         """Return the period that the error budget counts over at a moment (UTC, without a zone)."""
-        return rolling_period(self.period_seconds, at) if self.calendar is None else calendar_period(self.calendar, at)
+        if self.calendar is not None:
+            return calendar_period(self.calendar, at)
+        if self.slices is None:
+            return rolling_period(self.period_seconds, at)
+        ended = self.slices.floor(at)
+        return Period(ended - timedelta(seconds=self.period_seconds), ended)
 
     def sizes_of(self, severity: str) -> tuple[float, ...]:
         """Return every window of the tiers of one severity, in seconds."""
@@ -113,7 +127,18 @@ class Objective:
 
 
 FOR_PEOPLE = frozenset(
-    {"display_name", "description", "owner", "runbook", "labels", "burn_windows", "calendar", "versions", "operations"}
+    {
+        "display_name",
+        "description",
+        "owner",
+        "runbook",
+        "labels",
+        "burn_windows",
+        "calendar",
+        "versions",
+        "operations",
+        "slices",
+    }
 )
 """Fields of an objective that no decision rests on, for budgets and burn rates isolate nobody, and neither do objectives of some versions
-or operations: they are not kept with one."""
+or operations, or of slices of time: they are not kept with one."""

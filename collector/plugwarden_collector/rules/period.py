@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 __all__ = [
     "DAY",
+    "MINUTES_FOR_SECONDS",
     "NOMINAL_SECONDS",
     "Calendar",
     "CalendarUnit",
@@ -21,6 +22,7 @@ __all__ = [
     "calendar_period",
     "first_day",
     "rolling_period",
+    "starts_on_full",
     "time_zones",
 ]
 
@@ -62,7 +64,7 @@ class Calendar:
     @property
     def on_full_hours(self) -> bool:
         """Whether all of its periods begin on a full hour of UTC."""
-        return all(start.minute == 0 for start in _starts(self))
+        return starts_on_full(self, 3_600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,11 @@ def calendar_period(calendar: Calendar, at: datetime) -> Period:
     day = at.replace(tzinfo=UTC).astimezone(_zone(calendar.time_zone)).date()
     first = first_day(calendar.unit, day)
     return Period(_midnight(calendar, first), _midnight(calendar, _next(calendar.unit, first)))
+
+
+def starts_on_full(calendar: Calendar, seconds: int) -> bool:
+    """Return whether all periods of a calendar begin on full so many seconds of UTC, which divide an hour."""
+    return all((start.minute * 60 + start.second) % seconds == 0 for start in _starts(calendar))
 
 
 @cache

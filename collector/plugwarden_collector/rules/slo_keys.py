@@ -9,13 +9,15 @@ from .about_keys import ABOUT_KEYS, about_in
 from .objective import SLI_KEYS, Objective, Sli
 from .pattern import ALTERNATIVE_SIGNS, EVERY, joined
 from .period import NOMINAL_SECONDS, Calendar, CalendarUnit, time_zones
+from .slice_keys import SLICE_KEYS, slice_problems, slices_in
+from .slices import MIN_BAD_SLICES, MIN_SLICES
 from .table import choice_at, duration_at, nearest, unknown_keys
 from .tiers import BUILT_IN, SRE, BurnWindows
 from .workable import MAX_COUNT, name_problem, objective_problems, shown
 
 __all__ = ["SLO_KEYS", "objective_in", "patterns_in"]
 
-SLO_KEYS = ABOUT_KEYS | {
+SLO_KEYS = ABOUT_KEYS | SLICE_KEYS | {
     "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for", "windows",
     "time_zone", "versions", "operations",
 }  # fmt: skip
@@ -53,6 +55,7 @@ def objective_in(
         value = table.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
             problems.append(f"{place}.{key}: {shown(value)} must be a whole number from 1 to {MAX_COUNT}")
+    slices = slices_in(table, place, problems)
     hold = duration_at(table, "for", 0, place, problems)
     keep = duration_at(table, "keep_firing_for", 30, place, problems)
     about = about_in(table, place, problems)
@@ -68,8 +71,8 @@ def objective_in(
         period,
         plugins,
         threshold,
-        int(table.get("min_events", 20)),
-        int(table.get("min_failures", 5)),
+        int(table.get("min_events", 20 if slices is None else MIN_SLICES)),
+        int(table.get("min_failures", 5 if slices is None else MIN_BAD_SLICES)),
         hold or 0.0,
         keep or 0.0,
         **about,
@@ -77,8 +80,9 @@ def objective_in(
         calendar=calendar,
         versions=versions,
         operations=operations,
+        slices=slices,
     )
-    problems += [f"{place}.{key}: {wrong}" for key, wrong in objective_problems(found)]
+    problems += [f"{place}.{key}: {wrong}" for key, wrong in (*objective_problems(found), *slice_problems(found))]
     return found if len(problems) == before else None
 
 

@@ -99,15 +99,20 @@ SRE = BUILT_IN["sre"]
 
 
 @cache
-def tiers_for(period_seconds: float, table: BurnWindows = SRE) -> tuple[Tier, ...]:
-    """Return a table's tiers, their windows scaled to a period; windows never fall below `MIN_WINDOW_SECONDS`."""
+def tiers_for(period_seconds: float, table: BurnWindows = SRE, slice_seconds: int = 0) -> tuple[Tier, ...]:
+    """Return a table's tiers, their windows scaled to a period and rounded to whole slices, where there are any; windows never fall below
+    `MIN_WINDOW_SECONDS`, or a slice."""
     scale = period_seconds / table.period_seconds
+
+    def whole(seconds: float) -> float:
+        return seconds if slice_seconds == 0 else max(_rounded(seconds, slice_seconds), float(slice_seconds))
+
     return tuple(
         Tier(
             tier.severity,
             tier.factor,
-            max(_rounded(tier.long_seconds * scale, table.round_seconds), 2 * MIN_WINDOW_SECONDS),
-            max(_rounded(tier.short_seconds * scale, table.round_seconds), MIN_WINDOW_SECONDS),
+            whole(max(_rounded(tier.long_seconds * scale, table.round_seconds), 2 * MIN_WINDOW_SECONDS)),
+            whole(max(_rounded(tier.short_seconds * scale, table.round_seconds), MIN_WINDOW_SECONDS)),
             tier.budget_ratio,
         )
         for tier in table.tiers

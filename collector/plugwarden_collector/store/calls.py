@@ -11,6 +11,7 @@ from datetime import datetime
 
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.pattern import EVERY, matches
+from plugwarden_collector.rules.slices import Slices
 
 __all__ = [
     "CallStep",
@@ -53,10 +54,12 @@ class Measure:
     """A pattern: calls of other versions do not count."""
     operations: str = EVERY
     """A pattern of operations: calls of others do not count."""
+    slices: Slices | None = None
+    """What is counted instead of calls: slices of a plugin over its versions, under an empty one. They are asked of spans alone."""
 
     def is_about(self, key: PluginVersion) -> bool:
-        """Whether calls of a plugin's version count."""
-        return self.covers(key[0]) and matches(self.versions, key[1])
+        """Whether what is counted of a plugin's version, or of a plugin, counts."""
+        return self.covers(key[0]) and (self.slices is not None or matches(self.versions, key[1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,19 +162,19 @@ class BudgetRow:
     time: datetime
     """When it was judged, UTC; up to ten minutes ago where judging found the same since."""
     sli: str
-    """`availability` or `latency`."""
+    """`availability` or `latency`; of slices of time `availability_slices` or `latency_slices`."""
     objective: float
     """Share of good calls that is promised, 0 to 1."""
     period_seconds: float
     """Over how long, seconds."""
     versions: int
-    """Versions that were called within the period."""
+    """Versions that were called within the period; 1 of slices."""
     total: int
-    """Calls within the period."""
+    """Calls within the period, or slices of it."""
     bad: int
     """Those that count against it."""
     sli_value: float | None
-    """Share of good calls, 0 to 1; null without calls."""
+    """Share of good calls, or slices, 0 to 1; null without calls."""
     budget_remaining_ratio: float | None
     """Share of the error budget that is left; below 0 when overspent, null without calls."""
     fast_burn_rate: float | None

@@ -49,7 +49,7 @@ def _body() -> None:
                     "Target": words.percent(row["objective"]),
                     "Over": _over(row),
                     "Measured": words.percent(row["sli_value"]),
-                    "Bad / all": f"{words.count(row['bad'])} / {words.count(row['total'])}",
+                    "Bad / all": f"{words.count(row['bad'])} / {words.count(row['total'])}{_unit(row)}",
                     "Left": max(0.0, _left(row)),
                     "Exactly": words.budget(row["budget_remaining_ratio"]),
                     "Burn rate": words.times(row["fast_burn_rate"]),
@@ -68,6 +68,11 @@ def _body() -> None:
     )
     _corrections(corrections.value)
     _tiers(slos.value, rules.value["objectives"])
+
+
+def _unit(row: dict[str, Any]) -> str:
+    """Return what is counted, where it is not calls."""
+    return " slices" if row["sli"].endswith("_slices") else ""
 
 
 def _corrections(found: list[dict[str, Any]]) -> None:

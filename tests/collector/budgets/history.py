@@ -115,6 +115,11 @@ def _table(promise: Promise) -> str:
     for key, patterns in (("versions", promise.versions), ("operations", promise.operations)):
         if patterns != ("*",):
             lines.append(f"{key} = {list(patterns)}")
+    if promise.slice_minutes:
+        lines += [
+            f'slice = "{promise.slice_minutes}m"', f"slice_objective = {promise.slice_target}",
+            f"slice_min_calls = {promise.slice_min_calls}", f'empty_slices = "{promise.empty}"', "min_events = 1", "min_failures = 1",
+        ]  # fmt: skip
     if promise.owner:
         lines.append(f'owner = "{promise.owner}"')
     return "\n".join([*lines, ""])

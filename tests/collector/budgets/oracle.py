@@ -45,6 +45,11 @@ class Promise:
     owner: str = ""
     versions: tuple[str, ...] = ("*",)
     operations: tuple[str, ...] = ("*",)
+    slice_minutes: int = 0
+    """0: calls count, and no slices."""
+    slice_target: str = "1"
+    slice_min_calls: int = 1
+    empty: str = "none"
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def left_of(
     calls: Iterable[Call], promise: Promise, plugin: str, at: datetime, excluded: Sequence[Excluded] = ()
 ) -> Left:
     """Return what is left of a plugin's budget at a moment."""
+    if promise.slice_minutes:
+        return _of_slices(calls, promise, plugin, at, excluded)
     by_version: dict[str, tuple[int, int]] = {}
     for call in calls:
         if call.plugin != plugin or not fnmatchcase(plugin, promise.plugins):
@@ -88,6 +95,49 @@ def left_of(
     total, bad = (sum(item[place] for item in by_version.values()) for place in (0, 1))
     allowed = total * (1 - Fraction(promise.target))
     return Left(total, bad, 1 - bad / allowed if total else None, by_version)
+
+
+def _of_slices(
+    calls: Iterable[Call], promise: Promise, plugin: str, at: datetime, excluded: Sequence[Excluded]
+) -> Left:
+    """Walk through time slice by slice, as far as they are over, and look at each by itself."""
+    length = timedelta(minutes=promise.slice_minutes)
+    mine = [
+        call
+        for call in calls
+        if call.plugin == plugin and fnmatchcase(plugin, promise.plugins) and _narrowed(call, promise)
+    ]
+    of_slice: dict[datetime, list[bool]] = {}
+    for call in mine:
+        good = _good(call, promise)
+        if good is not None:
+            of_slice.setdefault(_full(call.at, promise.slice_minutes), []).append(good)
+    begins, total, bad, seen = _full(at, promise.slice_minutes) - length, 0, 0, False
+    while _slice_counts(begins, length, promise, at):
+        said = of_slice.get(begins, [])
+        enough = len(said) >= promise.slice_min_calls
+        seen = seen or enough
+        corrected = any(
+            item.starts_at < begins + length and item.ends_at > begins and _about(item, plugin, promise)
+            for item in excluded
+        )
+        if not corrected and (enough or promise.empty == "good"):
+            total += 1
+            bad += enough and Fraction(sum(said), len(said)) < Fraction(promise.slice_target)
+        begins -= length
+    if not seen:
+        return Left(0, 0, None)
+    return Left(total, bad, 1 - bad / (total * (1 - Fraction(promise.target))) if total else None)
+
+
+def _full(at: datetime, minutes: int) -> datetime:
+    return at.replace(minute=at.minute // minutes * minutes if minutes < 60 else 0, second=0, microsecond=0)
+
+
+def _slice_counts(begins: datetime, length: timedelta, promise: Promise, at: datetime) -> bool:
+    if promise.days is None:
+        return _shown(begins, promise) == _shown(at, promise)
+    return begins >= _full(at, promise.slice_minutes) - timedelta(days=promise.days)
 
 
 def _narrowed(call: Call, promise: Promise) -> bool:
@@ -133,10 +183,12 @@ def _shown(at: datetime, promise: Promise) -> tuple[int, ...]:
 
 
 def _left_out(call: Call, promise: Promise, excluded: Iterable[Excluded]) -> bool:
-    return any(
-        item.starts_at <= call.at < item.ends_at
-        and fnmatchcase(call.plugin, item.plugins)
+    return any(item.starts_at <= call.at < item.ends_at and _about(item, call.plugin, promise) for item in excluded)
+
+
+def _about(item: Excluded, plugin: str, promise: Promise) -> bool:
+    return (
+        fnmatchcase(plugin, item.plugins)
         and fnmatchcase(promise.name, item.objectives)
         and fnmatchcase(promise.owner, item.owners)
-        for item in excluded
     )

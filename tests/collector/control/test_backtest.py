@@ -24,6 +24,7 @@ from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule
 from plugwarden_collector.rules.file import DEFAULT_RULES, Rules, load_rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.period import Calendar, CalendarUnit
+from plugwarden_collector.rules.slices import Slices
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 from plugwarden_collector.store import Database, stored_telemetry
 
@@ -171,6 +172,18 @@ def test_alerts_of_the_rules_are_not_replayed_and_named(tmp_path: Path, rules: R
     missed = AlertRule("backup is missed", AlertKind.ABSENCE, plugins="backup", silence_seconds=3600.0)
     report = backtest(minutes(tmp_path, 1), replace(rules, alerts=(missed,)))
     assert report.as_dict()["not_replayed"] == ["backup is missed"]
+
+
+def test_objectives_that_isolate_nothing_are_not_replayed_and_named(tmp_path: Path, rules: Rules) -> None:
+    parts = (
+        replace(OBJECTIVES[0], name="reads", operations="read*"),
+        replace(OBJECTIVES[0], name="minutes", slices=Slices(60, 0.95)),
+    )
+    folder = minutes(tmp_path, 1)
+    alone, beside = backtest(folder, rules), backtest(folder, replace(rules, objectives=(*rules.objectives, *parts)))
+    assert beside.as_dict() == {**alone.as_dict(), "not_replayed": ["reads", "minutes"]}
+    with pytest.raises(RulesError, match="a backtest replays no others"):
+        backtest(folder, replace(rules, objectives=parts))
 
 
 def test_over_says_how_far_back_it_begins(tmp_path: Path, rules: Rules) -> None:

@@ -144,6 +144,7 @@ def test_the_pages_groups_and_windows_are_read(tmp_path: Path) -> None:
     assert write_files("how-to/rules.md", tmp_path) == [
         "groups.toml",
         "parts.toml",
+        "slices.toml",
         "openslo.yaml",
         "calendar.toml",
         "windows.toml",

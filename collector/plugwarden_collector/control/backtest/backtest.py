@@ -39,11 +39,14 @@ def backtest(
     kept; `told` hears the seconds done, and of how many. Once `stop` says so it ends with what was found so far. Raises `RulesError` for
     periods of the calendar, for a replay knows those that roll alone.
     """
-    left_out = tuple(item.name for item in (*rules.objectives, *rules.alerts) if item not in rules.isolating)
+    left_out = (*(item.name for item in rules.objectives if not item.isolates), *(item.name for item in rules.alerts))
     rules = replace(rules, objectives=rules.isolating)
     if not rules.objectives:
         raise RulesError(
-            rules.source, ["slo: none is of all versions and operations, and a backtest replays no others; add one"]
+            rules.source,
+            [
+                "slo: none is of all calls of its plugins, and a backtest replays no others; add one without versions, operations and slice"
+            ],
         )
     anew = [
         f"{item.name}.period: a backtest knows no {item.calendar.unit} of the calendar; write a length such as 30d to try them"

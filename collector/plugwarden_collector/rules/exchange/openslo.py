@@ -110,12 +110,13 @@ class _Slo:
         self._item, self._named, self._found = item, named, found
         self._second = not item.fields["apiVersion"].text.startswith("openslo/")
         self._before = len(found.problems)
+        self._sliced = False
 
     def read(self) -> None:
         """Add an objective for each of the SLO's."""
         spec, found = self._item.fields["spec"], self._found
         window = window_in(spec, found)
-        self._check_method(spec)
+        self._sliced = self._by_slices(spec)
         if (policies := spec.at("alertPolicies")) is not None and (policies.items or policies.text):
             found.warn(
                 policies,
@@ -126,16 +127,17 @@ class _Slo:
         for index, objective in enumerate(objectives):
             self._read_objective(objective, index if len(objectives) > 1 else None, window, metric)
 
-    def _check_method(self, spec: Value) -> None:
+    def _by_slices(self, spec: Value) -> bool:
+        """Return whether a budget is of slices of time; another method than of slices or calls is noted."""
         method = spec.at("budgetingMethod")
-        if method is None or method.text == "Occurrences":
-            return
-        if method.text in ("Timeslices", "RatioTimeslices"):
+        if method is not None and method.text == "RatioTimeslices":
             self._found.refuse(
-                method, f"{method.text} is not judged: each call counts here, and no slice of time; write Occurrences"
+                method,
+                f"{method.text} is not judged, as it is a mean of ratios: a slice is good or bad here; write Timeslices",
             )
-        else:
-            self._found.refuse(method, f"{shown(method.text)} is no budgeting method; write Occurrences")
+        elif method is not None and method.text not in ("Occurrences", "Timeslices"):
+            self._found.refuse(method, f"{shown(method.text)} is no budgeting method; write Occurrences or Timeslices")
+        return method is not None and method.text == "Timeslices"
 
     def _metric(self, spec: Value) -> Value | None:
         """Return the `spec` of the SLI, inline or by its name."""
@@ -188,10 +190,22 @@ class _Slo:
             for key, value in ({} if labels is None else labels.fields).items():
                 draft.label(key, value)
         self._read_target(objective, draft)
+        self._read_slices(objective, draft)
         if metric is not None:
             Metrics(self._named, self._second, found).read(metric, objective, draft)
         draft.carried(metadata.at("annotations"), PREFIX)
         draft.finish(before=self._before)
+
+    def _read_slices(self, objective: Value, draft: Draft) -> None:
+        for key, mine in (("timeSliceWindow", "slice"), ("timeSliceTarget", "slice_objective")):
+            said = objective.at(key)
+            if said is not None and not self._sliced:
+                self._found.refuse(said, "is of slices of time; write budgetingMethod: Timeslices, or leave it out")
+            elif said is None and self._sliced:
+                example = "1m" if mine == "slice" else "0.95"
+                self._found.refuse(objective, f"{key} is missing, which Timeslices need; write {key}: {example}")
+            elif said is not None:
+                draft.put(mine, said.value, said)
 
     def _read_target(self, objective: Value, draft: Draft) -> None:
         target, percent = objective.at("target"), objective.at("targetPercent")

@@ -46,6 +46,10 @@ def _document(objective: Objective, slug: str) -> dict[str, Any]:
     }
     kept |= {"name": slug, "objective": objective.target_ratio} | same
     kept |= {"description": objective.description} if short else {}
+    sliced = (
+        {"timeSliceWindow": table["slice"], "timeSliceTarget": table["slice_objective"]} if "slice" in table else {}
+    )
+    kept |= {key: table[key] for key in ("slice", "slice_objective") if sliced}
     kept |= {"threshold": table["threshold"]} if "value" in compared else {}
     metadata = {
         "name": slug,
@@ -62,8 +66,8 @@ def _document(objective: Objective, slug: str) -> dict[str, Any]:
             "service": objective.labels.get("service", TYPE),
             "indicator": {"metadata": {"name": f"{slug}-sli"}, "spec": metric},
             "timeWindow": [window],
-            "budgetingMethod": "Occurrences",
-            "objectives": [{**compared, "target": objective.target_ratio}],
+            "budgetingMethod": "Timeslices" if sliced else "Occurrences",
+            "objectives": [{**compared, "target": objective.target_ratio, **sliced}],
         },
     }
 

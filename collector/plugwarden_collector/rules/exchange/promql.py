@@ -117,6 +117,11 @@ _QUERIES: Mapping[Sli, Callable[[Objective, str], Queries]] = {Sli.AVAILABILITY:
 def query_problem(objective: Objective) -> tuple[str, str] | None:
     """Return the key that keeps an objective from being a query, and why: Prometheus looks back over lengths of time, and `/metrics` of a
     sidecar has buckets at some durations alone."""
+    if objective.slices is not None:
+        return (
+            "slice",
+            "a budget of slices is no ratio of two rates; leave it out of what Prometheus and Sloth get, or write an objective of calls",
+        )
     if objective.calendar is not None:
         return (
             "period",

@@ -9,11 +9,12 @@ from typing import Any
 from plugwarden_collector.rules.duration import written
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.pattern import EVERY, alternatives
+from plugwarden_collector.rules.slices import MIN_BAD_SLICES, MIN_SLICES, EmptySlices, Slices
 from plugwarden_collector.rules.tiers import BUILT_IN, BurnWindows, Tier, tier_of
 
 __all__ = ["slo_table", "texts_of", "value_of", "windows_table"]
 
-_NUMBERS = frozenset({"min_events", "min_failures"})
+_NUMBERS = frozenset({"min_events", "min_failures", "slice_min_calls"})
 _AMOUNTS = frozenset({"for", "keep_firing_for", "objective", "period", "threshold"})
 
 
@@ -37,8 +38,11 @@ def slo_table(objective: Objective) -> dict[str, Any]:
         "period": written(objective.period_seconds) if calendar is None else calendar.unit.value,
         "time_zone": "" if calendar is None else calendar.time_zone,
         "windows": "" if objective.burn_windows is plain.burn_windows else objective.burn_windows.name,
-        "min_events": _changed(objective.min_events, plain.min_events),
-        "min_failures": _changed(objective.min_failures, plain.min_failures),
+        **_slice_keys(objective.slices),
+        "min_events": _changed(objective.min_events, plain.min_events if objective.slices is None else MIN_SLICES),
+        "min_failures": _changed(
+            objective.min_failures, plain.min_failures if objective.slices is None else MIN_BAD_SLICES
+        ),
         "for": None if objective.for_seconds == plain.for_seconds else written(objective.for_seconds),
         "keep_firing_for": None
         if objective.keep_firing_seconds == plain.keep_firing_seconds
@@ -50,6 +54,17 @@ def slo_table(objective: Objective) -> dict[str, Any]:
 def _patterns(pattern: str) -> str | list[str]:
     several = alternatives(pattern)
     return pattern if len(several) == 1 else list(several)
+
+
+def _slice_keys(slices: Slices | None) -> dict[str, Any]:
+    if slices is None:
+        return {}
+    return {
+        "slice": f"{slices.seconds // 60}m",
+        "slice_objective": slices.good_ratio,
+        "slice_min_calls": _changed(slices.min_calls, 1),
+        "empty_slices": _changed(slices.empty.value, EmptySlices.NONE.value),
+    }
 
 
 def _changed(value: Any, usual: object) -> Any:

@@ -13,6 +13,8 @@ from plugwarden.contract import MAX_NAME, OVERFLOW, ErrorSource, Outcome, Reject
 from plugwarden.contract.histogram import MAX_INDEX, MIN_INDEX, PER_OCTAVE, SCALE
 from plugwarden.contract.names import ODD_SIGNS_RE2
 
+from plugwarden_collector.rules.slices import MILLION
+
 __all__ = ["written_out"]
 
 
@@ -36,6 +38,12 @@ _RULES = {
     "cut_off": _CUT_OFF,
     "judged": f"({_ENDED}) or ({_CUT_OFF})",
     "bad": f"({_AT_FAULT}) or ({_CUT_OFF})",
+    "bad_calls": (
+        f"case when {_CUT_OFF} then calls when $fast::integer is null then if({_AT_FAULT}, calls, 0) "
+        "else slow_calls(calls, bucket_index, bucket_count, $fast::integer) end"
+    ),
+    "bad_slice": f"({{0}}::hugeint - {{1}}::hugeint) * {MILLION} < {{0}}::hugeint * $good_millionths::bigint",
+    "meant": f"{{0}} <> '{OVERFLOW}' and ($versions::varchar is null or regexp_full_match({{0}}, $versions::varchar, 's'))",
     "wanted": (
         f"$operations::varchar is null or ({{0}} <> '{OVERFLOW}' and regexp_full_match({{0}}, $operations::varchar, 's'))"
     ),
@@ -43,7 +51,8 @@ _RULES = {
 """Conditions on the columns that stand in parentheses: outcome; for `at_fault` and `ended` (by itself, and by no mistake of its caller)
 also error source; for `cut_off` (refused because the plugin fails), `judged` (what an objective is of) and `bad` (what counts against
 an availability) also error type. `wanted` is about an operation and takes the parameter `operations`: a regular expression, or null for
-all of them."""
+all of them; `meant` is the same of a version, by the parameter `versions`. `bad_calls` is how many calls of a row are bad, by the parameter
+`fast`; `bad_slice` is about the calls of a slice, all and bad ones."""
 _VALUES = {
     "scale": f"{SCALE}",
     "per_octave": f"{PER_OCTAVE}.0",

@@ -12,6 +12,7 @@ from plugwarden_collector.rules.exchange import formats
 from plugwarden_collector.rules.file import Rules, load_rules, parse_rules
 from plugwarden_collector.rules.objective import Sli
 from plugwarden_collector.rules.period import Calendar, CalendarUnit
+from plugwarden_collector.rules.slices import Slices
 from plugwarden_collector.rules.yaml_text import documents_in
 
 REFERRED = """\
@@ -145,7 +146,7 @@ def test_the_stable_parts_of_v2alpha_are_read() -> None:
         ("duration: 4w", "duration: 5Q", "[0].spec.timeWindow[0].duration: '5Q' has no fixed length; write days, such as 90d, or"),
         ("duration: 4w", "duration: 1m", "[0].spec.timeWindow[0].duration: 1m must be from 2h to 400d"),
         ("op: lt, value: 2", "compositeWeight: 2", "[0].spec.objectives[1].compositeWeight: objectives that are made of several"),
-        ("Occurrences", "Timeslice", "[0].spec.budgetingMethod: 'Timeslice' is no budgeting method; write Occurrences (line 28)"),
+        ("Occurrences", "Timeslice", "[0].spec.budgetingMethod: 'Timeslice' is no budgeting method; write Occurrences or Timeslices"),
         ("displayName: Exports", "displayname: Exports", "[0].metadata.displayname: unknown; did you mean displayName? (line 21)"),
         ("kind: SLI", "kind: SLIs", "kind: 'SLIs' is no kind that is read; did you mean SLI? (line 11)"),
         ("name: exports", "nam: exports", "[0].metadata.name: is missing; write a text (line 19)"),
@@ -230,3 +231,15 @@ def test_a_folder_without_rules_says_what_to_put_there(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RulesError, match=r": a\.toml: begins with the mark of UTF-16 and is not"):
         load_rules(tmp_path)
+
+
+def test_slices_of_time_are_read_as_they_are_meant() -> None:
+    slices = REFERRED.replace("Occurrences", "Timeslices").replace(
+        "op: l", "timeSliceWindow: 5m, timeSliceTarget: 0.95, op: l"
+    )
+    mostly, always = rules_in(slices.replace("target: 0.999", "target: 0.99")).objectives
+    assert mostly.slices == always.slices == Slices(300, 0.95)
+    assert (mostly.isolates, mostly.measured) == (False, "latency_slices")
+    assert problems_of(REFERRED.replace("value: 2,", "value: 2, timeSliceWindow: 5m,")) == [
+        "[0].spec.objectives[1].timeSliceWindow: is of slices of time; write budgetingMethod: Timeslices, or leave it out (line 31)"
+    ]

@@ -19,6 +19,8 @@ from plugwarden_collector.rules.file import DEFAULT_RULES, parse_rules
 from plugwarden_collector.rules.objective import SLI_KEYS, Objective, Sli
 from plugwarden_collector.rules.pattern import from_regex, joined, matches, to_regex
 from plugwarden_collector.rules.period import NOMINAL_SECONDS, Calendar, CalendarUnit
+from plugwarden_collector.rules.slice_keys import slice_problems
+from plugwarden_collector.rules.slices import MILLION, EmptySlices, Slices
 from plugwarden_collector.rules.tiers import BUILT_IN, BurnWindows, tier_of
 from plugwarden_collector.rules.workable import objective_problems
 
@@ -73,6 +75,12 @@ def objectives(draw: Any) -> Objective:
         versions=joined(draw(st.just(["*"]) | patterns)),
         operations=joined(draw(st.just(["*"]) | patterns)),
     )
+    if draw(st.booleans()):
+        slices = Slices(
+            60, draw(st.integers(1, MILLION)) / MILLION, draw(st.integers(1, 9)), draw(st.sampled_from(EmptySlices))
+        )
+        sliced = replace(found, slices=slices, min_events=1, min_failures=1)
+        found = found if [*slice_problems(sliced)] else sliced
     assume(not [*objective_problems(found)])
     return found
 
@@ -84,6 +92,8 @@ def objectives(draw: Any) -> Objective:
     )
 )
 def test_what_is_exported_is_read_as_it_was(kind: Format, given_ones: list[Objective]) -> None:
+    if kind is Format.SLOTH:
+        given_ones = [replace(item, slices=None) for item in given_ones]
     text = exported(given_ones, kind)
     rules = parse_rules(text, kind)
     found = {item.name: item for item in rules.objectives}  # Sloth's files are ordered by service

@@ -62,8 +62,7 @@ class ClosedHours:
             found = self._sums(hours, kind) if hours else {}
         if found is None:
             return None
-        edge = "edge_counts" if kind.fast is None else "edge_slow"
-        for row in self._source.fetch(statement(edge), {**span, **kind.asked}):
+        for row in self._source.fetch(statement(f"edge_{kind.counted_by}"), {**span, **kind.asked}):
             key = (row["plugin_id"], row["plugin_version"])
             total, bad = found.get(key, (0, 0))
             found[key] = (total + row["total"], bad + row["bad"])
@@ -103,7 +102,9 @@ class ClosedHours:
         missing = [hour for hour in hours if (kind, hour) not in self._hours]
         while missing:
             largest = max((len(hour.version) for hour in self._hours.values()), default=0)
-            if largest * len(hours) * kinds > MAX_ROWS:
+            if (
+                kind.slices is None and largest * len(hours) * kinds > MAX_ROWS
+            ):  # slices have a row for each plugin alone
                 return None
             count = 1
             while count < len(missing) and missing[count] == missing[count - 1] + HOUR and count < 24 * 7:
@@ -126,9 +127,8 @@ class ClosedHours:
         return {name: (total[number], bad[number]) for name, number in names if there[number]}
 
     def _read(self, run: list[int], kind: Kind) -> None:
-        name = "hour_counts" if kind.fast is None else "hour_slow"
         hours = {"first": moment(run[0]), "before": moment(run[-1] + HOUR)}
-        table = self._source.fetch_arrow(statement(name), {**hours, **kind.asked})
+        table = self._source.fetch_arrow(statement(f"hour_{kind.counted_by}"), {**hours, **kind.asked})
         start = starts(table)
         names, place = distinct(table, ("plugin_id", "plugin_version"))
         version = np.array([self._numbers.setdefault((row[0], row[1]), len(self._numbers)) for row in names], np.int64)[

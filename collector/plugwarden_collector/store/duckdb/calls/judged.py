@@ -218,7 +218,7 @@ class JudgedCalls:
         found: dict[str, _Counted] = {}
         for measure in measures:
             kind = Kind.of(measure)
-            counted_as = _failed if kind.fast is None else _slow
+            counted_as = _failed if kind.fast is None or kind.slices is not None else _slow
             if kind not in of_kind:
                 counted = counts_of(span, kind)
                 if counted is None:

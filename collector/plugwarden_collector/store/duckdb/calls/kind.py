@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plugwarden_collector.rules.pattern import EVERY, to_regex
+from plugwarden_collector.rules.slices import Slices
 from plugwarden_collector.store.calls import Measure
 
 __all__ = ["FAILURES", "Kind", "regex_of"]
@@ -13,22 +14,39 @@ __all__ = ["FAILURES", "Kind", "regex_of"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Which calls are bad, and of which operations."""
+    """Which calls are bad, of which operations, and whether slices of time are counted instead."""
 
     fast: int | None = None
     """The last histogram bucket that is fast; None: calls that failed are bad, and not slow ones."""
     operations: str = EVERY
     """A pattern of operations."""
+    slices: Slices | None = None
+    """None: calls."""
+    versions: str = EVERY
+    """A pattern of versions that slices are of; those of calls are told apart."""
 
     @classmethod
     def of(cls, measure: Measure) -> Kind:
         """Return the kind of a measure."""
-        return cls(measure.fast_index, measure.operations)
+        if measure.slices is None:
+            return cls(measure.fast_index, measure.operations)
+        return cls(measure.fast_index, measure.operations, measure.slices, measure.versions)
+
+    @property
+    def counted_by(self) -> str:
+        """Return the end of the names of the statements that count it: of hours, and of the edges that they leave."""
+        return "slices" if self.slices is not None else "counts" if self.fast is None else "slow"
 
     @property
     def asked(self) -> dict[str, Any]:
         """Parameters of the statements that count it."""
-        return {"operations": regex_of(self.operations), **({} if self.fast is None else {"fast": self.fast})}
+        found = {"operations": regex_of(self.operations), **({} if self.fast is None else {"fast": self.fast})}
+        if self.slices is None:
+            return found
+        return found | {
+            "fast": self.fast, "versions": regex_of(self.versions), "slice_seconds": self.slices.seconds,
+            "min_calls": self.slices.min_calls, "good_millionths": self.slices.good_millionths,
+        }  # fmt: skip
 
 
 FAILURES = Kind()
