@@ -102,17 +102,17 @@ def _calendar_in(table: Mapping[str, Any], place: str, problems: list[str]) -> C
     return calendar
 
 
-def plugins_in(table: Mapping[str, Any], default: object, place: str, problems: list[str]) -> str:
-    """Return the pattern of a table's key `plugins`, which is one or a list of some."""
-    value = table.get("plugins", default)
+def plugins_in(table: Mapping[str, Any], default: object, place: str, problems: list[str], key: str = "plugins") -> str:
+    """Return the pattern of a table's key, which is one or a list of some: of plugins, or of what `key` names."""
+    value = table.get(key, default)
     patterns = value if isinstance(value, list) else [value]
     if not patterns:
-        problems.append(f'{place}.plugins: [] matches no plugin; write a pattern such as "image-*"')
+        problems.append(f'{place}.{key}: [] matches no {key.removesuffix("s")}; write a pattern such as "image-*"')
     for item in patterns:
         if wrong := name_problem(item):
-            problems.append(f'{place}.plugins: {wrong}: a pattern such as "*" or "image-*"')
+            problems.append(f'{place}.{key}: {wrong}: a pattern such as "*" or "image-*"')
         elif len(patterns) > 1 and any(sign in item for sign in ALTERNATIVE_SIGNS):
             problems.append(
-                f"{place}.plugins: {shown(item)} is one of several, and holds {{, }} or a comma; write ? there"
+                f"{place}.{key}: {shown(item)} is one of several, and holds {{, }} or a comma; write ? there"
             )
     return joined(map(str, patterns)) if patterns else "*"
