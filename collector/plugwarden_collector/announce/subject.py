@@ -106,15 +106,17 @@ def active_at(subjects: Iterable[Subject], at: datetime) -> dict[str, Subject]:
     return {item.key: item for item in subjects if item.is_active(at)}
 
 
-def subjects_of(standing: Standing) -> list[Subject]:
-    """Everything in a standing that people must know of now."""
+def subjects_of(standing: Standing, said: Iterable[Subject] = ()) -> list[Subject]:
+    """Return everything in a standing that people must know of now, and what was `said` besides (`announce.said`), with the silences
+    of either that end soon."""
     firing = (item for item in standing.alerts.values() if item.alert.state is AlertState.FIRING)
     found = [
         *map(subject_of_alert, firing),
         *_known(map(subject_of_quarantine, standing.quarantines.values())),
         *(subject_of_incident(item, speaker_of(item, standing)) for item in standing.incidents.values()),
     ]
-    return [*acknowledged(found, standing), *_ending_silences(found, standing)]
+    told = [*found, *said]
+    return [*acknowledged(told, standing), *_ending_silences(told, standing)]
 
 
 def subject_of_alert(record: AlertRecord) -> Subject:
