@@ -10,16 +10,18 @@ MISSING = "—"
 """What stands where nothing is known."""
 LEAST_RATIO = 1e-4
 """A ratio nearer to 0 than this is said to be below it."""
+WHOLE = 1e15
+"""Least number that is written with an exponent: from 2^53 on a double does not tell one whole number from the next."""
 SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 """Powers of 1024."""
 
 
 def number(value: float | None) -> str:
-    """Return a number with three significant digits and no exponent from 100 on; `—` for none."""
+    """Return a number with three significant digits and no exponent from 100 up to `WHOLE`; `—` for none."""
     if value is None or not math.isfinite(value):
         return MISSING
     short = f"{value:.3g}"
-    return f"{value:,.0f}" if abs(float(short)) >= 100 else short
+    return f"{value:,.0f}" if 100 <= abs(float(short)) < WHOLE else short
 
 
 def counted(count: int | None, one: str, many: str | None = None) -> str:

@@ -18,9 +18,11 @@ from plugwarden_collector.figures import budget, counted, number, percent, size,
         (99.97, "100"),
         (1234.5, "1,234"),
         (1e6, "1,000,000"),
+        (1e300, "1e+300"),
+        (-2.5e15, "-2.5e+15"),
     ],
 )
-def test_a_number_has_three_digits_and_no_exponent(value: float | None, text: str) -> None:
+def test_a_number_has_three_digits_and_an_exponent_only_beyond_all_sense(value: float | None, text: str) -> None:
     assert number(value) == text
 
 

@@ -17,6 +17,7 @@ from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import silenced_by
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.decide.upstream import UPSTREAM, is_upstream
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.wording import harmless, one_line
 
@@ -134,7 +135,24 @@ def _of_alert(record: AlertRecord, standing: Standing, rules: Rules, at: datetim
     look += [Step("Its statement; $at is the time of a look:", item.sql.strip()) for item in mine]
     look.append(Step("How the alert came, and whether it comes and goes:", "plugwarden alerts --all"))
     attempt = _try_with(record.plugin, record.version) if record.plugin else []
-    if record.watched and not attempt:
+    if is_upstream(record):
+        suffer = sorted(record.detail.get("plugins", {}))
+        known.append(f"Plugins that see it fail: {', '.join(suffer[:NAMED])}{_more(suffer)}.")
+        done += _done_for(suffer, standing)
+        look += [
+            Step(
+                "Who calls it, how often it fails, and what is left of its budget:",
+                _command("upstreams", record.more[UPSTREAM]),
+            ),
+            *(step for name in suffer[:NAMED] for step in _look_at(name, "")),
+        ]
+        attempt = [
+            Step("Ask who answers for the upstream, with the figures above."),
+            Step(
+                "Do not isolate the plugins that call it: they are well, and it stays as it is. Who works without it may take a fallback."
+            ),
+        ]
+    elif record.watched and not attempt:
         attempt = [Step("It is about no plugin: what helps is in its statement alone.")]
     return Runbook(subject.summary, tuple(known), own, tuple(look), tuple(attempt), owners, tuple(done))
 
@@ -252,6 +270,10 @@ def _done_for(plugins: Sequence[str], standing: Standing, but: str = "") -> list
         if set(item.plugins) & set(plugins)
     ]
     return found
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
 
 
 def _course(item: Quarantine) -> str:

@@ -14,6 +14,7 @@ from plugwarden_collector.decide.labels import labels_of
 from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
 from plugwarden_collector.decide.silence import SILENCE_ENDS
 from plugwarden_collector.decide.standing import Incident, Standing
+from plugwarden_collector.decide.upstream import UPSTREAM, is_upstream, speaker_of
 from plugwarden_collector.figures import percent
 from plugwarden_collector.wording import one_line
 
@@ -105,31 +106,38 @@ def active_at(subjects: Iterable[Subject], at: datetime) -> dict[str, Subject]:
     return {item.key: item for item in subjects if item.is_active(at)}
 
 
-def subjects_of(standing: Standing) -> list[Subject]:
-    """Everything in a standing that people must know of now."""
+def subjects_of(standing: Standing, said: Iterable[Subject] = ()) -> list[Subject]:
+    """Return everything in a standing that people must know of now, and what was `said` besides (`announce.said`), with the silences
+    of either that end soon."""
     firing = (item for item in standing.alerts.values() if item.alert.state is AlertState.FIRING)
     found = [
         *map(subject_of_alert, firing),
         *_known(map(subject_of_quarantine, standing.quarantines.values())),
-        *map(subject_of_incident, standing.incidents.values()),
+        *(subject_of_incident(item, speaker_of(item, standing)) for item in standing.incidents.values()),
     ]
-    return [*acknowledged(found, standing), *_ending_silences(found, standing)]
+    told = [*found, *said]
+    return [*acknowledged(told, standing), *_ending_silences(told, standing)]
 
 
 def subject_of_alert(record: AlertRecord) -> Subject:
     """An alert that fires, on a plugin or on the collector itself."""
-    alert = record.alert
+    alert, upstream = record.alert, record.more[UPSTREAM] if is_upstream(record) else ""
+    path = f"plugin?plugin={quote(record.plugin, safe='')}" if record.plugin else "alerts"
     return Subject(
         alert.fingerprint,
         record.labels(),
         one_line(record.summary),
         one_line(record.description),
         alert.firing_at or record.changed_at,
-        one_line(record.component or record.about),
+        one_line(record.component or record.about or upstream),
         sureness(record.detail),
+        done="Nobody is isolated for it." if upstream else "",
+        todo=f"Ask {one_line(record.more.get('owner') or 'who answers for it')}; isolating its plugins does not help."
+        if upstream
+        else "",
         speaker=record.inhibited_by,
         quiet=alert.quiet_since is not None,
-        path="platform" if record.component else f"plugin?plugin={quote(record.plugin, safe='')}",
+        path="platform" if record.component else path,
     )
 
 
@@ -243,11 +251,12 @@ def _course_of(item: Quarantine) -> tuple[str, str, str]:
     return "Its calls are refused.", f"{item.hold_until:%Y-%m-%d %H:%M:%S} UTC; then it is on probation", end
 
 
-def subject_of_incident(item: Incident) -> Subject:
-    """A shared cause that is open."""
+def subject_of_incident(item: Incident, speaker: str | None = None) -> Subject:
+    """A shared cause that is open; `speaker` is the alert on the upstream that it is."""
     labels = labels_of("shared cause", "page", cause=item.cause, incident=item.id)
     description = f"One incident for people; none of its plugins is quarantined for it: {', '.join(item.plugins)}."
     return Subject(
         item.id, labels, one_line(item.summary), one_line(description), item.started_at, one_line(", ".join(item.plugins)),
         done="Nobody is isolated for it.", until="nothing points at it any more", todo=f"Look at {one_line(item.cause)}.", path="alerts",
+        speaker=speaker,
     )  # fmt: skip

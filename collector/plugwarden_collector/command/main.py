@@ -37,6 +37,7 @@ MODULES = {
     "demo": "demo",
     "query": "query",
     "plugins": "plugins",
+    "upstreams": "upstreams",
     "alerts": "alerts",
     "silences": "silences",
     "ack": "silences",

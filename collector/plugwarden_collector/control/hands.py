@@ -10,17 +10,14 @@ from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.clock import Clock
 from plugwarden_collector.decide.acknowledgement import Acknowledgement
-from plugwarden_collector.decide.acts import acknowledge, extend, silence, unsilence
-from plugwarden_collector.decide.silence import Silence
+from plugwarden_collector.decide.acts import acknowledge, exchange, extend, silence, unsilence
+from plugwarden_collector.decide.silence import MAX_SILENCE, Silence
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.matcher import Matcher
 
 from .live import Warden
 
-__all__ = ["MAX_SILENCE", "Hands"]
-
-MAX_SILENCE = timedelta(days=31)
-"""How long a silence may last, from its begin or from when it is extended."""
+__all__ = ["Hands"]
 
 
 class Hands:
@@ -85,11 +82,11 @@ class Hands:
             begins = item.starts_at == starts_at or max(item.starts_at, starts_at) <= at
             if begins and set(item.matchers) == set(matchers) and ends_at > item.ends_at:
                 return self.extend_to(identity, ends_at, comment, actor)
+            return self._warden.act(
+                lambda now, at: exchange(now, identity, matchers, starts_at, ends_at, comment, actor, at)
+            ).silences[-1]
         begin = max(self._clock(), starts_at)
-        made = self.silence(matchers, ends_at - begin, comment, actor, starts_at=begin)
-        if identity is not None:  # only now, so that nothing is told in between
-            self.unsilence(identity, f"{made.id} takes its place", actor)
-        return made
+        return self.silence(matchers, ends_at - begin, comment, actor, starts_at=begin)
 
     def unsilence(self, identity: str, reason: str, actor: Actor) -> None:
         """Take a silence back; raises `NotFoundError`."""

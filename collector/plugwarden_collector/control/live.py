@@ -422,7 +422,7 @@ class Warden:
     def subjects(self) -> list[Subject]:
         """Return all that people are told of now, with where its runbook is and whose it is."""
         standing = self.standing
-        found = with_runbooks([*subjects_of(standing), *self._told], standing, self.rules)
+        found = with_runbooks(subjects_of(standing, self._told), standing, self.rules)
         return with_owners(found, standing, self.rules)
 
     def _adopted(self) -> float:

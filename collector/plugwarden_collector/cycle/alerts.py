@@ -15,7 +15,7 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import counted, number, percent, times
 from plugwarden_collector.judge.arrivals import STALE
 from plugwarden_collector.judge.burn import Burn, bad_by_version, burns
-from plugwarden_collector.judge.failures import carrying
+from plugwarden_collector.judge.failures import calls_by_error, carrying
 from plugwarden_collector.judge.sli import NO_CALLS, Windows, indicator_of, summed_windows
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import PAGE, TICKET
@@ -23,7 +23,7 @@ from plugwarden_collector.rules.tiers import PAGE, TICKET
 from .endings import expire
 from .tick import Tick
 
-__all__ = ["Described", "bring_forward", "fingerprint_of", "judge", "note_versions", "spenders"]
+__all__ = ["Described", "bring_forward", "fingerprint_of", "judge", "note_versions", "reading_of", "spenders"]
 
 
 class Described(NamedTuple):
@@ -88,17 +88,18 @@ def _burn(
 
     def described() -> Described:
         worst = max(tiers, key=lambda burn: (burn.met, burn.long_rate / burn.tier.factor))
-        summary, description = _describe(tick, objective, plugin, version, versions, worst)
+        summary, description, errors = _describe(tick, objective, plugin, version, versions, worst)
         detail = {
             "long": {"seconds": worst.tier.long_seconds, "total": worst.long.total, "bad": worst.long.bad},
             "short": {"seconds": worst.tier.short_seconds, "total": worst.short.total, "bad": worst.short.bad},
             "long_burn_rate": worst.long_rate,
             "short_burn_rate": worst.short_rate,
             "factor": worst.tier.factor,
+            "errors": errors,
         }
         return Described(f"{objective.name} {BURN}", summary, description, detail)
 
-    bring_forward(tick, objective, severity, plugin, version, _reading(tiers), described)
+    bring_forward(tick, objective, severity, plugin, version, reading_of(tiers), described)
 
 
 def bring_forward(
@@ -142,7 +143,8 @@ def fingerprint_of(slo: str, plugin: str, version: str | None, severity: str, *k
     return new_id("a", slo, plugin, version, severity, *kind)
 
 
-def _reading(tiers: tuple[Burn, ...]) -> Reading:
+def reading_of(tiers: tuple[Burn, ...]) -> Reading:
+    """Return what the tiers of one severity say of an alert."""
     met = [burn for burn in tiers if burn.met]
     if met:
         burn = max(met, key=lambda item: item.long_rate)
@@ -158,7 +160,8 @@ def _reading(tiers: tuple[Burn, ...]) -> Reading:
 
 def _describe(
     tick: Tick, objective: Objective, plugin: str, version: str | None, versions: Mapping[str, Windows], burn: Burn
-) -> tuple[str, str]:
+) -> tuple[str, str, dict[str, int]]:
+    """Return its summary, its description, and failed calls by type of error."""
     failing = percent(burn.long.bad / burn.long.total if burn.long.total else 0.0)
     of, over = (plugin, ", over all of its versions") if version is None else (f"{plugin}@{version}", "")
     summary = (
@@ -174,7 +177,7 @@ def _describe(
     )
     bad = bad_by_version(objective, {key: item.get(burn.tier.long_seconds, NO_CALLS) for key, item in versions.items()})
     if not bad or objective.slices is not None:
-        return summary, description
+        return summary, description, {}
     if version is None:
         description += f" {spenders(bad)}"
     errors = tick.evidence.errors(
@@ -186,7 +189,7 @@ def _describe(
         share = percent(first.calls / sum(item.calls for item in carried))
         whose = "the" if version is not None else "its"
         description += f" {share} of {whose} failures are {first.error_type} (source: {first.error_source})."
-    return summary, description
+    return summary, description, calls_by_error(carried)
 
 
 def spenders(bad: Mapping[str, int]) -> str:

@@ -62,7 +62,7 @@ def take_out(tick: Tick, findings: list[Finding]) -> None:
             step = next_step(finding.scope, finding.reason, policy, policy.enforcement, prevented, speaker, tick.at)
             if step is not None:
                 if speaker is not None:
-                    _end(tick, speaker, "suspicion_over", "it is isolated now")
+                    _end(tick, speaker, "suspicion_over", f"{finding.scope} is isolated now")
                 _open(tick, finding, *step, prevented)
 
 

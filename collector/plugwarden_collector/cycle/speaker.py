@@ -10,8 +10,11 @@ from plugwarden.contract import Scope
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.decide.upstream import firing_upstreams
 from plugwarden_collector.decide.wider import covers
+from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
 from plugwarden_collector.judge.evidence import ATTENTION_NATS
+from plugwarden_collector.judge.sli import NO_CALLS, indicator_of
 from plugwarden_collector.rules.tiers import PAGE
 
 from .tick import Tick
@@ -23,7 +26,7 @@ OBEYED_SECONDS = 30.0
 
 
 def inhibit(tick: Tick) -> None:
-    """Mark alerts that somebody else speaks for: a quarantine, a suggestion or an incident, which people are told of instead."""
+    """Mark alerts that something else speaks for, of which people are told instead: a quarantine, a suggestion, an incident or upstream."""
     for fingerprint, record in tick.standing.alerts.items():
         if record.alert.state is AlertState.INACTIVE and record.inhibited_by is None:
             continue
@@ -47,6 +50,25 @@ def _speaker(tick: Tick, record: AlertRecord) -> str | None:
     for incident in tick.standing.incidents.values():
         if record.plugin in incident.plugins:
             return incident.id
+    return None if record.watched else _upstream(tick, record)
+
+
+def _upstream(tick: Tick, record: AlertRecord) -> str | None:
+    """Return the page on an upstream that explains a page on failures: the plugin fails by errors that point outward, and in no more calls
+    than it saw the upstream fail in. What it fails in besides, nobody else would tell."""
+    told = next((item for item in tick.rules.objectives if item.name == record.slo), None)
+    if told is None or not told.isolates or record.severity != PAGE or indicator_of(told).waits_explain:
+        return None  # what makes a plugin slow is found with what came before it (`cycle.causes`)
+    errors, long = record.detail.get("errors"), record.detail.get("long")
+    if not errors or not long or leading_kind(errors) is not ErrorKind.OUTWARD:
+        return None
+    windows = tick.seen.windows.get(record.slo, {}).get((record.plugin, record.version or ""), {})
+    counts = windows.get(long["seconds"], NO_CALLS)
+    bad = counts.total - indicator_of(told).good(counts)
+    for upstream in firing_upstreams(tick.standing):
+        seen = upstream.detail.get("plugins", {}).get(record.plugin)
+        if seen is not None and bad <= seen["bad"]:
+            return upstream.alert.fingerprint
     return None
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "approve",
     "decline",
     "ensure_free",
+    "exchange",
     "extend",
     "freeze",
     "isolate",
@@ -209,6 +210,31 @@ def silence(
             at, "silenced", actor.name, _matched(item), comment, quarantine_id=item.id, evidence=told, says=actor.says,
         )
     )  # fmt: skip
+    return fresh, changes
+
+
+def exchange(
+    standing: Standing,
+    identity: str,
+    matchers: Sequence[Matcher],
+    starts_at: datetime,
+    ends_at: datetime,
+    comment: str,
+    actor: Actor,
+    at: datetime,
+) -> Acted:
+    """Return a standing in which a silence has taken the place of another, in one entry: nothing is told in between.
+
+    Raises `NotFoundError` when none of that id is in force or to come.
+    """
+    _silence(standing, identity, at)
+    without = standing.copy()
+    without.silences = tuple(known for known in standing.silences if known.id != identity)
+    begin = max(at, starts_at)
+    fresh, changes = silence(without, matchers, ends_at - begin, comment, actor, at, starts_at=begin)
+    changes.unsilenced = [identity]
+    (entry,) = changes.decisions
+    changes.decisions = [replace(entry, evidence={**(entry.evidence or {}), "replaces": identity})]
     return fresh, changes
 
 

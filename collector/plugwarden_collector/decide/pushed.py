@@ -182,8 +182,8 @@ class _Step:
             prevented = vetoes(scope, self.policy, fleet, self.at)
             then = next_step(scope, alert.reason, self.policy, rule.enforcement, prevented, speaker, self.at)
             if then is not None:
-                if speaker is not None:
-                    self._end(speaker, "suspicion_over", "it is isolated now")
+                if speaker is not None and speaker.scope == scope:  # a wider one says more, and goes on
+                    self._end(speaker, "suspicion_over", f"{scope} is isolated now")
                 self._begin(scope, rule, alert, *then, prevented)
 
     def unknown(self, rule: PushedPolicy, alert: FiringAlert, room: int) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from plugwarden_collector.matcher import Matcher, all_match
 
-__all__ = ["SILENCE_ENDS", "Silence", "silenced_by"]
+__all__ = ["MAX_SILENCE", "SILENCE_ENDS", "Silence", "silenced_by"]
 
+MAX_SILENCE = timedelta(days=31)
+"""How long a silence may last, from its begin or from when it is extended."""
 SILENCE_ENDS = "silence ends"
 """Name under which people are told that a silence ends, and what it hides goes on."""
 

@@ -54,10 +54,13 @@ def alert_in(table: Mapping[str, Any], place: str, problems: list[str], line: in
     """Return the rule of a table; `line` is that of its statement."""
     before = len(problems)
     if "kind" not in table:
-        problems.append(f"{place}.kind: is missing; write one of {', '.join(AlertKind)}")
+        problems.append(f"{place}.kind: is missing; write one of {', '.join(_KEYS)}")
         return None
-    kind = choice_at(table, "kind", AlertKind.SQL, place, problems)
+    kind = next((item for item in _KEYS if item == table["kind"]), None)
     if kind is None:
+        *others, last = _KEYS
+        words = f"{', '.join(others)} or {last}; an upstream has a table of its own, [[upstream]]"
+        problems.append(f"{place}.kind: {shown(table['kind'])} must be {words}")
         return None
     for key in sorted(frozenset[str]().union(*_KEYS.values()) & table.keys() - _KEYS[kind]):
         owners = " or ".join(owner for owner, keys in _KEYS.items() if key in keys)

@@ -10,6 +10,7 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import number
 
 from .pattern import EVERY, matches
+from .upstream import Upstream
 
 __all__ = ["AlertKind", "AlertRule", "Limit", "Measure", "NoData", "Severity"]
 
@@ -25,6 +26,8 @@ class AlertKind(StrEnum):
     """What is not as it was at the same time of the days before."""
     FORECAST = "forecast"
     """Values of a statement that will soon be where they must not be."""
+    UPSTREAM = "upstream"
+    """Burn rates of an objective that an `[[upstream]]` sets; no `[[alert]]` is of this kind."""
 
 
 class Measure(StrEnum):
@@ -115,6 +118,8 @@ class AlertRule:
     """Where the values of the kind `forecast` must not come."""
     within_seconds: float = 0.0
     """How soon that must be foreseen for an alert."""
+    upstream: Upstream | None = None
+    """Objective of the kind `upstream`."""
     place: str = field(default="", compare=False)
     """Where it stands in its file, such as `alert[0]`."""
     line: int = field(default=0, compare=False)
@@ -142,6 +147,8 @@ class AlertRule:
                 return f"{self.measure.value} unusual by {number(self.deviations)} deviations"
             case AlertKind.FORECAST:
                 return f"at {number(self.full)} within {duration(self.within_seconds)}"
+            case AlertKind.UPSTREAM:
+                return "its budget burns too fast"
 
     @property
     def title(self) -> str:

@@ -27,12 +27,14 @@ from .slo_keys import objective_in
 from .table import given_twice, tables, unknown_keys
 from .text import decoded, files_of, is_yaml
 from .tiers import BUILT_IN, BurnWindows
+from .upstream import Upstream
+from .upstream_keys import MAX_UPSTREAMS, alerts_of, upstream_in
 from .windows_keys import windows_in
 from .workable import shown
 
 __all__ = ["DEFAULT_RULES", "Rules", "load_rules", "parse_rules"]
 
-_TABLES = {"alert", "group", "maintenance", "policy", "receiver", "slo", "template", "windows"}
+_TABLES = {"alert", "group", "maintenance", "policy", "receiver", "slo", "template", "upstream", "windows"}
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 """Where `tomllib` says that something is wrong."""
 MAX_OBJECTIVES = 10_000
@@ -55,7 +57,7 @@ class Rules:
     pushed: tuple[PushedPolicy, ...] = ()
     """What is done about alerts that others push."""
     alerts: tuple[AlertRule, ...] = ()
-    """Alerts that rest on no objective."""
+    """Alerts that rest on no objective of plugins, those on upstreams among them."""
     maintenance: tuple[Maintenance, ...] = ()
     """Times that come again at which nobody is told of some things."""
 
@@ -63,6 +65,11 @@ class Rules:
     def isolating(self) -> tuple[Objective, ...]:
         """Objectives that the automation judges by: whatever isolates looks at these alone."""
         return tuple(item for item in self.objectives if item.isolates)
+
+    @property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """Objectives of upstreams, each once."""
+        return tuple(dict.fromkeys(item.upstream for item in self.alerts if item.upstream is not None))
 
 
 DEFAULT_RULES = Rules(
@@ -209,11 +216,15 @@ def _toml(text: str) -> _Part:
         alert_in(item, place, problems, line_of(lines, f"{place}.sql") or 0)
         for place, item in watched[:MAX_ALERT_RULES]
     ]
+    outward = [(f"upstream[{index}]", item) for index, item in tables(document, "upstream", problems)]
+    if len(outward) > MAX_UPSTREAMS:
+        problems.append(f"upstream: there are {len(outward)}; {MAX_UPSTREAMS} are the most that a file may have")
+    upstreams = [(place, upstream_in(item, place, problems, known)) for place, item in outward[:MAX_UPSTREAMS]]
     closed = [(f"maintenance[{index}]", item) for index, item in tables(document, "maintenance", problems)]
     if len(closed) > MAX_WINDOWS:
         problems.append(f"maintenance: there are {len(closed)}; {MAX_WINDOWS} are the most that a file may have")
     maintenance = [maintenance_in(item, place, problems) for place, item in closed[:MAX_WINDOWS]]
-    for named in (written, addressed, watched, closed):
+    for named in (written, addressed, watched, outward, closed):
         problems += given_twice((place, item.get("name")) for place, item in named)
     lines = lines or (lines_in(text) if problems else {})
     return _Part(
@@ -222,7 +233,8 @@ def _toml(text: str) -> _Part:
         pushed,
         [item for item in receivers if item is not None],
         [table for name, table in known.items() if name not in BUILT_IN],
-        [item for item in alerts if item is not None],
+        [item for item in alerts if item is not None]
+        + [alert for place, item in upstreams if item is not None for alert in alerts_of(item, place)],
         [item for item in maintenance if item is not None],
         # What is wrong with a template is wrong for each group that it is for.
         [_with_line(problem, lines) for problem in dict.fromkeys(problems)],

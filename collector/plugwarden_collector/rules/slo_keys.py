@@ -111,7 +111,8 @@ def _calendar_in(table: Mapping[str, Any], place: str, problems: list[str]) -> C
 
 
 def patterns_in(table: Mapping[str, Any], key: str, default: object, place: str, problems: list[str]) -> str:
-    """Return the pattern of a key of a table, which is one or a list of some: of `plugins`, `versions` or `operations`."""
+    """Return the pattern of a key of a table, which is one or a list of some: of `plugins`, `versions`, `operations`,
+    `upstreams` or `services`."""
     value, example = table.get(key, default), _EXAMPLES[key]
     patterns = value if isinstance(value, list) else [value]
     if not patterns:
@@ -126,4 +127,10 @@ def patterns_in(table: Mapping[str, Any], key: str, default: object, place: str,
     return joined(map(str, patterns)) if patterns else EVERY
 
 
-_EXAMPLES = {"plugins": "image-*", "versions": "2.*", "operations": "read*"}
+_EXAMPLES = {
+    "plugins": "image-*",
+    "versions": "2.*",
+    "operations": "read*",
+    "upstreams": "payments-*",
+    "services": "web-*",
+}

@@ -26,6 +26,7 @@ __all__ = [
     "PluginDemand",
     "PluginVersion",
     "Span",
+    "UpstreamCalls",
     "VersionSeen",
     "Windows",
 ]
@@ -159,6 +160,30 @@ class GateState:
     """As observed."""
     refusals: Mapping[str, int] | None
     """Reason -> calls refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCalls:
+    """Calls of one upstream over a span of time: by one plugin on the hosts of a service, or by all of them. What its caller cancelled is
+    in no count."""
+
+    upstream: str
+    """Its name, as plugins give it."""
+    plugin_id: str | None
+    """None: by all plugins and services."""
+    service_name: str | None
+    """Empty of calls that an earlier version counted; None: by all plugins and services."""
+    calls: int
+    failed: int
+    """Errors and timeouts."""
+    mean_seconds: float | None
+    """Mean time of a call; None without any."""
+    p99_seconds: float | None
+    """Right to 2.2 %; None where no sender told a histogram that can be read."""
+    last_failed_at: datetime | None
+    """Second or minute of the last failure; None without one."""
+    last_at: datetime
+    """Second or minute of the last call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,8 +333,8 @@ class Ledger(Protocol):
 
     # -- lists for pages ------------------------------------------------------------------------------------------
 
-    def alerts(self) -> list[AlertRow]:
-        """Return alerts now and lately, what fires first: 1,000 of our own and 1,000 pushed ones at most."""
+    def alerts(self, most: int = 1_000) -> list[AlertRow]:
+        """Return alerts now and lately, what fires first: so many of our own and so many pushed ones at most."""
 
     def alert_events(self, since: datetime) -> list[AlertEventRow]:
         """Return the history of alerts on plugins after a time, newest first, 1,000 at most."""

@@ -23,6 +23,7 @@ from plugwarden_collector.decide.drain import Running
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.pace import Pace
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.watch.absence import LastCall
@@ -40,6 +41,7 @@ from .calls import (
     PluginCalls,
     PluginDemand,
     Span,
+    UpstreamCalls,
     VersionSeen,
     Windows,
 )
@@ -122,6 +124,10 @@ class Judging(Protocol):
     def same_hours(self, at: datetime, over_seconds: float) -> Sequence[SameHours]:
         """Return calls of every plugin in a window that ends at a full minute, and in those at the same time of fourteen days before."""
 
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return plugins' calls of upstreams in windows of so many seconds that end at a moment; slow is a call in a histogram bucket above
+        `fast_index`, and none is where it is None. Windows begin on a full minute where seconds are not kept."""
+
     # -- what a tick asks only when something is suspected
 
     def waits(self, before: Span, lately: Span) -> Sequence[Waits]:
@@ -157,6 +163,12 @@ class Pages(Protocol):
 
     def running(self, plugins: Sequence[str], at: datetime) -> Sequence[Running]:
         """Return the calls under way in plugins, by operation and host process, of those heard of within two minutes."""
+
+    def upstreams(self, upstream: str | None, since: datetime, until: datetime) -> Sequence[UpstreamCalls]:
+        """Return one value an upstream, plugin and service, and one for each upstream as a whole; None asks for all upstreams."""
+
+    def unnamed_upstreams(self, since: datetime, until: datetime) -> Mapping[str, int]:
+        """Return plugin -> calls that failed by what it depends on, of plugins that named nothing they wait for."""
 
     # -- about one plugin
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState, Reading, transition
 from plugwarden_collector.decide.changes import AlertEvent, Changes
@@ -31,6 +32,7 @@ _GONE = {
     AlertKind.FORECAST: "there are no values of it any more",
     AlertKind.ABSENCE: "there is no call of it in what is looked at",
     AlertKind.ANOMALY: "there is no call of it in what is looked at",
+    AlertKind.UPSTREAM: "it has too few failures to speak of in what is looked at",
 }
 
 
@@ -142,12 +144,24 @@ def _apply(
         before, reading, at, for_seconds=rule.for_seconds, keep_firing_seconds=rule.keep_firing_seconds
     )
     if after == before:
+        if record is not None and sample is not None and _suffers_otherwise(rule, record, sample):
+            _put(record, replace(record, detail=_detail(rule, sample)), None, fresh, changes, at)
         return
     if record is None or (reason and after.state is not AlertState.INACTIVE):
         made = _record(rule, labels, sample, reading, after, at)
     else:
         made = replace(record, alert=after, changed_at=at if reason else record.changed_at)
     _put(record, made, reason, fresh, changes, at)
+
+
+def _suffers_otherwise(rule: AlertRule, record: AlertRecord, sample: Sample) -> bool:
+    """Whether an upstream that is told fails for others than it says, or more often: by that it speaks for what else is told."""
+    firing = record.alert.state is AlertState.FIRING
+    return firing and rule.kind is AlertKind.UPSTREAM and record.detail.get("plugins") != sample.detail.get("plugins")
+
+
+def _detail(rule: AlertRule, sample: Sample | None) -> dict[str, Any]:
+    return {"kind": rule.kind.value, **({} if sample is None else sample.detail)}
 
 
 def _put(
@@ -184,6 +198,6 @@ def _record(
         rule.description,
         at,
         None,
-        {"kind": rule.kind.value, **({} if sample is None else sample.detail)},
+        _detail(rule, sample),
         more={**rule.labels, **owner, **others, **({"version": version} if version and not plugin else {})},
     )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from plugwarden_collector.announce.said import FROZEN, Said, subjects_said
+from plugwarden_collector.announce.subject import subjects_of
+from plugwarden_collector.decide.silence import Silence
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.policy import Enforcement
 
 from tests.collector.conftest import RULES, running
@@ -72,3 +77,13 @@ def test_a_frozen_automation_is_told_until_somebody_switches_it_on_over_a_restar
     assert told[0][1]["summary"] == "The automation is switched off: release day"
     assert "The automation was switched on by local operator" in told[1][1]["description"]
     assert hook.taken[0].body["alerts"][0]["fingerprint"] == FROZEN
+
+
+def test_a_silence_that_hides_only_what_was_said_is_told_before_its_end() -> None:
+    switched_off = Standing(frozen="maintenance")
+    silence = Silence("s-1", equal({"alertname": "automation frozen"}), AT, AT + timedelta(hours=1), "ann", "known")
+    standing = replace(switched_off, silences=(silence,))
+    told = subjects_said(standing, {(FROZEN, "automation"): Said(AT, "maintenance")})
+    notice = subjects_of(standing, told)[-1]
+    assert (notice.labels["alertname"], notice.labels["silence"]) == ("silence ends", "s-1")
+    assert "The automation is switched off: maintenance" in notice.description

@@ -28,6 +28,10 @@ above = 2
 recover = { below = 1 }
 no_data = "alert"
 labels = { tier = "2" }
+[[upstream]]
+name = "payments"
+upstreams = "payments-*"
+objective = 0.99
 [[maintenance]]
 name = "nightly"
 reason = "the import fills the queue"
@@ -68,6 +72,8 @@ OPERATIONS = {
     "correct": "POST /api/v1/corrections",
     "corrections": "GET /api/v1/corrections",
     "end_correction": "POST /api/v1/corrections/{identity}/end",
+    "one_upstream": "GET /api/v1/upstreams/{upstream}",
+    "upstreams": "GET /api/v1/upstreams",
     "withdraw": "POST /api/v1/corrections/{identity}/withdraw",
     "decline": "POST /api/v1/quarantine/{identity}/decline",
     "directive_stream": "GET /api/v1/directives/stream",
@@ -128,9 +134,14 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         for _ in range(60):
             with pytest.raises(ZeroDivisionError):
                 fails()
+        with sidecar.invocation("csv", version="1", operation="pay"), sidecar.downstream("payments-db"):
+            pass
         until = time.monotonic() + 60
         while not (
-            found.api.get("alerts")["history"] and found.api.get("traces", plugin="csv") and found.api.get("slos")
+            found.api.get("alerts")["history"]
+            and found.api.get("traces", plugin="csv")
+            and found.api.get("slos")
+            and found.api.get("upstreams")["upstreams"]
         ):
             assert time.monotonic() < until, "no alert, trace or budget in time"
             time.sleep(0.1)
@@ -218,6 +229,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
         "plugin_series": {"plugin_id": "csv"},
         "trace": {"trace_id": traces[0]["trace_id"]},
         "alertmanager_one_silence": {"identity": client["silences"]().json()[0]["id"]},
+        "one_upstream": {"upstream": "payments-db"},
         "audit_entry": {"sequence": 1},
         "audit_replay": {"sequence": 1},
         "quarantine_forecast": {"plugin": "csv"},
@@ -231,6 +243,8 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
     assert empty == {"aside", "retention", "alertmanager_receivers", "alertmanager_groups"}, (
         "a list without rows shows no fault of a row"
     )
+    assert rows["one_upstream"]["budgets"]
+    assert rows["one_upstream"]["plugins"]
     alerts_now = rows["alerts"]
     assert {item["source"] for item in alerts_now["alerts"]} == {"plugwarden", "prometheus"}
     assert rows["plugin"]["errors"]

@@ -208,6 +208,18 @@ def test_only_a_silence_in_force_is_taken_back() -> None:
             unsilence(before, "s-1", "enough", ANN, at)
 
 
+def test_a_silence_that_takes_the_place_of_another_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, it was two acts: what failed between them left both."""
+    monkeypatch.setattr(acts, "MAX_SILENCES", 1)
+    now, changes = acts.exchange(standing(), "s-1", equal({"plugin": "geo"}), AT, AT + HOUR, "known", ANN, AT)
+    (made,) = changes.silences
+    assert (now.silences, changes.unsilenced) == ((made,), ["s-1"])
+    (entry,) = changes.decisions
+    assert (entry.kind, (entry.evidence or {})["replaces"]) == ("silenced", "s-1")
+    with pytest.raises(NotFoundError, match="in force"):
+        acts.exchange(now, "s-1", equal({"plugin": "geo"}), AT, AT + HOUR, "known", ANN, AT)
+
+
 def test_a_silence_may_begin_later_and_one_that_should_have_begun_begins_now() -> None:
     begin = AT + HOUR
     _, changes = silence(standing(), equal({"plugin": "geo"}), HOUR, "known", ANN, AT, starts_at=begin, owner="team")

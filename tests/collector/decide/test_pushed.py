@@ -272,3 +272,14 @@ def test_two_alerts_about_one_scope_hold_it_until_both_are_over() -> None:
     assert len(fleet.open) == 1
     assert fleet.look(other) == []
     assert fleet.look() == ["alert_over"]
+
+
+def test_an_alert_on_a_version_leaves_the_suggestion_on_its_plugin() -> None:
+    """Before, that ended and said that it was isolated."""
+    fleet = Fleet(replace(RULE, enforcement=Enforcement.SUGGEST))
+    fleet.look(firing(version=None))
+    (wide,) = fleet.open
+    fleet.rule = RULE
+    fleet.look(firing())
+    assert {item.scope for item in fleet.open} == {Scope("csv"), Scope("csv", "2")}
+    assert fleet.standing.quarantines[wide.id].ended_at is None

@@ -22,6 +22,7 @@ from plugwarden_collector.store import Database, Writer, open_ledger
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.collector.conftest import Running, running
+from tests.collector.support.waiting import eventually
 
 AT = datetime(2026, 1, 1, 12)
 GOOD = {"labels": {"alertname": "DiskFull"}}
@@ -407,3 +408,11 @@ def test_the_labels_of_our_own_metrics_name_the_plugin_as_well(collector: Runnin
         assert httpx2.post(f"{collector.url}/api/v2/alerts", json=push).status_code == 200
     rows = collector.api.get("alerts")["alerts"]
     assert [(row["plugin_id"], row["plugin_version"]) for row in rows] == [("csv", "2")] * 2
+
+
+def test_all_pushed_alerts_are_read_through_alertmanagers_api(tmp_path: Path) -> None:
+    """Before, the list was that of a page: a thousand of them."""
+    with running(tmp_path / "data") as collector:
+        alerts = [{"labels": {"alertname": "many", "number": str(number)}} for number in range(1_100)]
+        assert httpx2.post(f"{collector.url}/api/v2/alerts", json=alerts, timeout=60).status_code == 200
+        eventually(lambda: len(httpx2.get(f"{collector.url}/api/v2/alerts", timeout=60).json()) == 1_100)

@@ -27,6 +27,10 @@ from plugwarden_collector.judge.kept_watch import resumed as resumed_watch
 from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.matcher import equal
 from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.upstream_keys import EVERY_SECONDS
+from plugwarden_collector.watch.alarms import bring_forward
+from plugwarden_collector.watch.kept import Kept
+from plugwarden_collector.watch.upstream import burning
 
 from tests.collector.support.logged import entry_of
 
@@ -91,7 +95,8 @@ def run(world: World, rules_name: str, *, breakers: bool = True) -> Run:
     standing.versions = dict(store.versions)
     events = sorted(world.events, key=lambda event: event.at)
     _announce(found)
-    last, away = -TICK_SECONDS, 0.0
+    last, away, looked = -TICK_SECONDS, 0.0, 0.0
+    remembered: dict[str, dict[str, Kept]] = {}
     for step in range(round(world.seconds / STEP_SECONDS)):
         now = step * STEP_SECONDS
         while events and events[0].at <= now:
@@ -113,9 +118,27 @@ def run(world: World, rules_name: str, *, breakers: bool = True) -> Run:
             _keep(found, standing, changes, now)
             if changes.directives is not None:
                 fleet.order(changes.directives, step)
+        if rules.upstreams and now - looked >= EVERY_SECONDS:
+            looked, standing = now, _look(standing, rules, store, remembered, found, now)
     found.harm, found.running, found.answered = fleet.harm, fleet.running, fleet.answered
     found.account.sort(key=lambda entry: entry[0])
     return found
+
+
+def _look(
+    standing: Standing, rules: Rules, store: Store, remembered: dict[str, dict[str, Kept]], found: Run, now: float
+) -> Standing:
+    """Look at the upstreams of the rules, as `control.watching` does."""
+    for rule in rules.alerts:
+        if rule.upstream is not None:
+            counts = store.upstreams(rule.upstream.objective.sizes_of(rule.severity.value), now)
+            kept_of = remembered.get(rule.name, {})
+            standing, changes, remembered[rule.name] = bring_forward(
+                rule, burning(rule, counts), kept_of, standing, store.at(now)
+            )
+            if changes:
+                _keep(found, standing, changes, now)
+    return standing
 
 
 def _follow(

@@ -13,7 +13,8 @@ from plugwarden_collector.cycle import within
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
-from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.sli import CallCounts, summed
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
@@ -279,6 +280,23 @@ class Store:
             found.append(
                 Waits(plugin.name, plugin.downstream, calls, spent, int(calls * failing), before, CALL_SECONDS, spent * 1.1 + 1e-3)
             )  # fmt: skip
+        return found
+
+    def upstreams(self, sizes: Sequence[float], now: float) -> list[UpstreamCounts]:
+        """Calls of upstreams, as sidecars measured them since the world began: those that a trouble hits fail for it, where it says so."""
+        found = []
+        for plugin in self._world.plugins:
+            if not plugin.downstream:
+                continue
+            troubles = [item for item in self._world.troubles if item.downstream == plugin.downstream]
+            windows: dict[float, CallCounts] = {}
+            for row in self._rows.get(plugin.name, []):
+                hit = (item for item in troubles if item.where.matches(self._layout.parts[row.cell]))
+                failed = round(row.total * max((item.share * item.strength(row.stamped) for item in hit), default=0.0))
+                for size in sizes:
+                    if row.stamped > now - size:
+                        windows[size] = summed([windows.get(size, CallCounts()), CallCounts(row.total, failed=failed)])
+            found.append(UpstreamCounts(plugin.downstream, plugin.name, "api", windows))
         return found
 
     def paces(self, instances: Sequence[str], since: datetime, at: datetime) -> list[Pace]:

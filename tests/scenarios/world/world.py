@@ -227,6 +227,8 @@ class World:
     forgeries: tuple[Forgery, ...]
     slos: tuple[Mapping[str, Any], ...]
     policy: Mapping[str, Any]
+    upstreams: tuple[Mapping[str, Any], ...]
+    """Tables of the rules: objectives of what plugins measure their waits for."""
     faults: tuple[Expected, ...]
     """What must be isolated, exactly; everything else must not be."""
     never: tuple[Selector, ...]
@@ -253,6 +255,7 @@ class World:
         if self.slos:
             document["slo"] = [{"period": period, **item} for item in self.slos]
         lines = [f"[policy]\n{_lines(document['policy'])}"] + [f"[[slo]]\n{_lines(item)}" for item in document["slo"]]
+        lines += [f"[[upstream]]\n{_lines({'period': period, **item})}" for item in self.upstreams]
         return parse_rules("\n".join(lines), str(path))
 
 
@@ -265,7 +268,7 @@ def parse_world(text: str, name: str) -> World:
     """The world in a text; raises `WorldError`."""
     raw = tomllib.loads(text)
     known = {"title", "kind", "seconds", "rules", "seed", "fleet", "host", "plugin", "trouble", "event", "forgery", "slo", "policy",
-             "expect"}  # fmt: skip
+             "upstream", "expect"}  # fmt: skip
     _known(raw, known, name)
     fleet = raw.get("fleet", {})
     _known(fleet, {"plugins", "hosts", "services", "machines", *_keys(Plugin)}, f"{name}: fleet")
@@ -311,6 +314,7 @@ def parse_world(text: str, name: str) -> World:
         forgeries=tuple(_forgery(item, seconds, f"{name}: forgery") for item in raw.get("forgery", [])),
         slos=tuple(raw.get("slo", [])),
         policy=raw.get("policy", {}),
+        upstreams=tuple(raw.get("upstream", [])),
         faults=expected("at_fault") + expected("may", needed=False),
         never=tuple(_selector(item, f"{name}: expect.never") for item in expect.get("never", [])),
         shared=expected("shared"),

@@ -35,6 +35,7 @@ from .silences import (
 )
 from .traces import Trace, TraceSummary
 from .upkeep import Deletion, SetAside
+from .upstreams import Upstream, Upstreams
 from .words import ReasonedRequest
 
 __all__ = [
@@ -89,4 +90,6 @@ __all__ = [
     "Status",
     "Trace",
     "TraceSummary",
+    "Upstream",
+    "Upstreams",
 ]  # fmt: skip

@@ -12,8 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from plugwarden_collector.matcher import MAX_MATCHERS, MAX_NAME, MAX_VALUE, Matcher, Op, checked
 
 from .answer import Answer
-from .silences import utc
-from .words import Reason
+from .words import Reason, utc
 
 __all__ = [
     "AlertGroup",

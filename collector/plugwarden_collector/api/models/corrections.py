@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from plugwarden_collector.decide import correction
 
 from .answer import Answer
-from .words import Asked, Name, Reason, Said
+from .words import Asked, Name, Reason, Said, utc
 
 __all__ = ["Correction", "CorrectionRequest"]
 
@@ -20,8 +21,12 @@ class CorrectionRequest(Asked):
     plugins: Name = Field(default="*", description='A pattern of plugin ids, such as "image-*"')
     objectives: Name = Field(default="*", description="A pattern of names of objectives")
     owners: Name = Field(default="*", description="A pattern of owners of objectives; * also means those without one")
-    starts_at: AwareDatetime = Field(description="A full minute, with its zone, such as 2026-03-29T01:00:00Z")
-    ends_at: AwareDatetime = Field(description="A full minute, which is not part of it; at most 31 days later")
+    starts_at: Annotated[AwareDatetime, AfterValidator(utc)] = Field(
+        description="A full minute, with its zone, such as 2026-03-29T01:00:00Z"
+    )
+    ends_at: Annotated[AwareDatetime, AfterValidator(utc)] = Field(
+        description="A full minute, which is not part of it; at most 31 days later"
+    )
     reason: Reason
     actor: Said = None
 

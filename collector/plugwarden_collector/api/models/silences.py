@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from plugwarden.contract.value import value
@@ -11,18 +11,18 @@ from pydantic import AfterValidator, Field
 
 from plugwarden_collector.announce import hidden
 from plugwarden_collector.decide import acknowledgement
+from plugwarden_collector.decide.silence import MAX_SILENCE
 from plugwarden_collector.matcher import MAX_MATCHERS, matchers_of
 
 from .answer import Answer
-from .words import Asked, Name, Reason, Said
+from .words import Asked, Name, Reason, Said, utc
 
 __all__ = [
     "Acknowledgement", "AcknowledgementRequest", "Hidden", "Silence", "SilenceEnd", "SilenceExtension", "SilenceMade",
-    "SilencePreview", "SilencePreviewRequest", "SilenceRequest", "utc",
+    "SilencePreview", "SilencePreviewRequest", "SilenceRequest",
 ]  # fmt: skip
 
-MAX_SECONDS = 31 * 86_400
-"""Seconds that a silence lasts at most."""
+MAX_SECONDS = MAX_SILENCE.total_seconds()
 MAX_AHEAD = timedelta(days=366)
 """How long ahead a silence may begin."""
 
@@ -44,14 +44,6 @@ Matchers = Annotated[
     ),
     AfterValidator(_usable),
 ]
-
-
-def utc(moment: datetime) -> datetime:
-    """Return a moment as all times here are: UTC without a zone; raises `ValueError` for one that UTC does not have."""
-    try:
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
-    except OverflowError as error:
-        raise ValueError("is a moment that UTC does not have") from error
 
 
 class SilencePreviewRequest(Asked):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from plugwarden.contract import name_fault
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from plugwarden_collector.audit.actor import claimed
 
-__all__ = ["Asked", "Name", "Reason", "ReasonedRequest", "Said", "nameable"]
+__all__ = ["Asked", "Name", "Reason", "ReasonedRequest", "Said", "nameable", "utc"]
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(min_length=3, max_length=2000, pattern=r"\S", description="Why; goes into the audit log")]
@@ -30,6 +31,14 @@ def nameable(part: str) -> AfterValidator:
         return name
 
     return AfterValidator(check)
+
+
+def utc(moment: datetime) -> datetime:
+    """Return a moment as all times here are: UTC without a zone; raises `ValueError` for one that UTC does not have."""
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
+    except OverflowError as error:
+        raise ValueError("is a moment that UTC does not have") from error
 
 
 class Asked(BaseModel):

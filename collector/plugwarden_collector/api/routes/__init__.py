@@ -17,6 +17,7 @@ from .rules import rules_routes
 from .silences import silence_routes
 from .traces import trace_routes
 from .upkeep import upkeep_routes
+from .upstreams import upstream_routes
 
 __all__ = ["ROUTERS"]
 
@@ -24,6 +25,7 @@ ROUTERS = (
     health_routes,
     query_routes,
     plugin_routes,
+    upstream_routes,
     rules_routes,
     alert_routes,
     silence_routes,

@@ -25,9 +25,10 @@ from plugwarden_collector.api.models.alertmanager import (
 from plugwarden_collector.api.models.silences import MAX_AHEAD
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.render import as_json
-from plugwarden_collector.control.hands import MAX_SILENCE
+from plugwarden_collector.decide.silence import MAX_SILENCE
 from plugwarden_collector.errors import MatcherError
 from plugwarden_collector.matcher import Matcher, Op, read_matcher
+from plugwarden_collector.pushed import MAX_KEPT
 from plugwarden_collector.web.auth import Principal
 
 __all__ = ["alertmanager_routes"]
@@ -68,7 +69,7 @@ def alertmanager_routes(parts: Parts) -> Routes:
     Asked = Annotated[Wanted, Depends(_wanted)]
 
     async def found(wanted: Wanted) -> list[dict[str, Any]]:
-        rows = await parts.reads.run(parts.ledger.alerts)
+        rows = await parts.reads.run(parts.ledger.alerts, MAX_KEPT)
         return alerts_of(hands.subjects(), rows, warden.rules.receivers, warden.silences, wanted, clock())
 
     @routes.get("/api/v2/status", response_model=AlertmanagerStatus, dependencies=[reading])

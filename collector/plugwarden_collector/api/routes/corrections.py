@@ -4,7 +4,6 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 """
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from plugwarden_collector.api.described import Routes, problems
@@ -12,7 +11,6 @@ from plugwarden_collector.api.models import Correction, CorrectionRequest, Reaso
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.render import as_json
 from plugwarden_collector.decide import correction
-from plugwarden_collector.errors import ConflictError
 from plugwarden_collector.web.auth import Principal
 
 __all__ = ["correction_routes"]
@@ -36,7 +34,7 @@ def correction_routes(parts: Parts) -> Routes:
     async def correct(body: CorrectionRequest, who: Annotated[Principal, operating]) -> Any:
         """Leave a stretch of time out of budgets and burn rates, from one full minute up to another."""
         about = body.plugins, body.objectives, body.owners
-        span = _utc("starts_at", body.starts_at), _utc("ends_at", body.ends_at)
+        span = body.starts_at, body.ends_at
         item = await acts.run(warden.correct, about, span, body.reason, actor(who, body.actor))
         return as_json(shown(item), 201)
 
@@ -51,10 +49,3 @@ def correction_routes(parts: Parts) -> Routes:
         return as_json(shown(await acts.run(warden.withdraw, identity, body.reason, actor(who, body.actor))))
 
     return routes
-
-
-def _utc(name: str, at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC).replace(tzinfo=None)
-    except OverflowError as error:
-        raise ConflictError(f"{name}: {at.isoformat()} is in no year from 1 to 9999 of UTC; write another") from error

@@ -12,6 +12,7 @@ from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, VersionSeen, Windows
@@ -125,6 +126,16 @@ class JudgedCalls:
             SameHours(plugin, windows.pop((0, 0), UsualCounts()), windows, (at - first[plugin]).days)
             for plugin, windows in found.items()
         ]
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> list[UpstreamCounts]:
+        """Return plugins' calls of upstreams in windows that end at a moment."""
+        asked = {"at": at, "since": at - timedelta(seconds=max(sizes)), "windows": list(sizes), "fast": fast_index}
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("upstream_counts").sql, asked).fetchall()
+        found: dict[tuple[str, str, str], dict[float, CallCounts]] = {}
+        for upstream, plugin, service, size, total, failed, slow in rows:
+            found.setdefault((upstream, plugin, service), {})[size] = CallCounts(total, failed=failed, slow=slow)
+        return [UpstreamCounts(*key, windows) for key, windows in found.items()]
 
     def waits(self, before: Span, lately: Span) -> list[Waits]:
         """Return waits for downstreams, lately and before."""

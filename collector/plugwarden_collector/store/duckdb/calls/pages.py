@@ -16,7 +16,9 @@ from plugwarden_collector.store.calls import (
     OperationCalls,
     PluginCalls,
     PluginDemand,
+    UpstreamCalls,
 )
+from plugwarden_collector.store.duckdb.statements import statement
 
 from .fleet import FleetPages
 from .source import CallSource
@@ -45,6 +47,15 @@ class CallPages:
         """Return what each plugin asks of its hosts."""
         seconds = {"seconds": (until - since).total_seconds()}
         return self._source.values(PluginDemand, "capacity", {**self._span(since, until), **seconds})
+
+    def upstreams(self, upstream: str | None, since: datetime, until: datetime) -> list[UpstreamCalls]:
+        """Return one value an upstream, plugin and service, and one for each upstream as a whole."""
+        return self._source.values(UpstreamCalls, "upstreams", {"upstream": upstream, "since": since, "until": until})
+
+    def unnamed_upstreams(self, since: datetime, until: datetime) -> dict[str, int]:
+        """Return calls that failed by what plugins depend on, of those that named nothing."""
+        with self._source.reading() as cursor:
+            return dict(cursor.execute(statement("unnamed_upstreams").sql, self._span(since, until)).fetchall())
 
     def plugin(self, plugin: str, since: datetime, until: datetime) -> PluginCalls | None:
         """Return one plugin."""

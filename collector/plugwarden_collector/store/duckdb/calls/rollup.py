@@ -103,7 +103,7 @@ def count(
     if len(reopened) < MAX_REOPENED:
         reopened |= late
     if "incoming_points" in tables:
-        _add_waits(connection, tiers.rolled, batch, at)
+        _add_waits(connection, tiers, batch, at)
     _note(connection, "rolled", batch=batch)
     return tiers.counted(batch, fresh, late)
 
@@ -118,6 +118,7 @@ def fold(connection: Connection, tiers: Tiers, at: datetime, reopened: set[datet
         before = (until - FOLD_AFTER / 2).replace(second=0, microsecond=0)
         if before > after.minutes:
             _fold(connection, "minute", after.minutes, before)
+            connection.execute(statement("fold_waits").sql, {"first": after.minutes, "before": before})
             after = replace(after, minutes=before)
             _note(connection, "minutes", time=before)
     full_hour = after.minutes.replace(minute=0, second=0, microsecond=0)
@@ -174,8 +175,8 @@ def _from_foreign(connection: Connection, points: pa.Table, at: datetime) -> pa.
     return calls
 
 
-def _add_waits(connection: Connection, after: int, until: int, at: datetime) -> None:
-    asked = {"after": after, "until": until}
+def _add_waits(connection: Connection, tiers: Tiers, until: int, at: datetime) -> None:
+    asked = {"after": tiers.rolled, "until": until}
     units = connection.execute(statement("wait_units").sql, asked).fetchall()
     seconds = {unit: found for (unit,) in units if (found := seconds_per(unit)) is not None}
     if not seconds:
@@ -186,6 +187,7 @@ def _add_waits(connection: Connection, after: int, until: int, at: datetime) -> 
         if rows is not None:
             with handed(connection, staged_waits=rows):
                 connection.execute(statement("insert_waits").sql)
+                connection.execute(statement("insert_late_waits").sql, {"before": tiers.minutes})
 
 
 def add_calls(connection: Connection, table: pa.Table, tiers: Tiers) -> set[datetime]:

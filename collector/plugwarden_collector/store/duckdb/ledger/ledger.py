@@ -180,9 +180,9 @@ class DuckdbLedger:
         """Store what is known of the time."""
         return self.audit.run(lambda sealing: store_time(sealing.connection, kept))
 
-    def alerts(self) -> list[AlertRow]:
+    def alerts(self, most: int = 1_000) -> list[AlertRow]:
         """Return alerts now and lately."""
-        return [_labelled(row) for row in self._list("list_alerts", AlertRow)]
+        return [_labelled(row) for row in self._list("list_alerts", AlertRow, {"most": most})]
 
     def alert_events(self, since: datetime) -> list[AlertEventRow]:
         """Return the history of alerts on plugins."""

@@ -181,13 +181,15 @@ def retain(
                 connection.execute(_expire(view), {"before": _full_hour(at - age)})
     # None of these is history: what they hold follows from rows that are archived or kept for ever (docs/how-to/keep.md).
     for name, age in (
-        ("expire_waits", WAITS_KEPT),
+        ("expire_wait_minutes", keep.minutes),
         ("expire_cumulative_streams", SERIES_KEPT),
         ("expire_slo_status", keep.minutes),
         ("expire_plugin_budgets", keep.minutes),
     ):
         if name.removeprefix("expire_") not in kept:
             connection.execute(statement(name).sql, {"before": at - age})
+    # Those of minutes that are not complete are nowhere else.
+    connection.execute(statement("expire_waits").sql, {"before": min(at - WAITS_KEPT, tiers.minutes)})
     connection.execute(statement("expire_directive_sets").sql)
     return tiers
 
