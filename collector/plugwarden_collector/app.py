@@ -227,6 +227,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
                     access,
                     notifier,
                     watching,
+                    settings.keep,
                     settings.public_url,
                 )
             )

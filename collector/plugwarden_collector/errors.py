@@ -16,6 +16,7 @@ CollectorError
 ├── WatchError                the statement of an `[[alert]]` gave what cannot be looked at
 ├── RulesError                a rules file is wrong; names file, key and fix
 ├── MatcherError              what is said of a label cannot be used; names it and the fix
+├── CapacityError             a question of planners that cannot be answered; names the field and the fix
 ├── NotFoundError             no such plugin, quarantine, ...
 ├── ConflictError             the request does not fit the state it meets
 └── SettingsError             a flag or variable is wrong; the process does not start
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 __all__ = [
     "BusyError",
+    "CapacityError",
     "CollectorError",
     "ConflictError",
     "MalformedTelemetryError",
@@ -133,6 +135,15 @@ class RulesError(CollectorError):
 
 class MatcherError(CollectorError, ValueError):
     """A matcher that cannot be used; says which one, and what to write instead."""
+
+
+class CapacityError(CollectorError, ValueError):
+    """A question of planners that cannot be answered as it is asked."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        """Parameter that is wrong."""
 
 
 class NotFoundError(CollectorError):

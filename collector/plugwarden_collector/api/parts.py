@@ -22,6 +22,7 @@ from plugwarden_collector.control.watching import Watching
 from plugwarden_collector.health import HealthWatch
 from plugwarden_collector.pushed import PushedAlerts
 from plugwarden_collector.store import Audit, Database, Ledger, Telemetry, Writer
+from plugwarden_collector.store.upkeep import Keep
 from plugwarden_collector.web.auth import Principal, TokenBook
 from plugwarden_collector.web.time_range import TimeRange
 
@@ -56,6 +57,8 @@ class Parts:
     access: AccessLog
     notifier: Notifier
     watching: Watching
+    keep: Keep
+    """How long telemetry is kept."""
     public_url: str
     """Where people reach the dashboards; empty where nobody said."""
     acts: Room = field(default_factory=lambda: Room("act", ACT_THREADS, WAITING))

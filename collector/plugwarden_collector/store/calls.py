@@ -23,7 +23,6 @@ __all__ = [
     "Measure",
     "OperationCalls",
     "PluginCalls",
-    "PluginDemand",
     "PluginVersion",
     "Span",
     "UpstreamCalls",
@@ -217,18 +216,3 @@ class FleetSeries:
 
     json: str
     """A list of objects with `plugin_id`, `time`, `calls`, `failed` and `rejected`, in the order of time and name."""
-
-
-@dataclass(frozen=True, slots=True)
-class PluginDemand:
-    """What one plugin asks of its hosts over a span of time."""
-
-    plugin_id: str
-    calls: int
-    calls_per_second: float
-    peak_calls_per_second: float
-    """Calls a second in the fullest ten seconds."""
-    concurrency: float | None
-    """Calls under way at a time, on average (Little's law); null when none ran."""
-    cpu_cores: float | None
-    """Processor seconds a second."""

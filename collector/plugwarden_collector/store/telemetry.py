@@ -39,13 +39,13 @@ from .calls import (
     Measure,
     OperationCalls,
     PluginCalls,
-    PluginDemand,
     Span,
     UpstreamCalls,
     VersionSeen,
     Windows,
 )
 from .pieces import MAX_BYTES, Piece
+from .planning import Planning
 from .replay import Replaying
 from .traces import FailingSpan, Trace, TraceFilter, TraceSummary
 from .upkeep import Capabilities, Health, Keep, Names, Refused, Retained, SetAside, Size
@@ -157,9 +157,6 @@ class Pages(Protocol):
 
     def fleet_series(self, since: datetime, until: datetime, step_seconds: float) -> FleetSeries:
         """Return calls of every plugin by step."""
-
-    def capacity(self, since: datetime, until: datetime) -> Sequence[PluginDemand]:
-        """Return what each plugin asks of its hosts, most CPU first."""
 
     def running(self, plugins: Sequence[str], at: datetime) -> Sequence[Running]:
         """Return the calls under way in plugins, by operation and host process, of those heard of within two minutes."""
@@ -325,6 +322,7 @@ class Telemetry:
     judging: Judging
     replaying: Replaying
     pages: Pages
+    planning: Planning
     traces: Traces
     queries: Queries
     upkeep: Upkeep

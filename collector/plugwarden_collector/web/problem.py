@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from plugwarden_collector.errors import (
     BusyError,
+    CapacityError,
     CollectorError,
     ConflictError,
     MatcherError,
@@ -28,6 +29,7 @@ _STATUS: tuple[tuple[type[CollectorError], int, str], ...] = (
     (QueryTimeoutError, 504, "the query took too long"),
     (QueryError, 400, "the query cannot be run"),
     (RulesError, 422, "the rules cannot be used"),
+    (CapacityError, 422, "the question cannot be answered"),
     (MatcherError, 422, "a matcher cannot be used"),
     (NotFoundError, 404, "not found"),
     (ConflictError, 409, "conflict"),

@@ -23,6 +23,7 @@ __all__ = [
     "REJECTIONS",
     "TELEMETRY_DROPPED",
     "TERMS_DECLARED",
+    "TERMS_ENFORCED",
     "TERMS_OBSERVED",
     "WORKERS",
     "WORKER_CHILDREN",
@@ -106,6 +107,14 @@ TERMS_DECLARED: Final = MetricSpec(
     "gauge",
     "What a plugin declared of itself: timeout in seconds, concurrency in calls; 1 for a previous version, which is named.",
 )
+TERMS_ENFORCED: Final = MetricSpec(
+    "plugin.terms.enforced",
+    "1",
+    "gauge",
+    "What an operation is held to in this host process: concurrency in calls (bulkhead), rate in calls a second, "
+    "cpu in CPU seconds a second, memory in bytes of each worker process, "
+    "output in bytes of a result; processors that the host process may use.",
+)
 TERMS_OBSERVED: Final = MetricSpec(
     "plugin.terms.observed", "1", "gauge", "The same as seen in the last interval: the longest call, the most at once."
 )
@@ -149,6 +158,7 @@ ALL: Final[tuple[MetricSpec, ...]] = (
     BREAKER_STATE,
     QUARANTINE_STATE,
     TERMS_DECLARED,
+    TERMS_ENFORCED,
     TERMS_OBSERVED,
     TELEMETRY_DROPPED,
     OVERHEAD,

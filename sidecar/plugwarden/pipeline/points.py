@@ -12,8 +12,10 @@ from plugwarden.contract import attributes, metrics
 from plugwarden.invocation import Invocation
 
 from .aggregate import Cell, CellKey, MetricBatch
+from .processors import processors
 
 if TYPE_CHECKING:
+    from plugwarden.declaration import Declaration
     from plugwarden.operation import Operation
 
 __all__ = ["OWN_SCOPE", "SPECS", "HistogramPoint", "NumberPoint", "Points", "ScopeName", "gather", "scope_of"]
@@ -132,6 +134,23 @@ def operation_gauges(operation: Operation) -> Iterator[tuple[str, dict[str, Attr
         if declared is not None:
             yield metrics.TERMS_DECLARED.name, {**about, attributes.PLUGIN_TERM: term}, declared
             yield metrics.TERMS_OBSERVED.name, {**about, attributes.PLUGIN_TERM: term}, observed
+    for term, held in _enforced(declaration):
+        yield metrics.TERMS_ENFORCED.name, {**about, attributes.PLUGIN_TERM: term}, held
+
+
+def _enforced(declaration: Declaration) -> Iterator[tuple[str, float]]:
+    """(term, bound) of what the gate, the runner and the machine hold an operation to in this process."""
+    if declaration.bulkhead is not None:
+        yield "concurrency", declaration.bulkhead.concurrent
+    if declaration.rate is not None:
+        yield "rate", declaration.rate.calls_per_second
+    quota = declaration.quota
+    if quota is not None:
+        for term, bound in (("cpu", quota.cpu_share), ("memory", quota.memory_bytes), ("output", quota.output_bytes)):
+            if bound is not None:
+                yield term, bound
+    # With the gauges of operations, for these are told again each minute and a process has none of its own.
+    yield "processors", processors()
 
 
 def operation_attributes(operation: Operation) -> dict[str, AttributeValue]:

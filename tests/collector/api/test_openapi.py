@@ -68,6 +68,12 @@ OPERATIONS = {
     "automation": "POST /api/v1/automation",
     "backup": "GET /api/v1/backup",
     "capacity": "GET /api/v1/capacity",
+    "forecast": "GET /api/v1/capacity/forecast",
+    "showback": "GET /api/v1/capacity/showback",
+    "store_growth": "GET /api/v1/capacity/store",
+    "until_full": "GET /api/v1/capacity/full",
+    "utilisation": "GET /api/v1/capacity/utilisation",
+    "what_if": "GET /api/v1/capacity/what-if",
     "changes": "GET /api/v1/changes",
     "correct": "POST /api/v1/corrections",
     "corrections": "GET /api/v1/corrections",
@@ -130,7 +136,7 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             export_interval_seconds=0.2,
             trace_ratio=1.0,
         )
-        fails = sidecar.wrap(_fails, plugin="csv", version="1", operation="export", breaker=False)
+        fails = sidecar.wrap(_fails, plugin="csv", version="1", operation="export", breaker=False, bulkhead=8)
         for _ in range(60):
             with pytest.raises(ZeroDivisionError):
                 fails()
@@ -233,6 +239,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
         "audit_entry": {"sequence": 1},
         "audit_replay": {"sequence": 1},
         "quarantine_forecast": {"plugin": "csv"},
+        "forecast": {"plugin": "csv"},
     }
     reading = {name for name, place in OPERATIONS.items() if place.startswith("GET ")} - ENDLESS
     answers = {name: client[name](**values.get(name, {})) for name in reading}

@@ -23,6 +23,8 @@ from tests.collector.support.stores import AT, crash, metrics, opened
 
 ASKING = [
     ["plugins"], ["plugins", "csv"], ["alerts"], ["alerts", "--rules"], ["quarantines"], ["capacity"],
+    ["capacity", "--by", "operation"], ["capacity", "--by", "owner"], ["capacity", "--by", "tenant"], ["capacity", "--store"],
+    ["capacity", "--forecast"], ["capacity", "csv", "--forecast"], ["capacity", "--what-if", "traffic:csv=2", "--what-if", "hosts=+1"],
     ["silences", "list"], ["corrections", "list"], ["audit", "list"], ["audit", "verify"],
     ["query", "select plugin_id, sum(calls) as calls from plugin_calls group by all"],
 ]  # fmt: skip
@@ -36,6 +38,19 @@ def test_every_question_has_a_table_and_json(busy: Running, command: list[str]) 
     answer = plugwarden(*command, "--json", url=busy.url)
     assert answer.returncode == 0
     json.loads(answer.stdout)
+
+
+def test_a_change_that_cannot_be_is_told_with_what_to_write(busy: Running) -> None:
+    for change, said in (
+        ("trafic=2", "'trafic=2' is no change; write traffic=1.5, "),
+        ("traffic=-1", "take a factor from 0 to 1000"),
+        ("hosts=-99", "one at least must be left"),
+        ("remove=nobody", "no plugin 'nobody' has made a call in this time"),
+    ):
+        refused = plugwarden("capacity", "--what-if", change, url=busy.url)
+        assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
+    twice = plugwarden("capacity", "--forecast", "--store", url=busy.url)
+    assert (twice.returncode, "choose one" in twice.stderr) == (2, True)
 
 
 def test_quarantine_and_release_from_the_command_line(busy: Running) -> None:

@@ -8,14 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from plugwarden_collector.capacity.trend import MIN_POINTS, line_through
 from plugwarden_collector.errors import WatchError
 from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule
 from plugwarden_collector.watch.saturation import (
     MAX_FORECAST_ROWS,
     MAX_POINTS,
-    MIN_POINTS,
     forecasts,
-    line_through,
     thinned,
 )
 

@@ -22,6 +22,7 @@ from plugwarden import (
 )
 from plugwarden.contract import BreakerState, RejectionReason
 from plugwarden.gate import Breaker, CpuQuota, RateLimit
+from plugwarden.pipeline.processors import allowed
 
 from tests.sidecar.support.crowd import call_from_threads
 
@@ -310,6 +311,28 @@ def test_what_was_declared_is_told_beside_what_was_seen(sidecar: Sidecar, outbox
     assert declared["timeout"].attributes["plugin.owner"] == "team-a"
     assert 0.01 <= observed["timeout"].point.as_double < 5.0
     assert declared["concurrency"].point.as_int == 3
+
+
+def test_what_an_operation_is_held_to_is_told(sidecar: Sidecar, outbox: Any) -> None:
+    sidecar.wrap(
+        lambda: None, plugin="p", version="1", operation="x", owner="team-a", bulkhead=3, rate=50,
+        quota=QuotaPolicy(cpu_share=0.5, output_bytes=1000),
+    )()  # fmt: skip
+    sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
+    assert sidecar.flush()
+    held = {p.attributes["plugin.term"]: p for p in outbox.named("plugin.terms.enforced")}
+    values = {term: found.point.as_int or found.point.as_double for term, found in held.items()}
+    assert values.pop("processors") > 0
+    assert values == {"concurrency": 3, "rate": 50, "cpu": 0.5, "output": 1000}
+    assert held["rate"].attributes["plugin.owner"] == "team-a"
+
+
+@pytest.mark.parametrize(
+    ("quota", "usable", "expected"),
+    [("max 100000\n", 4, 4.0), ("150000 100000\n", 4, 1.5), ("900000 100000", 4, 4.0), ("", 2, 2.0), ("0 0", 2, 2.0), ("x y", 2, 2.0)],
+)  # fmt: skip
+def test_processors_are_those_that_a_container_may_use(quota: str, usable: int, expected: float) -> None:
+    assert allowed(quota, usable) == expected
 
 
 @pytest.mark.parametrize(("said", "limit"), [(True, BulkheadPolicy().concurrent), (3, 3), (False, sys.maxsize)])

@@ -1,6 +1,11 @@
 """What the API takes and what it answers: one file a noun. `/openapi.json` is made from these."""
 
-from plugwarden_collector.store.calls import PluginDemand
+from plugwarden_collector.capacity.demand import Demand
+from plugwarden_collector.capacity.growth import StoreGrowth
+from plugwarden_collector.capacity.outlook import Curve, Outlook
+from plugwarden_collector.capacity.showback import Share
+from plugwarden_collector.capacity.whatif import WhatIf
+from plugwarden_collector.control.planner import Standing
 
 from .alerts import AlertRule, Alerts, ChangeRow, Pushed, PushProblem, Runbook
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
@@ -53,15 +58,17 @@ __all__ = [
     "ChangeRow",
     "Correction",
     "CorrectionRequest",
+    "Curve",
     "Deletion",
+    "Demand",
     "Directives",
     "FleetSeries",
     "GiveUpRequest",
     "GivenUp",
     "Health",
     "Notifications",
+    "Outlook",
     "Plugin",
-    "PluginDemand",
     "PluginDetail",
     "PluginSeries",
     "Problem",
@@ -79,6 +86,7 @@ __all__ = [
     "Runbook",
     "RunningCalls",
     "SetAside",
+    "Share",
     "Silence",
     "SilenceEnd",
     "SilenceExtension",
@@ -87,9 +95,12 @@ __all__ = [
     "SilencePreviewRequest",
     "SilenceRequest",
     "SloRow",
+    "Standing",
     "Status",
+    "StoreGrowth",
     "Trace",
     "TraceSummary",
     "Upstream",
     "Upstreams",
+    "WhatIf",
 ]  # fmt: skip

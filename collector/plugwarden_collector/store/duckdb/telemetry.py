@@ -18,6 +18,7 @@ from .calls.fleet import FleetPages
 from .calls.hour_cache import ClosedHours
 from .calls.judged import JudgedCalls
 from .calls.pages import CallPages
+from .calls.planned import PlannedCalls
 from .calls.replayed import ReplayedCalls
 from .calls.usual import Usual
 from .database import FILE_NAME, Database
@@ -41,6 +42,7 @@ def telemetry_of(database: Database, writer: Writer, log: AuditLog | None = None
         judging=JudgedCalls(database, fleet, hours, usual),
         replaying=ReplayedCalls(database),
         pages=CallPages(database, fleet),
+        planning=PlannedCalls(database),
         traces=StoredTraces(database, writer.traces),
         queries=StoredQueries(database),
         upkeep=StoredUpkeep(database, writer, hours, log),

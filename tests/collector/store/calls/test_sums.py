@@ -278,7 +278,7 @@ def test_whatever_a_rollup_holds_no_more_is_bad_than_there_is(store: Store, rows
                 assert 0 <= bad <= total
         by_sql = database.fetch(statement("fleet"), {**span, "seconds": 3600.0 * hours, "plugin": None})
         assert all(0 <= item["bad"] <= item["calls"] for item in by_sql)
-        assert database.fetch(statement("capacity"), {**span, "seconds": 3600.0 * hours}) is not None
+        assert telemetry.planning.demand(now - timedelta(hours=hours), now) is not None
         pages = fleet.plugins(now - timedelta(hours=hours), now)
         assert all(0 <= item.bad <= item.calls for item in pages)
 

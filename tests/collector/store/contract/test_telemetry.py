@@ -221,7 +221,7 @@ def test_an_empty_store_answers_everything_with_nothing(telemetry: Telemetry) ->
     assert telemetry.judging.cells([Wanted("csv", since)], (), AT) == []
     assert telemetry.judging.errors("csv", "1", since, AT) == telemetry.judging.ways_back("csv", since, AT) == []
     pages = telemetry.pages
-    assert pages.plugins(since, AT) == pages.capacity(since, AT) == []
+    assert pages.plugins(since, AT) == telemetry.planning.demand(since, AT) == []
     assert json.loads(pages.fleet_series(since, AT, 60.0).json) == []
     assert pages.plugin("csv", since, AT) is None
     assert pages.operations("csv", since, AT) == pages.gate("csv", since, AT) == pages.errors("csv", since, AT) == []

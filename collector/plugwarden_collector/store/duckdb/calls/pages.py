@@ -15,7 +15,6 @@ from plugwarden_collector.store.calls import (
     HeatStep,
     OperationCalls,
     PluginCalls,
-    PluginDemand,
     UpstreamCalls,
 )
 from plugwarden_collector.store.duckdb.statements import statement
@@ -42,11 +41,6 @@ class CallPages:
     def fleet_series(self, since: datetime, until: datetime, step_seconds: float) -> FleetSeries:
         """Return calls of every plugin by step."""
         return FleetSeries(self._fleet.series(since, until, step_seconds))
-
-    def capacity(self, since: datetime, until: datetime) -> list[PluginDemand]:
-        """Return what each plugin asks of its hosts."""
-        seconds = {"seconds": (until - since).total_seconds()}
-        return self._source.values(PluginDemand, "capacity", {**self._span(since, until), **seconds})
 
     def upstreams(self, upstream: str | None, since: datetime, until: datetime) -> list[UpstreamCalls]:
         """Return one value an upstream, plugin and service, and one for each upstream as a whole."""
