@@ -90,7 +90,7 @@ def act(api: CollectorClient, chance: random.Random, number: int, held: list[str
         if held and chance.random() < 0.4:
             api.post(f"quarantine/{held.pop(chance.randrange(len(held)))}/release", {"reason": "enough"})
         else:
-            held.append(api.post("quarantine", {"plugin": f"p{number}", "reason": "a test"})["id"])
+            held.append(api.post("quarantine", {"force": True, "plugin": f"p{number}", "reason": "a test"})["id"])
 
 
 def run(folder: Path, kills: int, seed: int, gone_minutes: float) -> dict[str, Any]:

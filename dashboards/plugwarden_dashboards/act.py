@@ -29,7 +29,7 @@ def do(path: Path, body: dict[str, Any], reason: str, done: str, *, leaving: str
     except ApiError as error:
         if isinstance(error, Unreachable) and error.slow:
             st.warning(
-                "Nobody knows whether it worked: it may be done all the same. Look at the board before you try again."
+                "The collector did not answer in time, so it may be done all the same. Look at the board before you try again."
             )
         else:
             st.error("That did not work.")

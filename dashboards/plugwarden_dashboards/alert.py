@@ -37,7 +37,7 @@ def show(mark: str) -> None:
         linked.line(
             states.badge(row["state"]), states.badge(row["severity"]),
             plugin_link(row["plugin_id"], row["plugin_version"], strong=True), Cell(row["name"]),
-            Cell(f"since {words.age(row['firing_at'] or row['pending_at'])}"), *_marks(row), close, key="alert_head",
+            Cell(f"began {words.age(row['firing_at'] or row['pending_at'])}"), *_marks(row), close, key="alert_head",
         )  # fmt: skip
         st.text(words.plain(row["summary"], 1000))
         st.text(words.plain(row["description"], 2000))
@@ -60,7 +60,7 @@ def taken(row: dict[str, Any]) -> Cell:
     if row["acknowledged_by"]:
         return Cell(f"{row['acknowledged_by']} knows of it")
     if row["inhibited_by"]:
-        return subject_link(row["inhibited_by"], "as part of another")
+        return subject_link(row["inhibited_by"], "covered by another")
     return Cell("nobody yet")
 
 
@@ -96,13 +96,13 @@ def _ways(row: dict[str, Any]) -> list[Cell]:
 def _acknowledge(row: dict[str, Any]) -> None:
     """Draw the form by which somebody says that they know."""
     with st.form("acknowledge", border=False):
-        st.text("Who was told is not told again for a while; the end of it is told to all of them.")
+        st.text("Receivers that were told are not told again for this long. When the alert ends, all of them are told.")
         reason = st.text_input("What you are doing about it", key="acknowledge_reason", max_chars=2000, required=True)
         length = st.selectbox("For", list(LENGTHS), key="acknowledge_for", width=160)
         sent = st.form_submit_button("Acknowledge", type="primary")
     if sent:
         body = {"subject": row["fingerprint"], "seconds": LENGTHS[length], "reason": reason.strip(), "actor": act.ACTOR}
-        act.do("acknowledgements", body, reason, "It is known that you know.", leaving="act")
+        act.do("acknowledgements", body, reason, "Acknowledged.", leaving="act")
 
 
 def _told(mark: str) -> None:
@@ -126,9 +126,11 @@ def _told(mark: str) -> None:
         if mark in item["fingerprint"].split()
     ]
     if not rows:
-        st.text("Nobody was told of it: no receiver of the rules asks for it, or something else is told in its place.")
+        st.text(
+            "Nobody was notified: no receiver in the rules matches this alert, or it is covered by another one that was sent."
+        )
         return
-    linked.table("Who was told, the latest first", _TOLD, rows[:20], key="told")
+    linked.table("Notifications, the latest first", _TOLD, rows[:20], key="told")
 
 
 def _runbook(mark: str) -> None:

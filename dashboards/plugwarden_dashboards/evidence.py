@@ -25,7 +25,7 @@ def show(evidence: dict[str, Any]) -> None:
             f"{evidence['bad']} of {evidence['total']} calls were bad since {words.moment(evidence['since'])}; up to "
             f"{words.percent(evidence['tolerated_ratio'])} is tolerated"
         )
-        st.text(f"Evidence {evidence['nats']:g} nats; {evidence['enough_nats']:g} are enough to act")
+        st.text(f"Strength of evidence: {evidence['nats']:g} nats; {evidence['enough_nats']:g} are enough to act")
     if evidence.get("impact") and not evidence.get("forecast"):
         _impact(evidence["impact"])
     if evidence.get("alternatives"):

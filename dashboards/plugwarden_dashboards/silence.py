@@ -110,15 +110,15 @@ def _preview(matchers: dict[str, str]) -> bool:
         linked.notice("warn", str(error), key="silence_problem")
         return bool(error.unanswered)
     if not hides:
-        st.text("It hides nothing now; what comes later and has these labels is hidden.")
+        st.text("It matches nothing that fires now. Later alerts with these labels will be silenced.")
         return True
-    st.text(f"It hides {words.counted(len(hides), 'thing')} now:")
-    columns = (Column("Severity"), Column("What", wide=True), Column("Nobody else tells of it"))
+    st.text(f"It silences {words.counted(len(hides), 'alert')} now:")
+    columns = (Column("Severity"), Column("What", wide=True), Column("Is anybody still told?"))
     linked.table(
-        "What it would hide now", columns,
+        "What it would silence now", columns,
         [
             [states.badge(item["severity"]), subject_link(item["key"], item["summary"]),
-             Cell("■ nobody is told", tone="bad") if item["untold"] else Cell("● others are told", tone="good")]
+             Cell("■ nobody", tone="bad") if item["untold"] else Cell("● yes, by another", tone="good")]
             for item in hides
         ],
         key="hides",

@@ -159,7 +159,7 @@ def test_a_collector_leaves_no_thread_of_its_loop_or_its_pages(tmp_path: Path) -
     with running(tmp_path) as collector:
         for path in ("plugins", "capacity", "quarantine", "alerts"):
             collector.api.get(path)
-        collector.api.post("quarantine", {"plugin": "csv", "reason": "a test"})
+        collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "a test"})
         assert {thread.name for thread in set(threading.enumerate()) - before} > {"plugwarden-judge_0"}
     eventually(lambda: not set(threading.enumerate()) - before)
 

@@ -171,7 +171,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         assert answer.status_code == 200
         alert = {"labels": {"alertname": "A", "plugin": "csv"}, "annotations": {"summary": EVIL.replace("\x00", "")}}
         httpx2.post(f"{collector.url}/api/v2/alerts", json=[alert])
-        collector.api.post("quarantine", {"plugin": "csv", "reason": EVIL.replace("\x00", "")})
+        collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": EVIL.replace("\x00", "")})
         yield collector
 
 

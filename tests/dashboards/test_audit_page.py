@@ -32,7 +32,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running,
     folder = tmp_path_factory.mktemp("audit")
     with running(folder / "data", rules_for(folder, "enforce")) as found:
         sequence = failing_until(found, "quarantined")[0]["sequence"]
-        found.api.post("quarantine", {"plugin": "geo", "reason": "it leaks", "actor": "ann"})
+        found.api.post("quarantine", {"force": True, "plugin": "geo", "reason": "it leaks", "actor": "ann"})
         yield found, sequence
 
 
@@ -55,9 +55,9 @@ def test_a_decision_is_made_again_and_comes_out_the_same(
     assert "are enough to act" in texts(page), "with what was known"
     page.button(key="audit_replay").click().run()
     assert not page.exception
-    assert "The same comes out" in texts(page)
+    assert "The same result" in texts(page)
     page.run()
-    assert "The same comes out" in texts(page), "it stays when the page draws itself again"
+    assert "The same result" in texts(page), "it stays when the page draws itself again"
 
 
 def test_where_something_else_comes_out_the_parts_that_differ_are_shown(
@@ -74,7 +74,7 @@ def test_where_something_else_comes_out_the_parts_that_differ_are_shown(
     monkeypatch.setattr(replaying, "_different", different)
     page = draw("audit", collector.url, monkeypatch, decision=str(sequence))
     page.button(key="audit_replay").click().run()
-    assert "Something else comes out" in texts(page)
+    assert "A different result" in texts(page)
     (row,) = linked.rows(page, "Parts that differ")
     assert (row["Part"], row["This time"]) == ("reason", "another <b>reason</b>")
 
@@ -87,7 +87,7 @@ def test_what_a_person_decided_is_not_made_again_and_says_so(
     page = draw("audit", collector.url, monkeypatch, decision=str(sequence))
     assert "Foreseen: It hits no call" in texts(page)
     page.button(key="audit_replay").click().run()
-    assert "cannot be made again" in texts(page)
+    assert "cannot be replayed" in texts(page)
     assert "what people decide is not made again" in texts(page)
 
 
@@ -121,7 +121,7 @@ def test_in_a_browser_a_person_opens_a_decision_and_replays_it(decided: tuple[Ru
             page.goto(f"http://{dashboards.host}/audit?decision={sequence}")
             decision = page.locator(".st-key-decision")
             decision.get_by_role("button", name="Replay").click(timeout=60_000)
-            expect(decision).to_contain_text("The same comes out", timeout=60_000)
+            expect(decision).to_contain_text("The same result", timeout=60_000)
             wide = page.evaluate("document.documentElement.scrollWidth")
             decision.get_by_role("link", name="Close").click()
             expect(decision).to_have_count(0, timeout=60_000)

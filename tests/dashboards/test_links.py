@@ -15,6 +15,7 @@ from plugwarden_dashboards.address import address, plugin_link, subject_link
 
 from tests.collector.conftest import Running, running
 from tests.collector.support.failing_plugin import failing_until, rules_for
+from tests.collector.support.waiting import eventually
 
 from . import linked
 from .browser import PATIENCE_MS, READY, browsing, focused, tab_to
@@ -38,6 +39,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             call()
         assert sidecar.close(timeout=30)
         failing_until(found, "suggested")
+        eventually(lambda: found.api.get("status")["firing"])
         yield found
 
 
@@ -163,7 +165,7 @@ def test_from_the_fleet_to_an_exemplar_trace_and_to_the_evidence_in_four_steps(p
     expect(page.locator(".st-key-attributes")).to_contain_text("KeyError")
     page.go_back()
     plugin_named(page, "csv")
-    follow("What is done about it", ".st-key-plugin_why")
+    follow("What was done about it", ".st-key-plugin_why")
     expect(page.get_by_text("are enough to act")).to_be_visible(timeout=PATIENCE_MS)
     assert page.locator("a", has_text="Trace ").count() > 0, "and from the evidence to its traces"
 

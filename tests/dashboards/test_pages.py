@@ -69,7 +69,7 @@ def busy(collector: Running) -> Running:
         bad(True)
     assert sidecar.close(timeout=20)
     collector.collector.warden.tick()
-    collector.api.post("quarantine", {"plugin": "csv", "version": "0", "reason": HOSTILE})
+    collector.api.post("quarantine", {"force": True, "plugin": "csv", "version": "0", "reason": HOSTILE})
     return collector
 
 
@@ -78,6 +78,10 @@ def test_a_page_without_any_data_says_so(
     name: str, tmp_path: Path, collector: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(name, collector.url, monkeypatch)
+
+
+def test_when_nothing_fires_it_is_said_in_plain_words(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "No alert is firing." in linked.texts(draw("alerts", collector.url, monkeypatch))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -223,11 +227,11 @@ def test_the_decision_log_tells_who_acted_from_whom_they_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(tmp_path / "data") as found:
-        found.api.post("quarantine", {"plugin": "csv", "reason": "it leaks", "actor": "ann"})
+        found.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "it leaks", "actor": "ann"})
         found.scalar("select 1 as one")
         st.cache_data.clear()  # answers are kept for a second
         page = draw("audit", found.url, monkeypatch)
     (row,) = linked.rows(page, "Decisions")
     assert (row["By"], row["Says to be"], row["Why"]) == ("local operator", "ann", "it leaks")
-    assert sorted(row["What"] for row in linked.rows(page, "Every look")) == ["sql_read", "started"]
+    assert sorted(row["What"] for row in linked.rows(page, "Access log")) == ["sql_read", "started"]
     assert "unbroken hash chain" in "".join(text.value for text in page.text)

@@ -166,7 +166,7 @@ def test_what_was_approved_shows_its_traces_beside_the_suggestion_that_it_was(
 
 
 def test_what_is_isolated_says_how_many_calls_still_run(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+    collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
     page = draw("quarantine", collector.url, monkeypatch)
     assert "no call is running" in texts(page)
 
@@ -191,9 +191,9 @@ def test_calls_that_still_run_are_told_in_words(running: dict[str, Any], text: s
 
 
 def test_an_override_is_shown_until_it_expires(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+    held = collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
     collector.api.post(f"quarantine/{held['id']}/release", {"reason": "enough", "override_seconds": 7200})
-    over = collector.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+    over = collector.api.post("quarantine", {"force": True, "plugin": "geo", "reason": "by hand"})
     collector.api.post(f"quarantine/{over['id']}/release", {"reason": "enough", "override_seconds": 0})
     page = draw("quarantine", collector.url, monkeypatch)
     over = {row["What"]: row["Why"] for row in linked.rows(page, "Quarantines and suggestions that are over")}
@@ -249,7 +249,7 @@ def test_an_act_that_is_not_answered_in_time_is_not_said_to_have_failed(
 
 
 def test_what_is_isolated_already_cannot_be_isolated_again(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    busy.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+    busy.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
     page = asked(busy, monkeypatch)
     page.selectbox(key="quarantine_plugin").set_value("csv").run()
     assert not page.exception, page.exception

@@ -72,7 +72,9 @@ def test_alertmanager_takes_our_alerts_groups_them_and_knows_when_they_are_over(
         rules.write_text(f'{RULES}\n[[receiver]]\nname = "am"\nkind = "alertmanager"\nurl = "{url}"\n')
         with running(tmp_path / "data", rules) as collector:
             held = [
-                collector.api.post("quarantine", {"plugin": "csv", "version": version, "reason": 'by "hand" <b>'})
+                collector.api.post(
+                    "quarantine", {"force": True, "plugin": "csv", "version": version, "reason": 'by "hand" <b>'}
+                )
                 for version in ("1", "2")
             ]
             ids = {item["id"] for item in held}
@@ -112,7 +114,7 @@ def test_alertmanager_pushes_its_alerts_to_us_and_ours_do_not_come_back(tmp_path
                 return [(row["name"], row["plugin_id"], row["summary"], row["state"]) for row in rows]
 
             eventually(lambda: pushed() == [("DiskFull", "csv", "no room", "firing")])
-            collector.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+            collector.api.post("quarantine", {"force": True, "plugin": "geo", "reason": "by hand"})
             own = 'plugwarden_pushed_alerts_total{result="own"} 1.0'
             eventually(lambda: own in httpx2.get(f"{collector.url}/metrics").text)
             over = {**alert, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T00:00:01Z"}

@@ -37,7 +37,7 @@ def test_amtool_works_against_us(tmp_path: Path) -> None:
         '[[slo]]\nname = "a"\nobjective = 0.99\n\n[[receiver]]\nname = "pager"\nurl = "http://127.0.0.1:9/"\n'
     )
     with running(tmp_path / "data", rules, judging=False) as collector:
-        held = collector.api.post("quarantine", {"plugin": "csv", "reason": "it leaks"})
+        held = collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "it leaks"})
         pushed = [{"labels": {"alertname": "HostDown", "host": "h1"}}]
         assert httpx2.post(f"{collector.url}/api/v2/alerts", json=pushed).status_code == 200
         assert {item["labels"]["alertname"] for item in listed(collector, "alert", "query")} == {

@@ -10,7 +10,7 @@ from plugwarden_collector.rules.file import Rules
 
 from .subject import Subject
 
-__all__ = ["with_owners"]
+__all__ = ["owners_of", "with_owners"]
 
 Pairs = tuple[tuple[str, str], ...]
 """Labels with their values; a label may come several times, as of a plugin with two owners."""
@@ -37,6 +37,11 @@ def with_owners(subjects: Iterable[Subject], standing: Standing, rules: Rules) -
 
     found = ((subject, about(subject)) for subject in subjects)
     return [replace(subject, also=pairs) if pairs else subject for subject, pairs in found]
+
+
+def owners_of(plugin: str, rules: Rules) -> list[str]:
+    """Return who answers for a plugin: the owners of the objectives that are about it, in order."""
+    return sorted({item.owner for item in rules.objectives if item.owner and item.covers(plugin)})
 
 
 def _pairs(owner: str, labels: Mapping[str, str]) -> Pairs:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from plugwarden_collector.announce.owners import owners_of
 from plugwarden_collector.control.live import Warden
 from plugwarden_collector.control.watching import Watching
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
@@ -29,7 +30,15 @@ def with_state(
     of_firing = _grouped((item.plugin, item) for item in standing.alerts.values() if item.alert.state.value == "firing")
     of_incidents = _grouped((name, item) for item in standing.incidents.values() for name in item.plugins)
     return [
-        _with_state(row, of_budgets[name], of_spent, of_held[name], of_firing[name], of_incidents[name])
+        _with_state(
+            row,
+            of_budgets[name],
+            of_spent,
+            of_held[name],
+            of_firing[name],
+            of_incidents[name],
+            owners_of(name, warden.rules),
+        )
         for row in rows
         for name in (row["plugin_id"],)
     ]
@@ -49,6 +58,7 @@ def _with_state(
     held: list[Quarantine],
     firing: list[AlertRecord],
     incidents: list[Incident],
+    owners: list[str],
 ) -> dict[str, Any]:
     worst = min(own, key=lambda item: item["budget_remaining_ratio"], default=None)
     spent = [] if worst is None else of_spent.get((worst["plugin_id"], worst["slo"]), [])
@@ -76,6 +86,7 @@ def _with_state(
         "state": state,
         "why": why,
         "versions": row.get("versions") or [],
+        "owners": owners,
         "budget_remaining_ratio": None if worst is None else worst["budget_remaining_ratio"],
         "budget_slo": None if worst is None else worst["slo"],
         "budget_version": None if most is None else most["plugin_version"],

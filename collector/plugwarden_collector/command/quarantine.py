@@ -49,6 +49,7 @@ def quarantine(
     version: Annotated[str | None, typer.Option(help="One version only.")] = None,
     operation: Annotated[str | None, typer.Option(help="One operation only.")] = None,
     hold: Annotated[str | None, typer.Option(help='Begin probation after this long, such as "1h".')] = None,
+    force: Annotated[bool, typer.Option("--force", help="Isolate it though nobody has called it so far.")] = False,
     drain: Annotated[bool, typer.Option("--drain", help="Wait until none of its calls runs any more.")] = False,
     timeout: Annotated[str, typer.Option(help="How long to wait for that.")] = "5m",
     dry_run: DryRun = False,
@@ -68,7 +69,7 @@ def quarantine(
         if dry_run:
             show_forecast(api, scope, as_json)
             return
-        body = {**scope, "reason": needed(reason), "hold_seconds": hold_seconds, "actor": actor}
+        body = {**scope, "reason": needed(reason), "hold_seconds": hold_seconds, "actor": actor, "force": force}
         agree(api, lambda: scope, yes=yes, as_json=as_json)
         answer = api.post("quarantine", body)
         if not as_json:

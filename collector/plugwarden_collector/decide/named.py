@@ -1,4 +1,4 @@
-"""Whether what a person names was ever called: who mistypes a version isolates nothing. Pure."""
+"""Whether what a person names was ever called: who mistypes a name or a version isolates nothing. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,29 @@ from difflib import get_close_matches
 
 from plugwarden.contract import Scope
 
+from plugwarden_collector.errors import ConflictError
+
 from .standing import Standing
 
-__all__ = ["never_called"]
+__all__ = ["ensure_called", "never_called"]
+
+MOST_NAMED = 10
+"""Known names that a refusal lists; `plugwarden plugins` lists all."""
+
+
+def ensure_called(scope: Scope, standing: Standing) -> None:
+    """Raise `ConflictError` where nobody has called a plugin or its version so far, with the names that are known."""
+    unknown = never_called(scope, standing)
+    if unknown is None:
+        return
+    versions = sorted(version for plugin, version in standing.versions if plugin == scope.plugin)
+    known = versions or sorted({plugin for plugin, _ in standing.versions})
+    kind = f"versions of {scope.plugin}" if versions else "plugins"
+    listed = ", ".join(known[:MOST_NAMED]) + (", …" if len(known) > MOST_NAMED else "")
+    names = f"Known {kind}: {listed}." if known else "No plugin is known yet."
+    raise ConflictError(
+        f"{unknown}{'' if unknown.endswith('?') else '.'} {names} To isolate it for when it comes: force"
+    )
 
 
 def never_called(scope: Scope, standing: Standing) -> str | None:

@@ -1,6 +1,8 @@
-"""What pages draw with real links: tables, lines, tiles, cards and notices."""
+"""What pages draw with real links: tables, lines, tiles, cards, maps, ribbons and notices."""
 
 from .cell import Cell, Said, Tone
-from .element import Card, Column, Tile, cards, line, notice, table, tiles
+from .element import Card, Column, Event, Tile, cards, line, notice, ribbon, table, tiles, tone_map
 
-__all__ = ["Card", "Cell", "Column", "Said", "Tile", "Tone", "cards", "line", "notice", "table", "tiles"]
+__all__ = [
+    "Card", "Cell", "Column", "Event", "Said", "Tile", "Tone", "cards", "line", "notice", "ribbon", "table", "tiles", "tone_map",
+]  # fmt: skip

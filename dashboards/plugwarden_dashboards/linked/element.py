@@ -1,4 +1,4 @@
-"""Puts tables, lines, tiles, cards and notices on a page: one component of ours, whose links are anchors."""
+"""Puts tables, lines, tiles, cards, maps and notices on a page: one component of ours, whose links are anchors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plugwarden_collector.wording import harmless, one_line
 
 from plugwarden_dashboards.linked.cell import Cell, Said, Tone, as_data
 
-__all__ = ["Card", "Column", "Tile", "cards", "line", "notice", "table", "tiles"]
+__all__ = ["Card", "Column", "Event", "Tile", "cards", "line", "notice", "ribbon", "table", "tiles", "tone_map"]
 
 MOST_TEXT = 2000
 """Characters of a line of a card, and of a notice."""
@@ -57,6 +57,17 @@ class Card:
     head: Sequence[Cell]
     lines: Sequence[str] = ()
     links: Sequence[Cell] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at a moment."""
+
+    at: float
+    """Place between both ends of the line, 0 to 1."""
+    text: str
+    href: str | None
+    tone: Tone
 
 
 def table(
@@ -107,6 +118,19 @@ def cards(found: Sequence[Card], *, key: str) -> None:
             for card in found
         ],
     )  # fmt: skip
+
+
+def tone_map(caption: str, found: Sequence[Cell], *, key: str) -> None:
+    """Draw a small square a cell, by its colour: what is too many for a table at a glance."""
+    _draw("map", key, caption=one_line(caption), cells=[as_data(cell) for cell in found])
+
+
+def ribbon(begins: str, ends: str, events: Sequence[Event], *, key: str) -> None:
+    """Draw events along a line of time, whose ends carry these texts."""
+    data = [
+        {"at": item.at, "text": one_line(item.text, MOST_TEXT), "href": item.href, "tone": item.tone} for item in events
+    ]
+    _draw("ribbon", key, begins=one_line(begins), ends=one_line(ends), events=data)
 
 
 def notice(tone: Tone, text: str, *, key: str, title: str = "", links: Sequence[Cell] = ()) -> None:

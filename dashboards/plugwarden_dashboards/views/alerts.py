@@ -14,7 +14,7 @@ from plugwarden_dashboards.page import IDENTITY, asked, live
 __all__ = ["page"]
 
 _ALERTS = (
-    Column("State", choice=True), Column("Severity", choice=True), Column("About"), Column("What", wide=True),
+    Column("State", choice=True), Column("Severity", choice=True, narrow=False), Column("About", narrow=False), Column("What", wide=True),
     Column("Since", "end", narrow=False), Column("Taken care of", narrow=False, choice=True),
     Column("Do", sortable=False),
 )  # fmt: skip
@@ -67,7 +67,7 @@ def _tiles(active: list[dict[str, Any]], opened: list[dict[str, Any]]) -> None:
     linked.tiles(
         [
             Tile("Firing", words.count(len(firing)), tone="bad" if firing else "good"),
-            Tile("Told as part of something else", words.count(covered), note="a quarantine or a shared cause"),
+            Tile("Covered by another alert", words.count(covered), note="a quarantine, or a cause that plugins share"),
             Tile("Silenced or acknowledged", words.count(quiet)),
             Tile("Pending", words.count(len(active) - len(firing)), tone="warn" if len(active) > len(firing) else None),
             Tile("Shared causes", words.count(len(opened)), tone="bad" if opened else None),
@@ -86,7 +86,7 @@ def _incidents(rows: list[dict[str, Any]]) -> None:
                 [
                     states.badge("firing") if row["ended_at"] is None else Cell("○ over", tone="none"),
                     Cell("Shared cause", strong=True),
-                    Cell(f"since {words.age(row['started_at'])}"),
+                    Cell(f"began {words.age(row['started_at'])}"),
                     *([Cell(f"{row['acknowledged_by']} knows of it")] if row["acknowledged_by"] else []),
                 ],
                 [row["summary"]],
@@ -131,7 +131,7 @@ def _causes(rows: list[dict[str, Any]]) -> None:
         return
     st.markdown("#### Shared causes that are over")
     linked.table(
-        "Shared causes that are over", _CAUSES,
+        "Past shared causes", _CAUSES,
         [
             [subject_link(row["id"], words.moment(row["started_at"])), words.moment(row["ended_at"]),
              [plugin_link(name) for name in row["plugins"]], words.option(row["cause"]), row["summary"]]

@@ -57,12 +57,17 @@ def _whole() -> None:
         many = words.counted(verified["decisions"], "decision")
         st.text(f"Decision log: {many} in an unbroken hash chain; head {verified['head'][:16]}…")
     else:
-        linked.notice("bad", verified["problem"], key="audit_broken", title="■ The log is not what was left")
+        linked.notice(
+            "bad",
+            verified["problem"],
+            key="audit_broken",
+            title="■ The decision log does not verify",
+        )
 
 
 def _table(decisions: list[dict[str, Any]], chosen: int | None) -> None:
     if not decisions:
-        st.info("Nothing was decided yet, and nothing was kept from being done.")
+        st.info("No decision has been made yet.")
         return
     current = next((index for index, row in enumerate(decisions) if row["sequence"] == chosen), None)
     linked.table(
@@ -104,7 +109,7 @@ def _decision(sequence: int, decisions: list[dict[str, Any]]) -> None:
             evidence.show(row["evidence"])
             st.text("Seal of the entry, and of all before it:")
             st.code(row["hash"], language=None, wrap_lines=True)
-        if st.button("Replay", key="audit_replay", help="Make this decision again from nothing but its own entry"):
+        if st.button("Replay", key="audit_replay", help="Recompute this decision from its log entry alone"):
             st.session_state[REPLAYED] = (sequence, _replay(sequence))
         known, found = st.session_state.get(REPLAYED, (0, None))
         if known == sequence and found is not None:
@@ -135,26 +140,26 @@ def _replay(sequence: int) -> dict[str, Any]:
 def _replayed(found: dict[str, Any]) -> None:
     """Say what became of a decision that was made again."""
     if found["same"]:
-        text = "The same comes out: kind, scope, reason, weights and alternatives."
+        text = "The same result: kind, scope, reason, weights and alternatives."
         linked.notice("good", text, key="replay_same", title="●")
     elif found["same"] is None:
-        linked.notice("none", found["problem"] or "", key="replay_none", title="○ It cannot be made again")
+        linked.notice("none", found["problem"] or "", key="replay_none", title="○ This decision cannot be replayed")
     else:
-        linked.notice("bad", found["problem"] or "", key="replay_other", title="■ Something else comes out")
+        linked.notice("bad", found["problem"] or "", key="replay_other", title="■ A different result")
         columns = (Column("Part"), Column("In the log", wide=True), Column("This time", wide=True))
         rows = [[item["part"], str(item["entry"]), str(item["replay"])] for item in found["differences"]]
         linked.table("Parts that differ", columns, rows, key="differences")
     if found["decided_by"] != found["replayed_by"] and found["decided_by"]:
-        st.text(f"Decided by version {words.plain(found['decided_by'])}, made again by {found['replayed_by']}")
+        st.text(f"Decided by version {words.plain(found['decided_by'])}, replayed by {found['replayed_by']}")
 
 
 def _access() -> None:
     looks = data.fetch("audit", limit=SHOWN, stream="access").value or []
     if not looks:
         return
-    with st.expander("Who read with SQL, took backups, was refused, pushed alerts"):
+    with st.expander("Access log: SQL queries, backups, refused requests and pushed alerts"):
         linked.table(
-            "Every look, newest first", _ACCESS,
+            "Access log, newest first", _ACCESS,
             [
                 [Cell(f"#{row['sequence']}", value=row["sequence"]), words.moment(row["time"]), row["kind"], row["actor"],
                  words.count(row["evidence"].get("count", 1)), words.option(row["scope"]), row["reason"]]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from plugwarden_collector.ratios import Calls
 
-from plugwarden_dashboards import data, linked, states, words
-from plugwarden_dashboards.address import address, plugin_link
-from plugwarden_dashboards.linked import Card, Cell, Column, Tile
+from plugwarden_dashboards import causes, data, frames, linked, states, words
+from plugwarden_dashboards.address import address, decision_link, plugin_link
+from plugwarden_dashboards.linked import Cell, Column, Tile, Tone
 from plugwarden_dashboards.page import live, since
 
 __all__ = ["page"]
 
+MANY = 100
+"""Above so many plugins a table alone shows no pattern."""
+CARDS = 4
+"""Causes that stand above the table; with more it would not be seen."""
+EVENTS = 50
+"""Newest decisions that are looked through."""
 STEPS = 30
 """Points of a trend: as many as a column of a table shows."""
 _SEVERITY = {"quarantined": 0, "degraded": 1, "probation": 2, "healthy": 3}
@@ -23,7 +31,7 @@ _COLUMNS = (
     Column("Trend", narrow=False, sortable=False), Column("Failed", "end", note="Of the calls that ran"),
     Column("p50", "end", narrow=False), Column("p99", "end"),
     Column("Budget left", "end", narrow=False, note="Over all of its versions, of the objective with the least"),
-    Column("Burn rate", "end", narrow=False),
+    Column("Burn rate", "end", narrow=False), Column("Owner", narrow=False, choice=True),
 )  # fmt: skip
 
 
@@ -46,47 +54,90 @@ def _body() -> None:
     series = data.fetch("series", since=since()).value or {"calls": [], "step_seconds": 1}
     trends = _trends(series)
     _tiles(plugins, trends)
-    _attention(plugins)
+    _causes(plugins)
+    if len(plugins) > MANY:
+        cells = [_square(row) for row in plugins]
+        linked.tone_map("All plugins, a square each, those in trouble first", cells, key="fleet_map")
     _table(plugins, trends)
+    _events(series["calls"])
 
 
 def _tiles(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> None:
-    counts = pd.Series([row["state"] for row in plugins]).value_counts()
     whole = [sum(values) for values in zip(*trends.values(), strict=True)] if trends else []
     slowest = max(plugins, key=lambda row: row["p99_seconds"] or 0.0)
-    healthy = int(counts.get("healthy", 0))
-    linked.tiles(
-        [
-            Tile("Calls per second", words.count(sum(row["calls_per_second"] for row in plugins)), trend=whole[-STEPS:]),
-            Tile("Success", words.percent(Calls.of(plugins).success_ratio), address("traces", t_outcome="error"),
-                 "of the calls that ran"),
-            Tile("Slowest p99", words.duration(slowest["p99_seconds"]), plugin_link(slowest["plugin_id"]).href,
-                 words.option(slowest["plugin_id"])),
-            Tile("Healthy plugins", f"{healthy} of {len(plugins)}", note=f"{counts.get('degraded', 0)} degraded",
-                 tone="good" if healthy == len(plugins) else "warn"),
-            Tile("Plugins in quarantine", str(int(counts.get("quarantined", 0))), address("quarantine"),
-                 f"{counts.get('probation', 0)} on probation", "held" if counts.get("quarantined") else None),
-        ],
-        key="fleet_tiles",
-    )  # fmt: skip
+    counts = Counter(row["state"] for row in plugins)
+    worst = min(counts, key=lambda word: _SEVERITY.get(word, 9))
+    by_state = ", ".join(f"{counts[word]} {states.said(word)}" for word in _SEVERITY if counts[word])
+    found = [
+        Tile("Calls per second", words.count(sum(row["calls_per_second"] for row in plugins)), trend=whole[-STEPS:]),
+        Tile("Success", words.percent(Calls.of(plugins).success_ratio), address("traces", t_outcome="error"),
+             "of the calls that ran"),
+        Tile("Slowest p99", words.duration(slowest["p99_seconds"]), plugin_link(slowest["plugin_id"]).href,
+             words.option(slowest["plugin_id"])),
+        Tile("Plugins", words.count(len(plugins)), note=by_state,
+             tone=states.tone(worst)),
+    ]  # fmt: skip
+    status = data.fetch("status").value
+    if status is not None:
+        # As the header has them: one number a thing, the collector's.
+        firing, held = status["firing"], status["quarantined"]
+        found += [
+            Tile("Alerts firing", words.count(firing), address("alerts"), tone="bad" if firing else "good"),
+            Tile("Scopes in quarantine", words.count(held), address("quarantine"), tone="held" if held else "good"),
+        ]
+    linked.tiles(found, key="fleet_tiles")
 
 
-def _attention(plugins: list[dict[str, Any]]) -> None:
-    needing = [row for row in plugins if row["why"]][:5]
-    if not needing:
+def _causes(plugins: list[dict[str, Any]]) -> None:
+    """Draw what is wrong, one card a cause."""
+    if not any(row["why"] or row["firing"] for row in plugins):
         return
-    st.markdown("#### Needs attention")
-    linked.cards(
-        [
-            Card(
-                states.tone(row["state"]),
-                [states.badge(row["state"]), plugin_link(row["plugin_id"], strong=True)],
-                [row["why"]],
-            )
-            for row in needing
-        ],
-        key="fleet_attention",
+    alerts, held = data.fetch("alerts").value, data.fetch("quarantine").value
+    found = causes.cards(alerts["alerts"], alerts["incidents"], held) if alerts and held is not None else []
+    if not found:
+        return
+    linked.cards(found[:CARDS], key="fleet_causes")
+    if len(found) > CARDS:
+        rest = Cell(f"and {len(found) - CARDS} more: all alerts", href=address("alerts"))
+        linked.line(rest, Cell("all quarantines", href=address("quarantine")), key="fleet_more")
+
+
+def _square(row: dict[str, Any]) -> Cell:
+    said = states.said(row["state"])
+    return Cell(
+        said[0],
+        tone=states.tone(row["state"]),
+        href=plugin_link(row["plugin_id"]).href,
+        note=f"{words.option(row['plugin_id'])}: {said}",
     )
+
+
+def _events(steps: list[dict[str, Any]]) -> None:
+    """Draw what was deployed and decided within the time range."""
+    if not steps:
+        return
+    begins = frames.times(pd.Series([row["time"] for row in steps])).min()
+    ends = max(pd.Timestamp.now("UTC").tz_localize(None), begins + pd.Timedelta(seconds=1))
+    found = [
+        linked.Event(place, text, href, tone)
+        for at, text, href, tone in _happened()
+        if 0 <= (place := (at - begins) / (ends - begins)) <= 1
+    ]
+    if found:
+        linked.line(Cell("What was deployed and decided", strong=True), key="fleet_events_head")
+        linked.ribbon(f"{begins:%Y-%m-%d %H:%M} UTC", "now", found, key="fleet_events")
+
+
+def _happened() -> Iterator[tuple[pd.Timestamp, str, str | None, Tone]]:
+    for row in data.fetch("changes").value or []:
+        yield _moment(row), f"{words.moment(row['time'])}: {row['text']}", plugin_link(row["plugin_id"]).href, "probe"
+    for row in data.fetch("audit", limit=EVENTS, stream="decisions").value or []:
+        text = f"{words.moment(row['time'])}: {row['kind']} {row['scope']}"
+        yield _moment(row), text, decision_link(row["sequence"]).href, "held"
+
+
+def _moment(row: dict[str, Any]) -> pd.Timestamp:
+    return pd.Timestamp(row["time"]).tz_localize(None)
 
 
 def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> None:
@@ -111,6 +162,7 @@ def _row(row: dict[str, Any], trend: list[float]) -> list[linked.Said]:
         Cell(words.duration(row["p99_seconds"]), value=row["p99_seconds"]),
         Cell(words.budget(left), value=left, share=None if left is None else max(0.0, left)),
         Cell(words.times(row["fast_burn_rate"]), value=row["fast_burn_rate"]),
+        [Cell(words.option(owner)) for owner in row["owners"]] or "—",
     ]
 
 

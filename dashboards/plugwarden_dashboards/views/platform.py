@@ -121,7 +121,7 @@ def _conditions(rows: list[dict[str, Any]], at: str) -> None:
         st.text("None is true now.")
     for row in open_:
         since = words.age(row["firing_at"] or row["pending_at"], pd.Timestamp(at).to_pydatetime())
-        said = [Cell(row["title"], strong=True), Cell(f"since {since}")]
+        said = [Cell(row["title"], strong=True), Cell(f"began {since}")]
         if row["silenced_by"]:
             said.append(subject_link(row["silenced_by"], f"silenced by {row['silenced_by']}"))
         if row["acknowledged_by"]:

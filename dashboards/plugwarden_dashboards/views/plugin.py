@@ -128,7 +128,7 @@ def _head(name: str, detail: dict[str, Any]) -> None:
     held = [row for row in data.fetch("quarantine").value or [] if row["plugin_id"] == name and row["ended_at"] is None]
     alerts = (data.fetch("alerts").value or {"alerts": []})["alerts"]
     firing = [row for row in alerts if row["plugin_id"] == name and row["state"] == "firing"]
-    links = [subject_link(row["id"], "What is done about it") for row in held[:1]]
+    links = [subject_link(row["id"], "What was done about it") for row in held[:1]]
     links += [subject_link(row["fingerprint"], f"Alert: {row['name']}, {row['severity']}") for row in firing[:4]]
     linked.notice(states.tone(detail["state"]), detail["why"], key="plugin_why", links=links)
 
@@ -180,7 +180,7 @@ def _tables(name: str, detail: dict[str, Any], version: str) -> None:
     gate = chosen(detail["gate"])
     if gate:
         st.markdown("#### Gate and runners")
-        st.caption("As the hosts last told it. Declared beside observed: what the plugin promised and what it does.")
+        st.caption("As hosts reported last. Each pair is what the plugin declares / what was observed.")
         rows = [_gate_row(name, row) for row in gate]
         linked.table("Breaker, places, workers and refusals by operation", _GATE, rows, key="gate")
 

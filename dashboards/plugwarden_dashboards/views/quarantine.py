@@ -25,6 +25,7 @@ PARTS = {
     "tenant": "tenant_id",
 }  # fmt: skip
 """Parts of a scope, and the columns of a quarantine that hold them."""
+CONSEQUENCE = "In every host, calls go to an earlier version where there is one, else to the fallback, else they raise PluginQuarantined"
 FORESEEN = "quarantine_foreseen"
 """Key of the session's state that holds the scope whose forecast was shown."""
 
@@ -47,7 +48,9 @@ def _body() -> None:
         return
     rows = answer.value
     if not rows:
-        st.info("Nothing was ever quarantined. What the automation would do is in the decision log, on the page Audit.")
+        st.info(
+            "Nothing has been quarantined so far. What the automation would have done is in the decision log, on the Audit page."
+        )
         return
     running = {item["id"]: item for item in data.fetch("quarantine/running").value or []}
     wanted = asked("quarantine", IDENTITY)
@@ -64,7 +67,10 @@ def _body() -> None:
         "Quarantined": [row for row in held if row["state"] == "quarantined"],
         "Probation": [row for row in held if row["state"] == "probation"],
     }
-    for place, (title, found) in zip(st.columns(2), columns.items(), strict=True):
+    if not held:
+        st.text("Nothing is quarantined now.")
+        columns = {}
+    for place, (title, found) in zip(st.columns(2), columns.items(), strict=False):
         with place:
             st.markdown(f"#### {title} · {len(found)}")
             for row in found:
@@ -92,7 +98,7 @@ def _chosen(row: dict[str, Any] | None) -> None:
 def _released(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    st.markdown(f"#### Released · {len(rows)}")
+    st.markdown(f"#### No longer in force · {len(rows)}")
     linked.table(
         "Quarantines and suggestions that are over", _RELEASED, [_over(row) for row in rows], key="released", sort="-Ended",
     )  # fmt: skip
@@ -186,34 +192,36 @@ def _quarantine_dialog() -> None:
     plugin = st.selectbox("Plugin", known, format_func=words.option, key="quarantine_plugin", index=None)
     version = st.text_input("Version (empty: all of them)", key="quarantine_version", max_chars=200)
     scope = {"plugin": plugin, "version": version or None}
-    may = plugin is not None and forecast.show(scope)
+    found = forecast.show(scope) if plugin is not None else forecast.Foreseen(False)
+    force = found.unknown and st.checkbox(
+        "Quarantine it anyway, so that it is blocked when it appears", key="quarantine_force"
+    )
+    may = found.may and (force or not found.unknown)
     with st.form("quarantine_form", border=False):
         reason = st.text_area("Reason", key="quarantine_reason", max_chars=2000, required=True)
-        st.text(
-            "What no earlier version answers goes to the fallback, or raises PluginQuarantined, in every host, until released."
-        )
+        st.text(f"{CONSEQUENCE}, until it is released.")
         sent = st.form_submit_button("Quarantine", type="primary", disabled=not may)
     # Who leaves the field of the version by pressing the button has not seen what that version would cost.
     if sent and may and st.session_state.get(FORESEEN) == scope:
         act.do(
-            "quarantine", {**scope, "reason": reason.strip(), "actor": act.ACTOR}, reason, f"{plugin} is quarantined"
+            "quarantine",
+            {**scope, "reason": reason.strip(), "actor": act.ACTOR, "force": force},
+            reason,
+            f"{plugin} is quarantined",
         )
     elif sent and may:
-        st.warning("What is to be isolated has changed. Look at what it costs, and press again.")
+        st.warning("You changed what will be quarantined. Check the forecast above, then press again.")
     st.session_state[FORESEEN] = scope
 
 
-@st.dialog("Isolate what is suspected")
+@st.dialog("Quarantine what is suspected")
 def _approve_dialog(row: dict[str, Any]) -> None:
     scope = _scope(row)
     st.text(words.plain(scope))
-    may = forecast.show({name: row[key] for name, key in PARTS.items()})
+    may = forecast.show({name: row[key] for name, key in PARTS.items()}).may
     with st.form("approve_form", border=False):
         reason = st.text_area("Reason", key="approve_reason", max_chars=2000, required=True)
-        st.text(
-            "What no earlier version answers goes to the fallback, or raises PluginQuarantined, until probation shows that it is "
-            "well."
-        )
+        st.text(f"{CONSEQUENCE}, until probation shows that it works again.")
         sent = st.form_submit_button("Approve", type="primary", disabled=not may)
     if sent:
         act.do(
@@ -239,7 +247,7 @@ def _end(way: str, row: dict[str, Any], done: str) -> None:
     st.text(words.plain(scope))
     with st.form(f"{way}_form", border=False):
         reason = st.text_area("Reason", key=f"{way}_reason", max_chars=2000, required=True)
-        length = st.selectbox("The automation leaves it alone", list(LENGTHS), key=f"{way}_for")
+        length = st.selectbox("Keep the automation from touching it for", list(LENGTHS), key=f"{way}_for")
         sent = st.form_submit_button(way.capitalize(), type="primary")
     if sent:
         body = {"reason": reason.strip(), "override_seconds": LENGTHS[length], "actor": act.ACTOR}

@@ -41,7 +41,7 @@ def page() -> None:
         return
     spans, logs = answer.value["spans"], answer.value["logs"]
     if not spans:
-        st.info("Only log records of this trace are stored.")
+        st.info("Of this trace only log records were kept, no spans.")
         return
     frame = frames.tree(spans)
     errors = sum(span["status"] == "error" for span in spans)
@@ -108,7 +108,7 @@ def _outcome(span: dict[str, Any]) -> str:
 
 def _says(span: dict[str, Any]) -> None:
     """Draw what a span says of itself."""
-    st.markdown("#### What the marked span says")
+    st.markdown("#### The marked span")
     facts = {
         "operation": span["plugin_operation"],
         "outcome": span["outcome"],

@@ -32,9 +32,11 @@ def kinds(hook: Hook) -> list[str]:
 def test_every_transition_is_one_event_and_a_restart_goes_on_where_it_was(tmp_path: Path, hook: Hook) -> None:
     data, rules = tmp_path / "data", rules_for(tmp_path, hook.url)
     with running(data) as first:
-        first.api.post("quarantine", {"plugin": "before", "reason": "nobody listened yet"})
+        first.api.post("quarantine", {"force": True, "plugin": "before", "reason": "nobody listened yet"})
     with running(data, rules) as second:
-        held = second.api.post("quarantine", {"plugin": "csv", "version": "2", "reason": "by hand", "actor": "ann"})
+        held = second.api.post(
+            "quarantine", {"force": True, "plugin": "csv", "version": "2", "reason": "by hand", "actor": "ann"}
+        )
         eventually(lambda: hook.got)
         eventually(lambda: second.scalar("select count(*) from notifications where status = 'sent'"))
     hook.stop()
@@ -74,9 +76,9 @@ def test_every_transition_is_one_event_and_a_restart_goes_on_where_it_was(tmp_pa
 def test_a_receiver_that_refuses_one_event_gets_those_of_other_subjects(tmp_path: Path, hook: Hook) -> None:
     hook.refused.add("geo")
     with running(tmp_path / "data", rules_for(tmp_path, hook.url)) as collector:
-        held = collector.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+        held = collector.api.post("quarantine", {"force": True, "plugin": "geo", "reason": "by hand"})
         collector.api.post(f"quarantine/{held['id']}/release", {"reason": "enough"})
-        collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: hook.got)
         assert [item.body["subject"] for item in hook.got] == ["csv"]
         hook.refused.clear()

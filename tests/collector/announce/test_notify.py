@@ -52,7 +52,7 @@ def test_what_a_receiver_missed_is_told_once_after_a_restart_and_ends_there(tmp_
     rules = rules_for(tmp_path, port)
     hook.stop()
     with running(tmp_path / "data", rules) as first:
-        held = first.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        held = first.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: first.scalar("select count(*) from notifications where status = 'failed'"))
     back = MoodyHook(port=port)
     try:
@@ -77,7 +77,7 @@ def test_what_begins_and_ends_while_a_receiver_is_away_is_told_with_its_end(tmp_
     rules = rules_for(tmp_path, port)
     hook.stop()
     with running(tmp_path / "data", rules) as first:
-        held = first.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        held = first.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         first.api.post(f"quarantine/{held['id']}/release", {"reason": "enough"})
         eventually(lambda: first.scalar("select count(*) from tellings where ended is not null"))
     back = MoodyHook(port=port)
@@ -107,7 +107,7 @@ def test_every_attempt_at_a_receiver_in_trouble_is_a_row_with_its_result(
     monkeypatch.setattr(post, "WHOLE_SECONDS", 0.3)
     hook.moods = (mood,)
     with running(tmp_path / "data", rules_for(tmp_path, hook.server_port)) as collector:
-        collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: collector.scalar("select count(*) from notifications where status = 'failed'") >= 2)
         hook.moods = (TAKES,)
         eventually(lambda: nothing_owed(collector), timeout=40)
@@ -127,7 +127,7 @@ def test_people_are_told_though_the_store_takes_no_record_and_the_record_follows
     with running(tmp_path / "data", rules_for(tmp_path, hook.server_port)) as collector:
         writer = collector.collector.writer
         writer.run(lambda connection: connection.execute("alter table notifications rename to away")).result(30)
-        collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: hook.taken)
         writer.run(lambda connection: connection.execute("alter table away rename to notifications")).result(30)
         count = "select count(*) from notifications where status = 'sent'"
@@ -138,7 +138,7 @@ def test_a_receiver_that_leaves_the_rules_is_owed_nothing_and_the_log_says_so(tm
     rules = rules_for(tmp_path, hook.server_port)
     hook.moods = (FAILS,)
     with running(tmp_path / "data", rules) as first:
-        first.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        first.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: first.scalar("select count(*) from notifications where status = 'failed'"))
     rules.write_text(RULES_TEXT)
     with running(tmp_path / "data", rules) as second:
@@ -157,7 +157,7 @@ def test_a_silence_by_the_name_of_an_alert_holds_for_as_long_as_it_lasts(tmp_pat
             "matchers": {"alertname": "plugin quarantined"}, "seconds": 600, "comment": "known",
         }  # fmt: skip
         silence = collector.api.post("silences", body)
-        collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         time.sleep(1.5)
         assert hook.heard == []
         collector.api.post(f"silences/{silence['id']}/end", {"reason": "enough"})
@@ -171,8 +171,8 @@ def test_what_a_silence_hid_is_told_when_it_ends_over_a_restart(tmp_path: Path, 
     with running(tmp_path / "data", rules, clock=clock) as first:
         body: dict[str, Any] = {"matchers": {"plugin": "csv"}, "seconds": 600, "comment": "known"}
         silence = first.api.post("silences", body)
-        held = first.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
-        first.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+        held = first.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
+        first.api.post("quarantine", {"force": True, "plugin": "geo", "reason": "by hand"})
         eventually(lambda: hook.taken)
         eventually(lambda: nothing_owed(first))
     if ended == "while the collector was down":
@@ -191,8 +191,8 @@ def test_what_a_silence_hid_is_told_when_it_ends_over_a_restart(tmp_path: Path, 
 def test_what_a_receiver_is_owed_is_listed_until_a_person_gives_it_up(tmp_path: Path, hook: MoodyHook) -> None:
     hook.moods = (FAILS,)
     with running(tmp_path / "data", rules_for(tmp_path, hook.server_port)) as collector:
-        held = collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
-        other = collector.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+        held = collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
+        other = collector.api.post("quarantine", {"force": True, "plugin": "geo", "reason": "by hand"})
         collector.api.post(f"quarantine/{held['id']}/release", {"reason": "enough"})
         eventually(lambda: collector.scalar("select count(*) from notifications where status = 'failed'"))
         found = collector.api.get("notifications")
@@ -231,7 +231,7 @@ def test_that_a_receiver_takes_nothing_is_told_to_the_others(
     rules = rules_for(tmp_path, hook.server_port)
     rules.write_text(f'{rules.read_text()}[[receiver]]\nname = "well"\nurl = "{well.url}"\n')
     with running(tmp_path / "data", rules) as collector:
-        collector.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: "receiver_untold" in str([item.body for item in well.taken]))
         assert "'hook' for" in str([item.body for item in well.taken])
     well.stop()

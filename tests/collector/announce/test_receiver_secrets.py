@@ -91,7 +91,10 @@ def test_no_log_line_holds_the_address_of_a_receiver(level: str, hook: int, tmp_
     try:
         assert process.stdout is not None
         url = f"http://{json.loads(process.stdout.readline())['api']}"
-        assert httpx2.post(f"{url}/api/v1/quarantine", json={"plugin": "a", "reason": "a test"}).status_code < 300
+        assert (
+            httpx2.post(f"{url}/api/v1/quarantine", json={"force": True, "plugin": "a", "reason": "a test"}).status_code
+            < 300
+        )
         until = time.monotonic() + 60
         told: dict[str, str] = {}
         while set(told) < set(tables):

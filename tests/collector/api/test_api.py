@@ -30,7 +30,7 @@ from tests.collector.support.waiting import eventually, while_calling
 def test_a_person_quarantines_and_releases_in_every_host(collector: Running, sidecar: Sidecar) -> None:
     call = sidecar.wrap(lambda: "ran", plugin="csv", version="1", operation="x")
     assert call() == "ran"
-    body = {"plugin": "csv", "reason": "it leaks customer names", "actor": "ann"}
+    body = {"plugin": "csv", "reason": "it leaks customer names", "actor": "ann", "force": True}
     held = collector.api.post("quarantine", body)
     eventually(lambda: refused(call))
     with pytest.raises(ApiError, match="already"):
@@ -46,6 +46,24 @@ def test_a_person_quarantines_and_releases_in_every_host(collector: Running, sid
     assert {name: verified[name] for name in ("valid", "decisions", "problem", "head")} == {
         "valid": True, "decisions": 2, "problem": None, "head": log[0]["hash"],
     }  # fmt: skip
+
+
+def test_what_was_never_called_is_isolated_only_by_force(collector: Running, sidecar: Sidecar) -> None:
+    call = sidecar.wrap(lambda: None, plugin="csv", version="1.4.0", operation="x")
+    call()
+    sidecar.flush(timeout=10)
+    eventually(lambda: [row["plugin_id"] for row in collector.api.get("plugins")] == ["csv"])
+    known = r"did you mean 1\.4\.0\? Known versions of csv: 1\.4\.0\. To isolate it for when it comes: force"
+    with pytest.raises(ApiError, match=known):
+        collector.api.post("quarantine", {"plugin": "csv", "version": "1.4.1", "reason": "it leaks"})
+    with pytest.raises(ApiError, match="nobody has called pdf so far"):
+        collector.api.post("quarantine", {"plugin": "pdf", "reason": "it leaks"})
+    assert collector.api.get("quarantine") == []
+    held = collector.api.post("quarantine", {"plugin": "csv", "version": "1.4.1", "reason": "it leaks", "force": True})
+    assert held["warning"] == "nobody has called version 1.4.1 of csv so far; did you mean 1.4.0?"
+    assert (
+        collector.api.post("quarantine", {"plugin": "csv", "version": "1.4.0", "reason": "it leaks"})["warning"] is None
+    )
 
 
 def test_a_failing_version_is_quarantined_by_itself(collector: Running, sidecar: Sidecar) -> None:
@@ -83,7 +101,7 @@ def test_a_failing_version_is_quarantined_by_itself(collector: Running, sidecar:
 
 def test_what_was_decided_survives_a_restart(tmp_path: Path, rules: Path) -> None:
     with running(tmp_path / "data", rules) as first:
-        held = first.api.post("quarantine", {"plugin": "csv", "version": "2", "reason": "by hand"})
+        held = first.api.post("quarantine", {"force": True, "plugin": "csv", "version": "2", "reason": "by hand"})
         before = first.api.get("directives", after=0)
     with running(tmp_path / "data", rules) as second:
         assert second.api.get("directives", after=0) == before
@@ -96,9 +114,9 @@ def test_what_was_decided_survives_a_restart(tmp_path: Path, rules: Path) -> Non
 
 def test_an_approval_and_an_override_survive_a_restart(tmp_path: Path, rules: Path) -> None:
     with running(tmp_path / "data", rules) as first:
-        held = first.api.post("quarantine", {"plugin": "csv", "version": "2", "reason": "by hand"})
+        held = first.api.post("quarantine", {"force": True, "plugin": "csv", "version": "2", "reason": "by hand"})
         first.api.post(f"quarantine/{held['id']}/release", {"reason": "enough", "override_seconds": 7200})
-        other = first.api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+        other = first.api.post("quarantine", {"force": True, "plugin": "geo", "reason": "by hand"})
         first.api.post(f"quarantine/{other['id']}/release", {"reason": "enough"})
         before = [(row["id"], row["evidence"]) for row in first.api.get("quarantine")]
         ended = {row["id"]: row for row in first.api.get("quarantine")}
@@ -138,7 +156,7 @@ def test_a_plugin_page_and_the_fleet_say_the_same(collector: Running, sidecar: S
 
 def test_a_silence_is_previewed_made_extended_and_ended(collector: Running) -> None:
     api = collector.api
-    item = api.post("quarantine", {"plugin": "csv", "reason": "it leaks"})
+    item = api.post("quarantine", {"force": True, "plugin": "csv", "reason": "it leaks"})
     hidden = [{"key": item["id"], "name": "plugin quarantined", "severity": "ticket", "untold": True}]
     body = {"matchers": ['plugin=~"cs."', 'tenant=""']}
     seen = api.post("silences/preview", body)["hides"]
@@ -186,7 +204,7 @@ def test_matchers_that_cannot_be_used_are_refused_with_what_to_write(
 
 def test_an_acknowledgement_is_sealed_and_kept_over_a_restart(tmp_path: Path) -> None:
     with running(tmp_path / "data", judging=False) as collector:
-        item = collector.api.post("quarantine", {"plugin": "csv", "reason": "it leaks"})
+        item = collector.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "it leaks"})
         body = {"subject": item["id"], "seconds": 600, "reason": "on it"}
         made = collector.api.post("acknowledgements", body)
         assert collector.api.get("audit", stream="decisions")[0]["kind"] == "acknowledged"
@@ -340,7 +358,7 @@ def test_a_token_that_ingests_does_not_operate(tmp_path: Path) -> None:
             headers = {"authorization": f"Bearer {token}"}
             return httpx2.request(method, f"{collector.url}/api/v1/{path}", headers=headers, **options).status_code
 
-        isolate = {"plugin": "evil", "reason": "steals"}
+        isolate = {"plugin": "evil", "reason": "steals", "force": True}
         assert ask(people, "POST", "quarantine", json=isolate) == 201
         reason = {"reason": "fixed upstream"}
         for method, path, body in (

@@ -22,7 +22,9 @@ Act = Callable[[Running, Scope], Any]
 
 
 def by_hand(collector: Running, scope: Scope) -> Any:
-    return collector.api.post("quarantine", {"plugin": scope.plugin, "version": scope.version, "reason": "by hand"})
+    return collector.api.post(
+        "quarantine", {"force": True, "plugin": scope.plugin, "version": scope.version, "reason": "by hand"}
+    )
 
 
 def approved(collector: Running, scope: Scope) -> Any:

@@ -151,7 +151,9 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         ):
             assert time.monotonic() < until, "no alert, trace or budget in time"
             time.sleep(0.1)
-        item = found.api.post("quarantine", {"plugin": "geo", "reason": "it leaks", "hold_seconds": 3600})
+        item = found.api.post(
+            "quarantine", {"force": True, "plugin": "geo", "reason": "it leaks", "hold_seconds": 3600}
+        )
         found.api.post("acknowledgements", {"subject": item["id"], "seconds": 600, "reason": "known"})
         found.api.post("silences", {"matchers": {"plugin": "geo"}, "seconds": 600, "comment": "known"})
         span = {"starts_at": f"{utc_now():%Y-%m-%d}T00:00Z", "ends_at": f"{utc_now():%Y-%m-%d}T00:01Z"}

@@ -21,7 +21,7 @@ READERS = 50
 
 
 def act(collector: Running) -> int:
-    body = {"plugin": "csv", "reason": "it breaks things"}
+    body = {"plugin": "csv", "reason": "it breaks things", "force": True}
     made = httpx2.post(f"{collector.url}/api/v1/quarantine", json=body, timeout=20)
     assert made.status_code == 201, made.text
     url = f"{collector.url}/api/v1/quarantine/{made.json()['id']}/release"

@@ -18,7 +18,7 @@ from tests.collector.support.sealed_log import CI
 
 def test_who_acts_is_the_token_and_who_they_say_to_be_stands_apart(guarded: Running) -> None:
     api = CollectorClient(guarded.url, token=CI)
-    held = api.post("quarantine", {"plugin": "a", "reason": "one", "actor": "root (through operator)"})
+    held = api.post("quarantine", {"force": True, "plugin": "a", "reason": "one", "actor": "root (through operator)"})
     api.post(f"quarantine/{held['id']}/release", {"reason": "two", "actor": "x\n2026 released by carol\u202e"})
     silence = api.post(
         "silences", {"matchers": {"plugin": "a"}, "seconds": 60, "comment": "three", "actor": "<b>root</b>"}
@@ -46,7 +46,7 @@ def test_who_acts_is_the_token_and_who_they_say_to_be_stands_apart(guarded: Runn
 )
 def test_nobody_can_say_to_be_the_automation(shared: Running, name: str) -> None:
     with pytest.raises(ApiError, match="stands for the collector itself") as refusal:
-        shared.api.post("quarantine", {"plugin": "a", "reason": "why", "actor": name})
+        shared.api.post("quarantine", {"force": True, "plugin": "a", "reason": "why", "actor": name})
     assert refusal.value.status == 422
     assert shared.api.get("audit", stream="decisions") == []
 

@@ -109,7 +109,7 @@ def test_it_is_found_in_a_copy_of_the_store_too(forgery: str, place: Place, tmp_
 
 def test_copies_that_were_only_started_do_not_make_later_ones_suspect(place: Place, tmp_path: Path) -> None:
     with running(tmp_path / "data") as collector:
-        collector.api.post("quarantine", {"plugin": "a", "reason": "why"})
+        collector.api.post("quarantine", {"force": True, "plugin": "a", "reason": "why"})
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         shutil.copy(path_of(tmp_path / "data"), path_of(tmp_path / name))
@@ -149,7 +149,7 @@ def test_entries_from_before_there_was_a_key_stay_verifiable_and_are_told_apart(
 def test_what_is_explained_is_recorded_and_passed_over(place: Place, tmp_path: Path) -> None:
     with running(tmp_path / "data") as first:
         for number in range(4):
-            first.api.post("quarantine", {"plugin": f"p{number}", "reason": "by hand"})
+            first.api.post("quarantine", {"force": True, "plugin": f"p{number}", "reason": "by hand"})
         assert first.api.get("audit/verify")["valid"]
     connection = duckdb.connect(str(path_of(tmp_path / "data")))
     connection.execute("delete from decisions where sequence > 2")
@@ -225,7 +225,7 @@ def test_who_verifies_all_the_time_keeps_nobody_else_waiting(
     for thread in ask:
         thread.start()
     eventually(lambda: answers.count(503) == 12)
-    collector.api.post("quarantine", {"plugin": "a", "reason": "an act of a person"})
+    collector.api.post("quarantine", {"force": True, "plugin": "a", "reason": "an act of a person"})
     going.set()
     for thread in ask:
         thread.join()

@@ -19,7 +19,9 @@ def test_a_line_of_the_export_is_a_decision_that_can_be_made_again(tmp_path: Pat
     file, line = tmp_path / "log.jsonl", tmp_path / "line.json"
     with running(tmp_path / "data", rules_for(tmp_path, "enforce")) as collector:
         isolated = failing_until(collector, "quarantined")[0]
-        plugwarden("quarantine", "geo", "--reason", f"it leaks password={SECRET}", "--json", url=collector.url)
+        plugwarden(
+            "quarantine", "geo", "--force", "--reason", f"it leaks password={SECRET}", "--json", url=collector.url
+        )
         done = plugwarden("audit", "export", str(file), "--facts", url=collector.url)
         assert (done.returncode, done.stderr) == (0, "")
         plain = tmp_path / "plain.jsonl"

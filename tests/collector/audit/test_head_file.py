@@ -73,7 +73,7 @@ def _chain(folder: Path) -> str:
 
 
 def test_the_metrics_carry_the_head(collector: Running) -> None:
-    collector.api.post("quarantine", {"plugin": "a", "reason": "why"})
+    collector.api.post("quarantine", {"force": True, "plugin": "a", "reason": "why"})
     head = collector.api.get("audit/head")["decisions"]
     text = httpx2.get(f"{collector.url}/metrics").text
     assert f'plugwarden_audit_head{{hash="{head["hash"]}",stream="decisions"}} 1.0' in text
@@ -131,7 +131,7 @@ def test_acts_go_on_while_the_disk_takes_no_head_and_it_is_counted(
         log = collector.collector.audit
         full.set()
         for number in range(3):
-            collector.api.post("quarantine", {"plugin": f"p{number}", "reason": "why"})
+            collector.api.post("quarantine", {"force": True, "plugin": f"p{number}", "reason": "why"})
         assert collector.api.get("audit/verify")["valid"]
         assert kept() == 0
         eventually(lambda: log.failures)

@@ -33,7 +33,7 @@ def test_a_key_that_is_lost_is_told_everywhere_and_where_verification_begins(
 ) -> None:
     with running(tmp_path / "data") as first:
         for number in range(3):
-            first.api.post("quarantine", {"plugin": f"p{number}", "reason": "by hand"})
+            first.api.post("quarantine", {"force": True, "plugin": f"p{number}", "reason": "by hand"})
         assert condition(first) == "inactive"
     old = place.key.read_text()
     lost = read_keyring(place.key).keys[0].id
@@ -71,7 +71,7 @@ def test_a_key_that_is_lost_is_told_everywhere_and_where_verification_begins(
 
 def test_a_key_that_is_put_back_below_the_new_one_ends_it(place: Place, tmp_path: Path) -> None:
     with running(tmp_path / "data") as first:
-        first.api.post("quarantine", {"plugin": "a", "reason": "by hand"})
+        first.api.post("quarantine", {"force": True, "plugin": "a", "reason": "by hand"})
     old = place.key.read_text()
     place.key.write_text("n" * 64 + "\n")
     with running(tmp_path / "data") as second:

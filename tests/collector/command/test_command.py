@@ -88,14 +88,17 @@ def test_a_correction_from_the_command_line(busy: Running) -> None:
     assert (wrong.returncode, "--from: 'noon' is no time" in wrong.stderr) == (1, True)
 
 
-def test_who_isolates_what_nobody_has_called_is_told_and_it_is_isolated_all_the_same(busy: Running) -> None:
+def test_who_isolates_what_nobody_has_called_has_to_force_it_and_is_told(busy: Running) -> None:
     for named, said in (
-        (("csv", "--version", "11"), "version 11 of csv so far; did you mean 1?"),
-        (("cvs",), "cvs so far; did you mean csv?"),
+        (("csv", "--version", "11"), "version 11 of csv so far; did you mean 1? Known versions of csv: 1."),
+        (("cvs",), "cvs so far; did you mean csv? Known plugins: "),
     ):
-        answer = plugwarden("quarantine", *named, "--reason", "a test", url=busy.url)
+        refused = plugwarden("quarantine", *named, "--reason", "a test", "--yes", url=busy.url)
+        assert refused.returncode == 1
+        assert f"nobody has called {said}" in " ".join(refused.stderr.split())
+        answer = plugwarden("quarantine", *named, "--force", "--reason", "a test", url=busy.url)
         assert answer.returncode == 0
-        assert f"nobody has called {said}" in " ".join(answer.stdout.split())
+        assert f"nobody has called {said.split(' Known')[0]}" in " ".join(answer.stdout.split())
     assert {row["plugin_id"] for row in busy.api.get("quarantine")} == {"csv", "cvs"}
 
 
@@ -190,7 +193,7 @@ def test_an_address_in_use_is_said_so(collector: Running, tmp_path: Path) -> Non
 
 
 def test_the_log_is_exported_and_verified_against_what_was_exported(busy: Running, tmp_path: Path) -> None:
-    held = json.loads(plugwarden("quarantine", "x", "--reason", "a test", "--json", url=busy.url).stdout)
+    held = json.loads(plugwarden("quarantine", "x", "--force", "--reason", "a test", "--json", url=busy.url).stdout)
     assert plugwarden("release", held["id"], "--reason", "over", "--actor", "ann", url=busy.url).returncode == 0
     file = tmp_path / "log.jsonl"
     done = plugwarden("audit", "export", str(file), url=busy.url)
@@ -240,7 +243,7 @@ def test_an_acknowledgement_from_the_command_line(busy: Running) -> None:
 
 
 def test_a_runbook_is_printed_whole_and_its_commands_run(collector: Running) -> None:
-    held = collector.api.post("quarantine", {"plugin": "geo", "reason": "it leaks"})
+    held = collector.api.post("quarantine", {"force": True, "plugin": "geo", "reason": "it leaks"})
     table = plugwarden("runbook", held["id"], url=collector.url)
     assert (table.returncode, table.stderr) == (0, "")
     assert all(len(line) <= 80 for line in table.stdout.splitlines())

@@ -154,7 +154,7 @@ def test_a_suggestion_that_is_followed_says_what_it_costs(busy: Running) -> None
 def test_what_is_no_suggestion_any_more_is_a_conflict_in_a_dry_run_as_in_the_act(busy: Running) -> None:
     declined = suggested(busy, Scope("csv", "1"), "it fails")
     busy.api.post(("quarantine", declined, "decline"), {"reason": "a known blip"})
-    isolated = busy.api.post("quarantine", {"plugin": "csv", "version": "1", "reason": "by hand"})["id"]
+    isolated = busy.api.post("quarantine", {"force": True, "plugin": "csv", "version": "1", "reason": "by hand"})["id"]
     for identity, why in ((declined, "ended at"), (isolated, "is no suggestion")):
         dry = plugwarden("approve", identity, "--dry-run", url=busy.url)
         act = plugwarden("approve", identity, "--reason", "a test", url=busy.url)

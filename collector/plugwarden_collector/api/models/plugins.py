@@ -50,6 +50,8 @@ class Plugin(Answer):
     busy_seconds: float | None
     """Sum of what its calls took."""
     versions: list[str]
+    owners: list[str]
+    """Owners of the objectives that are about it."""
     last_at: datetime | None
     """Second or minute of its last call, UTC."""
     calls_per_second: float | None

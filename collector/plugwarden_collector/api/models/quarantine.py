@@ -34,6 +34,10 @@ class QuarantineRequest(Asked):
     instance: Annotated[Name, nameable("instance")] | None = None
     tenant: Annotated[Name, nameable("tenant")] | None = None
     reason: Reason
+    force: bool = Field(
+        default=False,
+        description="Isolate it though nobody has called it so far; else a plugin or version that is not known is refused",
+    )
     hold_seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
         default=None, description="Probation begins after this long; none: until somebody releases it"
     )

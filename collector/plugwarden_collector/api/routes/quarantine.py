@@ -27,8 +27,8 @@ from plugwarden_collector.api.models.words import Name, nameable
 from plugwarden_collector.api.parts import Parts, actor
 from plugwarden_collector.api.plain import columns
 from plugwarden_collector.api.render import as_json
-from plugwarden_collector.decide.drain import drain
-from plugwarden_collector.decide.named import never_called
+from plugwarden_collector.decide.drain import Drain, drain
+from plugwarden_collector.decide.named import ensure_called, never_called
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.web.auth import Principal
 
@@ -48,8 +48,13 @@ def quarantine_routes(parts: Parts) -> Routes:
 
     @routes.post("/api/v1/quarantine", status_code=201, response_model=QuarantineAct, responses=problems(409))
     async def quarantine(body: QuarantineRequest, who: Annotated[Principal, operating]) -> Any:
-        """Take a scope out of service by hand."""
+        """Take a scope out of service by hand. A plugin or version that nobody has called is refused unless `force` is true."""
         scope = Scope(body.plugin, body.version, body.operation, body.instance, body.tenant)
+        if not body.force and never_called(scope, warden.standing) is not None:
+            await parts.catch_up()  # its first calls may be stored and not judged yet
+            # A first call that does not come back is under way, and counted nowhere.
+            if not (await parts.reads.run(warden.forecast, scope)).impact and not (await under_way(scope)).hosts:
+                ensure_called(scope, warden.standing)
         hold = None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds)
         item = await acts.run(warden.quarantine, scope, body.reason, actor(who, body.actor), hold=hold)
         warning = None if item.evidence.get("impact") else never_called(scope, warden.standing)
@@ -73,9 +78,9 @@ def quarantine_routes(parts: Parts) -> Routes:
         await parts.catch_up()
         scope = Scope(plugin, version, operation, instance, tenant)
         told = await parts.reads.run(warden.forecast, scope)
-        running = drain(scope, await parts.reads.run(parts.telemetry.pages.running, [plugin], parts.clock())).running
-        warning = None if told.impact else never_called(scope, warden.standing)
-        return as_json({"scope": str(scope), **told.as_dict(), "running": running, "warning": warning})
+        now = await under_way(scope)
+        warning = None if told.impact or now.hosts else never_called(scope, warden.standing)
+        return as_json({"scope": str(scope), **told.as_dict(), "running": now.running, "warning": warning})
 
     @routes.get("/api/v1/quarantine/running", response_model=list[RunningCalls], dependencies=[reading])
     async def running_calls() -> Any:
@@ -116,6 +121,9 @@ def quarantine_routes(parts: Parts) -> Routes:
     async def release(identity: str, body: QuarantineEndRequest, who: Annotated[Principal, operating]) -> Any:
         """End a quarantine by hand: the automation leaves its scope alone for a while."""
         return await ended(warden.release, identity, body, who)
+
+    async def under_way(scope: Scope) -> Drain:
+        return drain(scope, await parts.reads.run(parts.telemetry.pages.running, [scope.plugin], parts.clock()))
 
     async def ended(end: Callable[..., Quarantine], identity: str, body: QuarantineEndRequest, who: Principal) -> Any:
         override = None if body.override_seconds is None else timedelta(seconds=body.override_seconds)

@@ -3,7 +3,7 @@
 import { drawTable } from "./table.js"
 import { cell, element, fill, link, trend } from "./parts.js"
 
-const KINDS = { table: drawTable, line: drawLine, tiles: drawTiles, cards: drawCards, notice: drawNotice }
+const KINDS = { table: drawTable, line: drawLine, tiles: drawTiles, cards: drawCards, notice: drawNotice, map: drawMap, ribbon: drawRibbon }
 
 export default function ({ data, parentElement, setStateValue }) {
   let root = parentElement.querySelector(".linked")
@@ -68,4 +68,24 @@ function drawNotice(root, data) {
     }
     return box
   })
+}
+
+function drawMap(root, data) {
+  root.classList.add("map")
+  root.setAttribute("aria-label", data.caption)
+  fill(root, data.cells, cell)
+}
+
+function drawRibbon(root, data) {
+  root.classList.add("ribbon")
+  fill(root, data.events, (said) => {
+    const mark = link(said.href, "mark")
+    mark.style.left = `${100 * said.at}%`
+    mark.dataset.tone = said.tone
+    mark.title = said.text
+    mark.setAttribute("aria-label", said.text)
+    return mark
+  })
+  root.dataset.from = data.begins
+  root.dataset.to = data.ends
 }

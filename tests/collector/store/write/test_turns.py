@@ -113,7 +113,7 @@ def test_an_act_does_not_wait_for_the_judge_to_have_counted(
     monkeypatch.setattr(collector.collector.writer, "roll_up", long_counting)
     try:
         assert asked.wait(30)
-        body = {"plugin": "p", "reason": "looks broken"}
+        body = {"plugin": "p", "reason": "looks broken", "force": True}
         made = httpx2.post(f"{collector.url}/api/v1/quarantine", json=body, timeout=20)
         assert made.status_code in {200, 201}
     finally:
