@@ -14,9 +14,12 @@ from plugwarden_dashboards.page import live, since
 __all__ = ["page"]
 
 _COLUMNS = (
-    Column("Plugin"), Column("Calls/s", "end"), Column("Peak calls/s", "end", narrow=False, note="Highest over ten seconds; of older calls, a minute or an hour"),
-    Column("Calls at once", "end"), Column("CPU cores", "end", note="Estimated from one call in sixteen"),
-)  # fmt: skip
+    Column("Plugin"),
+    Column("Calls/s", "end"),
+    Column("Peak calls/s", "end", narrow=False, note="Highest over ten seconds; of older calls, a minute or an hour"),
+    Column("Calls at once", "end"),
+    Column("CPU cores", "end", note="Estimated from one call in sixteen"),
+)
 
 
 def page() -> None:
