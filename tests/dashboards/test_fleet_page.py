@@ -67,10 +67,12 @@ def test_the_page_and_the_header_tell_one_number(troubled: Running, monkeypatch:
 def test_above_a_hundred_plugins_there_is_a_map_whose_squares_are_links(
     troubled: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (found,) = linked.elements(draw("fleet", troubled.url, monkeypatch), "map")
-    assert len(found["cells"]) == fleet.MANY + 1
-    first = found["cells"][0]
-    assert (first["tone"], first["note"], first["href"]) == ("held", "csv: ⛔ quarantined", "/plugin?plugin=csv")
+    (found,) = linked.elements(draw("fleet", troubled.url, monkeypatch), "table")
+    assert (found["squares"], len(found["rows"])) == (True, fleet.MANY + 1)
+    name, state, *_ = found["rows"][0]
+    assert (name["text"], name["href"], state["text"], state["tone"]) == (
+        "csv", "/plugin?plugin=csv", "⛔ quarantined", "held",
+    )  # fmt: skip
 
 
 def test_what_was_decided_stands_on_a_line_of_time(troubled: Running, monkeypatch: pytest.MonkeyPatch) -> None:
