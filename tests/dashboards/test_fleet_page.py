@@ -47,7 +47,7 @@ def test_a_cause_has_one_card_with_why_since_when_what_was_done_and_where_to_go(
     (found,) = linked.elements(page, "cards")
     (card,) = found["cards"]
     head = list(linked.strings(card["head"]))
-    assert "⛔ quarantined" in head
+    assert "⊘ quarantined" in head
     assert "csv@2" in head
     assert any(text.startswith("began ") for text in head)
     assert "KeyError" in card["lines"][0]
@@ -71,7 +71,7 @@ def test_above_a_hundred_plugins_there_is_a_map_whose_squares_are_links(
     assert (found["squares"], len(found["rows"])) == (True, fleet.MANY + 1)
     name, state, *_ = found["rows"][0]
     assert (name["text"], name["href"], state["text"], state["tone"]) == (
-        "csv", "/plugin?plugin=csv", "⛔ quarantined", "held",
+        "csv", "/plugin?plugin=csv", "⊘ quarantined", "held",
     )  # fmt: skip
 
 
