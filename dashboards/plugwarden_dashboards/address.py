@@ -1,10 +1,9 @@
-"""Addresses of our own pages. The address is the state of a page: whoever opens it sees the same."""
+"""Addresses of our own pages. The address is the state of a page: whoever opens it sees the same. Pure."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote, urlencode
-
-import streamlit as st
 
 from plugwarden_dashboards import words
 from plugwarden_dashboards.linked import Cell
@@ -13,6 +12,8 @@ __all__ = ["CHOSEN", "address", "decision_link", "plugin_link", "subject_link", 
 
 CHOSEN = {"range": "15m", "refresh": "5s"}
 """What is chosen above every page and stays when going to another one, and what it is where the address says nothing."""
+MOST_REMEMBERED = 8192
+"""Links that are kept: a fleet of a thousand plugins has as many and one a version, at every refresh."""
 _SUBJECTS = {
     "q": ("quarantine", "quarantine"),
     "i": ("alerts", "incident"),
@@ -23,14 +24,13 @@ _SUBJECTS = {
 
 
 def address(page: str, **query: str | None) -> str:
-    """Return the address of a page, which keeps the chosen time range and refresh; what is None or empty is left out."""
-    chosen = {name: str(st.session_state.get(name, usual)) for name, usual in CHOSEN.items()}
-    kept = {name: value for name, value in chosen.items() if value != CHOSEN[name]}
-    parts = urlencode({name: value for name, value in {**query, **kept}.items() if value}, quote_via=quote)
+    """Return the address of a page; what is None or empty is left out. A browser adds what its own address has of `CHOSEN`."""
+    parts = urlencode({name: value for name, value in query.items() if value}, quote_via=quote)
     path = "/" if page == "fleet" else f"/{page}"
     return f"{path}?{parts}" if parts else path
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def plugin_link(plugin: str | None, version: str | None = None, *, alone: bool = False, strong: bool = False) -> Cell:
     """Return a link to a plugin, or to one of its versions, which is named without its plugin where it stands `alone`."""
     if not plugin:

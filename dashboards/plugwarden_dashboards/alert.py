@@ -97,8 +97,10 @@ def _acknowledge(row: dict[str, Any]) -> None:
     """Draw the form by which somebody says that they know."""
     with st.form("acknowledge", border=False):
         st.text("Receivers that were told are not told again for this long. When the alert ends, all of them are told.")
-        reason = st.text_input("What you are doing about it", key="acknowledge_reason", max_chars=2000, required=True)
-        length = st.selectbox("For", list(LENGTHS), key="acknowledge_for", width=160)
+        reason = st.text_input(
+            "What you are doing about it", key=f"acknowledge_reason_{row['fingerprint']}", max_chars=2000, required=True
+        )
+        length = st.selectbox("For", list(LENGTHS), key=f"acknowledge_for_{row['fingerprint']}", width=160)
         sent = st.form_submit_button("Acknowledge", type="primary")
     if sent:
         body = {"subject": row["fingerprint"], "seconds": LENGTHS[length], "reason": reason.strip(), "actor": act.ACTOR}

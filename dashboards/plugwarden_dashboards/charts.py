@@ -5,6 +5,7 @@ Colours: Okabe and Ito's palette, which people with colour-blindness tell apart;
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -207,16 +208,16 @@ def trace_scatter(frame: pd.DataFrame, height: int = 220) -> AnyChart:
 
 def waterfall(frame: pd.DataFrame) -> AnyChart:
     """Spans of one trace over time. Columns: row (from 0), name, label, start_ms, end_ms, length_ms, plugin, status."""
+    # Names by the number of their row: by themselves the axis would fold spans of the same name into one. A JSON text is the same
+    # text in Vega's expressions.
     rows = alt.Y(
         "row:O",
-        axis=alt.Axis(title=None, labels=False, minExtent=NAMES_PIXELS, ticks=False, domain=False),
-    )
-    # Beside the axis and not as its labels: it would fold spans of the same name into one row.
-    names = (
-        alt.Chart(frame)
-        .mark_text(align="left", baseline="middle", dx=-NAMES_PIXELS, limit=NAMES_PIXELS - 8)
-        .encode(x=alt.value(0), y=rows, text="name:N")
-    )
+        axis=alt.Axis(
+            title=None, labelExpr=f"{json.dumps(frame['name'].tolist())}[datum.value]", labelAlign="left",
+            labelPadding=NAMES_PIXELS, labelLimit=NAMES_PIXELS - 8, minExtent=NAMES_PIXELS, labelOverlap=False, ticks=False,
+            domain=False,
+        ),
+    )  # fmt: skip
     bars = (
         alt.Chart(frame)
         .mark_bar(height={"band": 0.7}, cornerRadius=2)
@@ -235,7 +236,7 @@ def waterfall(frame: pd.DataFrame) -> AnyChart:
             ],
         )
     )
-    return alt.layer(bars, names).properties(height=110 + 28 * len(frame))
+    return bars.properties(height=110 + 28 * len(frame))
 
 
 def _stacked(frame: pd.DataFrame, changes: pd.DataFrame, by: str, scale: alt.Scale) -> AnyChart:

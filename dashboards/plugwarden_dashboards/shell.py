@@ -111,7 +111,7 @@ def _facts(status: dict[str, Any]) -> list[Cell]:
         Cell("no calls yet" if age is None else f"data {words.duration(age)} old", href=address("platform")),
         Cell(f"{'■' if firing else '●'} {words.counted(firing, 'alert')} firing", href=address("alerts"), tone="bad" if firing else "good"),
         # Scopes, not plugins: one version may be isolated while its plugin is healthy with another.
-        Cell(f"{'⛔' if held else '●'} {words.counted(held, 'scope')} in quarantine", href=address("quarantine"),
+        Cell(f"{'⊘' if held else '●'} {words.counted(held, 'scope')} in quarantine", href=address("quarantine"),
              tone="held" if held else "good"),
         Cell(f"policy: {status['enforcement']}", href=address("audit")),
         states.badge(level, href=address("platform")),

@@ -15,6 +15,8 @@ __all__ = ["board", "form", "show"]
 
 LENGTHS = {"30 minutes": 1800, "2 hours": 7200, "8 hours": 28_800, "1 day": 86_400, "7 days": 604_800}
 """Seconds that a silence may last; there is none without an end."""
+MOST_LABELS = 10
+"""Labels that a silence asks for at most; the API takes as many."""
 ENDED_HOURS = 24
 """Hours for which a silence that ended is still listed."""
 _SILENCES = (
@@ -30,12 +32,12 @@ _STATES = {
 
 def form(row: dict[str, Any]) -> None:
     """Draw the form that silences an alert, with what it would hide above its button."""
-    labels = row["labels"]
+    labels, mark = row["labels"], row["fingerprint"]
     names = ["alertname", "plugin", "version", "slo", "severity"]
     known = [name for name in (*names, *sorted(labels.keys() - {*names})) if name in labels]
     chosen = st.multiselect(
         "Alerts with the same", known, default=[name for name in known if name in {"alertname", "plugin", "version"}] or known[:1],
-        format_func=lambda name: f"{name} = {words.option(labels[name])}", key="silence_labels",
+        format_func=lambda name: f"{name} = {words.option(labels[name])}", key=f"silence_labels_{mark}", max_selections=MOST_LABELS,
     )  # fmt: skip
     matchers = {name: labels[name] for name in chosen}
     if not matchers:
@@ -43,8 +45,8 @@ def form(row: dict[str, Any]) -> None:
         return
     may = _preview(matchers)
     with st.form("silence", border=False):
-        reason = st.text_input("Reason", key="silence_reason", max_chars=2000, required=True)
-        length = st.selectbox("Ends after", list(LENGTHS), index=1, key="silence_for", width=160)
+        reason = st.text_input("Reason", key=f"silence_reason_{mark}", max_chars=2000, required=True)
+        length = st.selectbox("Ends after", list(LENGTHS), index=1, key=f"silence_for_{mark}", width=160)
         sent = st.form_submit_button("Silence", type="primary", disabled=not may)
     if sent:
         body = {"matchers": matchers, "seconds": LENGTHS[length], "comment": reason.strip(), "actor": act.ACTOR}
@@ -68,7 +70,7 @@ def show(identity: str) -> None:
         if row["state"] == "expired":
             return
         with st.form("end_silence", border=False):
-            reason = st.text_input("Reason", key="end_silence_reason", max_chars=2000, required=True)
+            reason = st.text_input("Reason", key=f"end_silence_reason_{identity}", max_chars=2000, required=True)
             sent = st.form_submit_button("End it now", type="primary")
         if sent:
             body = {"reason": reason.strip(), "actor": act.ACTOR}

@@ -7,11 +7,12 @@ from plugwarden_dashboards.words import plain
 
 __all__ = ["badge", "said", "tone"]
 
+# Signs of plain fonts: an emoji has a colour of its own, and is an empty box where no font has it.
 _STATES: dict[str, tuple[str, str, Tone]] = {
     "healthy": ("●", "healthy", "good"),
     "degraded": ("▲", "degraded", "warn"),
     "suspected": ("▲", "suspected", "warn"),
-    "quarantined": ("⛔", "quarantined", "held"),
+    "quarantined": ("⊘", "quarantined", "held"),
     "probation": ("◐", "probation", "probe"),
     "released": ("●", "released", "good"),
     "firing": ("■", "firing", "bad"),

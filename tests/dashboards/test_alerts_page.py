@@ -122,11 +122,11 @@ def test_a_silence_needs_a_label_and_a_reason(alerting: Running, monkeypatch: py
     st.cache_data.clear()
     mark = page_alert(alerting)
     page = draw("alerts", alerting.url, monkeypatch, alert=mark, act="silence")
-    assert page.multiselect(key="silence_labels").value == ["alertname", "plugin", "version"]
-    assert page.selectbox(key="silence_for").value in silence.LENGTHS, "there is none without an end"
+    assert page.multiselect(key=f"silence_labels_{mark}").value == ["alertname", "plugin", "version"]
+    assert page.selectbox(key=f"silence_for_{mark}").value in silence.LENGTHS, "there is none without an end"
     before = alerting.api.get("silences")
     next(button for button in page.button if button.label == "Silence").click().run()
     assert "reason is required" in page.error[0].value
     assert alerting.api.get("silences") == before
-    page.multiselect(key="silence_labels").set_value([]).run()
+    page.multiselect(key=f"silence_labels_{mark}").set_value([]).run()
     assert "at least one label" in page.warning[0].value

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 import streamlit as st
 from playwright.sync_api import Page, TimeoutError, expect, sync_playwright
 from plugwarden import Sidecar
-from plugwarden.contract import Scope
+from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.api.client import Unreachable
+from plugwarden_collector.decide.acts import Acted
+from plugwarden_collector.decide.changes import Changes
+from plugwarden_collector.decide.identity import new_id
+from plugwarden_collector.decide.quarantine import AUTOMATION, Quarantine
+from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.rules.policy import Enforcement
 from plugwarden_dashboards import data
 from plugwarden_dashboards.views import quarantine
 from streamlit.testing.v1 import AppTest
@@ -100,6 +107,37 @@ def test_it_says_which_version_calls_go_back_to_and_how_many_are_refused(
         for text in said
     )
     assert "Refused or answered by a fallback: 200 calls a minute, in 1 process, for 1 tenant" in said
+
+
+def test_what_waits_for_a_person_comes_first(collector: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suggestion, and a probation that too few calls went through; a probation that goes on has its own place."""
+    at = collector.collector.warden._clock()
+
+    def probation(scope: Scope, evidence: dict[str, Any]) -> Quarantine:
+        return Quarantine(
+            new_id("q", scope, at), scope, QuarantineState.PROBATION, "it failed", AUTOMATION, Enforcement.ENFORCE, at, at,
+            evidence=evidence,
+        )  # fmt: skip
+
+    stuck = probation(Scope("geo"), {"inconclusive": at.isoformat()})
+    stale = probation(Scope("pdf"), {"inconclusive": "2026-01-01T00:00:00"})  # of a step before
+
+    def act(now: Standing, at: datetime) -> Acted:
+        fresh = now.copy()
+        fresh.quarantines.update({item.id: item for item in (stuck, stale)})
+        return fresh, Changes(at=at, quarantines=[stuck, stale])
+
+    collector.collector.warden.act(act)
+    asked_of = suggested(collector, SCOPE, "it fails")
+    page = draw("quarantine", collector.url, monkeypatch)
+    titles = [item.value for item in page.markdown]
+    assert titles == ["#### Needs you · 2", "#### Quarantined · 0", "#### Probation · 1"]
+    assert {row["id"] for row in collector.api.get("quarantine") if row["inconclusive"]} == {stuck.id}
+    assert {button.key for button in page.button} >= {
+        f"approve_{asked_of}",
+        f"release_{stuck.id}",
+        f"release_{stale.id}",
+    }
 
 
 def test_what_forbids_it_is_said_once_and_what_else_was_considered_in_lines(

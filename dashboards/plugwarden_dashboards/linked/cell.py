@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from plugwarden_collector.wording import one_line
 
-__all__ = ["Cell", "Said", "Tone", "as_data"]
+__all__ = ["Cell", "Said", "Tone", "as_data", "rounded"]
 
 Tone = Literal["good", "warn", "bad", "held", "probe", "none"]
 """Colour of a badge, a tile, a card or a notice; beside it always stands a word."""
@@ -45,18 +45,34 @@ MOST_TEXT = 500
 def as_data(said: Said) -> Any:
     """Return a cell as the browser takes it: plain text as a string, else an object without what is not set."""
     if isinstance(said, str):
-        return one_line(said, MOST_TEXT)
+        return _text(said)
     if not isinstance(said, Cell):
         return {"parts": [as_data(part) for part in said]}
-    data: dict[str, Any] = {"text": one_line(said.text, MOST_TEXT)}
-    data |= {
-        name: value
-        for name, value in (
-            ("href", said.href), ("tone", said.tone), ("value", said.value), ("note", one_line(said.note, MOST_TEXT)),
-            ("share", said.share), ("strong", said.strong), ("mono", said.mono),
-        )
-        if value is not None and value is not False and value != ""
-    }  # fmt: skip
+    data: dict[str, Any] = {"text": _text(said.text)}
+    if said.href:
+        data["href"] = said.href
+    if said.tone:
+        data["tone"] = said.tone
+    if said.value is not None:
+        data["value"] = said.value if isinstance(said.value, str | int) else float(f"{said.value:.6g}")
+    if said.note:
+        data["note"] = _text(said.note)
+    if said.share is not None:
+        data["share"] = round(said.share, 3)
+    if said.strong:
+        data["strong"] = True
+    if said.mono:
+        data["mono"] = True
     if said.trend is not None:
-        data["trend"] = [float(f"{value:.3g}") for value in said.trend]
+        data["trend"] = rounded(said.trend)
     return data if len(data) > 1 else data["text"]
+
+
+def rounded(values: Sequence[float]) -> list[float]:
+    """Return the points of a trend as exactly as its few pixels show them."""
+    return [float(f"{value:.3g}") for value in values]
+
+
+def _text(text: str) -> str:
+    # Nearly all of a page's ten thousand texts are of this kind, and need no search for what is hostile.
+    return text if text.isascii() and text.isprintable() and len(text) <= MOST_TEXT else one_line(text, MOST_TEXT)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import streamlit as st
 from plugwarden_collector.wording import harmless, one_line
 
-from plugwarden_dashboards.linked.cell import Cell, Said, Tone, as_data
+from plugwarden_dashboards.linked.cell import Cell, Said, Tone, as_data, rounded
 
-__all__ = ["Card", "Column", "Event", "Tile", "cards", "line", "notice", "ribbon", "table", "tiles", "tone_map"]
+__all__ = ["Card", "Column", "Event", "Tile", "cards", "line", "notice", "ribbon", "table", "tiles"]
 
 MOST_TEXT = 2000
 """Characters of a line of a card, and of a notice."""
@@ -72,12 +72,13 @@ class Event:
 
 def table(
     caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Said]], *, key: str, sort: str = "", note: str = "",
-    current: int | None = None,
+    current: int | None = None, squares: bool = False,
 ) -> None:  # fmt: skip
     """Draw a table that sorts, filters and links.
 
     `sort` is a column's name, after a `-` where it falls; empty: as given. The address of the page keeps both as `KEY_sort` and
-    `KEY_find`. `note` says what is left out, `current` is the row that the page is about.
+    `KEY_find`. `note` says what is left out, `current` is the row that the page is about. With `squares` each
+    row stands above as a small square of its state's colour, too: its first two cells are its name and its state.
     """
     names = {name for column in columns for name in (column.name, f"-{column.name}")}
     asked = st.query_params.get(f"{key}_sort", "")
@@ -90,7 +91,7 @@ def table(
         _keep(key, names, sort)
 
     _draw(
-        "table", key, on_view=kept, caption=one_line(caption), note=one_line(note), view=view, current=current,
+        "table", key, on_view=kept, caption=one_line(caption), note=one_line(note), view=view, current=current, squares=squares,
         columns=[{name: getattr(column, name) for name in Column.__slots__} for column in columns],
         rows=[[as_data(said) for said in row] for row in rows],
     )  # fmt: skip
@@ -120,11 +121,6 @@ def cards(found: Sequence[Card], *, key: str) -> None:
     )  # fmt: skip
 
 
-def tone_map(caption: str, found: Sequence[Cell], *, key: str) -> None:
-    """Draw a small square a cell, by its colour: what is too many for a table at a glance."""
-    _draw("map", key, caption=one_line(caption), cells=[as_data(cell) for cell in found])
-
-
 def ribbon(begins: str, ends: str, events: Sequence[Event], *, key: str) -> None:
     """Draw events along a line of time, whose ends carry these texts."""
     data = [
@@ -145,7 +141,7 @@ def _text(text: str) -> str:
 def _named(tile: Tile) -> dict[str, Any]:
     return {
         "label": one_line(tile.label), "value": one_line(tile.value), "href": tile.href, "note": one_line(tile.note),
-        "tone": tile.tone, "trend": [float(f"{value:.3g}") for value in tile.trend],
+        "tone": tile.tone, "trend": rounded(tile.trend),
     }  # fmt: skip
 
 

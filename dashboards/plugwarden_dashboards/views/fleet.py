@@ -23,6 +23,8 @@ CARDS = 4
 """Causes that stand above the table; with more it would not be seen."""
 EVENTS = 50
 """Newest decisions that are looked through."""
+TRENDS = 200
+"""Plugins, those in trouble and then the busiest first, whose trend is sent: as many rows as a table draws at once."""
 STEPS = 30
 """Points of a trend: as many as a column of a table shows."""
 _SEVERITY = {"quarantined": 0, "degraded": 1, "probation": 2, "healthy": 3}
@@ -55,9 +57,6 @@ def _body() -> None:
     trends = _trends(series)
     _tiles(plugins, trends)
     _causes(plugins)
-    if len(plugins) > MANY:
-        cells = [_square(row) for row in plugins]
-        linked.tone_map("All plugins, a square each, those in trouble first", cells, key="fleet_map")
     _table(plugins, trends)
     _events(series["calls"])
 
@@ -67,7 +66,7 @@ def _tiles(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
     slowest = max(plugins, key=lambda row: row["p99_seconds"] or 0.0)
     counts = Counter(row["state"] for row in plugins)
     worst = min(counts, key=lambda word: _SEVERITY.get(word, 9))
-    by_state = ", ".join(f"{counts[word]} {states.said(word)}" for word in _SEVERITY if counts[word])
+    by_state = ", ".join(f"{words.count(counts[word])} {states.said(word)}" for word in _SEVERITY if counts[word])
     found = [
         Tile("Calls per second", words.count(sum(row["calls_per_second"] for row in plugins)), trend=whole[-STEPS:]),
         Tile("Success", words.percent(Calls.of(plugins).success_ratio), address("traces", t_outcome="error"),
@@ -102,16 +101,6 @@ def _causes(plugins: list[dict[str, Any]]) -> None:
         linked.line(rest, Cell("all quarantines", href=address("quarantine")), key="fleet_more")
 
 
-def _square(row: dict[str, Any]) -> Cell:
-    said = states.said(row["state"])
-    return Cell(
-        said[0],
-        tone=states.tone(row["state"]),
-        href=plugin_link(row["plugin_id"]).href,
-        note=f"{words.option(row['plugin_id'])}: {said}",
-    )
-
-
 def _events(steps: list[dict[str, Any]]) -> None:
     """Draw what was deployed and decided within the time range."""
     if not steps:
@@ -144,15 +133,16 @@ def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
     linked.table(
         "All plugins, those in trouble first",
         _COLUMNS,
-        [_row(row, trends.get(row["plugin_id"], [])) for row in plugins],
+        [_row(row, trends.get(row["plugin_id"], []) if index < TRENDS else []) for index, row in enumerate(plugins)],
         key="fleet",
+        squares=len(plugins) > MANY,
     )
 
 
 def _row(row: dict[str, Any], trend: list[float]) -> list[linked.Said]:
     left = row["budget_remaining_ratio"]
     return [
-        plugin_link(row["plugin_id"], strong=True),
+        plugin_link(row["plugin_id"]),
         states.badge(row["state"], value=_SEVERITY.get(row["state"], 9)),
         [plugin_link(row["plugin_id"], version, alone=True) for version in row["versions"]],
         Cell(words.count(row["calls_per_second"]), value=row["calls_per_second"]),

@@ -80,7 +80,7 @@ def _body() -> None:
 
 def needs_person(row: dict[str, Any]) -> bool:
     """Whether a person has to decide: of a suggestion, and of a probation that too few calls went through."""
-    return bool(row["state"] == "degraded" or row["evidence"].get("inconclusive"))
+    return bool(row["state"] == "degraded" or row["inconclusive"])
 
 
 def _places(many: int) -> Iterator[DeltaGenerator]:

@@ -81,11 +81,11 @@ def _details(trace_id: str, frame: pd.DataFrame, spans: dict[str, dict[str, Any]
     order = frame["span_id"].tolist()
     failing = next((span_id for span_id in order if states.tone(_outcome(spans[span_id])) == "bad"), order[0])
     wanted = asked("span", SPAN_ID)
-    chosen = wanted if wanted in order else failing
+    chosen = wanted if wanted is not None and wanted in spans else failing
     linked.table(
         "Spans, each below the one that it is part of", _SPANS,
         [_span(trace_id, spans[row["span_id"]], row) for row in frame.to_dict("records")], key="spans",
-        current=order.index(chosen),
+        current=order.index(chosen) if chosen in order else None,
     )  # fmt: skip
     _says(spans[chosen])
 

@@ -268,7 +268,7 @@ ROWS: Mapping[str, tuple[type, set[str]]] = {
     "alerts": (alerts.AlertRow, {"silenced_by", "acknowledged_by", "acknowledged_until"}),
     "alert_events": (alerts.AlertEventRow, set()),
     "incidents": (alerts.IncidentRow, {"acknowledged_by", "acknowledged_until"}),
-    "quarantines": (models.QuarantineRow, set()),
+    "quarantines": (models.QuarantineRow, {"inconclusive"}),
     "decisions": (models.AuditEntry, {"stream", "facts"}),
     "changes": (models.ChangeRow, set()),
 }

@@ -72,7 +72,7 @@ class Status(Answer):
     directive_revision: int
     listeners: list[Listener]
     firing: int
-    """Alerts."""
+    """Alerts, those that others push included: as many as `GET /api/v1/alerts` lists."""
     quarantined: int
     """Quarantines in force."""
     verdict: Verdict

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from plugwarden.contract.value import value
 from pydantic import Field
 
 from plugwarden_collector.decide.override import MAX_OVERRIDE_SECONDS
-from plugwarden_collector.store.ledger_rows import QuarantineRow
+from plugwarden_collector.store import ledger_rows
 
 from .answer import Answer
 from .words import Asked, Name, Reason, Said, nameable
@@ -60,6 +61,14 @@ class AutomationRequest(Asked):
     frozen: bool
     reason: Reason
     actor: Said = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineRow(Answer, ledger_rows.QuarantineRow):
+    """A scope that is, or was, under watch."""
+
+    inconclusive: bool
+    """Whether its probation waits for a person: too few calls came to judge by."""
 
 
 @value

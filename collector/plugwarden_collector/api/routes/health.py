@@ -73,6 +73,7 @@ def health_routes(parts: Parts) -> Routes:
             asyncio.to_thread(store.newest_at), asyncio.to_thread(store.size), asyncio.to_thread(store.rows)
         )
         writing = store.health()
+        own = sum(1 for item in warden.standing.alerts.values() if item.alert.state.value == "firing")
         now = asyncio.get_running_loop().time()
         listening = [
             {"service": service, "instance": instance}
@@ -101,7 +102,7 @@ def health_routes(parts: Parts) -> Routes:
                 "frozen": warden.standing.frozen,
                 "directive_revision": board.current.revision,
                 "listeners": listening,
-                "firing": sum(1 for item in warden.standing.alerts.values() if item.alert.state.value == "firing"),
+                "firing": own + parts.pushed.firing,
                 "quarantined": sum(1 for item in warden.standing.quarantines.values() if item.in_force),
                 "verdict": _verdict(health, clock()),
                 "rows": stored,

@@ -44,7 +44,9 @@ def quarantine_routes(parts: Parts) -> Routes:
     @routes.get("/api/v1/quarantine", response_model=list[QuarantineRow], dependencies=[reading])
     async def quarantines() -> Any:
         """All quarantines with scope, reason, evidence and actor; those in force first."""
-        return as_json(await parts.reads.run(parts.ledger.quarantines))
+        rows = await parts.reads.run(parts.ledger.quarantines)
+        waiting = {item.id for item in warden.standing.quarantines.values() if item.in_force and item.inconclusive}
+        return as_json([{**columns(row), "inconclusive": row.id in waiting} for row in rows])
 
     @routes.post("/api/v1/quarantine", status_code=201, response_model=QuarantineAct, responses=problems(409))
     async def quarantine(body: QuarantineRequest, who: Annotated[Principal, operating]) -> Any:

@@ -3,7 +3,7 @@
 import { drawTable } from "./table.js"
 import { cell, element, fill, link, trend } from "./parts.js"
 
-const KINDS = { table: drawTable, line: drawLine, tiles: drawTiles, cards: drawCards, notice: drawNotice, map: drawMap, ribbon: drawRibbon }
+const KINDS = { table: drawTable, line: drawLine, tiles: drawTiles, cards: drawCards, notice: drawNotice, ribbon: drawRibbon }
 
 export default function ({ data, parentElement, setStateValue }) {
   let root = parentElement.querySelector(".linked")
@@ -68,12 +68,6 @@ function drawNotice(root, data) {
     }
     return box
   })
-}
-
-function drawMap(root, data) {
-  root.classList.add("map")
-  root.setAttribute("aria-label", data.caption)
-  fill(root, data.cells, cell)
 }
 
 function drawRibbon(root, data) {

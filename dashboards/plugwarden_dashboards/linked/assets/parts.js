@@ -12,9 +12,21 @@ export function element(name, classes = "", text = "") {
 export function link(href, classes = "") {
   if (!href || new URL(href, location.origin).origin !== location.origin) return element("span", classes)
   const made = element("a", classes)
-  made.setAttribute("href", href)
+  made.setAttribute("href", kept(href))
   made.onclick = follow
   return made
+}
+
+// What is chosen above every page stays when going to another one; this page's own address has it.
+const KEPT = ["range", "refresh"]
+const chosen = () => {
+  const here = new URLSearchParams(location.search)
+  return KEPT.filter((name) => here.has(name)).map((name) => `${name}=${encodeURIComponent(here.get(name))}`)
+}
+
+function kept(href) {
+  const parts = chosen()
+  return parts.length ? href + (href.includes("?") ? "&" : "?") + parts.join("&") : href
 }
 
 // A new document would begin a new session and ask for the token again. Streamlit itself goes wherever history goes.
@@ -76,8 +88,9 @@ export function trend(values, width, height) {
 // the pointer are not lost at a refresh; where the focused one changed, its successor has the focus.
 export function fill(box, items, draw) {
   const root = box.getRootNode()
+  const ways = chosen().join() // links differ with it
   items.forEach((item, index) => {
-    const said = JSON.stringify(item)
+    const said = JSON.stringify(item) + ways
     const old = box.children[index]
     if (old && DRAWN.get(old) === said) return
     const made = draw(item)

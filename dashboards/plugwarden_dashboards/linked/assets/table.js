@@ -1,5 +1,5 @@
 // A table: sorted by value, filtered, its links anchors, and cut where a browser would be slow.
-import { cell, element, fill, textOf } from "./parts.js"
+import { cell, element, fill, link, textOf } from "./parts.js"
 
 const MOST_ROWS = 200 // rows that are drawn at once; "Show all" draws the others
 const FILTERED_FROM = 6 // fewer rows than this are seen at a glance
@@ -54,8 +54,9 @@ function frame(root) {
   head.append(titles)
   table.append(caption, head, body)
   scrolled.append(table)
-  root.append(tools, scrolled)
-  return { tools, search, choosers, note, more, caption, titles, body }
+  const map = element("div", "map")
+  root.append(map, tools, scrolled)
+  return { map, tools, search, choosers, note, more, caption, titles, body }
 }
 
 function draw(state) {
@@ -76,12 +77,25 @@ function draw(state) {
     (said) => row(said, data.columns),
   )
   fill(state.choosers, data.columns.flatMap((column, index) => chooser(column, index, data.rows)), (said) => select(said, state))
+  if (data.squares) fill(state.map, shown.map(({ cells }) => [cells[0], cells[1]]), square)
+  state.map.hidden = !data.squares
   state.tools.hidden = data.rows.length < FILTERED_FROM && !data.note
   state.search.hidden = state.choosers.hidden = data.rows.length < FILTERED_FROM
   state.more.hidden = drawn.length === shown.length
   const cut = drawn.length < shown.length ? `first ${drawn.length} of ${shown.length} shown` : ""
   const matching = shown.length < data.rows.length ? `${shown.length} of ${data.rows.length} match` : ""
   state.note.textContent = [data.note, matching, cut].filter(Boolean).join(" · ")
+}
+
+// A plugin as a small square: what is too many for a table at a glance. Its first two cells are its name and its state.
+function square([name, state]) {
+  const box = link(name.href, "badge")
+  box.dataset.tone = state.tone
+  box.textContent = state.text.slice(0, 1)
+  box.title = `${name.text}: ${state.text}`
+  box.setAttribute("aria-label", box.title)
+  box.tabIndex = -1 // the keyboard has the same link in the table
+  return box
 }
 
 const sorted = (column, sort) => (sort === column.name ? "ascending" : sort === `-${column.name}` ? "descending" : "none")
