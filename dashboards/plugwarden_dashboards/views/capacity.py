@@ -48,7 +48,7 @@ def _body() -> None:
         alt="Rate, concurrency and CPU by plugin",
         column_config={
             "Calls/s": st.column_config.NumberColumn(format="%.1f"),
-            "Peak calls/s": st.column_config.NumberColumn(format="%.1f", help="Highest over ten seconds; of older calls, over a minute or an hour"),
+            "Peak calls/s": st.column_config.NumberColumn(format="%.1f", help="Highest over 10 s, a minute or an hour, by the span"),
             "Calls at once": st.column_config.NumberColumn(format="%.3f"),
             "CPU cores": st.column_config.ProgressColumn(
                 format="%.3f", min_value=0, max_value=max(0.01, max(row["cpu_cores"] or 0 for row in rows)),

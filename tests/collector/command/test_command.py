@@ -23,6 +23,7 @@ from tests.collector.support.stores import AT, crash, metrics, opened
 
 ASKING = [
     ["plugins"], ["plugins", "csv"], ["alerts"], ["alerts", "--rules"], ["quarantines"], ["capacity"],
+    ["query", "--named"], ["query", "--named", "demand"], ["query", "--named", "limits"],
     ["capacity", "--by", "operation"], ["capacity", "--by", "owner"], ["capacity", "--by", "tenant"], ["capacity", "--store"],
     ["capacity", "--forecast"], ["capacity", "csv", "--forecast"], ["capacity", "--what-if", "traffic:csv=2", "--what-if", "hosts=+1"],
     ["silences", "list"], ["corrections", "list"], ["audit", "list"], ["audit", "verify"],
@@ -51,6 +52,14 @@ def test_a_change_that_cannot_be_is_told_with_what_to_write(busy: Running) -> No
         assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
     twice = plugwarden("capacity", "--forecast", "--store", url=busy.url)
     assert (twice.returncode, "choose one" in twice.stderr) == (2, True)
+
+
+def test_a_question_that_has_no_such_name_is_told_which_there_are(busy: Running) -> None:
+    refused = plugwarden("query", "--named", "demands", url=busy.url)
+    assert (refused.returncode, "'demands' is no question; they are demand, busiest-minute" in refused.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_quarantine_and_release_from_the_command_line(busy: Running) -> None:
