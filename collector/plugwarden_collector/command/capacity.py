@@ -112,7 +112,7 @@ def _forecast(found: Mapping[str, Any]) -> None:
             {
                 "limit": _limit(row["limit"]),
                 "used": percent(row["limit"]["ratio"]),
-                "full in": _until(row["until"]),
+                "full in": _until(row["until"], row["record"]),
                 "how sure": f"{row['record']['confidence']}: {row['record']['reason']}",
             }
             for row in rows
@@ -123,7 +123,8 @@ def _forecast(found: Mapping[str, Any]) -> None:
     if curve is not None:
         record = curve["record"]
         console.print(f"\nCalls/s of {clean(curve['plugin_id'])}")
-        paragraph(f"{record['confidence']} confidence: {clean(record['reason'])}")
+        if record["growth"] is not None:
+            paragraph(f"{record['confidence']} confidence: {clean(record['reason'])}")
         if record["coverage_ratio"] is not None:
             paragraph(f"of what came, {percent(record['coverage_ratio'])} was within the interval of 80 %")
         points = curve["ahead"]
@@ -132,7 +133,7 @@ def _forecast(found: Mapping[str, Any]) -> None:
             {"time": ("hour (UTC)", lambda value: clean(value)[:16].replace("T", " ")), "expected": ("expected", number),
              "low_80": ("from", number), "high_80": ("to (80 %)", number), "low_95": ("from ", number),
              "high_95": ("to (95 %)", number)},
-            empty="nothing is foreseen",
+            empty=f"nothing is foreseen: {clean(record['reason'])}",
         )  # fmt: skip
     standing = found["utilisation"]
     for name, ceiling in standing["ceilings"].items():
@@ -177,14 +178,17 @@ def _shares(rows: Sequence[Mapping[str, Any]], span: str, by: str) -> None:
 def _store(found: Mapping[str, Any]) -> None:
     show(
         found["tables"],
-        {"table": "table", "rows": ("rows", number), "bytes": ("size", size), "bytes_per_day": ("a day", size),
+        {"table": "table", "rows": ("rows", number), "bytes": ("size", lambda value: size(value or None)), "bytes_per_day": ("a day", size),
          "kept_days": ("kept (days)", number), "settled_bytes": ("settles at", size)},
     )  # fmt: skip
-    full, early = found["full_in_days"], found["early_in_days"]
+    full, early, coming = found["full_in_days"], found["early_in_days"], found["bytes_per_day"]
+    free = f"{size(found['disk_free_bytes'])} of the disk are free."
+    if coming is None:
+        paragraph(f"\nNo table is large enough yet to tell how it grows. {free}")
+        return
     paragraph(
-        f"\n{size(found['bytes_per_day'])} come each day, and {size(found['settled_bytes'])} are kept in the end; "
-        f"{size(found['disk_free_bytes'])} of the disk are free. "
-        + ("The disk is not full with what is kept today." if full is None else f"The disk is full in {full} days.")
+        f"\n{size(coming)} come each day, and {size(found['settled_bytes'])} are kept in the end. {free} "
+        + ("It is not full with what is kept today." if full is None else f"It is full in {full} days.")
         + ("" if early is None else f" Raw rows go before their age from {early} days on.")
     )
 
@@ -201,10 +205,12 @@ def _limit(item: Mapping[str, Any]) -> str:
     return f"{whose}: {amount} ({item['kind']})"
 
 
-def _until(until: Mapping[str, Any]) -> str:
+def _until(until: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     soonest, median, latest = (until[f"{name}_days"] for name in ("soonest", "median", "latest"))
     if soonest == 0:
         return "full now"
+    if record["growth"] is None:
+        return "not foreseen"
     if soonest is None:
         return "not within a year"
     ends = "over a year" if latest is None else f"{latest} d"
