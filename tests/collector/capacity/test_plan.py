@@ -18,7 +18,7 @@ from plugwarden_collector.capacity.limit import LimitKind, machine_utilisation, 
 from plugwarden_collector.capacity.load import HOUR, Load, Resource
 from plugwarden_collector.capacity.outlook import curve_of, outlooks
 from plugwarden_collector.capacity.showback import Usage, showback
-from plugwarden_collector.capacity.whatif import WhatIf, change_of, what_if
+from plugwarden_collector.capacity.whatif import Change, ChangeKind, WhatIf, change_of, what_if
 from plugwarden_collector.errors import CapacityError
 
 UNTIL = datetime(2026, 11, 20, 12)
@@ -116,7 +116,13 @@ def test_a_change_that_cannot_be_says_what_to_write(text: str, said: str) -> Non
     assert caught.value.field == "what_if"
 
 
-@given(st.text(max_size=40))
+@pytest.mark.parametrize("name", ["a=b", "a:b", " a ", "=", "a%", "näme"])
+def test_any_name_can_be_changed(name: str) -> None:
+    assert change_of(f"traffic:{name}=2") == Change(ChangeKind.TRAFFIC, name, 2.0)
+    assert change_of(f"remove={name}") == Change(ChangeKind.REMOVE, name, 1.0)
+
+
+@given(st.text(max_size=40) | st.text("traficosremvd:=+-%.0123456789e", max_size=20))
 def test_whatever_is_asked_is_a_change_or_refused(text: str) -> None:
     try:
         change = change_of(text)
