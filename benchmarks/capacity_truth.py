@@ -105,18 +105,20 @@ def ceilings(worlds: int) -> dict[str, Any]:
     """Return how well the load was found at which a call takes twice as long, of queues that came near it, and that did not."""
     found: dict[str, Any] = {}
     for name, ratio in (("well beyond", 1.0), ("just beyond", 0.97), ("never near", 0.6)):
-        errors, inside, bends = [], [], []
+        errors: list[float] = []
+        bends: list[Bend] = []
+        inside: dict[str, list[bool]] = {}
         for seed in range(worlds):
             rate, seconds, truth = queue_steps(seed, ratio)
             ceiling = ceiling_of([LoadStep(float(a), float(b)) for a, b in zip(rate, seconds, strict=True)])
             bends.append(ceiling.bend)
             if ceiling.calls_per_second and ceiling.low and ceiling.high:
                 errors.append(abs(ceiling.calls_per_second / truth - 1))
-                inside.append(ceiling.low <= truth <= ceiling.high)
+                inside.setdefault(ceiling.bend.value, []).append(ceiling.low <= truth <= ceiling.high)
         found[name] = {
             "said": {bend.value: bends.count(bend) for bend in Bend if bend in bends},
             "median error": round(float(np.median(errors)), 3) if errors else None,
-            "within the interval": round(float(np.mean(inside)), 3) if inside else None,
+            "within the interval": {bend: round(float(np.mean(held)), 3) for bend, held in inside.items()},
         }
     return found
 

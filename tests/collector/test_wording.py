@@ -176,7 +176,8 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 COMMANDS = [
-    ["plugins"], ["alerts"], ["quarantines"], ["capacity"], ["audit", "list"], ["doctor"],
+    ["plugins"], ["alerts"], ["quarantines"], ["capacity"], ["capacity", "--forecast"], ["capacity", "--by", "tenant"],
+    ["capacity", "--what-if", "traffic=2"], ["audit", "list"], ["doctor"],
     ["query", "select name, status_message, error_type, attributes, plugin_id from spans limit 3"],
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The HTTP API from Python: what the command and the dashboards use."""
+"""The HTTP API from Python: what the command, the dashboards and notebooks use (docs/notebooks/capacity.ipynb)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import httpx2
 
 from plugwarden_collector.web.paths import path_of
 
+from .plans import Plans
 from .refusals import ApiError, Unreachable
 
 if TYPE_CHECKING:
@@ -104,6 +105,11 @@ class CollectorClient:
                 yield RowStream(answer)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
+
+    @property
+    def plans(self) -> Plans:
+        """Questions of planners of capacity, answered as pandas frames or Arrow tables."""
+        return Plans(self.get)
 
     def download(self, path: Path, sink: BinaryIO, progress: Callable[[int, int], None]) -> Mapping[str, str]:
         """Write the answer of a GET below /api/v1 to a file, as it comes; return its headers.

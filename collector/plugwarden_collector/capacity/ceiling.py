@@ -60,9 +60,9 @@ class Ceiling:
     calls_per_second: float | None
     """Where a call takes twice as long as by itself; null where no bend was seen."""
     low: float | None
-    """Lower end of an interval of 80 %."""
+    """Lower end of an interval of 80 %; of `near` the most load that was seen, for how a curve goes on is no matter of chance."""
     high: float | None
-    """Upper end of it."""
+    """Upper end of it; of `near` the upper end of where the rise would double the time."""
     concurrency: float | None
     """Calls under way there (Little's law)."""
     most_seen: float | None

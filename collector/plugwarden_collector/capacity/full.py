@@ -18,7 +18,7 @@ SOON_RATIO = 0.20
 
 @dataclass(frozen=True, slots=True)
 class UntilFull:
-    """Days until a limit is reached; None: not within `AHEAD_DAYS`. 0: it is reached already."""
+    """Days until a limit is reached; None: not within `AHEAD_DAYS`, or nothing is foreseen. 0: it is reached already."""
 
     soonest_days: int | None
     """First day on which the chance to be above it is 20 %."""

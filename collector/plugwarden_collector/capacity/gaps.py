@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -18,8 +16,9 @@ def median_known(values: Floats, axis: int) -> Floats:
     ordered = np.sort(values, axis=axis)  # NaN last
     known = np.sum(~np.isnan(values), axis=axis, keepdims=True)
     lower, upper = np.maximum((known - 1) // 2, 0), np.minimum(known // 2, values.shape[axis] - 1)
-    middle: Any = (np.take_along_axis(ordered, lower, axis) + np.take_along_axis(ordered, upper, axis)) / 2
-    return np.squeeze(middle, axis)
+    middle = (np.take_along_axis(ordered, lower, axis) + np.take_along_axis(ordered, upper, axis)) / 2
+    found: Floats = np.squeeze(middle, axis)
+    return found
 
 
 def mean_known(values: Floats, axis: int, least: int = 1) -> Floats:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-__all__ = ["StoreGrowth", "StoredRows", "TableGrowth", "TableSize", "store_growth"]
+__all__ = ["StoreGrowth", "StoredRows", "TableGrowth", "TableSize", "row_bytes", "store_growth"]
 
+LEAST_BYTES = 1 << 20
+"""Size from which on a table says what a row takes: a file grows by blocks of a quarter of this, and small tables share them."""
 AHEAD_DAYS = 730
 """Days looked ahead: beyond the 400 that hours are kept nothing grows but by more calls."""
 
@@ -43,12 +45,12 @@ class StoredRows:
 class TableGrowth(TableSize):
     """The same, with how it goes on."""
 
-    bytes_per_day: float
-    """What comes each day."""
+    bytes_per_day: float | None
+    """What comes each day; null while the table is too small to tell."""
     kept_days: float
     """How long rows of its tier are kept."""
-    settled_bytes: float
-    """What it takes once as much is let go as comes."""
+    settled_bytes: float | None
+    """What it takes once as much is let go as comes; null likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,10 @@ class StoreGrowth:
     """How the store goes on, if calls go on as in the last day."""
 
     tables: list[TableGrowth]
-    bytes_per_day: float
-    """What comes each day."""
-    settled_bytes: float
-    """What all tables take once as much is let go as comes."""
+    bytes_per_day: float | None
+    """What comes each day, of the tables that are large enough to tell; null while none is."""
+    settled_bytes: float | None
+    """What these take once as much is let go as comes."""
     disk_free_bytes: int | None
     max_bytes: int | None
     """Size from which on the oldest raw rows are let go early; null: no limit."""
@@ -75,14 +77,13 @@ def store_growth(
     """Return how a store goes on. `kept_days` is tier -> days that its rows are kept; `max_bytes` 0 or None: no limit."""
     tables = []
     for item in sizes:
-        each = item.bytes / item.rows if item.rows else 0.0
-        kept = kept_days[item.tier]
+        each, kept = row_bytes(item), kept_days[item.tier]
         tables.append(
             TableGrowth(
                 **{field.name: getattr(item, field.name) for field in fields(TableSize)},
-                bytes_per_day=each * item.rows_per_day,
+                bytes_per_day=None if each is None else each * item.rows_per_day,
                 kept_days=kept,
-                settled_bytes=max(each * item.rows_per_day * kept, 0.0),
+                settled_bytes=None if each is None else each * item.rows_per_day * kept,
             )
         )
     limit = max_bytes or None
@@ -92,14 +93,22 @@ def store_growth(
     full = None
     if disk_free_bytes is not None:
         full = next((day for day, size in ahead if min(size, limit or size) - now > disk_free_bytes), None)
+    coming = [item.bytes_per_day for item in tables if item.bytes_per_day is not None]
+    settled = [item.settled_bytes for item in tables if item.settled_bytes is not None]
     return StoreGrowth(
-        tables, sum(item.bytes_per_day for item in tables), sum(item.settled_bytes for item in tables), disk_free_bytes,
-        limit, full, early,
-    )  # fmt: skip
+        tables, sum(coming) if coming else None, sum(settled) if settled else None, disk_free_bytes, limit, full, early
+    )
+
+
+def row_bytes(item: TableSize) -> float | None:
+    """Return what a row of a table takes, in bytes; None while it is too small to tell."""
+    return item.bytes / item.rows if item.rows and item.bytes >= LEAST_BYTES else None
 
 
 def _size_in(item: TableGrowth, days: int) -> float:
     """Return what a table takes in some days: it grows until its oldest row is as old as rows get, and drifts to what settles after."""
+    if item.bytes_per_day is None or item.settled_bytes is None:
+        return item.bytes
     left = max(0.0, item.kept_days - item.held_days)
     if days <= left:
         return item.bytes + item.bytes_per_day * days

@@ -84,6 +84,7 @@ class Outlook:
 
     limit: Utilisation
     until: UntilFull
+    """Null days: not within a year, or, where the record has no growth, nothing is foreseen."""
     record: Record
 
 

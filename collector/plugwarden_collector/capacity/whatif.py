@@ -28,7 +28,7 @@ SEEN_TIMES = 1.2
 FAR_TIMES = 2.0
 """Load, of the most that was seen, beyond which a sum is a guess, for latency bends somewhere."""
 FORMS = "traffic=1.5, traffic:PLUGIN=2, cost=-20%, cost:PLUGIN=0.8, hosts=-1, hosts=+2, remove=PLUGIN, add=PLUGIN (another like it)"
-_CHANGE = re.compile(r"(?P<kind>[a-z]+)(?::(?P<plugin>[^=]+))?=(?P<value>.+)", re.DOTALL)
+_KIND = re.compile(r"[a-z]*")
 
 
 class ChangeKind(StrEnum):
@@ -82,17 +82,20 @@ class WhatIf:
 
 def change_of(text: str) -> Change:
     """Return the change that a text such as `traffic:csv=1.5` or `hosts=-1` asks for. Raises `CapacityError` that says what to write."""
-    match = _CHANGE.fullmatch(text.strip())
-    kinds = [kind.value for kind in ChangeKind]
-    if match is None or match["kind"] not in kinds:
+    name = _KIND.match(text)[0]  # type: ignore[index]
+    if name not in [kind.value for kind in ChangeKind] or "=" not in text:
         raise CapacityError("what_if", f"{text!r:.80} is no change; write {FORMS}")
-    kind, plugin, value = ChangeKind(match["kind"]), match["plugin"], match["value"].strip()
+    kind, rest = ChangeKind(name), text[len(name) :]
     if kind in (ChangeKind.ADD, ChangeKind.REMOVE):
-        if plugin is not None:
+        if not rest.startswith("="):
             raise CapacityError("what_if", f"{text!r:.80}: write {kind}=PLUGIN")
-        return Change(kind, value, 1.0)
+        return Change(kind, rest[1:], 1.0)
+    place, _, value = rest.rpartition("=")  # a name may hold what stands between
+    if place and not place.startswith(":"):
+        raise CapacityError("what_if", f"{text!r:.80} is no change; write {FORMS}")
+    plugin, value = place[1:] or None, value.strip()
     if kind is ChangeKind.HOSTS:
-        if plugin is not None or re.fullmatch(r"[+-]?\d{1,6}", value) is None:
+        if place or re.fullmatch(r"[+-]?[0-9]{1,6}", value) is None:
             raise CapacityError("what_if", f"{text!r:.80}: hosts take a whole number, such as hosts=-1 or hosts=+2")
         return Change(kind, None, float(int(value)))
     return Change(kind, plugin, _factor(text, value))

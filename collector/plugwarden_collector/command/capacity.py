@@ -8,13 +8,14 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import MISSING, number, percent, size, times
 
 from .grid import grid
 from .options import DEFAULT_URL, AsJson, Url, client
-from .output import clean, console, emit_json, fail, paragraph, show
+from .output import GAP, clean, console, emit_json, fail, paragraph, show
 
 __all__ = ["capacity"]
 
@@ -90,7 +91,7 @@ def _demand(rows: Sequence[Mapping[str, Any]], span: str, by: By) -> None:
         named["plugin_operation"] = "operation"
     elif by is By.TENANT:
         named["tenant_id"] = "tenant"
-    show(
+    _show(
         rows,
         {**named, "calls_per_second": ("calls/s", number), "peak_calls_per_second": ("peak/s", number),
          "concurrency": ("at once", number), "peak_concurrency": ("peak", number), "cpu_cores": ("CPU cores", number),
@@ -112,7 +113,7 @@ def _forecast(found: Mapping[str, Any]) -> None:
             {
                 "limit": _limit(row["limit"]),
                 "used": percent(row["limit"]["ratio"]),
-                "full in": _until(row["until"]),
+                "full in": _until(row["until"], row["record"]),
                 "how sure": f"{row['record']['confidence']}: {row['record']['reason']}",
             }
             for row in rows
@@ -123,7 +124,8 @@ def _forecast(found: Mapping[str, Any]) -> None:
     if curve is not None:
         record = curve["record"]
         console.print(f"\nCalls/s of {clean(curve['plugin_id'])}")
-        paragraph(f"{record['confidence']} confidence: {clean(record['reason'])}")
+        if record["growth"] is not None:
+            paragraph(f"{record['confidence']} confidence: {clean(record['reason'])}")
         if record["coverage_ratio"] is not None:
             paragraph(f"of what came, {percent(record['coverage_ratio'])} was within the interval of 80 %")
         points = curve["ahead"]
@@ -132,7 +134,7 @@ def _forecast(found: Mapping[str, Any]) -> None:
             {"time": ("hour (UTC)", lambda value: clean(value)[:16].replace("T", " ")), "expected": ("expected", number),
              "low_80": ("from", number), "high_80": ("to (80 %)", number), "low_95": ("from ", number),
              "high_95": ("to (95 %)", number)},
-            empty="nothing is foreseen",
+            empty=f"nothing is foreseen: {clean(record['reason'])}",
         )  # fmt: skip
     standing = found["utilisation"]
     for name, ceiling in standing["ceilings"].items():
@@ -166,7 +168,7 @@ def _what_if(found: Mapping[str, Any]) -> None:
 
 
 def _shares(rows: Sequence[Mapping[str, Any]], span: str, by: str) -> None:
-    show(
+    _show(
         rows,
         {"name": (by, clean), "calls": ("calls", number), "cpu_seconds": ("CPU", duration), "cpu_share_ratio": ("of CPU", percent),
          "busy_seconds": ("busy", duration), "memory_bytes": ("memory", size), "stored_bytes": ("stored", size)},
@@ -175,16 +177,19 @@ def _shares(rows: Sequence[Mapping[str, Any]], span: str, by: str) -> None:
 
 
 def _store(found: Mapping[str, Any]) -> None:
-    show(
+    _show(
         found["tables"],
-        {"table": "table", "rows": ("rows", number), "bytes": ("size", size), "bytes_per_day": ("a day", size),
+        {"table": "table", "rows": ("rows", number), "bytes": ("size", lambda value: size(value or None)), "bytes_per_day": ("a day", size),
          "kept_days": ("kept (days)", number), "settled_bytes": ("settles at", size)},
     )  # fmt: skip
-    full, early = found["full_in_days"], found["early_in_days"]
+    full, early, coming = found["full_in_days"], found["early_in_days"], found["bytes_per_day"]
+    free = f"{size(found['disk_free_bytes'])} of the disk are free."
+    if coming is None:
+        paragraph(f"\nNo table is large enough yet to tell how it grows. {free}")
+        return
     paragraph(
-        f"\n{size(found['bytes_per_day'])} come each day, and {size(found['settled_bytes'])} are kept in the end; "
-        f"{size(found['disk_free_bytes'])} of the disk are free. "
-        + ("The disk is not full with what is kept today." if full is None else f"The disk is full in {full} days.")
+        f"\n{size(coming)} come each day, and {size(found['settled_bytes'])} are kept in the end. {free} "
+        + ("It is not full with what is kept today." if full is None else f"It is full in {full} days.")
         + ("" if early is None else f" Raw rows go before their age from {early} days on.")
     )
 
@@ -201,10 +206,12 @@ def _limit(item: Mapping[str, Any]) -> str:
     return f"{whose}: {amount} ({item['kind']})"
 
 
-def _until(until: Mapping[str, Any]) -> str:
+def _until(until: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     soonest, median, latest = (until[f"{name}_days"] for name in ("soonest", "median", "latest"))
     if soonest == 0:
         return "full now"
+    if record["growth"] is None:
+        return "not foreseen"
     if soonest is None:
         return "not within a year"
     ends = "over a year" if latest is None else f"{latest} d"
@@ -218,6 +225,21 @@ def _interval(ceiling: Mapping[str, Any]) -> str:
     return f" (from {number(ceiling['low'])} to {number(ceiling['high'])} calls/s)"
 
 
+def _show(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empty: str = "nothing to show") -> None:
+    """Show rows as `show` does, or one under the other where a figure would be broken over lines."""
+    formats = {key: heading if isinstance(heading, tuple) else (heading, clean) for key, heading in columns.items()}
+    texts = [{name: form(row.get(key)) for key, (name, form) in formats.items()} for row in rows]
+    whole = (
+        sum(max(cell_len(name), *(cell_len(text[name]) for text in texts)) for name, _ in formats.values())
+        if texts
+        else 0
+    )
+    if whole + GAP * (len(formats) - 1) <= console.width:
+        show(rows, columns, empty=empty)
+    else:
+        _list(texts)
+
+
 def _records(rows: Sequence[Mapping[str, str]], *, empty: str = "nothing to show") -> None:
     """Show rows as a table, or one under the other where values would be cut."""
     if not rows:
@@ -228,8 +250,13 @@ def _records(rows: Sequence[Mapping[str, str]], *, empty: str = "nothing to show
     if "…" not in text:
         console.print(text, soft_wrap=True)
         return
+    _list(rows)
+
+
+def _list(rows: Sequence[Mapping[str, str]]) -> None:
+    """Show a line for each value of a row, and an empty one between two rows."""
     for place, row in enumerate(rows):
         if place:
             console.print()
-        for name in names:
-            paragraph(f"{name}: {row[name]}")
+        for name, value in row.items():
+            paragraph(f"{name}: {value}")

@@ -16,7 +16,7 @@ from plugwarden_collector.named_path import file_to_read, file_to_write
 
 from .grid import grid
 from .options import DEFAULT_URL, AsJson, Url, client
-from .output import console, emit_json, fail
+from .output import console, emit_json, fail, prose, show
 
 if TYPE_CHECKING:
     from plugwarden_collector.api.client import CollectorClient
@@ -43,9 +43,17 @@ def query(
     parquet: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
     watch: Annotated[float | None, typer.Option(min=0.5, help="Ask again every so many seconds.")] = None,
     views: Annotated[bool, typer.Option("--views", help="Show the views with their columns, and end.")] = False,
+    named: Annotated[
+        bool,
+        typer.Option("--named", help="The argument is the name of a question of planners; without one, list them."),
+    ] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Run read-only SQL on the collector's store."""
+    if named:
+        sql = _question(sql, file, as_json)
+        if sql is None:
+            return
     if views:
         _show_views(as_json, sql)
         return
@@ -148,6 +156,26 @@ def _sql(sql: str | None, file: Path | None) -> str:
         except (OSError, UnicodeDecodeError) as error:
             fail(f"--file: {file}: {error}", 2)
     return sys.stdin.read() if sql == "-" else str(sql)
+
+
+def _question(name: str | None, file: Path | None, as_json: bool) -> str | None:
+    """Return the SQL of a question by its name; without a name show them all."""
+    from plugwarden_collector.store.questions import questions
+
+    if file is not None:
+        fail("--named, --file: choose one", 2)
+    if name is None:
+        if as_json:
+            emit_json({item.name: {"text": item.text, "sql": item.sql} for item in questions().values()})
+        else:
+            show(
+                [{"name": item.name, "text": item.text} for item in questions().values()],
+                {"name": "name", "text": ("answers", prose)},
+            )
+        return None
+    if name not in questions():
+        fail(f"{name!r:.80} is no question; they are {', '.join(questions())}")
+    return questions()[name].sql
 
 
 def _values(params: list[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from plugwarden_collector.capacity.ceiling import Ceiling, ceiling_of
 from plugwarden_collector.capacity.demand import Demand, demands
 from plugwarden_collector.capacity.forecast import MOST_DAYS
-from plugwarden_collector.capacity.growth import StoreGrowth, store_growth
+from plugwarden_collector.capacity.growth import StoreGrowth, row_bytes, store_growth
 from plugwarden_collector.capacity.held import Held, Machine
 from plugwarden_collector.capacity.limit import Utilisation, machine_utilisation, plugin_utilisation
 from plugwarden_collector.capacity.load import HOUR, Load, Resource
@@ -132,9 +132,9 @@ class Planner:
             )
             for row in rows
         ]  # fmt: skip
-        sizes = {item.table: item.bytes / item.rows if item.rows else 0.0 for item in ask.tables(until)}
+        sizes = {item.table: row_bytes(item) for item in ask.tables(until)}
         stored = [
-            Usage(who(item.plugin_id, item.tenant_id), item.plugin_id, stored_bytes=item.rows * sizes[item.table])
+            Usage(who(item.plugin_id, item.tenant_id), item.plugin_id, stored_bytes=_sum(sizes[item.table], item.rows))
             for item in ask.stored()
         ]
         return showback([*used, *stored])

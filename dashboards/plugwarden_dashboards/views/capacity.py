@@ -16,7 +16,7 @@ __all__ = ["page"]
 _COLUMNS = (
     Column("Plugin"),
     Column("Calls/s", "end"),
-    Column("Peak calls/s", "end", narrow=False, note="Highest over ten seconds; of older calls, a minute or an hour"),
+    Column("Peak calls/s", "end", narrow=False, note="Highest over 10 s, a minute or an hour, by the span"),
     Column("Calls at once", "end"),
     Column("CPU cores", "end", note="Estimated from one call in sixteen"),
 )

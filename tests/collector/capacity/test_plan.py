@@ -18,7 +18,7 @@ from plugwarden_collector.capacity.limit import LimitKind, machine_utilisation, 
 from plugwarden_collector.capacity.load import HOUR, Load, Resource
 from plugwarden_collector.capacity.outlook import curve_of, outlooks
 from plugwarden_collector.capacity.showback import Usage, showback
-from plugwarden_collector.capacity.whatif import WhatIf, change_of, what_if
+from plugwarden_collector.capacity.whatif import Change, ChangeKind, WhatIf, change_of, what_if
 from plugwarden_collector.errors import CapacityError
 
 UNTIL = datetime(2026, 11, 20, 12)
@@ -116,7 +116,13 @@ def test_a_change_that_cannot_be_says_what_to_write(text: str, said: str) -> Non
     assert caught.value.field == "what_if"
 
 
-@given(st.text(max_size=40))
+@pytest.mark.parametrize("name", ["a=b", "a:b", " a ", "=", "a%", "näme"])
+def test_any_name_can_be_changed(name: str) -> None:
+    assert change_of(f"traffic:{name}=2") == Change(ChangeKind.TRAFFIC, name, 2.0)
+    assert change_of(f"remove={name}") == Change(ChangeKind.REMOVE, name, 1.0)
+
+
+@given(st.text(max_size=40) | st.text("traficosremvd:=+-%.0123456789e", max_size=20))
 def test_whatever_is_asked_is_a_change_or_refused(text: str) -> None:
     try:
         change = change_of(text)
@@ -159,16 +165,22 @@ def test_parts_add_up_to_the_whole(used: list[Usage]) -> None:
 
 def test_a_store_settles_at_what_is_kept_or_fills_its_disk() -> None:
     kept = {"raw": 7.0, "hours": 400.0}
-    young = TableSize("spans", "raw", 1000, 1_000_000, 1000, 1.0)
-    found = store_growth([young], kept, 100_000_000, 0)
-    assert (found.bytes_per_day, found.settled_bytes, found.full_in_days, found.early_in_days) == (1e6, 7e6, None, None)
-    assert store_growth([young], kept, 3_500_000, None).full_in_days == 4
-    bound = store_growth([young], kept, 3_500_000, 3_000_000)
+    young = TableSize("spans", "raw", 1000, 10_000_000, 1000, 1.0)
+    found = store_growth([young], kept, 1_000_000_000, 0)
+    assert (found.bytes_per_day, found.settled_bytes, found.full_in_days, found.early_in_days) == (1e7, 7e7, None, None)
+    assert store_growth([young], kept, 35_000_000, None).full_in_days == 4
+    bound = store_growth([young], kept, 35_000_000, 30_000_000)
     assert (bound.full_in_days, bound.early_in_days) == (None, 3)
     assert store_growth([young], kept, None, None).full_in_days is None
-    settled = store_growth([replace(young, rows=7000, bytes=7_000_000, held_days=7.0)], kept, 1_000, None)
+    settled = store_growth([replace(young, rows=7000, bytes=70_000_000, held_days=7.0)], kept, 1_000, None)
     assert settled.full_in_days is None, "as much is let go as comes"
-    assert store_growth([replace(young, rows=0, bytes=0, rows_per_day=0)], kept, 0, None).bytes_per_day == 0
+
+
+def test_a_small_table_does_not_say_what_a_row_takes() -> None:
+    small = TableSize("spans", "raw", 10, 262_144, 10, 1.0)
+    found = store_growth([small], {"raw": 7.0}, 0, None)
+    assert (found.bytes_per_day, found.settled_bytes, found.full_in_days) == (None, None, None)
+    assert (found.tables[0].bytes, found.tables[0].bytes_per_day) == (262_144, None)
 
 
 def load(days: int, growth: float) -> Load:

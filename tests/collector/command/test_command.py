@@ -20,9 +20,11 @@ from plugwarden_collector.rules.file import DEFAULT_RULES
 from tests.collector.conftest import RULES, Running, running
 from tests.collector.support.command_line import plugwarden, plugwarden_process
 from tests.collector.support.stores import AT, crash, metrics, opened
+from tests.collector.support.waiting import eventually
 
 ASKING = [
     ["plugins"], ["plugins", "csv"], ["alerts"], ["alerts", "--rules"], ["quarantines"], ["capacity"],
+    ["query", "--named"], ["query", "--named", "demand"], ["query", "--named", "limits"],
     ["capacity", "--by", "operation"], ["capacity", "--by", "owner"], ["capacity", "--by", "tenant"], ["capacity", "--store"],
     ["capacity", "--forecast"], ["capacity", "csv", "--forecast"], ["capacity", "--what-if", "traffic:csv=2", "--what-if", "hosts=+1"],
     ["silences", "list"], ["corrections", "list"], ["audit", "list"], ["audit", "verify"],
@@ -51,6 +53,26 @@ def test_a_change_that_cannot_be_is_told_with_what_to_write(busy: Running) -> No
         assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
     twice = plugwarden("capacity", "--forecast", "--store", url=busy.url)
     assert (twice.returncode, "choose one" in twice.stderr) == (2, True)
+
+
+def test_a_long_name_breaks_no_figure(busy: Running) -> None:
+    sidecar = Sidecar(service="host", endpoint=busy.http, export_interval_seconds=0.2)
+    name = "a-plugin-whose-name-is-as-long-as-half-of-a-line-of-a-terminal"
+    sidecar.wrap(lambda: None, plugin=name, version="1", operation="run")()
+    sidecar.close(timeout=10)
+    eventually(lambda: busy.api.plans.demand(plugin=name).rows)
+    lines = plugwarden("capacity", name, url=busy.url).stdout.splitlines()
+    assert lines[0] == f"plugin: {name}"
+    assert [line.partition(":")[0] for line in lines[1:6]] == ["calls/s", "peak/s", "at once", "peak", "CPU cores"]
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_question_that_has_no_such_name_is_told_which_there_are(busy: Running) -> None:
+    refused = plugwarden("query", "--named", "demands", url=busy.url)
+    assert (refused.returncode, "'demands' is no question; they are demand, busiest-minute" in refused.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_quarantine_and_release_from_the_command_line(busy: Running) -> None:

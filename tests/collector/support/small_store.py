@@ -61,6 +61,14 @@ def _metrics(instance: str, number: int) -> Any:
                 _label(point, **labels)
                 spent = cpu.data_points.add(time_unix_nano=at, start_time_unix_nano=at - 10**9, as_double=count * 0.02)
                 _label(spent, **labels)
+    held = scope.metrics.add(name="plugin.terms.enforced", unit="1").gauge
+    active = scope.metrics.add(name="plugin.invocation.active", unit="{invocation}").gauge
+    for plugin, versions in VERSIONS.items():
+        for term, value in (("concurrency", 8), ("processors", 2)):
+            point = held.data_points.add(time_unix_nano=now - 30 * 10**9, as_double=value)
+            said = {"plugin.id": plugin, "plugin.version": versions[1], "plugin.operation": "run"}
+            _label(point, **said, **{"plugin.term": term, "plugin.owner": "team-a"})
+        _label(active.data_points.add(time_unix_nano=now - 30 * 10**9, as_double=1), **said)
     return message
 
 
