@@ -37,6 +37,8 @@ MODULES = {
     "demo": "demo",
     "query": "query",
     "plugins": "plugins",
+    "traces": "trace",
+    "trace": "trace",
     "alerts": "alerts",
     "silences": "silences",
     "ack": "silences",
