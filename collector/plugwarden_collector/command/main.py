@@ -39,6 +39,7 @@ MODULES = {
     "plugins": "plugins",
     "traces": "trace",
     "trace": "trace",
+    "logs": "logs",
     "alerts": "alerts",
     "silences": "silences",
     "ack": "silences",

@@ -7,6 +7,7 @@ from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
 from .corrections import Correction, CorrectionRequest
 from .directives import Directives
 from .health import Health, Status
+from .logs import Logs
 from .notifications import GivenUp, GiveUpRequest, Notifications
 from .plugins import FleetSeries, Plugin, PluginDetail, PluginSeries
 from .problem import Problem
@@ -58,6 +59,7 @@ __all__ = [
     "GiveUpRequest",
     "GivenUp",
     "Health",
+    "Logs",
     "Notifications",
     "Plugin",
     "PluginDemand",

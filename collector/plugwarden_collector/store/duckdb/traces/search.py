@@ -122,8 +122,8 @@ def _worth_most(outline: Sequence[Row], most: int) -> list[int]:
     parents = {row["span_id"]: row["parent_span_id"] for row in outline}
     chosen: dict[int, None] = {}
     for row in outline:
-        at = row["span_id"] if row["failed"] else None
-        while at in parents and at not in chosen:
+        at: int | None = row["span_id"] if row["failed"] else None
+        while at is not None and at in parents and at not in chosen:
             chosen[at] = None
             at = parents[at]
     for row in sorted(outline, key=lambda row: row["started_at"]):
