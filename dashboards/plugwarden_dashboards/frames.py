@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from plugwarden.contract.histogram import lower_bound_seconds, quantile_seconds, upper_bound_seconds
+from plugwarden_collector import waterfall
 
 from plugwarden_dashboards.words import plain
 
@@ -89,30 +90,20 @@ def marks(
 
 
 def tree(spans: list[dict[str, Any]], limit: int = 2000) -> pd.DataFrame:
-    """Spans in the order of a waterfall, parents before children, children by start. Iterative: traces can be deep."""
-    known = {span["span_id"] for span in spans}
-    children: dict[str | None, list[dict[str, Any]]] = {}
-    for span in spans:
-        parent = span["parent_span_id"] if span["parent_span_id"] in known else None
-        children.setdefault(parent, []).append(span)
-    start = min(pd.Timestamp(span["started_at"]) for span in spans)
+    """Spans in the order of a waterfall, parents before children, children by start."""
     rows: list[dict[str, Any]] = []
-    stack = [(span, 0) for span in sorted(children.get(None, []), key=lambda item: item["started_at"], reverse=True)]
-    while stack and len(rows) < limit:
-        span, depth = stack.pop()
-        begins = (pd.Timestamp(span["started_at"]) - start).total_seconds() * 1000
-        length = span["duration_seconds"] * 1000
+    for node in waterfall.tree(spans)[:limit]:
+        span = node.span
         # A host's own spans carry a scope that is no plugin; they are told apart by having no outcome.
         owner = plain(f"{span['plugin_id']}@{span['plugin_version']}", 80) if span["outcome"] else "host"
         if span["downstream"]:
             owner = plain(f"downstream {span['downstream']}", 80)
+        begins, length = node.begin_us / 1000, span["duration_seconds"] * 1000
         rows.append(
             {
-                "row": len(rows), "name": "› " * min(depth, 12) + plain(span["name"], 80),
+                "row": len(rows), "name": "› " * min(node.depth, 12) + plain(span["name"], 80),
                 "label": plain(span["name"], 80), "start_ms": begins, "end_ms": begins + max(length, 0.001),
-                "length_ms": length, "depth": depth, "plugin": owner, "status": span["status"], "span_id": span["span_id"],
+                "length_ms": length, "depth": node.depth, "plugin": owner, "status": span["status"], "span_id": span["span_id"],
             }
         )  # fmt: skip
-        following = sorted(children.get(span["span_id"], []), key=lambda item: item["started_at"], reverse=True)
-        stack.extend((child, depth + 1) for child in following)
     return pd.DataFrame(rows)

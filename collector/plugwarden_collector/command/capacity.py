@@ -8,14 +8,12 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.cells import cell_len
 
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import MISSING, number, percent, size, times
 
-from .grid import grid
 from .options import DEFAULT_URL, AsJson, Url, client
-from .output import GAP, clean, console, emit_json, fail, paragraph, show
+from .output import clean, console, emit_json, fail, paragraph, prose, show
 
 __all__ = ["capacity"]
 
@@ -91,7 +89,7 @@ def _demand(rows: Sequence[Mapping[str, Any]], span: str, by: By) -> None:
         named["plugin_operation"] = "operation"
     elif by is By.TENANT:
         named["tenant_id"] = "tenant"
-    _show(
+    show(
         rows,
         {**named, "calls_per_second": ("calls/s", number), "peak_calls_per_second": ("peak/s", number),
          "concurrency": ("at once", number), "peak_concurrency": ("peak", number), "cpu_cores": ("CPU cores", number),
@@ -168,7 +166,7 @@ def _what_if(found: Mapping[str, Any]) -> None:
 
 
 def _shares(rows: Sequence[Mapping[str, Any]], span: str, by: str) -> None:
-    _show(
+    show(
         rows,
         {"name": (by, clean), "calls": ("calls", number), "cpu_seconds": ("CPU", duration), "cpu_share_ratio": ("of CPU", percent),
          "busy_seconds": ("busy", duration), "memory_bytes": ("memory", size), "stored_bytes": ("stored", size)},
@@ -177,7 +175,7 @@ def _shares(rows: Sequence[Mapping[str, Any]], span: str, by: str) -> None:
 
 
 def _store(found: Mapping[str, Any]) -> None:
-    _show(
+    show(
         found["tables"],
         {"table": "table", "rows": ("rows", number), "bytes": ("size", lambda value: size(value or None)), "bytes_per_day": ("a day", size),
          "kept_days": ("kept (days)", number), "settled_bytes": ("settles at", size)},
@@ -225,38 +223,6 @@ def _interval(ceiling: Mapping[str, Any]) -> str:
     return f" (from {number(ceiling['low'])} to {number(ceiling['high'])} calls/s)"
 
 
-def _show(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empty: str = "nothing to show") -> None:
-    """Show rows as `show` does, or one under the other where a figure would be broken over lines."""
-    formats = {key: heading if isinstance(heading, tuple) else (heading, clean) for key, heading in columns.items()}
-    texts = [{name: form(row.get(key)) for key, (name, form) in formats.items()} for row in rows]
-    whole = (
-        sum(max(cell_len(name), *(cell_len(text[name]) for text in texts)) for name, _ in formats.values())
-        if texts
-        else 0
-    )
-    if whole + GAP * (len(formats) - 1) <= console.width:
-        show(rows, columns, empty=empty)
-    else:
-        _list(texts)
-
-
 def _records(rows: Sequence[Mapping[str, str]], *, empty: str = "nothing to show") -> None:
-    """Show rows as a table, or one under the other where values would be cut."""
-    if not rows:
-        paragraph(empty)
-        return
-    names = list(rows[0])
-    text = grid(names, [[row[name] for name in names] for row in rows], console.width)
-    if "…" not in text:
-        console.print(text, soft_wrap=True)
-        return
-    _list(rows)
-
-
-def _list(rows: Sequence[Mapping[str, str]]) -> None:
-    """Show a line for each value of a row, and an empty one between two rows."""
-    for place, row in enumerate(rows):
-        if place:
-            console.print()
-        for name, value in row.items():
-            paragraph(f"{name}: {value}")
+    """Show rows of texts, with a column for each key of the first."""
+    show(rows, {name: (name, prose) for name in (rows[0] if rows else ())}, empty=empty)

@@ -1,97 +1,94 @@
-"""Rows as text that fits a width: a grid, or one column under the other where a grid cannot fit. The same rows give the
-same text, so that it can be compared and kept."""
+"""Rows of text that fit a width: a table, or one record below the other where a table would cut or break what stands in it. The same
+rows give the same text, so that it can be compared and kept."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from dataclasses import dataclass
+from itertools import zip_longest
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells
 
-from .output import clean
-
-__all__ = ["grid"]
+__all__ = ["Column", "grid", "wrapped"]
 
 GAP = "  "
-LEAST = 8
-"""Narrower than this a cut value says nothing; then every row becomes a list."""
+LEAST_PROSE = 24
+"""Cells: sentences in a narrower column are a word a line (judged by eye)."""
 
 
-def grid(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int = 80) -> str:
-    """The text, with lines of at most `width` cells; `…` where a value was cut."""
-    heads = [clean(name) for name in names]
-    texts = [[_text(value) for value in row] for row in rows]
-    natural = [
-        max([cell_len(heads[index]), *(cell_len(row[index]) for row in texts)], default=0)
-        for index in range(len(heads))
-    ]
-    widths = _fit(natural, width - len(GAP) * (len(heads) - 1))
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What stands in a column."""
+
+    heading: str
+    """One line."""
+    right: bool = False
+    """Whether its values end at one place, as numbers do."""
+    prose: bool = False
+    """Whether its values may take several lines."""
+
+
+def grid(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int = 80) -> str:
+    """Return the text, with lines of at most `width` cells; a word that is longer than a line is broken, and nothing is left out.
+
+    Each value is one line of harmless text.
+    """
+    widths = _widths(columns, rows, width)
     if widths is None:
-        return _lists(heads, texts, width)
-    right = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(heads))]
-    lines = [_line(heads, widths, right), GAP.join("-" * size for size in widths)]
-    lines += [_line(row, widths, right) for row in texts]
-    return "\n".join(lines)
+        return "\n\n".join(_record(columns, row, width) for row in rows)
+    heads = [column.heading for column in columns]
+    lines = [*_lines(columns, heads, widths), GAP.join("-" * size for size in widths)]
+    return "\n".join([*lines, *(line for row in rows for line in _lines(columns, row, widths))])
 
 
-def _fit(natural: Sequence[int], room: int) -> list[int] | None:
-    """Widths that add up to the room: the widest columns give way first; None when they cannot."""
-    if sum(min(size, LEAST) for size in natural) > room:
-        return None
-    if sum(natural) <= room:
-        return list(natural)
-    cap = max(natural)
-    while sum(min(size, cap) for size in natural) > room:
-        cap -= 1
-    widths = [min(size, cap) for size in natural]
-    spare = room - sum(widths)
-    for index, size in enumerate(natural):
-        if spare and widths[index] < size:
-            widths[index] += 1
-            spare -= 1
-    return widths
+def wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of a text that is broken between words, and within those alone that are longer than `width` cells."""
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if cell_len(joined) <= width:
+            lines[-1] = joined
+        else:
+            *whole, last = chop_cells(word, max(1, width))
+            lines += [*whole, last]
+    return [line for line in lines if line] or [""]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    parts = []
-    for text, size, numeric in zip(cells, widths, right, strict=True):
-        shown = _cut(text, size)
-        padding = " " * (size - cell_len(shown))
-        parts.append(padding + shown if numeric else shown + padding)
-    return GAP.join(parts).rstrip()
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Return how wide each column of a table is; None where it would not fit."""
+    found = [max(map(cell_len, (column.heading, *cells))) for column, *cells in zip(columns, *rows, strict=True)]
+    room = width - len(GAP) * (len(columns) - 1)
+    if sum(found) <= room or not rows:
+        return found
+    long = [index for index, column in enumerate(columns) if column.prose and found[index] > LEAST_PROSE]
+    spare = room - sum(size for index, size in enumerate(found) if index not in long)
+    for left, index in zip(range(len(long), 0, -1), sorted(long, key=found.__getitem__), strict=True):
+        size = min(found[index], spare // left)
+        words = (cell_len(word) for row in rows for word in row[index].split(" "))
+        if size < max(LEAST_PROSE, *words):
+            return None
+        found[index] = size
+        spare -= size
+    return found if spare >= 0 else None
 
 
-def _lists(heads: Sequence[str], texts: Sequence[Sequence[str]], width: int) -> str:
-    margin = min(max((cell_len(head) for head in heads), default=0), width // 2)
+def _lines(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    cells = [
+        wrapped(text, size) if column.prose else [text] for column, text, size in zip(columns, row, widths, strict=True)
+    ]
+    return [GAP.join(map(_padded, columns, parts, widths)).rstrip() for parts in zip_longest(*cells, fillvalue="")]
+
+
+def _padded(column: Column, text: str, size: int) -> str:
+    padding = " " * (size - cell_len(text))
+    return padding + text if column.right else text + padding
+
+
+def _record(columns: Sequence[Column], row: Sequence[str], width: int) -> str:
+    margin = min(max(cell_len(column.heading) for column in columns) + len(GAP), width // 2)
     lines = []
-    for number, row in enumerate(texts, 1):
-        lines.append(f"-- row {number} --")
-        for head, text in zip(heads, row, strict=True):
-            shown = _cut(head, margin)
-            lines.append(_cut(shown + " " * (margin - cell_len(shown)) + GAP + text, width).rstrip())
-    return "\n".join(lines) if lines else GAP.join(heads)[:width]
-
-
-def _cut(text: str, size: int) -> str:
-    if cell_len(text) <= size:
-        return text
-    return set_cell_size(text, size - 1).rstrip() + "…" if size > 1 else "…"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    if isinstance(value, list | dict):
-        return clean(json.dumps(value, default=str, ensure_ascii=False)) if value else "—"
-    return clean(value)
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
+    for column, text in zip(columns, row, strict=True):
+        heads, values = wrapped(column.heading, margin - len(GAP)), wrapped(text, width - margin)
+        for head, value in zip_longest(heads, values, fillvalue=""):
+            lines.append((head + " " * (margin - cell_len(head)) + value).rstrip())
+    return "\n".join(lines)

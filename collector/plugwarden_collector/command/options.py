@@ -8,10 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .output import fail
+
 if TYPE_CHECKING:
     from plugwarden_collector.api.client import CollectorClient
 
-__all__ = ["DEFAULT_URL", "Actor", "AsJson", "Data", "Reason", "ReasonIfActing", "Rules", "Since", "Url", "client"]
+__all__ = [
+    "DEFAULT_URL",
+    "Actor",
+    "AsJson",
+    "Data",
+    "Reason",
+    "ReasonIfActing",
+    "Rules",
+    "Since",
+    "Url",
+    "client",
+    "seconds_of",
+]
 
 Url = Annotated[str, typer.Option("--url", envvar="PLUGWARDEN_COLLECTOR_URL", help="The collector's HTTP API.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
@@ -30,3 +44,13 @@ def client(url: str) -> CollectorClient:
     from plugwarden_collector.api.client import CollectorClient
 
     return CollectorClient(url, token=os.environ.get("PLUGWARDEN_TOKEN"))
+
+
+def seconds_of(option: str, text: str | None) -> float | None:
+    """Return the seconds of a duration that was typed; ends the command, naming the option, where it is none."""
+    from plugwarden_collector.rules.duration import seconds
+
+    try:
+        return None if text is None else seconds(text)
+    except ValueError as error:
+        fail(f"{option}: {error}", 2)

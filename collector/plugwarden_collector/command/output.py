@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from plugwarden_collector.durations import duration
-from plugwarden_collector.figures import MISSING, budget, number, percent
+from plugwarden_collector.figures import MISSING, budget, number, percent, times
 from plugwarden_collector.wording import escaped_json, harmless, one_line
+
+from .grid import Column, grid
 
 __all__ = ["clean", "clock", "console", "emit_json", "errors", "fail", "paragraph", "prose", "say", "show"]
 
 
-GAP = 2
-"""Cells between the columns of a table."""
+NUMERIC = {number, percent, duration, budget, times}
+"""Formatters whose columns end at one place."""
 
 
 class _Harmless(Console):
@@ -86,30 +86,17 @@ def show(
     title: str | None = None,
     empty: str = "nothing to show",
 ) -> None:
-    """A table. Columns map a key to a heading, or to a heading and a formatter."""
+    """Print rows as `grid` lays them out. Columns map a key to a heading, or to a heading and a formatter."""
     rows = list(rows)
     if not rows:
         console.print(empty)
         return
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    formats: list[tuple[str, Callable[[Any], str]]] = []
-    for key, heading in columns.items():
-        name, form = (heading, clean) if isinstance(heading, str) else heading
-        numeric = form in {number, percent, duration, budget}
-        wraps = form is prose
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=not wraps)
-        formats.append((key, form))
-    texts = [[Text(form(row.get(key))) for key, form in formats] for row in rows]
-    for line in texts:
-        table.add_row(*line)
-    whole = [
-        max(cell_len(str(column.header)), *(cell_len(cell.plain) for cell in cells)) if column.no_wrap else 1
-        for column, *cells in zip(table.columns, *texts, strict=True)
-    ]
-    if sum(whole) + GAP * (len(whole) - 1) > console.width:  # what may not wrap would be cut, without a sign
-        for column in table.columns:
-            column.no_wrap = False
-    console.print(table)
+    headings = {key: (item, clean) if isinstance(item, str) else item for key, item in columns.items()}
+    kinds = [Column(name, right=form in NUMERIC, prose=form is prose) for name, form in headings.values()]
+    texts = [[form(row.get(key)) for key, (_, form) in headings.items()] for row in rows]
+    if title is not None:
+        console.print(title)
+    console.print(grid(kinds, texts, console.width), soft_wrap=True)
 
 
 def fail(message: str | Iterable[str], code: int = 1) -> NoReturn:

@@ -10,7 +10,8 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import budget, number, percent
 
 from .options import DEFAULT_URL, AsJson, Since, Url, client
-from .output import clean, clock, console, emit_json, prose, show
+from .output import emit_json, prose, show
+from .plugin_detail import show_plugin
 
 __all__ = ["plugins"]
 
@@ -23,13 +24,21 @@ def plugins(
 ) -> None:
     """List plugins with their state, latency and error budget."""
     with client(url) as api:
-        found = api.get("plugins" if plugin is None else ("plugins", plugin), since=since)
+        if plugin is None:
+            found = api.get("plugins", since=since)
+        else:
+            detail = api.get(("plugins", plugin), since=since)
+            alerts, held = api.get("alerts")["alerts"], api.get("quarantine")
+            found = {
+                **detail,
+                "alerts": [row for row in alerts if row["plugin_id"] == plugin and row["state"] != "inactive"],
+                "quarantines": [row for row in held if row["plugin_id"] == plugin and row["ended_at"] is None],
+            }
     if as_json:
         emit_json(found)
         return
-    rows = found if plugin is None else [found]
     show(
-        [row for row in rows if "failed" in row],
+        [row for row in (found if plugin is None else [found]) if "failed" in row],
         {
             "plugin_id": "plugin",
             "state": "state",
@@ -42,28 +51,5 @@ def plugins(
         },
         empty=f"no plugin has made a call within {since}",
     )
-    if plugin is None:
-        return
-    if found["why"]:
-        console.print(f"\nwhy: {clean(found['why'])}")
-    budgets = [{**row, "plugin_version": "all"} for row in found["budgets"]]
-    show(
-        sorted([*budgets, *found["slos"]], key=lambda row: row["slo"]),
-        {"slo": "objective", "plugin_version": "version", "objective": ("target", percent), "period_seconds": ("over", duration),
-         "period_ends_at": ("until", clock), "excluded_seconds": ("left out", duration),
-         "sli": "SLI", "bad": ("bad", number), "total": ("of", number), "budget_remaining_ratio": ("left", budget)},
-        title="\nError budgets",
-        empty="\nno error budget was judged yet",
-    )  # fmt: skip
-    show(
-        found["operations"],
-        {"plugin_version": "version", "plugin_operation": "operation", "calls": ("calls", number),
-         "failed": ("failed", number), "rejected": ("refused", number), "mean_seconds": ("mean", duration)},
-        title="\nOperations",
-    )  # fmt: skip
-    show(
-        found["errors"],
-        {"plugin_version": "version", "error_type": "error", "error_source": "blamed on", "calls": ("calls", number)},
-        title="\nErrors",
-        empty="\nno errors",
-    )
+    if plugin is not None:
+        show_plugin(found)

@@ -10,8 +10,8 @@ from plugwarden_collector.figures import percent
 
 from .drain import Isolated, wait_for
 from .forecast import DryRun, Yes, agree, needed, scope_of, show_forecast
-from .options import DEFAULT_URL, Actor, AsJson, Reason, ReasonIfActing, Url, client
-from .output import clean, console, emit_json, fail, prose, say, show
+from .options import DEFAULT_URL, Actor, AsJson, Reason, ReasonIfActing, Url, client, seconds_of
+from .output import clean, console, emit_json, prose, say, show
 
 __all__ = ["approve", "decline", "quarantine", "quarantines", "release"]
 
@@ -62,8 +62,8 @@ def quarantine(
 
     At a terminal it says before what that would cost, and asks.
     """
-    hold_seconds = _seconds("--hold", hold)
-    timeout_seconds = _seconds("--timeout", timeout) or 0.0
+    hold_seconds = seconds_of("--hold", hold)
+    timeout_seconds = seconds_of("--timeout", timeout) or 0.0
     scope = {"plugin": plugin, "version": version, "operation": operation}
     with client(url) as api:
         if dry_run:
@@ -137,7 +137,7 @@ def _end(
     url: str,
     as_json: bool,
 ) -> None:
-    body = {"reason": reason, "override_seconds": _seconds("--for", length), "actor": actor}
+    body = {"reason": reason, "override_seconds": seconds_of("--for", length), "actor": actor}
     with client(url) as api:
         answer = api.post(("quarantine", identity, act), body)
     if as_json:
@@ -153,12 +153,3 @@ def _isolated(answer: dict[str, str | None]) -> None:
         say(clean(answer["forecast"]))
     if answer.get("warning"):
         say(f"It is isolated all the same, for when it comes: {clean(answer['warning'])}")
-
-
-def _seconds(option: str, text: str | None) -> float | None:
-    from plugwarden_collector.rules.duration import seconds
-
-    try:
-        return None if text is None else seconds(text)
-    except ValueError as error:
-        fail(f"{option}: {error}")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugwarden_collector.figures import counted
+from plugwarden_collector.figures import MISSING, counted
 from plugwarden_collector.named_path import file_to_read, file_to_write
 
-from .grid import grid
+from .grid import Column, grid
 from .options import DEFAULT_URL, AsJson, Url, client
-from .output import console, emit_json, fail, prose, show
+from .output import clean, console, emit_json, fail, prose, show
 
 if TYPE_CHECKING:
     from plugwarden_collector.api.client import CollectorClient
@@ -136,10 +138,32 @@ def _answer(
         found = {"columns": table.column_names, "rows": plain_rows(table), "truncated": rows.truncated}
         emit_json({**found, "elapsed_ms": rows.elapsed_ms})
         return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
     said = counted(len(table), "row")
-    text = grid(table.column_names, plain_rows(table), width)
+    text = _grid(table.column_names, plain_rows(table), console.width)
     sys.stdout.write(f"{text}\n\n{said}{_more(rows.truncated)}\n")
+
+
+def _grid(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> str:
+    """Return rows of a statement as text; columns of numbers alone end at one place."""
+    right = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(names))]
+    columns = [Column(clean(name), right=numeric) for name, numeric in zip(names, right, strict=True)]
+    return grid(columns, [list(map(_text, row)) for row in rows], width)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, list | dict):
+        return clean(json.dumps(value, default=str, ensure_ascii=False)) if value else MISSING
+    return clean(value)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
 
 
 def _more(truncated: bool) -> str:

@@ -44,6 +44,7 @@ from .calls import (
     VersionSeen,
     Windows,
 )
+from .logs import LogFilter, LogMark, LogPage
 from .pieces import MAX_BYTES, Piece
 from .planning import Planning
 from .replay import Replaying
@@ -54,6 +55,7 @@ __all__ = [
     "Condition",
     "Ingest",
     "Judging",
+    "Logs",
     "Pages",
     "Queries",
     "Query",
@@ -203,6 +205,19 @@ class Traces(Protocol):
         """Return the newest failed spans of a plugin, or of one version."""
 
 
+class Logs(Protocol):
+    """For whoever reads logs. Each page is of one view of the data, and its mark is of the same."""
+
+    def newest(self, wanted: LogFilter, since: datetime, until: datetime, limit: int) -> LogPage:
+        """Return the newest records after `since`, up to `until`, in the order of time."""
+
+    def after(self, wanted: LogFilter, mark: LogMark, limit: int) -> LogPage:
+        """Return the first records that arrived after a place, in the order of arrival, whatever their times."""
+
+    def around(self, wanted: LogFilter, mark: LogMark, count: int) -> LogPage:
+        """Return the record at a place with as many matching ones before and after it; none where it is not kept any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One reading statement over the stable views, and what its answer may be."""
@@ -324,6 +339,7 @@ class Telemetry:
     pages: Pages
     planning: Planning
     traces: Traces
+    logs: Logs
     queries: Queries
     upkeep: Upkeep
     condition: Condition

@@ -20,6 +20,7 @@ class TraceFilter:
     """Part of the span's name, error type or status message, in any case."""
     min_seconds: float | None = None
     max_seconds: float | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,13 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All that is kept of one trace, oldest first; at most 10,000 spans and 1,000 records."""
+    """What is kept of one trace, oldest first; at most 10,000 spans, those that failed and those that lead to them before others, and
+    1,000 records."""
 
     spans: Sequence[Span]
     logs: Sequence[LogRecord]
+    span_count: int
+    """Spans that are kept of it, up to 200,000: how many `spans` would be without its bound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ OPERATIONS = {
     "extend_silence": "POST /api/v1/silences/{identity}/extend",
     "silence": "POST /api/v1/silences",
     "silence_preview": "POST /api/v1/silences/preview",
+    "logs": "GET /api/v1/logs",
     "notifications": "GET /api/v1/notifications",
     "give_up": "POST /api/v1/notifications/give-up",
     "silences": "GET /api/v1/silences",

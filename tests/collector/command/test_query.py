@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from plugwarden_collector.api.plain import plain_rows
-from plugwarden_collector.command.grid import grid
+from rich.cells import cell_len
 
 from tests.collector.conftest import Running
 from tests.collector.support.command_line import plugwarden, plugwarden_process
@@ -110,15 +110,15 @@ def test_a_watch_ends_cleanly_with_ctrl_c(shared: Running) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
-def test_a_grid_fits_and_is_stable() -> None:
-    long, wide = "x" * 100, "数" * 60
-    text = grid(["name", "n", "text"], [["a", 1, long], ["bb", 22.5, wide]], 80)
-    assert all(len(line.encode("utf-16-le")) // 2 <= 80 for line in text.splitlines())
-    assert text.splitlines()[0] == "name     n  text"
-    assert text.splitlines()[2].endswith("x…")
-    many = grid([f"column_{n}" for n in range(25)], [list(range(25))], 80)
-    assert many.splitlines()[:2] == ["-- row 1 --", "column_0   0"]
-    assert max(map(len, many.splitlines())) <= 80
-    assert grid(["a"], [], 80) == "a\n-"
-    assert "\x1b" not in grid(["\x1b[31m"], [["\x1b]0;evil\x07"]], 80)
+@pytest.mark.parametrize("width", ["60", "80"])
+def test_rows_that_fit_no_table_are_records_and_nothing_is_left_out(shared: Running, width: str) -> None:
+    columns = ", ".join(f"{n} as column_{n}" for n in range(25))
+    wide = "'数' || repeat('数', 59) as wide"
+    text = plugwarden(
+        "query", f"select {columns}, {wide}, repeat('x', 100) as long", url=shared.url, COLUMNS=width
+    ).stdout
+    lines = text.splitlines()
+    assert lines[:2] == ["column_0   0", "column_1   1"]
+    assert max(map(cell_len, lines)) <= int(width)
+    assert (text.count("数"), text.count("x")) == (60, 100)
     assert plain_rows(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])) == [[1, 2]]

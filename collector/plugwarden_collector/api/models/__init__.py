@@ -12,6 +12,7 @@ from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
 from .corrections import Correction, CorrectionRequest
 from .directives import Directives
 from .health import Health, Status
+from .logs import Logs
 from .notifications import GivenUp, GiveUpRequest, Notifications
 from .plugins import FleetSeries, Plugin, PluginDetail, PluginSeries
 from .problem import Problem
@@ -66,6 +67,7 @@ __all__ = [
     "GiveUpRequest",
     "GivenUp",
     "Health",
+    "Logs",
     "Notifications",
     "Outlook",
     "Plugin",

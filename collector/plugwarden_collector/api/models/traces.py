@@ -13,8 +13,12 @@ __all__ = ["LogRecord", "Span", "SpanEvent", "Trace", "TraceSummary"]
 
 @value
 class Trace(Answer):
-    """All that was kept of one trace."""
+    """What was kept of one trace, oldest first."""
 
     trace_id: str
+    span_count: int
+    """Spans that are kept of it, up to 200,000."""
     spans: list[Span]
+    """At most 10,000 of them: those that failed and those that lead to them before others."""
     logs: list[LogRecord]
+    """At most 1,000 of them."""

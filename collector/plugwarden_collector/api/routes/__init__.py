@@ -8,6 +8,7 @@ from .capacity import capacity_routes
 from .corrections import correction_routes
 from .directives import directive_routes
 from .health import health_routes
+from .logs import log_routes
 from .notifications import notification_routes
 from .plugins import plugin_routes
 from .pushed_alerts import pushed_routes
@@ -33,6 +34,7 @@ ROUTERS = (
     notification_routes,
     capacity_routes,
     trace_routes,
+    log_routes,
     quarantine_routes,
     directive_routes,
     pushed_routes,

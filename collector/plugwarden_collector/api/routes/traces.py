@@ -32,6 +32,7 @@ def trace_routes(parts: Parts) -> Routes:
         span: Annotated[TimeRange, parts.time_range],
         plugin: str | None = None,
         version: str | None = None,
+        operation: str | None = None,
         outcome: str | None = None,
         text: str | None = None,
         min_seconds: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
@@ -39,7 +40,7 @@ def trace_routes(parts: Parts) -> Routes:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Any:
         """Traces that hold a matching span, newest first."""
-        wanted = TraceFilter(plugin, version, outcome, text, min_seconds, max_seconds)
+        wanted = TraceFilter(plugin, version, outcome, text, min_seconds, max_seconds, operation)
         return as_json(await reads.run(stored.search, wanted, span.since, span.until, limit))
 
     @routes.get("/api/v1/traces/{trace_id:name}", response_model=Trace, responses=problems(404))
@@ -50,6 +51,6 @@ def trace_routes(parts: Parts) -> Routes:
         found = await reads.run(stored.find, int(trace_id, 16))
         if not found.spans and not found.logs:
             raise NotFoundError(f"no trace {trace_id}: sampled out, expired, or not arrived yet")
-        return as_json({"trace_id": trace_id, "spans": found.spans, "logs": found.logs})
+        return as_json({"trace_id": trace_id, "span_count": found.span_count, "spans": found.spans, "logs": found.logs})
 
     return routes

@@ -24,6 +24,7 @@ from .calls.usual import Usual
 from .database import FILE_NAME, Database
 from .file.condition import StoredCondition
 from .ledger.audit_log import AuditLog
+from .logs import StoredLogs
 from .query.stored import StoredQueries
 from .retention.stored import StoredUpkeep
 from .statements import statement
@@ -44,6 +45,7 @@ def telemetry_of(database: Database, writer: Writer, log: AuditLog | None = None
         pages=CallPages(database, fleet),
         planning=PlannedCalls(database),
         traces=StoredTraces(database, writer.traces),
+        logs=StoredLogs(database),
         queries=StoredQueries(database),
         upkeep=StoredUpkeep(database, writer, hours, log),
         condition=StoredCondition(database, writer, fleet, hours, usual),

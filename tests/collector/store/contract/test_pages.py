@@ -215,7 +215,7 @@ def test_a_trace_is_found_by_its_id_with_its_logs(engine: Engine) -> None:
 def test_an_unknown_trace_is_empty(telemetry: Telemetry) -> None:
     trace(telemetry)
     catch_up(telemetry)
-    assert telemetry.traces.find(77) == Trace([], [])
+    assert telemetry.traces.find(77) == Trace([], [], 0)
 
 
 def test_a_search_gives_the_newest_that_match(telemetry: Telemetry) -> None:

@@ -227,7 +227,7 @@ def test_an_empty_store_answers_everything_with_nothing(telemetry: Telemetry) ->
     assert pages.operations("csv", since, AT) == pages.gate("csv", since, AT) == pages.errors("csv", since, AT) == []
     assert pages.running(["csv"], AT) == []
     assert pages.series("csv", since, AT, 60.0) == pages.heatmap("csv", since, AT, 1.0) == []
-    assert telemetry.traces.find(1) == Trace([], [])
+    assert telemetry.traces.find(1) == Trace([], [], 0)
     assert telemetry.traces.search(TraceFilter(), since, AT, 10) == telemetry.traces.failing("csv", since, AT, 5) == []
     assert telemetry.upkeep.set_aside() == []
     telemetry.upkeep.retain(Keep(), AT)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.store.duckdb.traces import index as trace_index
+from plugwarden_collector.store.duckdb.traces import search
 from plugwarden_collector.store.duckdb.traces.index import TraceIndex
 from plugwarden_collector.store.duckdb.traces.search import TraceFilter, find_trace, search_traces
 
@@ -106,6 +107,29 @@ def test_a_trace_with_very_many_matching_spans_does_not_hide_the_others(store: S
     assert [row.spans for row in found] == [200] + [2] * 9
     assert found[0].trace_id == trace.hex()
     assert {row.started_at for row in found[1:]} == {max(at for _, at in stored)}
+
+
+def test_of_a_trace_with_too_many_spans_those_that_failed_are_shown_with_the_way_to_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MAX_SPANS", 20)
+    trace = os.urandom(16)
+    above = b""
+    for number in range(6):  # the failure is in the last request, far below the root in the first
+        message = trace_service_pb2.ExportTraceServiceRequest()
+        for place in range(10):
+            made = span(message, name=f"{number}.{place}", at=AT + timedelta(seconds=10 * number + place))
+            made.trace_id = trace
+            made.parent_span_id = above
+            if place == 9:
+                above = made.span_id
+        made.status.code = 2 if number == 5 else 0
+        store.send(Signal.TRACES, message)
+    found = find_trace(store.database, store.writer.traces, int.from_bytes(trace, "big"))
+    way = [f"{number}.9" for number in range(6)]
+    assert (len(found.spans), found.span_count) == (20, 60)
+    assert [row.name for row in found.spans if row.name in way] == way
+    assert {row.name for row in found.spans} > {f"0.{place}" for place in range(10)}, "the rest are the oldest"
 
 
 def test_traces_that_share_half_an_id_are_told_apart(store: Store) -> None:

@@ -28,6 +28,8 @@ MAX_LISTED = 200_000
 """Commits that a search names one by one: a tenth of a second."""
 MAX_SPANS = 10_000
 """Spans of one trace that are shown; a trace that has more ran away."""
+MAX_COUNTED = 200_000
+"""Spans of one trace among which those to show are chosen: half a second."""
 
 
 class StoredTraces:
@@ -55,17 +57,27 @@ def find_trace(database: Database, index: TraceIndex, trace_id: int) -> Trace:
     """Spans (oldest first) and log records of one trace; `trace_id` as a 128-bit integer."""
     halves = {"hi": trace_id >> 64, "lo": trace_id & (2**64 - 1)}
     with database.reading() as cursor:
-        stored: list[Row] = []
-        for first, last in index.candidates(halves["hi"], halves["lo"]):
-            run = {**halves, "first": first, "last": last}
-            stored += fetch_rows(cursor, parsed(cursor, "trace_spans"), run, MAX_SPANS - len(stored))
+        runs = [
+            {**halves, "first": first, "last": last} for first, last in index.candidates(halves["hi"], halves["lo"])
+        ]
+
+        def read(name: str, most: int, **more: Any) -> list[Row]:
+            found: list[Row] = []
+            for run in runs:
+                found += fetch_rows(cursor, parsed(cursor, name), {**run, **more}, most - len(found))
+            return found
+
+        stored, count = read("trace_spans", MAX_SPANS + 1, chosen=None), 0
+        if len(stored) > MAX_SPANS:
+            outline = read("trace_outline", MAX_COUNTED)
+            stored, count = read("trace_spans", MAX_SPANS, chosen=_worth_most(outline, MAX_SPANS)), len(outline)
         spans = sorted(map(span_of, stored), key=lambda span: span.started_at)
         since, until = datetime(1970, 1, 1), datetime(9999, 1, 1)
         if spans:
             since, until = spans[0].started_at - AROUND, spans[-1].started_at + AROUND
         around = {**halves, "since": since, "until": until}
         logs = map(log_of, fetch_rows(cursor, parsed(cursor, "trace_logs"), around))
-        return Trace(spans, sorted(logs, key=lambda record: record.time))
+        return Trace(spans, sorted(logs, key=lambda record: record.time), count or len(spans))
 
 
 def search_traces(
@@ -73,7 +85,8 @@ def search_traces(
 ) -> list[TraceSummary]:
     """Traces with a matching span that started after `since`, up to `until`: the newest `limit` of them."""
     conditions: dict[str, Any] = {
-        name: getattr(wanted, name) for name in ("plugin", "version", "outcome", "text", "min_seconds", "max_seconds")
+        name: getattr(wanted, name)
+        for name in ("plugin", "version", "operation", "outcome", "text", "min_seconds", "max_seconds")
     }
     text = _lowered(database, wanted.text)
     found: dict[tuple[int, int], None] = {}
@@ -102,6 +115,20 @@ def failing_spans(
         if len(found) >= limit:
             break
     return found
+
+
+def _worth_most(outline: Sequence[Row], most: int) -> list[int]:
+    """Return the ids of spans that failed and of those that lead to them, and then of the oldest."""
+    parents = {row["span_id"]: row["parent_span_id"] for row in outline}
+    chosen: dict[int, None] = {}
+    for row in outline:
+        at: int | None = row["span_id"] if row["failed"] else None
+        while at is not None and at in parents and at not in chosen:
+            chosen[at] = None
+            at = parents[at]
+    for row in sorted(outline, key=lambda row: row["started_at"]):
+        chosen.setdefault(row["span_id"])
+    return list(chosen)[:most]
 
 
 def _lowered(database: Database, text: str | None) -> str | None:

@@ -1,4 +1,4 @@
--- Spans that match a search, the newest first. Takes: since, until (timestamp), plugin, version, outcome, text (varchar or null),
+-- Spans that match a search, the newest first. Takes: since, until (timestamp), plugin, version, operation, outcome, text (varchar or null),
 -- min_seconds, max_seconds (double or null), first, last (ubigint: batches), limit. Gives: trace_hi, trace_lo, started_at of each span.
 -- Each text is looked at alone, and not one or the other of them: DuckDB then looks once at each text that a row group holds, not
 -- once a row.
@@ -9,7 +9,7 @@ with spans as not materialized (
     where batch between $first::ubigint and $last::ubigint
       and started_at > $since::timestamp and started_at <= $until::timestamp
       and ($plugin is null or plugin_id = $plugin) and ($version is null or plugin_version = $version)
-      and ($outcome is null or outcome = $outcome)
+      and ($operation is null or plugin_operation = $operation) and ($outcome is null or outcome = $outcome)
       and ($min_seconds is null or duration_ns >= $min_seconds * 1e9)
       and ($max_seconds is null or duration_ns <= $max_seconds * 1e9)
 ),

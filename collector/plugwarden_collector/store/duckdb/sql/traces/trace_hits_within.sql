@@ -9,7 +9,7 @@ with spans as not materialized (
             from (select unnest($first::bigint[]) as first, unnest($last::bigint[]) as last))
       and started_at > $since::timestamp and started_at <= $until::timestamp
       and ($plugin is null or plugin_id = $plugin) and ($version is null or plugin_version = $version)
-      and ($outcome is null or outcome = $outcome)
+      and ($operation is null or plugin_operation = $operation) and ($outcome is null or outcome = $outcome)
       and ($min_seconds is null or duration_ns >= $min_seconds * 1e9)
       and ($max_seconds is null or duration_ns <= $max_seconds * 1e9)
 ),
