@@ -40,6 +40,7 @@ MODULES = {
     "traces": "trace",
     "trace": "trace",
     "logs": "logs",
+    "slos": "slos",
     "alerts": "alerts",
     "silences": "silences",
     "ack": "silences",
