@@ -41,6 +41,7 @@ MODULES = {
     "trace": "trace",
     "logs": "logs",
     "slos": "slos",
+    "watch": "watch",
     "alerts": "alerts",
     "silences": "silences",
     "ack": "silences",
