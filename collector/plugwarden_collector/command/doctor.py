@@ -11,7 +11,7 @@ from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import counted
 
 from .options import DEFAULT_URL, AsJson, Url, client
-from .output import clean, console, emit_json, prose, show
+from .output import clean, console, emit_json, paragraph, prose, show
 
 if TYPE_CHECKING:
     from plugwarden_collector.api.client import CollectorClient
@@ -42,13 +42,13 @@ def doctor(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     else:
         show(
             [{"ok": "ok" if item.ok else "NOT OK", "name": item.check, "detail": item.detail} for item in checks],
-            {"ok": "", "name": "check", "detail": ("seen", prose)},
+            {"ok": "result", "name": "check", "detail": ("seen", prose)},
         )
         for item in checks:
             if not item.ok:
-                console.print(
-                    f"\n{clean(item.check)}: {clean(item.detail)}\n  next: {clean(item.next_step)}", soft_wrap=True
-                )
+                console.print()
+                paragraph(f"{clean(item.check)}: {clean(item.detail)}")
+                paragraph(f"next: {clean(item.next_step)}", indent=2)
     if not all(item.ok for item in checks):
         raise SystemExit(1)
 

@@ -41,6 +41,8 @@ MODULES = {
     "traces": "trace",
     "trace": "trace",
     "logs": "logs",
+    "slos": "slos",
+    "watch": "watch",
     "alerts": "alerts",
     "silences": "silences",
     "ack": "silences",
@@ -60,6 +62,7 @@ MODULES = {
     "rules": "rules",
     "audit": "audit",
     "store": "store",
+    "version": "version",
 }
 """Command -> the module beside this one that has it, in the order in which `plugwarden --help` lists them."""
 
@@ -87,7 +90,10 @@ class _Commands(Mapping[str, Any]):
 
 app = get_group(
     typer.Typer(
-        help="Watches the plugins inside a host, and isolates the ones that hurt it.", no_args_is_help=True, **LOOKS
+        help="Watches the plugins inside a host, and isolates the ones that hurt it.",
+        epilog="--version and -V are the command version.",
+        no_args_is_help=True,
+        **LOOKS,
     )
 )
 app.commands = _Commands()  # type: ignore[assignment]  # it is only read
@@ -105,6 +111,8 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> NoReturn:
     """Run a command in this process; errors become one line and an exit code."""
+    if arguments and arguments[0] in ("--version", "-V"):
+        arguments = ["version", *arguments[1:]]
     try:
         raise SystemExit(app(list(arguments), standalone_mode=False))
     except UsageError as error:

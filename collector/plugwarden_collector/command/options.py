@@ -39,11 +39,11 @@ Actor = Annotated[str | None, typer.Option("--actor", help="On whose behalf.", e
 DEFAULT_URL = "http://127.0.0.1:8420"
 
 
-def client(url: str) -> CollectorClient:
+def client(url: str, timeout_seconds: float = 20.0) -> CollectorClient:
     """Return the client of the collector that commands talk to, with the token of the environment."""
     from plugwarden_collector.api.client import CollectorClient
 
-    return CollectorClient(url, token=os.environ.get("PLUGWARDEN_TOKEN"))
+    return CollectorClient(url, token=os.environ.get("PLUGWARDEN_TOKEN"), timeout=timeout_seconds)
 
 
 def seconds_of(option: str, text: str | None) -> float | None:

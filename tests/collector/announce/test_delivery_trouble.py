@@ -62,7 +62,7 @@ def test_on_a_full_disk_people_are_told_and_a_kill_loses_no_attempt(tmp_path: Pa
     hook.moods = (FAILS,)
     write_rules(tmp_path, hook=hook.url)
     with collector(tmp_path) as (api, process):
-        held = api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        held = api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: hook.heard)
         log = max(file.stat().st_size for file in (tmp_path / "data").glob("*.duckdb.wal*"))
         resource.prlimit(process, resource.RLIMIT_FSIZE, (log, resource.RLIM_INFINITY))
@@ -84,7 +84,7 @@ def test_rules_that_are_read_again_in_the_middle_of_a_delivery_lose_and_repeat_n
     hook.moods, other = (HANGS,), MoodyHook()
     write_rules(tmp_path, hook=hook.url)
     with collector(tmp_path) as (api, process):
-        held = api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        held = api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: hook.heard)
         write_rules(tmp_path, hook=hook.url, other=other.url)
         os.kill(process, signal.SIGHUP)
@@ -105,8 +105,8 @@ def test_a_receiver_that_is_renamed_is_told_what_lasts_and_what_was_over_is_give
     hook.moods = (FAILS,)
     write_rules(tmp_path, hook=hook.url)
     with collector(tmp_path) as (api, process):
-        lasts = api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
-        over = api.post("quarantine", {"plugin": "geo", "reason": "by hand"})
+        lasts = api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
+        over = api.post("quarantine", {"force": True, "plugin": "geo", "reason": "by hand"})
         api.post(f"quarantine/{over['id']}/release", {"reason": "enough"})
         eventually(lambda: len({item["fingerprint"] for item in api.get("notifications")["owed"]}) == 2)
         hook.moods = (TAKES,)
@@ -131,7 +131,7 @@ def test_a_second_collector_on_one_store_does_not_start_and_tells_nobody(tmp_pat
         second = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
         assert second.returncode != 0
         assert "another process has it open" in second.stderr
-        api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: hook.taken)
         eventually(lambda: not api.get("notifications")["owed"])
     assert len(hook.taken) == 1
@@ -146,7 +146,7 @@ def test_a_token_that_may_only_read_silences_acknowledges_and_gives_up_nothing_a
     tokens.chmod(0o600)
     rules = write_rules(tmp_path, hook=hook.url)
     with running(tmp_path / "data", rules, token="t" * 32, PLUGWARDEN_TOKENS_FILE=str(tokens)) as found:
-        held = found.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        held = found.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: found.api.get("notifications")["owed"])
         acts = {
             "silences": {"matchers": {"plugin": "csv"}, "seconds": 600, "comment": "known"},
@@ -173,7 +173,7 @@ def test_a_clock_that_is_set_back_puts_nothing_off_and_repeats_nothing(tmp_path:
     rules = write_rules(tmp_path, hook=hook.url)
     rules.write_text(f'{rules.read_text()}group_by = []\ngroup_wait = "30s"\n')
     with running(tmp_path / "data", rules, clock=clock) as found:
-        held = found.api.post("quarantine", {"plugin": "csv", "reason": "by hand"})
+        held = found.api.post("quarantine", {"force": True, "plugin": "csv", "reason": "by hand"})
         eventually(lambda: found.api.get("notifications")["owed"])
         clock.move(-3600)
         back = "select count(*) from tellings where due_at <= $at::timestamp"

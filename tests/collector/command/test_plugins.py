@@ -37,7 +37,9 @@ def test_a_plugin_is_shown_with_what_is_open_and_its_errors(tmp_path: Path) -> N
         assert sidecar.close(timeout=30)
         eventually(lambda: (LONG, "1.4") in found.collector.warden.standing.versions)
         eventually(lambda: found.api.get("traces", plugin=LONG))
-        held = found.api.post("quarantine", {"plugin": LONG, "version": "0.9", "reason": "it leaks"})["id"]
+        held = found.api.post("quarantine", {"force": True, "plugin": LONG, "version": "0.9", "reason": "it leaks"})[
+            "id"
+        ]
         wanted = suggested(found, Scope(LONG, "1.4"), "it fails")
         for width in ("60", "80"):
             answer = plugwarden("plugins", LONG, url=found.url, COLUMNS=width)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from plugwarden_collector.command import output
 from plugwarden_collector.command.main import run
 
 __all__ = ["NOBODY", "plugwarden", "plugwarden_process"]
@@ -28,6 +29,8 @@ def plugwarden(
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         for name, value in _environ(url, environ).items():
             patch.setenv(name, value)
+        for console in (output.console, output.errors):  # made when they were imported, perhaps at another width
+            patch.setattr(console, "_width", None)
         patch.setattr(sys, "stdin", io.StringIO(given or ""))
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(contextlib.redirect_stderr(told))
