@@ -49,7 +49,7 @@ def wrapped(text: str, width: int) -> list[str]:
         if cell_len(joined) <= width:
             lines[-1] = joined
         else:
-            *whole, last = chop_cells(word, max(1, width))
+            *whole, last = chop_cells(word, max(1, width)) or [""]
             lines += [*whole, last]
     return [line for line in lines if line] or [""]
 

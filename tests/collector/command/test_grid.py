@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from plugwarden_collector.command.grid import Column, grid, wrapped
 from rich.cells import cell_len
@@ -31,6 +31,7 @@ def test_what_does_not_fit_is_a_record_a_row() -> None:
 words = st.text(st.sampled_from("ab数🔌 "), max_size=40)
 
 
+@example([("", "", "aaaaaaaaa数数数数 ")], 24)
 @given(st.lists(st.tuples(words, words, words), max_size=4), st.integers(24, 90))
 def test_nothing_is_cut_and_no_line_is_too_long(rows: list[tuple[str, str, str]], width: int) -> None:
     text = grid([Column("one"), Column("two", prose=True), Column("three", right=True)], rows, width)
