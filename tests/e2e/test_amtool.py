@@ -24,6 +24,14 @@ def amtool(collector: Running, *arguments: str) -> str:
     return done.stdout
 
 
+def refused(collector: Running, *arguments: str) -> str:
+    """What it prints of a refusal."""
+    command = [str(AMTOOL), "--no-version-check", f"--alertmanager.url={collector.url}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0, done.stdout
+    return done.stderr
+
+
 def listed(collector: Running, *arguments: str) -> Any:
     """What it prints as JSON."""
     return json.loads(amtool(collector, "-o", "json", *arguments))
@@ -77,3 +85,7 @@ def test_amtool_works_against_us(tmp_path: Path) -> None:
         kinds = [item["kind"] for item in collector.api.get("audit", stream="decisions")]
         assert kinds == ["unsilenced", "extended", "silenced", "quarantined"]
         assert httpx2.get(f"{collector.url}/api/v2/alerts", params={"filter": "nonsense"}).status_code == 400
+        add = ("silence", "add", "-a", "ann", "plugin=csv")
+        assert "a silence lasts 31 days at most" in refused(collector, *add, "-c", "a test", "-d", "40d")
+        assert "body.comment: String should have at most" in refused(collector, *add, "-d", "1h", "-c", "x" * 5000)
+        assert "receiver" in refused(collector, "alert", "query", "--receiver", "(")

@@ -17,6 +17,8 @@ from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
+from plugwarden_collector.web.problem import ALERTMANAGER
+
 from .models import Problem, PushProblem
 from .models.answer import Answer
 
@@ -99,15 +101,20 @@ def _whole(document: dict[str, Any], answers: Mapping[str, Any]) -> dict[str, An
         (name, "serialization", _adapter(kind)) for name, kind in kinds.items()
     ]
     found, shared = TypeAdapter.json_schemas(inputs, ref_template=REFERENCE)
-    for operation in (item for path in document["paths"].values() for item in path.values()):
+    for path, operation in ((path, item) for path, items in document["paths"].items() for item in items.values()):
         responses = operation["responses"]
+        if path.startswith(ALERTMANAGER):
+            del responses["422"]  # it answers 400
+            for response in responses.values():
+                if response["content"].pop(PROBLEM, None) is not None:
+                    response["content"]["application/json"] = {"schema": {"type": "string"}}
         if operation["operationId"] in answers:
             done = next(answer for status, answer in responses.items() if status in {"200", "201"})
             done["content"]["application/json"]["schema"] = found[operation["operationId"], "serialization"]
         if operation.get("security") == []:
             del responses["401"], responses["403"]
         if "parameters" not in operation and "requestBody" not in operation:
-            del responses["422"]
+            responses.pop("422", None)
     components = document["components"]
     components["schemas"] |= shared["$defs"]
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

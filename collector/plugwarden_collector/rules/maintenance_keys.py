@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from .maintenance import WEEK, Maintenance
 from .matcher_keys import matchers_at
-from .table import duration_at, nearest, unknown_keys
+from .table import duration_at, nearest, time_zone_at, unknown_keys
 from .workable import DAY, name_problem, shown
 
 __all__ = ["MAX_WINDOWS", "maintenance_in"]
@@ -37,27 +37,14 @@ def maintenance_in(table: Mapping[str, Any], place: str, problems: list[str]) ->
     if length is not None and not 0 < length <= DAY:
         problems.append(f"{place}.for: {shown(table['for'])} must be longer than 0s, and 1d at most")
     zone, matchers, days = (
-        _zone(table, place, problems),
+        time_zone_at(table, "zone", place, problems),
         matchers_at(table, place, problems),
         _days(table, place, problems),
     )
     if len(problems) > before or found is None or length is None or zone is None:
         return None
     begin = time(int(found[1]), int(found[2]))
-    return Maintenance(str(table["name"]), str(table["reason"]), begin, length, zone, matchers, days)
-
-
-def _zone(table: Mapping[str, Any], place: str, problems: list[str]) -> ZoneInfo | None:
-    name = table.get("zone")
-    try:
-        if isinstance(name, str) and name:
-            return ZoneInfo(name)
-    except (KeyError, OSError, ValueError):  # there is none of that name, a folder is called so, or it leads elsewhere
-        pass
-    problems.append(
-        f'{place}.zone: {shown(name)} is no time zone known here; write one such as "Europe/Berlin" or "UTC"'
-    )
-    return None
+    return Maintenance(str(table["name"]), str(table["reason"]), begin, length, ZoneInfo(zone), matchers, days)
 
 
 def _days(table: Mapping[str, Any], place: str, problems: list[str]) -> frozenset[int]:

@@ -8,10 +8,10 @@ from typing import Any
 from .about_keys import ABOUT_KEYS, about_in
 from .objective import SLI_KEYS, Objective, Sli
 from .pattern import ALTERNATIVE_SIGNS, EVERY, joined
-from .period import NOMINAL_SECONDS, Calendar, CalendarUnit, time_zones
+from .period import NOMINAL_SECONDS, Calendar, CalendarUnit
 from .slice_keys import SLICE_KEYS, slice_problems, slices_in
 from .slices import MIN_BAD_SLICES, MIN_SLICES
-from .table import choice_at, duration_at, nearest, unknown_keys
+from .table import choice_at, duration_at, nearest, time_zone_at, unknown_keys
 from .tiers import BUILT_IN, SRE, BurnWindows
 from .workable import MAX_COUNT, name_problem, objective_problems, shown
 
@@ -93,13 +93,11 @@ def _calendar_in(table: Mapping[str, Any], place: str, problems: list[str]) -> C
             words = ", ".join(f'"{unit}"' for unit in CalendarUnit)
             problems.append(f"{place}.time_zone: only a period of the calendar has one; write period as one of {words}")
         return None
-    calendar, zone = Calendar(CalendarUnit(table["period"])), table.get("time_zone")
-    if zone is None:
+    calendar = Calendar(CalendarUnit(table["period"]))
+    if "time_zone" not in table:
         return calendar
-    if not isinstance(zone, str) or zone not in time_zones():
-        found = nearest(zone, time_zones()) if isinstance(zone, str) else ""
-        found = found if "did you mean" in found else '; write for instance "Europe/Berlin"'
-        problems.append(f"{place}.time_zone: {shown(zone)} is no time zone of the IANA database{found}")
+    zone = time_zone_at(table, "time_zone", place, problems)
+    if zone is None:
         return calendar
     calendar = Calendar(calendar.unit, zone)
     if calendar.unit in (CalendarUnit.QUARTER, CalendarUnit.YEAR) and not calendar.on_full_hours:

@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from .duration import seconds
+from .period import time_zones
 from .workable import shown
 
-__all__ = ["choice_at", "duration_at", "given_twice", "nearest", "tables", "unknown_keys"]
+__all__ = ["choice_at", "duration_at", "given_twice", "nearest", "tables", "time_zone_at", "unknown_keys"]
 
 
 C = TypeVar("C", bound=StrEnum)
@@ -38,6 +39,17 @@ def nearest(word: str, known: Collection[str]) -> str:
     if alike:
         return f"; did you mean {alike[0]}?"
     return f"; known are {', '.join(sorted(known))}" if known else "; add it"
+
+
+def time_zone_at(table: Mapping[str, Any], key: str, place: str, problems: list[str]) -> str | None:
+    """Return the name of a time zone of the IANA database; None: what stands there is none, or nothing does."""
+    name = table.get(key)
+    if isinstance(name, str) and name in time_zones():
+        return name
+    alike = nearest(name, time_zones()) if isinstance(name, str) else ""
+    mend = alike if "did you mean" in alike else '; write for instance "Europe/Berlin" or "UTC"'
+    problems.append(f"{place}.{key}: {shown(name)} is no time zone of the IANA database{mend}")
+    return None
 
 
 def given_twice(names: Iterable[tuple[str, object]]) -> Iterable[str]:

@@ -45,12 +45,12 @@ def limit_bodies(app: ASGIApp) -> Any:
             except GoneError:
                 return
             except LateError as error:
-                await _refuse(exchange, 408, "the body is late", str(error))
+                await _refuse(exchange, scope["path"], 408, "the body is late", str(error))
             except BusyError as error:
-                await _refuse(exchange, 503, "too many bodies at once", str(error))
+                await _refuse(exchange, scope["path"], 503, "too many bodies at once", str(error))
             except PayloadTooLargeError:
                 text = f"at most {limit} bytes ({limit // 1024**2} MiB) are taken here"
-                await _refuse(exchange, 413, "the body is too large", text)
+                await _refuse(exchange, scope["path"], 413, "the body is too large", text)
             else:
                 whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -62,6 +62,6 @@ def limit_bodies(app: ASGIApp) -> Any:
     return limited
 
 
-async def _refuse(exchange: Exchange, status: int, title: str, detail: str) -> None:
-    answer = problem.problem(status, title, detail)
+async def _refuse(exchange: Exchange, path: str, status: int, title: str, detail: str) -> None:
+    answer = problem.problem(path, status, title, detail)
     await exchange.answer(status, bytes(answer.body), [("content-type", answer.headers["content-type"])])

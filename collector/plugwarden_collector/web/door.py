@@ -24,7 +24,7 @@ def door(tokens: TokenBook) -> Callable[[ASGIApp], Any]:
             if found is None:
                 await app(scope, receive, send)
                 return
-            answer = problem.problem(found.status, "not from this machine", found.text)
+            answer = problem.problem(scope["path"], found.status, "not from this machine", found.text)
             if found.status == 401:
                 answer.headers["www-authenticate"] = "Bearer"
             await answer(scope, receive, send)

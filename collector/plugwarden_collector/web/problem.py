@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents."""
+"""Refusals: RFC 9457 problem documents, and texts where Alertmanager's own API is spoken."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from plugwarden_collector.errors import (
     TooManyError,
 )
 
-__all__ = ["busy", "install", "problem"]
+__all__ = ["ALERTMANAGER", "install", "problem"]
+
+ALERTMANAGER = "/api/v2/"
+"""Beginning of the paths of Alertmanager's own API."""
 
 _STATUS: tuple[tuple[type[CollectorError], int, str], ...] = (
     (QueryTimeoutError, 504, "the query took too long"),
@@ -39,39 +42,36 @@ _STATUS: tuple[tuple[type[CollectorError], int, str], ...] = (
 )
 
 
-def problem(status: int, title: str, detail: str, **more: Any) -> Response:
-    """One problem document; `more` are members of its own kind (RFC 9457, 3.2)."""
+def problem(path: str, status: int, title: str, detail: str, **more: Any) -> Response:
+    """Return the refusal of a request for a path: one problem document, of which `more` are members of its own kind (RFC 9457, 3.2).
+
+    Below `ALERTMANAGER` it is the detail as a JSON string, the only form that amtool shows, with the one status that its API has for
+    a request that cannot be used (api/v2/openapi.yaml, 0.25).
+    """
+    if path.startswith(ALERTMANAGER):
+        return Response(json.dumps(detail), 400 if status == 422 else status, media_type="application/json")
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     return Response(json.dumps(body), status, media_type="application/problem+json")
 
 
-def busy(error: BusyError) -> Response:
-    """That the caller should come back, and when."""
-    _, status, title = next(item for item in _STATUS if isinstance(error, item[0]))
-    answer = problem(status, title, str(error))
-    answer.headers["retry-after"] = str(error.retry_after_seconds)
-    return answer
-
-
 def install(app: FastAPI) -> None:
-    """Answer every error of this application as a problem document."""
+    """Answer every error of this application as a refusal."""
 
     @app.exception_handler(CollectorError)
     async def ours(request: Request, error: CollectorError) -> Response:
+        status, title = next((status, title) for kind, status, title in _STATUS if isinstance(error, kind))
+        answer = problem(request.url.path, status, title, str(error))
         if isinstance(error, BusyError):
-            return busy(error)
-        for kind, status, title in _STATUS:
-            if isinstance(error, kind):
-                return problem(status, title, str(error))
-        raise error
+            answer.headers["retry-after"] = str(error.retry_after_seconds)
+        return answer
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        answer = problem(error.status_code, "not possible", str(error.detail))
+        answer = problem(request.url.path, error.status_code, "not possible", str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         texts = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-        return problem(422, "the request is not valid", "; ".join(texts))
+        return problem(request.url.path, 422, "the request is not valid", "; ".join(texts))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from plugwarden_collector.api.refusals import ApiError
+from rich.cells import cell_len
 
 from tests.collector.conftest import Running, running
+from tests.collector.support.command_line import plugwarden
 from tests.collector.support.hooks import Hook
 from tests.collector.support.span_request import PROTOBUF
 from tests.collector.support.still_clock import StillClock
@@ -44,8 +48,10 @@ def call(
     failed: int,
     upstream: str = "payments-db",
     service: str = "shop",
+    *,
+    late_seconds: float = 0.0,
 ) -> None:
-    """Let a plugin tell what it waited for just now; its own calls are well."""
+    """Let a plugin tell what it waited for just now, or `late_seconds` before; its own calls are well."""
     counted = "select coalesce(sum(calls), 0) from upstream_calls"
     before = collector.scalar(counted)
     message = metrics_service_pb2.ExportMetricsServiceRequest()
@@ -57,7 +63,7 @@ def call(
     ):
         resource.resource.attributes.add(key=key).value.string_value = text
     scope = resource.scope_metrics.add()
-    at = int((clock.at - timedelta(seconds=1)).replace(tzinfo=UTC).timestamp() * 1e9)
+    at = int((clock.at - timedelta(seconds=1 + late_seconds)).replace(tzinfo=UTC).timestamp() * 1e9)
     for name, outcomes in (
         ("plugin.invocation.duration", {"success": calls}),
         ("plugin.downstream.duration", {"success": calls - failed, "error": failed}),
@@ -172,3 +178,56 @@ def test_it_is_over_when_calls_go_well_again_and_is_held_while_none_come(tmp_pat
         assert page["state"] == "inactive"
     with running(tmp_path / "data", rules(tmp_path), clock=clock) as collector:
         assert next(item for item in looked(collector, clock) if item["severity"] == "page")["state"] == "inactive"
+
+
+HOSTILE = "a\x1b[31m\u202eb\u200b\n[/red]" + "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 60
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "--json", "https://evil.example/@channel", "[bold]x[/bold]" * 12])
+def test_the_command_prints_hostile_names_within_80_columns(tmp_path: Path, name: str) -> None:
+    clock = StillClock()
+    with running(tmp_path / "data", rules(tmp_path), clock=clock) as collector:
+        call(collector, clock, "pdf", 100, 60, name)
+        call(collector, clock, "csv", 100, 60, "payments-db")
+        upstreams = [item["upstream"] for item in collector.api.get("upstreams", since="15m")["upstreams"]]
+        (kept,) = set(upstreams) - {"payments-db"}
+        since = f"{clock.at - timedelta(minutes=15):%Y-%m-%dT%H:%M:%S}Z"
+        for arguments in ((), ("--", kept), ("--", "payments-db")):
+            done = plugwarden("upstreams", "--since", since, *arguments, url=collector.url)
+            assert done.returncode == 0, done.stderr
+            assert not {"\x1b", "\u202e", "\u200b"} & set(done.stdout)
+            wide = [line for line in done.stdout.splitlines() if cell_len(line) > 80]
+            assert not wide
+        listed = plugwarden("upstreams", "--since", since, "--json", url=collector.url)
+        assert {item["upstream"] for item in json.loads(listed.stdout)["upstreams"]} == {kept, "payments-db"}
+        one = plugwarden("upstreams", "--since", since, "--json", "--", kept, url=collector.url)
+        assert json.loads(one.stdout)["upstream"] == kept
+
+
+def test_waits_that_come_late_are_counted_once_in_their_minute(tmp_path: Path) -> None:
+    """A recount from what was sent, minute by minute, over the folds of two hours."""
+    clock, sent = StillClock(), Counter[tuple[Any, str]]()
+    with running(tmp_path / "data", rules(tmp_path), clock=clock) as collector:
+        for step in range(12):
+            for late, calls, failed in ((0.0, 10 + step, step), (200.0, 7, 2), (4000.0, 5, 5)):
+                call(collector, clock, "csv", calls, failed, late_seconds=late)
+                minute = (clock.at - timedelta(seconds=1 + late)).replace(second=0, microsecond=0)
+                sent[minute, "error"] += failed
+                sent[minute, "success"] += calls - failed
+            clock.move(601.0)
+        minute = "date_trunc('minute', bucket_start) = $minute::timestamp and outcome = $outcome"
+        counted = f"select coalesce(sum(calls), 0)::bigint from upstream_calls where {minute}"
+        found = {key: collector.scalar(counted, minute=str(key[0]), outcome=key[1]) for key in sent}
+        assert found == dict(sent)
+        assert collector.scalar("select sum(calls)::bigint from upstream_calls") == sent.total()
+
+
+def test_an_upstream_that_is_slow_is_told_by_its_latency(tmp_path: Path) -> None:
+    slow = '[[upstream]]\nname = "quick"\nupstreams = "maps"\nobjective = 0.99\nsli = "latency"\nthreshold = "50ms"\n'
+    clock = StillClock()
+    with running(tmp_path / "data", rules(tmp_path, slow), clock=clock) as collector:
+        call(collector, clock, "geo", 200, 0, "maps")
+        found = {item["name"]: item["state"] for item in looked(collector, clock)}
+        assert found == {"quick upstream budget burn": "firing", "quick upstream slow burn": "firing"}
+        (budget,) = collector.api.get(("upstreams", "maps"))["budgets"]
+        assert (budget["slo"], budget["total"], budget["bad"]) == ("quick", 200, 200)

@@ -127,8 +127,14 @@ def test_the_pages_window_is_read(tmp_path: Any) -> None:
         ({"from": '"24:00"'}, "maintenance[0].from: '24:00' must be a time of the day"),
         ({"for": None}, "maintenance[0].for: is missing"),
         ({"for": '"2d"'}, "maintenance[0].for: '2d' must be longer than 0s, and 1d at most"),
-        ({"zone": None}, "maintenance[0].zone: None is no time zone"),
-        ({"zone": '"Europe/Berlim"'}, "maintenance[0].zone: 'Europe/Berlim' is no time zone"),
+        (
+            {"zone": None},
+            'maintenance[0].zone: None is no time zone of the IANA database; write for instance "Europe/Berlin" or "UTC"',
+        ),
+        (
+            {"zone": '"Europe/Berlim"'},
+            "maintenance[0].zone: 'Europe/Berlim' is no time zone of the IANA database; did you mean Europe/Berlin?",
+        ),
         ({"zone": '"../etc/passwd"'}, "maintenance[0].zone: '../etc/passwd' is no time zone"),
         ({"zone": '"Europe"'}, "maintenance[0].zone: 'Europe' is no time zone"),
         ({"matchers": "{}"}, "maintenance[0].matchers: 0 matchers; write 1 to 10"),

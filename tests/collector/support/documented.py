@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonschema
 from plugwarden_collector.api import app as api
+from plugwarden_collector.web.problem import ALERTMANAGER
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Answer", "Answers", "document", "faults", "watching"]
@@ -128,9 +129,10 @@ def _noting(app: ASGIApp, answers: Answers) -> ASGIApp:
 def faults(answer: Answer) -> Iterator[str]:
     """Yield what an answer has that the document does not say of it, or lacks."""
     operation = _operation(answer)
-    if operation is None:  # nobody's route: no more than a problem can be expected
+    if operation is None:  # nobody's route: no more than a refusal can be expected
         if answer.status >= 400 and answer.body:
-            yield from _faults_of(answer, {"$ref": "#/components/schemas/Problem"})
+            text = answer.path.startswith(ALERTMANAGER)
+            yield from _faults_of(answer, {"type": "string"} if text else {"$ref": "#/components/schemas/Problem"})
         return
     responses = operation["responses"]
     said = responses.get(str(answer.status), responses["default"] if answer.status >= 400 else None)

@@ -97,7 +97,9 @@ def test_alerts_may_be_larger_and_have_a_limit_too(shared: Running, name: str) -
         {"labels": {"alertname": name, "i": str(i)}, "annotations": texts} for i in range(BODY_BYTES // 10_000 + 1)
     ]
     assert httpx2.post(f"{shared.url}/api/v2/alerts", json=alerts).status_code == 200
-    refused(httpx2.post(f"{shared.url}/api/v2/alerts", content=pieces(ALERTS_BYTES + 1)), ALERTS_BYTES)
+    refused(httpx2.post(f"{shared.url}/api/v1/pushed/alertmanager", content=pieces(ALERTS_BYTES + 1)), ALERTS_BYTES)
+    answer = httpx2.post(f"{shared.url}/api/v2/alerts", content=pieces(ALERTS_BYTES + 1))
+    assert (answer.status_code, str(ALERTS_BYTES) in answer.json()) == (413, True)
 
 
 def test_a_body_that_does_not_come_is_given_up(shared: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def _wanted(
     try:
         named = None if receiver is None else Matcher("receiver", receiver, Op.LIKE)
     except MatcherError as error:
-        raise HTTPException(400, str(error)) from error
+        raise HTTPException(400, f"receiver: {error}") from error
     return Wanted(_matchers(filter), active, silenced, inhibited, named)
 
 

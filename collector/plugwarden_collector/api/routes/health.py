@@ -58,7 +58,7 @@ def health_routes(parts: Parts) -> Routes:
         """The store takes data and the loop turns; says nothing about the health of any plugin."""
         why_not = ready()
         if why_not:
-            return problem.problem(503, "not ready", why_not)
+            return problem.problem("/readyz", 503, "not ready", why_not)
         return PlainTextResponse("ok" if warden.stats.ticks else NOT_JUDGED)
 
     @routes.get("/metrics", dependencies=[reading], response_class=PlainTextResponse)

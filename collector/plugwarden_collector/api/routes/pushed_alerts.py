@@ -72,13 +72,14 @@ def pushed_routes(parts: Parts) -> Routes:
 
 
 async def _taken(parts: Parts, request: Request, read: Reader) -> Response:
+    path = request.url.path
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         # Whatever else a web page elsewhere may send without asking first, as a form or as plain text.
-        return problem(415, "not JSON", "content-type: must be application/json")
+        return problem(path, 415, "not JSON", "content-type: must be application/json")
     try:
         taken, refused, changed = await parts.pushed.take(await request.body(), read)
     except MalformedAlertsError as error:
-        return problem(400, "no alerts", str(error))
+        return problem(path, 400, "no alerts", str(error))
     if changed:
         parts.access.alerts(request.state.principal.name, peer(request), changed)
     if not refused:
@@ -87,4 +88,4 @@ async def _taken(parts: Parts, request: Request, read: Reader) -> Response:
     texts = "; ".join(f"alert {item.index}{'.' * bool(item.field)}{item.field}: {item.why}" for item in refused[:3])
     more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
     text = f"{counted(taken, 'alert is', 'alerts are')} taken, {counted(len(refused), 'is', 'are')} not: {texts}{more}"
-    return problem(400, "some alerts cannot be taken", text, taken=taken, refused=len(refused), errors=named)
+    return problem(path, 400, "some alerts cannot be taken", text, taken=taken, refused=len(refused), errors=named)
