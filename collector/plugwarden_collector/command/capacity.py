@@ -19,6 +19,7 @@ __all__ = ["capacity"]
 
 FORECAST_SINCE = "7d"
 """What how full things are is looked at over where nobody says, beside a forecast: a week has every day once."""
+DAY = 86_400
 AHEAD_DAYS = 28
 """Days of a forecast that are asked for."""
 SHOWN_HOURS = (0, 24, 7 * 24, 14 * 24, AHEAD_DAYS * 24 - 1)
@@ -212,9 +213,9 @@ def _until(until: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         return "not foreseen"
     if soonest is None:
         return "not within a year"
-    ends = "over a year" if latest is None else f"{latest} d"
-    middle = "over a year" if median is None else f"{median} d"
-    return f"{middle} (from {soonest} d to {ends})"
+    ends = "over a year" if latest is None else duration(latest * DAY)
+    middle = "over a year" if median is None else duration(median * DAY)
+    return f"{middle} (from {duration(soonest * DAY)} to {ends})"
 
 
 def _interval(ceiling: Mapping[str, Any]) -> str:

@@ -81,10 +81,11 @@ def table(
     row stands above as a small square of its state's colour, too: its first two cells are its name and its state.
     """
     names = {name for column in columns for name in (column.name, f"-{column.name}")}
-    asked = st.query_params.get(f"{key}_sort", "")
+    sorted_by, found_by = f"{key}_sort", f"{key}_find"
+    asked = st.query_params.get(sorted_by, "")
     view = {
         "sort": asked if asked in names else sort,
-        "find": one_line(st.query_params.get(f"{key}_find", ""), MOST_FIND),
+        "find": one_line(st.query_params.get(found_by, ""), MOST_FIND),
     }
 
     def kept() -> None:

@@ -34,6 +34,7 @@ _RULES = {
     "failed": _FAILED,
     "at_fault": _AT_FAULT,
     "refused": f"{{0}} = '{Outcome.REJECTED}'",
+    "cancelled": f"{{0}} = '{Outcome.CANCELLED}'",
     "ran": f"{{0}} <> '{Outcome.REJECTED}'",
     "cut_off": _CUT_OFF,
     "judged": f"({_ENDED}) or ({_CUT_OFF})",

@@ -21,6 +21,7 @@ from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.store import Writer, statement, telemetry_of
 from plugwarden_collector.store.duckdb.calls.fleet import FleetPages
 from plugwarden_collector.store.duckdb.calls.hour_cache import ClosedHours
+from plugwarden_collector.store.duckdb.calls.kind import Kind
 from plugwarden_collector.store.duckdb.calls.other_histograms import MAX_STREAMS, UNTOLD, Streams, to_calls
 from plugwarden_collector.store.duckdb.calls.rollup import CALLS
 
@@ -274,7 +275,7 @@ def test_whatever_a_rollup_holds_no_more_is_bad_than_there_is(store: Store, rows
         span = database.tiers.span(now - timedelta(hours=hours), now)
         wide = database.tiers.span(now - timedelta(hours=24), now)
         for fast in (None, threshold_index(0.1)):
-            for total, bad in (hours_kept.counts(wide, fast) or {}).values():
+            for total, bad in (hours_kept.counts(wide, Kind(fast)) or {}).values():
                 assert 0 <= bad <= total
         by_sql = database.fetch(statement("fleet"), {**span, "seconds": 3600.0 * hours, "plugin": None})
         assert all(0 <= item["bad"] <= item["calls"] for item in by_sql)

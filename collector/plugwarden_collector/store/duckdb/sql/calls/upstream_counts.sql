@@ -10,5 +10,5 @@ select
 from upstream_calls join (select unnest($windows::double[]) as window_seconds)
     on bucket_start > $at::timestamp - to_seconds(window_seconds)
 where bucket_start > $since::timestamp and bucket_start <= $at::timestamp
-  and upstream <> contract.overflow and outcome <> 'cancelled'
+  and upstream <> contract.overflow and not contract.cancelled(outcome)
 group by all

@@ -9,9 +9,9 @@ with rows as (
 totals as (
     select
         upstream, plugin_id, service_name,
-        bounded(sum(calls) filter (outcome <> 'cancelled')) as calls,
+        bounded(sum(calls) filter (not contract.cancelled(outcome))) as calls,
         bounded(sum(calls) filter (contract.failed(outcome))) as failed,
-        sum(duration_seconds_sum) filter (outcome <> 'cancelled') / nullif(sum(calls) filter (outcome <> 'cancelled'), 0) as mean_seconds,
+        sum(duration_seconds_sum) filter (not contract.cancelled(outcome)) / nullif(sum(calls) filter (not contract.cancelled(outcome)), 0) as mean_seconds,
         max(bucket_start) filter (contract.failed(outcome)) as last_failed_at,
         max(bucket_start) as last_at
     from rows group by grouping sets ((upstream, plugin_id, service_name), (upstream))
@@ -19,7 +19,7 @@ totals as (
 buckets as (
     select upstream, plugin_id, service_name, index, sum(count) as count from (
         select upstream, plugin_id, service_name, unnest(bucket_index) as index, unnest(bucket_count) as count
-        from rows where outcome <> 'cancelled'
+        from rows where not contract.cancelled(outcome)
     ) group by grouping sets ((upstream, plugin_id, service_name, index), (upstream, index))
 ),
 running as (
