@@ -21,7 +21,6 @@ from plugwarden_collector.api.render import json_answer, last_piece
 from plugwarden_collector.errors import BusyError, QueryCancelledError, QueryError, QueryTimeoutError, StoreError
 from plugwarden_collector.store.pieces import MAX_BYTES, MAX_ROWS, MAX_STREAM_BYTES
 from plugwarden_collector.store.telemetry import Query, RunningQuery
-from plugwarden_collector.web import problem
 from plugwarden_collector.web.http_protocol import HANG_UP
 
 __all__ = ["ARROW", "query_routes"]
@@ -164,12 +163,9 @@ def query_routes(parts: Parts) -> Routes:
         arrow = ARROW in request.headers.get("accept", "")
         if not arrow and body.limit > MAX_ROWS:
             raise HTTPException(422, f"limit: a JSON answer holds at most {MAX_ROWS} rows; ask for {ARROW}")
-        try:
-            await parts.catch_up()  # whoever asks after an acknowledgement sees what was acknowledged, in every view
-            caller = parts.tokens.caller(request.state.principal, peer(request))
-            await line.take(caller)
-        except BusyError as error:
-            return problem.busy(error)
+        await parts.catch_up()  # whoever asks after an acknowledgement sees what was acknowledged, in every view
+        caller = parts.tokens.caller(request.state.principal, peer(request))
+        await line.take(caller)
         seconds = body.timeout_seconds
         form, most = ("arrow", MAX_STREAM_BYTES) if arrow else ("json", MAX_BYTES)
         stream = parts.telemetry.queries.start(Query(body.sql, body.params, form, body.limit, most, seconds))
