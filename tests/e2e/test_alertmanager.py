@@ -119,4 +119,4 @@ def test_alertmanager_pushes_its_alerts_to_us_and_ours_do_not_come_back(tmp_path
             eventually(lambda: own in httpx2.get(f"{collector.url}/metrics").text)
             over = {**alert, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T00:00:01Z"}
             assert httpx2.post(f"{url}/api/v2/alerts", json=[over]).status_code == 200
-            eventually(lambda: pushed() == [("DiskFull", "csv", "no room", "inactive")])
+            eventually(lambda: pushed() == [("DiskFull", "csv", "no room", "inactive")], timeout=60.0)
