@@ -83,7 +83,7 @@ def thrown(seed: int) -> World:
     return World(
         name=f"fleet {seed}", title=f"Fleet {seed}", kind=(" + ".join(kinds) or "healthy") + beside, seconds=SECONDS,
         rules=RULE_SETS, seed=seed, hosts=hosts, plugins=tuple(plugins),
-        troubles=tuple(troubles), events=tuple(events), forgeries=(), slos=(),
+        troubles=tuple(troubles), events=tuple(events), forgeries=(), slos=(), upstreams=(),
         policy={"max_quarantined_ratio": 0.5, "max_actions_per_hour": 20}, faults=tuple(faults), never=(), shared=(), told=(),
         released=(), states=(), answered=(), says=(),
     )  # fmt: skip
