@@ -150,7 +150,7 @@ def _slowed(tick: Tick, troubles: Sequence[Trouble]) -> Iterator[_Cause]:
                 asked.update(places)
         paces = tick.evidence.paces(sorted(asked), since, tick.at) if asked else ()
         for plugin, places in placed.items():
-            for instance, slowdown in slow_hosts(plugin, places, paces).items():
+            for instance, slowdown in slow_hosts(plugin, places, paces, (tick.at - since).total_seconds()).items():
                 hosts[instance][plugin] = slowdown
     for downstream, plugins in sorted(downstreams.items()):
         if plugins:

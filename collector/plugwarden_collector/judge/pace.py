@@ -21,6 +21,10 @@ MIN_CALLS = 3
 MIN_USUAL_CALLS = 5
 MORE_CPU = 2.0
 """Factor by which a plugin's calls use more CPU than before when it is not the host: contention alone costs less than that."""
+SLOWING_CORES = 0.1
+"""Cores that a plugin uses beyond what it used before, at least, when it is what slows the others. CPU is measured of one call in 64, so a
+plugin of few milliseconds seems to use several times more by chance alone: at half a core for ten plugins, the one that was isolated as
+the cause had come to 0.02."""
 ALIKE = 40.0
 """A plugin whose calls slowed down so many times more than the others' has a trouble of its own, though its host is slow as well."""
 ALIKE_UNTOLD = 10.0
@@ -50,17 +54,20 @@ class Pace:
             return None
         return self.recent_seconds / self.usual_seconds
 
-    @property
-    def works_more(self) -> bool | None:
-        """Whether a call uses more CPU than before; None where nobody told."""
+    def works_more(self, lasted_seconds: float) -> bool | None:
+        """Whether calls use so much more CPU than before that they slow what runs beside them; None where nobody told."""
         if self.usual_cpu_seconds <= 0 or self.recent_cpu_seconds <= 0:
             return None
-        return self.recent_cpu_seconds > MORE_CPU * self.usual_cpu_seconds
+        more_seconds = (self.recent_cpu_seconds - self.usual_cpu_seconds) * self.recent_calls
+        much = more_seconds >= SLOWING_CORES * lasted_seconds
+        return much and self.recent_cpu_seconds > MORE_CPU * self.usual_cpu_seconds
 
 
-def slow_hosts(plugin: str, instances: Collection[str], paces: Sequence[Pace]) -> dict[str, float]:
+def slow_hosts(
+    plugin: str, instances: Collection[str], paces: Sequence[Pace], lasted_seconds: float
+) -> dict[str, float]:
     """Return how many times longer everything else takes, by process, if that explains a plugin that is slow in all of these
-    processes; empty where in one of them it does not."""
+    processes; empty where in one of them it does not. What is recent lasted `lasted_seconds`."""
     by_instance: defaultdict[str, dict[str, Pace]] = defaultdict(dict)
     services: defaultdict[str, set[str]] = defaultdict(set)
     for pace in paces:
@@ -70,20 +77,23 @@ def slow_hosts(plugin: str, instances: Collection[str], paces: Sequence[Pace]) -
     for instance in instances:
         # A name that two services use is not one process, and what has no name may be many.
         one = bool(instance) and len(services[instance]) == 1
-        slowdown = _slowdown_of_others(plugin, by_instance[instance]) if one else None
+        slowdown = _slowdown_of_others(plugin, by_instance[instance], lasted_seconds) if one else None
         if slowdown is None:
             return {}
         found[instance] = slowdown
     return found
 
 
-def _slowdown_of_others(plugin: str, paces: dict[str, Pace]) -> float | None:
+def _slowdown_of_others(plugin: str, paces: dict[str, Pace], lasted_seconds: float) -> float | None:
     mine = paces.get(plugin)
     others = [pace.slowdown for name, pace in paces.items() if name != plugin and pace.slowdown is not None]
-    if mine is None or mine.works_more or len(others) < MIN_OTHERS:
+    if mine is None or len(others) < MIN_OTHERS:
+        return None
+    works_more = mine.works_more(lasted_seconds)
+    if works_more:
         return None
     usual = median(others)
     if usual < SLOWDOWN:
         return None
-    slowdown, most = mine.slowdown, ALIKE_UNTOLD if mine.works_more is None else ALIKE
+    slowdown, most = mine.slowdown, ALIKE_UNTOLD if works_more is None else ALIKE
     return None if slowdown is None or slowdown > most * usual else usual

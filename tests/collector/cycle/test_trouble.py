@@ -162,7 +162,7 @@ def test_two_that_fail_a_little_in_one_place_are_nothing_to_tell_of(fleet: Fleet
 def _slow(fleet: Fleet, *, own_work: float = 1.0, others: float = 3.0) -> None:
     """csv is slow in h1, and what runs beside it takes so many times longer than before."""
     fleet.calls.paced = [
-        Pace("csv", "web", "h1", 50, 1.0, 0.001 * own_work, 500, 0.02, 0.001),
+        Pace("csv", "web", "h1", 500, 1.0, 0.001 * own_work, 500, 0.02, 0.001),
         *(Pace(name, "web", "h1", 50, 0.02 * others, 0.001, 500, 0.02, 0.001) for name in NAMES),
     ]
     fleet.arrive("csv", "1", 10, 0, slow=10, on=["h1"])

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from plugwarden_collector.judge.pace import Pace, slow_hosts
+from plugwarden_collector.judge import pace as pace_of_process
+from plugwarden_collector.judge.pace import Pace
 
 USUAL = 0.02
+LASTED = 5.0
+
+
+def slow_hosts(plugin: str, instances: Sequence[str], paces: Sequence[Pace]) -> dict[str, float]:
+    return pace_of_process.slow_hosts(plugin, instances, paces, LASTED)
 
 
 def pace(plugin: str, slowdown: float, *, instance: str = "h1", cpu: float = 1.0, calls: int = 50) -> Pace:
@@ -36,6 +43,14 @@ def test_who_uses_more_cpu_than_before_slowed_the_others() -> None:
 
 def test_contention_alone_costs_some_cpu_and_excuses_nevertheless() -> None:
     assert slow_hosts("p0", ["h1"], [pace("p0", 4.0, cpu=1.5), *others(3.0)]) != {}
+
+
+def test_who_uses_several_times_more_and_hardly_any_of_a_core_slows_nobody() -> None:
+    """One plugin of a starved machine, as it was isolated: 62 calls of 0.15 ms before, of 0.96 ms in the 5.3 s since."""
+    few = Pace("p0", "web", "h1", 62, 0.5, 0.00096, 124, 0.06, 0.00015)
+    assert slow_hosts("p0", ["h1"], [few, *others(2.8)]) == {"h1": pytest.approx(2.8)}
+    busy = replace(few, recent_cpu_seconds=0.00015 + 0.1 * LASTED / 62)
+    assert slow_hosts("p0", ["h1"], [busy, *others(2.8)]) == {}
 
 
 def test_it_takes_three_others() -> None:
