@@ -14,7 +14,7 @@ from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import FIRING, Message
 from ..notice import Notice
-from ..text import text_of
+from ..text import link_to
 from .answer import Answer, Verdict
 from .post import post
 from .sender import Occasion
@@ -60,5 +60,5 @@ def _alert(message: Message, occasion: Occasion) -> dict[str, Any]:
         "annotations": annotations_of(message),
         "startsAt": timestamp(message.subject.started_at),
         "endsAt": timestamp(ends),
-        "generatorURL": text_of(message, occasion.public_url).link,
+        "generatorURL": link_to(occasion.public_url, message.subject.path),
     }
