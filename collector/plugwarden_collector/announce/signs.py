@@ -1,9 +1,9 @@
 """Text from elsewhere in messages and runbooks: whoever shows it makes nothing of it but text. Pure.
 
-Telemetry, pushed alerts and the reasons of people may hold anything. Each form of a message has one function here, which all of its text
-goes through but the links that we write ourselves: `unlinked` where a reader knows links and mentions alone, `unmarked` where it may know
-Markdown, HTML or Slack's mrkdwn as well, `as_markdown` where it surely knows Markdown. A sign that would be obeyed becomes its wide form, which looks
-alike and is obeyed by nobody; backslashes would be read by people wherever Markdown is not.
+Telemetry, pushed alerts and the reasons of people may hold anything. Each form of a message has one function here, and all of its text goes
+through it but the links that we write ourselves: `unlinked` where a reader knows links and mentions alone, `unmarked` where it may know
+Markdown, HTML or Slack's mrkdwn too, `as_markdown` where it surely knows Markdown. A sign that would be obeyed becomes its wide form, which
+looks alike and is obeyed by nobody; backslashes would be read by people wherever Markdown is not.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ..text import link_to
 from .answer import Answer, Verdict
 from .post import post
 from .sender import Occasion
-from .webhook import annotations_of, timestamp
+from .webhook import annotations_of, labels_for, timestamp
 
 __all__ = ["Alertmanager"]
 
@@ -56,7 +56,7 @@ def _alert(message: Message, occasion: Occasion) -> dict[str, Any]:
         told_at = None if message.ended is None else message.ended.told_at
         ends = ended if told_at is None else told_at + LATE
     return {
-        "labels": dict(message.subject.labels),
+        "labels": labels_for(message, occasion),
         "annotations": annotations_of(message),
         "startsAt": timestamp(message.subject.started_at),
         "endsAt": timestamp(ends),

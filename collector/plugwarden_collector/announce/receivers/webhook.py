@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from plugwarden_collector.decide.labels import TOLD_BY
+from plugwarden_collector.decide.labels import TOLD_BY, TOLDER
 from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import RESOLVED, Message
@@ -20,7 +20,7 @@ from .answer import Answer
 from .post import post
 from .sender import Occasion
 
-__all__ = ["Webhook", "annotations_of", "payload", "timestamp"]
+__all__ = ["Webhook", "annotations_of", "labels_for", "payload", "timestamp"]
 
 _ZERO = "0001-01-01T00:00:00Z"
 """Alertmanager's time for "not ended"."""
@@ -76,12 +76,17 @@ def annotations_of(message: Message) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
+def labels_for(message: Message, occasion: Occasion) -> dict[str, str]:
+    """Return the labels of a message, with who tells it."""
+    return {**message.subject.labels, **({TOLDER: occasion.tolder} if occasion.tolder else {})}
+
+
 def _entry(message: Message, occasion: Occasion) -> dict[str, Any]:
     subject = message.subject
     ended = occasion.at if message.ended is None else message.ended.at
     return {
         "status": message.status,
-        "labels": dict(subject.labels),
+        "labels": labels_for(message, occasion),
         "annotations": annotations_of(message),
         "startsAt": timestamp(subject.started_at),
         "endsAt": timestamp(ended) if message.status == RESOLVED else _ZERO,
