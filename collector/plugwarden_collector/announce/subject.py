@@ -108,9 +108,9 @@ def active_at(subjects: Iterable[Subject], at: datetime) -> dict[str, Subject]:
     return {item.key: item for item in subjects if item.is_active(at)}
 
 
-def subjects_of(standing: Standing, said: Iterable[Subject] = ()) -> list[Subject]:
+def subjects_of(standing: Standing, said: Iterable[Subject] = (), own: Iterable[Subject] = ()) -> list[Subject]:
     """Return everything in a standing that people must know of now, and what was `said` besides (`announce.said`), with the silences
-    of either that end soon."""
+    that end soon of either or of the collector's `own` conditions, which another source reports."""
     firing = (item for item in standing.alerts.values() if item.alert.state is AlertState.FIRING)
     found = [
         *map(subject_of_alert, firing),
@@ -118,7 +118,7 @@ def subjects_of(standing: Standing, said: Iterable[Subject] = ()) -> list[Subjec
         *(subject_of_incident(item, speaker_of(item, standing)) for item in standing.incidents.values()),
     ]
     told = [*found, *said]
-    return [*acknowledged(told, standing), *_ending_silences(told, standing)]
+    return [*acknowledged(told, standing), *_ending_silences([*told, *own], standing)]
 
 
 def subject_of_alert(record: AlertRecord) -> Subject:
