@@ -17,8 +17,8 @@ from .tick import Tick
 __all__ = ["probed"]
 
 UNPROMISED = list(DEFAULT_RULES.objectives)
-"""What a scope is judged by that no objective covers which isolates: a person or a pushed alert isolated it, and whether its calls fail is known
-all the same. Without any, probation could neither be passed nor failed."""
+"""What a scope is judged by that no objective covers which isolates: a person or a pushed alert isolated it, and whether its calls fail is
+known all the same. Without any, probation could neither be passed nor failed."""
 DOUBT = 0.02
 """How often probation may be judged wrongly, either way. Its steps ask for as much more evidence each, of all calls since it began:
 little is at stake while few calls are let through. That a scope is not well is told by the calls of the step alone."""

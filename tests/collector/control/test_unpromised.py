@@ -1,4 +1,4 @@
-"""What no objective promises anything of that isolates: a person's quarantine of it ends, and how is told by what probation lets through."""
+"""What no objective promises anything of that isolates: how a person's quarantine of it ends is told by what probation lets through."""
 
 from __future__ import annotations
 
