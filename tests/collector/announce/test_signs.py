@@ -186,6 +186,15 @@ def test_what_we_write_ourselves_stays_a_link(client: httpx2.AsyncClient) -> Non
     assert alert["labels"]["plugin"] == "https://evil.example/a", "labels are data: silences and routes match them"
 
 
+def test_a_link_that_slack_would_refuse_is_text_there(client: httpx2.AsyncClient) -> None:
+    message = attacked("x")[0]
+    long = replace(message, subject=replace(message.subject, path=f"plugin?plugin={'%F0' * 800}"))
+    (_, section) = formed(Slack(client), ReceiverKind.SLACK, long)["message"]["blocks"]
+    assert [part["text"].partition("|")[2] for part in section["fields"]] == ["Runbook>"]
+    assert max(len(part["text"]) for part in section["fields"]) <= 2_000
+    assert "%F0" in section["text"]["text"]
+
+
 def test_what_the_rules_describe_keeps_its_links() -> None:
     record = AlertRecord(
         Alert("a-1", AlertState.FIRING, None, AT), "orders wait", "page", "", "", None, "x", "See https://wiki.example/orders", AT, None,

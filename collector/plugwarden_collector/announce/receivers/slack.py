@@ -24,6 +24,8 @@ MAX_TITLE = 150
 """Characters of a header (Slack, Block Kit)."""
 MAX_SECTION = 3_000
 """Characters of a section (Slack, Block Kit)."""
+MAX_FIELD = 2_000
+"""Characters of a field of a section (Slack, Block Kit)."""
 _SAFE = "%/:?#[]@!$&'()*+,;=~"
 """Signs of an address that stay as they are; those by which Slack would end it do not."""
 MAX_SHOWN = 20
@@ -57,15 +59,21 @@ class Slack:
 
 
 def _blocks(text: Text) -> list[dict[str, Any]]:
+    links = [*([("Page", text.link)] if text.link else []), *text.links]
+    fields = {item: field for item in links if len(field := _linked(*item)) <= MAX_FIELD}
     rows = [text.title] if len(text.title) > MAX_TITLE else []
-    rows += [f"{name}: {value}" for name, value in text.lines if (name, value) not in text.links]
-    links = [("Page", text.link), *text.links] if text.link else [*text.links]
+    rows += [f"{name}: {value}" for name, value in text.lines if (name, value) not in links]
+    rows += [f"{name}: {url}" for name, url in links if (name, url) not in fields]
     title = text.title if len(text.title) <= MAX_TITLE else text.title[: MAX_TITLE - 1] + "…"
-    return [{"type": "header", "text": _plain(title)}, _section("\n".join(rows)[:MAX_SECTION], links)]
+    return [{"type": "header", "text": _plain(title)}, _section("\n".join(rows)[:MAX_SECTION], [*fields.values()])]
 
 
-def _section(text: str, links: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-    shown = [{"type": "mrkdwn", "text": f"<{quote(url, safe=_SAFE)}|{name}>"} for name, url in links]
+def _linked(name: str, url: str) -> str:
+    return f"<{quote(url, safe=_SAFE)}|{name}>"
+
+
+def _section(text: str, fields: Sequence[str] = ()) -> dict[str, Any]:
+    shown = [{"type": "mrkdwn", "text": field} for field in fields]
     return {"type": "section", "text": _plain(text), **({"fields": shown} if shown else {})}
 
 
