@@ -30,6 +30,7 @@ from plugwarden_collector.control.pushed import PushedFollower, run_pushed_follo
 from plugwarden_collector.control.retention import run_retention
 from plugwarden_collector.control.timekeeping import resumed, run_timekeeping
 from plugwarden_collector.control.watching import Watching, run_watching
+from plugwarden_collector.decide.labels import tolder_of
 from plugwarden_collector.durations import duration
 from plugwarden_collector.errors import CollectorError, SettingsError
 from plugwarden_collector.health import Arrivals, HealthWatch, run_health
@@ -127,7 +128,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         notes = Notes(ledger, spare)
         stack.callback(notes.close, NOTES_SECONDS)
         notifier = Notifier(clock, ledger, notes, settings.public_url)
-        notifier.stamp = audit.stamp
+        notifier.stamp, notifier.tolder = audit.stamp, tolder_of(database.epoch)
         board = Board(DirectiveSet())
         telemetry = telemetry_of(database, writer, audit)
         warden = Warden(telemetry, ledger, board, notifier, rules, clock)
@@ -184,7 +185,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         ):
             stack.push_async_callback(_cancel, _spawn(loop, failed))
         calls = ApiCalls()
-        pushed = PushedAlerts(ledger, clock)
+        pushed = PushedAlerts(ledger, clock, tolder_of(database.epoch))
         stack.callback(pushed.close)
         stack.push_async_callback(_cancel, _spawn(run_pushed_alerts(pushed), failed))
         follower = PushedFollower(warden, pushed, ledger)

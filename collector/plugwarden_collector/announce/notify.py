@@ -82,6 +82,8 @@ class Notifier:
         self._seen: tuple[Any, Any] = (None, None)
         self.counts: Counter[tuple[str, str]] = Counter()
         """(receiver, `sent`, `failed` or `given_up`) -> deliveries."""
+        self.tolder = ""
+        """Which collector tells it (`decide.labels.TOLDER`)."""
         self.stamp: Callable[[], Mapping[str, Any]] = dict
         """What every notification carries beside its alert."""
 
@@ -276,7 +278,7 @@ class Notifier:
 
     async def _deliver(self, sender: Sender, receiver: Receiver, notice: Notice) -> None:
         name, at = receiver.name, self._clock()
-        form = sender.form(receiver, notice, Occasion(at, self.stamp(), self._public_url))
+        form = sender.form(receiver, notice, Occasion(at, self.stamp(), self._public_url, self.tolder))
         attempt = self._attempts_at(name).of(notice.group) + 1
         draft = Delivery(at, name, notice.keys, "begun", attempt, None, json.dumps(form), uuid4().hex)
         answer, result = await attempted(self._notes, draft, lambda: sender.send(receiver, form, draft.id), self._clock)

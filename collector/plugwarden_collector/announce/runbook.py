@@ -1,17 +1,16 @@
 """What to do about an alert, a quarantine or a shared cause: what the rules say of it, and what follows from what is known. Pure.
 
-Names from telemetry are hostile: in prose each sign that Markdown would read is escaped, and commands stand in blocks of their own.
+Names from telemetry are hostile: prose goes through `announce.signs`, and commands stand in blocks of their own.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from textwrap import fill
-from urllib.parse import quote
 
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
@@ -21,6 +20,7 @@ from plugwarden_collector.decide.upstream import UPSTREAM, is_upstream
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.wording import harmless, one_line
 
+from .signs import Form, as_markdown, in_address
 from .subject import Subject, subject_of_alert, subject_of_incident, subject_of_quarantine
 from .text import link_to, moment
 
@@ -30,10 +30,6 @@ COLUMNS = 80
 """Columns of a line of prose; a command stays on one, so that it can be copied."""
 NAMED = 5
 """Plugins of a shared cause that are named, and quarantines and suggestions of a plugin."""
-_SIGNS = re.compile(r"([\\`*_\[\]<>&#|~$!])")
-"""Signs by which Markdown begins something within a line."""
-_BEGINS = re.compile(r"(\d*)([.)]|[-+=:]+)")
-"""Words by which it begins something at the start of one."""
 _ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -68,9 +64,9 @@ class Runbook:
     @property
     def markdown(self) -> str:
         """The whole as Markdown, in which nothing from telemetry is read as such."""
-        return self._written(_escaped)
+        return self._written(as_markdown)
 
-    def _written(self, escape: Callable[[str], str]) -> str:
+    def _written(self, escape: Form) -> str:
         parts = [f"# {escape(one_line(self.title))}", *_items(self.known, escape)]
         for whose, text in self.own:
             shown = f"<{text}>" if _ADDRESS.fullmatch(text) else harmless(text).strip()
@@ -240,7 +236,7 @@ def _parted(said: Sequence[tuple[str, str, str]]) -> tuple[tuple[tuple[str, str]
 def _look_at(plugin: str, public_url: str) -> list[Step]:
     steps = [Step("State, versions, latency, errors and budgets of the plugin:", _command("plugins", plugin))]
     if public_url:
-        steps.append(Step("Its page:", link_to(public_url, f"plugin?plugin={quote(plugin, safe='')}")))
+        steps.append(Step("Its page:", link_to(public_url, f"plugin?plugin={in_address(plugin)}")))
     return steps
 
 
@@ -296,7 +292,7 @@ def _command(command: str, name: str, *options: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _steps(heading: str, steps: Sequence[Step], escape: Callable[[str], str]) -> list[str]:
+def _steps(heading: str, steps: Sequence[Step], escape: Form) -> list[str]:
     parts = [f"## {heading}"] if steps else []
     for step in steps:
         parts.append(_filled(escape(one_line(step.why))))
@@ -305,7 +301,7 @@ def _steps(heading: str, steps: Sequence[Step], escape: Callable[[str], str]) ->
     return parts
 
 
-def _items(lines: Sequence[str], escape: Callable[[str], str]) -> list[str]:
+def _items(lines: Sequence[str], escape: Form) -> list[str]:
     return [
         "\n".join(
             fill(
@@ -322,9 +318,3 @@ def _items(lines: Sequence[str], escape: Callable[[str], str]) -> list[str]:
 
 def _filled(text: str) -> str:
     return fill(text, COLUMNS, break_long_words=False, break_on_hyphens=False)
-
-
-def _escaped(text: str) -> str:
-    """Return text in which Markdown finds nothing but text."""
-    words = _SIGNS.sub(r"\\\1", text).split(" ")
-    return " ".join(f"{found[1]}\\{found[2]}" if (found := _BEGINS.fullmatch(word)) else word for word in words)

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from plugwarden_collector.decide.labels import labels_of
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.wording import one_line
 
 from .evidence import first_trace, sureness, worst_error
+from .signs import in_address
 from .subject import Subject
 
 __all__ = ["FROZEN", "KINDS", "Said", "SaidKey", "holding", "subjects_said"]
@@ -68,7 +68,7 @@ def _would(scope: str, item: Said, plugin: str | None, version: str | None) -> S
         worst_error(item.evidence), first_trace(item.evidence), "Nothing: the policy only observes.",
         "nothing speaks against it for ten minutes",
         "plugwarden quarantine, by hand; or enforcement = \"suggest\" or \"enforce\" in the rules",
-        path=f"plugin?plugin={quote(plugin, safe='')}" if plugin else "",
+        path=f"plugin?plugin={in_address(plugin)}" if plugin else "",
     )  # fmt: skip
 
 

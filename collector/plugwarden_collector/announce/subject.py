@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from urllib.parse import quote
 
 from plugwarden.contract import QuarantineState
 
@@ -19,6 +18,7 @@ from plugwarden_collector.figures import percent
 from plugwarden_collector.wording import one_line
 
 from .evidence import first_trace, sureness, worst_error
+from .signs import in_address
 
 __all__ = [
     "HEALTH",
@@ -74,6 +74,8 @@ class Subject:
     """Address at which the rules say that its runbook is; empty: where they say none, one is made of what is known."""
     path: str = ""
     """Page of the dashboards that shows it, below their address."""
+    described: bool = field(default=False, compare=False)
+    """Whether its description is that of the rules, in which an address is meant to be one."""
     also: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """Owners and labels that the rules give what it is about: receivers are chosen by them, and nothing else."""
     speaker: str | None = field(default=None, compare=False)
@@ -106,9 +108,9 @@ def active_at(subjects: Iterable[Subject], at: datetime) -> dict[str, Subject]:
     return {item.key: item for item in subjects if item.is_active(at)}
 
 
-def subjects_of(standing: Standing, said: Iterable[Subject] = ()) -> list[Subject]:
+def subjects_of(standing: Standing, said: Iterable[Subject] = (), own: Iterable[Subject] = ()) -> list[Subject]:
     """Return everything in a standing that people must know of now, and what was `said` besides (`announce.said`), with the silences
-    of either that end soon."""
+    that end soon of either or of the collector's `own` conditions, which another source reports."""
     firing = (item for item in standing.alerts.values() if item.alert.state is AlertState.FIRING)
     found = [
         *map(subject_of_alert, firing),
@@ -116,13 +118,13 @@ def subjects_of(standing: Standing, said: Iterable[Subject] = ()) -> list[Subjec
         *(subject_of_incident(item, speaker_of(item, standing)) for item in standing.incidents.values()),
     ]
     told = [*found, *said]
-    return [*acknowledged(told, standing), *_ending_silences(told, standing)]
+    return [*acknowledged(told, standing), *_ending_silences([*told, *own], standing)]
 
 
 def subject_of_alert(record: AlertRecord) -> Subject:
     """An alert that fires, on a plugin or on the collector itself."""
     alert, upstream = record.alert, record.more[UPSTREAM] if is_upstream(record) else ""
-    path = f"plugin?plugin={quote(record.plugin, safe='')}" if record.plugin else "alerts"
+    path = f"plugin?plugin={in_address(record.plugin)}" if record.plugin else "alerts"
     return Subject(
         alert.fingerprint,
         record.labels(),
@@ -138,6 +140,7 @@ def subject_of_alert(record: AlertRecord) -> Subject:
         speaker=record.inhibited_by,
         quiet=alert.quiet_since is not None,
         path="platform" if record.component else path,
+        described=record.watched,
     )
 
 
@@ -197,7 +200,7 @@ def subject_of_quarantine(item: Quarantine) -> Subject | None:
     done, until, todo = _course_of(item)
     return Subject(
         item.id, labels, one_line(summary), one_line(description), item.started_at, one_line(item.scope), sureness(item.evidence),
-        worst_error(item.evidence), first_trace(item.evidence), done, until, todo, "quarantine",
+        worst_error(item.evidence), first_trace(item.evidence), done, until, todo, path="quarantine",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -160,6 +160,8 @@ class Warden:
         """Silences of people as they were last, those of open windows, and both together."""
         self._told: list[Subject] = []
         """What is told of these."""
+        self._own: tuple[Subject, ...] = ()
+        """Conditions of the collector itself that fire: a silence may hide them."""
         # Nobody waits for it: no start fails because the store does not take it, and the log of attempts says it as well.
         if gone := self._leaving(rules):
             ledger.audit.append(gone)
@@ -419,10 +421,16 @@ class Warden:
         self._told = subjects_said(standing, self._said)
         self._notifier.report(JUDGING, self.subjects())
 
+    def heed(self, own: Iterable[Subject]) -> None:
+        """Take the conditions of the collector itself that fire, from now on: people are told before a silence of them ends."""
+        self._own = tuple(own)
+        if self.standing.silences:
+            self._notifier.report(JUDGING, self.subjects())
+
     def subjects(self) -> list[Subject]:
         """Return all that people are told of now, with where its runbook is and whose it is."""
         standing = self.standing
-        found = with_runbooks(subjects_of(standing, self._told), standing, self.rules)
+        found = with_runbooks(subjects_of(standing, self._told, self._own), standing, self.rules)
         return with_owners(found, standing, self.rules)
 
     def _adopted(self) -> float:

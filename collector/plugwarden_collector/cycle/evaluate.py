@@ -28,6 +28,10 @@ __all__ = ["evaluate", "forget"]
 
 REMEMBERED = timedelta(days=7)
 """Ended alerts and quarantines stay in memory this long: longer than any guard rail looks back."""
+ENDED_REMEMBERED = timedelta(hours=1)
+"""Ended alerts of an `[[alert]]` stay in memory this long: each row that its statement ever gave is one."""
+MAX_ENDED = 1_000
+"""Most of them in memory, the latest: ten looks of as many rows as a statement may give."""
 NOTED = timedelta(minutes=10)
 """A trouble that was not seen for this long is another one when it is back, and is recorded again."""
 
@@ -67,6 +71,13 @@ def forget(standing: Standing, at: datetime) -> None:
     for fingerprint, record in list(standing.alerts.items()):
         if record.alert.state is AlertState.INACTIVE and at - record.changed_at > REMEMBERED:
             del standing.alerts[fingerprint]
+    ended = [
+        record for record in standing.alerts.values() if record.watched and record.alert.state is AlertState.INACTIVE
+    ]
+    ended.sort(key=lambda record: record.changed_at, reverse=True)
+    for place, record in enumerate(ended):
+        if place >= MAX_ENDED or at - record.changed_at > ENDED_REMEMBERED:
+            del standing.alerts[record.alert.fingerprint]
     for identity, item in list(standing.quarantines.items()):
         if item.ended_at is not None and at - item.ended_at > REMEMBERED:
             del standing.quarantines[identity]

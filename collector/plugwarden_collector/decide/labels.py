@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["LABELS", "TOLD_BY", "about", "alert_labels", "labels_of"]
+__all__ = ["LABELS", "TOLDER", "TOLD_BY", "about", "alert_labels", "labels_of", "tolder_of"]
 
 LABELS = (
     "alertname", "severity", "plugin", "version", "operation", "instance", "tenant", "slo", "component", "quarantine",
@@ -15,6 +15,14 @@ LABELS = (
 
 TOLD_BY = ("told_by", "plugwarden")
 """Annotation of whatever a collector tells in Alertmanager's form, and its value: what comes back by it is not news."""
+TOLDER = "plugwarden"
+"""Label of what a collector tells in Alertmanager's form: which collector. Without it, two that tell alike would be one alert there, and
+nobody would know their own word when it comes back."""
+
+
+def tolder_of(epoch: str) -> str:
+    """Return the value of `TOLDER` for the collector that has a database: it stays over restarts, and no other has it."""
+    return epoch[:12]
 
 
 def labels_of(name: str, severity: str, **about: str | None) -> dict[str, str]:

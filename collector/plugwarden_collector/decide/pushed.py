@@ -20,7 +20,7 @@ from .acts import Acted
 from .changes import Changes
 from .guard import Fleet, overruled, vetoes
 from .isolation import begin, narrower, next_step
-from .labels import about
+from .labels import TOLDER, about
 from .noted import SUSPECTED
 from .quarantine import AUTOMATION, HELD_BY, Quarantine, held_seconds
 from .quarantine import release as ended
@@ -86,9 +86,10 @@ class Called:
 
 
 def matched(rules: Sequence[PushedPolicy], firing: Iterable[FiringAlert]) -> list[Matched]:
-    """Return the alerts that a policy is of, each with the first such one."""
+    """Return the alerts that a policy is of, each with the first such one; none that a Plugwarden told: two that isolate for each other's
+    alerts would each be the other's reason, and neither would ever let go."""
     found = []
-    for alert in firing:
+    for alert in (item for item in firing if TOLDER not in item.labels):
         rule = next((rule for rule in rules if all_match(rule.matchers, alert.labels)), None)
         if rule is not None:
             found.append((rule, alert, _scope_of(alert)))

@@ -123,7 +123,9 @@ class HealthWatch:
         known = self._warden.standing.acknowledgements
         if changes or known is not self._known_of:
             self._known_of = known
-            self._notifier.report(HEALTH, self.subjects())
+            firing = self.subjects()
+            self._notifier.report(HEALTH, firing)
+            self._warden.heed(firing)
         return changes
 
     def subjects(self) -> list[Subject]:

@@ -119,8 +119,8 @@ def _stored_end(item: PushedAlert, ends_at: datetime, at: datetime, repeated: Kn
 class PushedAlerts:
     """Takes what is pushed, in a thread of its own; its lock is for memory, and nothing waits for the store under it."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, *, limit: int | None = None) -> None:
-        self._ledger, self._clock = ledger, clock
+    def __init__(self, ledger: Ledger, clock: Clock, tolder: str, *, limit: int | None = None) -> None:
+        self._ledger, self._clock, self._tolder = ledger, clock, tolder
         self.limit = MAX_KEPT if limit is None else limit
         """How many may be kept."""
         # One thread: what is pushed at once is taken one after the other, and reads keep the threads that asyncio has.
@@ -150,7 +150,7 @@ class PushedAlerts:
         self, body: bytes, read: Reader = read_alerts
     ) -> tuple[int, list[Refused], list[dict[str, str | None]]]:
         """Take the alerts of a request; return how many were taken, which were not, and name, plugin, severity and state of
-        those that the push changed. What a collector told itself is taken, counted, and goes no further.
+        those that the push changed. What this collector told itself is taken, counted, and goes no further.
 
         Raises `MalformedAlertsError` when nothing of it can be used, `BusyError` when the writer has no time.
         """
@@ -169,7 +169,7 @@ class PushedAlerts:
         self.counts["invalid"] += len(refused)
         bad = {item.index for item in refused}
         places = [index for index in range(len(found) + len(refused)) if index not in bad]
-        others = [(place, item) for place, item in zip(places, found, strict=True) if not item.is_own]
+        others = [(place, item) for place, item in zip(places, found, strict=True) if not item.is_told_by(self._tolder)]
         self.counts["own"] += len(found) - len(others)
         at = self._clock()
         merged = merge(self._known, (item for _, item in others), at, self.limit)

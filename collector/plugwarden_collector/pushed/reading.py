@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from plugwarden_collector.decide.labels import TOLD_BY
+from plugwarden_collector.decide.labels import TOLD_BY, TOLDER
 from plugwarden_collector.matcher import MAX_NAME, MAX_VALUE  # what a matcher cannot say nobody could silence
 
 __all__ = [
@@ -65,11 +65,10 @@ class PushedAlert:
     lasts: timedelta = RESOLVE_TIMEOUT
     """How long it fires without an end, unless it is pushed again."""
 
-    @property
-    def is_own(self) -> bool:
-        """Whether a collector told it, and it comes back: acting on it would be acting on our own word."""
+    def is_told_by(self, tolder: str) -> bool:
+        """Whether this collector told it, and it comes back. Versions before the label existed did not say which: theirs count as ours."""
         name, value = TOLD_BY
-        return self.annotations.get(name) == value
+        return self.labels.get(TOLDER, tolder if self.annotations.get(name) == value else None) == tolder
 
     @property
     def digest(self) -> bytes:

@@ -48,7 +48,8 @@ def time_zone_at(table: Mapping[str, Any], key: str, place: str, problems: list[
         return name
     alike = nearest(name, time_zones()) if isinstance(name, str) else ""
     mend = alike if "did you mean" in alike else '; write for instance "Europe/Berlin" or "UTC"'
-    problems.append(f"{place}.{key}: {shown(name)} is no time zone of the IANA database{mend}")
+    said = "is missing" if name is None else f"{shown(name)} is no time zone of the IANA database"
+    problems.append(f"{place}.{key}: {said}{mend}")
     return None
 
 

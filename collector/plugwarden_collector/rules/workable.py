@@ -158,7 +158,9 @@ def url_problem(url: object) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value in a message: one line, and not longer than one reads."""
+    """A value in a message: one line, and not longer than one reads. Without one, what follows is said of what is missing."""
+    if value is None:
+        return "is missing; it"
     text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -44,12 +44,18 @@ def bring_forward(
     if rule.no_data is NoData.ALERT:
         said = f"{len(found)} rows" if found else "the statement gives no row"
         found.setdefault(key_of(NOTHING), Sample(NOTHING, not found, bool(found), said))
-    if len(found.keys() | kept.keys()) > MAX_KEPT:
+    gone = {key: standing.alerts.get(fingerprint_of(rule, kept[key].labels)) for key in kept if key not in found}
+    lasting = {key: record for key, record in gone.items() if record and record.alert.state is not AlertState.INACTIVE}
+    # One that began before what is gone for good ends soon: it keeps no rule that was mended from being looked at.
+    bound_by = len(found) + sum(at - _began(record) < FORGET for record in lasting.values())
+    if bound_by > MAX_KEPT:
         raise WatchError(
-            f"gives rows with other labels at each look, {len(found.keys() | kept.keys())} by now; leave out the columns that change"
+            f"gives rows with other labels at each look, {bound_by} by now; leave out the columns that change"
         )
+    room = MAX_KEPT - bound_by  # for what is gone and was bad at a look or two; the latest stay
+    mere = [key for key in gone if key not in lasting][:room]
     fresh, changes, after = standing.copy(), Changes(at=at), dict[str, Kept]()
-    for key in [*found, *(key for key in kept if key not in found)]:
+    for key in [*found, *lasting, *mere]:
         before = kept.get(key)
         sample = found.get(key)
         labels = before.labels if sample is None and before is not None else sample.labels if sample is not None else {}
@@ -88,6 +94,10 @@ def end_left_over(rules: Sequence[AlertRule], standing: Standing, at: datetime) 
 def fingerprint_of(rule: AlertRule, labels: Mapping[str, str]) -> str:
     """Return what an alert of a rule is known by."""
     return new_id("a", "alert", rule.name, *sorted(labels.items()))
+
+
+def _began(record: AlertRecord) -> datetime:
+    return record.alert.firing_at or record.alert.pending_at or record.changed_at
 
 
 def _read(

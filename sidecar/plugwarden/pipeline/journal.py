@@ -155,7 +155,7 @@ class Journal:
 
     def tell(self, about: Mapping[str, Any]) -> None:
         """Note what the resource is; what is told last is in force."""
-        self._region.name(json.dumps(about).encode())
+        self._region.name(_packed(about))
 
     def beat(self) -> None:
         """Note that this process lives: an heir takes it for the end of the last interval."""
@@ -163,7 +163,7 @@ class Journal:
 
     def fold(self, start_ns: int, cells: dict[CellKey, Cell], dropped: Mapping[tuple[str, str], int]) -> None:
         """The open interval holds all words folded so far."""
-        opened = json.dumps([start_ns, dump_cells(cells), [[*key, items] for key, items in dropped.items()]]).encode()
+        opened = _packed([start_ns, dump_cells(cells), [[*key, items] for key, items in dropped.items()]])
         with self._lock:
             self._open = opened
             self._publish()
@@ -216,7 +216,7 @@ class Journal:
             code = self._codes.get(names)
             if code is None:
                 number = OTHERS + 1 + len(self._codes)
-                if number > MAX_NAMED or not self._region.name(json.dumps(names).encode()):
+                if number > MAX_NAMED or not self._region.name(_packed(names)):
                     number = OTHERS
                 else:
                     self._codes[names] = number << ENDING_BITS + DURATION_BITS
@@ -227,6 +227,13 @@ class Journal:
     def _ending(self, invocation: Invocation) -> int:
         source = invocation.source
         return _NUMBERS[invocation.outcome.value, None if source is None else source.value] << DURATION_BITS
+
+
+def _packed(value: object) -> bytes:
+    """Return what the region keeps of a value: JSON in UTF-8, for escaped names of other scripts would take twice the room."""
+    return json.dumps(value, ensure_ascii=False).encode(
+        errors="backslashreplace"
+    )  # half of a pair is escaped as JSON has it
 
 
 def describe(settings: Settings) -> dict[str, Any]:

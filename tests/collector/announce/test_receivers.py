@@ -33,6 +33,7 @@ from plugwarden_collector.announce.receivers.sender import Occasion
 from plugwarden_collector.announce.receivers.senders import open_senders
 from plugwarden_collector.announce.receivers.slack import Slack
 from plugwarden_collector.announce.receivers.webhook import Webhook, timestamp
+from plugwarden_collector.announce.signs import unlinked
 from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.rules.receiver import Mail, Receiver, ReceiverKind, Tls
 
@@ -129,7 +130,7 @@ def test_slack_reads_no_sign_of_what_others_wrote(hook: MoodyHook) -> None:
     answers, _ = deliver(receiver(ReceiverKind.SLACK, hook.url), notice(replace(BEGUN, subject=hostile)))
     assert [answer.verdict for answer in answers] == [Verdict.TAKEN]
     body = hook.taken[0].body
-    assert body["text"] == "&lt;!channel&gt; *x* &amp; &lt;http://evil/|here&gt;"
+    assert body["text"] == "‹!channel› ∗x∗ &amp; ‹http：//evil/|here›"
     assert {block["text"]["type"] for block in body["blocks"]} == {"plain_text"}
     assert "What you can do: plugwarden release q-1 --reason" in body["blocks"][1]["text"]["text"]
 
@@ -264,7 +265,8 @@ def test_a_name_is_a_name_in_a_subject_whatever_it_encodes(name: str, server: Ma
     (mail,) = server.taken
     assert "Reply-To" not in mail
     assert mail.get_content_type() == "text/plain"
-    assert mail["Subject"].startswith(f"[plugwarden page] {name.replace('=?', '= ?')}"[:60])
+    shown = unlinked(name).replace("=?", "= ?")
+    assert mail["Subject"].startswith(f"[plugwarden page] {shown}"[:60])
     assert "37 of 40" in mail.get_content()
 
 

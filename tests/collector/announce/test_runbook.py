@@ -12,6 +12,7 @@ import pytest
 from plugwarden.contract import QuarantineState, Scope
 from plugwarden_collector.announce.message import FIRING, Message
 from plugwarden_collector.announce.runbook import COLUMNS, Runbook, runbook_of, with_runbooks
+from plugwarden_collector.announce.signs import unmarked
 from plugwarden_collector.announce.subject import subjects_of
 from plugwarden_collector.announce.text import text_of
 from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState
@@ -222,7 +223,7 @@ def test_prose_is_eighty_columns_wide_and_commands_stay_whole() -> None:
 def test_each_announced_text_says_where_the_runbook_is(slo: str, line: str) -> None:
     standing = Standing(alerts={"a-1": alert(slo=slo)})
     (subject,) = with_runbooks(subjects_of(standing), standing, rules())
-    assert ("Runbook", line) in text_of(Message("pager", FIRING, subject), URL).lines
+    assert ("Runbook", line) in text_of(Message("pager", FIRING, subject), URL, unmarked).lines
 
 
 def test_of_quarantines_the_address_of_the_first_objective_that_has_one_is_told() -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -232,3 +233,17 @@ def test_an_upstream_that_is_slow_is_told_by_its_latency(tmp_path: Path) -> None
         assert found == {"quick upstream budget burn": "firing", "quick upstream slow burn": "firing"}
         (budget,) = collector.api.get(("upstreams", "maps"))["budgets"]
         assert (budget["slo"], budget["total"], budget["bad"]) == ("quick", 200, 200)
+
+
+def test_names_of_hundreds_of_bytes_are_counted_shown_and_cut_by_characters(tmp_path: Path) -> None:
+    rules, clock = tmp_path / "rules.toml", StillClock()
+    rules.write_text(RULES)
+    plugin, sign = "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 150, "\N{CJK UNIFIED IDEOGRAPH-5B57}"
+    with running(tmp_path / "data", rules, clock=clock) as collector:
+        for length, failed in ((150, 4), (250, 5)):
+            call(collector, clock, plugin, 10, failed, sign * length)
+            shown = collector.api.get(f"upstreams/{quote(sign * length, safe='')}")
+            assert (shown["upstream"], shown["calls"], shown["failed"]) == (sign * min(length, 200), 10, failed)
+        assert {len(item["upstream"]) for item in collector.api.get("upstreams")["upstreams"]} == {150, 200}
+        assert collector.api.get(f"plugins/{quote(plugin, safe='')}")["plugin_id"] == plugin
+        assert collector.scalar("select sum(calls) from plugin_calls where length(plugin_id) = 150") == 20

@@ -47,6 +47,10 @@ def test_one_bad_call_says_little() -> None:
     assert (found.well, found.unwell) == (False, False)
 
 
+def test_an_objective_that_left_the_rules_makes_nothing_look_well() -> None:
+    assert not probes(lambda fleet: fleet.arrive("csv", "1", 3), evidence={**ITEM.evidence, "objective": "gone"}).well
+
+
 def test_a_norm_is_well() -> None:
     assert probes(lambda fleet: fleet.arrive("csv", "1", 500, 5)).well
 

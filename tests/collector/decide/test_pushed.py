@@ -93,6 +93,17 @@ def test_the_labels_say_what_is_isolated(labels: dict[str, str], scope: Scope) -
     assert [item.scope for item in fleet.open] == [scope]
 
 
+def test_what_another_plugwarden_tells_isolates_nothing_for_two_would_hold_each_others_isolation_for_ever() -> None:
+    here, there = Fleet(), Fleet()
+    here.look(firing())
+    for _ in range(3):
+        there.look(firing(plugwarden="here"))
+        here.look(*([firing(name="told back", plugwarden="there")] if there.open else []))
+    assert there.open == []
+    here.tick(120)
+    assert here.open[0].state is QuarantineState.PROBATION
+
+
 def test_probation_begins_when_the_alert_is_over_and_not_before_the_hold() -> None:
     fleet = Fleet()
     fleet.look(firing())

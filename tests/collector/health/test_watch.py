@@ -167,6 +167,17 @@ def test_a_silence_keeps_the_pager_quiet_and_the_condition_firing(
     row = next(row for row in still.api.get("health")["conditions"] if row["name"] == "no_telemetry")
     assert row["silenced_by"] == made["id"]
     assert pager.got == []
+    clock.move(3600 - 110 - 9 * 60)
+    eventually(lambda: len(pager.got) == 1)
+    (notice,) = pager.got[0]["alerts"]
+    assert (notice["labels"]["alertname"], notice["labels"]["silence"]) == ("silence ends", made["id"])
+    assert (notice["labels"]["severity"], notice["status"]) == ("page", "firing")
+    assert "telemetry" in notice["annotations"]["description"]
+    clock.move(10 * 60)
+    eventually(lambda: len(pager.got) == 3)
+    ended, told = (alert for item in pager.got[1:] for alert in item["alerts"])
+    both = {(item["labels"]["alertname"], item["status"]) for item in (ended, told)}
+    assert both == {("silence ends", "resolved"), ("no_telemetry", "firing")}
 
 
 def test_every_number_is_at_metrics_and_a_scrape_asks_the_database_nothing(

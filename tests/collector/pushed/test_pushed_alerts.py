@@ -14,10 +14,16 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugwarden_collector.announce.message import FIRING, Message
+from plugwarden_collector.announce.notice import Notice
+from plugwarden_collector.announce.receivers.alertmanager import Alertmanager
+from plugwarden_collector.announce.receivers.sender import Occasion
+from plugwarden_collector.announce.subject import Subject
 from plugwarden_collector.audit import Place as AuditPlace
 from plugwarden_collector.pushed import PushedAlerts, alerts, read_alerts, read_notice
 from plugwarden_collector.pushed.alerts import RESOLVED_KEPT, Known, merge
 from plugwarden_collector.pushed.reading import RESOLVE_TIMEOUT, TOLD_AGAIN, MalformedAlertsError
+from plugwarden_collector.rules.receiver import Receiver, ReceiverKind
 from plugwarden_collector.store import Database, Writer, open_ledger
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -25,14 +31,15 @@ from tests.collector.conftest import Running, running
 from tests.collector.support.waiting import eventually
 
 AT = datetime(2026, 1, 1, 12)
+OURS = "0123456789ab"
 GOOD = {"labels": {"alertname": "DiskFull"}}
 
 
 class Place:
     """A store, its writer and a clock, and what is pushed into them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.at = AT
+    def __init__(self, folder: Path, tolder: str = OURS) -> None:
+        self.at, self.tolder = AT, tolder
         self.database = Database(folder)
         self.writer = Writer(self.database)
         self.ledger = open_ledger(self.database, self.writer, AuditPlace.of(), AT)
@@ -40,7 +47,7 @@ class Place:
 
     def started(self) -> PushedAlerts:
         """As after a start."""
-        return PushedAlerts(self.ledger, lambda: self.at)
+        return PushedAlerts(self.ledger, lambda: self.at, self.tolder)
 
     def again(self) -> None:
         """Start anew."""
@@ -255,6 +262,33 @@ def test_what_a_collector_told_itself_is_dropped_and_counted(place: Place) -> No
     assert place.push(own, {}, named("Other"), own) == (3, [(1, "labels")])
     assert place.states() == {"Other": "firing"}
     assert place.alerts.counts["own"] == 2
+
+
+def test_of_two_collectors_that_tell_one_alertmanager_each_takes_what_the_other_told_and_drops_its_own(
+    place: Place, tmp_path: Path
+) -> None:
+    other, record = Place(tmp_path / "other", "ba9876543210"), named("works")["labels"]
+    subject = Subject("a-1", {**record, "severity": "page", "plugin": "csv"}, "csv fails", "", AT)
+    told = Notice("x", "{}:{}", {}, (Message("x", FIRING, subject),), AT, True)
+    forms = [_told_by(collector, told) for collector in (place, other)]
+    passed = json.loads(json.dumps([alert for form in forms for alert in form["alerts"]]))
+    for collector in (place, other):
+        for _ in range(2):  # Alertmanager repeats them
+            assert collector.push(*passed) == (2, [])
+            notice_of_both = {"version": "4", "alerts": [{**alert, "status": "firing"} for alert in passed]}
+            taken, refused, _ = asyncio.run(collector.alerts.take(json.dumps(notice_of_both).encode(), read_notice))
+            assert (taken, refused) == (2, [])
+        (row,) = collector.ledger.pushed_firing()
+        assert row.labels["plugwarden"] == (other if collector is place else place).tolder
+        assert collector.alerts.counts["own"] == 4
+    assert forms[0]["alerts"][0]["labels"] != forms[1]["alerts"][0]["labels"], "one would end the other's"
+    other.close()
+
+
+def _told_by(collector: Place, told: Notice) -> dict[str, Any]:
+    """Return what a collector tells an Alertmanager."""
+    occasion = Occasion(AT, tolder=collector.tolder)
+    return Alertmanager(httpx2.AsyncClient()).form(Receiver("x", "", kind=ReceiverKind.ALERTMANAGER), told, occasion)
 
 
 def test_an_alert_that_comes_back_fires_anew(place: Place) -> None:

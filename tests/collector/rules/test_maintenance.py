@@ -122,14 +122,14 @@ def test_the_pages_window_is_read(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"reason": None}, "maintenance[0].reason: None must be a non-empty string"),
+        ({"reason": None}, "maintenance[0].reason: is missing; it must be a non-empty string"),
         ({"from": '"2:00"'}, "maintenance[0].from: '2:00' must be a time of the day"),
         ({"from": '"24:00"'}, "maintenance[0].from: '24:00' must be a time of the day"),
         ({"for": None}, "maintenance[0].for: is missing"),
         ({"for": '"2d"'}, "maintenance[0].for: '2d' must be longer than 0s, and 1d at most"),
         (
             {"zone": None},
-            'maintenance[0].zone: None is no time zone of the IANA database; write for instance "Europe/Berlin" or "UTC"',
+            'maintenance[0].zone: is missing; write for instance "Europe/Berlin" or "UTC"',
         ),
         (
             {"zone": '"Europe/Berlim"'},

@@ -91,7 +91,7 @@ def test_a_file_that_is_no_rules_is_refused_in_one_line(tmp_path: Path, data: by
         ("[policy]\nprobation_steps = []", "policy.probation_steps: [] must be growing ratios"),
         ("[policy]\npushed = 1", "policy.pushed: write each one as a table headed [[policy.pushed]]"),
         ("[[policy.pushed]]\nmatchers = ['a=b']", "policy.pushed[0].name: "),
-        ('[[policy.pushed]]\nname = "a"', "policy.pushed[0].matchers: None must be a list of matchers"),
+        ('[[policy.pushed]]\nname = "a"', "policy.pushed[0].matchers: is missing; it must be a list of matchers"),
         ("[[policy.pushed]]\nname = 'a'\nmatchers = []", "policy.pushed[0].matchers: 0 matchers; write 1 to 10"),
         ("[[policy.pushed]]\nname = 'a'\nmatchers = ['a=~(']", "policy.pushed[0].matchers: "),
         ("[[policy.pushed]]\nname = 'a'\nmatchers = ['a=b']\nfor = '900d'", "policy.pushed[0].for: '900d' is longer than 400d"),

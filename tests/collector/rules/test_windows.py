@@ -106,7 +106,7 @@ def test_objectives_name_their_windows() -> None:
         ),
         (
             SLO + OWN.replace('short = "2m"', ""),
-            'windows[0].tier[0].short: None must be a duration, such as "5m" (line 7)',
+            'windows[0].tier[0].short: is missing; it must be a duration, such as "5m" (line 7)',
         ),
         (SLO + OWN.replace('"28d"', '"0d"'), "windows[0].period: must be longer than 0s, such as 30d (line 6)"),
         (SLO + OWN.replace('"28d"', '"401d"'), "windows[0].period: 401d must be from 2h to 400d (line 6)"),

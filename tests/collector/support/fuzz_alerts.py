@@ -73,7 +73,7 @@ class AlertPlace:
         self._database = Database(folder)
         self._writer = Writer(self._database)
         self._ledger = open_ledger(self._database, self._writer, Place.of(), self.at)
-        self._alerts = PushedAlerts(self._ledger, lambda: self.at, limit=LIMIT)
+        self._alerts = PushedAlerts(self._ledger, lambda: self.at, "", limit=LIMIT)
 
     async def push(self, body: bytes, results: Counter[str]) -> str | None:
         """Push one body; answers what went wrong with the answer, or None."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugwarden_collector.cycle.evaluate import ENDED_REMEMBERED, MAX_ENDED, forget
 from plugwarden_collector.decide.alert import AlertState
 from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.standing import Standing
@@ -168,3 +170,30 @@ def test_rows_whose_labels_change_from_look_to_look_are_refused_and_not_kept() -
     with pytest.raises(WatchError, match="other labels at each look"):
         looks.see(*rows[3])
     assert len(looks.kept) <= MAX_KEPT
+    assert looks.see({"trace": "one", "value": 80}, after=FORGET)[""] is FIRING, (
+        "a rule that was mended is looked at again"
+    )
+
+
+def test_rows_that_were_bad_once_and_are_gone_make_room_for_others() -> None:
+    """Before, a rule of "3 of 5" with a hundred other rows at each look was refused from the fourth on, and for ever."""
+    looks = Looks(rule(fails=3, looks=5))
+    for look in range(8):
+        looks.see({"plugin": "csv", "value": 200}, *({"trace": f"{look}-{row}", "value": 200} for row in range(99)))
+        assert len(looks.kept) <= MAX_KEPT
+    assert [item.plugin for item in looks.standing.alerts.values() if item.alert.state is FIRING] == ["csv"]
+
+
+def test_what_ended_is_let_go_within_an_hour_and_there_are_never_more_than_a_thousand() -> None:
+    looks = Looks(rule())
+    for look in range(30):
+        looks.see(*({"trace": f"{look}-{row}", "value": 200} for row in range(100)))
+        forget(looks.standing, looks.at)
+    states = Counter(item.alert.state for item in looks.standing.alerts.values())
+    assert states == {FIRING: 100, INACTIVE: MAX_ENDED}
+    ended = min(item.changed_at for item in looks.standing.alerts.values())
+    assert ended == looks.at - timedelta(minutes=9), "the latest stay"
+    looks.see()
+    looks.at += ENDED_REMEMBERED + timedelta(minutes=1)
+    forget(looks.standing, looks.at)
+    assert looks.standing.alerts == {}

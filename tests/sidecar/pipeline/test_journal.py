@@ -229,6 +229,18 @@ def test_what_the_ring_has_no_room_for_waits_for_the_fold(tmp_path: Path) -> Non
     books.region.discard()
 
 
+def test_names_of_other_scripts_take_the_room_of_their_bytes(tmp_path: Path) -> None:
+    """Before, escaped as ASCII, thirty of these were more than there was room for, and the rest was counted under one name."""
+    books = Bookkeeping(tmp_path / "calls")
+    name = "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 148
+    books.operations = [Operation(Scope(name, name, f"{name}{number}"), Declaration()) for number in range(30)]
+    for operation in books.operations:
+        books.journal.record(invocation(operation))
+    _, _, batch = _read(books.region.read())
+    assert {key.operation.scope for key in batch.cells} == {item.scope for item in books.operations}
+    books.region.discard()
+
+
 def test_the_same_is_made_of_what_was_left_whoever_makes_it(tmp_path: Path) -> None:
     books = Bookkeeping(tmp_path / "calls")
     for number in range(10):

@@ -14,11 +14,11 @@ from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import FIRING, Message
 from ..notice import Notice
-from ..text import text_of
+from ..text import link_to
 from .answer import Answer, Verdict
 from .post import post
 from .sender import Occasion
-from .webhook import annotations_of, timestamp
+from .webhook import annotations_of, labels_for, timestamp
 
 __all__ = ["Alertmanager"]
 
@@ -56,9 +56,9 @@ def _alert(message: Message, occasion: Occasion) -> dict[str, Any]:
         told_at = None if message.ended is None else message.ended.told_at
         ends = ended if told_at is None else told_at + LATE
     return {
-        "labels": dict(message.subject.labels),
+        "labels": labels_for(message, occasion),
         "annotations": annotations_of(message),
         "startsAt": timestamp(message.subject.started_at),
         "endsAt": timestamp(ends),
-        "generatorURL": text_of(message, occasion.public_url).link,
+        "generatorURL": link_to(occasion.public_url, message.subject.path),
     }

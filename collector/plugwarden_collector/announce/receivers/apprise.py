@@ -14,6 +14,7 @@ from typing import Any
 from plugwarden_collector.rules.receiver import Receiver
 
 from ..notice import Notice
+from ..signs import unmarked
 from ..text import joined, text_of
 from .answer import Answer, Verdict
 from .apart import apart
@@ -29,8 +30,8 @@ class Apprise:
     """What is sent by Apprise, and how."""
 
     def form(self, receiver: Receiver, notice: Notice, occasion: Occasion) -> dict[str, Any]:
-        """Return a title and a text; the library escapes them for what reads them as more than text."""
-        texts = [text_of(item, occasion.public_url) for item in notice.messages]
+        """Return a title and a text: what reads them may know Markdown or none, and the library does not tell."""
+        texts = [text_of(item, occasion.public_url, unmarked) for item in notice.messages]
         more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
         return {"status": notice.status, "title": f"{texts[0].title}{more}", "body": joined(texts)}
 

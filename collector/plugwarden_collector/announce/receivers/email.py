@@ -21,6 +21,7 @@ from plugwarden_collector.rules.receiver import Mail, Receiver, Tls
 
 from ..message import RESOLVED
 from ..notice import Notice
+from ..signs import unlinked
 from ..text import joined, text_of
 from .answer import Answer, Verdict
 from .apart import apart
@@ -48,7 +49,7 @@ class Email:
     def form(self, receiver: Receiver, notice: Notice, occasion: Occasion) -> dict[str, Any]:
         """Return the parts of a message; an address is no secret, a password is not among them."""
         mail = _mail_of(receiver)
-        texts = [text_of(item, occasion.public_url) for item in notice.messages]
+        texts = [text_of(item, occasion.public_url, unlinked) for item in notice.messages]
         more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
         worst = "page" if any(item.subject.severity == "page" for item in notice.messages) else "ticket"
         sign = "over" if notice.status == RESOLVED else worst

@@ -12,6 +12,7 @@ from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import FIRING
 from ..notice import Notice
+from ..signs import unlinked
 from ..text import text_of
 from .answer import Answer
 from .post import post
@@ -34,18 +35,21 @@ class PagerDuty:
     def form(self, receiver: Receiver, notice: Notice, occasion: Occasion) -> dict[str, Any]:
         """Return the event of a subject, without the key of the service."""
         (message,) = notice.messages  # its rules know no groups
-        subject, text = message.subject, text_of(message, occasion.public_url)
+        subject, text = message.subject, text_of(message, occasion.public_url, unlinked)
         links = [{"href": text.link, "text": "Plugwarden"}] if text.link else []
+        shown = {
+            name: unlinked(value) for name, value in subject.labels.items()
+        }  # people read them here, and nothing matches them
         event: dict[str, Any] = {
             "event_action": "trigger" if message.status == FIRING else "resolve",
             "dedup_key": subject.key,
             "payload": {
                 "summary": text.title[:MAX_SUMMARY],
-                "source": subject.scope or subject.labels.get("plugin") or "plugwarden",
+                "source": unlinked(subject.scope or subject.labels.get("plugin") or "plugwarden"),
                 "severity": _SEVERITIES.get(subject.severity, "warning"),
                 "timestamp": timestamp(subject.started_at),
-                "class": subject.labels.get("alertname", ""),
-                "custom_details": {**dict(text.lines), "labels": dict(subject.labels)},
+                "class": unlinked(subject.labels.get("alertname", "")),
+                "custom_details": {**dict(text.lines), "labels": shown},
             },
             "client": "Plugwarden",
             "links": links,

@@ -25,6 +25,8 @@ class Occasion:
     """The head of the decision log, for receivers that keep what they get."""
     public_url: str = ""
     """Where people reach the dashboards; empty where nobody said."""
+    tolder: str = ""
+    """Which collector tells it (`TOLDER`); empty in tests of forms."""
 
 
 class Sender(Protocol):

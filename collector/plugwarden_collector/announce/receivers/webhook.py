@@ -9,17 +9,18 @@ from typing import Any
 
 import httpx2
 
-from plugwarden_collector.decide.labels import TOLD_BY
+from plugwarden_collector.decide.labels import TOLD_BY, TOLDER
 from plugwarden_collector.rules.receiver import Receiver
 
 from ..message import RESOLVED, Message
 from ..notice import Notice
-from ..text import describe, text_of
+from ..signs import unmarked
+from ..text import describe, link_to
 from .answer import Answer
 from .post import post
 from .sender import Occasion
 
-__all__ = ["Webhook", "annotations_of", "payload", "timestamp"]
+__all__ = ["Webhook", "annotations_of", "labels_for", "payload", "timestamp"]
 
 _ZERO = "0001-01-01T00:00:00Z"
 """Alertmanager's time for "not ended"."""
@@ -61,24 +62,35 @@ def annotations_of(message: Message) -> dict[str, str]:
     """Return what Alertmanager calls annotations: the summary, each part of the text that is known, `runbook_url` as others name it, and
     who tells it."""
     subject = message.subject
-    parts = {name: getattr(subject, name) for name in ("scope", "sure", "error", "trace", "done", "until", "todo")}
+    parts = {
+        name: unmarked(getattr(subject, name)) for name in ("scope", "sure", "error", "trace", "done", "until", "todo")
+    }
     if message.ended is not None:
         parts = {name: value for name, value in parts.items() if name not in ("done", "until", "todo")}
-    told = {"summary": subject.summary, "description": describe(message), "runbook_url": subject.runbook}
+    told = {
+        "summary": unmarked(subject.summary),
+        "description": describe(message, unmarked),
+        "runbook_url": subject.runbook,
+    }
     found = {**told, **parts, **dict([TOLD_BY])}
     return {name: value for name, value in found.items() if value}
 
 
+def labels_for(message: Message, occasion: Occasion) -> dict[str, str]:
+    """Return the labels of a message, with who tells it."""
+    return {**message.subject.labels, **({TOLDER: occasion.tolder} if occasion.tolder else {})}
+
+
 def _entry(message: Message, occasion: Occasion) -> dict[str, Any]:
-    subject, text = message.subject, text_of(message, occasion.public_url)
+    subject = message.subject
     ended = occasion.at if message.ended is None else message.ended.at
     return {
         "status": message.status,
-        "labels": dict(subject.labels),
+        "labels": labels_for(message, occasion),
         "annotations": annotations_of(message),
         "startsAt": timestamp(subject.started_at),
         "endsAt": timestamp(ended) if message.status == RESOLVED else _ZERO,
-        "generatorURL": text.link,
+        "generatorURL": link_to(occasion.public_url, subject.path),
         "fingerprint": subject.key,
     }
 

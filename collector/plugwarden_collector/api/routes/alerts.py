@@ -59,7 +59,8 @@ def alert_routes(parts: Parts) -> Routes:
         found = runbook_of(identity, standing, warden.rules, clock(), parts.public_url)
         if found is None:
             raise NotFoundError(
-                f"there is no alert, quarantine or incident {identity!r} of the last week; `plugwarden alerts --all --json` has all"
+                f"there is no alert, quarantine or incident {identity!r} of the last week, nor of the last hour for an [[alert]]; "
+                "`plugwarden alerts --all --json` has all"
             )
         return as_json({"id": identity, "text": found.text, "markdown": found.markdown})
 

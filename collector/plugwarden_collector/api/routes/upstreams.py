@@ -6,6 +6,8 @@ Annotations in this module are not postponed: FastAPI must see the dependencies,
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+from plugwarden.contract import MAX_NAME
+
 from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import Upstream, Upstreams
 from plugwarden_collector.api.parts import Parts
@@ -45,14 +47,15 @@ def upstream_routes(parts: Parts) -> Routes:
 
     @routes.get("/api/v1/upstreams/{upstream:name}", response_model=Upstream, responses=problems(404))
     async def one_upstream(upstream: str, span: Span) -> Any:
-        """One upstream."""
+        """One upstream; a name that is too long to be kept whole is the one that it was cut to."""
+        upstream = upstream[:MAX_NAME]
         answers = await found(upstream, span)
         if not answers:
             await parts.catch_up()  # its first calls may be stored and not counted yet
             answers = await found(upstream, span)
         if not answers:
             raise NotFoundError(
-                f"no plugin has called {upstream[:200]!r} in that time; `plugwarden upstreams` lists what plugins name"
+                f"no plugin has called {upstream!r} in that time; `plugwarden upstreams` lists what plugins name"
             )
         return as_json(answers[0])
 
