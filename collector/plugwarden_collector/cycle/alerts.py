@@ -163,7 +163,7 @@ def _describe(
 ) -> tuple[str, str, dict[str, int]]:
     """Return its summary, its description, and failed calls by type of error."""
     failing = percent(burn.long.bad / burn.long.total if burn.long.total else 0.0)
-    of, over = (plugin, ", over all of its versions") if version is None else (f"{plugin}@{version}", "")
+    of, over = (plugin, f", over {objective.over_versions}") if version is None else (f"{plugin}@{version}", "")
     summary = (
         f"{of}: {burn.long.bad} of {burn.long.total} {indicator_of(objective).why()} ({failing}) within "
         f"{duration(burn.tier.long_seconds)}{over}, against an objective of {percent(objective.target_ratio)}"
