@@ -23,6 +23,7 @@ from plugwarden_collector.judge.watch import Suspect, thresholds_of
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
@@ -206,9 +207,11 @@ class StoredEvidence:
             self._ways[plugin] = at, self._judging.ways_back(plugin, at - TOLD_AGAIN, at + self._skew)
         return self._ways[plugin][1]
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Return failed calls by error type, most first."""
-        return self._judging.errors(plugin, version, since, until)
+        return self._judging.errors(plugin, version, since, until, operations=operations)
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed spans."""

@@ -181,7 +181,11 @@ def _describe(
     if version is None:
         description += f" {spenders(bad)}"
     errors = tick.evidence.errors(
-        plugin, next(iter(bad)), tick.at - timedelta(seconds=burn.tier.long_seconds), tick.at + timedelta(minutes=1)
+        plugin,
+        next(iter(bad)),
+        tick.at - timedelta(seconds=burn.tier.long_seconds),
+        tick.at + timedelta(minutes=1),
+        operations=objective.operations,
     )
     carried = carrying(errors)
     if carried:

@@ -13,6 +13,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.rules.pattern import EVERY
 
 from .tick import Evidence
 
@@ -76,9 +77,11 @@ class Asked:
         found = self.ways[plugin] = self._evidence.ways_back(plugin, at)
         return found
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Return failed calls by error."""
-        return self._evidence.errors(plugin, version, since, until)
+        return self._evidence.errors(plugin, version, since, until, operations=operations)
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed calls."""
@@ -133,7 +136,9 @@ class Remembered:
         """Return to which earlier versions hosts could go back."""
         return self._ways[plugin]
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Return nothing: it is said in texts, and decides nothing."""
         return ()
 

@@ -19,6 +19,7 @@ from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.pattern import EVERY
 
 __all__ = ["Evidence", "Observation", "PluginVersion", "Tick"]
 
@@ -49,8 +50,10 @@ class Evidence(Protocol):
     def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
         """Return to which earlier versions the hosts of a plugin can go back."""
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
-        """Return failed calls by error, most first."""
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
+        """Return failed calls by error, most first, of the operations that a pattern matches."""
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed calls, a few."""

@@ -26,6 +26,7 @@ from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Began, Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import parse_rules
+from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.rules.policy import Policy
 
 from .layout import Floats, Ints
@@ -153,7 +154,9 @@ class _Fleet:
         """Nobody keeps a version."""
         return []
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Nobody reads it."""
         return []
 

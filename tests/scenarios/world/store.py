@@ -18,6 +18,7 @@ from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.rules.pattern import EVERY
 
 from .fleet import EXPORT_SECONDS, LOST_SECONDS, Delivery
 from .history import hourly, leapt, usual
@@ -461,7 +462,9 @@ class Store:
         ]
         return [*made_up, *found.values()]
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Failed calls by error, most first."""
         begin = (since - START).total_seconds() - self.jumped
         counted: Counter[int] = Counter()

@@ -16,6 +16,7 @@ from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.store.telemetry import Telemetry
 
 from .closed import ClosedLoop
@@ -77,9 +78,11 @@ class TapeEvidence:
         """Return to which earlier versions the hosts of a plugin could go back."""
         return self._judging.ways_back(plugin, at - TOLD_AGAIN, self._past(at))
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Return failed calls by error, most first."""
-        return self._judging.errors(plugin, version, since, self._past(until))
+        return self._judging.errors(plugin, version, since, self._past(until), operations=operations)
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed calls, a few."""
