@@ -18,6 +18,7 @@ from plugwarden_collector.judge.arrivals import STALE, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, thresholds_of
 from plugwarden_collector.judge.ways_back import WayBack
@@ -212,6 +213,10 @@ class StoredEvidence:
     ) -> Sequence[ErrorCount]:
         """Return failed calls by error type, most first."""
         return self._judging.errors(plugin, version, since, until, operations=operations)
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return plugins' calls of upstreams in windows that end now."""
+        return self._judging.upstreams(sizes, fast_index, at)
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed spans."""

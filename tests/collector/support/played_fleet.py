@@ -20,6 +20,7 @@ from plugwarden_collector.judge.arrivals import STALE, Arrivals, Cell, Past, Str
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
@@ -93,6 +94,8 @@ class RememberedCalls:
     waited: Sequence[Waits] = ()
     paced: Sequence[Pace] = ()
     ways: Sequence[WayBack] = ()
+    outward: Callable[[datetime], Sequence[UpstreamCounts]] = lambda _: ()
+    """How calls of upstreams went, as of a moment."""
     known_from: datetime = datetime.min
     """Of what slows troubles that began earlier nothing is known."""
 
@@ -183,6 +186,10 @@ class RememberedCalls:
             if mine and entry.at >= since and cell.counts.failed:
                 counted[cell.error_type] += cell.counts.failed
         return [ErrorCount(Outcome.ERROR, kind, "plugin", calls) for kind, calls in counted.most_common()]
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return what the test says of calls of upstreams."""
+        return [item for item in self.outward(at) if item.windows]
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return one failed call."""

@@ -22,6 +22,7 @@ from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCoun
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Began, Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
@@ -158,6 +159,10 @@ class _Fleet:
         self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
     ) -> Sequence[ErrorCount]:
         """Nobody reads it."""
+        return []
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Nobody waits for anything."""
         return []
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:

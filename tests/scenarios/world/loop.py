@@ -131,7 +131,7 @@ def _look(
     """Look at the upstreams of the rules, as `control.watching` does."""
     for rule in rules.alerts:
         if rule.upstream is not None:
-            counts = store.upstreams(sizes_of(rule, store.at(now)), now)
+            counts = store.upstreams(sizes_of(rule, store.at(now)), None, store.at(now))
             kept_of = remembered.get(rule.name, {})
             standing, changes, remembered[rule.name] = bring_forward(
                 rule, burning(rule, counts, kept_of, at=store.at(now)), kept_of, standing, store.at(now)

@@ -13,6 +13,7 @@ from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
@@ -83,6 +84,10 @@ class TapeEvidence:
     ) -> Sequence[ErrorCount]:
         """Return failed calls by error, most first."""
         return self._judging.errors(plugin, version, since, self._past(until), operations=operations)
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return nothing: a backtest looks at no upstreams."""
+        return ()
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed calls, a few."""
