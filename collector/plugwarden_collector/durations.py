@@ -1,12 +1,13 @@
-"""How a duration reads: one wording for alerts, pages, tables and logs."""
+"""How a duration and a moment read: one wording for alerts, pages, tables and logs."""
 
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from .figures import MISSING, number
 
-__all__ = ["UNITS", "ago", "duration"]
+__all__ = ["UNITS", "ago", "duration", "moment"]
 
 UNITS = (("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0))
 """Name and length in seconds of each unit, the shortest first."""
@@ -36,3 +37,8 @@ def _rounded(seconds: float, place: int) -> float:
     """Return the seconds that a duration reads as in one of `UNITS`."""
     length = UNITS[place][1]
     return float(f"{float(f'{abs(seconds) / length:.3g}') * length:.12g}")
+
+
+def moment(at: datetime) -> str:
+    """Return a time as people read it: to the second, UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -17,12 +17,13 @@ from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.silence import silenced_by
 from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.decide.upstream import UPSTREAM, is_upstream
+from plugwarden_collector.durations import moment
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.wording import harmless, one_line
 
 from .signs import Form, as_markdown, in_address
 from .subject import Subject, subject_of_alert, subject_of_incident, subject_of_quarantine
-from .text import link_to, moment
+from .text import link_to
 
 __all__ = ["Runbook", "Step", "runbook_of", "with_runbooks"]
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import quote
 
+from plugwarden_collector.durations import moment
 from plugwarden_collector.wording import one_line
 
 from .message import RESOLVED, Ending, Message
 from .signs import Form
 from .subject import Subject
 
-__all__ = ["Text", "describe", "end_sentence", "headline", "joined", "link_to", "moment", "text_of"]
+__all__ = ["Text", "describe", "end_sentence", "headline", "joined", "link_to", "text_of"]
 
 MAX_LINE = 2_000
 """Characters of one line: with ten of them a message stays within what any receiver takes."""
@@ -114,11 +114,6 @@ def end_sentence(ended: Ending) -> str:
 def link_to(public_url: str, path: str) -> str:
     """Return the address of a page of the dashboards; empty where nobody said where they are."""
     return f"{public_url.rstrip('/')}/{path}" if public_url else ""
-
-
-def moment(at: datetime) -> str:
-    """Return a time as people read it: to the second, UTC."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def joined(texts: Sequence[Text]) -> str:

@@ -11,21 +11,11 @@ from plugwarden_collector.decide.standing import Incident, Standing
 from plugwarden_collector.decide.upstream import UPSTREAM, is_cause_of, is_upstream
 from plugwarden_collector.judge.burn import budget, fastest_window, rate_of
 from plugwarden_collector.judge.sli import NO_CALLS
-from plugwarden_collector.judge.upstreams import UpstreamCounts, by_upstream, together
+from plugwarden_collector.judge.upstreams import UpstreamCounts, by_upstream, period_seconds, together
 from plugwarden_collector.rules.upstream import Upstream
 from plugwarden_collector.store.calls import UpstreamCalls
 
-__all__ = ["budgets_of", "period_seconds", "upstreams_answer"]
-
-
-def period_seconds(rule: Upstream, at: datetime) -> float:
-    """Return how long the period of an objective has lasted: all of it where it rolls."""
-    objective = rule.objective
-    return (
-        objective.period_seconds
-        if objective.calendar is None
-        else (at - objective.period_at(at).started_at).total_seconds()
-    )
+__all__ = ["budgets_of", "upstreams_answer"]
 
 
 def budgets_of(rule: Upstream, counts: Iterable[UpstreamCounts], at: datetime) -> dict[str, dict[str, Any]]:
@@ -47,7 +37,10 @@ def upstreams_answer(
     rows: Sequence[UpstreamCalls], budgets: Sequence[Mapping[str, dict[str, Any]]], standing: Standing
 ) -> list[dict[str, Any]]:
     """Return each upstream with who calls it and what is known of it, in the order of its row."""
-    alerts = [item for item in standing.alerts.values() if is_upstream(item) and item.alert.state is AlertState.FIRING]
+    firing = (item for item in standing.alerts.values() if item.alert.state is AlertState.FIRING)
+    alerts = [
+        item for item in firing if is_upstream(item) and "remaining_ratio" not in item.detail
+    ]  # a spent budget may be well now
     plugins: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row.plugin_id is not None:

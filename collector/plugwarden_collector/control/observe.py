@@ -18,11 +18,13 @@ from plugwarden_collector.judge.arrivals import STALE, Cell, Past, Wanted
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, thresholds_of
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective
+from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
@@ -206,9 +208,15 @@ class StoredEvidence:
             self._ways[plugin] = at, self._judging.ways_back(plugin, at - TOLD_AGAIN, at + self._skew)
         return self._ways[plugin][1]
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Return failed calls by error type, most first."""
-        return self._judging.errors(plugin, version, since, until)
+        return self._judging.errors(plugin, version, since, until, operations=operations)
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return plugins' calls of upstreams in windows that end now."""
+        return self._judging.upstreams(sizes, fast_index, at)
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed spans."""

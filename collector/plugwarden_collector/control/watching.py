@@ -23,7 +23,7 @@ from plugwarden_collector.watch.absence import DAYS, Hosts, absent
 from plugwarden_collector.watch.alarms import bring_forward, end_left_over
 from plugwarden_collector.watch.kept import Kept, as_text, kept_in
 from plugwarden_collector.watch.sample import Sample
-from plugwarden_collector.watch.upstream import burning
+from plugwarden_collector.watch.upstream import burning, sizes_of
 from plugwarden_collector.watch.usual import anomalies
 
 from .live import Warden
@@ -142,9 +142,9 @@ class Watching:
             ended_at = (at - LATE).replace(second=0, microsecond=0)
             return anomalies(rule, self._telemetry.judging.same_hours(ended_at, rule.over_seconds))
         if rule.upstream is not None:
-            objective = rule.upstream.objective
-            sizes = objective.sizes_of(rule.severity.value)
-            return burning(rule, self._telemetry.judging.upstreams(sizes, objective.threshold_index, at))
+            fast = rule.upstream.objective.threshold_index
+            counts = self._telemetry.judging.upstreams(sizes_of(rule, at), fast, at)
+            return burning(rule, counts, self._kept.get(rule.name, {}), at=at)
         quiet_since = at - timedelta(seconds=rule.silence_seconds)
         by_operation = rule.operations is not None
         calls = self._telemetry.judging.last_calls(at - SPAN, quiet_since, at, by_operation=by_operation)

@@ -163,7 +163,7 @@ def _describe(
 ) -> tuple[str, str, dict[str, int]]:
     """Return its summary, its description, and failed calls by type of error."""
     failing = percent(burn.long.bad / burn.long.total if burn.long.total else 0.0)
-    of, over = (plugin, ", over all of its versions") if version is None else (f"{plugin}@{version}", "")
+    of, over = (plugin, f", over {objective.over_versions}") if version is None else (f"{plugin}@{version}", "")
     summary = (
         f"{of}: {burn.long.bad} of {burn.long.total} {indicator_of(objective).why()} ({failing}) within "
         f"{duration(burn.tier.long_seconds)}{over}, against an objective of {percent(objective.target_ratio)}"
@@ -181,7 +181,11 @@ def _describe(
     if version is None:
         description += f" {spenders(bad)}"
     errors = tick.evidence.errors(
-        plugin, next(iter(bad)), tick.at - timedelta(seconds=burn.tier.long_seconds), tick.at + timedelta(minutes=1)
+        plugin,
+        next(iter(bad)),
+        tick.at - timedelta(seconds=burn.tier.long_seconds),
+        tick.at + timedelta(minutes=1),
+        operations=objective.operations,
     )
     carried = carrying(errors)
     if carried:

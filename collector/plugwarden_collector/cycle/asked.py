@@ -10,9 +10,11 @@ from plugwarden.contract import Scope
 from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.rules.pattern import EVERY
 
 from .tick import Evidence
 
@@ -76,9 +78,15 @@ class Asked:
         found = self.ways[plugin] = self._evidence.ways_back(plugin, at)
         return found
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Return failed calls by error."""
-        return self._evidence.errors(plugin, version, since, until)
+        return self._evidence.errors(plugin, version, since, until, operations=operations)
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return how calls of upstreams went."""
+        return self._evidence.upstreams(sizes, fast_index, at)
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed calls."""
@@ -133,8 +141,14 @@ class Remembered:
         """Return to which earlier versions hosts could go back."""
         return self._ways[plugin]
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Return nothing: it is said in texts, and decides nothing."""
+        return ()
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return nothing: who speaks for whom decides nothing."""
         return ()
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:

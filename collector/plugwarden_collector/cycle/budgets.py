@@ -19,7 +19,7 @@ from plugwarden_collector.rules.tiers import TICKET
 from .alerts import Described, bring_forward, spenders
 from .tick import Tick
 
-__all__ = ["LEFT_AGAIN_RATIO", "keep_budgets", "spent"]
+__all__ = ["LEFT_AGAIN_RATIO", "keep_budgets", "of_period", "spent"]
 
 LEFT_AGAIN_RATIO = 0.02
 """Share of a budget that must be left before it is one again: what a page is about (the workbook's table 5-8). Between it and
@@ -117,13 +117,18 @@ def spent(objective: Objective, left: Budget) -> bool | None:
     return None if left.remaining_ratio < LEFT_AGAIN_RATIO else False
 
 
+def of_period(objective: Objective) -> str:
+    """Return what the period of a budget is called in a sentence, such as `this month`."""
+    return f"this {objective.calendar.unit}" if objective.calendar is not None else duration(objective.period_seconds)
+
+
 def _tell(tick: Tick, objective: Objective, plugin: str, left: Budget, versions: Mapping[str, CallCounts]) -> None:
-    period = f"this {objective.calendar.unit}" if objective.calendar is not None else duration(objective.period_seconds)
+    period = of_period(objective)
 
     def described() -> Described:
         summary = (
             f"{plugin} has spent its error budget: {left.bad} of {left.total} {indicator_of(objective).why()} "
-            f"({percent(left.bad / left.total)}) within {period}, over all of its versions, against an objective of "
+            f"({percent(left.bad / left.total)}) within {period}, over {objective.over_versions}, against an objective of "
             f"{percent(objective.target_ratio)}"
         )
         spent_by = f"{spenders(bad_by_version(objective, versions))} " if objective.slices is None else ""

@@ -57,7 +57,7 @@ __all__ = [
     "written",
 ]
 
-FORM = 5
+FORM = 6
 """Grows when the text, or what its values mean, changes; another form is not read. A test holds the fields of each."""
 MOST_ROWS = 10_000
 """Cells and other values that are kept at most: a plugin has some hundreds of cells (`judge.causes.factors`), and an outage of twenty of

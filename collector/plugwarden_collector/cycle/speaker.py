@@ -10,14 +10,12 @@ from plugwarden.contract import Scope
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.decide.quarantine import Quarantine
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.decide.upstream import firing_upstreams
 from plugwarden_collector.decide.wider import covers
-from plugwarden_collector.judge.causes.error_kinds import ErrorKind, leading_kind
 from plugwarden_collector.judge.evidence import ATTENTION_NATS
-from plugwarden_collector.judge.sli import NO_CALLS, indicator_of
 from plugwarden_collector.rules.tiers import PAGE
 
 from .tick import Tick
+from .upstreams import Explaining
 
 __all__ = ["covering", "inhibit"]
 
@@ -27,19 +25,25 @@ OBEYED_SECONDS = 30.0
 
 def inhibit(tick: Tick) -> None:
     """Mark alerts that something else speaks for, of which people are told instead: a quarantine, a suggestion, an incident or upstream."""
+    explaining = Explaining(tick)
+    for identity, incident in tick.standing.incidents.items():
+        explained_by = explaining.incident(incident)
+        if explained_by != incident.explained_by:
+            tick.standing.incidents[identity] = explained = replace(incident, explained_by=explained_by)
+            tick.changes.incidents.append(explained)
     for fingerprint, record in tick.standing.alerts.items():
         if record.alert.state is AlertState.INACTIVE and record.inhibited_by is None:
             continue
         by = None
         if record.alert.state is not AlertState.INACTIVE:
-            by = _speaker(tick, record)
+            by = _speaker(tick, record, explaining)
         if by != record.inhibited_by:
             marked = replace(record, inhibited_by=by)
             tick.standing.alerts[fingerprint] = marked
             tick.changes.alerts.append(marked)
 
 
-def _speaker(tick: Tick, record: AlertRecord) -> str | None:
+def _speaker(tick: Tick, record: AlertRecord, explaining: Explaining) -> str | None:
     """Who speaks for an alert; nobody where it goes on although its cause was dealt with or is gone.
 
     What an `[[alert]]` says of a plugin no quarantine answers: nobody knows what it asks for.
@@ -50,26 +54,7 @@ def _speaker(tick: Tick, record: AlertRecord) -> str | None:
     for incident in tick.standing.incidents.values():
         if record.plugin in incident.plugins:
             return incident.id
-    return None if record.watched else _upstream(tick, record)
-
-
-def _upstream(tick: Tick, record: AlertRecord) -> str | None:
-    """Return the page on an upstream that explains a page on failures: the plugin fails by errors that point outward, and in no more calls
-    than it saw the upstream fail in. What it fails in besides, nobody else would tell."""
-    told = next((item for item in tick.rules.objectives if item.name == record.slo), None)
-    if told is None or not told.isolates or record.severity != PAGE or indicator_of(told).waits_explain:
-        return None  # what makes a plugin slow is found with what came before it (`cycle.causes`)
-    errors, long = record.detail.get("errors"), record.detail.get("long")
-    if not errors or not long or leading_kind(errors) is not ErrorKind.OUTWARD:
-        return None
-    windows = tick.seen.windows.get(record.slo, {}).get((record.plugin, record.version or ""), {})
-    counts = windows.get(long["seconds"], NO_CALLS)
-    bad = counts.total - indicator_of(told).good(counts)
-    for upstream in firing_upstreams(tick.standing):
-        seen = upstream.detail.get("plugins", {}).get(record.plugin)
-        if seen is not None and bad <= seen["bad"]:
-            return upstream.alert.fingerprint
-    return None
+    return None if record.watched else explaining.page(record)
 
 
 def _goes_on(tick: Tick, held: Quarantine, record: AlertRecord) -> bool:

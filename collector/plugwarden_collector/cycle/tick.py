@@ -15,10 +15,12 @@ from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts, Windows
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
+from plugwarden_collector.rules.pattern import EVERY
 
 __all__ = ["Evidence", "Observation", "PluginVersion", "Tick"]
 
@@ -49,8 +51,13 @@ class Evidence(Protocol):
     def ways_back(self, plugin: str, at: datetime) -> Sequence[WayBack]:
         """Return to which earlier versions the hosts of a plugin can go back."""
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
-        """Return failed calls by error, most first."""
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
+        """Return failed calls by error, most first, of the operations that a pattern matches."""
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return plugins' calls of upstreams in windows that end now; slow is a call in a histogram bucket above `fast_index`."""
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed calls, a few."""

@@ -32,6 +32,8 @@ class Incident:
     ended_at: datetime | None = None
     seen_at: datetime | None = field(default=None, compare=False)
     """When something pointed at it last; None of one that an earlier version kept."""
+    explained_by: str | None = field(default=None, compare=False)
+    """The page on an upstream in which each of its plugins saw no fewer calls fail than it failed in (`cycle.upstreams`)."""
 
 
 @dataclass(slots=True)

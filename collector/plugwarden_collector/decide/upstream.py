@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .alert import AlertRecord, AlertState
 from .standing import Incident, Standing
 
-__all__ = ["UPSTREAM", "firing_upstreams", "is_cause_of", "is_upstream", "speaker_of"]
+__all__ = ["UPSTREAM", "firing_upstreams", "is_cause_of", "is_unnamed", "is_upstream", "speaker_of"]
 
 UPSTREAM = "upstream"
 """Label that names an upstream, and kind of the alerts that are about one."""
@@ -15,6 +15,11 @@ _CAUSE = "downstream:"
 """How the cause of an incident begins that an upstream is: plugins call it their downstream."""
 _UNNAMED = tuple(f"{slow}{kind}:" for kind in ("simultaneous", "everything") for slow in ("", "slow "))
 """Causes that nothing names, of failures and of slow calls."""
+
+
+def is_unnamed(incident: Incident) -> bool:
+    """Whether nothing names a shared cause."""
+    return incident.cause in _UNNAMED
 
 
 def is_upstream(record: AlertRecord) -> bool:
@@ -37,11 +42,9 @@ def firing_upstreams(standing: Standing) -> Iterator[AlertRecord]:
 def speaker_of(incident: Incident, standing: Standing) -> str | None:
     """Return the page on the upstream that a shared cause is; None where none is told of it.
 
-    A cause that bears the upstream's name is that. One without a name is where all of its plugins see that upstream fail.
+    A cause that bears the upstream's name is that. One without a name is where that was counted, of each of its plugins.
     """
     for record in firing_upstreams(standing):
-        if is_cause_of(incident, record.more[UPSTREAM]):
-            return record.alert.fingerprint
-        if incident.cause in _UNNAMED and set(incident.plugins) <= set(record.detail.get("plugins", ())):
+        if is_cause_of(incident, record.more[UPSTREAM]) or record.alert.fingerprint == incident.explained_by:
             return record.alert.fingerprint
     return None

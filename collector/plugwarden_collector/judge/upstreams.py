@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from plugwarden_collector.rules.upstream import Upstream
 
 from .sli import CallCounts, Windows, summed, summed_windows
 
-__all__ = ["UpstreamCounts", "by_plugin", "by_upstream", "together"]
+__all__ = ["UpstreamCounts", "by_plugin", "by_upstream", "period_seconds", "together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,16 @@ def by_plugin(counts: Iterable[UpstreamCounts], seconds: float) -> Mapping[str, 
         if seconds in item.windows:
             found[item.plugin].append(item.windows[seconds])
     return {plugin: summed(parts) for plugin, parts in found.items()}
+
+
+def period_seconds(rule: Upstream, at: datetime) -> float:
+    """Return how long the period of an objective has lasted: all of it where it rolls."""
+    objective = rule.objective
+    return (
+        objective.period_seconds
+        if objective.calendar is None
+        else (at - objective.period_at(at).started_at).total_seconds()
+    )
 
 
 def together(counts: Iterable[UpstreamCounts], sizes: Iterable[float]) -> Windows:

@@ -27,7 +27,7 @@ class AlertKind(StrEnum):
     FORECAST = "forecast"
     """Values of a statement that will soon be where they must not be."""
     UPSTREAM = "upstream"
-    """Burn rates of an objective that an `[[upstream]]` sets; no `[[alert]]` is of this kind."""
+    """Burn rates or the budget of an objective that an `[[upstream]]` sets; no `[[alert]]` is of this kind."""
 
 
 class Measure(StrEnum):
@@ -120,6 +120,8 @@ class AlertRule:
     """How soon that must be foreseen for an alert."""
     upstream: Upstream | None = None
     """Objective of the kind `upstream`."""
+    spent: bool = False
+    """Whether that kind looks at whether the budget of the whole period is spent, in place of burn rates."""
     place: str = field(default="", compare=False)
     """Where it stands in its file, such as `alert[0]`."""
     line: int = field(default=0, compare=False)
@@ -148,7 +150,7 @@ class AlertRule:
             case AlertKind.FORECAST:
                 return f"at {number(self.full)} within {duration(self.within_seconds)}"
             case AlertKind.UPSTREAM:
-                return "its budget burns too fast"
+                return "its budget is spent" if self.spent else "its budget burns too fast"
 
     @property
     def title(self) -> str:

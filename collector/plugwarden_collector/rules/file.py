@@ -224,6 +224,12 @@ def _toml(text: str) -> _Part:
     if len(closed) > MAX_WINDOWS:
         problems.append(f"maintenance: there are {len(closed)}; {MAX_WINDOWS} are the most that a file may have")
     maintenance = [maintenance_in(item, place, problems) for place, item in closed[:MAX_WINDOWS]]
+    ours = {alert.name: place for place, item in upstreams if item is not None for alert in alerts_of(item, place)}
+    problems += [
+        f"{place}.name: {shown(item['name'])} is the name of an alert that {ours[item['name']]} makes already; give it another name"
+        for place, item in watched
+        if isinstance(item.get("name"), str) and item["name"] in ours
+    ]
     for named in (written, addressed, watched, outward, closed):
         problems += given_twice((place, item.get("name")) for place, item in named)
     lines = lines or (lines_in(text) if problems else {})

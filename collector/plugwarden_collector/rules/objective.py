@@ -121,6 +121,11 @@ class Objective:
         return tuple(size for tier in mine for size in (tier.long_seconds, tier.short_seconds))
 
     @property
+    def over_versions(self) -> str:
+        """Over which versions its budget is, in words."""
+        return "all of its versions" if self.versions == EVERY else f"those of its versions that match {self.versions}"
+
+    @property
     def windows(self) -> tuple[float, ...]:
         """Every window that its burn rates are of, in seconds."""
         return tuple(sorted({size for tier in self.tiers for size in (tier.long_seconds, tier.short_seconds)}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .alert_rule import AlertKind, AlertRule, Severity
+from .alert_rule import AlertKind, AlertRule, NoData, Severity
 from .pattern import EVERY
 from .slice_keys import SLICE_KEYS
 from .slo_keys import SLO_KEYS, objective_in, patterns_in
@@ -22,8 +22,11 @@ EVERY_SECONDS = 15.0
 ADVICE = "Ask who answers for it. Its plugins are well: isolating them does not help."
 _OWN = frozenset({"upstreams", "services"})
 _OF_SLO = SLO_KEYS - SLICE_KEYS - {"plugins", "versions", "operations"}
-_NAMES = {Severity.PAGE: "upstream budget burn", Severity.TICKET: "upstream slow burn"}
+SPENT_EVERY_SECONDS = 300.0
+"""Seconds from one look at a whole budget to the next: it reads the calls of the period, and a budget of weeks is not spent in minutes."""
+_BURN = {Severity.PAGE: "upstream budget burn", Severity.TICKET: "upstream slow burn"}
 """Severity -> end of the name of its alert; before it stands the objective's name."""
+_SPENT = "upstream budget exhausted"
 
 
 def upstream_in(
@@ -45,17 +48,20 @@ def upstream_in(
 
 
 def alerts_of(rule: Upstream, place: str) -> list[AlertRule]:
-    """Return the alerts on the burn rates of an objective: a page on those that burn fast, a ticket on the others."""
+    """Return the alerts of an objective: a page on burn rates that are high, a ticket on the others, and a ticket on a budget that is
+    spent. What nobody calls any more is not well for that: it stays as it is, for a day."""
     item = rule.objective
     return [
         AlertRule(
             f"{item.name} {name}",
             AlertKind.UPSTREAM,
             severity,
-            EVERY_SECONDS,
+            SPENT_EVERY_SECONDS if spent else EVERY_SECONDS,
             item.for_seconds,
             item.keep_firing_seconds,
+            no_data=NoData.KEEP,
             upstream=rule,
+            spent=spent,
             place=place,
             display_name=f"{item.display_name or item.name} {name}",
             description=f"{item.description} {ADVICE}".strip(),
@@ -63,5 +69,8 @@ def alerts_of(rule: Upstream, place: str) -> list[AlertRule]:
             runbook=item.runbook,
             labels=item.labels,
         )
-        for severity, name in _NAMES.items()
+        for severity, name, spent in (
+            *((severity, name, False) for severity, name in _BURN.items()),
+            (Severity.TICKET, _SPENT, True),
+        )
     ]

@@ -50,6 +50,8 @@ class Recording(Protocol):
 class _Waiting:
     note: Note
     stored: Future[None]
+    together: int
+    """What was noted together has the same number."""
 
 
 class Notes:
@@ -64,8 +66,11 @@ class Notes:
         self._rows: dict[tuple[str, str], _Waiting] = {}
         """Those of them that say what a receiver holds of a subject."""
         self._under_way: Future[None] | None = None
+        self._added = itertools.count()
         self._alone = False
-        """Whether notes are tried one at a time, because several at once were not taken."""
+        """Whether what was noted together is tried by itself, because more at once was not taken."""
+        self._apart: int | None = None
+        """What is tried note by note, because it was not taken together, and one of it may never be."""
         self.failures = 0
         """Attempts to store notes that failed."""
         self.lost = 0
@@ -93,9 +98,10 @@ class Notes:
             return sum(isinstance(item.note, Delivery) for item in self._waiting) >= MAX_WAITING
 
     def add(self, *notes: Note) -> Future[None]:
-        """Note something, and begin to store it; what is noted together is stored together. The future ends when the last of it is
-        stored, or has to go."""
-        added = [_Waiting(note, Future()) for note in notes]
+        """Note something, and begin to store it; what is noted together is stored in one transaction, unless one of it can never be. The
+        future ends when the last of it is stored, or has to go."""
+        number = next(self._added)
+        added = [_Waiting(note, Future(), number) for note in notes]
         with self._lock:
             replaced = [earlier for item in added if (earlier := self._put(item)) is not None]
             oldest = self._beyond()
@@ -154,7 +160,13 @@ class Notes:
         with self._lock:
             if self._under_way is not None or not self._waiting:
                 return
-            notes = list(itertools.islice(self._waiting, 1 if self._alone else None))
+            first = next(iter(self._waiting)).together
+            if not self._alone:
+                notes = list(self._waiting)
+            elif first == self._apart:
+                notes = [next(iter(self._waiting))]
+            else:
+                notes = [item for item in self._waiting if item.together == first]
             done = self._under_way = Future()
         try:
             stored = self._ledger.record([item.note for item in notes])
@@ -182,6 +194,7 @@ class Notes:
 
     def _ended(self, stored: Future[None], notes: Sequence[_Waiting], done: Future[None]) -> None:
         error = CancelledError() if stored.cancelled() else stored.exception()
+        lasting = not isinstance(error, CollectorError | CancelledError)
         with self._lock:
             alone, self._alone, self._under_way = self._alone, error is not None, None
             self.failures += error is not None
@@ -196,10 +209,14 @@ class Notes:
             for item in notes:
                 if not item.stored.done():
                     item.stored.set_result(None)
-        elif len(notes) == 1 and not isinstance(error, CollectorError | CancelledError):
+        elif lasting and len(notes) == 1:
             self._drop(notes[0], f"it cannot be stored: {type(error).__name__}: {error}")
-        elif not alone:
-            _log.error("%d deliveries and changes of conditions wait to be recorded: %s", self.waiting, error)
+        else:
+            if lasting and notes[0].together == notes[-1].together:
+                with self._lock:
+                    self._apart = notes[0].together
+            if not alone:
+                _log.error("%d deliveries and changes of conditions wait to be recorded: %s", self.waiting, error)
         done.set_result(None)
 
     def _drop(self, item: _Waiting, why: str) -> None:

@@ -26,6 +26,7 @@ from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.watch.absence import LastCall
 from plugwarden_collector.watch.usual import Windows as SameHours
 
@@ -143,8 +144,11 @@ class Judging(Protocol):
     def cells(self, wanted: Sequence[Wanted], thresholds: Sequence[int], until: datetime) -> Sequence[Cell]:
         """Return all cells of some plugins since a mark each, from the seconds; calls dated after `until` are left out."""
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
-        """Return a version's failed calls by error, most first, 50 at most, by the second where seconds are kept."""
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
+        """Return failed calls of some operations of a version by error, most first, 50 at most, by the second where seconds
+        are kept."""
 
     def ways_back(self, plugin: str, since: datetime, until: datetime) -> Sequence[WayBack]:
         """Return to which earlier version each process said that refused calls of a plugin's operations go back; names that can be

@@ -11,6 +11,7 @@ from plugwarden_collector.decide.alert import Alert, AlertRecord, AlertState, Re
 from plugwarden_collector.decide.changes import AlertEvent, Changes
 from plugwarden_collector.decide.identity import new_id
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.durations import moment
 from plugwarden_collector.errors import WatchError
 from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule, NoData
 from plugwarden_collector.wording import one_line
@@ -19,20 +20,22 @@ from .kept import Kept
 from .sample import Sample, key_of
 from .statement import MAX_ROWS
 
-__all__ = ["FORGET", "bring_forward", "end_left_over", "fingerprint_of"]
+__all__ = ["FORGET", "MAX_KEPT", "bring_forward", "end_left_over", "fingerprint_of"]
 
 FORGET = timedelta(days=1)
 """What was not in the answers for so long is gone: its alert ends, whatever `no_data` says."""
 NOTHING: Mapping[str, str] = {}
 """Labels of the alert that a statement gives no rows at all."""
 MAX_KEPT = 3 * MAX_ROWS
-"""Rows of one rule that are there or are remembered; more have labels that change from look to look."""
+"""Things of one rule that are trouble or are remembered; of rows, more have labels that change from look to look."""
+HELD_UNTIL = "held_until"
+"""Key of an alert's detail: until when it is told though nobody calls what it is about."""
 _GONE = {
     AlertKind.SQL: "there is no row of it any more",
     AlertKind.FORECAST: "there are no values of it any more",
     AlertKind.ABSENCE: "there is no call of it in what is looked at",
     AlertKind.ANOMALY: "there is no call of it in what is looked at",
-    AlertKind.UPSTREAM: "it has too few failures to speak of in what is looked at",
+    AlertKind.UPSTREAM: "nobody calls it",
 }
 
 
@@ -44,6 +47,7 @@ def bring_forward(
     if rule.no_data is NoData.ALERT:
         said = f"{len(found)} rows" if found else "the statement gives no row"
         found.setdefault(key_of(NOTHING), Sample(NOTHING, not found, bool(found), said))
+    found = {key: sample for key, sample in found.items() if key in kept or _bears(rule, sample, standing)}
     gone = {key: standing.alerts.get(fingerprint_of(rule, kept[key].labels)) for key in kept if key not in found}
     lasting = {key: record for key, record in gone.items() if record and record.alert.state is not AlertState.INACTIVE}
     # One that began before what is gone for good ends soon: it keeps no rule that was mended from being looked at.
@@ -65,12 +69,19 @@ def bring_forward(
         reading, item = _read(rule, labels, sample, before, firing, at)
         if item is not None:
             after[key] = item
-        _apply(rule, labels, sample, reading, fresh, changes, at)
+        _apply(rule, labels, sample, None if item is None else item.missing_at, reading, fresh, changes, at)
         record = fresh.alerts.get(fingerprint)
         if item is None and record is not None and record.alert.state is not AlertState.INACTIVE:
             # It is looked for when its row is missing, and what has gone stays gone until its alert has ended.
             after[key] = Kept(labels, (), None if before is None else before.missing_at)
     return fresh, changes, after
+
+
+def _bears(rule: AlertRule, sample: Sample, standing: Standing) -> bool:
+    """Whether a sample of which nothing is remembered changes anything: what is well, and always was, does not."""
+    record = standing.alerts.get(fingerprint_of(rule, sample.labels))
+    active = record is not None and record.alert.state is not AlertState.INACTIVE
+    return sample.met is True or active or rule.no_data is NoData.ALERT
 
 
 def end_left_over(rules: Sequence[AlertRule], standing: Standing, at: datetime) -> tuple[Standing, Changes]:
@@ -113,7 +124,7 @@ def _read(
     held = Kept(labels, recent if any(recent) else (), missing_at)
     keep = held if held.recent or missing_at is not None or rule.no_data is NoData.ALERT else None
     if met is None:
-        return Reading(None, said), held
+        return Reading(None, said), keep
     if firing and sample is not None and sample.over is False:
         return Reading(True, said), keep
     failed = sum(recent)
@@ -131,8 +142,6 @@ def _state(
     since = at if before is None or before.missing_at is None else before.missing_at
     if sample is not None and rule.kind is not AlertKind.SQL:
         return None, said, None  # it is there, and says nothing yet
-    if not rule.sql:
-        return False, said, None
     met = {NoData.OK: False, NoData.KEEP: None, NoData.ALERT: True}[rule.no_data]
     return met, said, None if met is False else since
 
@@ -141,6 +150,7 @@ def _apply(
     rule: AlertRule,
     labels: Mapping[str, str],
     sample: Sample | None,
+    missing_at: datetime | None,
     reading: Reading,
     fresh: Standing,
     changes: Changes,
@@ -154,8 +164,8 @@ def _apply(
         before, reading, at, for_seconds=rule.for_seconds, keep_firing_seconds=rule.keep_firing_seconds
     )
     if after == before:
-        if record is not None and sample is not None and _suffers_otherwise(rule, record, sample):
-            _put(record, replace(record, detail=_detail(rule, sample)), None, fresh, changes, at)
+        if record is not None and (said := _said_otherwise(rule, record, sample, missing_at)) is not None:
+            _put(record, said, None, fresh, changes, at)
         return
     if record is None or (reason and after.state is not AlertState.INACTIVE):
         made = _record(rule, labels, sample, reading, after, at)
@@ -164,10 +174,22 @@ def _apply(
     _put(record, made, reason, fresh, changes, at)
 
 
-def _suffers_otherwise(rule: AlertRule, record: AlertRecord, sample: Sample) -> bool:
-    """Whether an upstream that is told fails for others than it says, or more often: by that it speaks for what else is told."""
-    firing = record.alert.state is AlertState.FIRING
-    return firing and rule.kind is AlertKind.UPSTREAM and record.detail.get("plugins") != sample.detail.get("plugins")
+def _said_otherwise(
+    rule: AlertRule, record: AlertRecord, sample: Sample | None, missing_at: datetime | None
+) -> AlertRecord | None:
+    """Return what an upstream's alert that fires says since this look, where that is something else: for whom the upstream fails, by which
+    it speaks for what else is told, or that nobody calls it and until when it is told all the same."""
+    if rule.kind is not AlertKind.UPSTREAM or record.alert.state is not AlertState.FIRING:
+        return None
+    if sample is not None:
+        again = replace(record, description=rule.description, detail=_detail(rule, sample))
+        same = all(record.detail.get(key) == again.detail.get(key) for key in ("plugins", HELD_UNTIL))
+        return None if same else again
+    if missing_at is None or HELD_UNTIL in record.detail:
+        return None
+    until = missing_at + FORGET
+    said = f"{rule.description} Nobody calls it since {moment(missing_at)}; told until {moment(until)}, or until calls go well."
+    return replace(record, description=said, detail={**record.detail, HELD_UNTIL: until.isoformat()})
 
 
 def _detail(rule: AlertRule, sample: Sample | None) -> dict[str, Any]:

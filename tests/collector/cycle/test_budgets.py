@@ -280,3 +280,21 @@ def test_what_corrections_leave_out_stands_beside_the_budget() -> None:
     assert excluded_seconds(found, MONTHLY, "csv") == 86_400, "the one is within the other, but for what was before"
     assert excluded_seconds(found, MONTHLY, "cpu") == 2 * 3_600
     assert excluded_seconds(found, MONTHLY, "geo") == 0
+
+
+def test_what_is_said_of_an_objective_of_a_part_is_of_that_part() -> None:
+    """Before, the errors of other operations stood in its page, and its ticket spoke of all versions."""
+    part = replace(AVAILABILITY, name="reads", operations="read", versions="1*")
+    fleet = Fleet(replace(OBSERVED, objectives=(AVAILABILITY, part)), windows=True, budgets=True)
+    for _ in range(60):
+        fleet.at += timedelta(seconds=60)
+        fleet.arrive("csv", "1", 100, 20, operation="write", error="DiskFull")
+        fleet.arrive("csv", "1", 100, 5, operation="read", error="NoSuchRow")
+        fleet.tick()
+    told = {(item.slo, item.severity, item.exhausted): item for item in fleet.standing.alerts.values()}
+    assert "are NoSuchRow" in told["reads", PAGE, False].description
+    assert set(told["reads", PAGE, False].detail["errors"]) == {"NoSuchRow"}
+    assert set(told["availability", PAGE, False].detail["errors"]) == {"DiskFull", "NoSuchRow"}
+    for exhausted in (False, True):
+        assert "over those of its versions that match 1*" in told["reads", TICKET, exhausted].summary
+        assert "over all of its versions" in told["availability", TICKET, exhausted].summary

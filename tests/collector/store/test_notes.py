@@ -105,6 +105,29 @@ def test_a_note_that_can_never_be_stored_costs_itself_alone(caplog: pytest.LogCa
     assert "c-2 is not recorded (1 lost)" in caplog.text
 
 
+def test_what_is_noted_together_is_stored_together_also_after_the_ledger_took_nothing() -> None:
+    """Before, notes went one by one then, and a kill between two left half of what belongs together."""
+    ledger = Ledger()
+    book, ledger.error = Notes(ledger, spare_log()), StoreError("no room")
+    book.add(told(0), event(0))
+    book.add(told(1), event(1))
+    ledger.error, ledger.held = None, []
+    book.flush()
+    ((found, _),) = ledger.held
+    assert found == [told(0), event(0)]
+    ledger.let()
+    assert ledger.stored == [told(0), event(0), told(1), event(1)]
+
+
+def test_what_is_noted_with_one_that_can_never_be_stored_is_stored_without_it() -> None:
+    ledger = Ledger()
+    book, ledger.poison = Notes(ledger, spare_log()), event(1)
+    book.add(event(0), event(1), event(2))
+    for _ in range(6):
+        book.flush()
+    assert (ledger.stored, book.lost, book.waiting) == ([event(0), event(2)], 1, 0)
+
+
 def test_while_one_is_under_way_others_wait_and_go_together() -> None:
     ledger = Ledger()
     book, ledger.held = Notes(ledger, spare_log()), []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -20,11 +20,13 @@ from plugwarden_collector.judge.arrivals import STALE, Arrivals, Cell, Past, Str
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.pattern import EVERY, matches
 from plugwarden_collector.rules.policy import Enforcement, Policy
 
 __all__ = [
@@ -92,6 +94,8 @@ class RememberedCalls:
     waited: Sequence[Waits] = ()
     paced: Sequence[Pace] = ()
     ways: Sequence[WayBack] = ()
+    outward: Callable[[datetime], Sequence[UpstreamCounts]] = lambda _: ()
+    """How calls of upstreams went, as of a moment."""
     known_from: datetime = datetime.min
     """Of what slows troubles that began earlier nothing is known."""
 
@@ -171,9 +175,21 @@ class RememberedCalls:
         self.asked.append("ways back")
         return self.ways
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
-        """Return failed calls by error."""
-        return [ErrorCount(Outcome.ERROR, "ValueError", "plugin", 50)]
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
+        """Return failed calls of some operations by error, the most first."""
+        counted: Counter[str] = Counter()
+        for entry in self.entries:
+            cell = entry.cell
+            mine = (cell.plugin, cell.version) == (plugin, version) and matches(operations, cell.operation)
+            if mine and entry.at >= since and cell.counts.failed:
+                counted[cell.error_type] += cell.counts.failed
+        return [ErrorCount(Outcome.ERROR, kind, "plugin", calls) for kind, calls in counted.most_common()]
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return what the test says of calls of upstreams."""
+        return [item for item in self.outward(at) if item.windows]
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return one failed call."""

@@ -15,6 +15,7 @@ from plugwarden_collector.decide.changes import Changes
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.errors import WatchError
 from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule, Limit, NoData, Severity
+from plugwarden_collector.watch.absence import Hosts, LastCall, absent
 from plugwarden_collector.watch.alarms import FORGET, MAX_KEPT, bring_forward, end_left_over
 from plugwarden_collector.watch.kept import Kept, as_text, kept_in
 from plugwarden_collector.watch.statement import samples_of
@@ -197,3 +198,19 @@ def test_what_ended_is_let_go_within_an_hour_and_there_are_never_more_than_a_tho
     looks.at += ENDED_REMEMBERED + timedelta(minutes=1)
     forget(looks.standing, looks.at)
     assert looks.standing.alerts == {}
+
+
+def test_a_rule_of_many_plugins_keeps_of_those_that_are_well_nothing_and_tells_of_the_one_that_is_not() -> None:
+    """Before, more than 300 plugins stopped the whole rule, though all but one were called."""
+    of = AlertRule("silent", AlertKind.ABSENCE, silence_seconds=3600.0)
+    calls = [
+        LastCall(f"p{number}", "", ("web",), AT - timedelta(hours=20), AT, 60.0, frozenset())
+        for number in range(MAX_KEPT)
+    ]
+    calls.append(LastCall("csv", "", ("web",), AT - timedelta(hours=20), AT - timedelta(hours=2), 60.0, frozenset()))
+    samples = absent(
+        of, calls, {item.plugin for item in calls}, Hosts(frozenset({"web"}), AT - timedelta(days=1)), (), AT
+    )
+    standing, _, kept = bring_forward(of, samples, {}, Standing(), AT)
+    assert [(item.plugin, item.alert.state) for item in standing.alerts.values()] == [("csv", FIRING)]
+    assert [item.labels for item in kept.values()] == [{"plugin": "csv"}]

@@ -22,10 +22,12 @@ from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCoun
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Began, Suspect, Watch
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import parse_rules
+from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.rules.policy import Policy
 
 from .layout import Floats, Ints
@@ -153,8 +155,14 @@ class _Fleet:
         """Nobody keeps a version."""
         return []
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Nobody reads it."""
+        return []
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Nobody waits for anything."""
         return []
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:

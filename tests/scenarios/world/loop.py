@@ -30,7 +30,7 @@ from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.upstream_keys import EVERY_SECONDS
 from plugwarden_collector.watch.alarms import bring_forward
 from plugwarden_collector.watch.kept import Kept
-from plugwarden_collector.watch.upstream import burning
+from plugwarden_collector.watch.upstream import burning, sizes_of
 
 from tests.collector.support.logged import entry_of
 
@@ -131,10 +131,10 @@ def _look(
     """Look at the upstreams of the rules, as `control.watching` does."""
     for rule in rules.alerts:
         if rule.upstream is not None:
-            counts = store.upstreams(rule.upstream.objective.sizes_of(rule.severity.value), now)
+            counts = store.upstreams(sizes_of(rule, store.at(now)), None, store.at(now))
             kept_of = remembered.get(rule.name, {})
             standing, changes, remembered[rule.name] = bring_forward(
-                rule, burning(rule, counts), kept_of, standing, store.at(now)
+                rule, burning(rule, counts, kept_of, at=store.at(now)), kept_of, standing, store.at(now)
             )
             if changes:
                 _keep(found, standing, changes, now)

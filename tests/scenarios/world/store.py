@@ -13,11 +13,12 @@ from plugwarden_collector.cycle import within
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, StreamCounts
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
-from plugwarden_collector.judge.sli import CallCounts, summed
+from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.rules.pattern import EVERY
 
 from .fleet import EXPORT_SECONDS, LOST_SECONDS, Delivery
 from .history import hourly, leapt, usual
@@ -282,20 +283,28 @@ class Store:
             )  # fmt: skip
         return found
 
-    def upstreams(self, sizes: Sequence[float], now: float) -> list[UpstreamCounts]:
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> list[UpstreamCounts]:
         """Calls of upstreams, as sidecars measured them since the world began: those that a trouble hits fail for it, where it says so."""
-        found = []
+        now, found = self._seconds(at), list[UpstreamCounts]()
         for plugin in self._world.plugins:
             if not plugin.downstream:
                 continue
             troubles = [item for item in self._world.troubles if item.downstream == plugin.downstream]
-            windows: dict[float, CallCounts] = {}
+            sums = {size: [0, 0, 0] for size in sizes}
             for row in self._rows.get(plugin.name, []):
-                hit = (item for item in troubles if item.where.matches(self._layout.parts[row.cell]))
-                failed = round(row.total * max((item.share * item.strength(row.stamped) for item in hit), default=0.0))
-                for size in sizes:
+                part = self._layout.parts[row.cell]
+                kinds = {item.error for item in troubles if item.where.matches(part) and item.strength(row.stamped)}
+                failed = sum(calls for error, calls in row.errors.items() if self._layout.errors[error][0] in kinds)
+                for size, counted in sums.items():
                     if row.stamped > now - size:
-                        windows[size] = summed([windows.get(size, CallCounts()), CallCounts(row.total, failed=failed)])
+                        counted[0] += row.total
+                        counted[1] += failed
+                        counted[2] += row.slow if kinds else 0
+            windows = {
+                size: CallCounts(total, failed=failed, slow=slow)
+                for size, (total, failed, slow) in sums.items()
+                if total
+            }
             found.append(UpstreamCounts(plugin.downstream, plugin.name, "api", windows))
         return found
 
@@ -461,7 +470,9 @@ class Store:
         ]
         return [*made_up, *found.values()]
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Failed calls by error, most first."""
         begin = (since - START).total_seconds() - self.jumped
         counted: Counter[int] = Counter()

@@ -12,9 +12,10 @@ from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import Upstream, Upstreams
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
-from plugwarden_collector.api.upstreams import budgets_of, period_seconds, upstreams_answer
+from plugwarden_collector.api.upstreams import budgets_of, upstreams_answer
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.judge.burn import fastest_window
+from plugwarden_collector.judge.upstreams import period_seconds
 from plugwarden_collector.web.time_range import TimeRange
 
 __all__ = ["upstream_routes"]

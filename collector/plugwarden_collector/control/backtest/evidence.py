@@ -13,9 +13,11 @@ from plugwarden_collector.judge.arrivals import Cell
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.watch import Suspect
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.store.telemetry import Telemetry
 
 from .closed import ClosedLoop
@@ -77,9 +79,15 @@ class TapeEvidence:
         """Return to which earlier versions the hosts of a plugin could go back."""
         return self._judging.ways_back(plugin, at - TOLD_AGAIN, self._past(at))
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> Sequence[ErrorCount]:
         """Return failed calls by error, most first."""
-        return self._judging.errors(plugin, version, since, self._past(until))
+        return self._judging.errors(plugin, version, since, self._past(until), operations=operations)
+
+    def upstreams(self, sizes: Sequence[float], fast_index: int | None, at: datetime) -> Sequence[UpstreamCounts]:
+        """Return nothing: a backtest looks at no upstreams."""
+        return ()
 
     def traces(self, plugin: str, version: str, since: datetime, until: datetime) -> Sequence[FailingSpan]:
         """Return the newest failed calls, a few."""

@@ -103,6 +103,8 @@ def test_cells_and_errors_say_where_failures_are(telemetry: Telemetry) -> None:
     }  # fmt: skip
     (error,) = telemetry.judging.errors("csv", "1", AT - HOUR, AT)
     assert (error.error_type, error.error_source, error.outcome, error.calls) == ("ValueError", "plugin", "error", 2)
+    assert telemetry.judging.errors("csv", "1", AT - HOUR, AT, operations="wr*") == [error]
+    assert telemetry.judging.errors("csv", "1", AT - HOUR, AT, operations="read") == []
     assert [item.calls for item in telemetry.pages.errors("csv", AT - HOUR, AT)] == [2, 1]
 
 

@@ -53,7 +53,7 @@ HELD = Quarantine(
     "q-1", Scope("csv", "2", "export", "host-1", "t"), QuarantineState.QUARANTINED, "it fails", "automation",
     Enforcement.ENFORCE, AT, AT, 1, 0.05, LATER, None, 2, None, "q-0", ("1", "1.5"), "a-1", {"calls": 7},
 )  # fmt: skip
-INCIDENT = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT, seen_at=LATER)
+INCIDENT = Incident("i-1", "downstream", "db is slow", ("csv", "geo"), AT, seen_at=LATER, explained_by="a-1")
 TICKET = replace(FIRING, alert=Alert("a-2"), severity="ticket", version=None)
 SILENCE = Silence("s-1", equal({"plugin": "csv"}), AT, AT + timedelta(hours=1), "ann", "known")
 KNOWN = Acknowledgement("k-1", "q-1", AT, AT + timedelta(hours=1), "ann", "on it")
@@ -123,6 +123,7 @@ def test_what_was_committed_is_what_the_next_start_loads(engine: Engine) -> None
         assert standing.quarantines == {"q-1": HELD}
         assert standing.incidents == {"i-1": INCIDENT}
         assert standing.incidents["i-1"].seen_at == LATER
+        assert standing.incidents["i-1"].explained_by == "a-1"
         assert standing.directives == TOLD
         assert standing.silences == (SILENCE,)
         assert standing.acknowledgements == (KNOWN,)

@@ -15,6 +15,7 @@ from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
+from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.watch.absence import DAYS, LastCall
@@ -157,10 +158,12 @@ class JudgedCalls:
         """Return all cells of some plugins."""
         return cells(self._source, wanted, thresholds, until)
 
-    def errors(self, plugin: str, version: str, since: datetime, until: datetime) -> list[ErrorCount]:
+    def errors(
+        self, plugin: str, version: str, since: datetime, until: datetime, *, operations: str = EVERY
+    ) -> list[ErrorCount]:
         """Return a version's failed calls by error."""
-        asked = {"plugin": plugin, "version": version, **self._finest(since, until)}
-        return self._source.values(ErrorCount, "error_types", asked)
+        about = {"plugin": plugin, "version": version, "operations": regex_of(operations)}
+        return self._source.values(ErrorCount, "error_types", {**about, **self._finest(since, until)})
 
     def ways_back(self, plugin: str, since: datetime, until: datetime) -> list[WayBack]:
         """Return to which earlier versions the calls of a plugin can go back."""

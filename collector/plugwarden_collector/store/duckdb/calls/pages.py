@@ -63,7 +63,9 @@ class CallPages:
 
     def errors(self, plugin: str, since: datetime, until: datetime) -> list[ErrorCalls]:
         """Return its failed calls by version and error."""
-        return self._source.values(ErrorCalls, "error_types", {**self._of(plugin, since, until), "version": None})
+        return self._source.values(
+            ErrorCalls, "error_types", {**self._of(plugin, since, until), "version": None, "operations": None}
+        )
 
     def gate(self, plugin: str, since: datetime, until: datetime) -> list[GateState]:
         """Return what the gates of its operations are like."""

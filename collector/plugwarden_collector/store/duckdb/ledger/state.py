@@ -69,8 +69,14 @@ def apply_changes(sealing: Sealing, changes: Changes) -> None:
     for incident in changes.incidents:
         row = [incident.id, incident.cause, incident.summary, list(incident.plugins)]
         connection.execute(
-            "insert or replace into incidents values (?, ?, ?, ?, ?, ?, '{}', ?)",
-            [*row, incident.started_at, incident.ended_at, incident.seen_at],
+            "insert or replace into incidents values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                *row,
+                incident.started_at,
+                incident.ended_at,
+                json.dumps({} if incident.explained_by is None else {"explained_by": incident.explained_by}),
+                incident.seen_at,
+            ],
         )
     sealing.append(changes.decisions)
     if changes.directives is not None:
@@ -155,8 +161,9 @@ def _all(
 
 def _incident(row: Row) -> Incident:
     return Incident(
-        row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None, row["seen_at"]
-    )
+        row["id"], row["cause"], row["summary"], tuple(row["plugins"]), row["started_at"], None, row["seen_at"],
+        json.loads(row["detail"]).get("explained_by"),
+    )  # fmt: skip
 
 
 def silence_of(row: Row) -> Silence:
