@@ -246,6 +246,9 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         otlp.start(stack, failed)
         await otlp.started()
         _Server(api_socket, api(), PatientProtocol).start(stack, failed)
+        stack.callback(
+            otlp.leave
+        )  # both servers end together: each looks ten times a second whether it shall, and then waits as long
         # Statements that run end first, so that nobody waits for them; what was started meanwhile ends with the process.
         stack.callback(telemetry.queries.close)
         stack.push_async_callback(_cancel, _spawn(_warm_readers(telemetry), failed))
@@ -334,11 +337,16 @@ class _Server:
         # `serve` would take over the process's signals, which has handlers of its own; this leaves them alone.
         await self._server._serve(sockets=[self._listening])
 
+    def leave(self) -> None:
+        """Have it end soon, and do not wait for that."""
+        if self._server is not None:
+            self._server.should_exit = True
+
     async def _stop(self) -> None:
         if self._server is None:
             await _cancel(self._task)
             return
-        self._server.should_exit = True
+        self.leave()
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(4.0):
                 await self._task

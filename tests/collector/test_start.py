@@ -97,7 +97,7 @@ def test_who_sends_is_answered_before_the_api_is_loaded(tmp_path: Path, monkeypa
         assert name != "plugwarden_collector.api.app" or let.wait(60)
         return load(name)
 
-    monkeypatch.setattr(app.importlib, "import_module", later)
+    monkeypatch.setattr(importlib, "import_module", later)
     with ThreadPoolExecutor(1) as asking:
         try:
             with running(tmp_path / "data", judging=False) as collector:

@@ -40,13 +40,13 @@ class Served:
         texts: list[str] = []
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         uri = f"ws://{host}/_stcore/stream"
-        with connect(uri, sock=plain, origin=origin, additional_headers=headers, max_size=None, proxy=None) as line:  # type: ignore[arg-type]
+        with connect(uri, sock=plain, origin=origin, additional_headers=headers, max_size=None, proxy=None) as line:  # type: ignore[call-overload]
             message = BackMsg()
             message.rerun_script.page_name = page
             line.send(message.SerializeToString())
             while True:
                 said = ForwardMsg()
-                said.ParseFromString(line.recv(timeout=90))  # type: ignore[arg-type]
+                said.ParseFromString(line.recv(timeout=90))  # type: ignore[call-overload]
                 if said.WhichOneof("type") == "delta":
                     element = said.delta.new_element
                     kind = element.WhichOneof("type")

@@ -324,7 +324,7 @@ def test_attributes_are_read_as_they_are_stored() -> None:
         klass = 3
         computed = property(touch)
 
-    thing = Slotted()
+    thing: Any = Slotted()
     thing.full = 1
     assert [plain_attribute(thing, name) for name in ("full", "empty", "klass", "computed", "none")] == [
         1, None, 3, None, None,

@@ -67,7 +67,7 @@ def test_refused_tokens_are_on_record_without_the_token(guarded: Running) -> Non
         == 403
     )
     channel = grpc.insecure_channel(guarded.grpc)
-    export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+    export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export", None, None)
     with pytest.raises(grpc.RpcError):
         export(b"", metadata=[("authorization", f"Bearer {guess}")], timeout=10)
     channel.close()

@@ -11,6 +11,7 @@ from plugwarden.contract import OVERFLOW
 from plugwarden_collector.judge.causes import Sample, explain, kinds_apart
 from plugwarden_collector.judge.causes import cells as cells_module
 from plugwarden_collector.judge.causes.sample import ATTRIBUTES
+from plugwarden_collector.judge.causes.suspect import suspect
 
 from tests.collector.support.cells import (
     AT,
@@ -158,7 +159,7 @@ def test_few_errors_of_another_type_outside_of_a_fault_leave_it_open_whether_it_
 def test_where_error_types_lie_everywhere_no_two_faults_are_sought(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sender that names thirty types made a search take nine times as long."""
     searches: list[str] = []
-    found = kinds_apart.suspect
+    found = suspect
     monkeypatch.setattr(
         kinds_apart, "suspect", lambda plugin, samples: searches.append(plugin) or found(plugin, samples)
     )

@@ -95,7 +95,7 @@ def over(connection: http.client.HTTPConnection, item: Input) -> Outcome:
 def test_grpc_answers_all_of_them_and_never_with_unknown(shared: Running) -> None:
     with grpc.insecure_channel(shared.grpc) as channel:
         exports = {
-            signal: channel.unary_unary(f"/{service}/Export", response_deserializer=response.FromString)
+            signal: channel.unary_unary(f"/{service}/Export", None, response.FromString)
             for signal, (service, _, response) in SIGNALS.items()
         }
 

@@ -22,6 +22,7 @@ from plugwarden_collector.errors import (
     UnreadableTelemetryError,
 )
 from plugwarden_collector.receive import intake as intake_module
+from plugwarden_collector.receive.decode import requests
 from plugwarden_collector.receive.decode.batch import Signal
 from plugwarden_collector.receive.intake import MAX_UNPACKED_BYTES, Intake, Receipt
 from plugwarden_collector.receive.lane import CROWD, ENOUGH_BYTES, MAX_DECODERS, MAX_TOGETHER, PACE_SECONDS, Lane
@@ -233,7 +234,7 @@ def test_one_bad_request_does_not_take_its_group_along(bad: bytes | None, monkey
 
 def test_what_is_small_only_as_long_as_it_is_packed_is_not_unpacked_together(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    read_many = intake_module.read_many
+    read_many = requests.read_many
 
     def noting(signal: Signal, bodies: Sequence[bytes], **more: Any) -> Any:
         sizes.append(sum(map(len, bodies)))

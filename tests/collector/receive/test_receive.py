@@ -126,7 +126,7 @@ def test_garbage_is_a_permanent_error_in_the_requests_own_encoding(shared: Runni
 
 def test_grpc_garbage_is_an_invalid_argument(shared: Running) -> None:
     with grpc.insecure_channel(shared.grpc) as channel:
-        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export", None, None)
         with pytest.raises(grpc.RpcError) as caught:
             export(b"\xff garbage", timeout=10)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -169,7 +169,7 @@ def test_the_same_bytes_twice_count_once_also_after_a_restart(tmp_path: Path, ru
 
 def test_a_request_that_its_sender_gives_up_does_not_stop_the_store(collector: Running) -> None:
     with grpc.insecure_channel(collector.grpc) as channel:
-        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export", None, None)
         for pause in (0.0, 0.005, 0.02, 0.04):
             calls = [export.future(request(2_000).SerializeToString(), timeout=30) for _ in range(4)]
             time.sleep(pause)

@@ -149,7 +149,7 @@ def test_over_grpc_it_is_an_invalid_argument_without_retry_info(
         service = SIGNALS[signal][0]
         refused = None
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            export = channel.unary_unary(f"/{service}/Export")
+            export = channel.unary_unary(f"/{service}/Export", None, None)
             for name in ("one", POISON, "two"):
                 data = body(signal, name).SerializeToString()
                 try:

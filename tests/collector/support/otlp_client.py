@@ -155,7 +155,7 @@ def _over_grpc(collector: Running, signal: str, body: bytes, compression: str, t
     service, _, response = SIGNALS[signal]
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
     with grpc.insecure_channel(collector.grpc, options=[("grpc.max_send_message_length", -1)]) as channel:
-        export = channel.unary_unary(f"/{service}/Export", response_deserializer=response.FromString)
+        export = channel.unary_unary(f"/{service}/Export", None, response.FromString)
         try:
             found = export(body, timeout=60, metadata=metadata, compression=_GRPC[compression])
         except grpc.RpcError as error:

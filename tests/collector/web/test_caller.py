@@ -161,7 +161,7 @@ def test_a_client_that_speaks_for_somebody_else_says_so(open_: Running) -> None:
 
 def export(collector: Running, metadata: tuple[tuple[str, str], ...]) -> grpc.StatusCode:
     with grpc.insecure_channel(collector.grpc) as channel:
-        call = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        call = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export", None, None)
         try:
             call(b"", metadata=metadata, timeout=20)
         except grpc.RpcError as error:

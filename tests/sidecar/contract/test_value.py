@@ -113,7 +113,8 @@ def test_dataclasses_is_not_asked_for_a_value_before_somebody_asks_for_its_field
     assert dataclasses.fields(made)[0].name == "x"
     assert dataclasses.fields(Lone)[1].default_factory is list
     assert type(vars(Lone)["__dataclass_fields__"]) is dict
-    assert (Lone.__module__, Lone.__doc__, Lone.__match_args__) == (
+    lone: Any = Lone
+    assert (Lone.__module__, Lone.__doc__, lone.__match_args__) == (
         __name__,
         "One that nobody looked at yet.",
         ("x", "y"),

@@ -327,7 +327,7 @@ def test_it_is_the_same_of_what_is_awaited_and_of_what_is_iterated_so(recorder: 
         new = version(recorder.sidecar, 2, lambda: two(), previous=before, fallback=Value("instead"))
         each: Any = {"plugin": "geo", "operation": "each"}
         each_before = recorder.sidecar.wrap(lambda count: async_items(1, count), version="1", bulkhead=1, **each)
-        each_new = recorder.sidecar.wrap(
+        each_new: Callable[[int], Any] = recorder.sidecar.wrap(
             lambda count: async_items(2, count),
             version="2",
             previous=each_before,

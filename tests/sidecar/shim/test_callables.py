@@ -27,8 +27,8 @@ PAIRS: list[tuple[Any, Any]] = [
     (host.asked, host.ask),
     (host.counted, host.count),
     (host.streamed, host.stream),
-    (host.half, host.half.__wrapped__),
-    (host.decorated, host.decorated.__wrapped__),
+    (host.half, inspect.unwrap(host.half)),
+    (host.decorated, inspect.unwrap(host.decorated)),
 ]
 named = pytest.mark.parametrize(
     ("wrapped", "function"), PAIRS, ids=["plain", "coroutine", "generator", "async", "partial", "decorated"]

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import pickle
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -108,7 +108,7 @@ def test_a_deadline_that_strikes_in_a_downstream_is_the_downstreams_fault(sideca
 
 
 def test_a_generator_hands_on_values_sends_throws_and_its_return_value(sidecar: Sidecar, outbox: Any) -> None:
-    def talk() -> Iterator[Any]:
+    def talk() -> Generator[Any, Any, str]:
         got = yield 1
         try:
             yield got * 2
@@ -130,7 +130,7 @@ def test_a_generator_hands_on_values_sends_throws_and_its_return_value(sidecar: 
 def test_a_generator_closed_early_is_closed_inside_too(sidecar: Sidecar, outbox: Any) -> None:
     closed = []
 
-    def count() -> Iterator[int]:
+    def count() -> Generator[int, None, None]:
         try:
             yield from range(100)
         finally:

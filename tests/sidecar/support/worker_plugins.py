@@ -183,9 +183,10 @@ HOSTILE_FRAMES = {
 
 def send_anything(name: str) -> None:
     """Takes the connection of its process and answers for it."""
-    main = sys.modules["__main__"]
+    frames: Any = HOSTILE_FRAMES[name]
+    main: Any = sys.modules["__main__"]
     (calls,) = (one for one in gc.get_objects() if type(one) is socket.socket)
-    for frame in HOSTILE_FRAMES[name]:
+    for frame in frames:
         main._send(calls, main.Encoder().encode(("result", 0.0, 1, 0, "")) if frame is None else frame)
     time.sleep(60)
 

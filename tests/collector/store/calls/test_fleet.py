@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from plugwarden_collector.store import statement
-from plugwarden_collector.store.duckdb.calls import fleet
+from plugwarden_collector.store.duckdb.calls.cells import Cells
 
 from tests.collector.support.rolled_store import BEGIN, Store, call_each
 
@@ -23,7 +23,7 @@ def test_a_plugin_that_is_new_while_a_page_is_made_gives_its_name_to_no_other(
     call_each(store, ["b"] * 3 + ["c"] * 5, BEGIN, at)
     since = BEGIN - MINUTE
     store.fleet.series(since, at, 10.0)
-    joined, judges = fleet.Cells.joined, list[threading.Thread]()
+    joined, judges = Cells.joined, list[threading.Thread]()
 
     def and_a_tick(parts: Any) -> Any:
         if not judges:
@@ -34,7 +34,7 @@ def test_a_plugin_that_is_new_while_a_page_is_made_gives_its_name_to_no_other(
         return joined(parts)
 
     call_each(store, ["b"], BEGIN, at)  # so that the text is made anew
-    monkeypatch.setattr(fleet.Cells, "joined", staticmethod(and_a_tick))
+    monkeypatch.setattr(Cells, "joined", staticmethod(and_a_tick))
     store.fleet.series(since, at, 10.0)
     assert judges
     cut = {**store.database.tiers.span(since, at, finest=True), "step": 10.0}

@@ -23,6 +23,7 @@ from plugwarden_collector.store.duckdb.calls import (
     minute_cache,
     resolutions,
 )
+from plugwarden_collector.store.duckdb.calls.cells import Cells
 from plugwarden_collector.store.duckdb.calls.fleet import FleetPages
 from plugwarden_collector.store.duckdb.calls.kind import Kind
 from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
@@ -222,7 +223,7 @@ def test_no_call_is_counted_twice_or_not_at_all_after_memory_ran_out(
         assert store.fleet.plugins(since, until)[0].calls == 1
     call_each(store, ["a"])
     call_each(store, ["a"])
-    read, times = minute_cache.Cells.read, list[int]()
+    read, times = Cells.read, list[int]()
 
     def fail_once(table: Any, keys: Any) -> Any:
         times.append(1)
@@ -230,7 +231,7 @@ def test_no_call_is_counted_twice_or_not_at_all_after_memory_ran_out(
             raise MemoryError
         return read(table, keys)
 
-    monkeypatch.setattr(minute_cache.Cells, "read", staticmethod(fail_once))
+    monkeypatch.setattr(Cells, "read", staticmethod(fail_once))
     with pytest.raises(MemoryError):
         store.fleet.plugins(since, until)
     assert [row.calls for row in store.fleet.plugins(since, until)] == [3]

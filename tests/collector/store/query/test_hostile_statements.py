@@ -17,9 +17,9 @@ from plugwarden_collector.command.processes import collector_process
 from plugwarden_collector.errors import QueryCancelledError, QueryError, StoreError
 from plugwarden_collector.memory import VARIABLE, memory_from
 from plugwarden_collector.store import Database, QueryStream, run_query
+from plugwarden_collector.store.answer import collect
 from plugwarden_collector.store.duckdb.query.reader.confine import resident_bytes
 from plugwarden_collector.store.duckdb.query.reader.pool import ReaderPool
-from plugwarden_collector.store.duckdb.query.stream import collect
 
 from tests.collector.support.hostile_statements import HOSTILE
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from plugwarden_collector.errors import QueryError, QueryTimeoutError, StoreError
 from plugwarden_collector.receive.decode.requests import Signal, read
 from plugwarden_collector.store import Database, QueryStream, Writer, run_query
-from plugwarden_collector.store.duckdb.query.stream import collect
+from plugwarden_collector.store.answer import collect
 
 from tests.collector.support.hostile_statements import ENDLESS
 

@@ -15,13 +15,14 @@ import pytest
 from duckdb._sources import nodes
 from plugwarden_collector.errors import QueryError
 from plugwarden_collector.store import Database, QueryStream, run_query
+from plugwarden_collector.store.answer import collect
 from plugwarden_collector.store.duckdb.query.limits import End, Watch
 from plugwarden_collector.store.duckdb.query.reader import scans
 from plugwarden_collector.store.duckdb.query.reader.bounded import SAFE_FUNCTIONS
 from plugwarden_collector.store.duckdb.query.reader.pool import ReaderPool
 from plugwarden_collector.store.duckdb.query.reader.scans import OPERATOR_MEMORY, question
 from plugwarden_collector.store.duckdb.query.reader.source import ViewSource
-from plugwarden_collector.store.duckdb.query.stream import _described, _schemas, collect
+from plugwarden_collector.store.duckdb.query.stream import _described, _schemas
 from plugwarden_collector.store.views import stable_views
 
 AT = datetime(2026, 1, 1)
