@@ -1,4 +1,4 @@
-"""What share of calls failed: the one meaning of "failed" in answers, tables and pages (ADR 0035)."""
+"""What share of calls failed, the one meaning of "failed" in answers, tables and pages (ADR 0035); and what share of a budget is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "allowed", "remaining_ratio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,13 @@ class Calls:
     def success_ratio(self) -> float | None:
         """What the failed share lacks to 1; None when none ran."""
         return None if self.failed_ratio is None else 1 - self.failed_ratio
+
+
+def allowed(total: int, target_ratio: float) -> float:
+    """Return how many bad events a target in (0, 1) allows for so many events."""
+    return total * (1.0 - target_ratio)
+
+
+def remaining_ratio(bad: int, total: int, target_ratio: float) -> float | None:
+    """Return the share of an error budget that is left: 1 untouched, 0 spent, below 0 overspent; None without events."""
+    return None if total == 0 else 1.0 - bad / allowed(total, target_ratio)

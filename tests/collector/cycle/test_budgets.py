@@ -13,12 +13,12 @@ from plugwarden.contract import Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.cycle.alerts import fingerprint_of
-from plugwarden_collector.cycle.budgets import LEFT_AGAIN_RATIO, spent
 from plugwarden_collector.decide.alert import BURN, EXHAUSTED, Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import BudgetStatus, Changes
 from plugwarden_collector.decide.correcting import correct
 from plugwarden_collector.decide.correction import excluded_seconds, stretches
 from plugwarden_collector.decide.standing import Standing
+from plugwarden_collector.judge.budget_state import LEFT_AGAIN_RATIO, spent
 from plugwarden_collector.judge.burn import budget
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.watch import Watch

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plugwarden_collector.cycle.budgets import LEFT_AGAIN_RATIO
+from plugwarden_collector.judge.budget_state import LEFT_AGAIN_RATIO
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 
@@ -93,7 +93,7 @@ class Sums:
         return found
 
     def spent(self, objective: Objective) -> tuple[Mask, Mask]:
-        """Return which plugins of those that run have nothing left of a budget, and which a share again (`cycle.budgets.spent`): moments
+        """Return which plugins of those that run have nothing left of a budget, and which a share again (`judge.budget_state`): moments
         x plugins each."""
         total, bad = self.of(objective, objective.period_seconds, TICKET)
         left = 1.0 - bad / (np.maximum(total, 1.0) * (1.0 - objective.target_ratio))
