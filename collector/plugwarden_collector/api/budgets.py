@@ -8,7 +8,7 @@ from typing import Any
 from plugwarden_collector.control.budget_history import BudgetHistory
 from plugwarden_collector.decide.alert import AlertRecord, AlertState
 from plugwarden_collector.judge.budget_state import BudgetState, budget_state
-from plugwarden_collector.judge.burn import Budget
+from plugwarden_collector.judge.burn import Budget, Burn
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.promise import promise_of
@@ -53,22 +53,20 @@ def history_answer(
         "period_started_at": found.period.started_at, "period_ends_at": found.period.ends_at if calendar else None,
         "excluded_seconds": found.excluded_seconds, **_standing(objective, left, on),
         "points": found.points, "foreseen": found.foreseen,
-        "tiers": _tiers(objective, found), "burn_rates": found.burn_rates,
+        "tiers": [_tier(objective, burn) for burn in found.burns], "burn_rates": found.burn_rates,
         "spenders": found.spenders, "spenders_left_out": found.spenders_left_out,
         "corrections": [correction_answer(item, found.at) for item in found.corrections],
     }  # fmt: skip
 
 
-def _tiers(objective: Objective, found: BudgetHistory) -> list[dict[str, Any]]:
-    """Return each tier with its burn rates now."""
-    rates = {point.window_seconds: point.burn_rate for point in found.now}
-    return [
-        {
-            "severity": tier.severity, "factor": tier.factor, "long_seconds": tier.long_seconds, "short_seconds": tier.short_seconds,
-            "long_rate": rates.get(tier.long_seconds), "short_rate": rates.get(tier.short_seconds),
-        }
-        for tier in objective.tiers
-    ]  # fmt: skip
+def _tier(objective: Objective, burn: Burn) -> dict[str, Any]:
+    """Return a tier with its burn rates now."""
+    tier = burn.tier
+    return {
+        "severity": tier.severity, "factor": tier.factor, "long_seconds": tier.long_seconds, "short_seconds": tier.short_seconds,
+        "long_rate": burn.long_rate if burn.long.total else None, "short_rate": burn.short_rate if burn.short.total else None,
+        "met": burn.met, "spent_in_seconds": objective.period_seconds / tier.factor,
+    }  # fmt: skip
 
 
 def _standing(objective: Objective | None, left: Budget, firing: Sequence[AlertRecord]) -> dict[str, Any]:

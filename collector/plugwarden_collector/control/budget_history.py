@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from plugwarden_collector.control.observe import SKEW
 from plugwarden_collector.decide.correction import Correction, excluded_seconds, stretches, widened
-from plugwarden_collector.judge.burn import Budget, budget_of, fastest_window
+from plugwarden_collector.judge.burn import Budget, Burn, budget_of, burns, fastest_window
 from plugwarden_collector.judge.burn_down import (
     SMALLEST,
     BurnPoint,
@@ -22,6 +22,7 @@ from plugwarden_collector.judge.burn_down import (
     sections_of,
     with_empty_good,
 )
+from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.spending import Foreseen, exhausted_seconds, foreseen
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.period import Period
@@ -61,8 +62,8 @@ class BudgetHistory:
     excluded_seconds: float
     points: list[Left]
     foreseen: list[Foreseen]
-    now: list[BurnPoint]
-    """One a window of the objective, the shortest first."""
+    burns: Sequence[Burn]
+    """Every tier as it stands now."""
     burn_rates: list[BurnPoint]
     """Burn rates in the long windows, over the time that is looked at."""
     spenders: Sequence[Spender]
@@ -97,7 +98,8 @@ def budget_history(
         at, period, left, rate, exhausted_seconds(objective, left, rate, at),
         excluded_seconds(left_out, objective, plugin), burn_down(objective, counted, moments, first, before, at),
         foreseen(objective, left, rate, [point.burn_rate for point in now if point.burn_rate is not None], at),
-        now, [point for point in burned if point.window_seconds in _longs(objective)],
+        burns(objective, {point.window_seconds: _counts(point) for point in now}),
+        [point for point in burned if point.window_seconds in _longs(objective)],
         most, sum(item.bad for item in spenders[MOST_SPENDERS:]),
         [item for item in corrections if item.covers(objective, plugin) and item.starts_at < period.ends_at
          and item.ends_at > period.started_at],
@@ -142,6 +144,11 @@ class _Asked:
         windows = [(moment, size, _full_minute(first, at), end) for moment, size, first, end in windows]
         counted, _ = self.counted({mark for *_, first, until in windows for mark in (first, until)})
         return burn_points(self._objective, counted, windows)
+
+
+def _counts(point: BurnPoint) -> CallCounts:
+    """Return the counts of a window; each kind of SLI looks at its own kind of bad calls."""
+    return CallCounts(point.total, failed=point.bad, slow=point.bad)
 
 
 def _longs(objective: Objective) -> list[float]:

@@ -42,6 +42,10 @@ class BudgetTier(Answer):
     long_rate: float | None
     """Null without calls."""
     short_rate: float | None
+    met: bool
+    """Whether both burn too fast, of enough calls and bad ones."""
+    spent_in_seconds: float
+    """When the whole budget is gone at that rate, seconds."""
 
 
 @value
