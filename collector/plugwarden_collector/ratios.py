@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Calls", "allowed", "remaining_ratio"]
+__all__ = ["DIGITS", "Calls", "allowed", "remaining_ratio", "share_left"]
+
+DIGITS = 12
+"""Decimals of a share that is left, and digits of what is allowed: beyond are the errors of binary numbers, in which 1 - 0.95 is not 0.05."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,14 @@ class Calls:
 
 def allowed(total: int, target_ratio: float) -> float:
     """Return how many bad events a target in (0, 1) allows for so many events."""
-    return total * (1.0 - target_ratio)
+    return float(f"{total * (1.0 - target_ratio):.{DIGITS}g}")
 
 
 def remaining_ratio(bad: int, total: int, target_ratio: float) -> float | None:
     """Return the share of an error budget that is left: 1 untouched, 0 spent, below 0 overspent; None without events."""
-    return None if total == 0 else 1.0 - bad / allowed(total, target_ratio)
+    return None if total == 0 else share_left(bad, allowed(total, target_ratio))
+
+
+def share_left(bad: int, allowed_bad: float) -> float:
+    """Return the share that bad events leave of those that are allowed, of which there are some: exactly 0 where they are as many."""
+    return round(1.0 - bad / allowed_bad, DIGITS) + 0.0  # never -0.0

@@ -19,15 +19,17 @@ __all__ = ["bad_left", "gone_in", "left", "show"]
 LEAST_TARGET, MOST_TARGET = 0.0, 99.9999999
 """Percent that a target to try may be."""
 _TIERS = (
-    Column("Tier", choice=True), Column("Limit", "end"), Column("Long window"), Column("Burns", "end"), Column("Short window"),
+    Column("Tier"), Column("Limit", "end"), Column("Long window", narrow=False), Column("Burns", "end"),
+    Column("Short window", narrow=False),
     Column("Burns now", "end"), Column("State"), Column("Whole budget gone in", "end", narrow=False),
 )  # fmt: skip
 _VERSIONS = (
-    Column("Version"), Column("Bad", "end"), Column("Of", "end", narrow=False), Column("Share of all bad", "end"),
+    Column("Version"), Column("Bad", "end"), Column("Of", "end", narrow=False), Column("Share of all bad", "end", narrow=False),
     Column("Measured", "end", narrow=False), Column("Burn rate", "end"),
 )  # fmt: skip
 _SPENDERS = (
-    Column("Error"), Column("Version"), Column("Operation"), Column("Bad", "end"), Column("Share of all bad", "end"),
+    Column("Error"), Column("Version"), Column("Operation"), Column("Bad", "end"),
+    Column("Share of all bad", "end", narrow=False),
 )  # fmt: skip
 
 
@@ -88,6 +90,7 @@ def _body(slo: str, plugin: str, version: str) -> None:
     _versions(found)
     _spenders(found)
     if found["corrections"]:
+        st.markdown("#### What is left out")
         corrections.table("What is left out of this budget", list(reversed(found["corrections"])))
 
 
@@ -180,7 +183,8 @@ def _burn_rates(found: dict[str, Any]) -> None:
         )  # fmt: skip
         st.caption(
             "At 1× the budget is spent just when the period ends. Each point is of a whole window up to it. What burned at less than "
-            f"{words.times(budget_charts.LEAST_RATE)} is drawn at that; where there were no calls the line is broken."
+            f"{words.times(budget_charts.LEAST_RATE)} is drawn at that; where there were no calls the line is broken. Windows that are "
+            "shorter than a step of this time range are not drawn: choose a shorter one."
         )
     else:
         linked.notice("none", f"No calls within its windows over {since()}.", key="budget_no_rates", title="○")
@@ -201,9 +205,10 @@ def _tiers(found: dict[str, Any]) -> None:
         ]
         for tier in found["tiers"]
     ]
+    st.markdown("#### Tiers")
     linked.table(
-        "Too fast is a burn rate above the limit in both windows", _TIERS, rows, key="budget_tiers",
-        note="Pages are told of a version, tickets of a plugin over all of its versions.",
+        "Tiers, and how fast the budget burns now", _TIERS, rows, key="budget_tiers",
+        note="Too fast is a burn rate above the limit in both windows. Pages are told of a version, tickets of all of them.",
     )  # fmt: skip
 
 
@@ -215,7 +220,8 @@ def _versions(found: dict[str, Any]) -> None:
     if not mine:
         return
     mine.sort(key=lambda row: (-row["bad"], row["plugin_version"]))
-    everything = sum(row["bad"] for row in mine)
+    budgets = data.fetch("budgets").value or []
+    everything = sum(row["bad"] for row in budgets if (row["slo"], row["plugin_id"]) == (slo, plugin))
     rows: list[list[linked.Said]] = [
         [
             budget_link(slo, plugin, row["plugin_version"], words.option(row["plugin_version"]) or "—"),
@@ -228,6 +234,7 @@ def _versions(found: dict[str, Any]) -> None:
         for row in mine
     ]
     current = next((index for index, row in enumerate(mine) if row["plugin_version"] == version), None)
+    st.markdown("#### Versions that run")
     linked.table(
         "Versions that run, those that spent most first", _VERSIONS, rows, key="budget_versions", current=current
     )
@@ -255,6 +262,7 @@ def _spenders(found: dict[str, Any]) -> None:
     ]  # fmt: skip
     rest = found["spenders_left_out"]
     note = f"Beside these {words.counted(rest, 'bad call')}." if rest else ""
+    st.markdown("#### Who spent it")
     linked.table("Who spent it: bad calls of this period", _SPENDERS, rows, key="budget_spenders", note=note)
 
 

@@ -25,7 +25,8 @@ DEEPEST = -1.0
 """What is overspent by more than the whole budget is drawn out of sight: what led there would be a flat line."""
 PERCENT = "format(datum.value, '.0%')"
 TIMES = "format(datum.value, '~g') + '×'"
-_TIME = alt.Axis(title=None, grid=False, labelOverlap=True, tickCount=6)
+DAYS = pd.Timedelta("2D")
+"""From this length on an axis of time says days, and below it hours."""
 _AT = alt.Tooltip("at:T", title="at", format="%Y-%m-%d %H:%M")
 
 
@@ -39,11 +40,12 @@ def burn_down(
         "ratio:Q", scale=alt.Scale(domain=[deepest, 1.0], nice=False), axis=alt.Axis(title="budget left", labelExpr=PERCENT, tickCount=6)
     )  # fmt: skip
     domain = alt.Scale(domain=[lines["at"].min().isoformat(), lines["at"].max().isoformat()], nice=False)
-    x = alt.X("at:T", axis=_TIME, scale=domain)
+    time = _time(lines["at"].max() - lines["at"].min())
+    x = alt.X("at:T", axis=time, scale=domain)
     bands = (
         alt.Chart(left_out)
         .mark_rect(color="#999999", opacity=0.3)
-        .encode(x=alt.X("begins:T", axis=_TIME, scale=domain), x2="ends:T", tooltip=["why:N"])
+        .encode(x=alt.X("begins:T", axis=time, scale=domain), x2="ends:T", tooltip=["why:N"])
     )
     beyond = (
         alt.Chart(pd.DataFrame({"low": [deepest], "high": [0.0]}))
@@ -63,7 +65,7 @@ def burn_down(
         .encode(
             x=x,
             y=y,
-            color=alt.Color("line:N", scale=colours, legend=alt.Legend(title=None, orient="top")),
+            color=alt.Color("line:N", scale=colours, legend=alt.Legend(title=None, orient="top", symbolType="stroke")),
             strokeDash=alt.StrokeDash("line:N", scale=dashes, legend=None),  # never colour alone
             tooltip=[_AT, "line:N", _percent("ratio")],
         )
@@ -85,15 +87,18 @@ def burn_rates(
     axis = alt.Axis(
         title="burn rate", labelExpr=TIMES, grid=True, values=[tick for tick in TICKS if least <= tick <= most]
     )
-    x = alt.X("at:T", axis=_TIME, scale=alt.Scale(domain=[since.isoformat(), until.isoformat()], nice=False))
+    x = alt.X(
+        "at:T", axis=_time(until - since), scale=alt.Scale(domain=[since.isoformat(), until.isoformat()], nice=False)
+    )
     drawn = (
         alt.Chart(rates)
-        .mark_line(clip=True, strokeWidth=2, point=alt.OverlayMarkDef(size=14))
+        .mark_line(clip=True, strokeWidth=2)
         .encode(
             x=x,
             y=alt.Y("drawn:Q", scale=y, axis=axis),
             color=alt.Color(
-                "window:N", scale=alt.Scale(domain=list(windows), range=PALETTE), legend=alt.Legend(title=None, orient="top")
+                "window:N", scale=alt.Scale(domain=list(windows), range=PALETTE),
+                legend=alt.Legend(title=None, orient="top", symbolType="stroke"),
             ),
             strokeDash=alt.StrokeDash(
                 "window:N", scale=alt.Scale(domain=list(windows), range=[[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]]), legend=None
@@ -101,12 +106,25 @@ def burn_rates(
             tooltip=[_AT, "window:N", alt.Tooltip("rate:Q", title="burn rate", format=".3g")],
         )
     )  # fmt: skip
+    points = (  # between two gaps there is no line
+        alt.Chart(rates)
+        .mark_circle(clip=True, size=12)
+        .encode(
+            x=x, y=alt.Y("drawn:Q", scale=y), color=alt.Color("window:N", legend=None), tooltip=drawn.encoding.tooltip
+        )
+    )
     base = alt.Chart(limits).encode(y=alt.Y("factor:Q", scale=y))
     rules = base.mark_rule(color="#D55E00", strokeDash=[6, 4]).encode(tooltip=["tier:N"])
     names = base.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color="#D55E00").encode(
         x=alt.value(0), text="tier:N"
     )
-    return alt.layer(rules, drawn, names).properties(height=height)
+    return alt.layer(rules, drawn, points, names).properties(height=height)
+
+
+def _time(length: pd.Timedelta) -> alt.Axis:
+    return alt.Axis(
+        title="UTC", format="%b %d" if length >= DAYS else "%H:%M", grid=False, labelOverlap=True, tickCount=6
+    )
 
 
 def _percent(name: str) -> alt.Tooltip:

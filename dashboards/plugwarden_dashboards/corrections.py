@@ -12,7 +12,7 @@ from plugwarden_dashboards.linked import Cell, Column
 __all__ = ["table"]
 
 _COLUMNS = (
-    Column("From"), Column("Until"), Column("Why", wide=True), Column("Who"), Column("Plugins", narrow=False),
+    Column("From"), Column("Until", narrow=False), Column("Why", wide=True), Column("Who"), Column("Plugins", narrow=False),
     Column("Objectives", narrow=False), Column("Owners", narrow=False),
 )  # fmt: skip
 _HOW = "plugwarden corrections add leaves a stretch of time out, withdraw takes that back. Isolation takes no notice of it."

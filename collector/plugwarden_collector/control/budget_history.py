@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from plugwarden_collector.judge.burn_down import (
     counted_span,
     marks_of,
     sections_of,
+    step_of,
     with_empty_good,
 )
 from plugwarden_collector.judge.sli import CallCounts
@@ -36,8 +36,6 @@ SHORT_SECONDS = 900.0
 """Longest window that begins on a second; longer ones begin on a full minute, as in a tick."""
 MOST_SPENDERS = 50
 """Versions, operations and errors that are named with their bad calls."""
-MOST_MOMENTS = 150
-"""Moments of which burn rates are told, of each long window: as many as a chart can show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,6 @@ class Looked:
 
     since: datetime
     until: datetime
-    step_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class BudgetHistory:
     burns: Sequence[Burn]
     """Every tier as it stands now."""
     burn_rates: list[BurnPoint]
-    """Burn rates in the long windows, over the time that is looked at."""
+    """Burn rates in the long windows, over the time that is looked at; of those shorter than a step of it, now alone."""
     spenders: Sequence[Spender]
     """The most first, 50 at most."""
     spenders_left_out: int
@@ -131,9 +128,10 @@ class _Asked:
     def burned(self, at: datetime, looked: Looked) -> list[BurnPoint]:
         """Return burn rates in the long windows at each step, and in all windows now, in the order of time."""
         slices, windows = self._objective.slices, []
-        for moment in _moments(at, looked, 60.0 if slices is None else slices.seconds):
-            end = moment if slices is None else slices.floor(moment)
-            windows += [(moment, size, end - timedelta(seconds=size), end) for size in _longs(self._objective)]
+        step = step_of(self._objective, looked.since, looked.until)
+        sizes = [size for size in _longs(self._objective) if size >= step.total_seconds()]
+        for moment in _moments(at, looked, step):
+            windows += [(moment, size, moment - timedelta(seconds=size), moment) for size in sizes]
         for size in self._objective.windows:
             length = timedelta(seconds=size)
             if slices is None:  # as in a tick: what came after a moment, from the next full second or minute on
@@ -155,10 +153,8 @@ def _longs(objective: Objective) -> list[float]:
     return sorted({tier.long_seconds for tier in objective.tiers})
 
 
-def _moments(at: datetime, looked: Looked, least_seconds: float) -> list[datetime]:
+def _moments(at: datetime, looked: Looked, step: timedelta) -> list[datetime]:
     """Return full steps of what is looked at, up to now."""
-    whole = max(looked.step_seconds, least_seconds)
-    step = timedelta(seconds=whole * math.ceil((looked.until - looked.since).total_seconds() / whole / MOST_MOMENTS))
     moment, found = _floor(looked.since, step) + step, []
     while moment < min(at, looked.until):
         found.append(moment)

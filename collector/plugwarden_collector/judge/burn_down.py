@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
 
-from plugwarden_collector.ratios import allowed
+from plugwarden_collector.ratios import allowed, share_left
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.slices import EmptySlices
 
@@ -29,13 +29,14 @@ __all__ = [
     "counted_span",
     "marks_of",
     "sections_of",
+    "step_of",
     "with_empty_good",
 ]
 
 MOST_POINTS = 130
-"""About as many moments as a chart of a burn-down can show; a step is a round one, so that there are mostly fewer."""
+"""About as many moments as a chart can show; a step is a round one, so that there are mostly fewer."""
 STEPS = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 345_600)
-"""Seconds between moments of a burn-down."""
+"""Seconds between moments of a chart."""
 EPOCH = datetime(1970, 1, 1)
 SMALLEST = timedelta(microseconds=1)
 """Times are no finer."""
@@ -117,12 +118,17 @@ def counted_span(objective: Objective, at: datetime, until: datetime) -> tuple[d
 def marks_of(objective: Objective, first: datetime, before: datetime) -> list[datetime]:
     """Return the moments of a burn-down between both ends, on full minutes, and on full hours of UTC where its steps are so long:
     then whole hours are read as they are."""
-    length = (before - first).total_seconds()
-    shortest = 60 if objective.slices is None else objective.slices.seconds
-    step = next((step for step in STEPS if step % shortest == 0 and length / step <= MOST_POINTS), STEPS[-1])
-    begins = first + timedelta(seconds=step) - (first - EPOCH) % timedelta(seconds=step)
-    return [begins + timedelta(seconds=step) * number for number in range(int(length // step) + 1)
-            if begins + timedelta(seconds=step) * number < before]  # fmt: skip
+    step = step_of(objective, first, before)
+    begins = first + step - (first - EPOCH) % step
+    moments = (begins + step * number for number in range(int((before - first) / step) + 1))
+    return [moment for moment in moments if moment < before]
+
+
+def step_of(objective: Objective, first: datetime, before: datetime) -> timedelta:
+    """Return how far the moments of a chart are from one another: a round length, of whole slices where they are counted."""
+    length, shortest = (before - first).total_seconds(), 60 if objective.slices is None else objective.slices.seconds
+    found = next((step for step in STEPS if step % shortest == 0 and length / step <= MOST_POINTS), STEPS[-1])
+    return timedelta(seconds=found)
 
 
 def sections_of(marks: Collection[datetime], left_out: Collection[tuple[datetime, datetime]]) -> list[Section]:
@@ -163,7 +169,7 @@ def burn_down(
     ):
         so_far, bad = counted.between(first, upto)
         even = 1.0 - (moment - first) / (at - first) if at > first else 0.0
-        found.append(Left(moment, so_far, bad, 1.0 - bad / whole if total else None, even))
+        found.append(Left(moment, so_far, bad, share_left(bad, whole) if total else None, even))
     return found
 
 

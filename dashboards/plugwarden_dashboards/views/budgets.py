@@ -60,6 +60,7 @@ def _body() -> None:
     _upstreams()
     found = data.fetch("corrections").value
     if found:
+        st.markdown("#### What is left out")
         corrections.table("What is left out of budgets, the newest first", list(reversed(found)))
 
 
@@ -101,7 +102,7 @@ def _row(row: dict[str, Any], severity: dict[str, str]) -> list[linked.Said]:
 def _left(row: dict[str, Any]) -> list[Cell]:
     ratio, (bad_left, text) = row["budget_remaining_ratio"], budget.bad_left(row)
     share = None if ratio is None else max(0.0, ratio)
-    return [Cell(words.budget(ratio), value=ratio, share=share), Cell(text, value=bad_left)]
+    return [Cell(words.budget(ratio), value=ratio), Cell(text, value=bad_left, share=share)]
 
 
 def _upstreams() -> None:
@@ -111,6 +112,7 @@ def _upstreams() -> None:
     if not rows:
         return
     rows.sort(key=lambda pair: (_ORDER.get(pair[1]["state"], 9), budget.left(pair[1]), pair[0]["upstream"]))
+    st.markdown("#### Upstreams")
     linked.table(
         "Upstreams: what plugins call that others answer for", _UPSTREAMS, [_upstream(*pair) for pair in rows], key="upstreams",
         note=f"Those that were called within {since()}, as the plugins that call them saw it.",

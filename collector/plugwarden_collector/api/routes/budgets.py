@@ -61,7 +61,7 @@ def budget_routes(parts: Parts) -> Routes:
         """One error budget as it is counted now, what was left of it over its period, how fast it burned in the span of time, and who spent
         it."""
         objective, at = found(plugin_id, slo, version), parts.clock()
-        looked = Looked(span.since, span.until, span.step)
+        looked = Looked(span.since, span.until)
         history = await parts.reads.run(
             budget_history, pages, objective, plugin_id, version, warden.corrections, at, looked
         )
