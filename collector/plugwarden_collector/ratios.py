@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["DIGITS", "Calls", "allowed", "remaining_ratio", "share_left"]
 
 DIGITS = 12
-"""Decimals of a share that is left, and digits of what is allowed: beyond are the errors of binary numbers, in which 1 - 0.95 is not 0.05."""
+"""Decimals of what is left, and digits of what is allowed: beyond are the errors of binary numbers, in which 1 - 0.95 is not 0.05."""
 
 
 @dataclass(frozen=True, slots=True)

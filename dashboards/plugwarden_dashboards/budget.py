@@ -200,7 +200,7 @@ def _tiers(found: dict[str, Any]) -> None:
             Cell(words.times(tier["long_rate"]), value=tier["long_rate"]),
             Cell(words.duration(tier["short_seconds"]), value=tier["short_seconds"]),
             Cell(words.times(tier["short_rate"]), value=tier["short_rate"]),
-            Cell("▲ too fast", tone="warn") if tier["met"] else Cell("● within", tone="good"),
+            _met(tier),
             Cell(words.duration(tier["spent_in_seconds"]), value=tier["spent_in_seconds"]),
         ]
         for tier in found["tiers"]
@@ -210,6 +210,12 @@ def _tiers(found: dict[str, Any]) -> None:
         "Tiers, and how fast the budget burns now", _TIERS, rows, key="budget_tiers",
         note="Too fast is a burn rate above the limit in both windows. Pages are told of a version, tickets of all of them.",
     )  # fmt: skip
+
+
+def _met(tier: dict[str, Any]) -> Cell:
+    if tier["met"]:
+        return Cell("▲ too fast", tone="warn")
+    return Cell("○ no calls", tone="none") if tier["long_rate"] is None else Cell("● within", tone="good")
 
 
 def _versions(found: dict[str, Any]) -> None:

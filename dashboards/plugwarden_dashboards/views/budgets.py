@@ -18,13 +18,13 @@ _ORDER = {"spent": 0, "burning": 1, "unsure": 2, "kept": 3, "unknown": 4}
 _COLUMNS = (
     Column("Objective"), Column("State", choice=True), Column("Plugin"), Column("Budget left", "end"),
     Column("Bad calls left", "end", narrow=False, note="Or slices, of as many as the calls so far allow"),
-    Column("Burn rate", "end", note="How many times too fast, in the long window of the fastest pair"),
+    Column("Burn rate", "end", narrow=False, note="How many times too fast, in the long window of the fastest pair"),
     Column("Gone in", "end", narrow=False, note="At this burn rate"), Column("Target", "end", narrow=False),
     Column("Measured", "end", narrow=False), Column("Over", narrow=False), Column("Alerts", narrow=False),
 )  # fmt: skip
 _UPSTREAMS = (
     Column("Upstream"), Column("State", choice=True), Column("Objective"), Column("Budget left", "end"),
-    Column("Bad calls left", "end", narrow=False), Column("Burn rate", "end"), Column("Target", "end", narrow=False),
+    Column("Bad calls left", "end", narrow=False), Column("Burn rate", "end", narrow=False), Column("Target", "end", narrow=False),
     Column("Measured", "end", narrow=False), Column("Owner", narrow=False), Column("Called by", narrow=False),
 )  # fmt: skip
 MOST_CALLERS = 3
