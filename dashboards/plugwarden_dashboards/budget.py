@@ -16,8 +16,10 @@ from plugwarden_dashboards.page import RANGES, live, since
 
 __all__ = ["bad_left", "gone_in", "left", "show"]
 
-LEAST_TARGET, MOST_TARGET = 0.0, 99.9999999
-"""Percent that a target to try may be."""
+LEAST_TARGET = 0.0
+"""Percent above which a target to try must be."""
+MOST_TARGET = 99.9999999
+"""Percent that a target to try may be at most: 100 % leaves no budget at all."""
 _TIERS = (
     Column("Tier"), Column("Limit", "end"), Column("Long window", narrow=False), Column("Burns", "end"),
     Column("Short window", narrow=False),
