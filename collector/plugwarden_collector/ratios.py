@@ -1,4 +1,4 @@
-"""What share of calls failed: the one meaning of "failed" in answers, tables and pages (ADR 0035)."""
+"""What share of calls failed, the one meaning of "failed" in answers, tables and pages (ADR 0035); and what share of a budget is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Calls"]
+__all__ = ["DIGITS", "Calls", "allowed", "remaining_ratio", "share_left"]
+
+DIGITS = 12
+"""Decimals of what is left, and digits of what is allowed: beyond are the errors of binary numbers, in which 1 - 0.95 is not 0.05."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +43,18 @@ class Calls:
     def success_ratio(self) -> float | None:
         """What the failed share lacks to 1; None when none ran."""
         return None if self.failed_ratio is None else 1 - self.failed_ratio
+
+
+def allowed(total: int, target_ratio: float) -> float:
+    """Return how many bad events a target in (0, 1) allows for so many events."""
+    return float(f"{total * (1.0 - target_ratio):.{DIGITS}g}")
+
+
+def remaining_ratio(bad: int, total: int, target_ratio: float) -> float | None:
+    """Return the share of an error budget that is left: 1 untouched, 0 spent, below 0 overspent; None without events."""
+    return None if total == 0 else share_left(bad, allowed(total, target_ratio))
+
+
+def share_left(bad: int, allowed_bad: float) -> float:
+    """Return the share that bad events leave of those that are allowed, of which there are some: exactly 0 where they are as many."""
+    return round(1.0 - bad / allowed_bad, DIGITS) + 0.0  # never -0.0

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from plugwarden_dashboards import words
 from plugwarden_dashboards.linked import Cell
 
-__all__ = ["CHOSEN", "address", "decision_link", "plugin_link", "subject_link", "trace_link"]
+__all__ = ["CHOSEN", "address", "budget_link", "decision_link", "plugin_link", "subject_link", "trace_link"]
 
 CHOSEN = {"range": "15m", "refresh": "5s"}
 """What is chosen above every page and stays when going to another one, and what it is where the address says nothing."""
@@ -42,6 +42,14 @@ def plugin_link(plugin: str | None, version: str | None = None, *, alone: bool =
         href=address("plugin", plugin=words.option(plugin), version=asked),
         strong=strong,
     )
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def budget_link(slo: str, plugin: str, version: str | None = None, text: str = "", *, strong: bool = False) -> Cell:
+    """Return a link to what is left of an objective's budget for a plugin, and of which one of its versions spent what."""
+    asked = words.option(version) if version else None
+    href = address("budgets", slo=words.option(slo), plugin=words.option(plugin), version=asked)
+    return Cell(text or words.option(slo), href=href, strong=strong)
 
 
 def trace_link(trace_id: str, text: str = "", span: str | None = None) -> Cell:

@@ -10,7 +10,7 @@ from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.wording import harmless
 
 from plugwarden_dashboards import act, data, linked, silence, states, words
-from plugwarden_dashboards.address import address, plugin_link, subject_link, trace_link
+from plugwarden_dashboards.address import address, budget_link, plugin_link, subject_link, trace_link
 from plugwarden_dashboards.linked import Cell, Column
 
 __all__ = ["show", "taken"]
@@ -87,6 +87,8 @@ def _ways(row: dict[str, Any]) -> list[Cell]:
     ]
     if isinstance(trace, str) and len(trace) == 32:
         ways.append(trace_link(trace, "Exemplar trace"))
+    if plugin and row["slo"]:
+        ways.append(budget_link(row["slo"], plugin, text="Error budget"))
     if plugin:
         named = {"t_plugin": words.option(plugin), "t_version": words.option(version) if version else None}
         ways.append(Cell("Failing traces", href=address("traces", t_outcome="error", **named)))

@@ -15,7 +15,6 @@ import pandas as pd
 from plugwarden_collector.durations import UNITS
 
 __all__ = [
-    "burn_rates",
     "calls_by_outcome",
     "latency_heatmap",
     "latency_lines",
@@ -126,31 +125,6 @@ def latency_lines(frame: pd.DataFrame, changes: pd.DataFrame, height: int = 200)
         )
     )  # fmt: skip
     return alt.layer(lines, _rules(changes)).properties(height=height)
-
-
-def burn_rates(frame: pd.DataFrame, height: int = 220) -> AnyChart:
-    """Burn rate and limit per window of one objective. Columns: window, rate, limit, state."""
-    order = list(frame["window"])
-    bars = (
-        alt.Chart(frame)
-        .mark_bar(size=16)
-        .encode(
-            y=alt.Y("window:N", sort=order, axis=alt.Axis(title=None, labelLimit=240, labelOverlap=False)),
-            x=alt.X("rate:Q", title="burn rate (× of what the objective allows)"),
-            color=alt.Color(
-                "state:N",
-                scale=alt.Scale(domain=["within", "too fast"], range=["#0072B2", "#D55E00"]),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            tooltip=["window:N", alt.Tooltip("rate:Q", format=".3g"), alt.Tooltip("limit:Q", format=".3g")],
-        )
-    )
-    limits = (
-        alt.Chart(frame)
-        .mark_tick(color="#E69F00", thickness=3, size=24)
-        .encode(y=alt.Y("window:N", sort=order), x="limit:Q")
-    )
-    return alt.layer(bars, limits).properties(height=height)
 
 
 def lines(frame: pd.DataFrame, kind: str, height: int = 220) -> AnyChart:

@@ -32,6 +32,11 @@ _STATES: dict[str, tuple[str, str, Tone]] = {
     "begun": ("◐", "under way", "probe"),
     "green": ("●", "collector well", "good"),
     "amber": ("▲", "collector strained", "warn"),
+    "kept": ("●", "kept", "good"),
+    "burning": ("▲", "burning", "warn"),
+    "spent": ("■", "spent", "bad"),
+    "unsure": ("○", "unsure: few calls", "none"),
+    "unknown": ("○", "no calls", "none"),
     "red": ("■", "collector in trouble", "bad"),
 }
 

@@ -113,17 +113,16 @@ def test_the_fleet_puts_what_needs_attention_first(busy: Running, monkeypatch: p
     assert linked.tiles(page).keys() >= {"Calls per second", "Success", "Slowest p99"}
 
 
-def test_a_plugins_own_budget_comes_before_those_of_its_versions(
-    busy: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_spent_comes_first_and_then_what_is_kept(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     eventually(lambda: busy.scalar("select count(*) from plugin_budgets") == 3)
     st.cache_data.clear()  # answers are kept for a second
     page = draw("budgets", busy.url, monkeypatch)
-    rows = page.dataframe[0].value
-    assert rows["Version"].tolist()[::2] == ["all (1)"] * 3, "each followed by its version"
-    assert rows["Plugin"].tolist()[::2] == rows["Plugin"].tolist()[1::2]
-    assert rows["Left"].tolist() == sorted(rows["Left"].tolist()), "the least left first"
-    assert {metric.label: metric.value for metric in page.metric}["Budgets kept"] == "3"
+    rows = linked.rows(page, "Error budgets")
+    assert len(rows) == 3
+    states = [row["State"] for row in rows]
+    assert states[0] == "■ spent"
+    assert states[-1] == "● kept"
+    assert linked.tiles(page)["Budgets"] == "3"
 
 
 def test_the_plugin_page_draws_its_charts(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,19 +11,26 @@ import typer
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import budget, number, percent, times
 
-from .options import DEFAULT_URL, AsJson, Url, client
+from .options import DEFAULT_URL, AsJson, Since, Url, client
 from .output import clean, clock, emit_json, fail, paragraph, prose, show
 
 __all__ = ["slos"]
+
+MOST_HISTORIES = 20
+"""Budgets, those with the least left, of which it is told how they were spent: each is a question of its own."""
 
 
 def slos(
     name: Annotated[str | None, typer.Argument(help="One objective, in detail.")] = None,
     plugin: Annotated[str | None, typer.Option(help="Budgets of this plugin alone.")] = None,
+    since: Since = "1h",
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """List error budgets, those with the least left first; of one objective also versions, windows, alerts and corrections."""
+    """List error budgets, those with the least left first; of one objective also versions, windows, alerts and corrections.
+
+    With --json and a name, also how the twenty with the least left were spent over their period, and their burn rates since --since.
+    """
 
     def wanted(row: Mapping[str, Any]) -> bool:
         return name in (None, row["slo"]) and plugin in (None, row["plugin_id"])
@@ -41,6 +48,11 @@ def slos(
             found["versions"] = sorted(filter(wanted, api.get("slos")), key=_left)
             found["alerts"] = [row for row in api.get("alerts")["alerts"] if row["state"] != "inactive" and wanted(row)]
             found["corrections"] = [row for row in api.get("corrections") if fnmatchcase(name, row["objectives"])]
+            if as_json:
+                told = found["budgets"][:MOST_HISTORIES]
+                found["histories"] = [
+                    api.get(("plugins", row["plugin_id"], "budgets", name), since=since) for row in told
+                ]
     if as_json:
         emit_json(found)
         return

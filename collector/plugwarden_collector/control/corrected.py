@@ -6,15 +6,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from plugwarden_collector.decide.correction import Correction, Stretch, stretches
+from plugwarden_collector.judge.burn_down import SMALLEST
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion
 from plugwarden_collector.store.telemetry import Judging
 
-__all__ = ["SMALLEST", "Corrected"]
-
-SMALLEST = timedelta(microseconds=1)
-"""Times are no finer."""
+__all__ = ["Corrected"]
 
 
 class Corrected:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 
 from plugwarden.contract import Scope
 
-from plugwarden_collector.control.corrected import SMALLEST, Corrected
+from plugwarden_collector.control.corrected import Corrected
 from plugwarden_collector.control.sliced import Sliced
 from plugwarden_collector.cycle import Observation, within
 from plugwarden_collector.cycle.forecast import SPAN, Forecast, forecast
 from plugwarden_collector.decide.correction import Correction
 from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import STALE, Cell, Past, Wanted
+from plugwarden_collector.judge.burn_down import counted_span
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.sli import CallCounts
@@ -28,7 +29,7 @@ from plugwarden_collector.rules.pattern import EVERY
 from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
-__all__ = ["LongWindows", "StoredEvidence", "UsualPast", "foreseen", "observe", "spans"]
+__all__ = ["SKEW", "LongWindows", "StoredEvidence", "UsualPast", "foreseen", "observe", "spans"]
 
 LATELY = timedelta(seconds=30)
 """So far back is now, where it is asked what takes longer than before its trouble."""
@@ -234,20 +235,14 @@ def spans(since: datetime, at: datetime, skew: timedelta) -> tuple[Span, Span]:
 
 
 def _measures(objectives: Sequence[Objective]) -> list[Measure]:
-    return [
-        Measure(item.name, item.covers, item.threshold_index, item.versions, item.operations, item.slices)
-        for item in objectives
-    ]
+    return [Measure.of(item) for item in objectives]
 
 
 def _periods(corrected: Corrected, objectives: Sequence[Objective], at: datetime, until: datetime) -> Counts:
     """Return the counts of each objective over its own period: one question for all that have the same."""
     asked: dict[tuple[datetime, datetime], list[str]] = {}
     for objective in objectives:
-        period = objective.period_at(at)
-        # What is dated ahead counts, but for what is of a period of the calendar that has yet to begin.
-        before = until + SMALLEST if objective.calendar is None else min(until + SMALLEST, period.ends_at)
-        asked.setdefault((period.started_at, before), []).append(objective.name)
+        asked.setdefault(counted_span(objective, at, until), []).append(objective.name)
     found: dict[str, Mapping[PluginVersion, CallCounts]] = {item.name: {} for item in objectives}
     for span, names in asked.items():
         found |= corrected.between(names, *span)

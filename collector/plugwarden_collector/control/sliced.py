@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from plugwarden_collector.decide.correction import Correction, excluded_seconds, stretches, widened
+from plugwarden_collector.judge.burn_down import counted_span
 from plugwarden_collector.judge.sli import NO_CALLS, CallCounts
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.slices import EmptySlices, Slices
@@ -41,8 +42,8 @@ class Sliced:
     def periods(self, objectives: Sequence[Objective], at: datetime) -> Counts:
         """Return counts of slices by objective and plugin (of no version), of each objective's period as far as its slices are over."""
         asked: dict[tuple[datetime, datetime], list[Objective]] = {}
-        for objective, slices in _sliced(objectives):
-            asked.setdefault((objective.period_at(at).started_at, slices.floor(at)), []).append(objective)
+        for objective, _ in _sliced(objectives):
+            asked.setdefault(counted_span(objective, at, at), []).append(objective)
         found: dict[str, Mapping[PluginVersion, CallCounts]] = {}
         for (first, before), mine in asked.items():
             found |= self._between(mine, first, before)

@@ -10,8 +10,10 @@ from plugwarden_collector.decide.changes import BudgetStatus
 from plugwarden_collector.decide.correction import Stretch, excluded_seconds, stretches, widened
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
+from plugwarden_collector.judge.budget_state import spent
 from plugwarden_collector.judge.burn import Budget, bad_by_version, budget, fastest_window, rate_of
 from plugwarden_collector.judge.sli import NO_CALLS, CallCounts, indicator_of, summed
+from plugwarden_collector.judge.spending import exhausted_seconds
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.period import Period
 from plugwarden_collector.rules.tiers import TICKET
@@ -19,11 +21,7 @@ from plugwarden_collector.rules.tiers import TICKET
 from .alerts import Described, bring_forward, spenders
 from .tick import Tick
 
-__all__ = ["LEFT_AGAIN_RATIO", "keep_budgets", "of_period", "spent"]
-
-LEFT_AGAIN_RATIO = 0.02
-"""Share of a budget that must be left before it is one again: what a page is about (the workbook's table 5-8). Between it and
-nothing a spent one stays spent, so that each good call does not end what the next bad one begins."""
+__all__ = ["keep_budgets", "of_period"]
 
 
 def keep_budgets(tick: Tick) -> None:
@@ -82,39 +80,11 @@ def _keep(
         BudgetStatus(
             objective.name, plugin, version, tick.at, objective.measured, objective.target_ratio,
             period.seconds if anew else objective.period_seconds, left.total, left.bad, left.sli_ratio, left.remaining_ratio,
-            burn_rate, _exhausted_seconds(objective, period, left, burn_rate, tick.at), versions,
+            burn_rate, exhausted_seconds(objective, left, burn_rate, tick.at), versions,
             period.started_at if anew else None, period.ends_at if anew else None,
             excluded_seconds(left_out, objective, plugin),
         )
     )  # fmt: skip
-
-
-def _exhausted_seconds(
-    objective: Objective, period: Period, left: Budget, burn_rate: float, at: datetime
-) -> float | None:
-    """Return when the rest is gone at a burn rate; None where it is not, or no sooner than the budget begins anew.
-
-    Of a period that rolls the whole budget lasts for the period at a burn rate of 1. One of the calendar grows with the calls that come:
-    what is left of the time so far is spent by what burns beyond 1.
-    """
-    if left.remaining_ratio is None or left.remaining_ratio <= 0 or burn_rate <= 0:
-        return None
-    if objective.calendar is None:
-        return left.remaining_ratio * objective.period_seconds / burn_rate
-    if burn_rate <= 1:
-        return None
-    seconds = left.remaining_ratio * (at - period.started_at).total_seconds() / (burn_rate - 1)
-    return seconds if seconds < (period.ends_at - at).total_seconds() else None
-
-
-def spent(objective: Objective, left: Budget) -> bool | None:
-    """Return whether nothing is left of a budget; None: too few calls, or too little is left to say that it is one again."""
-    if left.remaining_ratio is None:
-        return None
-    if left.remaining_ratio <= 0:
-        enough = left.total >= objective.min_events and left.bad >= objective.min_failures
-        return True if enough else None
-    return None if left.remaining_ratio < LEFT_AGAIN_RATIO else False
 
 
 def of_period(objective: Objective) -> str:

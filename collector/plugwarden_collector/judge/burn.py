@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from plugwarden_collector.ratios import allowed, remaining_ratio
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import Tier
 
@@ -16,6 +17,7 @@ __all__ = [
     "Events",
     "bad_by_version",
     "budget",
+    "budget_of",
     "burn_rate",
     "burns",
     "fastest_window",
@@ -110,11 +112,14 @@ def rate_of(objective: Objective, counts: CallCounts) -> float:
 def budget(objective: Objective, counts: CallCounts) -> Budget:
     """Return the error budget over the period."""
     events = _events(indicator_of(objective), counts)
-    if events.total == 0:
-        return Budget(0, 0, None, None, 0.0)
-    allowed = events.total * (1.0 - objective.target_ratio)
-    bad_ratio, spent_ratio = events.bad / events.total, events.bad / allowed
-    return Budget(events.total, events.bad, 1.0 - bad_ratio, 1.0 - spent_ratio, allowed)
+    return budget_of(objective, events.total, events.bad)
+
+
+def budget_of(objective: Objective, total: int, bad: int) -> Budget:
+    """Return the error budget of so many events, of which some were bad."""
+    target = objective.target_ratio
+    sli_ratio = None if total == 0 else 1.0 - bad / total
+    return Budget(total, bad, sli_ratio, remaining_ratio(bad, total, target), allowed(total, target))
 
 
 def bad_by_version(objective: Objective, counts: Mapping[str, CallCounts]) -> dict[str, int]:

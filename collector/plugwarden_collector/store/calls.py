@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from plugwarden_collector.judge.sli import CallCounts
+from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.pattern import EVERY, matches
 from plugwarden_collector.rules.slices import Slices
 
@@ -24,7 +25,9 @@ __all__ = [
     "OperationCalls",
     "PluginCalls",
     "PluginVersion",
+    "SectionCounts",
     "Span",
+    "Spender",
     "UpstreamCalls",
     "VersionSeen",
     "Windows",
@@ -57,9 +60,37 @@ class Measure:
     slices: Slices | None = None
     """What is counted instead of calls: slices of a plugin over its versions, under an empty one. They are asked of spans alone."""
 
+    @classmethod
+    def of(cls, item: Objective) -> Measure:
+        """Return what is counted of calls for an objective."""
+        return cls(item.name, item.covers, item.threshold_index, item.versions, item.operations, item.slices)
+
     def is_about(self, key: PluginVersion) -> bool:
         """Whether what is counted of a plugin's version, or of a plugin, counts."""
         return self.covers(key[0]) and (self.slices is not None or matches(self.versions, key[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Spender:
+    """Calls of one plugin that count against an objective, and share version, operation and error."""
+
+    plugin_version: str
+    plugin_operation: str
+    error_type: str
+    """Empty of slow calls that did not fail."""
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class SectionCounts:
+    """What an objective counts of one plugin, by section of time."""
+
+    by_section: Mapping[int, tuple[int, int]]
+    """Number of a section, from 0 -> total and bad. A section without any is not there."""
+    by_version: Mapping[str, Mapping[int, tuple[int, int]]]
+    """Version -> number of a section -> total and bad; empty of slices."""
+    spenders: Sequence[Spender]
+    """Who spent what, over all sections that count, the most first; empty of slices."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.decide.drain import Running
 from plugwarden_collector.judge.arrivals import Arrivals, Cell, Past, Wanted
+from plugwarden_collector.judge.burn_down import Section
 from plugwarden_collector.judge.failures import ErrorCount
 from plugwarden_collector.judge.pace import Pace
 from plugwarden_collector.judge.upstreams import UpstreamCounts
@@ -40,6 +41,7 @@ from .calls import (
     Measure,
     OperationCalls,
     PluginCalls,
+    SectionCounts,
     Span,
     UpstreamCalls,
     VersionSeen,
@@ -189,6 +191,12 @@ class Pages(Protocol):
 
     def series(self, plugin: str, since: datetime, until: datetime, step_seconds: float) -> Sequence[CallStep]:
         """Return its calls by step, version and outcome, in the order of time."""
+
+    def sections(
+        self, plugin: str, measure: Measure, sections: Sequence[Section], version: str | None = None
+    ) -> SectionCounts:
+        """Return what a measure counts of it, or of one version, in sections of time that follow one another, as `Judging.between` does of
+        each: to the event where they begin on a full minute, or second as long as these are kept, and slices with one of theirs."""
 
     def heatmap(self, plugin: str, since: datetime, until: datetime, step_seconds: float) -> Sequence[HeatStep]:
         """Return its latency distribution by step, in the order of time and bucket."""

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from plugwarden_collector.cycle.alerts import reading_of
-from plugwarden_collector.cycle.budgets import of_period, spent
+from plugwarden_collector.cycle.budgets import of_period
 from plugwarden_collector.decide.upstream import UPSTREAM
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import counted, percent
+from plugwarden_collector.judge.budget_state import spent
 from plugwarden_collector.judge.burn import Burn, budget, burns
 from plugwarden_collector.judge.sli import NO_CALLS, Windows, indicator_of
 from plugwarden_collector.judge.upstreams import UpstreamCounts, by_plugin, by_upstream, period_seconds, together

@@ -1,183 +1,138 @@
-"""Error budgets: how much is left, how fast it goes, and in which windows that is too fast."""
+"""Error budgets: which one goes, and how fast; and one of them, with how it was spent."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from plugwarden_dashboards import charts, data, linked, words
-from plugwarden_dashboards.linked import Cell
-from plugwarden_dashboards.page import live
+from plugwarden_dashboards import budget, corrections, data, linked, states, words
+from plugwarden_dashboards.address import budget_link, plugin_link, subject_link
+from plugwarden_dashboards.linked import Cell, Column, Tile
+from plugwarden_dashboards.page import live, since
 
 __all__ = ["page"]
+
+_ORDER = {"spent": 0, "burning": 1, "unsure": 2, "kept": 3, "unknown": 4}
+_COLUMNS = (
+    Column("Objective"), Column("State", choice=True), Column("Plugin"), Column("Budget left", "end"),
+    Column("Bad calls left", "end", narrow=False, note="Or slices, of as many as the calls so far allow"),
+    Column("Burn rate", "end", narrow=False, note="How many times too fast, in the long window of the fastest pair"),
+    Column("Gone in", "end", narrow=False, note="At this burn rate"), Column("Target", "end", narrow=False),
+    Column("Measured", "end", narrow=False), Column("Over", narrow=False), Column("Alerts", narrow=False),
+)  # fmt: skip
+_UPSTREAMS = (
+    Column("Upstream"), Column("State", choice=True), Column("Objective"), Column("Budget left", "end"),
+    Column("Bad calls left", "end", narrow=False), Column("Burn rate", "end", narrow=False), Column("Target", "end", narrow=False),
+    Column("Measured", "end", narrow=False), Column("Owner", narrow=False), Column("Called by", narrow=False),
+)  # fmt: skip
+MOST_CALLERS = 3
+"""Plugins that are named beside an upstream, those with the most failures."""
 
 
 def page() -> None:
     """The page."""
-    live(_body, "budgets_body")
+    slo, plugin = (words.named(st.query_params.get(name, "")) for name in ("slo", "plugin"))
+    if slo and plugin:
+        budget.show(slo, plugin, words.named(st.query_params.get("version", "")))
+    else:
+        live(_body, "budgets_body")
 
 
 def _body() -> None:
-    budgets, slos, rules = data.fetch("budgets"), data.fetch("slos"), data.fetch("rules")
-    corrections = data.fetch("corrections")
-    if budgets.value is None or slos.value is None or rules.value is None or corrections.value is None:
+    answer, rules = data.fetch("budgets"), data.fetch("rules")
+    if answer.value is None or rules.value is None:
         return
-    plugins = sorted(budgets.value, key=lambda row: (_left(row), row["plugin_id"], row["slo"]))
-    if not plugins:
+    rows = sorted(
+        answer.value, key=lambda row: (_ORDER.get(row["state"], 9), budget.left(row), row["plugin_id"], row["slo"])
+    )
+    if not rows:
         st.info("No objective has been judged yet: budgets appear a few seconds after the first calls.")
-        return
-    spent = [row for row in plugins if row["budget_remaining_ratio"] is not None and row["budget_remaining_ratio"] <= 0]
-    with st.grid(4, row_height="content"):
-        st.metric("Budgets kept", len(plugins), border=True)
-        st.metric("Overspent", len(spent), border=True)
-        st.metric(
-            "Fastest burn", words.times(max((row["fast_burn_rate"] or 0 for row in slos.value), default=0)), border=True
-        )
-        st.metric("Objectives", len(rules.value["objectives"]), border=True)
-    st.text("A budget is a plugin's, over all of its versions: a release goes on with what those before it left.")
-    rows = _with_versions(plugins, slos.value)
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "Plugin": words.plain(row["plugin_id"]),
-                    "Version": _version(row),
-                    "Objective": words.plain(row["slo"]),
-                    "Target": words.percent(row["objective"]),
-                    "Over": _over(row),
-                    "Measured": words.percent(row["sli_value"]),
-                    "Bad / all": f"{words.count(row['bad'])} / {words.count(row['total'])}{_unit(row)}",
-                    "Left": max(0.0, _left(row)),
-                    "Exactly": words.budget(row["budget_remaining_ratio"]),
-                    "Burn rate": words.times(row["fast_burn_rate"]),
-                    "Empty in": _empty_in(row),
-                }
-                for row in rows
-            ]
-        ),
-        hide_index=True,
-        key="budgets_table",
-        alt="Error budgets, those with the least left first; below each, what its versions spent",
-        height=min(620, 38 * (len(rows) + 1)),
-        column_config={
-            "Left": st.column_config.ProgressColumn("Budget left", min_value=0, max_value=1, format="percent")
-        },
-    )
-    _corrections(corrections.value)
-    _tiers(slos.value, rules.value["objectives"])
+    else:
+        _tiles(rows, rules.value["objectives"])
+        alerts = (data.fetch("alerts").value or {"alerts": []})["alerts"]
+        severity = {row["fingerprint"]: row["severity"] for row in alerts}
+        linked.table(
+            "Error budgets, what is spent first and then what burns", _COLUMNS, [_row(row, severity) for row in rows],
+            key="budgets", note="A budget is a plugin's, over all of its versions: a release goes on with what those before it left.",
+        )  # fmt: skip
+    _upstreams()
+    found = data.fetch("corrections").value
+    if found:
+        st.markdown("#### What is left out")
+        corrections.table("What is left out of budgets, the newest first", list(reversed(found)))
 
 
-def _unit(row: dict[str, Any]) -> str:
-    """Return what is counted, where it is not calls."""
-    return " slices" if row["sli"].endswith("_slices") else ""
-
-
-def _corrections(found: list[dict[str, Any]]) -> None:
-    if not found:
-        return
-    st.subheader("What is left out of budgets")
-    st.markdown(
-        "`plugwarden corrections add` leaves a stretch of time out, `withdraw` takes that back. Isolation takes no notice of it."
-    )
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "From": words.moment(item["starts_at"]),
-                    "Until": words.moment(item["ends_at"]),
-                    "Plugins": words.plain(item["plugins"]),
-                    "Objectives": words.plain(item["objectives"]),
-                    "Owners": words.plain(item["owners"]),
-                    "Why": words.plain(item["reason"]),
-                    "Who": words.plain(item["created_by"]),
-                }
-                for item in reversed(found)
-            ]
-        ),
-        hide_index=True, key="corrections_table", alt="Stretches of time that count in no budget, the newest first",
+def _tiles(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None:
+    states_now = Counter(row["state"] for row in rows)
+    fastest = max(rows, key=lambda row: row["fast_burn_rate"] or 0.0)
+    linked.tiles(
+        [
+            Tile("Budgets", words.count(len(rows))),
+            Tile("Spent", words.count(states_now["spent"]), tone="bad" if states_now["spent"] else "good"),
+            Tile("Burning", words.count(states_now["burning"]), tone="warn" if states_now["burning"] else "good",
+                 note="an alert on how fast it goes fires"),
+            Tile("Fastest burn", words.times(fastest["fast_burn_rate"]),
+                 budget_link(fastest["slo"], fastest["plugin_id"]).href, f"{words.option(fastest['plugin_id'])}, {fastest['slo']}"),
+            Tile("Objectives", words.count(len(objectives))),
+        ],
+        key="budgets_tiles",
     )  # fmt: skip
 
 
-def _with_versions(plugins: list[dict[str, Any]], versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each plugin's own line, and then one for each version that was judged, the one with the least left first."""
-    of: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for item in sorted(versions, key=lambda item: (_left(item), item["plugin_version"])):
-        of[item["plugin_id"], item["slo"]].append(item)
-    return [item for row in plugins for item in (row, *of[row["plugin_id"], row["slo"]])]
-
-
-def _version(row: dict[str, Any]) -> str:
-    return words.plain(row["plugin_version"]) if "plugin_version" in row else f"all ({words.count(row['versions'])})"
-
-
-def _tiers(rows: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> None:
-    st.subheader("When an objective burns too fast")
-    st.text(
-        "A tier is met when both of its windows burn faster than its limit. At a burn rate of 1 the budget is spent exactly "
-        "when the period ends. Pages are told of a version, tickets of a plugin over all of its versions."
-    )
-    for objective in objectives:
-        worst = max(
-            (row for row in rows if row["slo"] == objective["name"]),
-            key=lambda row: row["fast_burn_rate"] or 0,
-            default=None,
-        )
-        target, period = words.percent(objective["target_ratio"]), words.duration(objective["period_seconds"])
-        linked.line(
-            Cell(objective["name"], strong=True), f"{target} over {period}", key=f"objective_{objective['name']}"
-        )
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "Tier": tier["severity"],
-                        "Windows": f"{words.duration(tier['long_seconds'])} and {words.duration(tier['short_seconds'])}",
-                        "Limit": words.times(tier["factor"]),
-                        "Fails at": words.percent(tier["bad_ratio"]),
-                        "Whole budget gone in": words.duration(tier["spent_in_seconds"]),
-                    }
-                    for tier in objective["tiers"]
-                ]
-            ),
-            hide_index=True, key=f"tiers_{objective['name']}", alt="Burn-rate tiers",
-        )  # fmt: skip
-        if worst is not None and (worst["fast_burn_rate"] or 0) > 0:
-            fast = max(objective["tiers"], key=lambda tier: tier["factor"])
-            frame = pd.DataFrame(
-                [
-                    {
-                        "window": f"{words.plain(row['plugin_id'], 40)}@{words.plain(row['plugin_version'], 20)}",
-                        "rate": row["fast_burn_rate"] or 0.0,
-                        "limit": fast["factor"],
-                        "state": "too fast" if (row["fast_burn_rate"] or 0) >= fast["factor"] else "within",
-                    }
-                    for row in sorted(rows, key=lambda row: -(row["fast_burn_rate"] or 0))
-                    if row["slo"] == objective["name"]
-                ][:12]
-            )
-            st.altair_chart(
-                charts.burn_rates(frame, 40 + 26 * len(frame)), key=f"burn_{objective['name']}", width="stretch",
-                alt=f"Burn rates over {words.duration(fast['long_seconds'])}; the tick is the limit",
-            )  # fmt: skip
-
-
-def _left(row: dict[str, Any]) -> float:
-    left = row["budget_remaining_ratio"]
-    return 1.0 if left is None else float(left)
-
-
-def _over(row: dict[str, Any]) -> str:
-    """Return how long a period is, when it ends where it is of the calendar, and how much of it is left out."""
-    over = str(words.duration(row["period_seconds"]))
+def _row(row: dict[str, Any], severity: dict[str, str]) -> list[linked.Said]:
+    over = words.duration(row["period_seconds"])
     if row["period_ends_at"] is not None:
         over += f", until {words.moment(row['period_ends_at'])}"
-    return f"{over}; {words.duration(row['excluded_seconds'])} left out" if row["excluded_seconds"] else over
+    return [
+        budget_link(row["slo"], row["plugin_id"]),
+        states.badge(row["state"], value=_ORDER.get(row["state"], 9)),
+        plugin_link(row["plugin_id"]),
+        *_left(row),
+        Cell(words.times(row["fast_burn_rate"]), value=row["fast_burn_rate"]),
+        Cell(budget.gone_in(row), value=row["exhausted_in_seconds"]),
+        Cell(words.percent(row["objective"]), value=row["objective"]),
+        Cell(words.percent(row["sli_value"]), value=row["sli_value"]),
+        Cell(over, value=row["period_seconds"]),
+        [subject_link(mark, states.said(severity.get(mark, "firing"))) for mark in row["alerts"]] or "—",
+    ]
 
 
-def _empty_in(row: dict[str, Any]) -> str:
-    if row["budget_remaining_ratio"] is not None and row["budget_remaining_ratio"] <= 0:
-        return "empty"
-    return "not at this rate" if row["exhausted_in_seconds"] is None else words.duration(row["exhausted_in_seconds"])
+def _left(row: dict[str, Any]) -> list[Cell]:
+    ratio, (bad_left, text) = row["budget_remaining_ratio"], budget.bad_left(row)
+    share = None if ratio is None else max(0.0, ratio)
+    return [Cell(words.budget(ratio), value=ratio), Cell(text, value=bad_left, share=share)]
+
+
+def _upstreams() -> None:
+    """Draw what is left of budgets of what plugins call and others answer for."""
+    found = data.fetch("upstreams", since=since()).value
+    rows = [(item, own) for item in found["upstreams"] for own in item["budgets"]] if found else []
+    if not rows:
+        return
+    rows.sort(key=lambda pair: (_ORDER.get(pair[1]["state"], 9), budget.left(pair[1]), pair[0]["upstream"]))
+    st.markdown("#### Upstreams")
+    linked.table(
+        "Upstreams: what plugins call that others answer for", _UPSTREAMS, [_upstream(*pair) for pair in rows], key="upstreams",
+        note=f"Those that were called within {since()}, as the plugins that call them saw it.",
+    )  # fmt: skip
+
+
+def _upstream(item: dict[str, Any], own: dict[str, Any]) -> list[linked.Said]:
+    mark = item["alert"] or item["incident"]
+    name = words.option(item["upstream"])
+    callers = list(dict.fromkeys(row["plugin_id"] for row in item["plugins"]))
+    more = [Cell(f"and {len(callers) - MOST_CALLERS} more")] if len(callers) > MOST_CALLERS else []
+    state = states.badge(own["state"], value=_ORDER.get(own["state"], 9))
+    return [
+        Cell(name, strong=True),
+        [state, subject_link(mark, "why")] if mark else state,
+        own["slo"],
+        *_left(own),
+        Cell(words.times(own["fast_burn_rate"]), value=own["fast_burn_rate"]),
+        Cell(words.percent(own["objective"]), value=own["objective"]),
+        Cell(words.percent(own["sli_value"]), value=own["sli_value"]),
+        own["owner"] or "—",
+        [*map(plugin_link, callers[:MOST_CALLERS]), *more] or "—",
+    ]

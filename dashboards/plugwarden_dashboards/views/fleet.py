@@ -11,7 +11,7 @@ import streamlit as st
 from plugwarden_collector.ratios import Calls
 
 from plugwarden_dashboards import causes, data, frames, linked, states, words
-from plugwarden_dashboards.address import address, decision_link, plugin_link
+from plugwarden_dashboards.address import address, budget_link, decision_link, plugin_link
 from plugwarden_dashboards.linked import Cell, Column, Tile, Tone
 from plugwarden_dashboards.page import live, since
 
@@ -140,7 +140,6 @@ def _table(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
 
 
 def _row(row: dict[str, Any], trend: list[float]) -> list[linked.Said]:
-    left = row["budget_remaining_ratio"]
     return [
         plugin_link(row["plugin_id"]),
         states.badge(row["state"], value=_SEVERITY.get(row["state"], 9)),
@@ -150,10 +149,16 @@ def _row(row: dict[str, Any], trend: list[float]) -> list[linked.Said]:
         Cell(words.percent(row["failed_ratio"]), value=row["failed_ratio"]),
         Cell(words.duration(row["p50_seconds"]), value=row["p50_seconds"]),
         Cell(words.duration(row["p99_seconds"]), value=row["p99_seconds"]),
-        Cell(words.budget(left), value=left, share=None if left is None else max(0.0, left)),
+        _budget(row),
         Cell(words.times(row["fast_burn_rate"]), value=row["fast_burn_rate"]),
         [Cell(words.option(owner)) for owner in row["owners"]] or "—",
     ]
+
+
+def _budget(row: dict[str, Any]) -> Cell:
+    left, slo = row["budget_remaining_ratio"], row["budget_slo"]
+    href = budget_link(slo, row["plugin_id"]).href if slo else None
+    return Cell(words.budget(left), href=href, value=left, share=None if left is None else max(0.0, left))
 
 
 def _left(row: dict[str, Any]) -> float:

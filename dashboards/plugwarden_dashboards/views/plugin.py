@@ -10,7 +10,7 @@ from plugwarden.contract import BreakerState
 from plugwarden_collector.api.client import ApiError
 
 from plugwarden_dashboards import charts, data, frames, linked, states, words
-from plugwarden_dashboards.address import address, plugin_link, subject_link, trace_link
+from plugwarden_dashboards.address import address, budget_link, plugin_link, subject_link, trace_link
 from plugwarden_dashboards.linked import Cell, Column, Tile
 from plugwarden_dashboards.page import live, since
 
@@ -144,11 +144,16 @@ def _tiles(detail: dict[str, Any]) -> None:
             Tile("p50", words.duration(detail.get("p50_seconds"))),
             Tile("p99", words.duration(detail.get("p99_seconds"))),
             Tile("CPU per call", words.duration(detail["cpu_seconds_per_call"])),
-            Tile("Budget left", words.budget(detail["budget_remaining_ratio"]), address("budgets"),
+            Tile("Budget left", words.budget(detail["budget_remaining_ratio"]), _budget(detail),
                  words.plain(detail["budget_slo"] or "")),
         ],
         key="plugin_tiles",
     )  # fmt: skip
+
+
+def _budget(detail: dict[str, Any]) -> str | None:
+    slo = detail["budget_slo"]
+    return budget_link(slo, detail["plugin_id"]).href if slo else address("budgets")
 
 
 def _failing_traces(name: str, version: str, failing: list[dict[str, Any]]) -> None:

@@ -70,8 +70,9 @@ def attacked(attack: str) -> list[Message]:
         evidence=evidence,
     )  # fmt: skip
     whole = Subject(
-        "c-1", {"severity": "page", "alertname": attack}, *[attack] * 2, AT, *[attack] * 3, "", *[attack] * 3
-    )
+        "c-1", {"severity": "page", "alertname": attack}, attack, attack, AT, scope=attack, sure=attack, error=attack,
+        done=attack, until=attack, todo=attack,
+    )  # fmt: skip
     found = [subject_of_alert(record), cast(Subject, subject_of_quarantine(held)), whole]
     found = [replace(item, runbook=f"{OURS}/wiki") for item in found]
     over = [Message("x", RESOLVED, item, Ending(AT, "released", attack, attack)) for item in found]

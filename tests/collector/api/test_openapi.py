@@ -115,6 +115,7 @@ OPERATIONS = {
     "give_up": "POST /api/v1/notifications/give-up",
     "silences": "GET /api/v1/silences",
     "slos": "GET /api/v1/slos",
+    "budget": "GET /api/v1/plugins/{plugin_id}/budgets/{slo}",
     "budgets": "GET /api/v1/budgets",
     "status": "GET /api/v1/status",
     "trace": "GET /api/v1/traces/{trace_id}",
@@ -234,6 +235,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
     client = client_of(httpx2.get(f"{collector.url}/openapi.json", timeout=30).json(), collector.url)
     traces = client["traces"](plugin="csv").json()
     values = {
+        "budget": {"plugin_id": "csv", "slo": "availability"},
         "plugin": {"plugin_id": "csv"},
         "runbook": {"identity": collector.api.get("quarantine")[0]["id"]},
         "plugin_series": {"plugin_id": "csv"},
@@ -254,6 +256,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
     assert empty == {"aside", "retention", "alertmanager_receivers", "alertmanager_groups"}, (
         "a list without rows shows no fault of a row"
     )
+    assert rows["budget"]["spenders"]
     assert rows["one_upstream"]["budgets"]
     assert rows["one_upstream"]["plugins"]
     alerts_now = rows["alerts"]
@@ -265,7 +268,7 @@ def test_a_client_made_from_the_document_reads_all_there_is_to_read(collector: R
 
 
 ROWS: Mapping[str, tuple[type, set[str]]] = {
-    "plugin_budgets": (models.BudgetRow, set()),
+    "plugin_budgets": (models.Budget, {"state", "alerts"}),
     "slo_status": (models.SloRow, set()),
     "alerts": (alerts.AlertRow, {"silenced_by", "acknowledged_by", "acknowledged_until"}),
     "alert_events": (alerts.AlertEventRow, set()),

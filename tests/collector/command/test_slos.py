@@ -34,6 +34,9 @@ def test_budgets_are_listed_and_an_objective_is_shown_with_all_that_stands_on_it
     assert json.loads(plugwarden("slos", "--json", "--plugin", "nobody", url=named.url).stdout)["budgets"] == []
     whole = json.loads(plugwarden("slos", "availability", "--json", url=named.url).stdout)
     assert [row["plugin_version"] for row in whole["versions"]] == [VERSION]
+    (history,) = whole["histories"]
+    assert (history["plugin_id"], history["slo"]) == (LONG, "availability")
+    assert history["points"][-1]["bad"] == history["bad"] == whole["budgets"][0]["bad"]
     wrong = plugwarden("slos", "nothing", url=named.url)
     assert (wrong.returncode, "the rules have no objective 'nothing'; they have availability" in wrong.stderr) == (
         1,

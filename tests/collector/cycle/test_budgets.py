@@ -13,13 +13,13 @@ from plugwarden.contract import Scope
 from plugwarden_collector.audit.actor import Actor
 from plugwarden_collector.cycle import Observation, evaluate
 from plugwarden_collector.cycle.alerts import fingerprint_of
-from plugwarden_collector.cycle.budgets import LEFT_AGAIN_RATIO, spent
 from plugwarden_collector.decide.alert import BURN, EXHAUSTED, Alert, AlertRecord, AlertState
 from plugwarden_collector.decide.changes import BudgetStatus, Changes
 from plugwarden_collector.decide.correcting import correct
 from plugwarden_collector.decide.correction import excluded_seconds, stretches
 from plugwarden_collector.decide.standing import Standing
-from plugwarden_collector.judge.burn import budget
+from plugwarden_collector.judge.budget_state import LEFT_AGAIN_RATIO, budget_state, spent
+from plugwarden_collector.judge.burn import budget, budget_of
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.watch import Watch
 from plugwarden_collector.rules.period import Calendar, CalendarUnit
@@ -179,6 +179,7 @@ def old_ticket_ends(fleet: Fleet) -> None:
         (CallCounts(), None),
         (CallCounts(19, failed=19), None),  # too few calls
         (CallCounts(400, failed=4), None),  # too few bad ones
+        (CallCounts(1_000, failed=10), True),  # exactly all of it
         (CallCounts(1_000, failed=11), True),
         (CallCounts(1_000, failed=500), True),
         (CallCounts(10_000, failed=99), None),  # 1 % left
@@ -188,6 +189,26 @@ def old_ticket_ends(fleet: Fleet) -> None:
 )
 def test_when_a_budget_is_spent(counts: CallCounts, gone: bool | None) -> None:
     assert spent(AVAILABILITY, budget(AVAILABILITY, counts)) is gone
+
+
+@pytest.mark.parametrize(
+    ("total", "bad", "burning", "state"),
+    [
+        (0, 0, True, "unknown"),
+        (100, 0, False, "kept"),
+        (100, 4, True, "burning"),
+        (100, 5, False, "spent"),  # exactly all of 5 %, which is not 1 - 0.95 in binary numbers
+        (100, 5, True, "spent"),
+        (19, 19, False, "unsure"),
+        (30, 4, False, "unsure"),
+    ],
+)
+def test_how_a_budget_stands(total: int, bad: int, burning: bool, state: str) -> None:
+    objective = replace(AVAILABILITY, target_ratio=0.95)
+    left = budget_of(objective, total, bad)
+    assert budget_state(objective, left, burning=burning) == state
+    if state in ("spent", "kept"):
+        assert spent(objective, left) is (state == "spent"), "what is told and what is shown are one"
 
 
 COUNTS = st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)).map(lambda two: CallCounts(sum(two), failed=two[0]))

@@ -9,6 +9,7 @@ from plugwarden_collector.control.planner import Standing
 
 from .alerts import AlertRule, Alerts, ChangeRow, Pushed, PushProblem, Runbook
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
+from .budgets import Budget, BudgetHistory
 from .corrections import Correction, CorrectionRequest
 from .directives import Directives
 from .health import Health, Status
@@ -27,7 +28,7 @@ from .quarantine import (
     RunningCalls,
 )
 from .query import QueryAnswer, QueryRequest
-from .rules import BudgetRow, Rules, SloRow
+from .rules import Rules, SloRow
 from .silences import (
     Acknowledgement,
     AcknowledgementRequest,
@@ -55,7 +56,8 @@ __all__ = [
     "AuditVerdict",
     "Automation",
     "AutomationRequest",
-    "BudgetRow",
+    "Budget",
+    "BudgetHistory",
     "ChangeRow",
     "Correction",
     "CorrectionRequest",

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from plugwarden.contract.value import value
 
+from plugwarden_collector.judge.budget_state import BudgetState
 from plugwarden_collector.rules.objective import Sli
 
 from .answer import Answer
@@ -52,6 +53,8 @@ class UpstreamBudget(Answer):
     """Share of the budget that is left; below 0 when overspent; null without calls."""
     fast_burn_rate: float
     """How many times too fast it burns in the shortest pair of windows."""
+    state: BudgetState
+    """How it stands, as of the budgets of plugins."""
 
 
 @value

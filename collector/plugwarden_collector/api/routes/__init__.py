@@ -4,6 +4,7 @@ from .alertmanager import alertmanager_routes
 from .alerts import alert_routes
 from .audit import audit_routes
 from .backup import backup_routes
+from .budgets import budget_routes
 from .capacity import capacity_routes
 from .corrections import correction_routes
 from .directives import directive_routes
@@ -28,6 +29,7 @@ ROUTERS = (
     plugin_routes,
     upstream_routes,
     rules_routes,
+    budget_routes,
     alert_routes,
     silence_routes,
     correction_routes,

@@ -3,9 +3,9 @@
 Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
 """
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
+from plugwarden_collector.api.corrections import correction_answer
 from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import Correction, CorrectionRequest, ReasonedRequest
 from plugwarden_collector.api.parts import Parts, actor
@@ -23,7 +23,7 @@ def correction_routes(parts: Parts) -> Routes:
     reading, operating = parts.needs("read"), parts.needs("operate")
 
     def shown(item: correction.Correction) -> dict[str, Any]:
-        return {**asdict(item), "running": item.starts_at <= parts.clock() < item.ends_at}
+        return correction_answer(item, parts.clock())
 
     @routes.get("/api/v1/corrections", response_model=list[Correction], dependencies=[reading])
     async def corrections() -> Any:

@@ -1,4 +1,4 @@
-"""Rules in force, and how every objective stands.
+"""Rules in force.
 
 Annotations in this module are not postponed: FastAPI must see the dependencies, which are local names.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 from plugwarden_collector.api.answers import rules_answer
 from plugwarden_collector.api.described import Routes
-from plugwarden_collector.api.models import BudgetRow, Rules, SloRow
+from plugwarden_collector.api.models import Rules
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
 
@@ -15,18 +15,8 @@ __all__ = ["rules_routes"]
 
 
 def rules_routes(parts: Parts) -> Routes:
-    """Return /api/v1/budgets, /api/v1/slos and /api/v1/rules."""
+    """Return /api/v1/rules."""
     routes = Routes(tags=["judging"], dependencies=[parts.needs("read")])
-
-    @routes.get("/api/v1/budgets", response_model=list[BudgetRow])
-    async def budgets() -> Any:
-        """Every objective of every plugin over all of its versions: counts, SLI, budget left, burn rate."""
-        return as_json(await parts.reads.run(parts.ledger.budgets, parts.clock()))
-
-    @routes.get("/api/v1/slos", response_model=list[SloRow])
-    async def slos() -> Any:
-        """Every objective of every plugin version: counts, SLI, budget left, burn rate."""
-        return as_json(await parts.reads.run(parts.ledger.slos, parts.clock()))
 
     @routes.get("/api/v1/rules", response_model=Rules)
     async def rules() -> Any:

@@ -34,7 +34,9 @@ def upstream_routes(parts: Parts) -> Routes:
             objective = rule.objective
             if any(rule.covers(row.upstream, row.service_name or "") for row in rows):
                 sizes = sorted({period_seconds(rule, at), fastest_window(objective)})
-                budgets.append(budgets_of(rule, judging.upstreams(sizes, objective.threshold_index, at), at))
+                budgets.append(
+                    budgets_of(rule, judging.upstreams(sizes, objective.threshold_index, at), parts.warden.standing, at)
+                )
         return upstreams_answer(rows, budgets, parts.warden.standing)
 
     async def found(name: str | None, span: TimeRange) -> Sequence[dict[str, Any]]:

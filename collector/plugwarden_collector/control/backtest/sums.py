@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from plugwarden_collector.cycle.budgets import LEFT_AGAIN_RATIO
+from plugwarden_collector.judge.budget_state import LEFT_AGAIN_RATIO
+from plugwarden_collector.ratios import DIGITS
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 
@@ -93,10 +94,10 @@ class Sums:
         return found
 
     def spent(self, objective: Objective) -> tuple[Mask, Mask]:
-        """Return which plugins of those that run have nothing left of a budget, and which a share again (`cycle.budgets.spent`): moments
+        """Return which plugins of those that run have nothing left of a budget, and which a share again (`judge.budget_state`): moments
         x plugins each."""
         total, bad = self.of(objective, objective.period_seconds, TICKET)
-        left = 1.0 - bad / (np.maximum(total, 1.0) * (1.0 - objective.target_ratio))
+        left = np.round(1.0 - bad / (np.maximum(total, 1.0) * (1.0 - objective.target_ratio)), DIGITS)
         longest = max(tier.long_seconds for tier in objective.tiers)
         running = self._covered(objective, TICKET) & (total > 0) & (self.of(objective, longest, TICKET)[0] > 0)
         return running & (left <= 0) & _enough(objective, total, bad), running & (left >= LEFT_AGAIN_RATIO)

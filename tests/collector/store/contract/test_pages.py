@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.judge.arrivals import Wanted
+from plugwarden_collector.judge.burn_down import Section
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.receive.decode.requests import Signal
+from plugwarden_collector.rules.slices import Slices
 from plugwarden_collector.store import Telemetry
 from plugwarden_collector.store.traces import Trace, TraceFilter
 
@@ -27,6 +31,7 @@ from .requests import (
     FAILS,
     HOUR,
     ID,
+    SLOW,
     append,
     bad,
     call,
@@ -233,3 +238,28 @@ def test_a_search_gives_the_newest_that_match(telemetry: Telemetry) -> None:
     assert [item.trace_id for item in failing] == [f"{1:032x}", f"{2:032x}"]
     assert failing[0].error_type == "ValueError"
     assert telemetry.traces.failing("csv", AT - HOUR, AT, 2, version="9") == []
+
+
+def test_sections_of_time_add_up_to_what_the_judge_counts(telemetry: Telemetry) -> None:
+    for hours in (0.2, 0.7, 3.1, 5.4, 26.5, 49.9):
+        for outcome, seconds, version in (("success", 0.01, "1"), ("error", 0.01, "2"), ("success", 2.0, "2")):
+            at = AT - hours * HOUR
+            call(telemetry, "geo", at, outcome=outcome, seconds=seconds, plugin_version=version)
+            call(telemetry, "csv", at, outcome=outcome)
+    catch_up(telemetry)
+    hour = AT.replace(minute=0, second=0, microsecond=0)
+    marks = [hour - hours * HOUR for hours in (60, 27, 26.5, 6, 5.25, 1, -1)]
+    sections = [Section(first, before, True) for first, before in pairwise(marks)]
+    for measure in (FAILS, SLOW, replace(FAILS, slices=Slices(60, 0.9)), replace(SLOW, slices=Slices(3600, 0.5))):
+        found = telemetry.pages.sections("geo", measure, sections)
+        for number, section in enumerate(sections):
+            if measure.slices == Slices(3600, 0.5) and (section.first.minute or section.before.minute):
+                continue  # half of a slice is nothing
+            judged = telemetry.judging.between([measure], section.first, section.before)[measure.name]
+            of = {version: counts for (plugin, version), counts in judged.items() if plugin == "geo"}
+            whole = sum(item.total for item in of.values()), sum(item.failed + item.slow for item in of.values())
+            assert found.by_section.get(number, (0, 0)) == whole, (measure, section)
+            for version, counts in of.items() if measure.slices is None else ():
+                assert found.by_version[version][number] == (counts.total, counts.failed + counts.slow)
+        bad = sum(item.bad for item in found.spenders)
+        assert measure.slices is not None or bad == sum(counts[1] for counts in found.by_section.values()) > 0

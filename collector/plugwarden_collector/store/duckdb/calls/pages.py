@@ -7,19 +7,23 @@ from datetime import datetime
 from typing import Any
 
 from plugwarden_collector.decide.drain import Running
+from plugwarden_collector.judge.burn_down import Section
 from plugwarden_collector.store.calls import (
     CallStep,
     ErrorCalls,
     FleetSeries,
     GateState,
     HeatStep,
+    Measure,
     OperationCalls,
     PluginCalls,
+    SectionCounts,
     UpstreamCalls,
 )
 from plugwarden_collector.store.duckdb.statements import statement
 
 from .fleet import FleetPages
+from .sections import section_counts
 from .source import CallSource
 
 __all__ = ["CallPages"]
@@ -79,6 +83,12 @@ class CallPages:
         """Return its calls by step, version and outcome."""
         asked = {**self._of(plugin, since, until, step_seconds), "step": step_seconds}
         return self._source.values(CallStep, "plugin_series", asked)
+
+    def sections(
+        self, plugin: str, measure: Measure, sections: Sequence[Section], version: str | None = None
+    ) -> SectionCounts:
+        """Return what a measure counts of it, by section of time."""
+        return section_counts(self._source, plugin, measure, sections, version)
 
     def heatmap(self, plugin: str, since: datetime, until: datetime, step_seconds: float) -> list[HeatStep]:
         """Return its latency distribution by step."""

@@ -104,11 +104,13 @@ class Tiers:
         """Parameters for the same: calls from `first` on and before `before`, whole hours from the hour tier wherever it has them; `finest`
         asks for seconds wherever they are kept."""
         since, until = first - _SMALLEST, before - _SMALLEST
+        hours_end = min(self.hours, _full_hour(before))
         return {
             "since": since,
             "until": until,
             "first_hour": _full_hour(since) + timedelta(hours=1),
-            "hours_end": min(self.hours, _full_hour(before)),
+            # Whole hours end where seconds begin: what is in both would count twice.
+            "hours_end": min(hours_end, _full_hour(self.seconds)) if finest else hours_end,
             "minutes_end": self.seconds if finest else self.minutes,
         }
 
