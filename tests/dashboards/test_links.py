@@ -132,15 +132,37 @@ def test_a_table_sorts_by_value_says_so_and_its_address_keeps_it(page: Page) -> 
 
 
 @pytest.mark.browser
-def test_a_table_filters_and_says_how_much_of_it_is_left_out(page: Page) -> None:
+def test_the_address_keeps_what_a_table_is_filtered_by_and_chosen_from(page: Page) -> None:
     opened(page, "/traces?t_limit=30&refresh=off")
     table = page.locator(".st-key-traces")
     expect(table.locator(".note").first).to_contain_text("the newest 30")
     table.get_by_role("searchbox").fill("no such thing")
     expect(table.locator("tbody tr")).to_have_count(0)
-    expect(table.locator(".note").first).to_contain_text("0 of 30 match")
+    expect(table.locator(".note").first).to_contain_text("0 of 30 rows")
     table.get_by_role("searchbox").press("Enter")
     page.wait_for_url(re.compile("traces_find=no"))
+    table.get_by_role("button", name="Clear filter").click()
+    page.wait_for_url(lambda url: "traces_find" not in url)
+    opened(page, "/alerts?alerts_find=csv&refresh=off")
+    alerts = page.locator(".st-key-alerts")
+    severity = alerts.get_by_label("Severity: which")
+    severity.select_option("■ page")
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query).get("alerts_severity") == ["■ page"])
+    page.reload()
+    expect(severity).to_have_value("■ page")
+    assert {*alerts.locator("tbody td:nth-child(2)").all_inner_texts()} == {"■ page"}
+
+
+@pytest.mark.browser
+def test_a_filter_in_the_address_hides_no_alert_without_a_word(page: Page) -> None:
+    opened(page, "/alerts?alerts_find=zzz&alerts_state=nosuch&alerts_sort=nosuch&refresh=off")
+    table = page.locator(".st-key-alerts")
+    expect(table.locator(".empty")).to_contain_text("No row has “zzz” in it")
+    for text in ("0 of ", "no row has State “nosuch”", "no column “nosuch”"):
+        expect(table.get_by_role("status")).to_contain_text(text)
+    table.get_by_role("button", name="Clear filter").click()
+    expect(table.locator("tbody tr").first).to_contain_text("firing")
+    page.wait_for_url(lambda url: "zzz" not in url and "nosuch" not in url)
 
 
 @pytest.mark.browser

@@ -162,7 +162,7 @@ def _access() -> None:
             "Access log, newest first", _ACCESS,
             [
                 [Cell(f"#{row['sequence']}", value=row["sequence"]), words.moment(row["time"]), row["kind"], row["actor"],
-                 words.count(row["evidence"].get("count", 1)), words.option(row["scope"]), row["reason"]]
+                 Cell(words.count(times := row["evidence"].get("count", 1)), value=times), words.option(row["scope"]), row["reason"]]
                 for row in looks
             ],
             key="access",
