@@ -12,6 +12,7 @@ from plugwarden_collector.wording import harmless
 from plugwarden_dashboards import act, data, linked, silence, states, told, words
 from plugwarden_dashboards.address import address, plugin_link, subject_link, trace_link
 from plugwarden_dashboards.linked import Cell
+from plugwarden_dashboards.page import absent
 
 __all__ = ["show", "taken"]
 
@@ -26,11 +27,11 @@ def show(mark: str) -> None:
     if found is None:
         return
     row = next((item for item in found["alerts"] if item["fingerprint"] == mark), None)
+    if row is None:
+        absent("alert", mark, "alerts")
+        return
     with st.container(border=True, key="alert"):
         close = Cell("Close", href=address("alerts"))
-        if row is None:
-            linked.line(f"No alert {mark} is known any more.", close, key="alert_gone")
-            return
         linked.line(
             states.badge(row["state"]), states.badge(row["severity"]),
             plugin_link(row["plugin_id"], row["plugin_version"], strong=True), Cell(row["name"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from plugwarden_collector.api.client import ApiError
 from plugwarden_dashboards import charts, data, frames, linked, states, words
 from plugwarden_dashboards.address import address, plugin_link, subject_link, trace_link
 from plugwarden_dashboards.linked import Cell, Column, Tile
-from plugwarden_dashboards.page import live, since
+from plugwarden_dashboards.page import absent, live, since
 
 __all__ = ["page"]
 
@@ -80,7 +81,10 @@ def _body() -> None:
         answer = data.fetch(("plugins", name), since=since())
         series = data.fetch(("plugins", name, "series"), since=since())
     except ApiError as error:
-        linked.notice("warn", str(error), key="plugin_problem")
+        if error.status == HTTPStatus.NOT_FOUND:
+            absent("plugin", name, "fleet", why=f"it made no call within {since()}, or is past retention")
+        else:
+            linked.notice("warn", str(error), key="plugin_problem", links=[Cell("Fleet", href=address("fleet"))])
         return
     if answer.value is None or series.value is None:
         return
