@@ -149,7 +149,8 @@ def _conditions(rows: list[dict[str, Any]], at: str) -> None:
             "All conditions of the collector, those that fire first", _CONDITIONS,
             [
                 [states.badge(row["state"], value=order[row["state"]]) if row["state"] != "inactive"
-                 else Cell("● fine", tone="good", value=order["inactive"]), row["title"], row["summary"], states.badge(row["severity"]), row["next_step"]]
+                 else Cell("● fine", tone="good", value=order["inactive"]),
+                 row["title"], row["summary"], states.badge(row["severity"]), row["next_step"]]
                 for row in rows
             ],
             key="platform_conditions",
