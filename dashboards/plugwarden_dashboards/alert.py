@@ -1,4 +1,4 @@
-"""One alert: what it says, who was told, its runbook, and the forms by which people answer it."""
+"""One alert: what it says, its runbook, and the forms by which people answer it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ import streamlit as st
 from plugwarden_collector.api.client import ApiError
 from plugwarden_collector.wording import harmless
 
-from plugwarden_dashboards import act, data, linked, silence, states, words
+from plugwarden_dashboards import act, data, linked, silence, states, told, words
 from plugwarden_dashboards.address import address, budget_link, plugin_link, subject_link, trace_link
-from plugwarden_dashboards.linked import Cell, Column
+from plugwarden_dashboards.linked import Cell
+from plugwarden_dashboards.page import absent
 
 __all__ = ["show", "taken"]
 
 ACTS = re.compile("silence|acknowledge")
 LENGTHS = {"1 hour": 3600, "4 hours": 14_400, "1 day": 86_400}
 """Seconds for which somebody may say that they know."""
-MOST_ATTEMPTS = 1000
-"""Newest attempts to tell somebody that are looked through."""
-_TOLD = (Column("Receiver"), Column("Result", choice=True), Column("When"), Column("What went wrong", wide=True))
 
 
 def show(mark: str) -> None:
@@ -29,11 +27,11 @@ def show(mark: str) -> None:
     if found is None:
         return
     row = next((item for item in found["alerts"] if item["fingerprint"] == mark), None)
+    if row is None:
+        absent("alert", mark, "alerts")
+        return
     with st.container(border=True, key="alert"):
         close = Cell("Close", href=address("alerts"))
-        if row is None:
-            linked.line(f"No alert {mark} is known any more.", close, key="alert_gone")
-            return
         linked.line(
             states.badge(row["state"]), states.badge(row["severity"]),
             plugin_link(row["plugin_id"], row["plugin_version"], strong=True), Cell(row["name"]),
@@ -47,7 +45,7 @@ def show(mark: str) -> None:
             silence.form(row)
         elif wanted == "acknowledge":
             _acknowledge(row)
-        _told(mark)
+        told.show(row)
         if row["source"] == "plugwarden":
             with st.expander("Runbook: what to do about it", expanded=wanted == "runbook"):
                 _runbook(mark)
@@ -107,34 +105,6 @@ def _acknowledge(row: dict[str, Any]) -> None:
     if sent:
         body = {"subject": row["fingerprint"], "seconds": LENGTHS[length], "reason": reason.strip(), "actor": act.ACTOR}
         act.do("acknowledgements", body, reason, "Acknowledged.", leaving="act")
-
-
-def _told(mark: str) -> None:
-    """Draw which receivers were told, and which are still owed."""
-    found = data.fetch("notifications", limit=MOST_ATTEMPTS).value
-    if found is None:
-        return
-    rows: list[list[linked.Said]] = [
-        [item["receiver"], Cell("◐ owed", tone="probe"), words.moment(item["since"]), ""]
-        for item in found["owed"]
-        if item["fingerprint"] == mark
-    ]
-    rows += [
-        [
-            item["receiver"],
-            states.badge(item["status"]),
-            words.moment(item["finished_at"] or item["time"]),
-            item["error"] or "",
-        ]
-        for item in found["attempts"]
-        if mark in item["fingerprint"].split()
-    ]
-    if not rows:
-        st.text(
-            "Nobody was notified: no receiver in the rules matches this alert, or it is covered by another one that was sent."
-        )
-        return
-    linked.table("Notifications, the latest first", _TOLD, rows[:20], key="told")
 
 
 def _runbook(mark: str) -> None:

@@ -11,6 +11,8 @@ from plugwarden_dashboards.linked import Card, Cell
 
 __all__ = ["cards"]
 
+UPSTREAM = "upstream"
+"""Label that names the upstream that an alert is about."""
 _ORDER = {"degraded": 0, "quarantined": 1, "probation": 2}
 """Suggestions first: they wait for a person."""
 
@@ -18,23 +20,66 @@ _ORDER = {"degraded": 0, "quarantined": 1, "probation": 2}
 def cards(
     alerts: list[dict[str, Any]], incidents: list[dict[str, Any]], quarantines: list[dict[str, Any]]
 ) -> list[Card]:
-    """Return a card for each shared cause, each scope that is isolated or suggested to be, and each plugin with other alerts that fire."""
+    """Return a card for each upstream with an alert of its own that fires, each shared cause, each scope that is isolated or suggested to
+    be, and each plugin with other alerts that fire."""
     shared = [row for row in incidents if row["ended_at"] is None]
     held = sorted(
         (row for row in quarantines if row["ended_at"] is None and not row["superseded_by"] and row["state"] in _ORDER),
         key=lambda row: (_ORDER[row["state"]], row["started_at"]),
     )
     firing = [row for row in alerts if row["state"] == "firing"]
+    upstreams = [
+        row
+        for row in firing
+        if row["plugin_id"] is None and row["labels"].get(UPSTREAM) and row["inhibited_by"] is None
+    ]
+    pages = [row for row in upstreams if row["severity"] == "page"]
+    own = {row["fingerprint"] for row in upstreams}
     spoken = {name for row in shared for name in row["plugins"]} | {row["plugin_id"] for row in held}
     others: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(firing, key=lambda row: row["severity"] != "page"):
-        if row["inhibited_by"] is None and row["plugin_id"] not in spoken:
+        if row["inhibited_by"] is None and row["plugin_id"] not in spoken and row["fingerprint"] not in own:
             others.setdefault(row["plugin_id"] or row["fingerprint"], []).append(row)
+    named = {row["labels"][UPSTREAM] for row in pages}
+    tickets = [row for row in upstreams if row["severity"] != "page" and row["labels"][UPSTREAM] not in named]
     return [
+        *(_upstream(row, firing) for row in (*pages, *tickets)),
         *(_shared(row, firing) for row in shared),
         *(_held(row, firing) for row in held),
         *(_alerting(rows) for rows in others.values()),
     ]
+
+
+def _upstream(row: dict[str, Any], firing: list[dict[str, Any]]) -> Card:
+    owner = row["labels"].get("owner")
+    taken = (
+        f"{row['acknowledged_by']} knows of it."
+        if row["acknowledged_by"]
+        else "Silenced."
+        if row["silenced_by"]
+        else ""
+    )
+    name = row["labels"][UPSTREAM]
+    others = [
+        item
+        for item in firing
+        if item is not row and item["plugin_id"] is None and item["labels"].get(UPSTREAM) == name
+    ]
+    seen = list(row["detail"].get("plugins") or ())
+    return Card(
+        "bad" if row["severity"] == "page" else "warn",
+        [
+            Cell("■ upstream", tone="bad" if row["severity"] == "page" else "warn"),
+            subject_link(row["fingerprint"], words.option(name)),
+            _since(row["firing_at"]),
+        ],
+        [
+            row["summary"] or row["name"],
+            f"Nothing is isolated for it: {f'{owner} answers' if owner else 'others answer'} for it.",
+            *([taken] if taken else []),
+        ],
+        [*map(plugin_link, seen[:8]), *_alert_links([row, *others])],
+    )
 
 
 def _shared(row: dict[str, Any], firing: list[dict[str, Any]]) -> Card:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
-__all__ = ["IDENTITY", "RANGES", "REFRESH", "SPAN_ID", "TRACE_ID", "asked", "live", "since"]
+from plugwarden_dashboards import linked, words
+from plugwarden_dashboards.address import address
+from plugwarden_dashboards.linked import Cell
+
+__all__ = ["IDENTITY", "RANGES", "REFRESH", "SPAN_ID", "TRACE_ID", "absent", "asked", "live", "since", "sought"]
 
 RANGES = ["5m", "15m", "1h", "6h", "1d", "7d", "30d"]
 REFRESH = {"off": None, "2s": 2.0, "5s": 5.0, "15s": 15.0, "1m": 60.0}
@@ -15,12 +19,29 @@ TRACE_ID = re.compile(r"[0-9a-f]{32}")
 SPAN_ID = re.compile(r"[0-9a-f]{16}")
 IDENTITY = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 """Fingerprints and ids of our own making, and fingerprints that Alertmanagers send."""
+MOST_IDENTITY = 200
+"""Characters of what an address asks for that are said again."""
 
 
 def asked(name: str, form: re.Pattern[str]) -> str | None:
     """Return what the page's address has under a name; None where it has nothing, or nothing of this form."""
     text = st.query_params.get(name, "")
     return text if form.fullmatch(text) else None
+
+
+def sought(name: str, form: re.Pattern[str], noun: str, back: str) -> str | None:
+    """Return what the page's address has under a name, as `asked` does, and say so where it has something that is none."""
+    found, text = asked(name, form), st.query_params.get(name, "")
+    if found is None and text:
+        absent(noun, text, back)
+    return found
+
+
+def absent(noun: str, identity: str, back: str, *, why: str = "it may be past retention") -> None:
+    """Say that there is nothing of this id, and lead back to the page of that which there is."""
+    text = f"There is no {noun} {words.plain(identity, MOST_IDENTITY)} ({why})."
+    ways = [Cell(f"Back to {back}", href=address(back))]
+    linked.notice("warn", text, key=f"absent_{noun}", title="▲", links=ways)
 
 
 def since() -> str:

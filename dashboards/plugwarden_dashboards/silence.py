@@ -10,6 +10,7 @@ from plugwarden_collector.api.client import ApiError
 from plugwarden_dashboards import act, data, linked, states, words
 from plugwarden_dashboards.address import address, subject_link
 from plugwarden_dashboards.linked import Cell, Column
+from plugwarden_dashboards.page import absent
 
 __all__ = ["board", "form", "show"]
 
@@ -59,11 +60,11 @@ def show(identity: str) -> None:
     if found is None:
         return
     row = next((item for item in found if item["id"] == identity), None)
+    if row is None:
+        absent("silence", identity, "alerts", why=f"those that ended more than {ENDED_HOURS} hours ago are not shown")
+        return
     with st.container(border=True, key="silence"):
         close = Cell("Close", href=address("alerts"))
-        if row is None:
-            linked.line(f"No silence {identity} is known any more.", close, key="silence_gone")
-            return
         linked.line(_STATES[row["state"]], Cell(_matchers(row), strong=True), close, key="silence_head")
         st.text(f"by {words.plain(row['created_by'])}: {words.plain(row['comment'], 2000)}")
         st.text(f"from {words.moment(row['starts_at'])} until {words.moment(row['ends_at'])}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import httpx2
 import pytest
 import streamlit as st
 from playwright.sync_api import Browser, Page, expect
-from plugwarden_dashboards import silence
+from plugwarden_dashboards import silence, told
 
 from tests.collector.conftest import Running, running
 from tests.collector.support.failing_plugin import fail, rules_for
@@ -25,6 +27,13 @@ RECEIVER = """
 name = "oncall"
 kind = "webhook"
 url = "http://127.0.0.1:9/nobody"
+
+[[receiver]]
+name = "grouped"
+kind = "webhook"
+url = "http://127.0.0.1:9/nobody"
+group_by = ["plugin"]
+group_wait = "1h"
 """
 
 
@@ -109,13 +118,78 @@ def test_an_alert_is_acknowledged(alerting: Running, page: Page) -> None:
 
 
 def test_an_alert_says_who_was_told_and_what_to_do(alerting: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    st.cache_data.clear()  # answers are kept for a second
     mark = page_alert(alerting)
+
+    def failed() -> bool:
+        attempts = alerting.api.get("notifications")["attempts"]
+        return any(item["status"] == "failed" and mark in item["fingerprint"].split() for item in attempts)
+
+    eventually(failed, timeout=60)
+    st.cache_data.clear()  # answers are kept for a second
     page = draw("alerts", alerting.url, monkeypatch, alert=mark, act="runbook")
-    told = linked.rows(page, "Notifications")
-    assert ("oncall", "■ failed") in {(row["Receiver"], row["Result"]) for row in told}
+    rows = linked.rows(page, "Notifications")
+    assert ("oncall", "■ failed") in {(row["Receiver"], row["Result"]) for row in rows}
+    (waits,) = [row for row in rows if row["Receiver"] == "grouped"]
+    assert waits["Result"] == "◐ owed"
+    assert "it waits for its group" in waits["What went wrong"]
+    assert "Nobody has taken it yet: owed to " in linked.texts(page)
     assert any("csv" in block.value for block in page.get("code")), "the runbook, with its names filled in"
     assert f"/alerts?alert={mark}&act=silence" in linked.hrefs(page)
+
+
+def test_an_alert_that_a_silence_covers_says_so_and_leads_there(
+    alerting: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was told, for there is a silence, and not because no receiver asks for it."""
+    body = {"matchers": {"alertname": "Slow"}, "seconds": 600, "comment": "known", "actor": "ann"}
+    made = alerting.api.post("silences", body)
+    push = [{"labels": {"alertname": "Slow", "plugin": "p1", "severity": "page"}}]
+    assert httpx2.post(f"{alerting.url}/api/v2/alerts", json=push).status_code == 200
+
+    def pushed() -> str | None:
+        rows = alerting.api.get("alerts")["alerts"]
+        return next(
+            (str(row["fingerprint"]) for row in rows if row["name"] == "Slow" and row["state"] == "firing"), None
+        )
+
+    mark = eventually(pushed)
+    st.cache_data.clear()
+    page = draw("alerts", alerting.url, monkeypatch, alert=mark)
+    (line,) = [item for item in linked.elements(page, "line") if "told" in str(item["cells"][0])]
+    assert list(linked.strings(line["cells"], keys=("text",))) == [
+        "Nobody was told of it.", f"Silence {made['id']} covers it: nobody is told of it until that ends.",
+    ]  # fmt: skip
+    assert line["cells"][1]["href"] == f"/alerts?silence={made['id']}"
+    alerting.api.post(("silences", made["id"], "end"), {"reason": "over", "actor": "ann"})
+
+
+def stands(**others: Any) -> dict[str, Any]:
+    return {
+        "state": "firing", "silenced_by": None, "inhibited_by": None, "acknowledged_by": None, "acknowledged_until": None, **others,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (stands(state="pending"), "told when it fires"), (stands(state="inactive"), "It is over"),
+        (stands(silenced_by="s-1"), "Silence s-1 covers it"), (stands(inhibited_by="i-1"), "i-1 speaks for it"),
+        (stands(acknowledged_by="ann"), "ann knows of it"), (stands(), "No receiver in the rules asks for"),
+    ],
+)  # fmt: skip
+def test_why_nobody_was_told_is_what_the_standing_says(row: dict[str, Any], said: str) -> None:
+    (found,) = told.why(row, [], [])
+    assert said in found.text
+
+
+def test_who_took_an_alert_and_who_is_owed_it_is_what_the_log_says() -> None:
+    sent, failed, owed = (
+        {"receiver": "mail", "status": "sent"}, {"receiver": "chat", "status": "failed"}, {"receiver": "chat"},
+    )  # fmt: skip
+    assert told.told([owed], [failed, sent, sent]) == "Taken by mail; owed to chat."
+    assert told.told([owed], [failed]) == "Nobody has taken it yet: owed to chat."
+    assert told.told([], [failed]) == "Nobody took it: no attempt went well."
+    assert told.why(stands(), [owed], []) == [], "that it is owed is all"
 
 
 def test_a_silence_needs_a_label_and_a_reason(alerting: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -89,6 +90,7 @@ def test_what_was_decided_stands_on_a_line_of_time(troubled: Running, monkeypatc
 def alert(mark: str, plugin: str | None, severity: str = "page", **others: Any) -> dict[str, Any]:
     return {
         "fingerprint": mark, "name": "burn", "severity": severity, "state": "firing", "plugin_id": plugin, "plugin_version": None,
+        "labels": {}, "detail": {},
         "summary": f"{plugin} fails", "firing_at": None, "inhibited_by": None, "silenced_by": None, "acknowledged_by": None, **others,
     }  # fmt: skip
 
@@ -107,3 +109,26 @@ def test_alerts_of_a_plugin_share_a_card_and_what_something_speaks_for_has_none_
     assert "ann knows of it." in found[0].lines
     assert [link.text for link in found[1].links][:2] == ["Alert: burn (page)", "Alert: burn (ticket)"]
     assert found[3].lines[1] == "bob knows of it."
+
+
+def test_an_upstream_has_a_card_though_no_plugin_is_to_blame() -> None:
+    on_db = {"labels": {"upstream": "db", "owner": "storage"}, "detail": {"plugins": {"a": {}, "b": {}}}}
+    alerts = [alert("1", None, **on_db), alert("2", None, "ticket", **on_db), alert("3", "a", inhibited_by="1")]
+    (card,) = causes.cards(alerts, [], [])
+    assert card.tone == "bad"
+    assert ("db", "/alerts?alert=1") in {(cell.text, cell.href) for cell in card.head}
+    assert "Nothing is isolated for it: storage answers for it." in card.lines
+    assert [cell.text for cell in card.links] == ["a", "b", "Alert: burn (page)", "Alert: burn (ticket)"]
+    (lesser,) = causes.cards(alerts[1:2], [], [])
+    assert lesser.tone == "warn"
+
+
+def test_an_alert_on_an_upstream_has_a_card_where_no_plugin_made_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "data") as found:
+        push = [{"labels": {"alertname": "Down", "upstream": "db", "severity": "page"}}]
+        assert httpx2.post(f"{found.url}/api/v2/alerts", json=push).status_code == 200
+        eventually(lambda: found.api.get("status")["firing"])
+        (drawn,) = linked.elements(draw("fleet", found.url, monkeypatch), "cards")
+    assert "db" in {*linked.strings(drawn["cards"][0]["head"])}

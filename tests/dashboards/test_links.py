@@ -9,8 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import plugwarden_dashboards
 import pytest
+import streamlit as st
 from playwright.sync_api import Browser, Page, expect
 from plugwarden import Sidecar
+from plugwarden_collector.store.duckdb.traces import search
 from plugwarden_dashboards.address import address, plugin_link, subject_link
 
 from tests.collector.conftest import Running, running
@@ -132,15 +134,37 @@ def test_a_table_sorts_by_value_says_so_and_its_address_keeps_it(page: Page) -> 
 
 
 @pytest.mark.browser
-def test_a_table_filters_and_says_how_much_of_it_is_left_out(page: Page) -> None:
+def test_the_address_keeps_what_a_table_is_filtered_by_and_chosen_from(page: Page) -> None:
     opened(page, "/traces?t_limit=30&refresh=off")
     table = page.locator(".st-key-traces")
     expect(table.locator(".note").first).to_contain_text("the newest 30")
     table.get_by_role("searchbox").fill("no such thing")
     expect(table.locator("tbody tr")).to_have_count(0)
-    expect(table.locator(".note").first).to_contain_text("0 of 30 match")
+    expect(table.locator(".note").first).to_contain_text("0 of 30 rows")
     table.get_by_role("searchbox").press("Enter")
     page.wait_for_url(re.compile("traces_find=no"))
+    table.get_by_role("button", name="Clear filter").click()
+    page.wait_for_url(lambda url: "traces_find" not in url)
+    opened(page, "/alerts?alerts_find=csv&refresh=off")
+    alerts = page.locator(".st-key-alerts")
+    severity = alerts.get_by_label("Severity: which")
+    severity.select_option("■ page")
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query).get("alerts_severity") == ["■ page"])
+    page.reload()
+    expect(severity).to_have_value("■ page")
+    assert {*alerts.locator("tbody td:nth-child(2)").all_inner_texts()} == {"■ page"}
+
+
+@pytest.mark.browser
+def test_a_filter_in_the_address_hides_no_alert_without_a_word(page: Page) -> None:
+    opened(page, "/alerts?alerts_find=zzz&alerts_state=nosuch&alerts_sort=nosuch&refresh=off")
+    table = page.locator(".st-key-alerts")
+    expect(table.locator(".empty")).to_contain_text("No row has “zzz” in it")
+    for text in ("0 of ", "no row has State “nosuch”", "no column “nosuch”"):
+        expect(table.get_by_role("status")).to_contain_text(text)
+    table.get_by_role("button", name="Clear filter").click()
+    expect(table.locator("tbody tr").first).to_contain_text("firing")
+    page.wait_for_url(lambda url: "zzz" not in url and "nosuch" not in url)
 
 
 @pytest.mark.browser
@@ -202,6 +226,31 @@ def test_every_address_that_a_page_links_to_opens(troubled: Running, monkeypatch
 
 
 @pytest.mark.parametrize(
+    ("page", "noun", "query", "back"),
+    [
+        ("trace", "trace", {"trace_id": "0" * 32}, "/traces"), ("trace", "trace", {"trace_id": "../../audit"}, "/traces"),
+        ("alerts", "alert", {"alert": "a-0"}, "/alerts"), ("alerts", "alert", {"alert": "<b>"}, "/alerts"),
+        ("alerts", "silence", {"silence": "s-0"}, "/alerts"), ("alerts", "incident", {"incident": "i-0"}, "/alerts"),
+        ("quarantine", "quarantine", {"quarantine": "q-0"}, "/quarantine"), ("plugin", "plugin", {"plugin": "nosuch"}, "/"),
+        ("audit", "decision", {"decision": "99999"}, "/audit"), ("audit", "decision", {"decision": "x"}, "/audit"),
+    ],
+)  # fmt: skip
+def test_an_id_of_nothing_that_is_known_is_said_and_leads_back(
+    page: str, noun: str, query: dict[str, str], back: str, troubled: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    st.cache_data.clear()
+    drawn = linked.elements(draw(page, troubled.url, monkeypatch, **query), "notice")
+    (said,) = [item for item in drawn if item["text"].startswith(f"There is no {noun} {query[next(iter(query))]} (")]
+    assert [link["href"] for link in said["links"]] == [back]
+
+
+def test_a_span_that_its_trace_does_not_have_is_said(troubled: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_id = troubled.scalar("select any_value(trace_id) from spans")
+    page = draw("trace", troubled.url, monkeypatch, trace_id=trace_id, span="0" * 16)
+    assert "There is no span 0000000000000000 (" in linked.texts(page)
+
+
+@pytest.mark.parametrize(
     ("page", "query"),
     [
         ("trace", {"trace_id": "../../audit"}), ("trace", {"trace_id": "0" * 32}), ("alerts", {"alert": "<b>"}),
@@ -214,6 +263,21 @@ def test_an_address_that_asks_for_nothing_known_breaks_no_page(
     page: str, query: dict[str, str], troubled: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(page, troubled.url, monkeypatch, **query)
+
+
+def test_a_trace_of_which_not_all_is_read_says_how_many_spans_it_has(
+    troubled: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sidecar = Sidecar(service="host", endpoint=troubled.http, export_interval_seconds=0.2, trace_ratio=1.0)
+    inner = sidecar.wrap(lambda: None, plugin="inner", version="1", operation="x")
+    sidecar.wrap(inner, plugin="outer", version="1", operation="x")()
+    assert sidecar.close(timeout=30)
+    trace_id = eventually(lambda: troubled.scalar("select any_value(trace_id) from spans where plugin_id = 'outer'"))
+    monkeypatch.setattr(search, "MAX_SPANS", 1)
+    st.cache_data.clear()
+    page = draw("trace", troubled.url, monkeypatch, trace_id=trace_id)
+    assert linked.tiles(page)["Spans"] == "2"
+    assert "Only 1 of 2 spans are drawn; 1 are read, those that failed first." in linked.texts(page)
 
 
 @pytest.mark.parametrize("name", [ODD, "a&b=c", "a+b", "%2F", "日本/語", "a;b", "..", "x" * 200])

@@ -163,9 +163,10 @@ def test_the_platform_page_says_in_words_whether_the_watcher_is_well(
         assert (verdict["tone"], verdict["title"]) == ("bad", "■ In trouble")
         assert "No telemetry arrives" in verdict["text"]
         assert any(text.value.startswith("What to do: Check that hosts run") for text in page.text)
-        senders = next(frame.value for frame in page.dataframe if "Silent for" in frame.value.columns)
-        assert senders["State"].tolist() == ["■ silent"]
-        assert "\u202e" not in senders["Instance"].iloc[0]
+        (sender,) = linked.rows(page, "Processes that send")
+        assert sender["State"] == "■ silent"
+        assert "\u202e" not in sender["Instance"]
+        assert not page.dataframe, "a canvas has no links and no keyboard"
         for element in page.markdown:
             assert "http://evil" not in element.value
 

@@ -29,7 +29,7 @@ def budgets_of(
     for name, parts in by_upstream(rule, counts).items():
         windows = together(parts, (period, fastest))
         left = budget(objective, windows.get(period, NO_CALLS))
-        on = (item for item in alerts if item.slo == objective.name and item.more[UPSTREAM] == name)
+        on = (item for item in alerts if item.detail.get("objective") == objective.name and item.more[UPSTREAM] == name)
         found[name] = {
             "slo": objective.name, "sli": objective.sli, "objective": objective.target_ratio, "owner": objective.owner,
             "period_seconds": objective.period_seconds, "total": left.total, "bad": left.bad, "sli_value": left.sli_ratio,

@@ -71,7 +71,7 @@ class AlertRecord:
     @property
     def exhausted(self) -> bool:
         """Whether it says that a budget is spent, which may be so while all calls are well."""
-        return bool(self.slo) and self.name.endswith(f" {EXHAUSTED}")
+        return bool(self.slo or self.detail.get("objective")) and self.name.endswith(f" {EXHAUSTED}")
 
     @property
     def about(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from plugwarden_collector.figures import MISSING
 from plugwarden_collector.wording import one_line
 
 __all__ = ["Cell", "Said", "Tone", "as_data", "rounded"]
@@ -23,7 +25,7 @@ class Cell:
     """Address of one of our own pages."""
     tone: Tone | None = None
     value: float | str | None = None
-    """What a table sorts by in place of the text; of a trend or a share, its height."""
+    """What a table sorts by in place of the text. What has none and says `—` or nothing comes last in both directions."""
     note: str = ""
     """Said when the pointer rests on it."""
     trend: Sequence[float] | None = None
@@ -40,12 +42,15 @@ Said = Cell | str | Sequence[Cell]
 
 MOST_TEXT = 500
 """Characters of a cell that are shown; a sentence of ours has fewer."""
+NOTHING = frozenset({"", MISSING})
+"""Texts of what is not known: they stand for no value."""
 
 
 def as_data(said: Said) -> Any:
-    """Return a cell as the browser takes it: plain text as a string, else an object without what is not set."""
+    """Return a cell as the browser takes it: plain text as a string, else an object without what is not set; what says nothing has the
+    value None."""
     if isinstance(said, str):
-        return _text(said)
+        said = Cell(said)
     if not isinstance(said, Cell):
         return {"parts": [as_data(part) for part in said]}
     data: dict[str, Any] = {"text": _text(said.text)}
@@ -53,8 +58,9 @@ def as_data(said: Said) -> Any:
         data["href"] = said.href
     if said.tone:
         data["tone"] = said.tone
-    if said.value is not None:
-        data["value"] = said.value if isinstance(said.value, str | int) else float(f"{said.value:.6g}")
+    value = _value(said.value)
+    if value is not None or said.text in NOTHING:
+        data["value"] = value
     if said.note:
         data["note"] = _text(said.note)
     if said.share is not None:
@@ -66,6 +72,15 @@ def as_data(said: Said) -> Any:
     if said.trend is not None:
         data["trend"] = rounded(said.trend)
     return data if len(data) > 1 else data["text"]
+
+
+def _value(value: float | str | None) -> float | str | None:
+    """Return a value as JSON can hold it; None for what is no value."""
+    if isinstance(value, str):
+        return value or None
+    if value is None or isinstance(value, int):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def rounded(values: Sequence[float]) -> list[float]:

@@ -76,24 +76,19 @@ def table(
 ) -> None:  # fmt: skip
     """Draw a table that sorts, filters and links.
 
-    `sort` is a column's name, after a `-` where it falls; empty: as given. The address of the page keeps both as `KEY_sort` and
-    `KEY_find`. `note` says what is left out, `current` is the row that the page is about. With `squares` each
-    row stands above as a small square of its state's colour, too: its first two cells are its name and its state.
+    `sort` is a column's name, after a `-` where it falls; empty: as given. The address of the page keeps it as `KEY_sort`, what is
+    searched for as `KEY_find`, and what is chosen of a column as `KEY_` and its name in lower case. `note` says what is left out,
+    `current` is the row that the page is about. With `squares` each row stands above as a small square of its state's colour, too: its
+    first two cells are its name and its state.
     """
-    names = {name for column in columns for name in (column.name, f"-{column.name}")}
-    sorted_by, found_by = f"{key}_sort", f"{key}_find"
-    asked = st.query_params.get(sorted_by, "")
-    view = {
-        "sort": asked if asked in names else sort,
-        "find": one_line(st.query_params.get(found_by, ""), MOST_FIND),
-    }
+    view, problem = _asked(key, columns, sort)
 
     def kept() -> None:
-        _keep(key, names, sort)
+        _keep(key, columns, sort)
 
     _draw(
-        "table", key, on_view=kept, caption=one_line(caption), note=one_line(note), view=view, current=current, squares=squares,
-        columns=[{name: getattr(column, name) for name in Column.__slots__} for column in columns],
+        "table", key, on_view=kept, caption=one_line(caption), note=" · ".join(filter(None, (one_line(note), problem))), view=view,
+        current=current, squares=squares, columns=[{name: getattr(column, name) for name in Column.__slots__} for column in columns],
         rows=[[as_data(said) for said in row] for row in rows],
     )  # fmt: skip
 
@@ -146,20 +141,44 @@ def _named(tile: Tile) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _keep(key: str, names: set[str], sort: str) -> None:
+def _asked(key: str, columns: Sequence[Column], sort: str) -> tuple[dict[str, Any], str]:
+    """Return how the address wants a table to be looked at, and what of that the table does not have, in words. Whether a row has what is
+    chosen, the browser knows: rows come and go."""
+    said = st.query_params
+    wanted = said.get(f"{key}_sort", sort)
+    known = wanted == sort or wanted in _orders(columns)
+    choices = {column.name: one_line(said.get(name, ""), MOST_FIND) for name, column in _choosers(key, columns)}
+    view = {
+        "sort": wanted if known else sort,
+        "find": one_line(said.get(f"{key}_find", ""), MOST_FIND),
+        "choices": {name: text for name, text in choices.items() if text},
+    }
+    return view, "" if known else f"there is no column “{one_line(wanted, MOST_FIND)}” to sort by"
+
+
+def _orders(columns: Sequence[Column]) -> set[str]:
+    return {name for column in columns if column.sortable for name in (column.name, f"-{column.name}")}
+
+
+def _choosers(key: str, columns: Sequence[Column]) -> list[tuple[str, Column]]:
+    """Return the columns that rows can be chosen by, with the names that the address has for them."""
+    return [(f"{key}_{column.name.lower().replace(' ', '_')}", column) for column in columns if column.choice]
+
+
+def _keep(key: str, columns: Sequence[Column], sort: str) -> None:
     """Put how a table is looked at into the page's address; what is as given is left out."""
     view = st.session_state[key].get("view")
     if not isinstance(view, dict):
         return
-    asked, find = view.get("sort"), view.get("find")
-    for name, value, usual in (
-        (f"{key}_sort", asked if asked in names else sort, sort),
-        (f"{key}_find", one_line(find, MOST_FIND) if isinstance(find, str) else "", ""),
-    ):
-        if value == usual:
-            st.query_params.pop(name, None)
+    wanted, find, choices = view.get("sort"), view.get("find"), view.get("choices")
+    kept = {f"{key}_sort": wanted if wanted in _orders(columns) and wanted != sort else "", f"{key}_find": find}
+    for name, column in _choosers(key, columns):
+        kept[name] = choices.get(column.name) if isinstance(choices, dict) else ""
+    for name, value in kept.items():
+        if isinstance(value, str) and value:
+            st.query_params[name] = one_line(value, MOST_FIND)
         else:
-            st.query_params[name] = value
+            st.query_params.pop(name, None)
 
 
 def _draw(kind: str, key: str, on_view: Any = None, **data: Any) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from plugwarden_dashboards import alert, data, linked, silence, states, words
 from plugwarden_dashboards.address import address, plugin_link, subject_link
 from plugwarden_dashboards.linked import Card, Cell, Column, Tile
-from plugwarden_dashboards.page import IDENTITY, asked, live
+from plugwarden_dashboards.page import IDENTITY, absent, asked, live, sought
 
 __all__ = ["page"]
 
@@ -31,10 +31,10 @@ _SEVERITIES = {"page": 0, "ticket": 1}
 
 def page() -> None:
     """The page."""
-    chosen = asked("alert", IDENTITY)
+    chosen = sought("alert", IDENTITY, "alert", "alerts")
     if chosen is not None:
         alert.show(chosen)
-    made = asked("silence", IDENTITY)
+    made = sought("silence", IDENTITY, "silence", "alerts")
     if made is not None:
         silence.show(made)
     live(_body, "alerts_body")
@@ -48,7 +48,9 @@ def _body() -> None:
     active = sorted((row for row in alerts if row["state"] in _ORDER), key=_urgency)
     opened = [row for row in incidents if row["ended_at"] is None]
     _tiles(active, opened)
-    wanted = asked("incident", IDENTITY)
+    wanted = sought("incident", IDENTITY, "incident", "alerts")
+    if wanted is not None and all(row["id"] != wanted for row in incidents):
+        absent("incident", wanted, "alerts")
     _incidents([row for row in incidents if row["ended_at"] is None or row["id"] == wanted])
     _table(active)
     silence.board()

@@ -11,7 +11,7 @@ from plugwarden_collector.api.client import ApiError
 from plugwarden_dashboards import data, evidence, linked, words
 from plugwarden_dashboards.address import address, decision_link, subject_link
 from plugwarden_dashboards.linked import Cell, Column
-from plugwarden_dashboards.page import asked, live
+from plugwarden_dashboards.page import absent, live, sought
 
 __all__ = ["page"]
 
@@ -41,7 +41,7 @@ def _body() -> None:
     if answer.value is None:
         return
     _whole()
-    chosen = asked("decision", SEQUENCE)
+    chosen = sought("decision", SEQUENCE, "decision", "audit")
     if chosen is not None:
         _decision(int(chosen), answer.value)
     _table(answer.value, None if chosen is None else int(chosen))
@@ -92,10 +92,10 @@ def _row(row: dict[str, Any]) -> list[linked.Said]:
 def _decision(sequence: int, decisions: list[dict[str, Any]]) -> None:
     """Draw one decision, with what was known and the button that makes it again."""
     row = next((item for item in decisions if item["sequence"] == sequence), None) or _older(sequence)
+    if row is None:
+        absent("decision", str(sequence), "audit")
+        return
     with st.container(border=True, key="decision"):
-        if row is None:
-            linked.line(f"There is no decision {sequence}.", _close(), key="decision_none")
-            return
         about = row["quarantine_id"]
         scope = subject_link(about, words.option(row["scope"])) if about else Cell(words.option(row["scope"]))
         linked.line(Cell(row["kind"], strong=True), scope, _close(), key="decision_head")
@@ -162,7 +162,7 @@ def _access() -> None:
             "Access log, newest first", _ACCESS,
             [
                 [Cell(f"#{row['sequence']}", value=row["sequence"]), words.moment(row["time"]), row["kind"], row["actor"],
-                 words.count(row["evidence"].get("count", 1)), words.option(row["scope"]), row["reason"]]
+                 Cell(words.count(times := row["evidence"].get("count", 1)), value=times), words.option(row["scope"]), row["reason"]]
                 for row in looks
             ],
             key="access",

@@ -48,6 +48,7 @@ def _body() -> None:
         return
     plugins = sorted(answer.value, key=lambda row: (_SEVERITY.get(row["state"], 9), _left(row), -row["calls"]))
     if not plugins:
+        _causes(plugins)
         st.info(
             f"No plugin has made a call within {since()}. Wrap one with the sidecar and point "
             "OTEL_EXPORTER_OTLP_ENDPOINT at the collector, or run `make demo`."
@@ -89,7 +90,8 @@ def _tiles(plugins: list[dict[str, Any]], trends: dict[str, list[float]]) -> Non
 
 def _causes(plugins: list[dict[str, Any]]) -> None:
     """Draw what is wrong, one card a cause."""
-    if not any(row["why"] or row["firing"] for row in plugins):
+    status = data.fetch("status").value  # alerts may be about no plugin, such as one on an upstream
+    if not any(row["why"] or row["firing"] for row in plugins) and not (status and status["firing"]):
         return
     alerts, held = data.fetch("alerts").value, data.fetch("quarantine").value
     found = causes.cards(alerts["alerts"], alerts["incidents"], held) if alerts and held is not None else []

@@ -9,13 +9,26 @@ import streamlit as st
 
 from plugwarden_dashboards import charts, data, frames, linked, states, words
 from plugwarden_dashboards.address import subject_link
-from plugwarden_dashboards.linked import Cell
+from plugwarden_dashboards.linked import Cell, Column
 from plugwarden_dashboards.page import live
 
 __all__ = ["page"]
 
 _SPANS = {"15m": 15, "1h": 60, "6h": 360}
 _VERDICT = {"green": "● Well", "amber": "▲ Strained", "red": "■ In trouble"}
+_CONDITIONS = (
+    Column("State", choice=True), Column("Condition"), Column("Seen", wide=True), Column("Severity", choice=True, narrow=False),
+    Column("What to do when it fires", wide=True, narrow=False),
+)  # fmt: skip
+_SENDERS = (
+    Column("State", choice=True), Column("Service", choice=True), Column("Instance"), Column("Last seen", narrow=False),
+    Column("Its interval", "end", narrow=False), Column("Silent for", "end"), Column("Requests", "end", narrow=False),
+)  # fmt: skip
+_REFUSED = (Column("Signal", choice=True), Column("Reason", wide=True), Column("Items", "end"))
+_EVENTS = (
+    Column("When"), Column("Condition"), Column("Severity", choice=True, narrow=False), Column("Change", choice=True),
+    Column("Why", wide=True, narrow=False),
+)  # fmt: skip
 _SIGNALS = {"traces": "spans", "metrics": "points", "logs": "records"}
 
 
@@ -132,20 +145,15 @@ def _conditions(rows: list[dict[str, Any]], at: str) -> None:
             st.text(words.plain(row["summary"], 1000))
             st.text(f"What to do: {words.plain(row['next_step'], 1000)}")
     with st.expander(f"All {words.counted(len(rows), 'condition')}", expanded=False):
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "State": states.said(row["state"]) if row["state"] != "inactive" else "● fine",
-                        "Condition": words.plain(row["title"]),
-                        "Seen": words.plain(row["summary"]),
-                        "Severity": row["severity"],
-                        "What to do when it fires": words.plain(row["next_step"], 1000),
-                    }
-                    for row in rows
-                ]
-            ),
-            hide_index=True, key="platform_conditions", alt="All conditions of the collector, those that fire first",
+        linked.table(
+            "All conditions of the collector, those that fire first", _CONDITIONS,
+            [
+                [states.badge(row["state"], value=order[row["state"]]) if row["state"] != "inactive"
+                 else Cell("● fine", tone="good", value=order["inactive"]),
+                 row["title"], row["summary"], states.badge(row["severity"]), row["next_step"]]
+                for row in rows
+            ],
+            key="platform_conditions",
         )  # fmt: skip
 
 
@@ -193,22 +201,16 @@ def _senders(senders: dict[str, Any]) -> None:
         "hour it is forgotten."
         + (f" The first {len(senders['rows'])} are shown." if senders["known"] > len(senders["rows"]) else "")
     )
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "State": _STATE.get(row["state"], row["state"]),
-                    "Service": words.plain(row["service"]),
-                    "Instance": words.plain(row["instance"]) or "—",
-                    "Last seen": words.moment(row["last_at"]),
-                    "Its interval": words.duration(row["interval_seconds"]),
-                    "Silent for": words.duration(row["silent_seconds"]),
-                    "Requests": row["requests"],
-                }
-                for row in senders["rows"]
-            ]
-        ),
-        hide_index=True, key="platform_senders", alt="Processes that send telemetry, the silent first",
+    linked.table(
+        "Processes that send telemetry, the silent first", _SENDERS,
+        [
+            [_STATE.get(row["state"], row["state"]), words.option(row["service"]), words.option(row["instance"]) or "—",
+             words.moment(row["last_at"]),
+             *(Cell(words.duration(row[name]), value=row[name]) for name in ("interval_seconds", "silent_seconds")),
+             Cell(words.count(row["requests"]), value=row["requests"])]
+            for row in senders["rows"]
+        ],
+        key="platform_senders",
     )  # fmt: skip
 
 
@@ -226,28 +228,22 @@ def _refused(rows: list[dict[str, Any]]) -> None:
         return
     st.subheader("Refused")
     st.caption("Left out of requests since the collector started; the senders were told why.")
-    table = [
-        {"Signal": row["signal"], "Reason": words.plain(row["reason"]), "Items": row["items"]} for row in rows
-    ]  # fmt: skip
-    st.dataframe(pd.DataFrame(table), hide_index=True, key="platform_refused", alt="Refused items by signal and reason")
+    linked.table(
+        "Refused items by signal and reason", _REFUSED,
+        [[row["signal"], row["reason"], Cell(words.count(row["items"]), value=row["items"])] for row in rows], key="platform_refused",
+    )  # fmt: skip
 
 
 def _events(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     st.subheader("History")
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "When": words.moment(row["time"]),
-                    "Condition": words.plain(row["name"]),
-                    "Severity": row["severity"],
-                    "Change": f"{row['before']} → {row['after']}",
-                    "Why": words.plain(row["reason"]),
-                }
-                for row in rows
-            ]
-        ),
-        hide_index=True, key="platform_events", alt="Changes of state of the collector's conditions, newest first",
+    linked.table(
+        "Changes of state of the collector's conditions, newest first", _EVENTS,
+        [
+            [words.moment(row["time"]), row["name"], states.badge(row["severity"]),
+             f"{states.said(row['before'])} → {states.said(row['after'])}", row["reason"]]
+            for row in rows
+        ],
+        key="platform_events",
     )  # fmt: skip

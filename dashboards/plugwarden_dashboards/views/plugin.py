@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import pandas as pd
@@ -12,7 +14,7 @@ from plugwarden_collector.api.client import ApiError
 from plugwarden_dashboards import charts, data, frames, linked, states, words
 from plugwarden_dashboards.address import address, budget_link, plugin_link, subject_link, trace_link
 from plugwarden_dashboards.linked import Cell, Column, Tile
-from plugwarden_dashboards.page import live, since
+from plugwarden_dashboards.page import absent, live, since
 
 __all__ = ["page"]
 
@@ -79,7 +81,10 @@ def _body() -> None:
         answer = data.fetch(("plugins", name), since=since())
         series = data.fetch(("plugins", name, "series"), since=since())
     except ApiError as error:
-        linked.notice("warn", str(error), key="plugin_problem")
+        if error.status == HTTPStatus.NOT_FOUND:
+            absent("plugin", name, "fleet", why=f"it made no call within {since()}, or is past retention")
+        else:
+            linked.notice("warn", str(error), key="plugin_problem", links=[Cell("Fleet", href=address("fleet"))])
         return
     if answer.value is None or series.value is None:
         return
@@ -227,19 +232,24 @@ def _failing(name: str, row: dict[str, Any]) -> list[linked.Said]:
 
 
 def _gate_row(name: str, row: dict[str, Any]) -> list[linked.Said]:
-    def beside(declared: str, observed: str) -> str:
-        return "—" if declared == "—" else f"{declared} / {observed}"
+    def beside(say: Callable[[float | None], str], declared: str, observed: str) -> Cell:
+        limit = row[declared]
+        return Cell("—" if limit is None else f"{say(limit)} / {say(row[observed])}", value=limit)
 
     refusals = sorted((row["refusals"] or {}).items(), key=lambda item: -item[1])
+    memory = row["memory_bytes"] if row["workers"] else None
     return [
         plugin_link(name, row["plugin_version"], alone=True),
         words.option(row["plugin_operation"] or "—"),
         _BREAKER.get(row["breaker_state"], "none"),
         *(Cell(words.count(row[key]), value=row[key]) for key in ("running", "waiting", "abandoned")),
-        beside(words.duration(row["timeout_seconds"]), words.duration(row["longest_seconds"])),
-        beside(words.count(row["concurrency"]), words.count(row["most_running"])),
-        words.size(row["memory_bytes"] if row["workers"] else None),
-        ", ".join(f"{words.plain(reason)} {calls:,}" for reason, calls in refusals) or "—",
+        beside(words.duration, "timeout_seconds", "longest_seconds"),
+        beside(words.count, "concurrency", "most_running"),
+        Cell(words.size(memory), value=memory),
+        Cell(
+            ", ".join(f"{words.plain(reason)} {calls:,}" for reason, calls in refusals) or "—",
+            value=sum(row["refusals"].values()) if refusals else None,
+        ),
     ]
 
 

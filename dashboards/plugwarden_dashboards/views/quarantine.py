@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from plugwarden_dashboards import act, data, evidence, forecast, linked, states, words
 from plugwarden_dashboards.address import address, plugin_link, subject_link
 from plugwarden_dashboards.linked import Cell, Column
-from plugwarden_dashboards.page import IDENTITY, asked, live
+from plugwarden_dashboards.page import IDENTITY, absent, live, sought
 
 __all__ = ["page"]
 
@@ -47,13 +47,15 @@ def _body() -> None:
     if answer.value is None:
         return
     rows = answer.value
+    wanted = sought("quarantine", IDENTITY, "quarantine", "quarantine")
+    if wanted is not None and all(row["id"] != wanted for row in rows):
+        absent("quarantine", wanted, "quarantine")
     if not rows:
         st.info(
             "Nothing has been quarantined so far. What the automation would have done is in the decision log, on the Audit page."
         )
         return
     running = {item["id"]: item for item in data.fetch("quarantine/running").value or []}
-    wanted = asked("quarantine", IDENTITY)
     open_ = [row for row in rows if row["ended_at"] is None]
     needing = [row for row in open_ if needs_person(row)]
     _chosen(next((row for row in rows if row["id"] == wanted and row["ended_at"] is not None), None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from plugwarden_collector.wording import harmless
 from plugwarden_dashboards import charts, data, frames, linked, states, words
 from plugwarden_dashboards.address import address, plugin_link, trace_link
 from plugwarden_dashboards.linked import Cell, Column, Tile
-from plugwarden_dashboards.page import SPAN_ID, TRACE_ID, asked
+from plugwarden_dashboards.page import SPAN_ID, TRACE_ID, absent, sought
 
 __all__ = ["page"]
 
@@ -25,7 +26,9 @@ _LOGS = (Column("When"), Column("Severity", choice=True), Column("Plugin", narro
 
 def page() -> None:
     """The page."""
-    trace_id = asked("trace_id", TRACE_ID)
+    trace_id = sought("trace_id", TRACE_ID, "trace", "traces")
+    if trace_id is None and st.query_params.get("trace_id"):
+        return
     if trace_id is None:
         linked.notice(
             "none", "The address of this page names no trace. Open one from the search, or add ?trace_id= and 32 hex digits.",
@@ -35,18 +38,23 @@ def page() -> None:
     try:
         answer = data.fetch(("traces", trace_id))
     except ApiError as error:
-        linked.notice("warn", str(error), key="trace_problem", links=[Cell("Search traces", href=address("traces"))])
+        if error.status == HTTPStatus.NOT_FOUND:
+            absent("trace", trace_id, "traces", why="it was sampled out, is past retention, or has not arrived yet")
+        else:
+            linked.notice(
+                "warn", str(error), key="trace_problem", links=[Cell("Search traces", href=address("traces"))]
+            )
         return
     if answer.value is None:
         return
-    spans, logs = answer.value["spans"], answer.value["logs"]
+    spans, logs, kept = answer.value["spans"], answer.value["logs"], answer.value["span_count"]
     if not spans:
         st.info("Of this trace only log records were kept, no spans.")
         return
     frame = frames.tree(spans)
     errors = sum(span["status"] == "error" for span in spans)
     whole = frame["end_ms"].max() / 1000
-    root = spans[0]
+    root, read = spans[0], f"{len(spans):,} are read, those that failed first"
     linked.line(
         Cell("Trace", strong=True), plugin_link(root["plugin_id"], root["plugin_version"]), Cell(trace_id, mono=True),
         key="trace_head", size="large",
@@ -54,17 +62,25 @@ def page() -> None:
     linked.tiles(
         [
             Tile("Took", words.duration(whole)),
-            Tile("Spans", words.count(len(spans))),
-            Tile("Errors", words.count(errors), tone="bad" if errors else None),
+            Tile("Spans", words.count(kept), note="" if kept == len(spans) else read),
+            Tile(
+                "Errors",
+                words.count(errors),
+                tone="bad" if errors else None,
+                note="" if kept == len(spans) else "of those read",
+            ),
             Tile("Started (UTC)", root["started_at"][11:19], note=root["started_at"][:10]),
         ],
         key="trace_tiles",
     )
-    if len(frame) < len(spans):
-        st.warning(f"Only the first {len(frame)} of {len(spans)} spans are drawn.")
+    if len(frame) < kept:
+        text = f"Only {len(frame):,} of {words.counted(kept, 'span')} are drawn" + (
+            f"; {read}." if len(spans) < kept else "."
+        )
+        linked.notice("warn", text, key="trace_cut", title="▲")
     st.altair_chart(
         charts.waterfall(frame), key="trace_waterfall", width="stretch",
-        alt=f"Waterfall of {words.counted(len(spans), 'span')} over {words.duration(whole)}, {errors} with errors",
+        alt=f"Waterfall of {len(frame):,} of {words.counted(kept, 'span')} over {words.duration(whole)}, {errors} with errors",
     )  # fmt: skip
     _details(trace_id, frame, {span["span_id"]: span for span in spans})
     if logs:
@@ -80,7 +96,9 @@ def _details(trace_id: str, frame: pd.DataFrame, spans: dict[str, dict[str, Any]
     """Draw all spans, and what one of them says: the one asked for, else the first that failed."""
     order = frame["span_id"].tolist()
     failing = next((span_id for span_id in order if states.tone(_outcome(spans[span_id])) == "bad"), order[0])
-    wanted = asked("span", SPAN_ID)
+    wanted = sought("span", SPAN_ID, "span", "traces")
+    if wanted is not None and wanted not in spans:
+        absent("span", wanted, "traces", why="it is not among those of this trace that are read")
     chosen = wanted if wanted is not None and wanted in spans else failing
     linked.table(
         "Spans, each below the one that it is part of", _SPANS,

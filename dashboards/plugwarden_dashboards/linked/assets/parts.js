@@ -37,7 +37,7 @@ function follow(event) {
   dispatchEvent(new PopStateEvent("popstate", { state: {} }))
 }
 
-export const textOf = (said) => (typeof said === "string" ? said : (said.parts ?? [said.text]).join(" "))
+export const textOf = (said) => (typeof said === "string" ? said : said.parts ? said.parts.map(textOf).join(" ") : said.text)
 
 export function cell(said) {
   if (typeof said === "string") return element("span", "", said)
@@ -106,4 +106,5 @@ export function fill(box, items, draw) {
   while (box.children.length > items.length) box.lastElementChild.remove()
 }
 
-const focusable = (box) => (box.matches("a") ? [box] : [...box.querySelectorAll("a, button")])
+const FOCUSABLE = "a, button, select"
+const focusable = (box) => (box.matches(FOCUSABLE) ? [box] : [...box.querySelectorAll(FOCUSABLE)])
