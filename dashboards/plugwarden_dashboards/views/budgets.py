@@ -26,6 +26,10 @@ def _body() -> None:
     if budgets.value is None or slos.value is None or rules.value is None or corrections.value is None:
         return
     plugins = sorted(budgets.value, key=lambda row: (_left(row), row["plugin_id"], row["slo"]))
+    for item in rules.value["objectives"]:
+        if item["no_limit"]:
+            unknown = ", ".join(words.plain(plugin) for plugin in item["no_limit"])
+            st.text(f"{words.plain(item['name'])}: no limit known of {unknown}, and so no budget.")
     if not plugins:
         st.info("No objective has been judged yet: budgets appear a few seconds after the first calls.")
         return
@@ -72,6 +76,8 @@ def _body() -> None:
 
 def _unit(row: dict[str, Any]) -> str:
     """Return what is counted, where it is not calls."""
+    if row["sli"] == "saturation":
+        return " minutes"
     return " slices" if row["sli"].endswith("_slices") else ""
 
 
