@@ -44,6 +44,7 @@ class Operation:
         "__weakref__",
         "answers",
         "append",
+        "asked_per_second",
         "attend",
         "breaker",
         "bulkhead",
@@ -132,6 +133,8 @@ class Operation:
         """Calls so far; an addition lost between threads does no harm."""
         self.peak_running = 0
         """The most seen running at once since the last export."""
+        self.asked_per_second = 0.0
+        """Calls that asked its rate limit, as of the last export, over a minute."""
         self.told: tuple[Any, ...] = ()
         """The gauges as last exported, and when (ns)."""
         self.told_ns = 0
@@ -308,6 +311,7 @@ class Operation:
         self.keep_at = self.gap() if self.keep_at >= 0 else -1
         self.slowest_ns = 0
         self.peak_running = self.longest_ns = self.told_ns = 0
+        self.asked_per_second = 0.0
         self.details_left = DETAILED_FAILURES
         self.cell = None  # it belongs to the parent's aggregator
         self.told = ()

@@ -102,7 +102,7 @@ def rules_answer(warden: Warden) -> dict[str, Any]:
         "source": rules.source,
         "warnings": rules.warnings,
         "policy": asdict(rules.policy),
-        "objectives": [_objective(item) for item in rules.objectives],
+        "objectives": [_objective(item, warden) for item in rules.objectives],
         "alerts": [asdict(item) for item in rules.alerts],
         "pushed": [item.as_dict() for item in rules.pushed],
         "maintenance": [item.as_dict() for item in rules.maintenance],
@@ -133,13 +133,14 @@ def alert_rules_answer(warden: Warden, watching: Watching) -> list[dict[str, Any
 
 def covering_objectives(warden: Warden, plugin: str) -> list[dict[str, Any]]:
     """Return the objectives in force that are about one plugin, as `rules_answer` has them."""
-    return [_objective(item) for item in warden.rules.objectives if item.covers(plugin)]
+    return [_objective(item, warden) for item in warden.rules.objectives if item.covers(plugin)]
 
 
-def _objective(item: Objective) -> dict[str, Any]:
+def _objective(item: Objective, warden: Warden) -> dict[str, Any]:
     """Return an objective with its tiers; of each, the failed share at which it is met and how long the budget then lasts."""
     return {
         **asdict(item),
+        "no_limit": warden.without_limit.get(item.name, ()),
         "tiers": [
             {
                 **asdict(tier),

@@ -63,6 +63,10 @@ def slos(
          "fast_burn_rate": ("burn rate", times), "exhausted_in_seconds": ("empty in", duration)},
         empty="no error budget was judged yet",
     )  # fmt: skip
+    for row in found["objectives"]:
+        unknown = [item for item in row["no_limit"] if plugin in (None, item)]
+        if unknown:
+            paragraph(f"\n{clean(row['name'])}: no limit known of {clean(', '.join(unknown))}, and so no budget")
     if name is not None:
         _show_detail(found)
 

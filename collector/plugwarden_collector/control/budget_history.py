@@ -111,7 +111,7 @@ class _Asked:
     ) -> None:
         self._pages, self._objective, self._plugin, self._version = pages, objective, plugin, version
         self._measure = Measure.of(objective)
-        self.corrections = widened(corrections, objective.slices)
+        self.corrections = widened(corrections, objective.cut)
 
     def counted(self, marks: set[datetime]) -> tuple[Counted, Sequence[Spender]]:
         """Return the counts between moments, the first to the last of them, and who spent what."""
@@ -127,7 +127,7 @@ class _Asked:
 
     def burned(self, at: datetime, looked: Looked) -> list[BurnPoint]:
         """Return burn rates in the long windows at each step, and in all windows now, in the order of time."""
-        slices, windows = self._objective.slices, []
+        slices, windows = self._objective.cut, []
         step = step_of(self._objective, looked.since, looked.until)
         sizes = [size for size in _longs(self._objective) if size >= step.total_seconds()]
         for moment in _moments(at, looked, step):

@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from plugwarden_collector.audit.entries import Draft
 from plugwarden_collector.audit.rules_content import content_of
 from plugwarden_collector.clock import Clock, TrustedClock
 from plugwarden_collector.cycle import evaluate, next_set
+from plugwarden_collector.cycle.budgets import without_limit
 from plugwarden_collector.cycle.forecast import Forecast
 from plugwarden_collector.cycle.quarantines import called_lately
 from plugwarden_collector.decide import noted
@@ -152,6 +153,8 @@ class Warden:
         self.stats = TickStats()
         self.standing = Standing()
         self.called: Called | None = None
+        self.without_limit: Mapping[str, tuple[str, ...]] = {}
+        """Plugins that objectives of saturation say nothing of, as the last look found them, by objective."""
         """What the last tick saw of calls; None before the first."""
         self._revision = 0
         self._said: dict[SaidKey, Said] = {}
@@ -250,6 +253,7 @@ class Warden:
             changes.slo_status = self._budgets.changed(judged)
             self._commit(standing, changes)
             self.watch, self.called = watch, Called(seen.running, called_lately(seen))
+            self.without_limit = without_limit(self.rules.objectives, seen)
             if budgets:
                 self._budgets.written(judged, changes.slo_status)
                 self._budgets_at = began

@@ -26,7 +26,7 @@ from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.pattern import EVERY
-from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, Windows
+from plugwarden_collector.store.calls import Counts, Limits, Measure, PluginVersion, Span, Windows
 from plugwarden_collector.store.telemetry import Judging, Telemetry
 
 __all__ = ["SKEW", "LongWindows", "StoredEvidence", "UsualPast", "foreseen", "observe", "spans"]
@@ -46,6 +46,8 @@ WAYS_EVERY = timedelta(seconds=5)
 """Time after which it is asked again which versions hosts kept: they tell every five seconds."""
 TOLD_AGAIN = timedelta(minutes=2)
 """Sidecars tell again what they declared within a minute."""
+LIMITS_SPAN = timedelta(hours=1)
+"""Sidecars tell of limits each minute: who told of none for so long has none."""
 EVIDENT_TRACES = 5
 """Failed traces that a decision names."""
 
@@ -69,6 +71,8 @@ class LongWindows:
     rules: Rules | None = None
     corrections: Sequence[Correction] = ()
     counted: Windows = field(default_factory=dict)
+    limits: Limits = field(default_factory=dict)
+    """Those that were told of lately, where an objective is of some."""
 
 
 @dataclass(slots=True)
@@ -99,9 +103,9 @@ def observe(
     A replay sets `skew` to zero, so that it knows nothing of its own future, and gives no `long`: it counts everything anew.
     """
     until = at + skew
-    whole = [item for item in rules.objectives if item.slices is None]
+    whole = [item for item in rules.objectives if item.cut is None]
     corrected = Corrected(judging, whole, _measures(whole), corrections)
-    slices = [item for item in rules.objectives if item.slices is not None]
+    slices = [item for item in rules.objectives if item.cut is not None]
     sliced = Sliced(judging, {item.name: item for item in _measures(slices)}, corrections)
     sizes = {size for item in whole for size in item.windows}
     short = corrected.windows([size for size in sizes if size <= SHORT_SECONDS], at, until, finest=True)
@@ -110,6 +114,8 @@ def observe(
     if long.at is None or not known or not timedelta(0) <= at - long.at < LONG_EVERY:
         counted = corrected.windows([size for size in sizes if size > SHORT_SECONDS], at, until)
         long.counted = {**counted, **sliced.windows(slices, at)}
+        limited = any(item.saturation is not None for item in slices)
+        long.limits = judging.limits(at - LIMITS_SPAN, at) if limited else {}
         long.at, long.rules, long.corrections = at, rules, corrections
     thresholds = thresholds_of(rules.isolating)
     usual = UsualPast() if usual is None else usual
@@ -129,6 +135,7 @@ def observe(
         {(item.plugin, item.version): item.last_at for item in seen},
         judging.arrivals(mark, thresholds, (), at - STALE, until),
         usual.past,
+        long.limits,
     )
 
 

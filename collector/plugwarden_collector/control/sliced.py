@@ -95,4 +95,4 @@ class Sliced:
 
 
 def _sliced(objectives: Sequence[Objective]) -> list[tuple[Objective, Slices]]:
-    return [(item, item.slices) for item in objectives if item.slices is not None]
+    return [(item, item.cut) for item in objectives if item.cut is not None]

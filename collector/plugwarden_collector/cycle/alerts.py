@@ -23,7 +23,16 @@ from plugwarden_collector.rules.tiers import PAGE, TICKET
 from .endings import expire
 from .tick import Tick
 
-__all__ = ["Described", "bring_forward", "fingerprint_of", "judge", "note_versions", "reading_of", "spenders"]
+__all__ = [
+    "Described",
+    "bring_forward",
+    "fingerprint_of",
+    "judge",
+    "limit_of",
+    "note_versions",
+    "reading_of",
+    "spenders",
+]
 
 
 class Described(NamedTuple):
@@ -69,7 +78,7 @@ def judge(tick: Tick) -> None:
             ran.setdefault(plugin, {})[version] = windows
             most[plugin] = most.get(plugin, 0) + bad
             # Without so many failures in any window no alert begins, and there is none to bring forward: nearly all names.
-            whose = version if objective.slices is None else None  # of slices everything is the plugin's
+            whose = version if objective.cut is None else None  # of slices everything is the plugin's
             if bad < failures and (objective.name, plugin, whose) not in recorded:
                 continue
             if (plugin, version) not in replaced:  # its windows still hold old failures, but it will not run again
@@ -162,10 +171,11 @@ def _describe(
     tick: Tick, objective: Objective, plugin: str, version: str | None, versions: Mapping[str, Windows], burn: Burn
 ) -> tuple[str, str, dict[str, int]]:
     """Return its summary, its description, and failed calls by type of error."""
+    why = indicator_of(objective).why(limit_of(tick, objective, plugin))
     failing = percent(burn.long.bad / burn.long.total if burn.long.total else 0.0)
     of, over = (plugin, f", over {objective.over_versions}") if version is None else (f"{plugin}@{version}", "")
     summary = (
-        f"{of}: {burn.long.bad} of {burn.long.total} {indicator_of(objective).why()} ({failing}) within "
+        f"{of}: {burn.long.bad} of {burn.long.total} {why} ({failing}) within "
         f"{duration(burn.tier.long_seconds)}{over}, against an objective of {percent(objective.target_ratio)}"
     )
     left = "unknown"
@@ -176,7 +186,7 @@ def _describe(
         f"untouched budget would be gone in {left}."
     )
     bad = bad_by_version(objective, {key: item.get(burn.tier.long_seconds, NO_CALLS) for key, item in versions.items()})
-    if not bad or objective.slices is not None:
+    if not bad or objective.cut is not None:
         return summary, description, {}
     if version is None:
         description += f" {spenders(bad)}"
@@ -194,6 +204,11 @@ def _describe(
         whose = "the" if version is not None else "its"
         description += f" {share} of {whose} failures are {first.error_type} (source: {first.error_source})."
     return summary, description, calls_by_error(carried)
+
+
+def limit_of(tick: Tick, objective: Objective, plugin: str) -> float | None:
+    """Return the limit that an objective of saturation is about; None: it is of calls, or nobody told of one lately."""
+    return None if objective.saturation is None else tick.seen.limits.get((plugin, objective.saturation.resource.value))
 
 
 def spenders(bad: Mapping[str, int]) -> str:

@@ -18,10 +18,10 @@ from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.period import Period
 from plugwarden_collector.rules.tiers import TICKET
 
-from .alerts import Described, bring_forward, spenders
-from .tick import Tick
+from .alerts import Described, bring_forward, limit_of, spenders
+from .tick import Observation, Tick
 
-__all__ = ["keep_budgets", "of_period"]
+__all__ = ["keep_budgets", "of_period", "without_limit"]
 
 
 def keep_budgets(tick: Tick) -> None:
@@ -36,7 +36,7 @@ def keep_budgets(tick: Tick) -> None:
     for objective in tick.rules.objectives:
         period = objective.period_at(tick.at)
         left_out = tuple(
-            stretches(widened(tick.standing.corrections, objective.slices), period.started_at, period.ends_at)
+            stretches(widened(tick.standing.corrections, objective.cut), period.started_at, period.ends_at)
         )
         # Of a plugin, or a period, that is younger than the longest window few calls are the whole budget, and burn rates tell.
         young_from = tick.at - timedelta(seconds=max(tier.long_seconds for tier in objective.tiers))
@@ -45,7 +45,7 @@ def keep_budgets(tick: Tick) -> None:
         for (plugin, version), windows in tick.seen.windows.get(objective.name, {}).items():
             burning = windows.get(fastest, NO_CALLS)
             running.setdefault(plugin, []).append(burning)
-            if objective.slices is not None:
+            if objective.cut is not None:
                 continue
             left = budget(objective, periods.get((plugin, version), NO_CALLS))
             _keep(tick, objective, period, left_out, plugin, version, left, burning)
@@ -92,16 +92,31 @@ def of_period(objective: Objective) -> str:
     return f"this {objective.calendar.unit}" if objective.calendar is not None else duration(objective.period_seconds)
 
 
+def without_limit(objectives: Sequence[Objective], seen: Observation) -> dict[str, tuple[str, ...]]:
+    """Return the plugins that objectives of saturation say nothing of, by objective: they were called lately, and told of no limit."""
+    called = sorted({plugin for plugin, _ in seen.called_at})
+    return {
+        item.name: tuple(
+            plugin
+            for plugin in called
+            if item.covers(plugin) and (plugin, item.saturation.resource.value) not in seen.limits
+        )
+        for item in objectives
+        if item.saturation is not None
+    }
+
+
 def _tell(tick: Tick, objective: Objective, plugin: str, left: Budget, versions: Mapping[str, CallCounts]) -> None:
     period = of_period(objective)
 
     def described() -> Described:
+        why = indicator_of(objective).why(limit_of(tick, objective, plugin))
         summary = (
-            f"{plugin} has spent its error budget: {left.bad} of {left.total} {indicator_of(objective).why()} "
+            f"{plugin} has spent its error budget: {left.bad} of {left.total} {why} "
             f"({percent(left.bad / left.total)}) within {period}, over {objective.over_versions}, against an objective of "
             f"{percent(objective.target_ratio)}"
         )
-        spent_by = f"{spenders(bad_by_version(objective, versions))} " if objective.slices is None else ""
+        spent_by = f"{spenders(bad_by_version(objective, versions))} " if objective.cut is None else ""
         description = f"{spent_by}A release begins with what those before it left."
         detail = {
             "total": left.total, "bad": left.bad, "allowed": left.allowed, "remaining_ratio": left.remaining_ratio,

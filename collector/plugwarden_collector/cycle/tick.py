@@ -82,6 +82,8 @@ class Observation:
     """What was counted since the tick before."""
     usual: Mapping[tuple[str, str, str], Past] = field(default_factory=dict)
     """What is usual, by plugin, version and operation."""
+    limits: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Limits that were told of lately, by plugin and resource, where an objective is of some."""
 
 
 @dataclass(slots=True)

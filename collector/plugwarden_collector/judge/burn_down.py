@@ -109,8 +109,8 @@ def counted_span(objective: Objective, at: datetime, until: datetime) -> tuple[d
     """Return from when on, and before when, a budget counts at `at`. What is dated ahead, up to and including `until`, counts, but for what
     is of a period of the calendar that has yet to begin; slices count once they are over."""
     period = objective.period_at(at)
-    if objective.slices is not None:
-        return period.started_at, objective.slices.floor(at)
+    if objective.cut is not None:
+        return period.started_at, objective.cut.floor(at)
     before = until + SMALLEST
     return period.started_at, before if objective.calendar is None else min(before, period.ends_at)
 
@@ -126,7 +126,7 @@ def marks_of(objective: Objective, first: datetime, before: datetime) -> list[da
 
 def step_of(objective: Objective, first: datetime, before: datetime) -> timedelta:
     """Return how far the moments of a chart are from one another: a round length, of whole slices where they are counted."""
-    length, shortest = (before - first).total_seconds(), 60 if objective.slices is None else objective.slices.seconds
+    length, shortest = (before - first).total_seconds(), 60 if objective.cut is None else objective.cut.seconds
     found = next((step for step in STEPS if step % shortest == 0 and length / step <= MOST_POINTS), STEPS[-1])
     return timedelta(seconds=found)
 
@@ -146,7 +146,7 @@ def with_empty_good(
     objective: Objective, sections: Sequence[Section], counts: Mapping[int, tuple[int, int]]
 ) -> Mapping[int, tuple[int, int]]:
     """Return counts in which empty slices are good ones, where the objective says that they are and any slice was not empty."""
-    slices = objective.slices
+    slices = objective.cut
     if slices is None or slices.empty is not EmptySlices.GOOD or not counts:
         return counts
     return {

@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import percent
 from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.saturation import Saturation
 from plugwarden_collector.rules.slices import Slices
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "CallCounts",
     "Indicator",
     "Latency",
+    "Minutes",
     "OfSlices",
     "Windows",
     "indicator_of",
@@ -73,8 +75,8 @@ class Indicator(Protocol):
     def good(self, counts: CallCounts) -> int:
         """Return how many of the counted calls are good."""
 
-    def why(self) -> str:
-        """Return what is said of bad calls, such as `calls failed`."""
+    def why(self, limit: float | None = None) -> str:
+        """Return what is said of bad calls, such as `calls failed`; `limit` is the one that was told of, where it is about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Availability:
         """Return the calls that did not fail."""
         return counts.total - counts.failed
 
-    def why(self) -> str:
+    def why(self, limit: float | None = None) -> str:
         """Return what is said of calls that failed."""
         return f"{self.calls} failed"
 
@@ -107,7 +109,7 @@ class Latency:
         """Return the calls that were fast."""
         return counts.total - counts.slow
 
-    def why(self) -> str:
+    def why(self, limit: float | None = None) -> str:
         """Return what is said of calls that were slow."""
         return f"{self.calls} took longer than {duration(self.threshold_seconds)}"
 
@@ -125,14 +127,32 @@ class OfSlices:
         """Return the good slices."""
         return counts.total - counts.failed
 
-    def why(self) -> str:
+    def why(self, limit: float | None = None) -> str:
         """Return what is said of bad slices."""
         return f"slices of {duration(self.slices.seconds)} were bad, as more than {percent(1 - self.slices.good_ratio)} of {self.by.why()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """Minutes in which no host process was at the threshold of its limit; counts are of minutes, and the bad ones are in `failed`."""
+
+    saturation: Saturation
+    waits_explain: ClassVar[bool] = False
+
+    def good(self, counts: CallCounts) -> int:
+        """Return the good minutes."""
+        return counts.total - counts.failed
+
+    def why(self, limit: float | None = None) -> str:
+        """Return what is said of bad minutes."""
+        of = f"{'' if limit is None else f'{limit:g} '}{self.saturation.resource.unit}"
+        return f"minutes at or above {percent(self.saturation.threshold_ratio)} of its limit of {of}"
 
 
 _KINDS: Mapping[Sli, Callable[[Objective], Indicator]] = {
     Sli.AVAILABILITY: lambda objective: Availability(objective.calls),
     Sli.LATENCY: lambda objective: Latency(objective.threshold_seconds, objective.calls),
+    Sli.SATURATION: lambda objective: Minutes(_given(objective.saturation)),
 }
 
 
@@ -141,3 +161,9 @@ def indicator_of(objective: Objective) -> Indicator:
     """Return the SLI that an objective is about."""
     by = _KINDS[objective.sli](objective)
     return by if objective.slices is None else OfSlices(by, objective.slices)
+
+
+def _given(saturation: Saturation | None) -> Saturation:
+    """Return the saturation of an objective of it, which rules give to each."""
+    assert saturation is not None  # noqa: S101 - rules without one are refused
+    return saturation

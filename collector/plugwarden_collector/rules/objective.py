@@ -11,6 +11,7 @@ from plugwarden.contract.histogram import threshold_index
 
 from .pattern import EVERY, matches
 from .period import Calendar, Period, calendar_period, rolling_period
+from .saturation import MINUTES, Saturation
 from .slices import Slices
 from .tiers import SRE, BurnWindows, Tier, tiers_for
 
@@ -25,10 +26,17 @@ class Sli(StrEnum):
     those that their caller made wrongly."""
     LATENCY = "latency"
     """Calls that were answered within the threshold, out of the same."""
+    SATURATION = "saturation"
+    """Minutes in which no host process used as much of its limit as the threshold, out of those in which the plugin was called and a
+    limit of it was known."""
 
 
-SLI_KEYS: Mapping[Sli, Mapping[str, str]] = {Sli.AVAILABILITY: {}, Sli.LATENCY: {"threshold": '"250ms"'}}
-"""Keys of an objective that one kind of SLI needs and others do not have, each with an example."""
+SLI_KEYS: Mapping[Sli, Mapping[str, str]] = {
+    Sli.AVAILABILITY: {},
+    Sli.LATENCY: {"threshold": '"250ms"'},
+    Sli.SATURATION: {"resource": '"concurrency"', "threshold": "0.8"},
+}
+"""Keys of an objective that a kind of SLI needs, each with an example; a kind that does not need one does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +81,18 @@ class Objective:
     operations: str = field(default=EVERY, hash=False)
     """A pattern of operations: calls of others do not count."""
     slices: Slices | None = field(default=None, hash=False)
-    """What the budget counts; None: calls."""
+    """What the budget counts as the rules say it; None: calls, or minutes of saturation."""
+    saturation: Saturation | None = field(default=None, hash=False)
+    """For saturation: of what, and from where on it is full."""
 
     def covers(self, plugin: str) -> bool:
         """Whether this objective is about a plugin."""
         return matches(self.plugins, plugin)
+
+    @property
+    def cut(self) -> Slices | None:
+        """How time is cut into what the budget counts; None: it counts calls."""
+        return self.slices if self.saturation is None else MINUTES
 
     @property
     def measured(self) -> str:
@@ -94,12 +109,12 @@ class Objective:
     def isolates(self) -> bool:
         """Whether the automation may isolate for it: what it says is said of single calls, and of all of a version,
         as evidence is."""
-        return self.versions == EVERY and self.operations == EVERY and self.slices is None
+        return self.versions == EVERY and self.operations == EVERY and self.cut is None
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
         """The burn-rate tiers for this objective's period."""
-        return tiers_for(self.period_seconds, self.burn_windows, 0 if self.slices is None else self.slices.seconds)
+        return tiers_for(self.period_seconds, self.burn_windows, 0 if self.cut is None else self.cut.seconds)
 
     @property
     def threshold_index(self) -> int | None:
@@ -110,9 +125,9 @@ class Objective:
         """Return the period that the error budget counts over at a moment (UTC, without a zone)."""
         if self.calendar is not None:
             return calendar_period(self.calendar, at)
-        if self.slices is None:
+        if self.cut is None:
             return rolling_period(self.period_seconds, at)
-        ended = self.slices.floor(at)
+        ended = self.cut.floor(at)
         return Period(ended - timedelta(seconds=self.period_seconds), ended)
 
     def sizes_of(self, severity: str) -> tuple[float, ...]:
@@ -143,7 +158,8 @@ FOR_PEOPLE = frozenset(
         "versions",
         "operations",
         "slices",
+        "saturation",
     }
 )
 """Fields of an objective that no decision rests on, for budgets and burn rates isolate nobody, and neither do objectives of some versions
-or operations, or of slices of time: they are not kept with one."""
+or operations, of slices of time, or of saturation: they are not kept with one."""

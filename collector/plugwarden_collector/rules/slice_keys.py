@@ -51,11 +51,14 @@ def slices_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Slic
 
 
 def slice_problems(objective: Objective) -> Iterator[tuple[str, str]]:
-    """(key, what is wrong) of an objective of slices whose values have the right types; of another one nothing."""
-    slices = objective.slices
+    """(key, what is wrong) of an objective of slices, or of minutes, whose values have the right types; of another one nothing."""
+    slices = objective.cut
     if slices is None:
         return
     period, length = objective.period_seconds, f"{slices.seconds // 60}m"
+    if objective.saturation is not None and period > MINUTES_FOR_SECONDS:
+        yield "period", 'saturation is counted by the minute, which is kept for 35 days; write 30d at most, or "month"'
+        return
     if objective.calendar is not None and not starts_on_full(objective.calendar, slices.seconds):
         yield (
             "slice",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .about_keys import ABOUT_KEYS, about_in
 from .objective import SLI_KEYS, Objective, Sli
 from .pattern import ALTERNATIVE_SIGNS, EVERY, joined
 from .period import NOMINAL_SECONDS, Calendar, CalendarUnit
+from .saturation_keys import saturation_in
 from .slice_keys import SLICE_KEYS, slice_problems, slices_in
 from .slices import MIN_BAD_SLICES, MIN_SLICES
 from .table import choice_at, duration_at, nearest, time_zone_at, unknown_keys
@@ -19,7 +20,7 @@ __all__ = ["SLO_KEYS", "objective_in", "patterns_in"]
 
 SLO_KEYS = ABOUT_KEYS | SLICE_KEYS | {
     "name", "sli", "objective", "period", "plugins", "threshold", "min_events", "min_failures", "for", "keep_firing_for", "windows",
-    "time_zone", "versions", "operations",
+    "time_zone", "versions", "operations", "resource",
 }  # fmt: skip
 
 
@@ -44,18 +45,16 @@ def objective_in(
     period = (
         duration_at(table, "period", "30d", place, problems) if calendar is None else NOMINAL_SECONDS[calendar.unit]
     )
-    threshold = duration_at(table, "threshold", None, place, problems)
-    for owner, needed in SLI_KEYS.items():
-        for key, example in needed.items():
-            if owner is sli and key not in table:
-                problems.append(f"{place}.{key}: a {owner} objective needs one, such as {example}")
-            elif owner is not sli and key in table:
-                problems.append(f"{place}.{key}: only a {owner} objective has one")
+    problems += _of_other_kinds(table, sli, place)
+    saturated = "resource" in SLI_KEYS[sli]
+    saturation = saturation_in(table, place, problems) if saturated else None
+    threshold = None if saturated else duration_at(table, "threshold", None, place, problems)
     for key in ("min_events", "min_failures"):
         value = table.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
             problems.append(f"{place}.{key}: {shown(value)} must be a whole number from 1 to {MAX_COUNT}")
-    slices = slices_in(table, place, problems)
+    slices = None if saturated else slices_in(table, place, problems)
+    cut = saturated or slices is not None
     hold = duration_at(table, "for", 0, place, problems)
     keep = duration_at(table, "keep_firing_for", 30, place, problems)
     about = about_in(table, place, problems)
@@ -71,8 +70,8 @@ def objective_in(
         period,
         plugins,
         threshold,
-        int(table.get("min_events", 20 if slices is None else MIN_SLICES)),
-        int(table.get("min_failures", 5 if slices is None else MIN_BAD_SLICES)),
+        int(table.get("min_events", MIN_SLICES if cut else 20)),
+        int(table.get("min_failures", MIN_BAD_SLICES if cut else 5)),
         hold or 0.0,
         keep or 0.0,
         **about,
@@ -81,9 +80,20 @@ def objective_in(
         versions=versions,
         operations=operations,
         slices=slices,
+        saturation=saturation,
     )
     problems += [f"{place}.{key}: {wrong}" for key, wrong in (*objective_problems(found), *slice_problems(found))]
     return found if len(problems) == before else None
+
+
+def _of_other_kinds(table: Mapping[str, Any], sli: Sli, place: str) -> Iterator[str]:
+    """Yield what is wrong with keys that some kinds of SLI have: this kind needs one that is missing, or has none that is there."""
+    for key in sorted({key for needed in SLI_KEYS.values() for key in needed}):
+        if key in SLI_KEYS[sli] and key not in table:
+            yield f"{place}.{key}: a {sli} objective needs one, such as {SLI_KEYS[sli][key]}"
+        elif key not in SLI_KEYS[sli] and key in table:
+            owners = " or ".join(owner for owner, needed in SLI_KEYS.items() if key in needed)
+            yield f"{place}.{key}: only a {owners} objective has one"
 
 
 def _calendar_in(table: Mapping[str, Any], place: str, problems: list[str]) -> Calendar | None:

@@ -42,6 +42,10 @@ def upstream_in(
     patterns = {key: patterns_in(table, key, EVERY, place, problems) for key in sorted(_OWN)}
     rest = {key: value for key, value in table.items() if key in _OF_SLO}
     objective = objective_in(rest, place, problems, known)
+    if objective is not None and objective.saturation is not None:
+        problems.append(
+            f"{place}.sli: nobody tells its callers what an upstream can take; write availability or latency"
+        )
     if objective is None or len(problems) > before:
         return None
     return Upstream(objective, **patterns)

@@ -12,6 +12,7 @@ from datetime import datetime
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.rules.objective import Objective
 from plugwarden_collector.rules.pattern import EVERY, matches
+from plugwarden_collector.rules.saturation import Saturation
 from plugwarden_collector.rules.slices import Slices
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "FleetSeries",
     "GateState",
     "HeatStep",
+    "Limits",
     "Measure",
     "OperationCalls",
     "PluginCalls",
@@ -42,6 +44,9 @@ Windows = Mapping[str, Mapping[PluginVersion, Mapping[float, CallCounts]]]
 Counts = Mapping[str, Mapping[PluginVersion, CallCounts]]
 """Name of a measure -> plugin version -> counts of one span of time. What has no calls in it is not there."""
 
+Limits = Mapping[tuple[str, str], float]
+"""Plugin and `rules.saturation.LimitedResource` -> limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -59,11 +64,15 @@ class Measure:
     """A pattern of operations: calls of others do not count."""
     slices: Slices | None = None
     """What is counted instead of calls: slices of a plugin over its versions, under an empty one. They are asked of spans alone."""
+    saturation: Saturation | None = None
+    """What fills slices, which are minutes; None: calls make them good or bad."""
 
     @classmethod
     def of(cls, item: Objective) -> Measure:
         """Return what is counted of calls for an objective."""
-        return cls(item.name, item.covers, item.threshold_index, item.versions, item.operations, item.slices)
+        return cls(
+            item.name, item.covers, item.threshold_index, item.versions, item.operations, item.cut, item.saturation
+        )  # fmt: skip
 
     def is_about(self, key: PluginVersion) -> bool:
         """Whether what is counted of a plugin's version, or of a plugin, counts."""

@@ -162,7 +162,7 @@ class BudgetRow:
     time: datetime
     """When it was judged, UTC; up to ten minutes ago where judging found the same since."""
     sli: str
-    """`availability` or `latency`; of slices of time `availability_slices` or `latency_slices`."""
+    """`availability`, `latency` or `saturation`; of slices of time `availability_slices` or `latency_slices`."""
     objective: float
     """Share of good calls that is promised, 0 to 1."""
     period_seconds: float

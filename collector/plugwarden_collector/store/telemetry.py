@@ -38,6 +38,7 @@ from .calls import (
     FleetSeries,
     GateState,
     HeatStep,
+    Limits,
     Measure,
     OperationCalls,
     PluginCalls,
@@ -119,6 +120,9 @@ class Judging(Protocol):
 
     def versions(self, since: datetime, until: datetime) -> Sequence[VersionSeen]:
         """Return every plugin version that was called, or refused."""
+
+    def limits(self, since: datetime, until: datetime) -> Limits:
+        """Return the limits that host processes told of: of each plugin and resource the one that came nearest to being used up."""
 
     def last_calls(
         self, since: datetime, quiet_since: datetime, at: datetime, *, by_operation: bool

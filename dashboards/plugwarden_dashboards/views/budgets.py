@@ -47,6 +47,10 @@ def _body() -> None:
     rows = sorted(
         answer.value, key=lambda row: (_ORDER.get(row["state"], 9), budget.left(row), row["plugin_id"], row["slo"])
     )
+    for item in rules.value["objectives"]:
+        if item["no_limit"]:
+            unknown = ", ".join(words.plain(plugin) for plugin in item["no_limit"])
+            st.text(f"{words.plain(item['name'])}: no limit known of {unknown}, and so no budget.")
     if not rows:
         st.info("No objective has been judged yet: budgets appear a few seconds after the first calls.")
     else:

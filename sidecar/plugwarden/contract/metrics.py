@@ -116,7 +116,10 @@ TERMS_ENFORCED: Final = MetricSpec(
     "output in bytes of a result; processors that the host process may use.",
 )
 TERMS_OBSERVED: Final = MetricSpec(
-    "plugin.terms.observed", "1", "gauge", "The same as seen in the last interval: the longest call, the most at once."
+    "plugin.terms.observed",
+    "1",
+    "gauge",
+    "The same as seen in the last interval: the longest call, the most at once; rate in calls a second that asked for it, over a minute.",
 )
 BREAKER_STATE: Final = MetricSpec(
     "plugin.breaker.state", "{state}", "gauge", "The breaker's state as the fixed integer of BreakerState."

@@ -209,7 +209,7 @@ class Interval:
             self._tally.drop("spans", reason, spans)
         for operation in self._operations():
             operation.slowest_ns = 0
-        self._readings.note_peaks(self._aggregator, publish=heartbeat)
+        self._readings.note_peaks(self._aggregator, time.monotonic(), publish=heartbeat)
         if faults := self._readings.take_faults():
             self._tally.drop("internal", "shim_fault", faults)
         whole = self._close(heartbeat=heartbeat)  # first, so that the count is sent first

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OWN_SCOPE", "SPECS", "HistogramPoint", "NumberPoint", "Points", "ScopeName", "gather", "scope_of"]
 
-GAUGES_AGAIN_NS = 60_000_000_000
-"""Gauges of an operation that are as they were are told again this often: most operations are idle most of the time."""
+GAUGES_AGAIN_NS = 50_000_000_000
+"""Gauges of an operation that are as they were are told again this often, for most operations are idle most of the time: with the interval
+of five seconds at the end of which they are told, each minute of the clock has one."""
 ScopeName = tuple[str, str | None]
 """An instrumentation scope: the plugin and its version, or the sidecar itself."""
 OWN_SCOPE: ScopeName = ("plugwarden", None)
@@ -134,6 +135,10 @@ def operation_gauges(operation: Operation) -> Iterator[tuple[str, dict[str, Attr
         if declared is not None:
             yield metrics.TERMS_DECLARED.name, {**about, attributes.PLUGIN_TERM: term}, declared
             yield metrics.TERMS_OBSERVED.name, {**about, attributes.PLUGIN_TERM: term}, observed
+    if declaration.bulkhead is not None and declaration.expected_concurrency is None:
+        yield metrics.TERMS_OBSERVED.name, {**about, attributes.PLUGIN_TERM: "concurrency"}, operation.peak_running
+    if declaration.rate is not None:
+        yield metrics.TERMS_OBSERVED.name, {**about, attributes.PLUGIN_TERM: "rate"}, operation.asked_per_second
     for term, held in _enforced(declaration):
         yield metrics.TERMS_ENFORCED.name, {**about, attributes.PLUGIN_TERM: term}, held
 

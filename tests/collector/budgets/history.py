@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from plugwarden_collector.store.upkeep import Keep
 
 from tests.collector.conftest import Running, running
-from tests.collector.support.rolled_store import span
+from tests.collector.support.rolled_store import ns, span
 from tests.collector.support.still_clock import StillClock
 
-from .oracle import Call, Excluded, Left, Promise, left_of
+from .oracle import Call, Excluded, Left, Promise, Told, left_of
 
 __all__ = ["History"]
 
@@ -27,6 +28,7 @@ class History:
     def __init__(self, folder: Path, promises: Sequence[Promise], clock: StillClock) -> None:
         self._folder, self.promises, self.clock = folder, promises, clock
         self.calls: list[Call] = []
+        self.told: list[Told] = []
         self.excluded: list[Excluded] = []
         (folder / "rules.toml").write_text("".join(map(_table, promises)))
 
@@ -43,13 +45,21 @@ class History:
             message = trace_service_pb2.ExportTraceServiceRequest()
             for call in told[first : first + 2_000]:
                 span(message, call.seconds, call.at, attributes=_attributes(call))
-            answer = httpx2.post(
-                f"{collector.http}/v1/traces",
-                content=message.SerializeToString(),
-                headers={"Content-Type": "application/x-protobuf"},
-            )
-            assert answer.status_code == 200, answer.text
+            _send(collector, "traces", message)
         self.calls += told
+
+    def tell_limits(self, collector: Running, told: Iterable[Told]) -> None:
+        """Send what host processes told of their limits, whenever that was."""
+        found = list(told)
+        message = metrics_service_pb2.ExportMetricsServiceRequest()
+        for process in sorted({item.process for item in found}):
+            resource = message.resource_metrics.add()
+            resource.resource.attributes.add(key="service.instance.id").value.string_value = process
+            for item in found:
+                if item.process == process:
+                    _gauges(resource.scope_metrics.add(), item)
+        _send(collector, "metrics", message)
+        self.told += found
 
     def keep_little(self, collector: Running) -> None:
         """Let go of what is old, as a minute's round of cleaning up does."""
@@ -76,7 +86,7 @@ class History:
         found: dict[tuple[str, str], Left] = {}
         for promise in self.promises:
             for plugin in sorted({call.plugin for call in self.calls}):
-                left = left_of(self.calls, promise, plugin, self.clock(), self.excluded)
+                left = left_of(self.calls, promise, plugin, self.clock(), self.excluded, self.told)
                 found[promise.name, plugin] = left
                 row = told.get((promise.name, plugin))
                 said = (0, 0, None) if row is None else _said(row)
@@ -96,6 +106,32 @@ class History:
         self.clock.at += length
 
 
+def _send(collector: Running, signal: str, message: Any) -> None:
+    answer = httpx2.post(
+        f"{collector.http}/v1/{signal}",
+        content=message.SerializeToString(),
+        headers={"Content-Type": "application/x-protobuf"},
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def _gauges(scope: Any, item: Told) -> None:
+    said = (
+        ("plugin.invocation.active", "", item.running),
+        ("plugin.terms.declared", "concurrency", item.expected),
+        ("plugin.terms.enforced", "concurrency", item.places),
+        ("plugin.terms.enforced", "rate", item.rate),
+        ("plugin.terms.observed", "concurrency", item.most),
+        ("plugin.terms.observed", "rate", item.asked),
+    )
+    for name, term, value in said:
+        if value is not None:
+            point = scope.metrics.add(name=name).gauge.data_points.add(as_double=value, time_unix_nano=ns(item.at))
+            about = {"plugin.id": item.plugin, "plugin.version": item.version, "plugin.operation": item.operation}
+            for key, text in (about | ({"plugin.term": term} if term else {})).items():
+                point.attributes.add(key=key).value.string_value = text
+
+
 def _said(row: dict[str, Any]) -> tuple[int, int, Any]:
     return row["total"], row["bad"], row["budget_remaining_ratio"]
 
@@ -112,6 +148,11 @@ def _table(promise: Promise) -> str:
         lines.append(f'time_zone = "{promise.zone}"')
     if promise.threshold_seconds is not None:
         lines += ['sli = "latency"', f'threshold = "{promise.threshold_seconds}s"']
+    if promise.resource:
+        lines += [
+            'sli = "saturation"', f'resource = "{promise.resource}"', f"threshold = {promise.full_at}", "min_events = 1",
+            "min_failures = 1",
+        ]  # fmt: skip
     for key, patterns in (("versions", promise.versions), ("operations", promise.operations)):
         if patterns != ("*",):
             lines.append(f"{key} = {list(patterns)}")

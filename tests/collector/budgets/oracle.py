@@ -1,4 +1,4 @@
-"""A second reckoning of error budgets: from every single call, in plain Python, by nothing that the product uses.
+"""A second reckoning of error budgets: from every single call and all that was told of limits, in plain Python, by nothing of the product.
 
 What belongs to a period of the calendar is found by what a place's clock shows, not by reckoning its bounds.
 """
@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-__all__ = ["Call", "Excluded", "Left", "Promise", "left_of"]
+__all__ = ["Call", "Excluded", "Left", "Promise", "Told", "left_of"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,36 @@ class Call:
     reason: str = ""
     seconds: float = 0.01
     operation: str = "run"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one host process told of an operation at a moment; None is what it did not."""
+
+    at: datetime
+    plugin: str = "csv"
+    version: str = "1"
+    operation: str = "run"
+    process: str = "one"
+    places: int | None = None
+    """Of its bulkhead."""
+    expected: int | None = None
+    """Calls at once that its manifest expects."""
+    running: int | None = 0
+    most: int | None = None
+    """Most that ran at once since the last time."""
+    rate: float | None = None
+    asked: float | None = None
+    """Calls a second that asked its rate limit, over a minute."""
+
+    def of(self, resource: str) -> tuple[Fraction, Fraction] | None:
+        """Return what is used and the limit, of what it says both of."""
+        if resource == "rate":
+            limit, used = self.rate, self.asked
+        else:
+            limit = self.expected if self.places is None else self.places
+            used = max((item for item in (self.running, self.most) if item is not None), default=None)
+        return None if not limit or used is None else (Fraction(used), Fraction(limit))
 
 
 @dataclass(frozen=True)
@@ -50,6 +80,9 @@ class Promise:
     slice_target: str = "1"
     slice_min_calls: int = 1
     empty: str = "none"
+    resource: str = ""
+    """Of saturation; empty: calls count, or slices of them."""
+    full_at: str = "1"
 
 
 @dataclass(frozen=True)
@@ -74,9 +107,16 @@ class Left:
 
 
 def left_of(
-    calls: Iterable[Call], promise: Promise, plugin: str, at: datetime, excluded: Sequence[Excluded] = ()
+    calls: Iterable[Call],
+    promise: Promise,
+    plugin: str,
+    at: datetime,
+    excluded: Sequence[Excluded] = (),
+    told: Sequence[Told] = (),
 ) -> Left:
     """Return what is left of a plugin's budget at a moment."""
+    if promise.resource:
+        return _of_minutes(calls, told, promise, plugin, at, excluded)
     if promise.slice_minutes:
         return _of_slices(calls, promise, plugin, at, excluded)
     by_version: dict[str, tuple[int, int]] = {}
@@ -130,6 +170,41 @@ def _of_slices(
     return Left(total, bad, 1 - bad / (total * (1 - Fraction(promise.target))) if total else None)
 
 
+def _of_minutes(
+    calls: Iterable[Call],
+    told: Sequence[Told],
+    promise: Promise,
+    plugin: str,
+    at: datetime,
+    excluded: Sequence[Excluded],
+) -> Left:
+    """Look at each minute that somebody told of a limit in, once it is over."""
+    called = {
+        _full(call.at, 1)
+        for call in calls
+        if call.plugin == plugin and _narrowed(call, promise) and _good(call, promise) is not None
+    }
+    of_minute: dict[datetime, list[tuple[Fraction, Fraction]]] = {}
+    for item in told:
+        said = item.of(promise.resource)
+        if said is not None and item.plugin == plugin and _narrowed(item, promise):
+            of_minute.setdefault(_full(item.at, 1), []).append(said)
+    length, total, bad = timedelta(minutes=1), 0, 0
+    for begins, uses in of_minute.items():
+        if begins >= _full(at, 1) or not _slice_counts(begins, length, promise, at):
+            continue
+        if not fnmatchcase(plugin, promise.plugins) or not (begins in called or any(used for used, _ in uses)):
+            continue
+        if any(
+            item.starts_at < begins + length and item.ends_at > begins and _about(item, plugin, promise)
+            for item in excluded
+        ):
+            continue
+        total += 1
+        bad += any(used >= Fraction(promise.full_at) * limit for used, limit in uses)
+    return Left(total, bad, 1 - bad / (total * (1 - Fraction(promise.target))) if total else None)
+
+
 def _full(at: datetime, minutes: int) -> datetime:
     return at.replace(minute=at.minute // minutes * minutes if minutes < 60 else 0, second=0, microsecond=0)
 
@@ -137,11 +212,11 @@ def _full(at: datetime, minutes: int) -> datetime:
 def _slice_counts(begins: datetime, length: timedelta, promise: Promise, at: datetime) -> bool:
     if promise.days is None:
         return _shown(begins, promise) == _shown(at, promise)
-    return begins >= _full(at, promise.slice_minutes) - timedelta(days=promise.days)
+    return begins >= _full(at, promise.slice_minutes or 1) - timedelta(days=promise.days)
 
 
-def _narrowed(call: Call, promise: Promise) -> bool:
-    """Whether a call is of one of the versions and operations that a promise is about."""
+def _narrowed(call: Call | Told, promise: Promise) -> bool:
+    """Whether a call, or what is told, is of one of the versions and operations that a promise is about."""
     said = ((call.version, promise.versions), (call.operation, promise.operations))
     return all(any(fnmatchcase(name, pattern) for pattern in patterns) for name, patterns in said)
 

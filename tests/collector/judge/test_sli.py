@@ -12,13 +12,16 @@ from plugwarden_collector.judge.arrivals import StreamCounts
 from plugwarden_collector.judge.burn import burns
 from plugwarden_collector.judge.sli import Availability, CallCounts, Latency, indicator_of
 from plugwarden_collector.judge.watch import bad_of, thresholds_of
-from plugwarden_collector.rules.objective import SLI_KEYS, Objective, Sli
+from plugwarden_collector.rules.objective import Objective, Sli
+from plugwarden_collector.rules.saturation import LimitedResource, Saturation
 
 from tests.collector.support.sources import modules_of
 
 
 def objective(sli: Sli) -> Objective:
-    return Objective("o", sli, 0.99, 21_600.0, threshold_seconds=0.25 if "threshold" in SLI_KEYS[sli] else None)
+    threshold = 0.25 if sli is Sli.LATENCY else None
+    full = Saturation(LimitedResource.CONCURRENCY, 0.8) if sli is Sli.SATURATION else None
+    return Objective("o", sli, 0.99, 21_600.0, threshold_seconds=threshold, saturation=full)
 
 
 @pytest.mark.parametrize("sli", Sli)
@@ -49,7 +52,7 @@ def test_a_slow_call_burns_the_budget_of_latency_alone() -> None:
 @pytest.mark.parametrize("bad", [{"failed": 9}, {"slow": 9}])
 def test_a_stream_is_judged_by_what_each_sli_counts(bad: dict[str, int]) -> None:
     """Failures are told with the counts, slowness with each threshold that an objective asks for."""
-    objectives = [objective(sli) for sli in Sli]
+    objectives = [item for item in map(objective, Sli) if item.isolates]
     thresholds = thresholds_of(objectives)
     slow = (bad.get("slow", 0),) * len(thresholds)
     counts = StreamCounts("csv", "1", "x", CallCounts(100, failed=bad.get("failed", 0)), 0, slow)

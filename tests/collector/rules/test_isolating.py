@@ -1,4 +1,4 @@
-"""Objectives of parts, and of slices, are in nothing that isolates."""
+"""Objectives of parts, of slices and of saturation are in nothing that isolates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ WHOLE = '[[slo]]\nname = "whole"\nobjective = 0.99\n'
 PARTS = {
     "versions": 'versions = "2.*"',
     "operations": 'operations = ["read", "list"]',
+    "saturation": 'sli = "saturation"\nresource = "rate"\nthreshold = 0.8',
     "slices": 'slice = "1m"\nslice_objective = 0.95',
 }
 

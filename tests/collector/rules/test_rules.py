@@ -82,7 +82,7 @@ def test_a_file_that_is_no_rules_is_refused_in_one_line(tmp_path: Path, data: by
         ("min_failures = true", "slo[0].min_failures: True must be"),
         ('plugins = ""', "slo[0].plugins: '' must be a non-empty string"),
         ('plugins = "a\\u202eb"', "slo[0].plugins: 'a\\u202eb' must have"),
-        ("sli = []", "slo[0].sli: [] must be availability or latency"),
+        ("sli = []", "slo[0].sli: [] must be availability, latency or saturation"),
         ('[policy]\nhold = "48h"', "policy.hold: 2d is longer than hold_max, 1d"),
         ('[policy]\nhold_max = "10000d"', "policy.hold_max: '10000d' is longer than 400d"),
         ('[policy]\nstep = "2h"', "policy.step_timeout: 1h is shorter than step, 2h"),

@@ -56,6 +56,7 @@ def test_every_statement_binds_against_a_new_database(database: Database) -> Non
         "select service_name, plugin_id, tenant_id, calls, 0::bigint as row from call_seconds"
     )
     connection.execute("create temp view staged_waits as from wait_seconds")
+    connection.execute("create temp view staged_limits as from limit_minutes")
     connection.execute("create temp view staged_streams as from cumulative_streams")
     connection.execute("create temp view wanted_streams as select series, sender, started_at from cumulative_streams")
     connection.execute("create temp view doubtful_rows as select rowid as row from call_seconds")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -325,6 +327,36 @@ def test_what_an_operation_is_held_to_is_told(sidecar: Sidecar, outbox: Any) -> 
     assert values.pop("processors") > 0
     assert values == {"concurrency": 3, "rate": 50, "cpu": 0.5, "output": 1000}
     assert held["rate"].attributes["plugin.owner"] == "team-a"
+
+
+def test_what_is_used_of_a_limit_is_told_beside_it(sidecar: Sidecar, outbox: Any) -> None:
+    """Calls that were refused say that a bulkhead was full, whoever looked; a rate is a mean over a minute."""
+    outer: list[Callable[[], object]] = []
+
+    def refused() -> None:
+        with contextlib.suppress(CallNotPermitted):
+            outer[0]()
+
+    def holding() -> None:
+        call_from_threads(1, refused, calls=1)
+
+    outer.append(sidecar.wrap(holding, plugin="p", version="1", operation="outer", bulkhead=BulkheadPolicy(1)))
+    idle = sidecar.wrap(lambda: None, plugin="p", version="1", operation="idle", bulkhead=BulkheadPolicy(3))
+    limited = sidecar.wrap(lambda: None, plugin="p", version="1", operation="limited", rate=RatePolicy(0.5, burst=2))
+    outer[0]()
+    idle()
+    for _ in range(3):
+        with contextlib.suppress(CallNotPermitted):
+            limited()
+    sidecar._pipeline.drain.cut(everything=True, heartbeat=True)
+    assert sidecar.flush()
+    told = {
+        (p.attributes["plugin.operation"], p.attributes["plugin.term"]): p.point.as_int or p.point.as_double
+        for p in outbox.named("plugin.terms.observed")
+    }
+    assert told["idle", "concurrency"] <= 1
+    assert told["outer", "concurrency"] == 1, "one place, and a call that found none"
+    assert told["limited", "rate"] == 3 / 60, "two tokens, and a call that found none"
 
 
 @pytest.mark.parametrize(

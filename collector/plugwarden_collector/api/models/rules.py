@@ -32,6 +32,8 @@ class Objective(Answer, objective.Objective):
 
     tiers: tuple[Tier, ...] = field()
     """Window pairs for its period."""
+    no_limit: tuple[str, ...] = ()
+    """Of saturation: plugins that were called lately and of which no limit is known, so that they have no budget of it."""
 
 
 @value

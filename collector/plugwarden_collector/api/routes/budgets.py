@@ -43,7 +43,7 @@ def budget_routes(parts: Parts) -> Routes:
             raise NotFoundError(
                 f"the rules have no objective {slo[:200]!r} that is about {plugin[:200]!r}; `plugwarden slos` lists those there are"
             )
-        if version is not None and objective.slices is not None:
+        if version is not None and objective.cut is not None:
             raise NotFoundError(
                 f"{slo!r} counts slices of time over all versions of a plugin: no version has a budget of its own"
             )

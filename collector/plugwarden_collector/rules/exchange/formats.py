@@ -123,7 +123,13 @@ def _read(document: Value, openslo: list[Value], found: Found) -> None:
 
 def export_problems(objectives: Sequence[Objective], kind: Format) -> list[str]:
     """Return what keeps objectives from being exported, each with its objective and what to write instead."""
-    if kind not in (Format.SLOTH, Format.PROMETHEUS):
+    if kind is Format.OPENSLO:
+        return [
+            f"{item.name}.sli: OpenSLO has no metric of ours for minutes in which a limit was nearly full; leave it out, or export as toml"
+            for item in objectives
+            if item.saturation is not None
+        ]
+    if kind is Format.TOML:
         return []
     found = [f"{item.name}.{key}: {wrong}" for item in objectives for key, wrong in filter(None, [query_problem(item)])]
     by_id: dict[str, Objective] = {}

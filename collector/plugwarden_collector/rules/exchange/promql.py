@@ -112,11 +112,18 @@ def _total(whose: str) -> str:
 
 
 _QUERIES: Mapping[Sli, Callable[[Objective, str], Queries]] = {Sli.AVAILABILITY: _availability, Sli.LATENCY: _latency}
+"""Of kinds that are ratios of calls; of others `query_problem` says why they are none."""
 
 
 def query_problem(objective: Objective) -> tuple[str, str] | None:
     """Return the key that keeps an objective from being a query, and why: Prometheus looks back over lengths of time, and `/metrics` of a
     sidecar has buckets at some durations alone."""
+    if objective.saturation is not None:
+        return (
+            "sli",
+            "minutes in which a limit was nearly full are no ratio of two rates, and a subquery would look at moments of its own; leave it "
+            "out of what Prometheus and Sloth get",
+        )
     if objective.slices is not None:
         return (
             "slice",

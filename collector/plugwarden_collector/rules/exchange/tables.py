@@ -34,14 +34,14 @@ def slo_table(objective: Objective) -> dict[str, Any]:
         "operations": _changed(_patterns(objective.operations), EVERY),
         "sli": objective.sli.value,
         "objective": objective.target_ratio,
-        "threshold": None if objective.threshold_seconds is None else written(objective.threshold_seconds),
+        **_threshold_keys(objective),
         "period": written(objective.period_seconds) if calendar is None else calendar.unit.value,
         "time_zone": "" if calendar is None else calendar.time_zone,
         "windows": "" if objective.burn_windows is plain.burn_windows else objective.burn_windows.name,
         **_slice_keys(objective.slices),
-        "min_events": _changed(objective.min_events, plain.min_events if objective.slices is None else MIN_SLICES),
+        "min_events": _changed(objective.min_events, plain.min_events if objective.cut is None else MIN_SLICES),
         "min_failures": _changed(
-            objective.min_failures, plain.min_failures if objective.slices is None else MIN_BAD_SLICES
+            objective.min_failures, plain.min_failures if objective.cut is None else MIN_BAD_SLICES
         ),
         "for": None if objective.for_seconds == plain.for_seconds else written(objective.for_seconds),
         "keep_firing_for": None
@@ -54,6 +54,12 @@ def slo_table(objective: Objective) -> dict[str, Any]:
 def _patterns(pattern: str) -> str | list[str]:
     several = alternatives(pattern)
     return pattern if len(several) == 1 else list(several)
+
+
+def _threshold_keys(objective: Objective) -> dict[str, Any]:
+    if objective.saturation is not None:
+        return {"resource": objective.saturation.resource.value, "threshold": objective.saturation.threshold_ratio}
+    return {} if objective.threshold_seconds is None else {"threshold": written(objective.threshold_seconds)}
 
 
 def _slice_keys(slices: Slices | None) -> dict[str, Any]:

@@ -44,6 +44,7 @@ _RULES = {
         "else slow_calls(calls, bucket_index, bucket_count, $fast::integer) end"
     ),
     "bad_slice": f"({{0}}::hugeint - {{1}}::hugeint) * {MILLION} < {{0}}::hugeint * $good_millionths::bigint",
+    "full": f"{{0}} * {MILLION} >= {{1}} * $threshold_millionths::bigint",
     "meant": f"{{0}} <> '{OVERFLOW}' and ($versions::varchar is null or regexp_full_match({{0}}, $versions::varchar, 's'))",
     "wanted": (
         f"$operations::varchar is null or ({{0}} <> '{OVERFLOW}' and regexp_full_match({{0}}, $operations::varchar, 's'))"
@@ -53,7 +54,8 @@ _RULES = {
 also error source; for `cut_off` (refused because the plugin fails), `judged` (what an objective is of) and `bad` (what counts against
 an availability) also error type. `wanted` is about an operation and takes the parameter `operations`: a regular expression, or null for
 all of them; `meant` is the same of a version, by the parameter `versions`. `bad_calls` is how many calls of a row are bad, by the parameter
-`fast`; `bad_slice` is about the calls of a slice, all and bad ones."""
+`fast`; `bad_slice` is about the calls of a slice, all and bad ones; `full` is about what is used of a limit, and the limit, by the
+parameter `threshold_millionths`."""
 _VALUES = {
     "scale": f"{SCALE}",
     "per_octave": f"{PER_OCTAVE}.0",

@@ -201,6 +201,7 @@ def test_nothing_goes_that_could_not_be_archived(store: Store, tmp_path: Path) -
 NOT_ARCHIVED = {
     "waits",
     "wait_minutes",
+    "limit_minutes",
     "cumulative_streams",
     "slo_status",
     "plugin_budgets",

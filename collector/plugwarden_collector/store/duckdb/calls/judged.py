@@ -16,7 +16,7 @@ from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
 from plugwarden_collector.judge.ways_back import WayBack
 from plugwarden_collector.rules.pattern import EVERY
-from plugwarden_collector.store.calls import Counts, Measure, PluginVersion, Span, VersionSeen, Windows
+from plugwarden_collector.store.calls import Counts, Limits, Measure, PluginVersion, Span, VersionSeen, Windows
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.watch.absence import DAYS, LastCall
 from plugwarden_collector.watch.usual import DAYS as USUAL_DAYS
@@ -99,6 +99,12 @@ class JudgedCalls:
         with self._source.reading() as cursor:
             rows = cursor.execute(statement("versions_seen").sql, self._source.tiers.span(since, until)).fetchall()
         return [VersionSeen(*row) for row in rows if _told_apart(row)]
+
+    def limits(self, since: datetime, until: datetime) -> Limits:
+        """Return the limits that were told of, each as it came nearest to being used up."""
+        with self._source.reading() as cursor:
+            rows = cursor.execute(statement("known_limits").sql, {"since": since, "until": until}).fetchall()
+        return {(plugin, resource): limit for plugin, resource, limit in rows}
 
     def last_calls(self, since: datetime, quiet_since: datetime, at: datetime, *, by_operation: bool) -> list[LastCall]:
         """Return when each plugin, or each operation of it, was called last."""

@@ -23,6 +23,7 @@ from plugwarden_collector.store.duckdb.names.words import tell_words_apart, with
 from plugwarden_collector.store.duckdb.rows import fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
 
+from .limits import add_limits, pack_limits
 from .other_histograms import KEYS, to_calls
 from .plausible import check_calls
 from .resolutions import EPOCH, Tiers
@@ -104,6 +105,7 @@ def count(
         reopened |= late
     if "incoming_points" in tables:
         _add_waits(connection, tiers, batch, at)
+        late = late | add_limits(connection, tiers, batch)
     _note(connection, "rolled", batch=batch)
     return tiers.counted(batch, fresh, late)
 
@@ -119,6 +121,7 @@ def fold(connection: Connection, tiers: Tiers, at: datetime, reopened: set[datet
         if before > after.minutes:
             _fold(connection, "minute", after.minutes, before)
             connection.execute(statement("fold_waits").sql, {"first": after.minutes, "before": before})
+            pack_limits(connection, after.minutes, before)
             after = replace(after, minutes=before)
             _note(connection, "minutes", time=before)
     full_hour = after.minutes.replace(minute=0, second=0, microsecond=0)

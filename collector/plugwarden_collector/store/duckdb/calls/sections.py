@@ -30,13 +30,14 @@ def section_counts(
     kind = Kind.of(measure)
     # By the second where they are kept: a short window begins at any of them.
     span = source.tiers.between(sections[0].first, sections[-1].before, finest=True)
-    asked = {"plugin": plugin, **span, "firsts": [item.first for item in sections], "fast": None, **kind.asked}
+    asked = {"plugin": plugin, **span, "firsts": [item.first for item in sections], **kind.asked}
     if measure.slices is not None:
         if measure.slices.seconds < HOUR.total_seconds():
             asked["hours_end"] = asked["first_hour"]
-        rows = source.fetch(statement("section_slices"), asked)
+        rows = source.fetch(statement(f"section_{kind.counted_by}"), asked)
         return SectionCounts({row["section"]: (row["total"], row["bad"]) for row in rows}, {}, [])
     asked |= {
+        "fast": measure.fast_index,
         "version": version,
         "versions": regex_of(measure.versions),
         "counting": [item.counts for item in sections],

@@ -182,6 +182,7 @@ def retain(
     # None of these is history: what they hold follows from rows that are archived or kept for ever (docs/how-to/keep.md).
     for name, age in (
         ("expire_wait_minutes", keep.minutes),
+        ("expire_limit_minutes", keep.minutes),
         ("expire_cumulative_streams", SERIES_KEPT),
         ("expire_slo_status", keep.minutes),
         ("expire_plugin_budgets", keep.minutes),

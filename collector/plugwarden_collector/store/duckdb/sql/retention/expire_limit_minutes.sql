@@ -1,0 +1,2 @@
+-- Forget the limits of minutes beyond their age. Takes: before (timestamp).
+delete from limit_minutes where bucket_start < $before::timestamp
