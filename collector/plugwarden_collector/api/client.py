@@ -176,4 +176,5 @@ def _refusal(answer: httpx2.Response) -> ApiError:
     if not isinstance(problem, dict):
         problem = {}
     title = str(problem.get("title", f"HTTP {answer.status_code}"))
-    return ApiError(answer.status_code, title, str(problem.get("detail", "")))
+    detail = str(problem.get("detail", ""))
+    return ApiError(answer.status_code, title, detail, retry_after=answer.headers.get("retry-after"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .ceiling import Ceiling
-from .demand import Demand
+from .demand import Demand, PluginDemand
 from .held import Held, Machine, held_by
 from .load import Resource
 
@@ -50,12 +50,14 @@ class Utilisation:
 
 
 def plugin_utilisation(
-    rows: Iterable[Demand], held: Sequence[Held], ceilings: Mapping[str, Ceiling] | None = None
+    rows: Iterable[Demand],
+    held: Sequence[Held],
+    ceilings: Mapping[str, Ceiling] | None = None,
+    whole: Iterable[PluginDemand] = (),
 ) -> list[Utilisation]:
-    """Return how near operations are to their limits, the fullest first. `rows` are by operation; `ceilings` by plugin. What has no
-    limit, or of which nothing was measured, is left out: no limit is no room."""
+    """Return how near operations are to their limits, the fullest first. `rows` are by operation, `whole` by plugin, as are `ceilings`.
+    What has no limit, or of which nothing was measured, is left out: no limit is no room."""
     found = []
-    rows = list(rows)
     for row in rows:
         own = held_by(held, row.plugin_id, row.plugin_operation or "")
         if own is None:
@@ -70,14 +72,15 @@ def plugin_utilisation(
             if limit and used is not None:
                 place = (row.plugin_id, row.plugin_operation, None)
                 found.append(Utilisation(*place, resource, kind, limit, used, usual, used / limit))
-    for plugin, ceiling in (ceilings or {}).items():
-        if ceiling.calls_per_second:
-            own_rows = [row for row in rows if row.plugin_id == plugin]
-            used = sum(row.peak_calls_per_second for row in own_rows)
-            usual = sum(row.calls_per_second for row in own_rows)
-            limit = ceiling.calls_per_second
+    for asked in whole:  # operations need not be busiest at one time, so that their peaks do not add up to the plugin's
+        ceiling = (ceilings or {}).get(asked.plugin_id)
+        if ceiling is not None and ceiling.calls_per_second:
+            limit, used = ceiling.calls_per_second, asked.peak_calls_per_second
+            place = (asked.plugin_id, None, None)
             found.append(
-                Utilisation(plugin, None, None, Resource.CALLS, LimitKind.OBSERVED, limit, used, usual, used / limit)
+                Utilisation(
+                    *place, Resource.CALLS, LimitKind.OBSERVED, limit, used, asked.calls_per_second, used / limit
+                )
             )
     return sorted(found, key=_fullest)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -117,18 +117,18 @@ def outlooks(load: Load, limits: Sequence[Utilisation], rows: Iterable[PluginDem
         if not own:
             continue
         values, levels = _days_of(load, resource)
-        whole_values, whole_levels = _together(values, levels)
+        whole_values, whole_levels = _together(load, resource)
         place = {plugin: number for number, plugin in enumerate(load.plugins)}
         series, means, ends = [], [], []
         for item in own:
             if item.plugin_id is None:
-                series.append(whole_values)
-                means.append(whole_levels)
-                used = float(np.nanmax(whole_values[-WEEK:], initial=0.0))
+                series.append(whole_values[0])
+                means.append(whole_levels[0])
+                used = float(np.nanmax(whole_values[0, -WEEK:], initial=0.0))
             else:
                 number = place.get(item.plugin_id)  # none before its first full hour
-                series.append(values[number] if number is not None else np.full(whole_values.shape, np.nan))
-                means.append(levels[number] if number is not None else np.full(whole_levels.shape, np.nan))
+                series.append(values[number] if number is not None else np.full(whole_values[0].shape, np.nan))
+                means.append(levels[number] if number is not None else np.full(whole_levels[0].shape, np.nan))
                 used = getattr(peaks[item.plugin_id], _PEAKS[resource])
             ends.append(used / item.ratio if used and item.ratio else math.inf)
         foreseen = forecasts(np.stack(series), AHEAD_DAYS, np.stack(means))
@@ -153,14 +153,12 @@ def _days_of(load: Load, resource: Resource) -> tuple[Floats, Floats]:
     return busiest(days), levels_of(days)
 
 
-def _together(values: Floats, levels: Floats) -> tuple[Floats, Floats]:
-    """Return the same of all plugins added up; NaN where nothing of any is known. Busiest hours of plugins need not be the same hour,
-    so that their sum is an upper bound."""
-    nothing = np.sum(~np.isnan(levels), axis=0) == 0
-    return (
-        np.where(nothing[:, None], np.nan, np.nansum(values, 0)),
-        np.where(nothing, np.nan, np.nansum(levels, 0)),
-    )
+def _together(load: Load, resource: Resource) -> tuple[Floats, Floats]:
+    """Return the same of all plugins, added up hour by hour, for they need not be busiest in the same one: (1, days, 1) and (1, days); NaN
+    where nothing of any is known."""
+    hours = load.values[resource]
+    whole = np.where(np.isnan(hours).all(0), np.nan, np.nansum(hours, 0))[None, :]
+    return _days_of(replace(load, values={resource: whole}), resource)
 
 
 def _record(found: Forecasts, number: int) -> Record:

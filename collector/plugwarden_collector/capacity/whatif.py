@@ -74,7 +74,8 @@ class WhatIf:
     bottleneck: Utilisation | None
     """What is full first, as it is afterwards; null where nothing has a limit that is known."""
     times_left: float | None
-    """What load can be taken times after the changes, until the bottleneck is full; below 1 it is over it."""
+    """What load can be taken times after the changes, until the first limit that grows with it is full; below 1 it is over it. Memory of
+    workers does not grow with load."""
     confidence: Confidence
     reasons: list[str]
     """Why no surer, in a few words each; empty where nothing is to be said."""
@@ -91,7 +92,7 @@ def change_of(text: str) -> Change:
             raise CapacityError("what_if", f"{text!r:.80}: write {kind}=PLUGIN")
         return Change(kind, rest[1:], 1.0)
     place, _, value = rest.rpartition("=")  # a name may hold what stands between
-    if place and not place.startswith(":"):
+    if place and (not place.startswith(":") or place == ":"):
         raise CapacityError("what_if", f"{text!r:.80} is no change; write {FORMS}")
     plugin, value = place[1:] or None, value.strip()
     if kind is ChangeKind.HOSTS:
@@ -126,8 +127,8 @@ def what_if(
     """Return what would be. `limits` is how it is, `rows` the demand by plugin. Raises `CapacityError` for a plugin that has no calls, and
     where no machine would be left.
 
-    Load is taken to spread over machines as it does, limits of each process to come and go with machines, and a call to take as long as it
-    takes now, but for the CPU time that it is spared.
+    Load is taken to spread over machines as it does, limits of each process and its workers to come and go with machines, and a call to
+    take as long as it takes now, but for the CPU time that it is spared.
     """
     plugins = {row.plugin_id: row for row in rows}
     for change in changes:
@@ -141,6 +142,7 @@ def what_if(
     cost = {name: _times(changes, name, ChangeKind.COST) for name in plugins}
     removed = {item.plugin for item in changes if item.kind is ChangeKind.REMOVE}
     added = [item.plugin for item in changes if item.kind is ChangeKind.ADD]
+    gone = removed.difference(added)
     size = after_machines / before_machines if before_machines else 1.0
     all_cpu = sum(row.cpu_cores or 0.0 for row in rows)
     asked = sum(
@@ -154,7 +156,7 @@ def what_if(
             used = item.used * cpu_times / size
             return replace(item, used=used, ratio=used / item.limit)
         name = item.plugin_id
-        if name in removed:
+        if name in gone:
             return replace(item, used=0.0, ratio=0.0)
         used = item.used * traffic[name]
         if item.resource is Resource.CPU:
@@ -162,21 +164,18 @@ def what_if(
         elif item.resource is Resource.CONCURRENCY:
             used = max(0.0, used - (1 - cost[name]) * _cpu_within(item, plugins[name]) * traffic[name])
         elif item.resource is Resource.MEMORY:
-            used = item.used  # of workers, which are as many as they are
+            used = item.used * size  # of workers, of which each process has as many as it has
         limit = item.limit * size
         return replace(item, used=used, limit=limit, ratio=used / limit if limit else math.inf)
 
     outcomes = [Outcome(item, after(item)) for item in limits]
     outcomes.sort(key=lambda item: -item.after.ratio)
-    firm = [item.after for item in outcomes if item.after.kind is not LimitKind.DECLARED] or [
-        item.after for item in outcomes
-    ]
-    bottleneck = firm[0] if firm else None
-    confidence, reasons = _sure(
-        changes, bottleneck, traffic, max(traffic.values(), default=1.0) / size, rows, machines, ceilings or {}
-    )
-    left = None if bottleneck is None or not bottleneck.ratio else 1 / bottleneck.ratio
-    return WhatIf(outcomes, bottleneck, left, confidence, reasons)
+    firm = [item for item in outcomes if item.after.kind is not LimitKind.DECLARED] or outcomes
+    bottleneck = firm[0].after if firm else None
+    loads = {name: 0.0 if name in gone else times / size for name, times in traffic.items()}
+    confidence, reasons = _sure(changes, bottleneck, loads, _farthest(firm, bottleneck), rows, machines, ceilings or {})
+    fullest = max((item.after.ratio for item in firm if item.after.resource is not Resource.MEMORY), default=0.0)
+    return WhatIf(outcomes, bottleneck, 1 / fullest if fullest else None, confidence, reasons)
 
 
 def _times(changes: Iterable[Change], plugin: str, kind: ChangeKind) -> float:
@@ -190,16 +189,34 @@ def _cpu_within(item: Utilisation, row: Demand) -> float:
     return item.used * min(1.0, row.cpu_cores / row.concurrency)
 
 
+def _farthest(outcomes: Iterable[Outcome], bottleneck: Utilisation | None) -> float:
+    """Return how many times as full the limits become that decide: the bottleneck, and those that would be fuller than it if they were
+    wrong by as much again. Whoever is far from every limit makes no answer less sure."""
+    if bottleneck is None:
+        return 1.0
+    return max(
+        (
+            times
+            for item in outcomes
+            if item.before.ratio
+            for times in [item.after.ratio / item.before.ratio]
+            if item.after is bottleneck or item.after.ratio * times >= bottleneck.ratio
+        ),
+        default=1.0,
+    )
+
+
 def _sure(
     changes: Sequence[Change],
     bottleneck: Utilisation | None,
-    traffic: Mapping[str, float],
+    loads: Mapping[str, float],
     times: float,
     rows: Sequence[Demand],
     machines: Sequence[Machine],
     ceilings: Mapping[str, Ceiling],
 ) -> tuple[Confidence, list[str]]:
-    """Return how sure an answer is, and why no surer."""
+    """Return how sure an answer is, and why no surer. `loads` is what calls of each plugin are taken times on a host, `times` what the
+    limits are that decide."""
     if bottleneck is None:
         return Confidence.NONE, [
             "nothing is known to have a limit: hosts tell of no bulkhead, rate, quota or processors"
@@ -217,14 +234,13 @@ def _sure(
         level = min(level, Confidence.MEDIUM, key=_ORDER.index)
         reasons.append(f"{silent} of {len(machines)} hosts tell of no processors")
     for name, ceiling in ceilings.items():
-        if (
-            ceiling.low is not None
-            and ceiling.most_seen is not None
-            and ceiling.most_seen * traffic[name] > ceiling.low
-        ):
+        load = loads[name]
+        if load <= 1:
+            continue  # no more than was seen
+        if ceiling.low is not None and ceiling.most_seen is not None and ceiling.most_seen * load > ceiling.low:
             level = Confidence.LOW
             reasons.append(f"{name!r:.80} would be beyond where its latency doubles")
-        elif ceiling.bend is Bend.NOT_SEEN and traffic[name] > SEEN_TIMES:
+        elif ceiling.bend is Bend.NOT_SEEN and load > SEEN_TIMES:
             level = min(level, Confidence.MEDIUM, key=_ORDER.index)
             reasons.append(f"where latency of {name!r:.80} bends was never seen")
     if any(change.kind is ChangeKind.HOSTS for change in changes) and bottleneck.kind is LimitKind.OBSERVED:

@@ -160,7 +160,11 @@ def _what_if(found: Mapping[str, Any]) -> None:
         ]
     )
     left = found["times_left"]
-    room = "it has room for any load" if left is None else f"load can be {times(left)} that before it is full"
+    room = (
+        "no limit grows with load"
+        if left is None
+        else f"load can be {times(left)} that before one that grows with it is full"
+    )
     paragraph(f"\nFull first: {_limit(first)}, {percent(first['ratio'])} used; {room}.")
     why = "; ".join(clean(reason) for reason in found["reasons"])
     paragraph(f"{found['confidence']} confidence" + (f": {why}" if why else ""))
@@ -221,6 +225,8 @@ def _until(until: Mapping[str, Any], record: Mapping[str, Any]) -> str:
 def _interval(ceiling: Mapping[str, Any]) -> str:
     if ceiling["low"] is None:
         return ""
+    if ceiling["high"] is None:
+        return f" (from {number(ceiling['low'])} calls/s on; nothing says up to where)"
     return f" (from {number(ceiling['low'])} to {number(ceiling['high'])} calls/s)"
 
 

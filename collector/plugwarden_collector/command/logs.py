@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from .options import DEFAULT_URL, AsJson, Since, Url, client
-from .output import clean, console, emit_json, errors, fail, say
+from .output import clean, console, emit_json, fail, say
+from .patience import patiently
 
 __all__ = ["logs"]
 
@@ -67,26 +69,14 @@ def logs(
             while follow:
                 # A full page has more behind it.
                 time.sleep(0 if len(found["logs"]) == PAGE else EVERY_SECONDS)
-                found = _after(api, {**wanted, "after": found["cursor"]})
+                asked = {**wanted, "after": found["cursor"], "limit": PAGE}
+                found = patiently(
+                    partial(api.get, "logs", **asked)
+                )  # with the same cursor: nothing is lost or repeated
                 _print(found["logs"], as_json)
     except KeyboardInterrupt:
         if not follow:
             raise  # to follow ends with Ctrl-C; everything else is cut short by it
-
-
-def _after(api: Any, asked: Mapping[str, Any]) -> Any:
-    """Return what arrived since; a collector that is gone is waited for, with the same cursor."""
-    from plugwarden_collector.api.client import Unreachable
-
-    told = False
-    while True:
-        try:
-            return api.get("logs", **asked, limit=PAGE)
-        except Unreachable as error:
-            if not told:
-                errors.print(f"plugwarden: {clean(str(error))}; waiting for it", soft_wrap=True)
-            told = True
-            time.sleep(EVERY_SECONDS)
 
 
 def _print(records: list[Mapping[str, Any]], as_json: bool) -> None:

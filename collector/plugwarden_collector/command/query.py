@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from plugwarden_collector.named_path import file_to_read, file_to_write
 from .grid import Column, grid
 from .options import DEFAULT_URL, AsJson, Url, client
 from .output import clean, console, emit_json, fail, prose, show
+from .patience import patiently
 
 if TYPE_CHECKING:
     from plugwarden_collector.api.client import CollectorClient
@@ -69,9 +71,11 @@ def query(
             while True:
                 if watch is not None and sys.stdout.isatty():
                     console.clear()
-                _answer(api, text, values, limit, timeout, as_json, csv, parquet)
+                once = partial(_answer, api, text, values, limit, timeout, as_json, csv, parquet)
                 if watch is None:
+                    once()
                     return
+                patiently(once)
                 sys.stdout.flush()
                 time.sleep(watch)
     except KeyboardInterrupt:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import typer
 
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import budget, number, percent, times
+from plugwarden_collector.rules.pattern import matches
 
 from .options import DEFAULT_URL, AsJson, Since, Url, client
 from .output import clean, clock, emit_json, fail, paragraph, prose, show
@@ -47,7 +47,7 @@ def slos(
         if name is not None:
             found["versions"] = sorted(filter(wanted, api.get("slos")), key=_left)
             found["alerts"] = [row for row in api.get("alerts")["alerts"] if row["state"] != "inactive" and wanted(row)]
-            found["corrections"] = [row for row in api.get("corrections") if fnmatchcase(name, row["objectives"])]
+            found["corrections"] = [row for row in api.get("corrections") if matches(row["objectives"], name)]
             if as_json:
                 told = found["budgets"][:MOST_HISTORIES]
                 found["histories"] = [

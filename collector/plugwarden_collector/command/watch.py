@@ -11,12 +11,14 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
+from plugwarden_collector.api.refusals import ApiError
 from plugwarden_collector.durations import ago, duration
 from plugwarden_collector.figures import budget, counted, number, percent
 
 from .grid import wrapped
 from .options import DEFAULT_URL, AsJson, Since, Url, client
 from .output import clean, clock, console, emit_json, fail
+from .patience import pause_seconds
 
 __all__ = ["screen", "watch"]
 
@@ -137,24 +139,26 @@ def _look(api: Any, since: str) -> dict[str, Any]:
 
 
 def _run(api: Any, since: str, every: float) -> None:
-    """Draw until Ctrl-C; a collector that is gone is asked again, and what it last said stays."""
-    from plugwarden_collector.api.client import Unreachable
-
+    """Draw until Ctrl-C; a collector that is gone or has no room is asked again, and what it last said stays."""
     seen: Seen | None = None
+    refusals = 0
     at = time.monotonic()
     try:
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
-                gone = None
+                gone, pause = None, every
                 try:
-                    seen, at = _look(api, since), time.monotonic()
-                except Unreachable as error:
-                    gone = str(error)
+                    seen, at, refusals = _look(api, since), time.monotonic(), 0
+                except ApiError as error:
+                    if not error.passing:
+                        raise
+                    refusals += 1
+                    gone, pause = str(error), max(every, pause_seconds(error, refusals))
                 looked = time.monotonic()
                 while True:  # drawn each second, so that it follows the terminal's size and the age goes on
                     lines = screen(seen, console.width, console.height, time.monotonic() - at, gone)
                     live.update(Text("\n".join(lines)), refresh=True)
-                    left = every - (time.monotonic() - looked)
+                    left = pause - (time.monotonic() - looked)
                     if left <= 0:
                         break
                     time.sleep(min(1.0, left))

@@ -72,7 +72,7 @@ class Planner:
         """Return how full everything is; of one plugin also where its latency bends."""
         seen = self._seen(since, until, plugin)
         ceilings = self._ceilings([plugin] if plugin else [], until)
-        plugins = plugin_utilisation(seen.operations, seen.held, ceilings)
+        plugins = plugin_utilisation(seen.operations, seen.held, ceilings, seen.rows)
         limited = {item.plugin_id for item in plugins}
         return Standing(
             plugins, machine_utilisation(seen.machines), ceilings,
@@ -97,7 +97,7 @@ class Planner:
             if not seen.rows:
                 raise NotFoundError(f"no plugin {plugin!r} has made a call within {MOST_DAYS} days")
             load = Load.nothing(plugin, before)  # its first hour is not over
-        limits = plugin_utilisation(seen.operations, seen.held, self._ceilings([plugin], until))
+        limits = plugin_utilisation(seen.operations, seen.held, self._ceilings([plugin], until), seen.rows)
         return curve_of(load, plugin, resource, limits, ahead_days)
 
     def what_if(self, changes: Sequence[Change], since: datetime, until: datetime) -> WhatIf:
@@ -106,7 +106,8 @@ class Planner:
         called = {row.plugin_id for row in seen.rows}
         named = [change.plugin for change in changes if change.plugin in called]
         ceilings = self._ceilings([name for name in dict.fromkeys(named) if name is not None], until)
-        limits = plugin_utilisation(seen.operations, seen.held, ceilings) + machine_utilisation(seen.machines)
+        limits = plugin_utilisation(seen.operations, seen.held, ceilings, seen.rows)
+        limits += machine_utilisation(seen.machines)
         return what_if(changes, limits, seen.rows, seen.machines, ceilings)
 
     def showback(self, since: datetime, until: datetime, by: str) -> list[Share]:

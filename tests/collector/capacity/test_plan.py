@@ -27,6 +27,10 @@ HELD = Held("csv", "run", 2, "team-a", 6.0, 8.0, 40.0, None, 700, 1000.0, 5)
 MACHINES = [Machine("m1", 1, 4.0, 0.2, 3.0), Machine("m2", 1, 4.0, 0.05, 1.0), Machine("m3", 1, None, None, None)]
 
 
+SURENESS = list(Confidence)
+NOT_BENT = Ceiling(Bend.NOT_SEEN, None, None, None, None, 10.0, 0.1, "")
+
+
 def rows(*operations: PluginDemand) -> list[Demand]:
     return demands(operations or [ROW], [HELD], MACHINES)
 
@@ -86,6 +90,25 @@ def test_a_plugin_is_removed_or_joined_by_another_like_it() -> None:
     assert machine.ratio == pytest.approx(1.5)
 
 
+def test_an_observed_ceiling_is_held_against_the_peak_of_the_plugin_and_not_the_sum_of_its_operations_peaks() -> None:
+    """Its operations are busiest at different moments: 10 and 8 calls a second are never 18."""
+    operations = rows(ROW, replace(ROW, plugin_operation="load", peak_calls_per_second=8.0))
+    (whole,) = rows(replace(ROW, plugin_operation=None, calls_per_second=2.0, peak_calls_per_second=11.0))
+    bent = {"csv": Ceiling(Bend.SEEN, 20.0, 18.0, 22.0, 2.0, 12.0, 0.1, ""), "geo": NOT_BENT}
+    found = [item for item in plugin_utilisation(operations, [], bent, [whole]) if item.kind is LimitKind.OBSERVED]
+    assert [(item.used, item.usual, item.ratio) for item in found] == [(11.0, 2.0, 0.55)]
+
+
+def test_machines_together_are_as_busy_as_in_the_busiest_hour_of_all() -> None:
+    """Ever more of one plugin's calls are made by day and of the other's by night; together they grow by a hundredth of the first day."""
+    hours = np.arange(30 * 24)
+    by_day = 2 + np.where(hours % 24 < 12, 1, -1) * hours / 480
+    both = Load(("csv", "geo"), UNTIL, {item: np.stack([by_day, 4 - by_day]) * (1 + hours / 2400) for item in Resource})
+    (found,) = outlooks(both, machine_utilisation(MACHINES)[:1], [ROW])
+    assert found.limit.ratio == 0.75
+    assert found.until.median_days == pytest.approx(130 / 0.75 - 130, abs=2)
+
+
 def test_an_answer_says_how_sure_it_is() -> None:
     plain = replace(HELD, memory_limit_bytes=None)
     assert (asked(held=plain).confidence, asked(held=plain).reasons) == (Confidence.HIGH, [])
@@ -97,14 +120,75 @@ def test_an_answer_says_how_sure_it_is() -> None:
     bent = Ceiling(Bend.SEEN, 12.0, 11.0, 13.0, 2.0, 10.0, 0.1, "")
     beyond = asked("traffic:csv=1.15", held=plain, ceilings={"csv": bent})
     assert (beyond.confidence, beyond.reasons) == (Confidence.LOW, ["'csv' would be beyond where its latency doubles"])
+    assert asked("traffic:csv=0.9", held=plain, ceilings={"csv": bent}).confidence is Confidence.HIGH, "seen already"
+    assert asked("traffic:csv=2", "hosts=+2", held=plain, ceilings={"csv": bent}).reasons == [], "a host has as much"
+    assert asked("hosts=-1", held=plain, ceilings={"csv": bent}).confidence is Confidence.LOW
+    assert asked("add=csv", "add=csv", held=plain).confidence is Confidence.LOW, "three times the load of a machine"
+    assert asked("cost=3", held=plain).confidence is Confidence.LOW
     nothing = what_if([], [], [], [])
     assert (nothing.bottleneck, nothing.confidence) == (None, Confidence.NONE)
+
+
+def test_who_is_far_from_every_limit_makes_no_answer_less_sure() -> None:
+    tiny = replace(ROW, plugin_id="tiny", peak_concurrency=0.01, peak_calls_per_second=0.01, cpu_cores=0.001)
+    both = rows(ROW, tiny)
+    held = [replace(HELD, memory_limit_bytes=None), replace(HELD, plugin_id="tiny", memory_limit_bytes=None)]
+    limits = plugin_utilisation(both, held) + machine_utilisation(MACHINES)
+    found = what_if([change_of("traffic:tiny=3")], limits, both, MACHINES[:2])
+    assert (found.confidence, found.reasons) == (Confidence.HIGH, [])
+    assert found.bottleneck is not None
+    assert found.bottleneck.host_name == "m1"
+
+
+CHANGES = st.fixed_dictionaries(
+    {
+        "traffic": st.sampled_from([0.5, 1.0, 1.5, 4.0]),
+        "cost": st.sampled_from([0.5, 1.0, 2.0]),
+        "hosts": st.integers(-1, 4),
+        "again": st.integers(0, 2),
+    }
+)
+
+
+@given(CHANGES, st.sampled_from([1.1, 2.0, 5.0]))
+def test_more_load_fills_and_more_hosts_empty(asked_for: dict[str, float], more: float) -> None:
+    def answer(times: float, hosts: float) -> WhatIf:
+        texts = [f"traffic={asked_for['traffic'] * times}", f"cost={asked_for['cost']}", f"hosts={hosts:+.0f}"]
+        return asked(*texts, *["add=csv"] * int(asked_for["again"]))
+
+    few, many = answer(1, asked_for["hosts"]), answer(more, asked_for["hosts"])
+    by_limit = {item.before: item.after for item in many.outcomes}
+    for item in few.outcomes:
+        assert by_limit[item.before].ratio >= item.after.ratio
+    assert many.times_left is not None
+    assert few.times_left is not None
+    assert many.times_left == pytest.approx(few.times_left / more)
+    assert SURENESS.index(many.confidence) <= SURENESS.index(few.confidence), "load that was never seen is no surer"
+    doubled = answer(1, asked_for["hosts"] + (2 + asked_for["hosts"]))
+    by_limit = {item.before: item.after for item in doubled.outcomes}
+    for item in few.outcomes:
+        memory = item.before.resource is Resource.MEMORY
+        assert by_limit[item.before].ratio == pytest.approx(item.after.ratio / (1 if memory else 2))
+        if memory:
+            assert by_limit[item.before].used == pytest.approx(2 * item.after.used), "each process has its workers"
+
+
+def test_memory_of_workers_leaves_room_for_load() -> None:
+    found = asked(held=replace(HELD, memory_limit_bytes=710.0))
+    assert found.bottleneck is not None
+    assert found.bottleneck.resource is Resource.MEMORY
+    assert found.times_left == pytest.approx(4 / 3), "until the machine is full; memory does not grow with load"
+
+
+def test_a_plugin_that_is_removed_and_added_is_as_it_was() -> None:
+    assert asked("remove=csv", "add=csv").outcomes == asked().outcomes
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("traffic", "is no change; write traffic=1.5"), ("Traffic=2", "is no change"), ("traffic=nan", "take a factor from 0 to 1000"),
+        ("traffic", "is no change; write traffic=1.5"), ("traffic:=2", "is no change; write"), ("cost:=2", "is no change; write"),
+        ("Traffic=2", "is no change"), ("traffic=nan", "take a factor from 0 to 1000"),
         ("traffic=1e9", "take a factor from 0 to 1000"), ("traffic=-150%", "take a factor"), ("hosts=1.5", "hosts take a whole number"),
         ("hosts:csv=1", "hosts take a whole number"), ("add:csv=1", "write add=PLUGIN"), ("remove:a=b", "write remove=PLUGIN"),
     ],

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from plugwarden_collector.api.refusals import ApiError
+from plugwarden_collector.command.patience import pause_seconds
 
 from tests.collector.conftest import Running
 from tests.collector.support.command_line import plugwarden
 from tests.collector.support.sent_trace import send_logs
+
+RECORD = {
+    "id": "1-1", "time": "2026-11-20T12:00:00Z", "severity_text": "INFO", "plugin_id": "csv", "service_name": "host", "trace_id": None,
+}  # fmt: skip
 
 
 def bodies(collector: Running, *arguments: str) -> list[str]:
@@ -76,6 +88,78 @@ def test_page_by_page_nothing_is_lost_or_repeated(shared: Running, name: str, li
         got += [row["body"] for row in page["logs"]]
         cursor = page["cursor"]
     assert got == sent
+
+
+class _Troubled(BaseHTTPRequestHandler):
+    """A collector that answers, has no room, is restarted, and answers again."""
+
+    troubles: ClassVar[list[int]] = []
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        trouble = self.troubles.pop(0) if self.troubles else 200
+        if trouble == 0:
+            # Closed with a reset, as by a collector that was killed.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            return
+        number = len(self.asked)
+        told: dict[str, Any] = {"logs": [{**RECORD, "body": f"record {number}"}], "cursor": f"1-{number}"}
+        said = json.dumps(told if trouble == 200 else {"title": "no room", "detail": f"as {trouble}"}).encode()
+        self.send_response(trouble)
+        self.send_header("content-length", str(len(said)))
+        if trouble == 429:
+            self.send_header("retry-after", "0")
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("end", [401, signal.SIGINT])
+def test_to_follow_outlasts_a_collector_that_is_busy_or_restarts(end: int) -> None:
+    """The first look is answered; then come a refusal, a second one, a reset, another first refusal after an answer, and the end."""
+    _Troubled.troubles, _Troubled.asked = [200, 429, 503, 0, 200, 502, 200, *([401] if end == 401 else [])], []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Troubled)
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        line = [sys.executable, "-W", "ignore", "-m", "plugwarden_collector", "logs", "--follow"]
+        process = subprocess.Popen(
+            [*line, "--url", f"http://127.0.0.1:{server.server_port}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        assert process.stdout is not None
+        shown = [process.stdout.readline().split(": ")[1].split(" [")[0] for _ in range(3)]
+        if end == signal.SIGINT:
+            process.send_signal(end)
+        _, said = process.communicate(timeout=20)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert shown == ["record 1", "record 5", "record 7"]
+    cursors = [dict(parse_qsl(urlsplit(path).query)).get("after") for path in _Troubled.asked[:7]]
+    assert cursors == [None, "1-1", "1-1", "1-1", "1-1", "1-5", "1-5"], "nothing is lost or repeated"
+    waits = [text for text in said.splitlines() if text.endswith("; waiting for it")]
+    assert waits == [f"plugwarden: no room: as {status}; waiting for it" for status in (429, 502)], "once each time"
+    assert process.returncode == (1 if end == 401 else 0), said
+
+
+def test_a_pause_grows_to_a_bound_and_is_as_long_as_was_asked_for() -> None:
+    busy = ApiError(503, "no room", "")
+    assert [pause_seconds(busy, number) for number in (1, 2, 3, 7, 5000)] == [0.5, 1.0, 2.0, 30.0, 30.0]
+    for asked, seconds in (
+        ("0", 0.5),
+        ("7", 7.0),
+        ("9999999", 30.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 1.0),
+        ("-1", 1.0),
+    ):
+        assert pause_seconds(ApiError(429, "", "", retry_after=asked), 2) == seconds
 
 
 def test_to_follow_ends_cleanly_with_ctrl_c(shared: Running, name: str) -> None:

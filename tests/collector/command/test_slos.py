@@ -20,10 +20,17 @@ def test_budgets_are_listed_and_an_objective_is_shown_with_all_that_stands_on_it
     day = f"{utc_now():%Y-%m-%d}"
     other = {"starts_at": f"{day}T00:02Z", "ends_at": f"{day}T00:03Z", "reason": "other", "objectives": "latency*"}
     named.api.post("corrections", other)
+    both = {
+        "starts_at": f"{day}T00:04Z",
+        "ends_at": f"{day}T00:05Z",
+        "reason": "of both",
+        "objectives": "{latency*,avail*}",
+    }
+    named.api.post("corrections", both)
     for width in (60, 80):
         for arguments, words in (
             ([], [LONG, "availability", "99 %"]),
-            (["availability"], [LONG, VERSION, "14.4×", "no alert stands on it", "is left out"]),
+            (["availability"], [LONG, VERSION, "14.4×", "no alert stands on it", "is left out", "of both"]),
         ):
             answer = plugwarden("slos", *arguments, url=named.url, COLUMNS=str(width))
             assert (answer.returncode, answer.stderr) == (0, "")

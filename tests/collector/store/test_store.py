@@ -35,6 +35,14 @@ def database(tmp_path: Path) -> Database:
     return Database(tmp_path)
 
 
+def test_a_page_of_logs_numbers_no_records_that_it_does_not_have(database: Database) -> None:
+    """To count places over all records from a cursor on took two seconds for a hundred of three million."""
+    values = dict.fromkeys(("plugin", "text", "severity", "hi", "lo")) | {"batch": 1, "place": 1, "limit": 100}
+    plan = database.cursor().execute(f"explain {statement('logs_after').sql}", values).fetchall()[0][1]
+    assert "Top N" in plan or "TOP_N" in plan
+    assert "window" not in plan.lower()
+
+
 def test_every_statement_binds_against_a_new_database(database: Database) -> None:
     connection = database.cursor()
     for staging, rows in (
@@ -42,7 +50,8 @@ def test_every_statement_binds_against_a_new_database(database: Database) -> Non
         ("incoming_logs", "log_rows"),
         ("incoming_points", "point_rows"),
     ):
-        connection.execute(f"create temp view {staging} as select * exclude (batch) from {rows}")
+        places = ", place" if staging == "incoming_logs" else ""
+        connection.execute(f"create temp view {staging} as select * exclude (batch{places}) from {rows}")
     connection.execute("create temp view incoming_resources as from resource_rows")
     connection.execute("create temp view incoming_requests as select hash from requests")
     connection.execute("create temp view staged_calls as from call_seconds")

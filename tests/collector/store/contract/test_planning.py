@@ -155,6 +155,23 @@ def test_a_machine_is_as_large_as_its_processes_say(telemetry: Telemetry) -> Non
     assert found[0].cpu_cores == pytest.approx(2 * (found[1].cpu_cores or 0))
 
 
+def test_machines_that_are_gone_are_not_counted(telemetry: Telemetry) -> None:
+    """A fleet was rolled onto new machines within the span: the old ones told last some minutes before the others."""
+    for number, hours_ago in enumerate((0.7, 0.6, 0.1, 0.1)):
+        count(telemetry, hours_ago, 360, host=f"m{number // 3}", instance=f"i{number}")
+    count(telemetry, 30, 360, host="plain gone", instance="of before")
+    count(telemetry, 0.2, 360, host="plain", instance="tells none")
+    processors = ("plugin.terms.enforced", "processors", 4.0)
+    for instance, minutes_ago in (("i0", 40), ("i1", 35), ("i2", 10), ("i3", 1), ("i2", 0.5)):
+        tell(telemetry, instance, processors, seconds_ago=(AT - BEGIN).total_seconds() + minutes_ago * 60)
+    catch_up(telemetry)
+    for since in (BEGIN - HOUR, BEGIN - 3 * DAY):
+        found = [
+            (item.host_name, item.instances, item.processors) for item in telemetry.planning.machines(since, BEGIN)
+        ]
+        assert found == [("machine of i2", 1, 4.0), ("machine of i3", 1, 4.0), ("plain", 1, None)]
+
+
 def test_load_has_gaps_where_nobody_was_heard(telemetry: Telemetry) -> None:
     for hours_ago, calls in ((6.5, 10), (5.5, 3600), (2.5, 7200), (0.5, 3600)):
         count(telemetry, hours_ago, calls)

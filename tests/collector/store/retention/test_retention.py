@@ -20,11 +20,12 @@ from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.policy import Policy
 from plugwarden_collector.settings import Settings
-from plugwarden_collector.store import telemetry_of
+from plugwarden_collector.store import Telemetry, telemetry_of
 from plugwarden_collector.store.duckdb.retention.archive import TIMES
 from plugwarden_collector.store.duckdb.retention.slices import Keep, RetentionStats, clean_up
 from plugwarden_collector.store.duckdb.statements import all_statements
 from plugwarden_collector.store.duckdb.traces.search import find_trace
+from plugwarden_collector.store.logs import LogFilter, LogMark
 
 from tests.collector.support.rolled_store import AT, Store, ns, span
 
@@ -72,6 +73,37 @@ def test_raw_rows_go_by_age_and_their_counts_stay(store: Store) -> None:
     assert len(spans) == 1
     clean_up(store.database, store.writer, KEEP, stats, AT)
     assert stats.rows == {"spans": 30}
+
+
+def test_the_id_of_a_log_record_means_it_alone_or_nothing(store: Store) -> None:
+    """One commit has old and new records, and the old ones are let go."""
+    message = logs_service_pb2.ExportLogsServiceRequest()
+    for number, age in enumerate((100, 1, 90, 2, 80, 3)):
+        record = (
+            message.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=ns(AT - timedelta(hours=age)))
+        )
+        record.body.string_value = f"record {number}"
+    store.send(Signal.LOGS, message)
+    store.roll()
+
+    def bodies(telemetry: Telemetry) -> dict[str, str]:
+        page = telemetry.logs.newest(LogFilter(), AT - timedelta(days=9), AT, 100)
+        return {line.id: line.body for line in page.lines}
+
+    logs = telemetry_of(store.database, store.writer)
+    before = bodies(logs)
+    clean_up(store.database, store.writer, KEEP, RetentionStats(), AT)
+    kept = {id: body for id, body in before.items() if body in ("record 1", "record 3", "record 5")}
+    assert (len(before), bodies(logs)) == (6, kept)
+    marks = {id: LogMark(*map(int, id.split("-"))) for id in before}
+    for id, mark in marks.items():
+        around = [(line.id, line.body) for line in logs.logs.around(LogFilter(), mark, 1).lines]
+        assert around == [] if id not in kept else (id, kept[id]) in around
+    # Whoever had read up to a record goes on with the next one, whatever was let go before it.
+    first = next(id for id, body in before.items() if body == "record 1")
+    after = logs.logs.after(LogFilter(), marks[first], 10)
+    assert [line.body for line in after.lines] == ["record 3", "record 5"]
+    assert after.mark == max(marks.values())
 
 
 def test_a_budget_outlives_the_raw_rows_and_the_minutes_of_earlier_releases(store: Store) -> None:

@@ -1,18 +1,14 @@
 -- The newest log records that match, in the order of time.
 -- Takes: plugin, text (varchar or null), severity (smallint or null), hi, lo (ubigint or null: of a trace), since, until (timestamp), limit.
 -- Gives: id (commit, and place among the records of it), and what the view logs has.
-with found as materialized (
-    select rowid as row, batch from log_rows
+with found as (
+    select * from log_rows
     where time > $since::timestamp and time <= $until::timestamp and ($plugin::varchar is null or plugin_id = $plugin) and ($severity::smallint is null or severity_number >= $severity)
       and ($text::varchar is null or contains(lower(body), lower($text)))
       and ($hi::ubigint is null or (trace_hi = $hi and trace_lo = $lo::ubigint))
-    order by time desc, batch desc, rowid desc limit $limit
-),
-placed as (
-    select *, rowid as row, row_number() over (partition by batch order by rowid) as place from log_rows
-    where batch in (select batch from found)
+    order by time desc, batch desc, place desc limit $limit
 )
 select
     format('{}-{}', batch, place) as id, time, severity_number, severity_text, body, service_name, plugin_id, plugin_version,
     plugin_operation, error_type, hex_id(trace_hi, trace_lo) as trace_id, format('{:016x}', span_id) as span_id
-from placed semi join found using (row) order by time, batch, place
+from found order by time, batch, place
