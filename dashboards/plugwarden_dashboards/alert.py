@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import streamlit as st
@@ -16,7 +15,6 @@ from plugwarden_dashboards.page import absent
 
 __all__ = ["show", "taken"]
 
-ACTS = re.compile("silence|acknowledge")
 LENGTHS = {"1 hour": 3600, "4 hours": 14_400, "1 day": 86_400}
 """Seconds for which somebody may say that they know."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from plugwarden.contract import Criticality, ErrorSource, QuarantineState, RejectionReason, Scope
+from plugwarden.contract.metrics import CPU_SAMPLED_CALLS
 from plugwarden.declaration import Declaration
 from plugwarden.fallback import Fallback
 from plugwarden.gate import Breaker, Bulkhead, CpuQuota, RateLimit, Rule
@@ -18,9 +19,8 @@ from plugwarden.world import World
 
 __all__ = ["CPU_SAMPLE_MASK", "NEVER_NS", "Operation"]
 
-CPU_SAMPLE_MASK = 63
-"""CPU time is read for one call in 64: a read of the thread's CPU clock costs as much as all the rest of the record.
-Where CPU time is a quota, every call is measured."""
+CPU_SAMPLE_MASK = CPU_SAMPLED_CALLS - 1
+"""Bits of a call's number that are 0 where its CPU time is read. Where CPU time is a quota, every call is measured."""
 DETAILED_FAILURES = 64
 """Stack traces kept per operation between two exports: in a storm of errors one stands for many."""
 NEVER_NS = sys.maxsize

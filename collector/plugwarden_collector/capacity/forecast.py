@@ -4,7 +4,7 @@ came. ADR 0066."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
 
@@ -77,8 +77,6 @@ class Forecasts:
     """(series): mean absolute error of the next seven days, of what came (MAPE); NaN where it was not tried."""
     coverage_ratio: Floats
     """(series): share of what came within the 80 % interval, each earlier day judged by the others; NaN where it was not tried."""
-    now: Floats = field(default_factory=lambda: np.empty(0))
-    """(series): the usual highest step of the last week, as the forecast sees it."""
 
     def bounds(self, level: int) -> tuple[Floats, Floats]:
         """Return (series, days, steps) twice: the lower and upper end of the interval of `LEVELS[level]`."""
@@ -110,7 +108,6 @@ def forecasts(values: Floats, ahead: int, levels: Floats | None = None) -> Forec
         [Confidence.NONE] * series,
         [f"no day of data; a forecast needs {LEAST_DAYS}"] * series,
         [0] * series,
-        np.full(series, np.nan),
         np.full(series, np.nan),
         np.full(series, np.nan),
     )
@@ -160,7 +157,6 @@ def _foresee(made: Forecasts, rows: Ints, values: Floats, levels: Floats, counts
             made.half_widths[level, row] = scale * wide
         made.spread[row] = scales[0] / _EIGHTY * wide
         made.expected[row] = _one(season, place).expected(ahead)[0]
-        made.now[row] = float(_past(season, place, days)[0, -WEEK:].max())
 
 
 class _Trial:

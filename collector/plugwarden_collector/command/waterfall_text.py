@@ -28,7 +28,6 @@ DEEPEST = 10
 MOST_LOGS = 200
 """Log records that are shown among the spans: `plugwarden logs --trace` has all."""
 ON_PATH, OFF_PATH = "█", "░"
-Details = Mapping[int, Sequence[str]]
 
 
 def summary(nodes: Sequence[Node], sections: Sequence[Section], span_count: int) -> list[str]:

@@ -20,14 +20,12 @@ from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.rules.file import Rules
 from plugwarden_collector.store.planning import Planning
 from plugwarden_collector.store.telemetry import Condition
-from plugwarden_collector.store.upkeep import Keep
+from plugwarden_collector.store.upkeep import SECONDS_KEPT, Keep
 
 __all__ = ["Planner", "Standing"]
 
 WEEK = timedelta(days=7)
 """How far back ceilings and the fullest hours are looked for: a week has every day once."""
-SECONDS_KEPT_DAYS = 2 / 24
-"""Days that seconds are kept (`store`, two hours)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ class Planner:
         keep, size = self._keep, self._condition.size()
         kept = {
             "raw": keep.raw.total_seconds() / 86_400,
-            "seconds": SECONDS_KEPT_DAYS,
+            "seconds": SECONDS_KEPT.total_seconds() / 86_400,
             "minutes": keep.minutes.total_seconds() / 86_400,
             "hours": keep.hours.total_seconds() / 86_400,
         }

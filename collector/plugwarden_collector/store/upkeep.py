@@ -10,6 +10,7 @@ from pathlib import Path
 from plugwarden_collector.latency import Distribution
 
 __all__ = [
+    "SECONDS_KEPT",
     "Capabilities",
     "CrowdedWord",
     "Health",
@@ -21,6 +22,10 @@ __all__ = [
     "SetAside",
     "Size",
 ]
+
+
+SECONDS_KEPT = timedelta(hours=2)
+"""Calls by the second: longer than any short window; after that, by the minute."""
 
 
 @dataclass(frozen=True, slots=True)

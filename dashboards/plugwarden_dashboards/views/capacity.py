@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from plugwarden.contract.metrics import CPU_SAMPLED_CALLS
 
 from plugwarden_dashboards import data, linked, words
 from plugwarden_dashboards.address import plugin_link
@@ -18,7 +19,7 @@ _COLUMNS = (
     Column("Calls/s", "end"),
     Column("Peak calls/s", "end", narrow=False, note="Highest over 10 s, a minute or an hour, by the span"),
     Column("Calls at once", "end"),
-    Column("CPU cores", "end", note="Estimated from one call in sixteen"),
+    Column("CPU cores", "end", note=f"Estimated from one call in {CPU_SAMPLED_CALLS}"),
 )
 
 

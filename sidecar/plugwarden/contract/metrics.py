@@ -7,6 +7,7 @@ from .value import value
 __all__ = [
     "ALL",
     "BREAKER_STATE",
+    "CPU_SAMPLED_CALLS",
     "CPU_TIME",
     "DOWNSTREAM_DURATION",
     "ENDING",
@@ -30,6 +31,9 @@ __all__ = [
     "WORKER_ENDS",
     "MetricSpec",
 ]
+
+CPU_SAMPLED_CALLS = 64
+"""Calls of which CPU time is read for one, a power of two: a read of the thread's CPU clock costs as much as all the rest of the record."""
 
 
 @value

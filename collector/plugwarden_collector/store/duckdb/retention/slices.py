@@ -22,15 +22,13 @@ from plugwarden_collector.store.duckdb.database import Database
 from plugwarden_collector.store.duckdb.rows import fetch_rows
 from plugwarden_collector.store.duckdb.statements import statement
 from plugwarden_collector.store.duckdb.write.writer import Work, Writer
-from plugwarden_collector.store.upkeep import Keep, Refused
+from plugwarden_collector.store.upkeep import SECONDS_KEPT, Keep, Refused
 
 from .archive import archive_slice
 from .bounds import Aged, refused
 
 __all__ = ["RAW_TABLES", "Keep", "RetentionStats", "clean_up", "retain"]
 
-SECONDS_KEPT = timedelta(hours=2)
-"""Calls by the second: longer than any short window; after that, by the minute."""
 MAX_SECOND_ROWS = 2_000_000
 """More rows by the second than that are let go earlier, the oldest first: queries over them would get slow."""
 WAITS_KEPT = SECONDS_KEPT
