@@ -9,6 +9,7 @@ from plugwarden_collector.control.planner import Standing
 
 from .alerts import AlertRule, Alerts, ChangeRow, Pushed, PushProblem, Runbook
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
+from .caller import Caller
 from .corrections import Correction, CorrectionRequest
 from .directives import Directives
 from .health import Health, Status
@@ -56,6 +57,7 @@ __all__ = [
     "Automation",
     "AutomationRequest",
     "BudgetRow",
+    "Caller",
     "ChangeRow",
     "Correction",
     "CorrectionRequest",
