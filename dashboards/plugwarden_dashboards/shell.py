@@ -86,7 +86,7 @@ def _controls(signed_in: Session | None) -> None:
         )  # fmt: skip
         st.fragment(run_every=interval, key="header")(_header)()
         if signed_in is not None:
-            linked.line(f"signed in as {signed_in.person}", key="person")
+            linked.line(f"signed in as {signed_in.person}", key="person", align="end")
             st.button("Sign out", key="sign_out", on_click=visitor.sign_out)
 
 

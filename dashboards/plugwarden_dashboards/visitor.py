@@ -67,7 +67,6 @@ def refused() -> NoReturn:
     """Sign out a visitor whose token the collector does not take any more, and draw the page that says so."""
     _end(Ended.REFUSED)
     st.rerun()
-    raise AssertionError
 
 
 def sign_in() -> SignIn:

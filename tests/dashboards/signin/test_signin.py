@@ -11,9 +11,10 @@ import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 from plugwarden_dashboards import act, data, visitor
-from plugwarden_dashboards.signin import Session
+from plugwarden_dashboards.signin import Ended, Session
 from plugwarden_dashboards.signin.form import back
 from plugwarden_dashboards.signin.sessions import IDLE_SECONDS, OLD_SECONDS
+from streamlit.testing.v1 import AppTest
 
 from tests.collector.conftest import Running, running
 from tests.dashboards.browser import READY, browsing
@@ -173,6 +174,23 @@ def test_the_actor_is_the_person_whom_the_token_names(house: House, monkeypatch:
     entry = next(item for item in data.ask("audit") if found["id"] in str(item))
     assert (entry["actor"], entry["says"]) == ("alice", "dashboards")
     assert isinstance(visitor.session(), Session)
+
+
+def test_who_loses_their_token_is_signed_out_in_words(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def script() -> None:
+        import streamlit
+        from plugwarden_dashboards import data, visitor
+        from plugwarden_dashboards.signin import Ended
+
+        found = visitor.session()
+        streamlit.text(found.value if isinstance(found, Ended) else data.fetch("status").problem)
+
+    monkeypatch.setenv("PLUGWARDEN_COLLECTOR_URL", house.collector.url)
+    monkeypatch.setenv(visitor.LOGIN, "required")
+    identity = visitor.SESSIONS.begin("a-token-that-was-taken-back", "bob", visitor.now())
+    monkeypatch.setattr(visitor, "_identity", lambda: identity)
+    page = AppTest.from_function(script, default_timeout=30).run()
+    assert [item.value for item in page.text] == [Ended.REFUSED.value]
 
 
 def enter(page: Page, token: str) -> None:
