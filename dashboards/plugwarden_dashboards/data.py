@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 from plugwarden_collector.api.client import ApiError, CollectorClient, Path, Unreachable
 
+from plugwarden_dashboards import visitor
+from plugwarden_dashboards.signin import Session
 from plugwarden_dashboards.visitor import VIA, at_this_machine
 
-__all__ = ["Answer", "ask", "fetch", "login_required", "look", "post"]
+__all__ = ["Answer", "ask", "fetch", "look", "post"]
 
 CACHE_SECONDS = 1.0
 """So many viewers cost one request; well below the quickest refresh."""
@@ -72,7 +76,8 @@ def _ask(
 def ask(path: Path, **parameters: Any) -> Any:
     """The answer to a GET below /api/v1, of a second ago at most; raises `ApiError`."""
     url, token, via = _address()
-    return _ask(url, token, via, path, _given(parameters))[0]
+    with _taken():
+        return _ask(url, token, via, path, _given(parameters))[0]
 
 
 def fetch(path: Path, **parameters: Any) -> Answer:
@@ -81,7 +86,8 @@ def fetch(path: Path, **parameters: Any) -> Answer:
     items = _given(parameters)
     key = (url, token, via, path, items)
     try:
-        value, at = _ask(url, token, via, path, items)
+        with _taken():
+            value, at = _ask(url, token, via, path, items)
     except Unreachable as error:
         known = _remembered().get(key)
         return Answer(None, 0.0, str(error)) if known is None else Answer(known[0], known[1], str(error))
@@ -95,8 +101,10 @@ def _given(parameters: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 def post(path: Path, body: dict[str, Any]) -> Any:
     """The answer to a POST below /api/v1; raises `ApiError`."""
+    visitor.use()
     url, token, via = _address()
-    answer = _client(url, token, via).post(path, body)
+    with _taken():
+        answer = _client(url, token, via).post(path, body)
     _ask.clear()
     return answer
 
@@ -104,21 +112,8 @@ def post(path: Path, body: dict[str, Any]) -> Any:
 def look(path: Path, body: dict[str, Any]) -> Any:
     """The answer to a POST below /api/v1 that does nothing; raises `ApiError`."""
     url, token, via = _address()
-    return _client(url, token, via).post(path, body)
-
-
-def login_required() -> bool:
-    """Whether this visitor has to bring a token first."""
-    return not at_this_machine() and not st.session_state.get("token")
-
-
-def check_token(token: str) -> str | None:
-    """Why a token is no good; None when it is."""
-    try:
-        _client(_address()[0], token, VIA).get("status")
-    except ApiError as error:
-        return str(error)
-    return None
+    with _taken():
+        return _client(url, token, via).post(path, body)
 
 
 def _address() -> tuple[str, str | None, str | None]:
@@ -126,4 +121,18 @@ def _address() -> tuple[str, str | None, str | None]:
     url = os.environ.get("PLUGWARDEN_COLLECTOR_URL", "http://127.0.0.1:8420")
     if at_this_machine():
         return url, os.environ.get("PLUGWARDEN_TOKEN"), None
-    return url, st.session_state.get("token"), VIA
+    session = visitor.session()
+    if not isinstance(session, Session):
+        st.rerun()  # the whole page, which then says why
+    return url, session.token, VIA
+
+
+@contextmanager
+def _taken() -> Iterator[None]:
+    """Sign out whom the collector does not know any more."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status == 401 and not at_this_machine():
+            visitor.refused()
+        raise

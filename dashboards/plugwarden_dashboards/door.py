@@ -9,6 +9,7 @@ from typing import Any
 
 from plugwarden_collector.web.caller import LOCAL_NAMES, host_name, other_page, wrong_host
 from plugwarden_collector.web.headers import COMMON_HEADERS, with_headers
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -82,8 +83,13 @@ def names_of(host: str, told: Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def door(app: ASGIApp, names: frozenset[str], probed_by_any_name: bool) -> Callable[..., Any]:
-    """The middleware. Probes of an orchestrator ask for an address that nobody told us: they may, for `PROBE` alone."""
+def door(
+    app: ASGIApp, names: frozenset[str], probed_by_any_name: bool, instead: Callable[[HTTPConnection], Response | None]
+) -> Callable[..., Any]:
+    """The middleware. Probes of an orchestrator ask for an address that nobody told us: they may, for `PROBE` alone.
+
+    `instead` is what a browser gets that has to sign in first.
+    """
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -96,7 +102,7 @@ def door(app: ASGIApp, names: frozenset[str], probed_by_any_name: bool) -> Calla
             else:
                 await refused(scope, receive, send)
             return
-        await app(scope, receive, send)
+        await (instead(HTTPConnection(scope)) or app)(scope, receive, send)
 
     return with_headers(guarded, HEADERS)
 

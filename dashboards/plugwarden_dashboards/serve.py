@@ -19,7 +19,8 @@ from starlette.routing import Route
 from streamlit.web import bootstrap
 
 from plugwarden_dashboards.door import PROBE, door, loopback, names_of
-from plugwarden_dashboards.visitor import LOGIN
+from plugwarden_dashboards.signin.form import PATH
+from plugwarden_dashboards.visitor import LOGIN, sign_in
 
 __all__ = ["main"]
 
@@ -97,10 +98,11 @@ def main() -> None:
             "server.allowedHosts": sorted(name.strip("[]") for name in names),
         }
     )
+    entry = sign_in()
     app = st.App(
         Path(__file__).with_name("app.py"),
-        routes=[Route(PROBE, _ready)],
-        middleware=[Middleware(door, names=names, probed_by_any_name=not loopback(host))],
+        routes=[Route(PROBE, _ready), Route(PATH, entry.show), Route(PATH, entry.enter, methods=["POST"])],
+        middleware=[Middleware(door, names=names, probed_by_any_name=not loopback(host), instead=entry.instead)],
     )
     print(f"dashboards: http://{arguments.address}", file=sys.stderr)
     # Not App.run(): it names the server in every answer, believes X-Forwarded-For, and asks the Internet for its own address.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import streamlit as st
 
-from plugwarden_dashboards import act, data, linked, states, words
+from plugwarden_dashboards import act, data, linked, states, visitor, words
 from plugwarden_dashboards.address import CHOSEN, address
 from plugwarden_dashboards.linked import Cell
 from plugwarden_dashboards.page import RANGES, REFRESH
+from plugwarden_dashboards.signin import Ended, Session
+from plugwarden_dashboards.signin.form import sign_in_address
 from plugwarden_dashboards.views import (
     alerts,
     audit,
@@ -59,17 +62,18 @@ def run() -> None:
     ]
     current = st.navigation(pages, position="top")
     st.set_page_config(page_title=f"{current.title} · Plugwarden")
-    if data.login_required():
-        _login()
+    found = None if visitor.at_this_machine() else visitor.use()
+    if isinstance(found, Ended):
+        _signed_out(found)
         return
-    _controls()
+    _controls(found)
     done = st.session_state.pop(act.FLASH, None)
     if done:
         linked.notice("good", done, key="done", title="●")
     current.run()
 
 
-def _controls() -> None:
+def _controls(signed_in: Session | None) -> None:
     interval = REFRESH.get(st.session_state.get("refresh", CHOSEN["refresh"]), 5.0)
     with st.container(horizontal=True, vertical_alignment="center", key="controls"):
         st.selectbox(
@@ -81,6 +85,9 @@ def _controls() -> None:
             label_visibility="collapsed",
         )  # fmt: skip
         st.fragment(run_every=interval, key="header")(_header)()
+        if signed_in is not None:
+            linked.line(f"signed in as {signed_in.person}", key="person", align="end")
+            st.button("Sign out", key="sign_out", on_click=visitor.sign_out)
 
 
 def _header() -> None:
@@ -118,14 +125,10 @@ def _facts(status: dict[str, Any]) -> list[Cell]:
     ]  # fmt: skip
 
 
-def _login() -> None:
-    st.subheader("Plugwarden")
-    with st.form("login"):
-        token = st.text_input("Token", type="password", help="One that the collector knows")
-        entered = st.form_submit_button("Enter")
-    if entered and token:
-        problem = data.check_token(token)
-        if problem is None:
-            st.session_state["token"] = token
-            st.rerun()
-        linked.notice("bad", problem, key="login_problem", title="■")
+def _signed_out(why: Ended) -> None:
+    """Say why nobody is signed in, with the way to the sign-in and back."""
+    here = urlsplit(st.context.url or "/")
+    linked.notice("warn", why.value, key="signed_out", title="▲")
+    linked.line(
+        Cell("Sign in", href=sign_in_address(unquote(here.path), here.query), strong=True), key="sign_in", size="large"
+    )

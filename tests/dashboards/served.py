@@ -66,16 +66,23 @@ class Served:
 
 
 @contextmanager
-def served(url: str, *arguments: str, environ: Sequence[tuple[str, str]] = ()) -> Iterator[Served]:
-    """Dashboards on a collector, for the length of a block."""
+def served(
+    url: str,
+    *arguments: str,
+    environ: Sequence[tuple[str, str]] = (),
+    module: str = "plugwarden_dashboards",
+    port: int = 0,
+) -> Iterator[Served]:
+    """Dashboards on a collector, for the length of a block; on a free port unless one is named."""
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
         port = free.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PLUGWARDEN_")}
     command = [
         sys.executable,
         "-m",
-        "plugwarden_dashboards",
+        module,
         "--address",
         f"127.0.0.1:{port}",
         "--url",

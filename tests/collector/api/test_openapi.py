@@ -67,6 +67,7 @@ OPERATIONS = {
     "audit_verify": "GET /api/v1/audit/verify",
     "automation": "POST /api/v1/automation",
     "backup": "GET /api/v1/backup",
+    "caller": "GET /api/v1/caller",
     "capacity": "GET /api/v1/capacity",
     "forecast": "GET /api/v1/capacity/forecast",
     "showback": "GET /api/v1/capacity/showback",

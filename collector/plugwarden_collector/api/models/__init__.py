@@ -10,6 +10,7 @@ from plugwarden_collector.control.planner import Standing
 from .alerts import AlertRule, Alerts, ChangeRow, Pushed, PushProblem, Runbook
 from .audit import Accepted, AuditEntry, AuditHeads, AuditVerdict
 from .budgets import Budget, BudgetHistory
+from .caller import Caller
 from .corrections import Correction, CorrectionRequest
 from .directives import Directives
 from .health import Health, Status
@@ -58,6 +59,7 @@ __all__ = [
     "AutomationRequest",
     "Budget",
     "BudgetHistory",
+    "Caller",
     "ChangeRow",
     "Correction",
     "CorrectionRequest",

@@ -5,6 +5,7 @@ from .alerts import alert_routes
 from .audit import audit_routes
 from .backup import backup_routes
 from .budgets import budget_routes
+from .caller import caller_routes
 from .capacity import capacity_routes
 from .corrections import correction_routes
 from .directives import directive_routes
@@ -25,6 +26,7 @@ __all__ = ["ROUTERS"]
 
 ROUTERS = (
     health_routes,
+    caller_routes,
     query_routes,
     plugin_routes,
     upstream_routes,

@@ -13,7 +13,7 @@ export function link(href, classes = "") {
   if (!href || new URL(href, location.origin).origin !== location.origin) return element("span", classes)
   const made = element("a", classes)
   made.setAttribute("href", kept(href))
-  made.onclick = follow
+  if (new URL(href, location.origin).pathname !== "/sign-in") made.onclick = follow
   return made
 }
 
@@ -29,7 +29,7 @@ function kept(href) {
   return parts.length ? href + (href.includes("?") ? "&" : "?") + parts.join("&") : href
 }
 
-// A new document would begin a new session and ask for the token again. Streamlit itself goes wherever history goes.
+// A new document would begin anew, which takes seconds. Streamlit itself goes wherever history goes; the sign-in is no page of its.
 function follow(event) {
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
   event.preventDefault()
