@@ -22,6 +22,7 @@ from tests.collector.support.waiting import eventually
 from . import linked
 
 PAGES = ["fleet", "plugin", "budgets", "alerts", "quarantine", "audit", "traces", "trace", "capacity", "platform"]
+ROOM = '[[slo]]\nname = "room"\nobjective = 0.99\nsli = "saturation"\nresource = "concurrency"\nthreshold = 0.8\n'
 HOSTILE = "<b>[x](http://evil) :material/home: $a$ ![i](http://evil/i.png)\u202e"
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Streamlit's test runner uses what its dependencies deprecate
@@ -47,7 +48,7 @@ def draw(name: str, url: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder: Path = tmp_path_factory.mktemp("dashboards")
-    (folder / "rules.toml").write_text(RULES)
+    (folder / "rules.toml").write_text(RULES + ROOM)
     with running(folder / "data", folder / "rules.toml") as found:
         yield found
 
@@ -123,6 +124,9 @@ def test_what_is_spent_comes_first_and_then_what_is_kept(busy: Running, monkeypa
     assert states[0] == "■ spent"
     assert states[-1] == "● kept"
     assert linked.tiles(page)["Budgets"] == "3"
+    (said,) = [text.value for text in page.text if "no limit known of" in text.value]
+    assert said.startswith("room: no limit known of ")
+    assert "csv" in said
 
 
 def test_the_plugin_page_draws_its_charts(busy: Running, monkeypatch: pytest.MonkeyPatch) -> None:

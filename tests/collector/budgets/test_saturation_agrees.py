@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from tests.collector.conftest import Running
+from plugwarden import Sidecar
+from plugwarden_collector.clock import utc_now
+
+from tests.collector.conftest import Running, running
 from tests.collector.support.command_line import plugwarden
 from tests.collector.support.still_clock import StillClock
 
@@ -157,3 +160,15 @@ def test_what_fills_its_limit_pages_with_the_limit_and_isolates_nothing_and_who_
         assert collector.api.get("slos") == [], "a minute is a plugin's"
         told = plugwarden("slos", url=collector.url)
         assert "room: no limit known of geo, and so no budget" in told.stdout, told
+
+
+def test_a_sidecar_tells_its_limits_with_what_is_used_of_them(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as collector:
+        sidecar = Sidecar(service="host", endpoint=collector.http, export_interval_seconds=0.2)
+        for plugin, terms in (("csv", {"bulkhead": 8, "rate": 50}), ("geo", {"concurrency": 3}), ("pdf", {})):
+            sidecar.wrap(lambda: None, plugin=plugin, version="1", operation="run", **terms)()
+        assert sidecar.close(timeout=30)
+        collector.collector.warden.tick()
+        now = utc_now()
+        told = collector.collector.telemetry.judging.limits(now - HOUR, now + MINUTE)
+        assert told == {("csv", "concurrency"): 8, ("csv", "rate"): 50, ("geo", "concurrency"): 3}

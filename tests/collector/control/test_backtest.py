@@ -24,6 +24,7 @@ from plugwarden_collector.rules.alert_rule import AlertKind, AlertRule
 from plugwarden_collector.rules.file import DEFAULT_RULES, Rules, load_rules
 from plugwarden_collector.rules.objective import Objective, Sli
 from plugwarden_collector.rules.period import Calendar, CalendarUnit
+from plugwarden_collector.rules.saturation import LimitedResource, Saturation
 from plugwarden_collector.rules.slices import Slices
 from plugwarden_collector.rules.tiers import PAGE, TICKET
 from plugwarden_collector.store import Database, stored_telemetry
@@ -178,10 +179,11 @@ def test_objectives_that_isolate_nothing_are_not_replayed_and_named(tmp_path: Pa
     parts = (
         replace(OBJECTIVES[0], name="reads", operations="read*"),
         replace(OBJECTIVES[0], name="minutes", slices=Slices(60, 0.95)),
+        replace(OBJECTIVES[0], name="room", sli=Sli.SATURATION, saturation=Saturation(LimitedResource.RATE, 0.8)),
     )
     folder = minutes(tmp_path, 1)
     alone, beside = backtest(folder, rules), backtest(folder, replace(rules, objectives=(*rules.objectives, *parts)))
-    assert beside.as_dict() == {**alone.as_dict(), "not_replayed": ["reads", "minutes"]}
+    assert beside.as_dict() == {**alone.as_dict(), "not_replayed": ["reads", "minutes", "room"]}
     with pytest.raises(RulesError, match="a backtest replays no others"):
         backtest(folder, replace(rules, objectives=parts))
 

@@ -45,7 +45,8 @@ def backtest(
         raise RulesError(
             rules.source,
             [
-                "slo: none is of all calls of its plugins, and a backtest replays no others; add one without versions, operations and slice"
+                "slo: none is of all calls of its plugins, and a backtest replays no others; add one of availability or latency without "
+                "versions, operations and slice"
             ],
         )
     anew = [

@@ -197,7 +197,15 @@ def test_tables_are_told_with_their_tiers(telemetry: Telemetry) -> None:
     count(telemetry, 1, 60)
     catch_up(telemetry)
     found = {item.table: item for item in telemetry.planning.tables(AT)}
-    assert set(found) == {"spans", "logs", "metric_points", "call_seconds", "call_minutes", "call_hours"}
+    assert set(found) == {
+        "spans",
+        "logs",
+        "metric_points",
+        "call_seconds",
+        "call_minutes",
+        "call_hours",
+        "limit_minutes",
+    }
     assert (found["metric_points"].rows, found["metric_points"].tier) == (2, "raw")
     assert found["spans"].rows_per_day == 0
 

@@ -6,7 +6,8 @@ with stored as (
     select 'metric_points', block_id from pragma_storage_info('point_rows') union all
     select 'call_seconds', block_id from pragma_storage_info('call_seconds') union all
     select 'call_minutes', block_id from pragma_storage_info('call_minutes') union all
-    select 'call_hours', block_id from pragma_storage_info('call_hours')
+    select 'call_hours', block_id from pragma_storage_info('call_hours') union all
+    select 'limit_minutes', block_id from pragma_storage_info('limit_minutes')
 ),
 blocks as (select name, count(distinct block_id) as blocks from stored where block_id >= 0 group by name),
 ages as (
@@ -15,7 +16,8 @@ ages as (
     select 'metric_points', 'raw', count(*), min(time), max(time) from point_rows union all
     select 'call_seconds', 'seconds', count(*), min(bucket_start), max(bucket_start) from call_seconds union all
     select 'call_minutes', 'minutes', count(*), min(bucket_start), max(bucket_start) from call_minutes union all
-    select 'call_hours', 'hours', count(*), min(bucket_start), max(bucket_start) from call_hours
+    select 'call_hours', 'hours', count(*), min(bucket_start), max(bucket_start) from call_hours union all
+    select 'limit_minutes', 'minutes', count(*), min(bucket_start), max(bucket_start) from limit_minutes
 ),
 days as (
     select 'spans' as name, count(*) as rows from span_rows where started_at > (select max(started_at) from span_rows) - interval 1 day union all
@@ -24,7 +26,9 @@ days as (
     select 'call_seconds', count(*) from call_seconds union all
     select 'call_minutes', count(*) from call_minutes
         where bucket_start > (select max(bucket_start) from call_minutes) - interval 1 day union all
-    select 'call_hours', count(*) from call_hours where bucket_start > (select max(bucket_start) from call_hours) - interval 1 day
+    select 'call_hours', count(*) from call_hours where bucket_start > (select max(bucket_start) from call_hours) - interval 1 day union all
+    select 'limit_minutes', count(*) from limit_minutes
+        where bucket_start > (select max(bucket_start) from limit_minutes) - interval 1 day
 )
 select
     ages.name as "table", tier, ages.rows, coalesce(blocks, 0) as blocks,
