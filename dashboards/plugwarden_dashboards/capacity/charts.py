@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from plugwarden_dashboards.charts import COUNT_LABEL, PALETTE
+from plugwarden_dashboards.charts import PALETTE
 
 __all__ = ["concurrency", "foreseen", "stacked"]
 
@@ -17,6 +17,8 @@ AnyChart = Any
 PAST, EXPECTED = "measured", "foreseen"
 LOAD, BOUND = "#0072B2", "#D55E00"
 """Colour of load, and of what holds it: 3 to 1 and more on the light and the dark page."""
+AMOUNT_LABEL = "format(datum.value, datum.value < 1 ? '.3~g' : '.3~s')"
+"""Label of an axis of load: below one it is a decimal, for nobody reads `800m` as a part of a core."""
 DAY = pd.Timedelta("1D")
 """From this length on an axis of time says dates, and below it hours."""
 _AT = alt.Tooltip("at:T", title="at", format="%Y-%m-%d %H:%M")
@@ -107,4 +109,4 @@ def _x(since: pd.Timestamp, until: pd.Timestamp) -> alt.X:
 
 
 def _y(column: str, title: str) -> alt.Y:
-    return alt.Y(column, axis=alt.Axis(title=title, labelExpr=COUNT_LABEL, tickCount=5), scale=alt.Scale(zero=True))
+    return alt.Y(column, axis=alt.Axis(title=title, labelExpr=AMOUNT_LABEL, tickCount=5), scale=alt.Scale(zero=True))

@@ -46,6 +46,7 @@ def draw() -> None:
     _tiles(demand.value, now.value["bottleneck"], store.value)
     if not demand.value:
         st.info(f"No plugin has made a call within {since()}.")
+    st.subheader("What would be full first")
     if full.value:
         linked.table("What would be full first", _COLUMNS, [_row(item) for item in full.value], key="full")
     else:

@@ -62,9 +62,10 @@ def _tiles(row: Mapping[str, Any], full: list[dict[str, Any]]) -> None:
         ("CPU per call", words.duration(row.get("cpu_seconds_per_call"))),
         ("Of all processors", words.percent(row.get("host_share_ratio"))),
         ("Memory", words.size(row.get("memory_bytes"))),
-        ("Full in", until_full(full[0]["until"], full[0]["record"]) if full else "—"),
     ]
-    linked.tiles([Tile(label, value) for label, value in figures], key="plugin_capacity_tiles")
+    ends, _, interval = (until_full(full[0]["until"], full[0]["record"]) if full else "—").partition(" (")
+    found = [Tile("Full in", ends, note=interval.removesuffix(")")), *(Tile(label, value) for label, value in figures)]
+    linked.tiles(found, key="plugin_capacity_tiles")
 
 
 def _full(full: list[dict[str, Any]]) -> None:
@@ -86,6 +87,7 @@ def _full(full: list[dict[str, Any]]) -> None:
         ]
         for item in full
     ]
+    linked.line(Cell("When its limits are full, the soonest first", strong=True), key="plugin_full_head")
     linked.table("When its limits are full, the soonest first", _FULL, rows, key="plugin_full")
 
 
@@ -96,6 +98,8 @@ def _over_range(name: str, resource: str, standing: Mapping[str, Any]) -> None:
         columns=["at", "until", "value"],
     ).dropna()
     title = demand.RESOURCES[resource]
+    heading = f"{title[:1].upper()}{title[1:]} over {since()}, and what holds it"
+    linked.line(Cell(heading, strong=True), key="plugin_load_head")
     if frame.empty:
         st.text(f"{title[:1].upper()}{title[1:]}: nothing was measured within {since()}.")
         return
@@ -109,8 +113,9 @@ def _over_range(name: str, resource: str, standing: Mapping[str, Any]) -> None:
 def _foreseen(name: str, curve: Mapping[str, Any], standing: Mapping[str, Any], days: int) -> None:
     title, record = demand.RESOURCES[curve["resource"]], curve["record"]
     st.subheader(f"{title[:1].upper()}{title[1:]}, as foreseen")
-    st.text(words.plain(_trust(record), 500))
     ahead = frames.ahead(curve)
+    bands = "" if ahead.empty else " The dark band is to hold 80 % of what comes, the light one 95 %."
+    st.text(words.plain(_trust(record) + bands, 500))
     if ahead.empty:
         return
     begins = ahead["at"].iloc[0] - days * DAY
@@ -147,6 +152,7 @@ def _held(name: str, standing: Mapping[str, Any]) -> None:
         for item in standing["plugins"]
     ]
     if rows:
+        linked.line(Cell(f"How full its limits are, over {since()}", strong=True), key="plugin_limits_head")
         linked.table(f"How full its limits are, over {since()}", _LIMITS, rows, key="plugin_limits")
     ceiling = standing["ceilings"].get(name)
     if ceiling is not None:
@@ -177,6 +183,7 @@ def _operations(name: str) -> None:
         ]
         for row in found
     ]
+    linked.line(Cell(f"Its operations, over {since()}", strong=True), key="plugin_operations_head")
     linked.table(f"Its operations, over {since()}", _OPERATIONS, rows, key="plugin_operations")
 
 

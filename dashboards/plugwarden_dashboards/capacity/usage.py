@@ -84,6 +84,7 @@ def store() -> None:
             else f"The disk is full in {words.counted(full, 'day')}."
         )
         text = f"{words.size(found['bytes_per_day'])} come each day, and {words.size(found['settled_bytes'])} are kept in the end. {ends}"
+    st.subheader("The collector's own store")
     linked.table("The collector's own store", _TABLES, [_table(row) for row in found["tables"]], key="store", note=text)
 
 

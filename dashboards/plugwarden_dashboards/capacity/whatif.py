@@ -106,6 +106,7 @@ def _verdict(title: str, found: Mapping[str, Any]) -> None:
         operation = f" {words.option(first['plugin_operation'])}" if first["plugin_operation"] else ""
         room = (
             "Load fills no limit." if left is None
+            else f"Only {words.percent(left)} of that load fits." if left < 1
             else f"Load can be {words.times(left)} that before a limit is full."
         )  # fmt: skip
         text = f"Full first: {whose(first).text}{operation}, {limit_amount(first)}, {words.percent(first['ratio'])} used. {room}"
