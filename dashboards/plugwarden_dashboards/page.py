@@ -50,7 +50,7 @@ def since() -> str:
     return chosen if chosen in RANGES else "15m"
 
 
-def live(body: Callable[[], None], key: str) -> None:
-    """Draw a page's body, again at every refresh, without touching the rest of the page."""
+def live(body: Callable[[], None], key: str, *, least_seconds: float = 0.0) -> None:
+    """Draw a page's body, again at every refresh but not sooner than `least_seconds`, without touching the rest of the page."""
     interval = REFRESH.get(st.session_state.get("refresh", "5s"), 5.0)
-    st.fragment(run_every=interval, key=key)(body)()
+    st.fragment(run_every=None if interval is None else max(interval, least_seconds), key=key)(body)()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from plugwarden_collector.capacity.wording import limit_amount, until_full
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import MISSING, number, percent, size, times
 
@@ -19,7 +20,6 @@ __all__ = ["capacity"]
 
 FORECAST_SINCE = "7d"
 """What how full things are is looked at over where nobody says, beside a forecast: a week has every day once."""
-DAY = 86_400
 AHEAD_DAYS = 28
 """Days of a forecast that are asked for."""
 SHOWN_HOURS = (0, 24, 7 * 24, 14 * 24, AHEAD_DAYS * 24 - 1)
@@ -112,7 +112,7 @@ def _forecast(found: Mapping[str, Any]) -> None:
             {
                 "limit": _limit(row["limit"]),
                 "used": percent(row["limit"]["ratio"]),
-                "full in": _until(row["until"], row["record"]),
+                "full in": until_full(row["until"], row["record"]),
                 "how sure": f"{row['record']['confidence']}: {row['record']['reason']}",
             }
             for row in rows
@@ -202,24 +202,7 @@ def _limit(item: Mapping[str, Any]) -> str:
     whose = clean(item["host_name"]) if item["plugin_id"] is None else clean(item["plugin_id"])
     if item["plugin_operation"]:
         whose += f" {clean(item['plugin_operation'])}"
-    unit = {"calls_per_second": "calls/s", "concurrency": "calls at once", "cpu_cores": "CPU cores"}.get(
-        item["resource"]
-    )
-    amount = size(item["limit"]) if unit is None else f"{number(item['limit'])} {unit}"
-    return f"{whose}: {amount} ({item['kind']})"
-
-
-def _until(until: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    soonest, median, latest = (until[f"{name}_days"] for name in ("soonest", "median", "latest"))
-    if soonest == 0:
-        return "full now"
-    if record["growth"] is None:
-        return "not foreseen"
-    if soonest is None:
-        return "not within a year"
-    ends = "over a year" if latest is None else duration(latest * DAY)
-    middle = "over a year" if median is None else duration(median * DAY)
-    return f"{middle} (from {duration(soonest * DAY)} to {ends})"
+    return f"{whose}: {limit_amount(item)}"
 
 
 def _interval(ceiling: Mapping[str, Any]) -> str:

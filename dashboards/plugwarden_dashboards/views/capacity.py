@@ -1,58 +1,69 @@
-"""Capacity: what each plugin asks of its hosts."""
+"""Capacity: what would be full first, what is asked for, what would be, who uses it; or all of that of one plugin."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import streamlit as st
-from plugwarden.contract.metrics import CPU_SAMPLED_CALLS
 
-from plugwarden_dashboards import data, linked, words
-from plugwarden_dashboards.address import plugin_link
-from plugwarden_dashboards.linked import Cell, Column
+from plugwarden_dashboards import data, words
+from plugwarden_dashboards.capacity import demand, limits, plugin, usage, whatif
 from plugwarden_dashboards.page import live, since
 
 __all__ = ["page"]
 
-_COLUMNS = (
-    Column("Plugin"),
-    Column("Calls/s", "end"),
-    Column("Peak calls/s", "end", narrow=False, note="Highest over 10 s, a minute or an hour, by the span"),
-    Column("Calls at once", "end"),
-    Column("CPU cores", "end", note=f"Estimated from one call in {CPU_SAMPLED_CALLS}"),
-)
+SLOW_SECONDS = 60.0
+"""Least time between refreshes of what is read from weeks of hours, which change no sooner."""
+AHEAD_DAYS = ["7", "28", "90"]
 
 
 def page() -> None:
     """The page."""
-    live(_body, "capacity_body")
+    asked = st.query_params.get("plugin")
+    if asked:
+        _of(words.named(asked))
+    else:
+        _all()
 
 
-def _body() -> None:
-    answer, status = data.fetch("capacity", since=since()), data.fetch("status")
-    if answer.value is None or status.value is None:
-        return
-    rows = answer.value
-    with st.grid(4, row_height="content"):
-        st.metric("CPU cores in plugins", words.count(sum(row["cpu_cores"] or 0 for row in rows)), border=True)
-        st.metric("Calls at once", words.count(sum(row["concurrency"] or 0 for row in rows)), border=True,
-                  help="Little's law: busy seconds per second")  # fmt: skip
-        st.metric("Store", words.size(status.value["database_bytes"]), border=True)
-        st.metric("Rows", words.count(sum(status.value["rows"].values())), border=True)
-    if not rows:
-        st.info(f"No plugin has made a call within {since()}.")
-        return
-    most = max(0.01, *(row["cpu_cores"] or 0 for row in rows))
-    linked.table("Rate, concurrency and CPU by plugin", _COLUMNS, [_row(row, most) for row in rows], key="capacity")
+def _all() -> None:
+    live(limits.draw, "capacity_limits", least_seconds=SLOW_SECONDS)
+    found = data.fetch("capacity", since=since())
+    if found.value:
+        whatif.operands([row["plugin_id"] for row in found.value])
+        live(whatif.answer, "capacity_whatif", least_seconds=SLOW_SECONDS)
+        st.subheader("What is asked for")
+        with st.container(horizontal=True, key="demand_choice"):
+            by = st.segmented_control("By", demand.BY, default="plugin", required=True, key="by", bind="query-params")
+            resource = _resource("load", "calls_per_second")
+        live(partial(demand.draw, by or "plugin", resource), "capacity_demand", least_seconds=SLOW_SECONDS)
+        st.subheader("Who uses it")
+        who = st.segmented_control(
+            "Of",
+            ["owner", "tenant"],
+            default="owner",
+            required=True,
+            key="of",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        live(partial(usage.showback, who or "owner"), "capacity_showback", least_seconds=SLOW_SECONDS)
+    live(usage.store, "capacity_store", least_seconds=SLOW_SECONDS)
 
 
-def _row(row: dict[str, Any], most: float) -> list[linked.Said]:
-    cores = row["cpu_cores"]
-    return [
-        plugin_link(row["plugin_id"]),
-        *(
-            Cell(words.count(row[name]), value=row[name])
-            for name in ("calls_per_second", "peak_calls_per_second", "concurrency")
-        ),
-        Cell(words.count(cores), value=cores, share=None if cores is None else cores / most),
-    ]
+def _of(name: str) -> None:
+    plugin.head(name)
+    with st.container(horizontal=True, key="capacity_choice"):
+        resource = _resource("resource", "concurrency")
+        days = st.segmented_control(
+            "Days ahead", AHEAD_DAYS, default="28", required=True, key="days", bind="query-params"
+        )
+    live(partial(plugin.draw, name, resource, int(days or "28")), "capacity_plugin", least_seconds=SLOW_SECONDS)
+
+
+def _resource(key: str, usual: str) -> str:
+    found = st.segmented_control(
+        "Load in", list(demand.RESOURCES), default=usual, required=True, key=key, bind="query-params",
+        format_func=demand.RESOURCES.__getitem__,
+    )  # fmt: skip
+    return str(found or usual)

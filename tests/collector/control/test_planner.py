@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from plugwarden_collector.capacity.forecast import Confidence
 from plugwarden_collector.capacity.limit import LimitKind
 from plugwarden_collector.capacity.load import Resource
@@ -16,71 +15,19 @@ from plugwarden_collector.control.planner import Planner
 from plugwarden_collector.errors import NotFoundError
 from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.rules.file import parse_rules
-from plugwarden_collector.store import Database
 from plugwarden_collector.store.upkeep import Keep
 
-from tests.collector.support.rolled_store import ns
+from tests.collector.support.planned_store import DAYS, RULES, UNTIL, fill, told
 from tests.collector.support.stores import opened
-
-UNTIL = datetime(2026, 11, 20, 12)
-DAYS = 45
-HOURS = """
-insert into call_hours
-select
-    hour, 'service', 'i' || instance, plugin, '1', 'run', 'success', '', '',
-    round(3600 * (1.5 + sin(hour(hour) / 24 * 2 * pi())) * (1 + growth * datediff('day', $first::timestamp, hour)))::ubigint as n,
-    n * 0.1, 0.2, n * 0.05, [-104], [n]
-from range($first::timestamp, $before::timestamp, interval 1 hour) t(hour)
-cross join (values ('grows', 0.02), ('stays', 0.0)) p(plugin, growth) cross join range(2) i(instance)
-"""
-RULES = '[[slo]]\nname = "works"\nobjective = 0.99\nplugins = ["stays"]\nowner = "team-b"\n'
 
 
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
     folder = tmp_path_factory.mktemp("planned")
-    database = Database(folder)
-    connection = database.cursor()
-    connection.execute(HOURS, {"first": UNTIL - timedelta(days=DAYS), "before": UNTIL})
-    for name in ("seconds", "minutes", "hours"):
-        connection.execute("insert or replace into progress values (?, 0, ?)", [name, UNTIL])
-    connection.close()
-    database.close()
+    fill(folder)
     with opened(folder) as store:
         store.send(Signal.METRICS, told())
         yield Planner(store.telemetry.planning, store.telemetry.condition, parse_rules(RULES, "rules.toml"), Keep())
-
-
-def told() -> bytes:
-    """Two processes on a machine each: less than one place and one processor, so that small loads fill them."""
-    message = metrics_service_pb2.ExportMetricsServiceRequest()
-    for instance in ("i0", "i1"):
-        resource = message.resource_metrics.add()
-        for key, text in (
-            ("service.name", "service"),
-            ("service.instance.id", instance),
-            ("host.name", f"m{instance}"),
-        ):
-            resource.resource.attributes.add(key=key).value.string_value = text
-        scope = resource.scope_metrics.add()
-        for plugin, owner in (("grows", "team-a"), ("stays", "")):
-            for metric, term, value in (
-                ("plugin.invocation.active", "", 1), ("plugin.terms.enforced", "concurrency", 0.6),
-                ("plugin.terms.enforced", "processors", 0.6),
-            ):  # fmt: skip
-                point = scope.metrics.add(name=metric).gauge.data_points.add(time_unix_nano=ns(UNTIL), as_double=value)
-                said = {
-                    "plugin.id": plugin,
-                    "plugin.version": "1",
-                    "plugin.operation": "run",
-                    "plugin.term": term,
-                    "plugin.owner": owner,
-                }
-                for key, text in said.items():
-                    if text:
-                        point.attributes.add(key=key).value.string_value = text
-    body: bytes = message.SerializeToString()
-    return body
 
 
 def test_a_plugin_that_grows_reaches_its_limit_when_it_does(planner: Planner) -> None:

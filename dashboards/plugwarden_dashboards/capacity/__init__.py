@@ -1,0 +1,1 @@
+"""What the page of capacity is put together from, a file a question of planners."""
