@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -33,6 +34,8 @@ select
 from range($first::timestamp, $before::timestamp, interval 1 hour) t(hour)
 cross join (values ('grows', 0.02), ('stays', 0.0)) p(plugin, growth) cross join range(2) i(instance)
 """
+WILD = (math.nan, math.inf, -1.0, 1e308)
+"""Told last of every limit: what no host can mean."""
 RULES = '[[slo]]\nname = "works"\nobjective = 0.99\nplugins = ["stays"]\nowner = "team-b"\n'
 
 
@@ -47,11 +50,13 @@ def planner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
     connection.close()
     database.close()
     with opened(folder) as store:
-        store.send(Signal.METRICS, told())
+        store.send(Signal.METRICS, told(0.6, UNTIL - timedelta(seconds=1)))
+        for wild in WILD:
+            store.send(Signal.METRICS, told(wild, UNTIL))
         yield Planner(store.telemetry.planning, store.telemetry.condition, parse_rules(RULES, "rules.toml"), Keep())
 
 
-def told() -> bytes:
+def told(limit: float, at: datetime) -> bytes:
     """Two processes on a machine each: less than one place and one processor, so that small loads fill them."""
     message = metrics_service_pb2.ExportMetricsServiceRequest()
     for instance in ("i0", "i1"):
@@ -65,10 +70,10 @@ def told() -> bytes:
         scope = resource.scope_metrics.add()
         for plugin, owner in (("grows", "team-a"), ("stays", "")):
             for metric, term, value in (
-                ("plugin.invocation.active", "", 1), ("plugin.terms.enforced", "concurrency", 0.6),
-                ("plugin.terms.enforced", "processors", 0.6),
+                ("plugin.invocation.active", "", 1), ("plugin.terms.enforced", "concurrency", limit),
+                ("plugin.terms.enforced", "processors", limit),
             ):  # fmt: skip
-                point = scope.metrics.add(name=metric).gauge.data_points.add(time_unix_nano=ns(UNTIL), as_double=value)
+                point = scope.metrics.add(name=metric).gauge.data_points.add(time_unix_nano=ns(at), as_double=value)
                 said = {
                     "plugin.id": plugin,
                     "plugin.version": "1",
@@ -81,6 +86,12 @@ def told() -> bytes:
                         point.attributes.add(key=key).value.string_value = text
     body: bytes = message.SerializeToString()
     return body
+
+
+def test_a_limit_that_no_host_can_mean_is_not_taken(planner: Planner) -> None:
+    found = planner.standing(UNTIL - timedelta(days=7), UNTIL, None)
+    assert [item.limit for item in found.plugins] == [1.2, 1.2]
+    assert [item.limit for item in found.machines] == [0.6, 0.6]
 
 
 def test_a_plugin_that_grows_reaches_its_limit_when_it_does(planner: Planner) -> None:

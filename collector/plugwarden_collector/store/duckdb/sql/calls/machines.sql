@@ -7,6 +7,7 @@ with named as (
 told as (
     select instance_id, max(value) as processors from point_rows
     where kind = 'gauge' and metric = 'plugin.terms.enforced' and attributes ->> '$."plugin.term"' = 'processors'
+      and value between 0 and 1e18 -- as held_operations.sql
       and time > $told_since::timestamp - interval 2 minutes and time <= $until::timestamp
     group by all
 ),
