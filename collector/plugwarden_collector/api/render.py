@@ -64,7 +64,16 @@ def last_piece(schema: pa.Schema, said: Mapping[str, Any]) -> bytes:
 
 def as_json(value: Any, status: int = 200) -> Response:
     """Any answer as JSON: times as UTC with a Z, bytes as hex, values as objects of their fields."""
-    return Response(json.dumps(value, default=_plain, ensure_ascii=False), status, media_type="application/json")
+    return Response(_strict(value), status, media_type="application/json")
+
+
+def _strict(value: Any) -> str:
+    """Return a JSON document without NaN and infinity, which strict readers refuse as a whole: they are null."""
+    try:
+        return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        loose = json.dumps(value, default=_plain, ensure_ascii=False)
+        return json.dumps(json.loads(loose, parse_constant=lambda _: None), ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

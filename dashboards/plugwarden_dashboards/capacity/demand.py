@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from plugwarden.contract.metrics import CPU_SAMPLED_CALLS
 from plugwarden_collector.rules.duration import seconds
 
 from plugwarden_dashboards import data, linked, words
@@ -30,7 +31,7 @@ TENANTS_SECONDS = 7200.0
 _COLUMNS = (
     Column("Who"), Column("Of", narrow=False), Column("Calls/s", "end"), Column("Peak calls/s", "end", narrow=False),
     Column("At once", "end", note="Little's law: busy seconds a second"), Column("Peak at once", "end", narrow=False),
-    Column("CPU cores", "end", note="Estimated from one call in sixteen"), Column("CPU per call", "end", narrow=False),
+    Column("CPU cores", "end", note=f"Estimated from one call in {CPU_SAMPLED_CALLS}"), Column("CPU per call", "end", narrow=False),
     Column("Of hosts", "end", narrow=False, note="Of all processors of the hosts that tell of them"),
     Column("Memory", "end", narrow=False), Column("Owner", narrow=False, choice=True),
 )  # fmt: skip

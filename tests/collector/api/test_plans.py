@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pyarrow as pa
 import pytest
 from plugwarden_collector.api.plans import Plans
@@ -76,3 +77,19 @@ def test_what_is_nested_is_flat_and_what_is_not_known_is_null() -> None:
     assert str(found.frame()["time"].dt.tz) == "UTC"
     nested = Plans(lambda *_, **__: [{"limit": {"plugin_id": "csv"}, "until": {"median_days": None}}]).until_full()
     assert nested.rows == ({"limit_plugin_id": "csv", "until_median_days": None},)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("capacity/what-if", {"change": "traffic=1e-320", "since": "7d"}),  # what is left is more than a number holds
+        ("traces", {"since": "1970-01-01", "until": "8999-12-31"}),
+        ("plugins/csv", {"since": "1970-01-01", "until": "8999-12-31"}),
+    ],
+)
+def test_the_most_that_can_be_asked_for_has_an_answer_that_strict_readers_take(
+    small_store: Running, path: str, asked: dict[str, str]
+) -> None:
+    answer = httpx2.get(f"{small_store.url}/api/v1/{path}", params=asked)
+    assert answer.status_code == 200, answer.text
+    json.loads(answer.text, parse_constant=pytest.fail)

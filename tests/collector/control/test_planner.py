@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -20,14 +21,25 @@ from plugwarden_collector.store.upkeep import Keep
 from tests.collector.support.planned_store import DAYS, RULES, UNTIL, fill, told
 from tests.collector.support.stores import opened
 
+WILD = (math.nan, math.inf, -1.0, 1e308)
+"""Told last of every limit: what no host can mean."""
+
 
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
     folder = tmp_path_factory.mktemp("planned")
     fill(folder)
     with opened(folder) as store:
-        store.send(Signal.METRICS, told())
+        store.send(Signal.METRICS, told(at=UNTIL - timedelta(seconds=1)))
+        for wild in WILD:
+            store.send(Signal.METRICS, told(limit=wild))
         yield Planner(store.telemetry.planning, store.telemetry.condition, parse_rules(RULES, "rules.toml"), Keep())
+
+
+def test_a_limit_that_no_host_can_mean_is_not_taken(planner: Planner) -> None:
+    found = planner.standing(UNTIL - timedelta(days=7), UNTIL, None)
+    assert [item.limit for item in found.plugins] == [1.2, 1.2]
+    assert [item.limit for item in found.machines] == [0.6, 0.6]
 
 
 def test_a_plugin_that_grows_reaches_its_limit_when_it_does(planner: Planner) -> None:

@@ -49,7 +49,7 @@ def fill(
     database.close()
 
 
-def told(plugins: Sequence[tuple[str, str]] = PLUGINS) -> bytes:
+def told(plugins: Sequence[tuple[str, str]] = PLUGINS, *, limit: float = 0.6, at: datetime = UNTIL) -> bytes:
     """Two processes on a machine each: less than one place and one processor, so that small loads fill them."""
     message = metrics_service_pb2.ExportMetricsServiceRequest()
     for instance in ("i0", "i1"):
@@ -63,10 +63,10 @@ def told(plugins: Sequence[tuple[str, str]] = PLUGINS) -> bytes:
         scope = resource.scope_metrics.add()
         for plugin, owner in plugins:
             for metric, term, value in (
-                ("plugin.invocation.active", "", 1), ("plugin.terms.enforced", "concurrency", 0.6),
-                ("plugin.terms.enforced", "processors", 0.6),
+                ("plugin.invocation.active", "", 1), ("plugin.terms.enforced", "concurrency", limit),
+                ("plugin.terms.enforced", "processors", limit),
             ):  # fmt: skip
-                point = scope.metrics.add(name=metric).gauge.data_points.add(time_unix_nano=ns(UNTIL), as_double=value)
+                point = scope.metrics.add(name=metric).gauge.data_points.add(time_unix_nano=ns(at), as_double=value)
                 said = {
                     "plugin.id": plugin,
                     "plugin.version": "1",

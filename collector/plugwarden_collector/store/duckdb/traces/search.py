@@ -177,6 +177,6 @@ def _questions(places: TextRuns | None) -> Iterable[tuple[str, dict[str, Any]]]:
 def _slices(since: datetime, until: datetime) -> Iterable[tuple[datetime, datetime]]:
     length = FIRST_SLICE
     while until > since:
-        begin = max(since, until - length)
+        begin = until - min(length, until - since)  # so that it stays within the calendar
         yield begin, until
         until, length = begin, length * SLICE_GROWTH

@@ -6,7 +6,8 @@ with told as (
         plugin_id, coalesce(plugin_version, '') as plugin_version, coalesce(plugin_operation, '') as plugin_operation, instance_id, metric,
         coalesce(attributes ->> '$."plugin.term"', '') as term, attributes ->> '$."plugin.owner"' as owner, value, time
     from point_rows
-    where kind = 'gauge' and plugin_id is not null and time > $since::timestamp - interval 2 minutes and time <= $until::timestamp
+    -- What no host can mean, not even a number, says nothing: one such value would be the sum.
+    where kind = 'gauge' and value between 0 and 1e18 and plugin_id is not null and time > $since::timestamp - interval 2 minutes and time <= $until::timestamp
       and metric in (
         'plugin.invocation.active', 'plugin.terms.declared', 'plugin.terms.enforced', 'plugin.terms.observed', 'plugin.memory.usage',
         'plugin.workers'

@@ -8,7 +8,7 @@ with named as (
 told as (
     select
         instance_id, max(time) filter (metric = 'plugin.invocation.active') as told_at,
-        max(value) filter (metric = 'plugin.terms.enforced' and attributes ->> '$."plugin.term"' = 'processors') as processors
+        max(value) filter (metric = 'plugin.terms.enforced' and attributes ->> '$."plugin.term"' = 'processors' and value between 0 and 1e18) as processors
     from point_rows
     where kind = 'gauge' and metric in ('plugin.invocation.active', 'plugin.terms.enforced')
       and time > $told_since::timestamp - interval 2 minutes and time <= $until::timestamp

@@ -8,7 +8,7 @@ with latest as (
         case metric when 'plugin.terms.observed' then max(value) else arg_max(value, time) end as value
     from point_rows
     -- Gauges that do not change are told once a minute.
-    where plugin_id = $plugin and kind = 'gauge' and time > $since::timestamp - interval 2 minutes and time <= $until::timestamp
+    where plugin_id = $plugin and kind = 'gauge' and value between 0 and 1e18 and time > $since::timestamp - interval 2 minutes and time <= $until::timestamp
     group by plugin_version, plugin_operation, instance_id, metric, attributes ->> '$."plugin.term"'
 ),
 refused as (
