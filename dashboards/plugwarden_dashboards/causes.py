@@ -33,24 +33,25 @@ def cards(
         for row in firing
         if row["plugin_id"] is None and row["labels"].get(UPSTREAM) and row["inhibited_by"] is None
     ]
-    pages = [row for row in upstreams if row["severity"] == "page"]
     own = {row["fingerprint"] for row in upstreams}
+    failing: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(upstreams, key=lambda row: row["severity"] != "page"):
+        failing.setdefault(row["labels"][UPSTREAM], []).append(row)
     spoken = {name for row in shared for name in row["plugins"]} | {row["plugin_id"] for row in held}
     others: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(firing, key=lambda row: row["severity"] != "page"):
         if row["inhibited_by"] is None and row["plugin_id"] not in spoken and row["fingerprint"] not in own:
             others.setdefault(row["plugin_id"] or row["fingerprint"], []).append(row)
-    named = {row["labels"][UPSTREAM] for row in pages}
-    tickets = [row for row in upstreams if row["severity"] != "page" and row["labels"][UPSTREAM] not in named]
     return [
-        *(_upstream(row, firing) for row in (*pages, *tickets)),
+        *map(_upstream, failing.values()),
         *(_shared(row, firing) for row in shared),
         *(_held(row, firing) for row in held),
         *(_alerting(rows) for rows in others.values()),
     ]
 
 
-def _upstream(row: dict[str, Any], firing: list[dict[str, Any]]) -> Card:
+def _upstream(rows: list[dict[str, Any]]) -> Card:
+    row = rows[0]
     owner = row["labels"].get("owner")
     taken = (
         f"{row['acknowledged_by']} knows of it."
@@ -60,11 +61,6 @@ def _upstream(row: dict[str, Any], firing: list[dict[str, Any]]) -> Card:
         else ""
     )
     name = row["labels"][UPSTREAM]
-    others = [
-        item
-        for item in firing
-        if item is not row and item["plugin_id"] is None and item["labels"].get(UPSTREAM) == name
-    ]
     seen = list(row["detail"].get("plugins") or ())
     return Card(
         "bad" if row["severity"] == "page" else "warn",
@@ -78,7 +74,7 @@ def _upstream(row: dict[str, Any], firing: list[dict[str, Any]]) -> Card:
             f"Nothing is isolated for it: {f'{owner} answers' if owner else 'others answer'} for it.",
             *([taken] if taken else []),
         ],
-        [*map(plugin_link, seen[:8]), *_alert_links([row, *others])],
+        [*map(plugin_link, seen[:8]), *_alert_links(rows)],
     )
 
 

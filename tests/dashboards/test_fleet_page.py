@@ -119,8 +119,12 @@ def test_an_upstream_has_a_card_though_no_plugin_is_to_blame() -> None:
     assert ("db", "/alerts?alert=1") in {(cell.text, cell.href) for cell in card.head}
     assert "Nothing is isolated for it: storage answers for it." in card.lines
     assert [cell.text for cell in card.links] == ["a", "b", "Alert: burn (page)", "Alert: burn (ticket)"]
-    (lesser,) = causes.cards(alerts[1:2], [], [])
+    spent = alert("4", None, "ticket", name="spent", **on_db)
+    (lesser,) = causes.cards([alerts[1], spent], [], [])
     assert lesser.tone == "warn"
+    assert [cell.text for cell in lesser.links][2:] == ["Alert: burn (ticket)", "Alert: spent (ticket)"]
+    (whole,) = causes.cards([*alerts, spent, alert("5", None, **on_db)], [], [])
+    assert [cell.href for cell in whole.links][2:] == [f"/alerts?alert={mark}" for mark in ("1", "5", "2")]
 
 
 def test_an_alert_on_an_upstream_has_a_card_where_no_plugin_made_a_call(

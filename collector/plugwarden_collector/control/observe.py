@@ -17,7 +17,7 @@ from plugwarden_collector.decide.standing import Standing
 from plugwarden_collector.judge.arrivals import STALE, Cell, Past, Wanted
 from plugwarden_collector.judge.burn_down import counted_span
 from plugwarden_collector.judge.failures import ErrorCount, FailingSpan
-from plugwarden_collector.judge.pace import Pace
+from plugwarden_collector.judge.pace import LATELY, Pace
 from plugwarden_collector.judge.sli import CallCounts
 from plugwarden_collector.judge.upstreams import UpstreamCounts
 from plugwarden_collector.judge.waits import Waits
@@ -31,8 +31,6 @@ from plugwarden_collector.store.telemetry import Judging, Telemetry
 
 __all__ = ["SKEW", "LongWindows", "StoredEvidence", "UsualPast", "foreseen", "observe", "spans"]
 
-LATELY = timedelta(seconds=30)
-"""So far back is now, where it is asked what takes longer than before its trouble."""
 BEFORE = timedelta(minutes=10)
 """So much of what came before a trouble is what it is compared with."""
 TOLD_LATER = timedelta(seconds=6)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from statistics import median
 
-__all__ = ["Pace", "slow_hosts"]
+__all__ = ["LATELY", "Pace", "slow_hosts"]
 
+LATELY = timedelta(seconds=30)
+"""So far back is now, where it is asked what takes longer than before its trouble."""
 SLOWDOWN = 1.5
 """Factor by which the calls of the median plugin take longer before its process is slow."""
 MIN_OTHERS = 3
@@ -55,11 +58,12 @@ class Pace:
         return self.recent_seconds / self.usual_seconds
 
     def works_more(self, lasted_seconds: float) -> bool | None:
-        """Whether calls use so much more CPU than before that they slow what runs beside them; None where nobody told."""
+        """Whether calls use so much more CPU than before a trouble began, so long ago, that they slow what runs beside them; None where
+        nobody told."""
         if self.usual_cpu_seconds <= 0 or self.recent_cpu_seconds <= 0:
             return None
         more_seconds = (self.recent_cpu_seconds - self.usual_cpu_seconds) * self.recent_calls
-        much = more_seconds >= SLOWING_CORES * lasted_seconds
+        much = more_seconds >= SLOWING_CORES * min(lasted_seconds, LATELY.total_seconds())
         return much and self.recent_cpu_seconds > MORE_CPU * self.usual_cpu_seconds
 
 
@@ -67,7 +71,8 @@ def slow_hosts(
     plugin: str, instances: Collection[str], paces: Sequence[Pace], lasted_seconds: float
 ) -> dict[str, float]:
     """Return how many times longer everything else takes, by process, if that explains a plugin that is slow in all of these
-    processes; empty where in one of them it does not. What is recent lasted `lasted_seconds`."""
+    processes; empty where in one of them it does not. What is recent is what came since the trouble began, `lasted_seconds` ago,
+    and no more than `LATELY`."""
     by_instance: defaultdict[str, dict[str, Pace]] = defaultdict(dict)
     services: defaultdict[str, set[str]] = defaultdict(set)
     for pace in paces:

@@ -182,6 +182,12 @@ def test_but_not_for_who_uses_the_cpu_or_where_the_others_are_quick(fleet: Fleet
     assert "quarantined" in fleet.play(20, lambda: _slow(fleet, **odd))
 
 
+def test_who_begins_to_use_the_cpu_of_a_host_that_is_slow_for_long_is_isolated(fleet: Fleet) -> None:
+    """What it uses is of half a minute. Before, it was spread over the whole trouble, and after some minutes no plugin could use enough."""
+    assert fleet.play(60, lambda: _slow(fleet), step=1) == ["common_cause"]
+    assert "quarantined" in fleet.play(60, lambda: _slow(fleet, own_work=9.0), step=1)
+
+
 def test_a_busy_host_excuses_slowness_and_no_failures(fleet: Fleet) -> None:
     def both() -> None:
         _slow(fleet)
