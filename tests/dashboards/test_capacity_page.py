@@ -119,7 +119,10 @@ def test_each_number_of_the_list_is_what_the_api_says(planned: Running, monkeypa
 def test_load_over_time_is_of_the_asked_range_and_no_step_of_it_is_unfinished(
     planned: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for by, names in (("operation", {"grows run", "stays run", "young run"}), ("owner", {"team-a", "=team", "nobody is named"})):
+    for by, names in (
+        ("operation", {"grows run", "stays run", "young run"}),
+        ("owner", {"team-a", "=team", "nobody is named"}),
+    ):
         page = drawn(planned, monkeypatch, {"by": by})
         (spec,) = specs(page)
         begins, ends = map(datetime.fromisoformat, spec["encoding"]["x"]["scale"]["domain"])
