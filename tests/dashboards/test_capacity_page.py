@@ -205,7 +205,7 @@ def test_from_the_list_to_a_plugin_and_to_what_would_be_by_mouse(planned: Runnin
         page.locator(".st-key-full tbody a", has_text="grows").click()
         expect(page.locator(".st-key-capacity_head .strong")).to_have_text("grows")
         page.locator(".st-key-resource").get_by_text("CPU cores", exact=True).click()
-        page.wait_for_url("**resource=cpu_cores**")
+        page.wait_for_url("**resource=CPU**")
         page.reload()
         expect(page.get_by_role("heading", name="CPU cores, as foreseen")).to_be_visible()
         page.locator(".st-key-capacity_head a", has_text="without it").click()

@@ -24,15 +24,15 @@ FULL_RATIO = 0.9
 LAST_DAYS = 10_000.0
 """What a limit is sorted by that is not reached within a year; beyond it is what cannot be foreseen."""
 _COLUMNS = (
-    Column("Of"), Column("Operation", narrow=False), Column("Limit"), Column("Kind", choice=True, narrow=False),
+    Column("Of"), Column("Operation", narrow=False), Column("Limit", narrow=False), Column("Kind", choice=True, narrow=False),
     Column("Used", "end", narrow=False, note="In the fullest part of the last week"), Column("Use now", "end"),
     Column("Full in", note="By the busiest hour of a day: at even odds, and from one chance in five to four in five"),
-    Column("How sure", choice=True), Column("Because", wide=True, narrow=False),
+    Column("How sure", narrow=False, choice=True), Column("Because", wide=True, narrow=False),
 )  # fmt: skip
 _STANDING = (
-    Column("Of"), Column("Operation", narrow=False), Column("Resource", choice=True), Column("Limit", "end"),
-    Column("Kind", choice=True), Column("Usual", "end", narrow=False, note="Mean over the time range"),
-    Column("Fullest", "end", note="In the fullest part of the time range"), Column("Use", "end"),
+    Column("Of"), Column("Operation", narrow=False), Column("Resource", choice=True), Column("Limit", "end", narrow=False),
+    Column("Kind", narrow=False, choice=True), Column("Usual", "end", narrow=False, note="Mean over the time range"),
+    Column("Fullest", "end", narrow=False, note="In the fullest part of the time range"), Column("Use", "end"),
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+from plugwarden_collector.wording import cell
 
 from plugwarden_dashboards import data, linked, words
 from plugwarden_dashboards.linked import Cell, Column
@@ -15,8 +16,6 @@ from plugwarden_dashboards.page import since
 
 __all__ = ["as_csv", "showback", "store"]
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a text begins with that spreadsheets take for a formula."""
 _SHARES = (
     Column("Who"), Column("Plugins", "end", narrow=False), Column("Calls", "end"), Column("CPU time", "end"),
     Column("Of CPU", "end", note="Of all that was measured"), Column("Busy", "end", narrow=False), Column("Memory", "end", narrow=False),
@@ -47,12 +46,8 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _inert(value) for name, value in row.items()})
+        writer.writerow({name: cell(value) if isinstance(value, str) else value for name, value in row.items()})
     return text.getvalue()
-
-
-def _inert(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _share(row: Mapping[str, Any]) -> list[linked.Said]:

@@ -28,8 +28,8 @@ SURE = {
 }
 """How sure an answer is, in plain words."""
 _COLUMNS = (
-    Column("Of"), Column("Operation", narrow=False), Column("Limit now"), Column("Limit then", narrow=False), Column("Use now", "end"),
-    Column("Use then", "end"),
+    Column("Of"), Column("Operation", narrow=False), Column("Limit now", narrow=False), Column("Limit then", narrow=False),
+    Column("Use now", "end"), Column("Use then", "end"),
 )  # fmt: skip
 
 
