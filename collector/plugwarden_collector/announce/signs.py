@@ -17,13 +17,20 @@ __all__ = ["Form", "as_markdown", "in_address", "unlinked", "unmarked"]
 Form = Callable[[str], str]
 """Makes text from elsewhere inert for one kind of reader."""
 
-_ENDINGS = "app|biz|cn|co|com|dev|edu|gov|info|io|ly|me|net|org|ru|xyz"
-"""Ends of names that mail readers and chats make links of without a scheme before it; error types, which are dotted too, end otherwise."""
+_ENDING = re.compile(
+    "(?:[a-z]{2}|app|biz|bond|cfd|click|cloud|club|com|dev|edu|fun|gov|info|icu|life|link|live|mov|net|online|org|page|pro|sbs|shop|site|space"
+    "|store|tech|top|vip|website|world|xyz|zip)"
+    r"(?!\w)",
+    re.IGNORECASE,
+)
+"""Ends of names that mail readers and chats make links of without a scheme before it: countries, and what is much used. Error types, which
+are dotted too, end otherwise; a file that ends as a country does, as `app.py`, is no link either."""
+_NAME = re.compile(r"(?<![\w-])[\w-]+(?:\.[\w-]+)+")
+"""A name with dots."""
 _ADDRESS = re.compile(
     r"(?<=[A-Za-z0-9]):(?=//)"  # of any scheme
     r"|(?<=mailto):|(?<=javascript):|(?<=data):|(?<=tel):|(?<=sms):"  # of schemes that need no slashes
     r"|(?<=\bwww)\."
-    rf"|(?<=\w)\.(?=(?:{_ENDINGS})(?![\w.]*\w))"
     r"|(?<=\w)\.(?=[A-Za-z]{2,24}(?::\d{1,5})?/)",  # a host before a path
     re.IGNORECASE,
 )
@@ -55,6 +62,7 @@ _BEGINS = re.compile(r"(\d*)([.)]|[-+=:]+)")
 
 def unlinked(text: str) -> str:
     """Return text in which nobody finds a link or a mention: for mail, PagerDuty and what Slack calls plain text."""
+    text = _NAME.sub(_undotted, text)
     for signs in (_ADDRESS, _MENTION, _SLACK):
         text = signs.sub(_widened, text)
     return text
@@ -74,6 +82,12 @@ def as_markdown(text: str) -> str:
 def in_address(name: str) -> str:
     """Return a name as a part of an address that we write, in which no form finds signs either."""
     return _UNQUOTED.sub(lambda found: f"%{ord(found[0]):02X}", quote(name, safe=""))
+
+
+def _undotted(found: re.Match[str]) -> str:
+    """Return a name that is a link with all of its dots wide, for what is left before one could be another link."""
+    name = found[0]
+    return name.replace(".", "．") if _ENDING.match(name, name.rindex(".") + 1) else name
 
 
 def _widened(found: re.Match[str]) -> str:

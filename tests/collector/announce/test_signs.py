@@ -39,13 +39,15 @@ from tests.collector.support.played_fleet import AT
 ATTACKS = (
     "<!channel>", "<!here|x>", "<@U012AB3CD>", "<#C024BE7LR>", "<https://evil.example/a|your bank>", "@here", "@everyone",
     "x@everyone", "@channel", "@ann", "https://evil.example/a", "HTTP://EVIL.EXAMPLE", "www.evil.example", "evil.com",
+    "evil.com.br", "evil.com.com",
+    "evil.co.uk", "evil.de?x", "evil.zip", "EVIL.TOP",
     "evil.example/a", "mailto:a@evil.com", "boss@evil.com", "javascript://x", "[you](https://evil.example/a)", "[you][1]",
     "[1]: /a", "![x](https://evil.example/p.png)", "<img src=x onerror=alert(1)>", "<b>", "&lt;b&gt;", "```", "`x`", "*x*",
     "**x**", "_x_", "__x__", "~~x~~", "~x~", "||x||", "# x", "> x", "- x", "+ x", "1. x", "12) x", "---", "===", "    x",
     "\\*x\\*", "$x$", "<https://evil.example/a>",
 )  # fmt: skip
 LINKED = re.compile(
-    r"[a-z][a-z0-9+.-]*://|www\.|\b(mailto|javascript):|\bevil\.(com|example/)|(?<!\w)@\w|@(everyone|here|channel)|@evil\.",
+    r"[a-z][a-z0-9+.-]*://|www\.|\b(mailto|javascript):|\bevil\.(com|co\.uk|de|zip|top|example/)|(?<!\w)@\w|@(everyone|here|channel)|@evil\.",
     re.IGNORECASE,
 )
 """What readers of plain text make links and mentions of."""
@@ -216,6 +218,7 @@ def test_what_people_copy_stays_as_it_is() -> None:
 
 @given(st.text(alphabet="ab1@<>!#*_`~|[]()&;:/.-+=\\$ wcomevryn", max_size=40))
 @example("a" * 20_000)
+@example("co." * 5_000)
 def test_text_of_any_form_is_read_as_text_and_once(text: str) -> None:
     line = " ".join(text.split())
     assert not marks(unmarked(line))
