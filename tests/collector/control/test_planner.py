@@ -95,5 +95,5 @@ def test_how_full_everything_is(planner: Planner) -> None:
     assert found.ceilings["stays"].calls_per_second is None, "minutes are gone"
     assert found.unlimited == []
     assert [item.table for item in planner.growth(UNTIL).tables] == [
-        "call_hours", "call_minutes", "call_seconds", "logs", "metric_points", "spans",
+        "call_hours", "call_minutes", "call_seconds", "limit_minutes", "logs", "metric_points", "spans",
     ]  # fmt: skip
