@@ -15,8 +15,10 @@ AnyChart = Any
 """Altair's own types differ between calls that a reader takes for the same."""
 
 PAST, EXPECTED = "measured", "foreseen"
-LOAD, BOUND = "#0072B2", "#D55E00"
-"""Colour of load, and of what holds it: 3 to 1 and more on the light and the dark page."""
+LOAD = "#0072B2"
+"""Colour of load: 3 to 1 and more on the light and the dark page."""
+BOUND = "#D55E00"
+"""Colour of what holds load, as bright."""
 AMOUNT_LABEL = "format(datum.value, datum.value < 1 ? '.3~g' : '.3~s')"
 """Label of an axis of load: below one it is a decimal, for nobody reads `800m` as a part of a core."""
 DAY = pd.Timedelta("1D")

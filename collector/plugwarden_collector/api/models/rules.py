@@ -33,7 +33,7 @@ class Objective(Answer, objective.Objective):
     tiers: tuple[Tier, ...] = field()
     """Window pairs for its period."""
     no_limit: tuple[str, ...] = ()
-    """Of saturation: plugins that were called lately and of which no limit is known, so that they have no budget of it."""
+    """Plugins that an objective of saturation says nothing of: they were called lately, and no limit of theirs is known."""
 
 
 @value

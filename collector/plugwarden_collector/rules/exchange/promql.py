@@ -112,7 +112,7 @@ def _total(whose: str) -> str:
 
 
 _QUERIES: Mapping[Sli, Callable[[Objective, str], Queries]] = {Sli.AVAILABILITY: _availability, Sli.LATENCY: _latency}
-"""Of kinds that are ratios of calls; of others `query_problem` says why they are none."""
+"""Kinds of SLI that are ratios of calls; `query_problem` says why others are none."""
 
 
 def query_problem(objective: Objective) -> tuple[str, str] | None:
