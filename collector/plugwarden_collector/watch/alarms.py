@@ -73,7 +73,7 @@ def bring_forward(
         record = fresh.alerts.get(fingerprint)
         if item is None and record is not None and record.alert.state is not AlertState.INACTIVE:
             # It is looked for when its row is missing, and what has gone stays gone until its alert has ended.
-            after[key] = Kept(labels, (), None if before is None else before.missing_at)
+            after[key] = Kept(labels, (), None if before is None or sample is not None else before.missing_at)
     return fresh, changes, after
 
 

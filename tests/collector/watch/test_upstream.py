@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -132,3 +133,16 @@ def test_a_budget_that_is_spent_is_a_ticket_until_some_of_it_is_left_again() -> 
     assert looks.see(seen(1115, 11)) == {"db": FIRING}, "too little is left to say that it is one again"
     assert looks.see([]) == {"db": FIRING}
     assert looks.see(seen(2200, 11)) == {"db": INACTIVE}
+
+
+def test_a_day_without_calls_begins_anew_with_each_call() -> None:
+    """Before, where it had been well at the last look that said anything, the day went on from the first time that nobody called it."""
+    page, *_ = alerts_of(Upstream(replace(OBJECTIVE, keep_firing_seconds=7200.0), "*"), "upstream[0]")
+    looks = Looks(page)
+    looks.see([calls(page, "db", 100, 90)])
+    assert looks.see([calls(page, "db", 100, 0)]) == {"db": FIRING}
+    looks.see([], timedelta(hours=1))
+    looks.see([calls(page, "db", 1, 1)], timedelta(hours=20))
+    looks.see([], timedelta(hours=3))
+    assert looks.see([], timedelta(hours=3)) == {"db": FIRING}
+    assert looks.see([], FORGET - timedelta(hours=3)) == {"db": INACTIVE}
