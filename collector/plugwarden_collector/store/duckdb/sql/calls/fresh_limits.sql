@@ -1,6 +1,6 @@
 -- What host processes told of their limits, by the minute: the fullest of each, with its limit; of plugins and versions that are told apart
--- (told_apart.py). A limit and its use are told together. Takes: after, until (ubigint), most (integer: operations of a plugin's version).
--- Gives rows of limit_minutes.
+-- (told_apart.py), which none is before its first call. A limit and its use are told together.
+-- Takes: after, until (ubigint), most (integer: operations of a plugin's version). Gives rows of limit_minutes.
 with gauges as (
     select
         instance_id, service_name, plugin_id, coalesce(plugin_version, '') as plugin_version, coalesce(plugin_operation, '') as plugin_operation,
