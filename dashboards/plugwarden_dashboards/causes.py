@@ -21,7 +21,8 @@ def cards(
     alerts: list[dict[str, Any]], incidents: list[dict[str, Any]], quarantines: list[dict[str, Any]]
 ) -> list[Card]:
     """Return a card for each upstream with an alert of its own that fires, each shared cause, each scope that is isolated or suggested to
-    be, and each plugin with other alerts that fire."""
+    be, and each plugin with other alerts that fire. An upstream of which a ticket alone is told comes after what is isolated: a spent
+    budget is told for weeks, and can wait."""
     shared = [row for row in incidents if row["ended_at"] is None]
     held = sorted(
         (row for row in quarantines if row["ended_at"] is None and not row["superseded_by"] and row["state"] in _ORDER),
@@ -42,10 +43,14 @@ def cards(
     for row in sorted(firing, key=lambda row: row["severity"] != "page"):
         if row["inhibited_by"] is None and row["plugin_id"] not in spoken and row["fingerprint"] not in own:
             others.setdefault(row["plugin_id"] or row["fingerprint"], []).append(row)
+    paged, ticketed = (
+        [rows for rows in failing.values() if (rows[0]["severity"] == "page") is page] for page in (True, False)
+    )
     return [
-        *map(_upstream, failing.values()),
+        *map(_upstream, paged),
         *(_shared(row, firing) for row in shared),
         *(_held(row, firing) for row in held),
+        *map(_upstream, ticketed),
         *(_alerting(rows) for rows in others.values()),
     ]
 

@@ -123,6 +123,17 @@ def test_an_upstream_has_a_card_though_no_plugin_is_to_blame() -> None:
     (lesser,) = causes.cards([alerts[1], spent], [], [])
     assert lesser.tone == "warn"
     assert [cell.text for cell in lesser.links][2:] == ["Alert: burn (ticket)", "Alert: spent (ticket)"]
+    incident = {
+        "id": "i",
+        "cause": "everything:",
+        "plugins": ["a"],
+        "ended_at": None,
+        "started_at": None,
+        "summary": "",
+        "acknowledged_by": None,
+    }
+    ranked = causes.cards([alert("6", None, labels={"upstream": "mq"}), spent], [incident], [])
+    assert [card.tone for card in ranked] == ["bad", "bad", "warn"], "what can wait crowds out nothing that cannot"
     (whole,) = causes.cards([*alerts, spent, alert("5", None, **on_db)], [], [])
     assert [cell.href for cell in whole.links][2:] == [f"/alerts?alert={mark}" for mark in ("1", "5", "2")]
 
