@@ -65,7 +65,7 @@ def gone_in(row: dict[str, Any]) -> str:
     if ratio is None:
         return "—"
     if ratio <= 0:
-        return "spent"
+        return "spent" if row["state"] == "spent" else "—"
     return "not at this pace" if row["exhausted_in_seconds"] is None else words.duration(row["exhausted_in_seconds"])
 
 

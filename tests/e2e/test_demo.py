@@ -24,7 +24,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 PAGES = {
-    "": "Calls per second", "plugin?plugin=markdown": "Throughput by outcome", "budgets": "Overspent", "alerts": "Firing",
+    "": "Calls per second", "plugin?plugin=markdown": "Throughput by outcome", "budgets": "Fastest burn", "alerts": "Firing",
     "quarantine": "Evidence at the decision", "audit": "Decision log", "traces": "Outcome", "capacity": "CPU cores in plugins",
     "platform": "Ingest lag p99",
 }  # fmt: skip
