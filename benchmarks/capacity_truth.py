@@ -25,8 +25,9 @@ from plugwarden_collector.capacity.full import AHEAD_DAYS, until_full
 from plugwarden_collector.capacity.gaps import Floats
 from plugwarden_collector.capacity.held import Held, Machine
 from plugwarden_collector.capacity.limit import LimitKind, Utilisation, machine_utilisation, plugin_utilisation
-from plugwarden_collector.capacity.load import Resource, busiest
+from plugwarden_collector.capacity.load import busiest
 from plugwarden_collector.capacity.outlook import outlooks
+from plugwarden_collector.capacity.resource import Resource
 from plugwarden_collector.capacity.season import levels_of
 from plugwarden_collector.capacity.whatif import change_of, what_if
 from plugwarden_collector.control.planner import Planner

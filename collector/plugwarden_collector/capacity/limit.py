@@ -9,7 +9,7 @@ from enum import StrEnum
 from .ceiling import Ceiling
 from .demand import Demand, PluginDemand
 from .held import Held, Machine, held_by
-from .load import Resource
+from .resource import Resource
 
 __all__ = ["LimitKind", "Utilisation", "machine_utilisation", "plugin_utilisation", "tightest"]
 

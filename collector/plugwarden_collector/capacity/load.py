@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import numpy as np
 
 from .gaps import Floats, Ints, mean_known
+from .resource import Resource
 
-__all__ = ["HOUR", "HOURS", "Load", "Resource", "busiest", "by_day", "load_of"]
+__all__ = ["HOUR", "HOURS", "Load", "busiest", "by_day", "load_of"]
 
 HOUR = timedelta(hours=1)
 HOURS = 24
 """Hours of a day."""
-
-
-class Resource(StrEnum):
-    """What is asked for."""
-
-    CALLS = "calls_per_second"
-    CONCURRENCY = "concurrency"
-    CPU = "cpu_cores"
-    MEMORY = "memory_bytes"
 
 
 @dataclass(frozen=True, slots=True)

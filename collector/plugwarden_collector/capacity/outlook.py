@@ -14,7 +14,8 @@ from .forecast import MOST_DAYS, Confidence, Forecasts, forecasts
 from .full import AHEAD_DAYS, UntilFull, until_full
 from .gaps import Floats
 from .limit import Utilisation, tightest
-from .load import HOUR, HOURS, Load, Resource, busiest, by_day
+from .load import HOUR, HOURS, Load, busiest, by_day
+from .resource import Resource
 from .season import WEEK, Growth, levels_of
 
 __all__ = ["Curve", "CurvePoint", "CurveStep", "Outlook", "Record", "curve_of", "outlooks"]

@@ -15,7 +15,7 @@ from .demand import Demand
 from .forecast import Confidence
 from .held import Machine
 from .limit import LimitKind, Utilisation
-from .load import Resource
+from .resource import Resource
 
 __all__ = ["FORMS", "MAX_CHANGES", "Change", "ChangeKind", "WhatIf", "change_of", "what_if"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import number, size
 
-from .load import Resource
+from .resource import Resource
 
 __all__ = ["amount", "limit_amount", "until_full"]
 

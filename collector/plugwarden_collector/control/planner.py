@@ -12,8 +12,9 @@ from plugwarden_collector.capacity.forecast import MOST_DAYS
 from plugwarden_collector.capacity.growth import StoreGrowth, row_bytes, store_growth
 from plugwarden_collector.capacity.held import Held, Machine
 from plugwarden_collector.capacity.limit import Utilisation, machine_utilisation, plugin_utilisation
-from plugwarden_collector.capacity.load import HOUR, Load, Resource
+from plugwarden_collector.capacity.load import HOUR, Load
 from plugwarden_collector.capacity.outlook import Curve, Outlook, curve_of, outlooks
+from plugwarden_collector.capacity.resource import Resource
 from plugwarden_collector.capacity.showback import Share, Usage, showback
 from plugwarden_collector.capacity.whatif import Change, WhatIf, what_if
 from plugwarden_collector.errors import NotFoundError

@@ -15,8 +15,9 @@ from plugwarden_collector.capacity.forecast import Confidence
 from plugwarden_collector.capacity.growth import TableSize, store_growth
 from plugwarden_collector.capacity.held import Held, Machine, held_by
 from plugwarden_collector.capacity.limit import LimitKind, machine_utilisation, plugin_utilisation, tightest
-from plugwarden_collector.capacity.load import HOUR, Load, Resource
+from plugwarden_collector.capacity.load import HOUR, Load
 from plugwarden_collector.capacity.outlook import curve_of, outlooks
+from plugwarden_collector.capacity.resource import Resource
 from plugwarden_collector.capacity.showback import Usage, showback
 from plugwarden_collector.capacity.whatif import Change, ChangeKind, WhatIf, change_of, what_if
 from plugwarden_collector.errors import CapacityError

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from plugwarden_collector.capacity.forecast import Confidence
 from plugwarden_collector.capacity.limit import LimitKind
-from plugwarden_collector.capacity.load import Resource
+from plugwarden_collector.capacity.resource import Resource
 from plugwarden_collector.capacity.season import Growth
 from plugwarden_collector.capacity.whatif import change_of
 from plugwarden_collector.control.planner import Planner

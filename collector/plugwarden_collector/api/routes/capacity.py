@@ -12,7 +12,7 @@ from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import Curve, Demand, Outlook, Share, Standing, StoreGrowth, WhatIf
 from plugwarden_collector.api.parts import Parts
 from plugwarden_collector.api.render import as_json
-from plugwarden_collector.capacity.load import Resource
+from plugwarden_collector.capacity.resource import Resource
 from plugwarden_collector.capacity.whatif import FORMS, MAX_CHANGES, change_of
 from plugwarden_collector.control.planner import Planner
 from plugwarden_collector.web.time_range import TimeRange

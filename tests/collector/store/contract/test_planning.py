@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-from plugwarden_collector.capacity.load import Resource
+from plugwarden_collector.capacity.resource import Resource
 from plugwarden_collector.receive.decode.requests import Signal
 from plugwarden_collector.store import Telemetry
 

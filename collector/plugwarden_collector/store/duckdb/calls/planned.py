@@ -11,7 +11,8 @@ from plugwarden_collector.capacity.ceiling import LoadStep
 from plugwarden_collector.capacity.demand import PluginDemand
 from plugwarden_collector.capacity.growth import StoredRows, TableSize
 from plugwarden_collector.capacity.held import Held, Machine
-from plugwarden_collector.capacity.load import Load, Resource, load_of
+from plugwarden_collector.capacity.load import Load, load_of
+from plugwarden_collector.capacity.resource import Resource
 from plugwarden_collector.store.duckdb.statements import statement
 
 from .source import CallSource
