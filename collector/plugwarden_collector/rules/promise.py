@@ -5,8 +5,9 @@ from __future__ import annotations
 from plugwarden_collector.durations import duration
 from plugwarden_collector.figures import counted, percent
 
-from .objective import Objective, Sli
+from .objective import Objective
 from .pattern import EVERY, alternatives
+from .saturation import Saturation
 from .slices import EmptySlices, Slices
 
 __all__ = ["promise_of"]
@@ -15,16 +16,18 @@ __all__ = ["promise_of"]
 def promise_of(objective: Objective) -> str:
     """Return what an objective promises, in one or several sentences."""
     fate = (
-        f"are answered within {duration(objective.threshold_seconds)}"
-        if objective.sli is Sli.LATENCY
-        else "do not fail through the plugin's fault"
+        "do not fail through the plugin's fault"
+        if objective.threshold_seconds is None
+        else f"are answered within {duration(objective.threshold_seconds)}"
     )
     calendar = objective.calendar
     over = f"{duration(objective.period_seconds)}, up to now"
     if calendar is not None:
         over = f"each {calendar.unit} of {calendar.time_zone}"
     subject = f"calls{_of(objective)}"
-    if objective.slices is None:
+    if objective.saturation is not None:
+        said = f"{percent(objective.target_ratio)} of {_minutes(objective.saturation, subject)}, over {over}."
+    elif objective.slices is None:
         said = f"{percent(objective.target_ratio)} of {subject} {fate}, over {over}."
     else:
         length, target = duration(objective.slices.seconds), percent(objective.target_ratio)
@@ -38,6 +41,11 @@ def _of(objective: Objective) -> str:
     said = (("operation", objective.operations), ("version", objective.versions))
     parts = [f" of {key} {' or '.join(alternatives(pattern))}" for key, pattern in said if pattern != EVERY]
     return "".join(parts) + (" (no others count)" if parts else "")
+
+
+def _minutes(saturation: Saturation, subject: str) -> str:
+    share = percent(saturation.threshold_ratio)
+    return f"minutes with {subject} and a known limit stay below {share} of that limit of {saturation.resource.unit}"
 
 
 def _slices(slices: Slices, subject: str, fate: str) -> str:

@@ -145,6 +145,7 @@ def test_the_pages_groups_and_windows_are_read(tmp_path: Path) -> None:
         "groups.toml",
         "parts.toml",
         "slices.toml",
+        "saturation.toml",
         "openslo.yaml",
         "calendar.toml",
         "windows.toml",
@@ -152,6 +153,8 @@ def test_the_pages_groups_and_windows_are_read(tmp_path: Path) -> None:
     found, (exports,), (brisk,) = (
         load_rules(tmp_path / name).objectives for name in ("groups.toml", "openslo.yaml", "windows.toml")
     )
+    (room,) = load_rules(tmp_path / "saturation.toml").objectives
+    assert (room.measured, room.min_events, room.isolates) == ("saturation", 5, False)
     assert (exports.plugins, exports.owner, brisk.burn_windows.name) == ("export-*", "media", "brisk")
     assert [(item.name, item.labels.get("tier")) for item in found] == [
         ("media/works", "2"), ("billing/works", None), ("media/fast", "3"),

@@ -11,7 +11,8 @@ from plugwarden_collector.store.calls import CallStep, ErrorCalls, GateState, He
 from plugwarden_collector.store.traces import FailingSpan
 
 from .answer import Answer
-from .rules import BudgetRow, Objective, SloRow
+from .budgets import Budget
+from .rules import Objective, SloRow
 
 __all__ = [
     "CallStep",
@@ -78,7 +79,7 @@ class Plugin(Answer):
 class PluginDetail(Plugin):
     """The same, with what it is made of."""
 
-    budgets: list[BudgetRow]
+    budgets: list[Budget]
     """What is left over all versions, by objective."""
     slos: list[SloRow]
     """What is left by version."""

@@ -9,11 +9,11 @@ from plugwarden.contract.value import value
 from plugwarden_collector.rules import objective, tiers
 from plugwarden_collector.rules.alert_rule import AlertRule
 from plugwarden_collector.rules.policy import Enforcement, Policy
-from plugwarden_collector.store.ledger_rows import BudgetRow, SloRow
+from plugwarden_collector.store.ledger_rows import SloRow
 
 from .answer import Answer
 
-__all__ = ["BudgetRow", "Maintenance", "Objective", "PushedPolicy", "Rules", "SloRow", "Tier"]
+__all__ = ["Maintenance", "Objective", "PushedPolicy", "Rules", "SloRow", "Tier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

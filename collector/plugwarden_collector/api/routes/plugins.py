@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from starlette.responses import Response
 
 from plugwarden_collector.api.answers import covering_objectives, with_state
+from plugwarden_collector.api.budgets import budgets_answer
 from plugwarden_collector.api.described import Routes, problems
 from plugwarden_collector.api.models import FleetSeries, Plugin, PluginDetail, PluginSeries
 from plugwarden_collector.api.parts import Parts
@@ -63,7 +64,9 @@ def plugin_routes(parts: Parts) -> Routes:
             await parts.catch_up()  # its first calls may be stored and not counted yet
             answers = await ask()
         row, *judged, operations, gate, errors, failing = answers
-        budgets, by_version = ([columns(item) for item in rows if item.plugin_id == plugin_id] for rows in judged)
+        left, spent = ([item for item in rows if item.plugin_id == plugin_id] for rows in judged)
+        budgets = budgets_answer(left, parts.warden.rules, list(parts.warden.standing.alerts.values()))
+        by_version = list(map(columns, spent))
         if row is None and not budgets and not by_version:
             raise NotFoundError(f"no plugin {plugin_id!r} has made a call; `plugwarden plugins` lists those that have")
         detail = with_state([columns(row or PluginCalls.none(plugin_id))], budgets, by_version, parts.warden)[0]
