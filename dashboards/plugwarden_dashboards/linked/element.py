@@ -145,12 +145,13 @@ def _asked(key: str, columns: Sequence[Column], sort: str) -> tuple[dict[str, An
     """Return how the address wants a table to be looked at, and what of that the table does not have, in words. Whether a row has what is
     chosen, the browser knows: rows come and go."""
     said = st.query_params
-    wanted = said.get(f"{key}_sort", sort)
+    by, find = f"{key}_sort", f"{key}_find"
+    wanted = said.get(by, sort)
     known = wanted == sort or wanted in _orders(columns)
     choices = {column.name: one_line(said.get(name, ""), MOST_FIND) for name, column in _choosers(key, columns)}
     view = {
         "sort": wanted if known else sort,
-        "find": one_line(said.get(f"{key}_find", ""), MOST_FIND),
+        "find": one_line(said.get(find, ""), MOST_FIND),
         "choices": {name: text for name, text in choices.items() if text},
     }
     return view, "" if known else f"there is no column “{one_line(wanted, MOST_FIND)}” to sort by"
